@@ -1,0 +1,1 @@
+"""User-mode networking without root: slirp4netns, published ports, network namespaces."""

@@ -1,0 +1,3 @@
+"""Docker semantics with no root and no system daemon."""
+
+__version__ = "0.1.0"

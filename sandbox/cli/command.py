@@ -1,0 +1,102 @@
+"""A command as data, and one call of it as a value: what every module below `commands/` is written in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from sandbox.errors import SandboxError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandbox.cli.flags import Option, Value
+    from sandbox.paths import Paths
+
+
+class Command(NamedTuple):
+    """One command: `path` as typed under its noun ("container run"), `usage` of its arguments as Docker prints it."""
+
+    path: str
+    summary: str
+    usage: str
+    options: tuple[Option, ...]
+    handler: Callable[[Invocation], int]
+    least: int = 0
+    most: int | None = None
+    #: False: the first argument ends the options, what follows belongs to the container
+    interspersed: bool = True
+    examples: tuple[str, ...] = ()
+
+
+class Context(NamedTuple):
+    """Where a command runs; everything it may know of its caller."""
+
+    env: Mapping[str, str]
+    cwd: str
+    stdout: TextIO
+    stderr: TextIO
+    #: found on first use, so that `--help` and `version` make no directory
+    find_paths: Callable[[], Paths]
+    debug: bool = False
+
+    def print(self, text: str) -> None:
+        """One line of data."""
+        self.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """One line of talk, on standard error."""
+        self.stderr.write(text + "\n")
+        self.stderr.flush()
+
+
+class Invocation(NamedTuple):
+    """A parsed command line with typed access to its values."""
+
+    command: Command
+    context: Context
+    values: Mapping[str, Value]
+    arguments: tuple[str, ...]
+
+    def given(self, key: str) -> bool:
+        return key in self.values
+
+    def flag(self, key: str) -> bool:
+        value = self._value(key)
+        return bool(value)
+
+    def text(self, key: str) -> str | None:
+        value = self._value(key)
+        return None if value is None else str(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._value(key)
+        return value if isinstance(value, tuple) else ()
+
+    def number(self, key: str) -> int | None:
+        value = self._value(key)
+        return value if isinstance(value, int) else None
+
+    def _value(self, key: str) -> Value | None:
+        if key in self.values:
+            return self.values[key]
+        for declared in self.command.options:
+            if declared.key == key:
+                return declared.default
+        raise AssertionError(f"{self.command.path} declares no option --{key}")
+
+
+def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
+    """Do `action` for every argument, as Docker does: try all, print the result or the error of each; 1 if any failed."""
+    status = 0
+    for name in invocation.arguments:
+        try:
+            line = action(name)
+        except UsageError:
+            raise
+        except SandboxError as error:
+            invocation.context.note(error.render())
+            status = 1
+        else:
+            if line is not None:
+                invocation.context.print(line)
+    return status

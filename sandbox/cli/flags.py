@@ -1,0 +1,148 @@
+"""Docker's flag grammar: the rules of the Go pflag package, over options declared as data.
+
+typer's grammar differs where Docker's scripts depend on it (`--rm=false`, `-p=80:80`, `-it=false`, options that end
+at the image name), so commands are declared in tables, read here, and handed to typer for help and completion only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from sandbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Kind = Literal["flag", "text", "list", "number"]
+Value = bool | str | int | tuple[str, ...]
+
+
+class Option(NamedTuple):
+    """One option: `names` as typed ("-d", "--detach"); `kind` "flag" takes no value, "list" may be repeated."""
+
+    names: tuple[str, ...]
+    kind: Kind
+    help: str
+    metavar: str = ""
+    default: Value | None = None
+    #: the value of an option given bare where a value is optional (pflag NoOptDefVal)
+    bare: str | None = None
+    hidden: bool = False
+
+    @property
+    def key(self) -> str:
+        """The long name without dashes, or the short one where there is no long."""
+        return next((n for n in self.names if n.startswith("--")), self.names[0]).lstrip("-")
+
+
+def option(names: str, kind: Kind, help: str, metavar: str = "", default: Value | None = None, bare: str | None = None,
+           *, hidden: bool = False) -> Option:  # fmt: skip
+    """An Option from names in one string: `option("-d --detach", "flag", "Run in background")`."""
+    return Option(tuple(names.split()), kind, help, metavar, default, bare, hidden)
+
+
+class Parsed(NamedTuple):
+    """The values given, by key; an option that was not given is absent."""
+
+    values: dict[str, Value]
+    arguments: tuple[str, ...]
+
+
+_TRUE = {"1", "t", "T", "TRUE", "true", "True"}
+_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
+
+
+def parse_flags(options: Sequence[Option], words: Sequence[str], *, interspersed: bool = True) -> Parsed:
+    """Split `words` into option values and arguments.
+
+    With `interspersed` false the first argument ends the options, so that what follows an image name is the
+    container's. Raises UsageError with pflag's wording.
+    """
+    by_name = {name: o for o in options for name in o.names}
+    values: dict[str, Value] = {}
+    arguments: list[str] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if word == "--":
+            arguments.extend(words[position:])
+            break
+        if not word.startswith("-") or word == "-":
+            arguments.append(word)
+            if not interspersed:
+                arguments.extend(words[position:])
+                break
+        elif word.startswith("--"):
+            position = _read_long(by_name, values, word, words, position)
+        else:
+            position = _read_short(by_name, values, word, words, position)
+    return Parsed(values, tuple(arguments))
+
+
+def _read_long(
+    by_name: dict[str, Option], values: dict[str, Value], word: str, words: Sequence[str], position: int
+) -> int:
+    name, equals, text = word.partition("=")
+    found = by_name.get(name)
+    if found is None or name == "--":
+        raise UsageError(f"unknown flag: {name}")
+    if equals:
+        _store(found, name, values, text)
+    elif found.kind == "flag":
+        _store(found, name, values, "true")
+    elif found.bare is not None:
+        _store(found, name, values, found.bare)
+    elif position < len(words):
+        _store(found, name, values, words[position])
+        position += 1
+    else:
+        raise UsageError(f"flag needs an argument: {name}")
+    return position
+
+
+def _read_short(
+    by_name: dict[str, Option], values: dict[str, Value], word: str, words: Sequence[str], position: int
+) -> int:
+    rest = word[1:]
+    while rest:
+        letter, rest = rest[0], rest[1:]
+        found = by_name.get(f"-{letter}")
+        if found is None:
+            raise UsageError(f"unknown shorthand flag: {letter!r} in {word}")
+        shown = f"-{letter}, --{found.key}" if len(found.key) > 1 else f"-{letter}"
+        if rest.startswith("="):
+            _store(found, shown, values, rest[1:])
+            break
+        if found.kind == "flag":
+            _store(found, shown, values, "true")
+        elif found.bare is not None:
+            _store(found, shown, values, found.bare)
+        elif rest:
+            _store(found, shown, values, rest)
+            break
+        elif position < len(words):
+            _store(found, shown, values, words[position])
+            position += 1
+        else:
+            raise UsageError(f"flag needs an argument: {letter!r} in {word}")
+    return position
+
+
+def _store(found: Option, shown: str, values: dict[str, Value], text: str) -> None:
+    key = found.key
+    if found.kind == "flag":
+        if text not in _TRUE and text not in _FALSE:
+            raise UsageError(f'invalid argument "{text}" for "{shown}" flag: must be true or false')
+        values[key] = text in _TRUE
+    elif found.kind == "number":
+        try:
+            values[key] = int(text)
+        except ValueError:
+            raise UsageError(f'invalid argument "{text}" for "{shown}" flag: must be a whole number') from None
+    elif found.kind == "list":
+        earlier = values.get(key, ())
+        assert isinstance(earlier, tuple)
+        values[key] = (*earlier, text)
+    else:
+        values[key] = text

@@ -1,0 +1,175 @@
+"""What is known of a container: what was asked for (`ContainerConfig`) and what became of it (`ContainerState`).
+
+NamedTuples, not dataclasses: `run`, `exec` and `ps` import this, and a dataclass costs a millisecond each to make.
+Every field is JSON-plain or another of these values, so that a record is stored as one JSON document.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+
+
+class MountPoint(NamedTuple):
+    """One `-v`, `--mount` or `--tmpfs`, resolved: `source` is an absolute host path, a volume's name, or empty."""
+
+    kind: Literal["bind", "volume", "tmpfs"]
+    source: str
+    target: str
+    read_only: bool = False
+    #: private, rprivate, shared, ... ; bind mounts only
+    propagation: str = "rprivate"
+    #: a bind whose source is made where missing (`-v`), as opposed to an error (`--mount`)
+    create_source: bool = False
+    #: a new volume takes what the image has at the target
+    copy_up: bool = True
+    #: an anonymous volume goes with its container under `--rm` and `rm -v`
+    anonymous: bool = False
+    recursive: bool = True
+    tmpfs_size_bytes: int = 0
+    tmpfs_mode: int = 0o1777
+    #: further tmpfs options in mount(8) form
+    tmpfs_options: str = ""
+    volume_labels: tuple[tuple[str, str], ...] = ()
+
+
+class PublishedPort(NamedTuple):
+    """A host address and port in front of a container's; `host_port` 0 asks for any free one."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+
+class Rlimit(NamedTuple):
+    """One `--ulimit`: `name` as in setrlimit(2), lower case without RLIMIT_; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Device(NamedTuple):
+    host_path: str
+    container_path: str
+    permissions: str = "rwm"
+
+
+class RestartPolicy(NamedTuple):
+    name: Literal["no", "on-failure", "always", "unless-stopped"] = "no"
+    maximum_retries: int = 0
+
+
+class HealthCheck(NamedTuple):
+    """`test` as in the image: ("NONE",), ("CMD", …) or ("CMD-SHELL", text); empty inherits. Times in ns."""
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
+class LogConfig(NamedTuple):
+    driver: str = "json-file"
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class Resources(NamedTuple):
+    """Limits as asked; 0 is none. `nano_cpus` is CPUs times 10^9."""
+
+    memory_bytes: int = 0
+    memory_swap_bytes: int = 0
+    memory_reservation_bytes: int = 0
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    pids_limit: int = 0
+    #: what cannot be enforced is a warning, not an error
+    best_effort: bool = False
+
+
+class ContainerConfig(NamedTuple):
+    """Everything a container is made of, image defaults merged in; never changes after `create`."""
+
+    image: str  # as the person gave it
+    image_id: str  # sha256:…
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    working_directory: str = "/"
+    user: str = ""
+    hostname: str = ""
+    domain_name: str = ""
+    terminal: bool = False
+    open_stdin: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    stop_signal: str = ""
+    stop_timeout_seconds: int | None = None
+    exposed_ports: tuple[str, ...] = ()  # "80/tcp"
+    published_ports: tuple[PublishedPort, ...] = ()
+    publish_all: bool = False
+    mounts: tuple[MountPoint, ...] = ()
+    network: str = "default"  # none, host, container:ID, default
+    network_aliases: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()  # "name:address"
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    security_options: tuple[str, ...] = ()
+    read_only: bool = False
+    init: bool = False
+    group_add: tuple[str, ...] = ()
+    rlimits: tuple[Rlimit, ...] = ()
+    devices: tuple[Device, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    shm_size_bytes: int = 64 * 1024 * 1024
+    pid_mode: str = ""
+    ipc_mode: str = ""
+    uts_mode: str = ""
+    oom_score_adjust: int = 0
+    restart: RestartPolicy = RestartPolicy()
+    auto_remove: bool = False
+    health: HealthCheck = HealthCheck()
+    log: LogConfig = LogConfig()
+    resources: Resources = Resources()
+    storage_driver: str = ""
+    layers: tuple[str, ...] = ()  # chain ids, lowest first
+    platform: str = ""
+
+
+class ContainerState(NamedTuple):
+    """What became of it. A pid counts only with boot id and start time (clock ticks, proc(5) field 22)."""
+
+    status: Status = "created"
+    pid: int = 0
+    pid_start: int = 0
+    monitor_pid: int = 0
+    monitor_start: int = 0
+    boot_id: str = ""
+    started_ns: int = 0  # Unix time
+    finished_ns: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    restart_count: int = 0
+    #: stopped on request: `unless-stopped` and `always` leave it alone
+    stopped_by_user: bool = False
+    published_ports: tuple[PublishedPort, ...] = ()  # with the host ports that were given
+    health: str = ""
+
+
+class Container(NamedTuple):
+    """One row of the database."""
+
+    id: str  # 64 hex
+    name: str
+    created_ns: int
+    config: ContainerConfig
+    state: ContainerState

@@ -1,0 +1,109 @@
+"""The errors that reach a person.
+
+    SandboxError                 1    every other error of ours
+      UsageError               125    a flag or a value on the command line
+      NotFoundError              1    no such container, image, tag, ...
+      ConflictError              1    a name or a port that is taken, a container in the wrong state
+      HostError                125    this machine lacks what was asked for
+      StartError               125    the container could not be started
+        NotExecutableError     126
+        CommandNotFoundError   127
+      ImageError                 1    an image, a layer or an archive that is not what it claims
+      RegistryError              1    a registry refused, failed or lied
+        AuthenticationError      1
+
+Exit statuses follow Docker. `storage` and `net` have a root each of the same shape; `translated` is the border.
+A message says what failed and on which object; `cause` what was probed; `mend` the one command that helps.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from net.errors import NetError
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class SandboxError(Exception):
+    """Something failed that a person should read about; never shown with a traceback."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, cause: str = "", mend: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.mend = mend
+        self.code = code
+
+    def render(self) -> str:
+        """The text for standard error, without a final newline."""
+        lines = [f"Error: {self.message}"]
+        if self.cause:
+            lines.append(f"  cause: {self.cause}")
+        if self.mend:
+            lines.append(f"  mend: {self.mend}")
+        return "\n".join(lines)
+
+
+class UsageError(SandboxError):
+    """A flag or value that cannot be understood."""
+
+    exit_status = 125
+
+
+class NotFoundError(SandboxError):
+    """No such object."""
+
+
+class ConflictError(SandboxError):
+    """The object exists already, or is in a state that forbids this."""
+
+
+class HostError(SandboxError):
+    """This machine does not give what was asked for."""
+
+    exit_status = 125
+
+
+class StartError(SandboxError):
+    """The container was not started."""
+
+    exit_status = 125
+
+
+class NotExecutableError(StartError):
+    """The command was found but cannot be executed."""
+
+    exit_status = 126
+
+
+class CommandNotFoundError(StartError):
+    """The command is not in the container."""
+
+    exit_status = 127
+
+
+class ImageError(SandboxError):
+    """An image, layer or archive is not what it claims to be."""
+
+
+class RegistryError(SandboxError):
+    """A registry refused, failed, or broke the protocol."""
+
+
+class AuthenticationError(RegistryError):
+    """The registry wants other credentials."""
+
+
+@contextmanager
+def translated(kind: type[SandboxError], what: str) -> Iterator[None]:
+    """Turn an error of `storage` or `net` into `kind`, saying `what` was being done to which object."""
+    try:
+        yield
+    except (StorageError, NetError) as error:
+        raise kind(f"{what}: {error.message}", cause=error.cause, mend=error.mend) from error

@@ -1,0 +1,1 @@
+"""Images: references, documents, registries, archives."""

@@ -1,0 +1,99 @@
+"""Where things lie: state below `$XDG_DATA_HOME/sandbox`, runtime files below `$XDG_RUNTIME_DIR/sandbox`.
+
+DATA/state.db               the one database
+DATA/blobs/sha256/…         manifests, configs and layers as received
+DATA/layers/<chain id>/…    unpacked layers
+DATA/containers/<id>/…      a container's upper directory, log, /etc files
+DATA/volumes/<name>/_data   named volumes
+DATA/cache/…                what can be made again (compiled seccomp filters)
+RUNTIME/containers/<id>/…   sockets and mount points of a running container
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Paths(NamedTuple):
+    """The three roots; every other place is derived from them."""
+
+    data_root: str
+    runtime_root: str
+    config_root: str
+
+    @property
+    def database(self) -> str:
+        return f"{self.data_root}/state.db"
+
+    @property
+    def layers(self) -> str:
+        return f"{self.data_root}/layers"
+
+    @property
+    def cache(self) -> str:
+        return f"{self.data_root}/cache"
+
+    def container_data(self, container_id: str) -> str:
+        return f"{self.data_root}/containers/{container_id}"
+
+    def container_runtime(self, container_id: str) -> str:
+        return f"{self.runtime_root}/containers/{container_id}"
+
+    def volume(self, name: str) -> str:
+        return f"{self.data_root}/volumes/{name}"
+
+
+def find_paths(env: Mapping[str, str]) -> Paths:
+    """The paths for this user; directories are made 0700 where missing.
+
+    A runtime directory that is unset or belongs to somebody else (su, cron, sudo leak it) is replaced by a
+    private one below /tmp. Raises HostError where a root cannot be made or is not ours.
+    """
+    home = env.get("HOME") or "/"
+    data_root = _absolute(env.get("XDG_DATA_HOME"), f"{home}/.local/share") + "/sandbox"
+    config_root = _absolute(env.get("XDG_CONFIG_HOME"), f"{home}/.config") + "/sandbox"
+    runtime_base = env.get("XDG_RUNTIME_DIR", "")
+    if runtime_base.startswith("/") and _is_ours(runtime_base):
+        runtime_root = f"{runtime_base}/sandbox"
+    else:
+        runtime_root = f"/tmp/sandbox-{os.getuid()}"
+    for root in (data_root, runtime_root):
+        _make_private(root)
+    return Paths(data_root, runtime_root, config_root)
+
+
+def _absolute(value: str | None, default: str) -> str:
+    # XDG base directory specification: a relative path is to be ignored
+    return value if value and value.startswith("/") else default
+
+
+def _is_ours(directory: str) -> bool:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def _make_private(directory: str) -> None:
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        status = os.lstat(directory)
+    except OSError as error:
+        raise HostError(
+            f"cannot make the directory {directory}",
+            cause=error.strerror or str(error),
+            mend="set XDG_DATA_HOME and XDG_RUNTIME_DIR to directories you can write",
+        ) from error
+    # lstat: below /tmp somebody else could have put a symlink there first
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise HostError(f"{directory} is not a directory of this user", mend=f"ls -ld {directory}")
+    if status.st_mode & 0o077:
+        os.chmod(directory, 0o700)

@@ -1,0 +1,128 @@
+"""The one database: SQLite, opened by many short processes at once.
+
+Uniqueness and atomic change come from transactions, not from lock files. Each room keeps its own statements; the
+schema stands here so that it is made and migrated in one place.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sandbox.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.paths import Paths
+
+#: the n-th entry brings a database from version n to n + 1
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE image (
+        id TEXT PRIMARY KEY,            -- sha256:… of the config, Docker's image id
+        manifest_digest TEXT NOT NULL,  -- sha256:… of the platform's manifest
+        created_ns INTEGER NOT NULL,    -- from the config; 0 where it says nothing
+        pulled_ns INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,    -- unpacked, all layers
+        platform TEXT NOT NULL,         -- os/architecture[/variant]
+        layers TEXT NOT NULL,           -- JSON array of chain ids, lowest first
+        config TEXT NOT NULL            -- the config blob, as JSON
+    ) STRICT;
+    CREATE TABLE image_name (
+        name TEXT PRIMARY KEY,          -- normalised: docker.io/library/alpine:latest
+        image_id TEXT NOT NULL REFERENCES image(id)
+    ) STRICT;
+    CREATE TABLE image_digest (
+        repository TEXT NOT NULL,       -- normalised, no tag
+        digest TEXT NOT NULL,           -- as the registry named it: index or manifest
+        image_id TEXT NOT NULL REFERENCES image(id),
+        PRIMARY KEY (repository, digest, image_id)
+    ) STRICT;
+    CREATE TABLE container (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        image_id TEXT NOT NULL,
+        created_ns INTEGER NOT NULL,
+        config TEXT NOT NULL,           -- ContainerConfig as JSON
+        state TEXT NOT NULL             -- ContainerState as JSON
+    ) STRICT;
+    CREATE INDEX container_image ON container (image_id);
+    CREATE TABLE volume (
+        name TEXT PRIMARY KEY,
+        created_ns INTEGER NOT NULL,
+        labels TEXT NOT NULL,
+        anonymous INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    """,
+)
+
+
+def open_state(paths: Paths) -> sqlite3.Connection:
+    """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer. Raises HostError."""
+    try:
+        connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
+        connection.execute("PRAGMA foreign_keys = ON")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version < len(MIGRATIONS):
+            _migrate(connection)
+    except sqlite3.Error as error:
+        raise HostError(
+            f"cannot open the database {paths.database}",
+            cause=str(error),
+            mend=f"ls -l {paths.database}; df {paths.data_root}",
+        ) from error
+    if version > len(MIGRATIONS):
+        raise HostError(
+            f"the database {paths.database} was written by a newer version of sandbox", mend="sandbox version"
+        )
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    # write-ahead: readers such as `ps` never wait for a pull that is committing
+    connection.execute("PRAGMA journal_mode = WAL")
+    with transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for step in MIGRATIONS[version:]:
+            for statement in step.split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A write transaction, taken at once (BEGIN IMMEDIATE): two that check and then write cannot cross."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot, random(4): a pid recorded under another one names nobody."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def process_start(pid: int) -> int:
+    """When `pid` started, in clock ticks since boot (proc(5), stat field 22); 0 where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return 0
+    # the command name, field 2, may hold spaces and parentheses
+    fields = text[text.rindex(b")") + 2 :].split()
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def is_alive(pid: int, start: int, boot: str) -> bool:
+    """Whether the process recorded as (`pid`, `start`) in boot `boot` still runs."""
+    return pid > 0 and boot == boot_id() and process_start(pid) == start and start > 0

@@ -1,0 +1,1 @@
+"""Content store, layers, unpacking and overlay file systems; knows digests and trees, never containers."""

@@ -1,0 +1,1 @@
+"""Drivers that make a writable root file system of read-only layers."""
