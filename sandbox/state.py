@@ -23,7 +23,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE image (
         id TEXT PRIMARY KEY,            -- sha256:… of the config, Docker's image id
         manifest_digest TEXT NOT NULL,  -- sha256:… of the platform's manifest
-        created_ns INTEGER NOT NULL,    -- from the config; 0 where it says nothing
+        created_ns INTEGER NOT NULL,    -- from the config, or 0 where it says nothing
         pulled_ns INTEGER NOT NULL,
         size_bytes INTEGER NOT NULL,    -- unpacked, all layers
         platform TEXT NOT NULL,         -- os/architecture[/variant]
