@@ -1,0 +1,189 @@
+"""Images in the database: found by whatever a person types, listed, tagged, recorded.
+
+Light on purpose (sqlite3 and json only): `run` finds its image here on every start. What removes files is in
+`removal.py`, what fetches them in `pull.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sandbox.errors import ConflictError, ImageError, NotFoundError
+from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+#: the shortest text that is tried as the beginning of an image ID
+_PREFIX_LENGTH_MIN = 1
+_COLUMNS = "id, manifest_digest, created_ns, pulled_ns, size_bytes, platform, layers, config"
+
+
+class ImageRecord(NamedTuple):
+    """One image; `name` is what it was found by, as people write it, or its ID."""
+
+    id: str  # sha256:…, the digest of the config
+    name: str
+    layers: tuple[str, ...]  # chain ids, lowest first
+    config: dict[str, Any]  # the image config document
+    platform: str
+    manifest_digest: str
+    created_ns: int
+    pulled_ns: int
+    size_bytes: int
+
+
+def find_image(connection: sqlite3.Connection, text: str) -> ImageRecord | None:
+    """The image `text` names: `name[:tag]`, `name@digest`, an ID or the beginning of one; None where there is none.
+
+    A name wins over an ID it could begin. Raises ImageError for a text that can be neither, or that begins several IDs.
+    """
+    if is_identifier(text) or is_digest(text):
+        digest = text if is_digest(text) else f"sha256:{text}"
+        return _select(connection, "id = ?1 OR manifest_digest = ?1 ORDER BY id = ?1 DESC LIMIT 1", digest, digest)
+    invalid: ImageError | None = None
+    try:
+        reference = parse_reference(text)
+    except ImageError as error:
+        invalid = error
+    else:
+        found = _by_reference(connection, reference)
+        if found is not None:
+            return found
+    prefix = text.removeprefix("sha256:")
+    if len(prefix) >= _PREFIX_LENGTH_MIN and set(prefix) <= set("0123456789abcdef"):
+        return _by_prefix(connection, prefix)
+    if invalid is not None:
+        raise invalid
+    return None
+
+
+def get_image(connection: sqlite3.Connection, text: str) -> ImageRecord:
+    """Like find_image; raises NotFoundError where there is none."""
+    found = find_image(connection, text)
+    if found is None:
+        raise NotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}; sandbox images lists what is here")
+    return found
+
+
+def list_images(connection: sqlite3.Connection) -> list[ImageRecord]:
+    """Every image, newest first; `name` is the ID."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM image ORDER BY created_ns DESC, id").fetchall()
+    return [_record(row, row[0]) for row in rows]
+
+
+def names_of(connection: sqlite3.Connection, image_id: str) -> tuple[Reference, ...]:
+    """The names that point to an image, each with its tag, in alphabetical order."""
+    rows = connection.execute("SELECT name FROM image_name WHERE image_id = ? ORDER BY name", (image_id,))
+    return tuple(parse_reference(name) for (name,) in rows)
+
+
+def digests_of(connection: sqlite3.Connection, image_id: str) -> tuple[Reference, ...]:
+    """`repository@digest` for everything a registry called this image."""
+    rows = connection.execute(
+        "SELECT repository, digest FROM image_digest WHERE image_id = ? ORDER BY repository, digest", (image_id,)
+    )
+    return tuple(parse_reference(f"{repository}@{digest}") for repository, digest in rows)
+
+
+def tag_image(connection: sqlite3.Connection, image_id: str, target: str) -> Reference:
+    """Let the name `target` point to the image; it is taken from the image that had it. Raises ImageError."""
+    reference = parse_reference(target)
+    if reference.digest:
+        raise ImageError(f"refusing to create a tag with a digest reference: {target!r}", mend="leave @sha256:… out")
+    set_name(connection, reference, image_id)
+    return reference
+
+
+def set_name(connection: sqlite3.Connection, reference: Reference, image_id: str) -> None:
+    """Point the name to the image. Raises NotFoundError where the image has gone meanwhile."""
+    import sqlite3
+
+    try:
+        connection.execute(
+            "INSERT INTO image_name VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image_id = excluded.image_id",
+            (reference.name, image_id),
+        )
+    except sqlite3.IntegrityError as error:
+        raise NotFoundError(f"No such image: {image_id}", cause="it was removed meanwhile") from error
+
+
+def record_image(
+    connection: sqlite3.Connection,
+    record: ImageRecord,
+    names: Sequence[Reference],
+    digests: Sequence[tuple[str, str]],
+) -> None:
+    """Write an image with its names and (repository, digest) pairs; the caller holds the transaction. Twice is safe."""
+    connection.execute(
+        f"INSERT INTO image ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "manifest_digest = excluded.manifest_digest, pulled_ns = excluded.pulled_ns",
+        (
+            record.id,
+            record.manifest_digest,
+            record.created_ns,
+            record.pulled_ns,
+            record.size_bytes,
+            record.platform,
+            json.dumps(record.layers),
+            json.dumps(record.config),
+        ),
+    )
+    for name in names:
+        set_name(connection, name, record.id)
+    for repository, digest in digests:
+        connection.execute("INSERT OR IGNORE INTO image_digest VALUES (?, ?, ?)", (repository, digest, record.id))
+
+
+def _by_reference(connection: sqlite3.Connection, reference: Reference) -> ImageRecord | None:
+    if reference.digest:
+        return _select(
+            connection,
+            "id IN (SELECT image_id FROM image_digest WHERE repository = ? AND digest = ?) "
+            "ORDER BY pulled_ns DESC LIMIT 1",
+            reference.familiar,
+            reference.repository,
+            reference.digest,
+        )
+    return _select(
+        connection,
+        "id = (SELECT image_id FROM image_name WHERE name = ?)",
+        f"{reference.familiar_repository}:{reference.tag or 'latest'}",
+        reference.name,
+    )
+
+
+def _by_prefix(connection: sqlite3.Connection, prefix: str) -> ImageRecord | None:
+    # a range, not LIKE: it uses the primary key's index. "g" follows every hexadecimal digit
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM image WHERE id >= ? AND id < ? LIMIT 2", (f"sha256:{prefix}", f"sha256:{prefix}g")
+    ).fetchall()
+    if len(rows) > 1:
+        raise ConflictError(
+            f"image ID prefix {prefix!r} is ambiguous",
+            cause="several images begin so",
+            mend="sandbox images --no-trunc",
+        )
+    return _record(rows[0], rows[0][0]) if rows else None
+
+
+def _select(connection: sqlite3.Connection, where: str, name: str, *values: str) -> ImageRecord | None:
+    row = connection.execute(f"SELECT {_COLUMNS} FROM image WHERE {where}", values).fetchone()
+    return None if row is None else _record(row, name)
+
+
+def _record(row: tuple[Any, ...], name: str) -> ImageRecord:
+    image_id, manifest_digest, created_ns, pulled_ns, size_bytes, platform, layers, config = row
+    return ImageRecord(
+        image_id,
+        name,
+        tuple(json.loads(layers)),
+        json.loads(config),
+        platform,
+        manifest_digest,
+        created_ns,
+        pulled_ns,
+        size_bytes,
+    )
