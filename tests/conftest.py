@@ -1,0 +1,155 @@
+"""What all tests share: needs that are declared, a home for each test, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import images, leaks, needs
+from tests.command import Home, Sandbox
+from tests.registry import Registry, run_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+_IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.getuid() == 0:
+        raise pytest.UsageError("the tests run as an unprivileged user, never as root: use ./check")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A word that is not in the list is an error at once; what only a virtual machine gives is marked so."""
+    for item in items:
+        words = {word for mark in item.iter_markers("requires") for word in mark.args}
+        unknown = words - needs.PROBES.keys()
+        if unknown:
+            raise pytest.UsageError(f"{item.nodeid}: requires unknown needs: {', '.join(sorted(unknown))}")
+        if words & needs.VM_ONLY:
+            item.add_marker(pytest.mark.vm)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    words = dict.fromkeys(word for mark in item.iter_markers("requires") for word in mark.args)
+    lacking = [f"{word}: {reason}" for word in words if (reason := needs.missing(word))]
+    if lacking:
+        pytest.skip("; ".join(lacking))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skip is for laptops: in CI it is a failure that says what was missing."""
+    report = yield
+    if _IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"in CI nothing skips: {item.nodeid}: {reason}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """A test that leaves a descriptor or a child process of the test process behind has failed."""
+    descriptors, children = leaks.open_descriptors(), leaks.children()
+    yield
+    left = [f"descriptor {line}" for line in leaks.new_descriptors(descriptors)]
+    left += [f"child process {pid}" for pid in leaks.children() - children]
+    if left:
+        pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A home with state and runtime directories of its own; after the test no process of it may be left."""
+    place = Home.make()
+    yield place
+    left = leaks.wait_processes_gone(str(place.root))
+    leaks.kill(left)
+    place.remove()
+    if left:
+        pytest.fail("left running: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def sandbox(home: Home) -> Iterator[Sandbox]:
+    """The real command. Containers that the test left are removed; what remains running after that is a leak."""
+    command = Sandbox(home)
+    yield command
+    command.remove_containers()
+    left = leaks.wait_processes_gone(str(home.root))
+    runtime = [str(path) for path in home.runtime.glob("sandbox/containers/*")]
+    if runtime and not left:
+        pytest.fail("runtime files left: " + "; ".join(runtime), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def image_cache() -> Path:
+    """Where images made by other tools are kept between runs."""
+    return images.cache_directory()
+
+
+@pytest.fixture(scope="session")
+def busybox_layout(image_cache: Path) -> Path:
+    """An OCI layout with the image `busybox` (tag `latest`), made by umoci of Debian's busybox-static."""
+    _need("busybox", "umoci", "subids")
+    return images.cached(image_cache, images.BUSYBOX)
+
+
+@pytest.fixture(scope="session")
+def debian_layout(image_cache: Path) -> Path:
+    """An OCI layout with a Debian tree (tag `latest`): Python, nginx and redis, 6 layers, about 20,000 files."""
+    _need("mmdebstrap", "umoci", "subids")
+    return images.cached(image_cache, images.DEBIAN)
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    """Debian's docker-registry on the loopback, plain HTTP, nothing in it."""
+    _need("registry")
+    with run_registry() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tls_registry() -> Iterator[Registry]:
+    """As `registry`, over TLS with a certificate of a private authority (`ca_file`)."""
+    _need("registry", "openssl")
+    with run_registry(tls=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def auth_registry() -> Iterator[Registry]:
+    """As `registry`, with basic authentication (`user`, `password`)."""
+    _need("registry")
+    with run_registry(auth=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def busybox_image(registry: Registry, busybox_layout: Path) -> str:
+    """A reference, in `registry`, to the busybox image."""
+    _need("skopeo")
+    return registry.push(busybox_layout, "busybox:latest")
+
+
+@pytest.fixture(scope="session")
+def debian_image(registry: Registry, debian_layout: Path) -> str:
+    """A reference, in `registry`, to the Debian image."""
+    _need("skopeo")
+    return registry.push(debian_layout, "debian:latest")
+
+
+def _need(*words: str) -> None:
+    lacking = [f"{word}: {reason}" for word in words if (reason := needs.missing(word))]
+    if lacking:
+        pytest.skip("; ".join(lacking))

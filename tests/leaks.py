@@ -1,0 +1,92 @@
+"""What a test left behind: descriptors and children of the test process, and processes of the product.
+
+Processes of the product are known by the path of their test's home: in their environment, command line, open files or
+mounts. Other people's processes on the same machine are never looked at twice.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from pathlib import Path
+
+
+def open_descriptors() -> dict[int, str]:
+    """Descriptor -> what it is open on, for this process."""
+    found: dict[int, str] = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return found
+
+
+def new_descriptors(before: dict[int, str]) -> list[str]:
+    """Descriptors that are open now and were not, after giving garbage its chance."""
+    fresh = _fresh(before)
+    if fresh:
+        gc.collect()
+        fresh = _fresh(before)
+    return fresh
+
+
+def _fresh(before: dict[int, str]) -> list[str]:
+    return [f"{fd} -> {target}" for fd, target in open_descriptors().items() if before.get(fd) != target]
+
+
+def children() -> set[int]:
+    """Pids of this process' children, zombies too."""
+    found: set[int] = set()
+    for task in os.listdir("/proc/self/task"):
+        try:
+            found.update(int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def processes_of(home: str) -> list[str]:
+    """ "pid command line" of every process that belongs to the test whose home this is."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and _belongs(f"/proc/{name}", home):
+            found.append(f"{name} {_read(f'/proc/{name}/cmdline').replace(chr(0), ' ').strip()}")
+    return found
+
+
+def _belongs(process: str, home: str) -> bool:
+    if any(home in _read(f"{process}/{file}") for file in ("cmdline", "environ", "mountinfo")):
+        return True
+    try:
+        return any(os.readlink(f"{process}/{link}").startswith(home + "/") for link in ("cwd", "exe", "root"))
+    except OSError:
+        return False
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def wait_processes_gone(home: str, seconds: float = 10) -> list[str]:
+    """The processes of `home` that are still there when the time is up; [] as soon as all have gone.
+
+    There is no event for the end of a process that is nobody's child here, so this looks again and again.
+    """
+    deadline = time.monotonic() + seconds
+    while (left := processes_of(home)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def kill(processes: list[str]) -> None:
+    """SIGKILL to what `processes_of` found, so that one test's failure is not the next one's."""
+    for line in processes:
+        try:
+            os.kill(int(line.split()[0]), 9)
+        except OSError:
+            continue
