@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class NetError(Exception):
-    """Something about a namespace, an address or a port failed: `message` says what, `cause` why as probed, `mend` what helps."""
+    """Something about a namespace, an address or a port failed.
+
+    `message` says what, `cause` why as probed, `mend` what helps.
+    """
 
     def __init__(self, message: str, *, cause: str = "", mend: str = "") -> None:
         super().__init__(message)

@@ -35,12 +35,17 @@ class MountPoint(NamedTuple):
 
 
 class PublishedPort(NamedTuple):
-    """A host address and port in front of a container's; `host_port` 0 asks for any free one."""
+    """A host address and port in front of a container's.
+
+    `host_port` 0 asks for any free one; with `host_port_end`, any free one from `host_port` to it. Same fields and order
+    as `net.ports.PortMapping`.
+    """
 
     host_ip: str
     host_port: int
     container_port: int
     protocol: Literal["tcp", "udp"] = "tcp"
+    host_port_end: int = 0
 
 
 class Rlimit(NamedTuple):
@@ -106,6 +111,8 @@ class ContainerConfig(NamedTuple):
     domain_name: str = ""
     terminal: bool = False
     open_stdin: bool = False
+    #: Docker's StdinOnce: the input ends with the first client that gave some (`run -i`, not `run -d -i`)
+    stdin_once: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     stop_signal: str = ""
     stop_timeout_seconds: int | None = None

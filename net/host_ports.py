@@ -1,0 +1,232 @@
+"""The host's side of a published port: is it free, who has it, may this user have it.
+
+slirp4netns answers a refused forward with no reason at all, so the reason is found here by trying to bind. Checks are
+made in the host's network namespace. `_socket`, not `socket`: `run -p` does this before anything else starts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from _socket import AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
+from typing import TYPE_CHECKING, NamedTuple
+
+from net.errors import NetError
+from net.ports import Forward, PortMapping, addresses_overlap, check_conflicts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_UNPRIVILEGED_START = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+#: how many free ports the kernel is asked for before giving up
+_RANDOM_TRIES = 32
+#: proc_net_tcp: TCP_LISTEN, and TCP_CLOSE for a bound udp socket
+_LISTENING = {"tcp": "0A", "udp": "07"}
+
+
+class PortInUseError(NetError):
+    """Another socket has the port; `forward` says which, `pid` who where it is this user's process, else 0."""
+
+    def __init__(self, forward: Forward, pid: int = 0) -> None:
+        super().__init__(
+            f"port is already allocated: {forward}",
+            cause=f"{_process_name(pid)} (pid {pid}) listens on it" if pid else "another socket is bound to it",
+            mend=_other_port(forward),
+        )
+        self.forward = forward
+        self.pid = pid
+
+
+class PrivilegedPortError(NetError):
+    """The port is below what the host gives to users without privilege."""
+
+
+class BoundSocket(NamedTuple):
+    """One line of /proc/net/tcp or udp."""
+
+    address: str
+    port: int
+    inode: int
+
+
+def candidates(mapping: PortMapping) -> Iterator[Forward]:
+    """The forwards to try for `mapping`, best first; each is free at the moment it is given if chosen at random."""
+    address = mapping.host_ip or "0.0.0.0"
+    if mapping.host_port:
+        for port in range(mapping.host_port, (mapping.host_port_end or mapping.host_port) + 1):
+            yield Forward(address, port, mapping.protocol)
+        return
+    for _ in range(_RANDOM_TRIES):
+        yield Forward(address, _bind(Forward(address, 0, mapping.protocol)), mapping.protocol)
+
+
+def check_mappings(mappings: Sequence[PortMapping]) -> None:
+    """Raise the NetError that publishing `mappings` would end in, as far as it can be known without doing it.
+
+    For the command to call first of all: a taken port then costs neither a container nor a network.
+    """
+    check_conflicts(mappings)
+    for mapping in mappings:
+        error: PortInUseError | None = None
+        for forward in candidates(mapping):
+            try:
+                check_free(forward)
+            except PortInUseError as taken:
+                error = error or taken
+                continue
+            error = None
+            break
+        if error is not None:
+            raise error
+
+
+def check_free(forward: Forward) -> None:
+    """Raise NetError unless a socket can be bound to `forward` now; nothing stays bound."""
+    try:
+        _bind(forward)
+    except OSError as error:
+        raise _explained(forward, error) from error
+
+
+def check_bound_once(forwards: Sequence[Forward]) -> None:
+    """Raise NetError unless each of `forwards` is listened on by exactly one socket.
+
+    Not more than one, because udp sockets that both set SO_REUSEADDR, as libslirp's do, share a port silently and the
+    datagrams go to the newest.
+    """
+    for protocol in {forward.protocol for forward in forwards}:
+        sockets = read_bound_sockets(protocol)
+        for forward in forwards:
+            if forward.protocol != protocol:
+                continue
+            owners = [entry for entry in sockets if _is_at(entry, forward)]
+            if not owners:
+                raise NetError(f"port {forward} was not opened", cause="slirp4netns accepted it but does not listen")
+            if len(owners) > 1 and protocol == "udp":
+                raise PortInUseError(forward)
+
+
+def read_bound_sockets(protocol: str) -> list[BoundSocket]:
+    """The host's listening tcp or bound udp sockets on IPv4 addresses, of all users."""
+    found = []
+    with open(f"/proc/net/{protocol}") as file:
+        next(file)
+        for line in file:
+            fields = line.split()
+            if fields[3] == _LISTENING[protocol]:
+                address, port = fields[1].split(":")
+                # the address is the kernel's word in the machine's byte order
+                quad = int(address, 16).to_bytes(4, sys.byteorder)
+                found.append(BoundSocket(".".join(map(str, quad)), int(port, 16), int(fields[9])))
+    return found
+
+
+def unprivileged_port_start() -> int:
+    """The first port a user without privilege may bind, ip(7)."""
+    try:
+        with open(_UNPRIVILEGED_START) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 1024
+
+
+def outgoing_address() -> str | None:
+    """The host's address on the way to the world, or None without a route: what `host-gateway` stands for.
+
+    slirp4netns keeps its gateway 10.0.2.2 off the host's loopback, and what listens on all of the host's addresses
+    answers on this one, as it would on Docker's bridge.
+    """
+    probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)
+    try:
+        # connect on udp only asks for a route; 192.0.2.1 is documentation space, RFC 5737
+        probe.connect(("192.0.2.1", 9))
+        address = str(probe.getsockname()[0])
+    except OSError:
+        return None
+    finally:
+        probe.close()
+    return None if address.startswith("127.") else address
+
+
+def _bind(forward: Forward) -> int:
+    if ":" in forward.host_ip:
+        raise NetError(
+            f"cannot publish on the IPv6 address [{forward.host_ip}]",
+            cause="slirp4netns forwards IPv4 addresses of the host only",
+            mend=f"publish on an IPv4 address, such as {'127.0.0.1' if forward.host_ip == '::1' else '0.0.0.0'}",
+        )
+    tcp = forward.protocol == "tcp"
+    probe = socket(AF_INET, (SOCK_STREAM if tcp else SOCK_DGRAM) | SOCK_CLOEXEC)
+    try:
+        if tcp:
+            # as libslirp does it: connections of the port's last owner in TIME_WAIT do not count. Not for udp, where it
+            # would let us bind beside another socket.
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        probe.bind((forward.host_ip, forward.host_port))
+        if tcp:
+            probe.listen(1)
+        return int(probe.getsockname()[1])
+    finally:
+        probe.close()
+
+
+def _explained(forward: Forward, error: OSError) -> NetError:
+    if error.errno == errno.EADDRINUSE:
+        return PortInUseError(forward, _holder(forward))
+    if error.errno == errno.EACCES:
+        start = unprivileged_port_start()
+        return PrivilegedPortError(
+            f"cannot publish port {forward}: it needs a port above {start - 1}",
+            cause=f"unprivileged ports begin at {start} here (net.ipv4.ip_unprivileged_port_start)",
+            mend=f"{_other_port(forward)}; or, by an administrator: "
+            f"sudo sysctl net.ipv4.ip_unprivileged_port_start={forward.host_port}",
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return NetError(
+            f"cannot publish on {forward}: {forward.host_ip} is not an address of this machine",
+            mend="ip -brief address",
+        )
+    return NetError(f"cannot publish {forward}", cause=error.strerror or str(error))
+
+
+def _other_port(forward: Forward) -> str:
+    base = forward.host_port + (8000 if forward.host_port < 1024 else 1)
+    for port in range(base, min(base + 100, 65536)):
+        try:
+            _bind(forward._replace(host_port=port))
+        except OSError:
+            continue
+        return f"use a free host port, such as {port}"
+    return "use another host port, or none for any free one"
+
+
+def _holder(forward: Forward) -> int:
+    inodes = {entry.inode for entry in read_bound_sockets(forward.protocol) if _is_at(entry, forward)}
+    links = {f"socket:[{inode}]" for inode in inodes if inode}
+    for name in os.listdir("/proc") if links else ():
+        if name.isdigit() and links & _links(f"/proc/{name}/fd"):
+            return int(name)
+    return 0
+
+
+def _links(directory: str) -> set[str]:
+    found = set()
+    try:
+        for name in os.listdir(directory):
+            found.add(os.readlink(f"{directory}/{name}"))
+    except OSError:  # somebody else's process, or one that ended meanwhile
+        pass
+    return found
+
+
+def _process_name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return "a process"
+
+
+def _is_at(entry: BoundSocket, forward: Forward) -> bool:
+    return entry.port == forward.host_port and addresses_overlap(entry.address, forward.host_ip)

@@ -1,0 +1,145 @@
+"""The network namespace this process is in: loopback up, its sysctls, its addresses.
+
+Writing wants CAP_NET_ADMIN in the user namespace that owns it. Used between fork and exec, so imports are few.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from _socket import AF_INET, AF_INET6, SOCK_CLOEXEC, SOCK_DGRAM, inet_ntop, socket
+from typing import NamedTuple
+
+from net.errors import NetError
+
+# <linux/sockios.h>, <linux/if.h>
+SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
+SIOCGIFADDR = 0x8915
+IFF_UP = 0x1
+#: struct ifreq: a name of 16 bytes and a union of 24
+_IFREQ_SIZE = 40
+
+#: Docker lets every container bind low ports and ping, whatever its user
+UNPRIVILEGED_PORTS = ("net.ipv4.ip_unprivileged_port_start", "0")
+
+
+class InterfaceAddress(NamedTuple):
+    interface: str
+    address: str
+
+
+def set_interface_up(name: str) -> None:
+    """Bring an interface of the current namespace up; twice is no error. Raises NetError."""
+    control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)
+    try:
+        request = fcntl.ioctl(control.fileno(), SIOCGIFFLAGS, _ifreq(name))
+        (flags,) = struct.unpack_from("=H", request, 16)
+        fcntl.ioctl(control.fileno(), SIOCSIFFLAGS, _ifreq(name, struct.pack("=H", flags | IFF_UP)))
+    except OSError as error:
+        raise NetError(f"cannot bring the interface {name} up", cause=error.strerror or str(error)) from error
+    finally:
+        control.close()
+
+
+def prepare_namespace() -> None:
+    """Make the current, new network namespace a container's: loopback up, low ports and ping for every user.
+
+    Ping for those groups that the user namespace maps; a kernel that refuses it leaves ping to NET_RAW.
+    """
+    set_interface_up("lo")
+    write_sysctl(*UNPRIVILEGED_PORTS)
+    last = _last_mapped_group()
+    if last >= 0:
+        write_sysctl("net.ipv4.ping_group_range", f"0 {last}")
+
+
+def write_sysctl(name: str, value: str, proc: str = "/proc") -> None:
+    """Write the net.* sysctl `name` of the current namespace. Raises NetError for any other and for a refused one."""
+    parts = name.split(".")
+    if parts[0] != "net" or any(part in ("", "..") or "/" in part for part in parts):
+        raise NetError(f"{name} is not a sysctl of a network namespace", mend="only net.* can be set for a container")
+    path = f"{proc}/sys/{'/'.join(parts)}"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise NetError(f"cannot set {name} to {value!r}", cause=_sysctl_cause(error)) from error
+
+
+def list_addresses() -> tuple[InterfaceAddress, ...]:
+    """The addresses of the current namespace, loopback included; IPv4 ones first."""
+    return (*_ipv4_addresses(), *_ipv6_addresses())
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel speaks IPv6 at all in this namespace."""
+    return os.path.exists("/proc/net/if_inet6")
+
+
+def _ipv4_addresses() -> tuple[InterfaceAddress, ...]:
+    found = []
+    control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)
+    try:
+        for name in _interface_names():
+            try:
+                reply = fcntl.ioctl(control.fileno(), SIOCGIFADDR, _ifreq(name))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+                    raise
+                continue
+            # struct sockaddr_in: family, port, then the address
+            found.append(InterfaceAddress(name, inet_ntop(AF_INET, reply[20:24])))
+    finally:
+        control.close()
+    return tuple(found)
+
+
+def _ipv6_addresses() -> tuple[InterfaceAddress, ...]:
+    try:
+        with open("/proc/net/if_inet6") as file:
+            rows = [line.split() for line in file]
+    except FileNotFoundError:
+        return ()
+    return tuple(InterfaceAddress(row[5], inet_ntop(AF_INET6, bytes.fromhex(row[0]))) for row in rows)
+
+
+def _interface_names() -> list[str]:
+    # not socket.if_nameindex or /sys: /proc/net follows the namespace of the process, a mounted sysfs does not
+    with open("/proc/net/dev") as file:
+        return [line.partition(":")[0].strip() for line in file if ":" in line]
+
+
+def _ifreq(name: str, data: bytes = b"") -> bytes:
+    encoded = os.fsencode(name)
+    if len(encoded) > 15:
+        raise NetError(f"{name!r} is not an interface name", cause="it has more than 15 bytes")
+    return encoded.ljust(16, b"\0") + data.ljust(_IFREQ_SIZE - 16, b"\0")
+
+
+def _last_mapped_group() -> int:
+    with open("/proc/self/gid_map") as file:
+        ranges = sorted((int(inside), int(count)) for inside, _, count in (line.split() for line in file))
+    last = -1
+    for inside, count in ranges:
+        if inside != last + 1:
+            break
+        last = inside + count - 1
+    # the kernel takes no group above this one, ipv4_ping_group_range
+    return min(last, 2**32 - 2)
+
+
+def _sysctl_cause(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return "this kernel has no such setting"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "the kernel does not give it to a user's network namespace"
+        case errno.EINVAL:
+            return "the kernel refuses the value"
+    return error.strerror or str(error)

@@ -1,0 +1,286 @@
+"""Published and exposed ports: the texts of `-p` and `--expose`, read by the rules of Docker's go-connections.
+
+    [ip:][host[-host]:]container[-container][/tcp|/udp]        published=…,target=…,protocol=…
+
+Two ranges must be of one length, except that a host range in front of a single container port means: any free one of
+them. An absent host port, or 0, means: any free port. IPv6 addresses may stand in brackets. Pure functions only.
+"""
+
+from __future__ import annotations
+
+# not `socket` or `ipaddress`: `run` and `ps` import this module, and those cost 8 ms each
+from _socket import AF_INET, AF_INET6, inet_pton
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from net.errors import NetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Protocol = Literal["tcp", "udp"]
+
+_LARGEST = 65535
+_WILDCARDS = frozenset(("", "0.0.0.0", "::"))
+
+
+class PortMapping(NamedTuple):
+    """A host address and port in front of a container's port.
+
+    `host_ip` "" stands for every address; `host_port` 0 for any free port; with `host_port_end` set, for any free one
+    from `host_port` to it.
+    """
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: Protocol = "tcp"
+    host_port_end: int = 0
+
+
+class Forward(NamedTuple):
+    """A forward as a program talks of it: what is bound, without room for choice."""
+
+    host_ip: str
+    host_port: int
+    protocol: Protocol
+
+    def __str__(self) -> str:
+        return f"{join_address(self.host_ip, str(self.host_port))}/{self.protocol}"
+
+
+class PortRange(NamedTuple):
+    first: int
+    last: int
+
+
+def parse_port_number(text: str) -> int:
+    """A port number, 0 included. Raises NetError."""
+    if not text:
+        raise NetError("value is empty")
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise NetError("invalid syntax")
+    # the length is looked at first: int() takes quadratic time over a long text
+    if text.startswith("-") or len(digits.lstrip("0")) > 5 or int(digits) > _LARGEST:
+        raise NetError(f"value out of range (0–{_LARGEST})")
+    return int(digits)
+
+
+def parse_port(text: str) -> int:
+    """A port number, where an empty text is 0. Raises NetError."""
+    if not text:
+        return 0
+    try:
+        return parse_port_number(text)
+    except NetError as error:
+        raise NetError(f"invalid port '{text}': {error.message}") from None
+
+
+def parse_port_range(text: str) -> PortRange:
+    """ "80" or "80-90". Raises NetError."""
+    if not text:
+        raise NetError("empty string specified for ports")
+    first_text, dash, last_text = text.partition("-")
+    first = _range_end("start", first_text)
+    if not dash:
+        return PortRange(first, first)
+    last = _range_end("end", last_text)
+    if last < first:
+        raise NetError(f"invalid port range: {text}")
+    return PortRange(first, last)
+
+
+def _range_end(which: str, text: str) -> int:
+    try:
+        return parse_port_number(text)
+    except NetError as error:
+        raise NetError(f"invalid {which} port '{text}': {error.message}") from None
+
+
+def split_protocol(text: str) -> tuple[str, str]:
+    """ "1234/udp" as ("1234", "udp"); without a protocol it is tcp; without a port both are empty."""
+    port, _, protocol = text.partition("/")
+    return (port, protocol or "tcp") if port else ("", "")
+
+
+def parse_published(text: str) -> tuple[PortMapping, ...]:
+    """The mappings of one `-p`, a range as one mapping for each container port. Raises NetError."""
+    spec = _from_long_form(text) if "=" in text else text
+    host_ip, host_text, rest = _split_spec(spec)
+    container_text, protocol_text = split_protocol(rest)
+    if not container_text:
+        raise NetError(f"no port specified: {text}<empty>")
+    protocol = _check_protocol(protocol_text)
+    host_ip = _check_address(host_ip)
+    container = _named_range("containerPort", container_text)
+    if container.first == 0:
+        raise NetError(f"invalid containerPort: {container_text}", cause="a container's port is from 1 to 65535")
+    host = _named_range("hostPort", host_text) if host_text else PortRange(0, 0)
+    if host == (0, 0):
+        return tuple(PortMapping(host_ip, 0, port, protocol) for port in range(container.first, container.last + 1))
+    if host.first == 0:
+        raise NetError(f"invalid hostPort: {host_text}", cause="a range cannot begin at port 0")
+    if host.last - host.first == container.last - container.first:
+        pairs = zip(range(host.first, host.last + 1), range(container.first, container.last + 1), strict=True)
+        return tuple(PortMapping(host_ip, here, there, protocol) for here, there in pairs)
+    if container.first != container.last:
+        raise NetError(
+            f"invalid ranges specified for container and host Ports: {container_text} and {host_text}",
+            cause=f"{container.last - container.first + 1} container ports, {host.last - host.first + 1} host ports",
+            mend="give two ranges of one length, or a single container port",
+        )
+    return (PortMapping(host_ip, host.first, container.first, protocol, host.last),)
+
+
+def parse_exposed(text: str) -> tuple[str, ...]:
+    """The ports of one `--expose`, as "80/tcp" each. Raises NetError."""
+    if ":" in text:
+        raise NetError(f"invalid port format for --expose: {text}", mend="use -p to publish a port on the host")
+    port, protocol = split_protocol(text)
+    try:
+        ports = parse_port_range(port)
+    except NetError as error:
+        raise NetError(f"invalid range format for --expose: {text}", cause=error.message) from None
+    protocol = protocol.lower()
+    if protocol not in ("tcp", "udp", "sctp"):
+        raise NetError(f"invalid proto: {protocol}")
+    return tuple(f"{number}/{protocol}" for number in range(ports.first, ports.last + 1))
+
+
+def publish_all(exposed: Iterable[str], published: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
+    """What `-P` adds: a mapping to any free port for each exposed port that is not published yet."""
+    taken = {(mapping.container_port, mapping.protocol) for mapping in published}
+    found: dict[tuple[int, Protocol], PortMapping] = {}
+    for text in exposed:
+        port_text, protocol_text = split_protocol(text)
+        protocol = _check_protocol(protocol_text)
+        for port in range(*_half_open(parse_port_range(port_text))):
+            if (port, protocol) not in taken:
+                found[port, protocol] = PortMapping("", 0, port, protocol)
+    return tuple(found.values())
+
+
+def check_conflicts(mappings: Sequence[PortMapping]) -> None:
+    """Raise NetError where two mappings of one command ask for the same host port on overlapping addresses."""
+    seen: dict[tuple[int, str], list[PortMapping]] = {}
+    for mapping in mappings:
+        # a port chosen from a range steps aside by itself
+        if mapping.host_port == 0 or mapping.host_port_end:
+            continue
+        others = seen.setdefault((mapping.host_port, mapping.protocol), [])
+        for other in others:
+            if addresses_overlap(mapping.host_ip, other.host_ip):
+                address = Forward(mapping.host_ip or "0.0.0.0", mapping.host_port, mapping.protocol)
+                raise NetError(
+                    f"host port {address} is asked for twice",
+                    cause=f"for container port {other.container_port} and for {mapping.container_port}",
+                    mend="publish one of them on another host port",
+                )
+        others.append(mapping)
+
+
+def addresses_overlap(one: str, other: str) -> bool:
+    """Whether sockets bound to the two addresses would meet."""
+    return one == other or one in _WILDCARDS or other in _WILDCARDS
+
+
+def join_address(address: str, port: str) -> str:
+    """ "0.0.0.0:80", "[::1]:80"."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def render_ports(published: Iterable[PortMapping], exposed: Iterable[str] = ()) -> str:
+    """The PORTS column of `ps`: consecutive ports as one range, then what is only exposed.
+
+    Ports without a mapping and those mapped to their own number come first, as Docker has them.
+    """
+    mappings = tuple(published)
+    hidden = {(mapping.container_port, mapping.protocol) for mapping in mappings}
+    rows: list[tuple[int, str, int, str]] = [
+        (mapping.container_port, mapping.host_ip or "0.0.0.0", mapping.host_port, mapping.protocol)
+        for mapping in mappings
+    ]
+    for text in exposed:
+        port, protocol = split_protocol(text)
+        if (int(port), protocol) not in hidden:
+            rows.append((int(port), "", 0, protocol))
+    rows.sort(key=lambda row: (row[1] != "" and row[0] != row[2], row[1], row[3], row[0], row[2]))
+    groups: list[list[tuple[int, str, int, str]]] = []
+    for row in rows:
+        if groups and _continues(groups[-1][-1], row):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return ", ".join(_render_group(group) for group in groups)
+
+
+def _continues(last: tuple[int, str, int, str], row: tuple[int, str, int, str]) -> bool:
+    step = 0 if row[1] == "" else 1
+    return (last[0] + 1, last[1], last[2] + step, last[3]) == row
+
+
+def _render_group(group: Sequence[tuple[int, str, int, str]]) -> str:
+    (first, address, host_first, protocol), (last, _, host_last, _) = group[0], group[-1]
+    container = f"{_span(first, last)}/{protocol}"
+    return container if address == "" else f"{join_address(address, _span(host_first, host_last))}->{container}"
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _half_open(ports: PortRange) -> tuple[int, int]:
+    return ports.first, ports.last + 1
+
+
+def _named_range(what: str, text: str) -> PortRange:
+    try:
+        return parse_port_range(text)
+    except NetError as error:
+        raise NetError(f"invalid {what}: {text}", cause=error.message) from None
+
+
+def _split_spec(text: str) -> tuple[str, str, str]:
+    # from the right: an IPv6 address without brackets has colons of its own
+    parts = text.split(":")
+    if len(parts) == 1:
+        return "", "", parts[0]
+    return ":".join(parts[:-2]), parts[-2], parts[-1]
+
+
+def _from_long_form(text: str) -> str:
+    fields = {"protocol": "tcp"}
+    for field in text.split(","):
+        key, equals, value = field.partition("=")
+        if not equals or not key:
+            raise NetError(f"invalid publish opts format (should be name=value but got '{field}')")
+        if key not in ("published", "target", "protocol", "mode"):
+            raise NetError(f"invalid field key: {key}", mend="-p published=8080,target=80,protocol=tcp")
+        fields[key] = value
+    return f"{fields.get('published', '')}:{fields.get('target', '')}/{fields['protocol']}"
+
+
+def _check_protocol(text: str) -> Protocol:
+    match text.lower():
+        case "tcp":
+            return "tcp"
+        case "udp":
+            return "udp"
+        case "sctp":
+            raise NetError(
+                "cannot publish an sctp port", cause="user-mode networking forwards tcp and udp only", mend="use tcp"
+            )
+    raise NetError(f"invalid proto: {text}")
+
+
+def _check_address(text: str) -> str:
+    address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not address:
+        return ""
+    for family in (AF_INET, AF_INET6):
+        try:
+            inet_pton(family, address)
+        except (OSError, ValueError):
+            continue
+        return address
+    raise NetError(f"invalid IP address: {address}")

@@ -1,0 +1,275 @@
+"""slirp4netns: a private network for one network namespace, without any privilege.
+
+The caller stands in the host's network namespace and in the user namespace that owns, or is an ancestor of the owner
+of, the target's. slirp4netns enters the target through a descriptor, makes tap0 there, configures it, and forwards
+between it and ordinary sockets of the host.
+
+    caller                          slirp4netns
+      | posix_spawn ------------------> |  netns as /proc/self/fd/N, api socket, ready and exit pipes
+      | <------------------ "1" (ready) |  tap0 is up, the api socket listens, sandbox and seccomp are on
+      |             …                   |
+      | close(exit_fd) ---------------> |  ends; so it does when the caller is killed
+
+A monitor imports this module: nothing heavy may be imported here; the API's client is `net.slirp_api`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+from net.errors import NetError
+from net.programs import find_program, install_command, read_output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: slirp4netns' own plan of 10.0.2.0/24
+GATEWAY_ADDRESS = "10.0.2.2"
+DNS_ADDRESS = "10.0.2.3"
+CONTAINER_ADDRESS = "10.0.2.100"
+TAP_NAME = "tap0"
+#: the largest multiple of 16 below slirp4netns' limit 65521; measured several times faster than 1500
+DEFAULT_MTU = 65520
+
+TUN_DEVICE = "/dev/net/tun"
+#: struct sockaddr_un, unix(7), with room for the final NUL
+SOCKET_PATH_LIMIT = 107
+#: what is given up, in this order, where slirp4netns does not come up with it
+_OPTIONAL = (("--enable-seccomp",), ("--enable-sandbox",), ("--enable-seccomp", "--enable-sandbox"), ("--enable-ipv6",))
+
+
+class SlirpFeatures(NamedTuple):
+    """What the installed slirp4netns can do, as it says itself."""
+
+    program: str
+    version: str
+    options: frozenset[str]
+
+    def has(self, option: str) -> bool:
+        return option in self.options
+
+
+class SlirpPlan(NamedTuple):
+    """One slirp4netns to be: `netns_fd` is an open network namespace, `api_socket` a path that is made anew."""
+
+    features: SlirpFeatures
+    netns_fd: int
+    api_socket: str
+    mtu: int = DEFAULT_MTU
+    ipv6: bool = True
+    host_loopback: bool = False
+    #: options given up after a failed try
+    omitted: tuple[str, ...] = ()
+
+
+class SlirpProcess(NamedTuple):
+    """A running slirp4netns; the three descriptors belong to the holder of this value.
+
+    Closing `exit_fd` ends it. `log_fd` is read from for error texts and must stay open: it takes at most a pipe's
+    worth and never blocks slirp4netns.
+    """
+
+    pid: int
+    pidfd: int
+    exit_fd: int
+    log_fd: int
+    ready_fd: int
+    notes: tuple[str, ...] = ()
+
+
+def probe_features(search_path: str = "") -> SlirpFeatures:
+    """The features of the slirp4netns on this machine. Raises NetError where there is none."""
+    program = find_program("slirp4netns", search_path)
+    if program is None:
+        raise NetError(
+            "slirp4netns is not installed",
+            cause="no such program in PATH",
+            mend=install_command("slirp4netns") + "; or run with --network host or --network none",
+        )
+    return parse_features(program, read_output((program, "--version")), read_output((program, "--help")))
+
+
+def parse_features(program: str, version_text: str, help_text: str) -> SlirpFeatures:
+    """Features from what `--version` and `--help` print. Raises NetError where the text is not slirp4netns'."""
+    words = version_text.split()
+    options = frozenset(word.partition("=")[0].rstrip(",") for word in help_text.split() if word.startswith("--"))
+    if words[:2] != ["slirp4netns", "version"] or len(words) < 3 or "--netns-type" not in options:
+        shown = version_text.strip().partition("\n")[0] or "nothing"
+        raise NetError(
+            f"{program} is not a usable slirp4netns",
+            cause=f"it printed {shown!r}; version 0.4 or newer is needed",
+            mend=install_command("slirp4netns"),
+        )
+    return SlirpFeatures(program, words[2], options)
+
+
+def check_tun(device: str = TUN_DEVICE) -> None:
+    """Raise NetError unless this process can open the tap device."""
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise NetError(
+            f"there is no {device}",
+            cause="the kernel module tun is not loaded, or the device was not given to this container",
+            mend="sudo modprobe tun; in a container: start it with --device /dev/net/tun",
+        ) from None
+    except PermissionError:
+        mode = os.stat(device).st_mode & 0o777
+        raise NetError(
+            f"{device} cannot be opened", cause=f"its mode is {mode:04o}", mend=f"sudo chmod 0666 {device}"
+        ) from None
+    except OSError as error:
+        raise NetError(
+            f"{device} cannot be opened", cause=error.strerror or str(error), mend="sudo modprobe tun"
+        ) from None
+
+
+def slirp_arguments(plan: SlirpPlan, ready_fd: int, exit_fd: int) -> tuple[str, ...]:
+    """The command line for `plan`; what the version lacks or `plan` omits is left out."""
+    wanted = ["--enable-sandbox", "--enable-seccomp"]
+    if plan.ipv6:
+        wanted.append("--enable-ipv6")
+    if not plan.host_loopback:
+        wanted.append("--disable-host-loopback")
+    optional = (option for option in wanted if plan.features.has(option) and option not in plan.omitted)
+    return (
+        plan.features.program,
+        "--configure",
+        f"--mtu={plan.mtu}",
+        f"--ready-fd={ready_fd}",
+        f"--exit-fd={exit_fd}",
+        f"--api-socket={plan.api_socket}",
+        *optional,
+        "--netns-type=path",
+        f"/proc/self/fd/{plan.netns_fd}",
+        TAP_NAME,
+    )
+
+
+def spawn_slirp(plan: SlirpPlan) -> SlirpProcess:
+    """Start slirp4netns and return at once; `wait_ready` tells when it serves. Raises NetError."""
+    if not plan.host_loopback and not plan.features.has("--disable-host-loopback"):
+        raise NetError(
+            f"slirp4netns {plan.features.version} cannot keep a container off the host's loopback",
+            cause="it has no --disable-host-loopback",
+            mend=install_command("slirp4netns"),
+        )
+    if len(os.fsencode(plan.api_socket)) > SOCKET_PATH_LIMIT:
+        raise NetError(
+            f"the socket path {plan.api_socket} is too long",
+            cause=f"a unix socket's path has at most {SOCKET_PATH_LIMIT} bytes",
+            mend="set XDG_RUNTIME_DIR to a shorter directory",
+        )
+    check_tun()
+    ready_fd, ready_write = os.pipe()
+    exit_read, exit_fd = os.pipe()
+    log_fd, log_write = os.pipe()
+    # a container can make libslirp talk without end: what does not fit into the pipe is dropped, never waited for
+    os.set_blocking(log_write, False)
+    # sockets are made with the mode the mask leaves; the API is for this user alone
+    mask = os.umask(0o177)
+    try:
+        pid = os.posix_spawn(
+            plan.features.program,
+            slirp_arguments(plan, ready_write, exit_read),
+            {"LC_ALL": "C"},
+            file_actions=_file_actions(log_write, (plan.netns_fd, ready_write, exit_read)),
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD),
+        )
+    except OSError as error:
+        _close_all((ready_fd, exit_fd, log_fd))
+        raise NetError(f"cannot start {plan.features.program}", cause=error.strerror or str(error)) from error
+    finally:
+        os.umask(mask)
+        _close_all((ready_write, exit_read, log_write))
+    return SlirpProcess(pid, os.pidfd_open(pid), exit_fd, log_fd, ready_fd)
+
+
+def _file_actions(log_write: int, kept: Sequence[int]) -> list[tuple[int, ...] | tuple[int, int, str, int, int]]:
+    # posix_spawn's dup2 of a descriptor onto itself takes close-on-exec off, and nothing else does it race-free
+    return [
+        *((os.POSIX_SPAWN_DUP2, fd, fd) for fd in kept),
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, log_write, 1),
+        (os.POSIX_SPAWN_DUP2, log_write, 2),
+    ]
+
+
+def wait_ready(plan: SlirpPlan, process: SlirpProcess, timeout_seconds: float = 10.0) -> SlirpProcess:
+    """Wait until slirp4netns serves, and return it; the descriptors of `process` are taken over.
+
+    Where it fails and an optional protection may be the reason, it is started again without, which the returned
+    value's `notes` say. Raises NetError, with slirp4netns' own words, where it does not come up at all.
+    """
+    if _is_ready(process, timeout_seconds):
+        return _without_ready_fd(process)
+    words = _end_failed(process)
+    present = slirp_arguments(plan, 0, 0)
+    for given_up in _OPTIONAL:
+        if not set(given_up) <= set(present):
+            continue
+        process = spawn_slirp(plan._replace(omitted=(*plan.omitted, *given_up)))
+        if _is_ready(process, timeout_seconds):
+            note = f"slirp4netns runs without {' '.join(given_up)}: {words}"
+            return _without_ready_fd(process)._replace(notes=(note,))
+        _end_failed(process)
+    raise NetError("slirp4netns did not start", cause=words, mend="sandbox doctor")
+
+
+def start_slirp(plan: SlirpPlan, timeout_seconds: float = 10.0) -> SlirpProcess:
+    """`spawn_slirp` and `wait_ready` in one."""
+    return wait_ready(plan, spawn_slirp(plan), timeout_seconds)
+
+
+def end_slirp(process: SlirpProcess) -> None:
+    """Make it end, reap it and close its descriptors."""
+    os.kill(process.pid, signal.SIGKILL)
+    close_slirp(process)
+    os.waitpid(process.pid, 0)
+
+
+def close_slirp(process: SlirpProcess) -> None:
+    """Close the descriptors: it ends by itself, and is reaped by whoever waits for all children."""
+    _close_all(fd for fd in (process.exit_fd, process.log_fd, process.pidfd, process.ready_fd) if fd >= 0)
+
+
+def read_log(process: SlirpProcess) -> str:
+    """What slirp4netns printed since the last call; empty where it printed nothing."""
+    os.set_blocking(process.log_fd, False)
+    try:
+        return os.read(process.log_fd, 65536).decode(errors="replace")
+    except BlockingIOError:
+        return ""
+
+
+def _is_ready(process: SlirpProcess, timeout_seconds: float) -> bool:
+    waiter = select.poll()
+    waiter.register(process.ready_fd, select.POLLIN)
+    if not waiter.poll(timeout_seconds * 1000):
+        words = _end_failed(process)
+        # not tried again with less: an option that is refused ends slirp4netns, it does not hang it
+        raise NetError(f"slirp4netns was not ready after {timeout_seconds:g} seconds", cause=words)
+    return os.read(process.ready_fd, 1) == b"1"
+
+
+def _without_ready_fd(process: SlirpProcess) -> SlirpProcess:
+    os.close(process.ready_fd)
+    return process._replace(ready_fd=-1)
+
+
+def _end_failed(process: SlirpProcess) -> str:
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitpid(process.pid, 0)
+    lines = read_log(process).strip().splitlines()
+    close_slirp(process)
+    # "WARNING: Support for … is experimental" stands in front of every error
+    return "; ".join(line for line in lines if not line.startswith("WARNING")) or "it ended without a word"
+
+
+def _close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
