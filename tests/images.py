@@ -100,7 +100,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 . /etc/os-release
 mmdebstrap --mode=root --variant=minbase --quiet --skip=cleanup/reproducible \
   --include=python3,python3-setuptools,python3-pip-whl,nginx-light,redis-server,redis-tools \
-  --include=perl-modules-5*,tzdata,git,curl \
+  --include=perl-modules-5*,tzdata,python3-django,tango-icon-theme \
   "$VERSION_CODENAME" tree
 rm -rf tree/var/cache/apt/* tree/var/lib/apt/lists/* tree/dev/*
 mkdir -p tree/srv/www tree/opt/old
@@ -108,10 +108,10 @@ echo '<h1>served from a container</h1>' >tree/srv/www/index.html
 echo old >tree/opt/old/file; echo old >tree/etc/replaced; echo gone >tree/etc/removed
 pack() { name=$1; shift; tar --sort=name --numeric-owner --xattrs --xattrs-include='*' -C tree -cf "$name" "$@"; }
 pack 1.tar --exclude=./usr/lib/python3 --exclude=./usr/lib/python3.* --exclude=./usr/share \
-  --exclude=./usr/lib/*/perl* --exclude=./usr/lib/git-core --exclude=./var/lib/dpkg .
+  --exclude=./usr/lib/*/perl* --exclude=./var/lib/dpkg .
 pack 2.tar ./usr/share
 pack 3.tar $(cd tree && ls -d ./usr/lib/python3 ./usr/lib/python3.*)
-pack 4.tar $(cd tree && ls -d ./usr/lib/git-core ./var/lib/dpkg ./usr/lib/*/perl* 2>/dev/null)
+pack 4.tar $(cd tree && ls -d ./var/lib/dpkg ./usr/lib/*/perl* 2>/dev/null)
 mkdir -p change/etc change/opt/old
 echo new >change/etc/replaced; : >change/etc/.wh.removed
 : >change/opt/old/.wh..wh..opq; echo new >change/opt/old/fresh
