@@ -44,7 +44,8 @@ class Paths(NamedTuple):
         return f"{self.data_root}/containers/{container_id}"
 
     def container_runtime(self, container_id: str) -> str:
-        return f"{self.runtime_root}/containers/{container_id}"
+        # half the id: a socket's path has 107 bytes at most, unix(7), and slirp4netns takes no other form
+        return f"{self.runtime_root}/containers/{container_id[:32]}"
 
     def volume(self, name: str) -> str:
         return f"{self.data_root}/volumes/{name}"

@@ -60,11 +60,18 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-def open_state(paths: Paths) -> sqlite3.Connection:
-    """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer. Raises HostError."""
+def open_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer. Raises HostError.
+
+    With `durable` false a commit may be lost in a power failure (the database stays whole): for what a reboot undoes
+    anyway, such as which containers run. No connection may be open across a fork after which the child opens one
+    too: SQLite would believe that the child holds the parent's locks.
+    """
     try:
         connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
         connection.execute("PRAGMA foreign_keys = ON")
+        if not durable:
+            connection.execute("PRAGMA synchronous = NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version < len(MIGRATIONS):
             _migrate(connection)

@@ -37,8 +37,8 @@ class MountPoint(NamedTuple):
 class PublishedPort(NamedTuple):
     """A host address and port in front of a container's.
 
-    `host_port` 0 asks for any free one; with `host_port_end`, any free one from `host_port` to it. Same fields and order
-    as `net.ports.PortMapping`.
+    `host_port` 0 asks for any free one; with `host_port_end`, any free one from `host_port` to it. Same fields and
+    order as `net.ports.PortMapping`.
     """
 
     host_ip: str

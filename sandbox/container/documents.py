@@ -1,0 +1,77 @@
+"""Records as JSON: a NamedTuple becomes an object of the fields that differ from their defaults, and back.
+
+A database outlives the program that wrote it. So a field that is missing takes its default, one that is not known
+(written by a newer program) is passed over, and adding a field with a default needs no migration.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from sandbox.container import record
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+_CLASSES: dict[str, Any] = {
+    name: value for name, value in vars(record).items() if isinstance(value, type) and hasattr(value, "_fields")
+}
+
+
+def to_plain(value: Any) -> Any:  # Any: JSON has no narrower type
+    """`value` as JSON-plain data: lists, objects, texts, numbers."""
+    if isinstance(value, tuple):
+        fields = getattr(value, "_fields", None)
+        if fields is None:
+            return [to_plain(item) for item in value]
+        defaults = getattr(type(value), "_field_defaults", {})
+        return {
+            name: to_plain(item)
+            for name, item in zip(fields, value, strict=True)
+            if name not in defaults or item != defaults[name]
+        }
+    return value
+
+
+def from_plain(kind: type[Record], plain: dict[str, Any]) -> Record:
+    """The `kind` that `to_plain` made `plain` of. Raises TypeError where a field without a default is missing."""
+    nested = _nested_classes(kind)
+    fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # every kind here is a NamedTuple
+    return kind(**{name: _revive(nested.get(name), plain[name]) for name in fields if name in plain})
+
+
+def to_json(value: tuple[Any, ...]) -> str:
+    return json.dumps(to_plain(value), separators=(",", ":"))
+
+
+def from_json(kind: type[Record], text: str) -> Record:
+    return from_plain(kind, json.loads(text))
+
+
+def _revive(nested: Any, item: Any) -> Any:
+    if isinstance(item, list):
+        return tuple([_revive(nested, element) for element in item])
+    if isinstance(item, dict):
+        return from_plain(nested, item)
+    return item
+
+
+_NESTED: dict[type, dict[str, Any]] = {}
+
+
+def _nested_classes(kind: type) -> dict[str, Any]:
+    """Which fields of `kind` hold another record or a tuple of them.
+
+    Annotations are texts here (or typing's wrapper of one); reading the name out of "tuple[Name, ...]" spares the
+    milliseconds of typing.get_type_hints.
+    """
+    known = _NESTED.get(kind)
+    if known is None:
+        known = {}
+        for name, annotation in kind.__annotations__.items():
+            text = annotation if isinstance(annotation, str) else getattr(annotation, "__forward_arg__", "")
+            inner = text.removeprefix("tuple[").removesuffix(", ...]")
+            if inner in _CLASSES:
+                known[name] = _CLASSES[inner]
+        _NESTED[kind] = known
+    return known

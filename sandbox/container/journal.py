@@ -1,0 +1,48 @@
+"""The database as a monitor writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.container.store import load_container, update_state
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from sandbox.container.record import Container, ContainerState
+    from sandbox.paths import Paths
+
+
+class DatabaseJournal:
+    """One container's record. The connection is opened at the first word, so never before the monitor's own fork.
+
+    What it writes need not survive a power failure: that ends the container anyway.
+    """
+
+    def __init__(self, paths: Paths, container_id: str) -> None:
+        self._paths = paths
+        self._container_id = container_id
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_state(self._paths, durable=False)
+        return self._connection
+
+    def load(self) -> Container | None:
+        return load_container(self.connection, self._container_id)
+
+    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+        return update_state(self.connection, self._container_id, change)
+
+    def remove(self) -> None:
+        """Remove the container, its files and its anonymous volumes; nothing happens where it is gone."""
+        from sandbox.container.remove import discard_container
+
+        container = self.load()
+        if container is not None:
+            self.update(lambda state: state._replace(status="removing"))
+            discard_container(self.connection, self._paths, container)

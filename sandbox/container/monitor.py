@@ -1,0 +1,366 @@
+"""The monitor: one process for each running container, its parent and reaper.
+
+It owns the container's streams, log and attach socket, decides on restarts, writes what happens to the database, and
+cleans up. It outlives the command that made it, and needs no other process to live.
+
+    first start      a command made the record; `serve_first_start` is told when to let the process go
+    the process ends outputs are read to their end, the log is closed, then either
+      restart        the state is written, those who wait are told, and after a delay the process is started again
+      the end        mounts, network and sockets go, the state is written (under --rm: the container removed), and
+                     only then those who wait are told; so whoever has seen a container end can start or remove it
+
+What it asks of the kernel goes through an `Engine`, so that this file holds the order of things and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from sandbox.container.attach_server import AttachServer
+from sandbox.container.frames import STDOUT, encode_message
+from sandbox.container.log_writer import LogWriter, parse_log_options
+from sandbox.container.reactor import READ, Reactor
+from sandbox.container.restart_policy import Ended, restart_delay
+from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
+from sandbox.errors import ConflictError, SandboxError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from sandbox.container.channel import Channel
+    from sandbox.container.reactor import Timer
+    from sandbox.container.record import Container, ContainerState, PublishedPort
+
+
+class Started(NamedTuple):
+    """A process that exists and waits at the gate; `master_fd` is its terminal's, or -1."""
+
+    pid: int
+    pidfd: int
+    master_fd: int = -1
+
+
+class Engine(Protocol):
+    """What the kernel, storage and network are asked for."""
+
+    def start(self, ends: ContainerEnds | None) -> Started:
+        """A process up to its gate; `ends` None asks for a terminal. Raises SandboxError."""
+
+    def release(self) -> None:
+        """Let it become the container's program. Raises SandboxError where that cannot be executed."""
+
+    def after_exit(self) -> None:
+        """One run ended; another may follow."""
+
+    def close(self) -> None:
+        """Take down mounts, network and helpers."""
+
+
+class Journal(Protocol):
+    """Where the monitor writes what happens."""
+
+    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None: ...
+    def remove(self) -> None:
+        """Remove the container, its files and its anonymous volumes (--rm)."""
+
+
+class Attachment(NamedTuple):
+    """What the command that starts the container wants of it from the first byte on; none for `-d`."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        return self.stdin or self.stdout or self.stderr
+
+
+class Monitor:
+    """The life of one container, from its first start to its end. Implements `attach_server.Desk`."""
+
+    def __init__(
+        self, container: Container, engine: Engine, journal: Journal, reactor: Reactor, log_directory: str
+    ) -> None:
+        self._container = container
+        self._engine = engine
+        self._journal = journal
+        self._reactor = reactor
+        self._server: AttachServer | None = None
+        self._log = _open_log(container, log_directory)
+        self._stdio: Stdio | None = None
+        self._process: Started | None = None
+        self._started_at = 0.0
+        self._restart_count = 0
+        self._last_delay = 0.0
+        self._last_exit_code = 0
+        self._stopped_by_user = False
+        self._no_restart = False
+        self._restart_timer: Timer | None = None
+        self._kill_timer: Timer | None = None
+
+    # -- the first start ---------------------------------------------------------------------------------------------
+
+    def start_to_gate(self) -> Started:
+        """Make the container's process, which waits. Raises SandboxError."""
+        config = self._container.config
+        ends: ContainerEnds | None = None
+        kept: MonitorEnds | None = None
+        if not config.terminal:
+            ends, kept = make_pipes(open_stdin=config.open_stdin)
+        try:
+            started = self._engine.start(ends)
+        except BaseException:
+            for fd in kept or ():
+                if fd >= 0:
+                    os.close(fd)
+            raise
+        finally:
+            if ends is not None:
+                ends.close()
+        if kept is None:
+            kept = MonitorEnds(started.master_fd, started.master_fd)
+        self._stdio = Stdio(self._reactor, kept, self._take_output)
+        self._stdio.on_input_taken = self._input_taken
+        self._process = started
+        return started
+
+    def go(self, ports: tuple[PublishedPort, ...] | None = None) -> None:
+        """Let the process become the container's program, and record that it runs. Raises SandboxError."""
+        assert self._process is not None
+        pid = self._process.pid
+        self._engine.release()
+        self._started_at = time.monotonic()
+        started_ns = time.time_ns()
+        self._reactor.watch(self._process.pidfd, READ, lambda _events: self._process_ended())
+        count = self._restart_count
+
+        def running(state: ContainerState) -> ContainerState:
+            from sandbox.state import process_start
+
+            return state._replace(
+                status="running",
+                pid=pid,
+                pid_start=process_start(pid),
+                started_ns=started_ns,
+                finished_ns=0,
+                exit_code=0,
+                error="",
+                restart_count=count,
+                stopped_by_user=False,
+                published_ports=state.published_ports if ports is None else ports,
+            )
+
+        self._journal.update(running)
+
+    def serve(self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment) -> None:
+        """Serve clients until the container's life is over; `starter` is attached before any output is read."""
+        self._server = AttachServer(self._reactor, self, listener)
+        if starter is not None:
+            connection, decoder, early = starter.hand_over()
+            client = self._server.adopt(connection, decoder, patient=True)
+            client.send(encode_message("started"))
+            if attachment.wanted:
+                self._server.answer(client, {"type": "attach", **attachment._asdict()})
+                for frame in early:
+                    client.handle(frame)
+            else:
+                client.close_when_sent()
+        self._reactor.run()
+
+    def abandon(self) -> None:
+        """End the process at the gate: the start failed, or the command that wanted it is gone."""
+        self._discard_process()
+        if self._log is not None:
+            self._log.close()
+
+    # -- what clients ask (Desk) -------------------------------------------------------------------------------------
+
+    def take_input(self, data: bytes) -> bool:
+        if self._stdio is None:
+            return True
+        self._stdio.write_input(data)
+        return not self._stdio.input_full
+
+    def end_input(self, *, detached: bool) -> None:
+        # Docker's StdinOnce: the input of `run -i` ends with its first giver; that of `run -d -i` stays open
+        if self._stdio is not None and not detached and self._container.config.stdin_once:
+            self._stdio.end_input()
+
+    def resize(self, rows: int, columns: int) -> None:
+        if self._stdio is not None:
+            self._stdio.resize(rows, columns)
+
+    def send_signal(self, number: int) -> None:
+        if self._process is None:
+            raise ConflictError(f"container {self._container.name} is not running")
+        if number == signal.SIGKILL or not self._container.config.stop_signal:
+            # Docker's ExitOnNext: a person who signals a container does not want it back
+            self._no_restart = True
+        try:
+            signal.pidfd_send_signal(self._process.pidfd, number)
+        except ProcessLookupError:
+            raise ConflictError(f"container {self._container.name} is not running") from None
+        except (OSError, ValueError) as error:
+            raise SandboxError(f"cannot send signal {number}", cause=str(error)) from error
+
+    def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
+        """Signal, and kill when the time is over (None: never); no restart follows."""
+        self._stopped_by_user = True
+        if self._restart_timer is not None:
+            self._restart_timer.cancel()
+            self._finish()
+            return
+        if self._process is None:
+            return
+        try:
+            self.send_signal(signal_number)
+        except ConflictError:
+            return  # it just ended; the loop will see that
+        if timeout_seconds is not None:
+            if self._kill_timer is not None:
+                self._kill_timer.cancel()
+            process = self._process
+            self._kill_timer = self._reactor.after(timeout_seconds, lambda: _kill(process))
+
+    def output_blocked(self, blocked: bool) -> None:
+        if self._stdio is not None:
+            if blocked:
+                self._stdio.pause()
+            else:
+                self._stdio.resume()
+
+    # -- the container's process -------------------------------------------------------------------------------------
+
+    def _take_output(self, kind: int, data: bytes) -> None:
+        if self._log is not None:
+            self._log.write("stdout" if kind == STDOUT else "stderr", data)
+        if self._server is not None:
+            self._server.broadcast(kind, data)
+            self._server.log_grew()
+
+    def _input_taken(self) -> None:
+        if self._server is not None:
+            self._server.input_taken()
+
+    def _process_ended(self) -> None:
+        process = self._process
+        assert process is not None
+        _pid, status = os.waitpid(process.pid, 0)
+        self._process = None
+        self._reactor.forget(process.pidfd)
+        os.close(process.pidfd)
+        code = os.waitstatus_to_exitcode(status)
+        self._last_exit_code = 128 - code if code < 0 else code
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+            self._kill_timer = None
+        if self._stdio is not None:
+            # every process of the container is dead by now (pid_namespaces(7)), so this ends
+            self._stdio.drain()
+            self._stdio.close()
+            self._stdio = None
+        if self._log is not None:
+            self._log.finish()
+        self._engine.after_exit()
+        self._decide(time.monotonic() - self._started_at)
+
+    def _decide(self, ran_seconds: float) -> None:
+        ended = Ended(
+            self._last_exit_code,
+            ran_seconds,
+            self._restart_count,
+            self._stopped_by_user or self._no_restart,
+            self._last_delay,
+        )
+        delay = restart_delay(self._container.config.restart, ended)
+        if delay is None:
+            self._finish()
+            return
+        self._last_delay = delay
+        code, finished_ns = self._last_exit_code, time.time_ns()
+        kept = self._journal.update(
+            lambda state: state._replace(
+                status="restarting", pid=0, pid_start=0, exit_code=code, finished_ns=finished_ns
+            )
+        )
+        if kept is None:
+            self._finish()
+            return
+        if self._server is not None:
+            self._server.ended(code)
+        self._restart_timer = self._reactor.after(delay, self._restart)
+
+    def _restart(self) -> None:
+        self._restart_timer = None
+        self._restart_count += 1
+        try:
+            self.start_to_gate()
+            self.go()
+        except SandboxError as error:
+            self._restart_failed(error)
+
+    def _restart_failed(self, error: SandboxError) -> None:
+        self._discard_process()
+        self._last_exit_code = error.exit_status
+        message = error.message
+
+        def note(state: ContainerState) -> ContainerState:
+            return state._replace(error=message)
+
+        self._journal.update(note)
+        self._decide(0.0)
+
+    def _discard_process(self) -> None:
+        if self._process is not None:
+            _kill(self._process)
+            os.waitpid(self._process.pid, 0)
+            os.close(self._process.pidfd)
+            self._process = None
+        if self._stdio is not None:
+            self._stdio.close()
+            self._stdio = None
+
+    def _finish(self) -> None:
+        assert self._server is not None
+        self._server.stop_listening()
+        if self._log is not None:
+            self._log.close()
+        self._engine.close()
+        code, finished_ns, by_user = self._last_exit_code, time.time_ns(), self._stopped_by_user
+
+        def exited(state: ContainerState) -> ContainerState:
+            return state._replace(
+                status="exited",
+                pid=0,
+                pid_start=0,
+                monitor_pid=0,
+                monitor_start=0,
+                exit_code=code,
+                finished_ns=finished_ns if state.status == "running" else state.finished_ns,
+                stopped_by_user=by_user,
+                published_ports=(),
+            )
+
+        if self._container.config.auto_remove:
+            self._journal.remove()
+        else:
+            self._journal.update(exited)
+        self._server.ended(code)
+        # the loop goes on until the last client has taken what it is to get, then nothing is watched any more
+        self._server.close()
+
+
+def _open_log(container: Container, directory: str) -> LogWriter | None:
+    log = container.config.log
+    return None if log.driver == "none" else LogWriter(directory, parse_log_options(log.options))
+
+
+def _kill(process: Started) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)

@@ -1,0 +1,99 @@
+"""The monitor's event loop: epoll, timers, nothing else.
+
+Plain callbacks and no trio: a monitor stays for as long as its container, so its memory is counted for each, and trio
+alone is more than the rest of the process. One thread; a callback runs to its end before the next one starts.
+"""
+
+from __future__ import annotations
+
+import heapq
+import select
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+
+
+class Timer:
+    """A callback to come; `cancel` may be called at any time, any number of times."""
+
+    def __init__(self, deadline: float, callback: Callable[[], None]) -> None:
+        self.deadline = deadline
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.deadline < other.deadline
+
+
+class Reactor:
+    """Descriptors and timers, each with the callback that owns it. Descriptors stay the caller's to close."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._events: dict[int, int] = {}
+        self._timers: list[Timer] = []
+        self._running = False
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call `callback` with the ready events of `fd`; a second call changes what is watched.
+
+        With `events` 0 a hang-up is still told, as epoll(7) always does; use `forget` to be rid of that.
+        """
+        self._callbacks[fd] = callback
+        if fd not in self._events:
+            self._epoll.register(fd, events)
+        elif self._events[fd] != events:
+            self._epoll.modify(fd, events)
+        self._events[fd] = events
+
+    def forget(self, fd: int) -> None:
+        """Stop watching; before `fd` is closed. Twice is safe."""
+        if self._events.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+        self._callbacks.pop(fd, None)
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        timer = Timer(time.monotonic() + seconds, callback)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def run(self) -> None:
+        """Serve until `stop` is called, or nothing is left to wait for."""
+        self._running = True
+        while self._running:
+            timeout = self._next_timeout()
+            if timeout is None and not self._events:
+                break
+            for fd, events in self._epoll.poll(timeout):
+                # an earlier callback of this round may have forgotten it
+                callback = self._callbacks.get(fd)
+                if callback is not None:
+                    callback(events)
+            self._run_timers()
+
+    def stop(self) -> None:
+        self._running = False
+
+    def close(self) -> None:
+        self._epoll.close()
+
+    def _next_timeout(self) -> float | None:
+        """Seconds to the next timer; None where there is none, cancelled ones being dropped here."""
+        while self._timers and self._timers[0].callback is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0].deadline - time.monotonic()) if self._timers else None
+
+    def _run_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0].deadline <= now:
+            callback = heapq.heappop(self._timers).callback
+            if callback is not None:
+                callback()

@@ -1,0 +1,88 @@
+"""Removing containers: the record, the files, and the volumes that have no name.
+
+The record says "removing" while files go, and goes last: a removal that is killed half way is finished by the next
+command. Files may belong to subordinate ids; a command becomes root of the user namespace to remove those, the
+monitor is that already.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.container.store import delete_container, find_container, update_state
+from sandbox.errors import ConflictError, SandboxError, translated
+from sandbox.state import boot_id, process_start
+from storage.tree import remove_tree
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.record import Container, ContainerState
+    from sandbox.paths import Paths
+
+
+def remove_container(
+    connection: sqlite3.Connection, paths: Paths, word: str, *, force: bool = False, volumes: bool = False
+) -> None:
+    """Remove the container that `word` names. Raises NotFoundError; ConflictError while it runs, unless `force`."""
+    from sandbox.container.reconcile import reconcile
+
+    container = reconcile(connection, paths, find_container(connection, word))
+    if container is None:
+        return
+    if force and container.state.monitor_pid:
+        from sandbox.container.stop import end_monitor
+
+        end_monitor(paths, container)
+        container = reconcile(connection, paths, container)
+        if container is None:
+            return
+    own_pid, own_start, boot = os.getpid(), process_start(os.getpid()), boot_id()
+
+    def removing(state: ContainerState) -> ContainerState:
+        if state.monitor_pid and state.status != "removing":
+            raise running_error(container, word, state)
+        return state._replace(status="removing", monitor_pid=own_pid, monitor_start=own_start, boot_id=boot)
+
+    if update_state(connection, container.id, removing) is not None:
+        discard_container(connection, paths, container, volumes=volumes or container.config.auto_remove)
+
+
+def running_error(container: Container, word: str, state: ContainerState) -> ConflictError:
+    return ConflictError(
+        f'cannot remove container "/{container.name}": container is {state.status}: '
+        "stop the container before removing or force remove",
+        mend=f"sandbox rm -f {word}",
+    )
+
+
+def discard_container(
+    connection: sqlite3.Connection, paths: Paths, container: Container, *, volumes: bool = True
+) -> None:
+    """Remove the files of a container that does not run, then its record. Twice, or by two at once, is safe."""
+    remove_files(paths.container_data(container.id))
+    if volumes:
+        from sandbox.container.volumes import remove_anonymous_volumes
+
+        remove_anonymous_volumes(connection, paths, container)
+    delete_container(connection, container.id)
+
+
+def remove_files(directory: str) -> None:
+    """Remove a tree of ours, whoever its files belong to below. Raises SandboxError."""
+    if not os.path.lexists(directory):
+        return
+    try:
+        _remove_once(directory)
+    except (SandboxError, PermissionError):
+        if os.geteuid() == 0:
+            raise
+        from sandbox.runtime.user_namespace import call_in_user_namespace
+
+        call_in_user_namespace(_remove_once, directory)
+
+
+def _remove_once(directory: str) -> None:
+    with translated(SandboxError, f"cannot remove {directory}"):
+        remove_tree(directory)

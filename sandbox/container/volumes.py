@@ -1,0 +1,61 @@
+"""Volumes as containers use them: made when first named; those without a name go with their container."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.container.names import new_container_id
+from sandbox.state import transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.record import Container, MountPoint
+    from sandbox.paths import Paths
+
+DATA_NAME = "_data"
+#: present while a volume still waits for what the image has at its mount point
+FILL_MARK = "fill"
+
+
+def make_volumes(
+    connection: sqlite3.Connection, paths: Paths, mounts: tuple[MountPoint, ...]
+) -> tuple[MountPoint, ...]:
+    """`mounts` with every volume in existence: unnamed ones get a name of 64 digits. Existing ones are kept."""
+    return tuple(_make_volume(connection, paths, mount) if mount.kind == "volume" else mount for mount in mounts)
+
+
+def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint) -> MountPoint:
+    anonymous = not mount.source
+    named = mount._replace(source=mount.source or new_container_id(), anonymous=anonymous)
+    with transaction(connection):
+        known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (named.source,)).fetchone()
+        if known is None:
+            directory = paths.volume(named.source)
+            os.makedirs(f"{directory}/{DATA_NAME}", mode=0o755, exist_ok=True)
+            if mount.copy_up:
+                with open(f"{directory}/{FILL_MARK}", "w"):
+                    pass
+            connection.execute(
+                "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
+                (named.source, time.time_ns(), json.dumps(dict(mount.volume_labels)), int(anonymous)),
+            )
+    return named
+
+
+def volume_data(paths: Paths, name: str) -> str:
+    """The directory that is mounted."""
+    return f"{paths.volume(name)}/{DATA_NAME}"
+
+
+def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
+    """Remove the volumes made for this container alone."""
+    from sandbox.container.remove import remove_files
+
+    for mount in container.config.mounts:
+        if mount.kind == "volume" and mount.anonymous:
+            remove_files(paths.volume(mount.source))
+            connection.execute("DELETE FROM volume WHERE name = ? AND anonymous = 1", (mount.source,))
