@@ -34,6 +34,12 @@ class Option(NamedTuple):
         """The long name without dashes, or the short one where there is no long."""
         return next((n for n in self.names if n.startswith("--")), self.names[0]).lstrip("-")
 
+    @property
+    def shown(self) -> str:
+        """The name as pflag's errors have it: "-d, --detach"; further long names are left out."""
+        short = [name for name in self.names if not name.startswith("--")]
+        return ", ".join([*short[:1], f"--{self.key}"] if len(self.key) > 1 else self.names[:1])
+
 
 def option(names: str, kind: Kind, help: str, metavar: str = "", default: Value | None = None, bare: str | None = None,
            *, hidden: bool = False) -> Option:  # fmt: skip

@@ -1,0 +1,84 @@
+"""`--security-opt`: seccomp, no-new-privileges, systempaths; labels and AppArmor profiles only to switch them off."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LARGEST_PROFILE_BYTES = 4 * 1024 * 1024
+
+
+class SystemPaths(NamedTuple):
+    """What `systempaths=unconfined` leaves; None keeps the default list of masked or read-only paths."""
+
+    options: tuple[str, ...]
+    masked_paths: tuple[str, ...] | None = None
+    read_only_paths: tuple[str, ...] | None = None
+
+
+def split_system_paths(options: Sequence[str]) -> SystemPaths:
+    """`options` without `systempaths=unconfined`, and what it stands for."""
+    kept = tuple(text for text in options if text != "systempaths=unconfined")
+    return SystemPaths(kept) if len(kept) == len(options) else SystemPaths(kept, (), ())
+
+
+def parse_security_option(text: str, cwd: str) -> str:
+    """One option in the record's form: "no-new-privileges", "seccomp=unconfined", "seccomp={…}",
+    "systempaths=unconfined", or "" for one that asks for what is so already. Raises UsageError.
+
+    A seccomp profile is read now: a file that changes later must not change a container that was made.
+    """
+    name, value = _split(text)
+    if name == "no-new-privileges":
+        if value not in ("", "true", "false"):
+            raise UsageError(f"invalid --security-opt: {text!r}", mend="--security-opt no-new-privileges")
+        return "" if value == "false" else name
+    if name == "seccomp":
+        if value in ("unconfined", "builtin"):
+            return "seccomp=unconfined" if value == "unconfined" else ""
+        return f"seccomp={_read_profile(os.path.join(cwd, value))}"
+    if name == "systempaths" and value == "unconfined":
+        return "systempaths=unconfined"
+    # without root no AppArmor profile or SELinux label is ever applied: off is what these are
+    if (name, value) in (("apparmor", "unconfined"), ("label", "disable")):
+        return ""
+    if name in ("apparmor", "label"):
+        raise UsageError(
+            f"--security-opt {name} is not supported: {text!r}",
+            cause="loading a profile or setting a label needs root",
+            mend=f"--security-opt {'apparmor=unconfined' if name == 'apparmor' else 'label=disable'}",
+        )
+    raise UsageError(f"invalid --security-opt: {text!r}")
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals and ":" in text:
+        # the older form, still in scripts
+        name, equals, value = text.partition(":")
+    if not value and name != "no-new-privileges":
+        raise UsageError(f"invalid --security-opt: {text!r}")
+    return name, value
+
+
+def _read_profile(path: str) -> str:
+    import json
+
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LARGEST_PROFILE_BYTES + 1)
+        profile = json.loads(content) if len(content) <= _LARGEST_PROFILE_BYTES else None
+    except OSError as error:
+        raise UsageError(
+            f"opening seccomp profile ({path}) failed", cause=error.strerror or str(error), mend=f"ls -l {path}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"compacting json for seccomp profile ({path}) failed: {error}") from error
+    if not isinstance(profile, dict) or "defaultAction" not in profile:
+        raise UsageError(f"the seccomp profile {path} is not an object with a defaultAction")
+    return json.dumps(profile, separators=(",", ":"))
