@@ -199,3 +199,19 @@ make_venv() { # $1: directory; $2: checkout; $3: extras, "" or "[test]". Quick w
     echo "$want" >"$venv/.source"
   fi
 }
+
+make_launcher() { # $1: virtual environment; $2: path of the command to make
+  local site
+  site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  # without `site` (-S) and the caller's PYTHON* (-I): a third of the interpreter's start is saved, and nothing that
+  # lies about in the caller's environment or directory is imported
+  rm -f "$2"
+  cat >"$2" <<END
+#!$1/bin/python3 -IS
+import sys
+sys.path.append("$site")
+from sandbox.cli.main import entry
+entry()
+END
+  chmod 755 "$2"
+}
