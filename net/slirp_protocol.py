@@ -1,7 +1,7 @@
 """slirp4netns' API as bytes in, values out: one JSON object each way on a connection of its own.
 
     -> {"execute": "add_hostfwd", "arguments": {…}}     then the writing side is shut down
-    <- {"return": {…}}  or  {"error": {"desc": "…"}}    then the connection is closed
+    <- {"return": {…}}, {"entries": […]} or {"error": {"desc": "…"}}; then the connection is closed
 
 slirp4netns(1) §API SOCKET. No sockets here; `net.slirp_api` has them.
 """
@@ -69,7 +69,7 @@ class ReplyReader:
             raise NetError("slirp4netns sent a reply without end")
 
     def result(self) -> dict[str, object]:
-        """The "return" object. Raises SlirpRefusedError, or NetError where it is not a whole reply."""
+        """What was returned. Raises SlirpRefusedError, or NetError where it is not a whole reply."""
         if not self._data:
             raise NetError("slirp4netns closed the connection without a reply")
         try:
@@ -81,6 +81,8 @@ class ReplyReader:
                 raise SlirpRefusedError("slirp4netns refused", cause=text)
             case {"return": dict(result)}:
                 return result
+            case {"entries": list()}:  # list_hostfwd alone answers without the "return" around it
+                return dict(document)
         raise NetError("slirp4netns sent something that is not a reply", cause=json.dumps(document)[:200])
 
 

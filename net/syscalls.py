@@ -1,0 +1,43 @@
+"""The kernel calls of this package that Python 3.11 does not have; each keeps its man page's name and constants."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# <linux/sched.h>, <linux/prctl.h>
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
+    def check(result: int, _func: object, _args: object) -> int:
+        if result == -1:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{name}: {os.strerror(code)}")
+        return result
+
+    call = getattr(_libc, name)
+    call.argtypes, call.restype, call.errcheck = argtypes, ctypes.c_int, check
+    return cast("Callable[..., int]", call)
+
+
+_setns = _bind("setns", ctypes.c_int, ctypes.c_int)
+_prctl = _bind("prctl", *(ctypes.c_int, *(ctypes.c_ulong,) * 4))
+
+
+def setns(fd: int, nstype: int) -> None:
+    """Move this thread into the namespace behind `fd`, setns(2)."""
+    _setns(fd, nstype)
+
+
+def prctl(option: int, argument: int) -> None:
+    """prctl(2) for the options that take one number."""
+    _prctl(option, argument, 0, 0, 0)

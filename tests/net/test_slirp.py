@@ -1,0 +1,348 @@
+"""slirp4netns for real: started in nested namespaces by our code, its API driven by our client."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from net.errors import NetError
+from net.host_ports import (
+    PortInUseError,
+    PrivilegedPortError,
+    check_mappings,
+    outgoing_address,
+    unprivileged_port_start,
+)
+from net.namespace import has_ipv6
+from net.ports import Forward, PortMapping
+from net.publish import encode_mappings, publish_ports
+from net.slirp import (
+    SlirpFeatures,
+    SlirpPlan,
+    check_tun,
+    close_slirp,
+    parse_features,
+    probe_features,
+    slirp_arguments,
+    spawn_slirp,
+    wait_ready,
+)
+from net.slirp_api import SlirpClient, publish, unpublish
+from net.slirp_protocol import SlirpRefusedError
+from tests.net.private_network import private_network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.net.private_network import PrivateNetwork
+
+needs_slirp = pytest.mark.requires("userns", "tap", "slirp4netns")
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[PrivateNetwork]:
+    with private_network(tmp_path) as made:
+        yield made
+
+
+def _fetch(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        return connection.makefile("rb").read()
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@needs_slirp
+def test_published_tcp_port_answers_on_the_host(network: PrivateNetwork) -> None:
+    with network.echo_server("80/tcp"):
+        (bound,) = publish_ports(network.api_socket, (PortMapping("127.0.0.1", 0, 80),))
+        assert bound.host_port > 0
+        assert _fetch(bound.host_port).startswith(b"tcp from ")
+
+
+@needs_slirp
+@pytest.mark.parametrize("host_ip", ["", "127.0.0.1", "127.0.0.2"])
+def test_published_udp_port_answers_on_the_hosts_loopback(network: PrivateNetwork, host_ip: str) -> None:
+    with network.echo_server("53/udp"):
+        (bound,) = network.publish(PortMapping(host_ip, 0, 53, "udp"))
+        target = (host_ip or "127.0.0.1", bound.host_port)
+        clients = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.settimeout(10)
+            client.sendto(b"question %d" % number, target)
+        for number, client in enumerate(clients):
+            assert client.recvfrom(100) == (b"udp question %d" % number, target)
+            client.close()
+
+
+@needs_slirp
+def test_published_udp_port_answers_on_the_hosts_other_addresses(network: PrivateNetwork) -> None:
+    address = outgoing_address()
+    if address is None:
+        pytest.skip("the host has no address but its loopback")
+    with network.echo_server("53/udp"), socket.socket(type=socket.SOCK_DGRAM) as client:
+        (bound,) = network.publish(PortMapping("", 0, 53, "udp"))
+        client.settimeout(10)
+        client.sendto(b"question", (address, bound.host_port))
+        assert client.recv(100) == b"udp question"
+
+
+@needs_slirp
+def test_udp_clients_without_end_are_forgotten_one_by_one(network: PrivateNetwork) -> None:
+    with network.echo_server("53/udp"):
+        (bound,) = network.publish(PortMapping("", 0, 53, "udp"))
+        for number in range(600):
+            with socket.socket(type=socket.SOCK_DGRAM) as client:
+                client.settimeout(10)
+                client.sendto(b"%d" % number, ("127.0.0.1", bound.host_port))
+                assert client.recv(100) == b"udp %d" % number
+
+
+@needs_slirp
+def test_all_protections_are_on(network: PrivateNetwork) -> None:
+    assert network.notes == ()
+    status = dict(line.split(":\t", 1) for line in open(f"/proc/{network.slirp_pid}/status") if ":\t" in line)  # noqa: SIM115
+    assert status["Seccomp"].strip() == "2"
+    assert sorted(os.listdir(f"/proc/{network.slirp_pid}/root/")) == ["etc", "run"]
+    assert stat.S_IMODE(os.stat(network.api_socket).st_mode) == 0o600
+
+
+@needs_slirp
+def test_slirp_gets_no_descriptor_of_the_caller(network: PrivateNetwork) -> None:
+    links = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{network.slirp_pid}/fd")}
+    kinds = {link.split(":")[0] for link in links}
+    assert kinds <= {"/dev/null", "/dev/net/tun", "pipe", "socket", "net"}
+
+
+@needs_slirp
+def test_interface_is_configured(network: PrivateNetwork) -> None:
+    code = "from net.namespace import list_addresses as l; print(*[':'.join(a) for a in l()])"
+    shown = network.run(sys.executable, "-c", code).stdout.split()
+    assert "lo:127.0.0.1" in shown
+    assert "tap0:10.0.2.100" in shown
+    if has_ipv6():
+        assert any(text.startswith("tap0:fe80::") for text in shown)
+
+
+@needs_slirp
+def test_host_loopback_is_out_of_reach(network: PrivateNetwork, taken_port: int) -> None:
+    code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)"
+    for address in ("10.0.2.2", "127.0.0.1"):
+        done = network.run(sys.executable, "-c", code, address, str(taken_port))
+        assert done.returncode != 0, address
+
+
+@needs_slirp
+def test_taken_port_is_named_with_its_holder(network: PrivateNetwork, taken_port: int) -> None:
+    with pytest.raises(PortInUseError) as caught:
+        publish_ports(network.api_socket, (PortMapping("", 0, 80), PortMapping("", taken_port, 81)))
+    assert f"port is already allocated: 0.0.0.0:{taken_port}/tcp" in caught.value.message
+    assert caught.value.pid == os.getpid()
+    assert str(os.getpid()) in caught.value.cause
+    # all or nothing: the first one is closed again
+    assert trio.run(SlirpClient(network.api_socket).list_hostfwd) == ()
+
+
+@needs_slirp
+def test_two_networks_cannot_share_a_udp_port(network: PrivateNetwork, tmp_path: Path) -> None:
+    (bound,) = publish_ports(network.api_socket, (PortMapping("", 0, 53, "udp"),))
+    with private_network(tmp_path, "second.sock") as second:
+        with pytest.raises(PortInUseError) as caught:
+            publish_ports(second.api_socket, (PortMapping("", bound.host_port, 53, "udp"),))
+        assert caught.value.pid == network.slirp_pid
+
+
+@needs_slirp
+def test_range_steps_over_a_taken_port(network: PrivateNetwork, taken_port: int) -> None:
+    (bound,) = publish_ports(
+        network.api_socket, (PortMapping("127.0.0.1", taken_port, 80, "tcp", min(taken_port + 50, 65535)),)
+    )
+    assert taken_port < bound.host_port <= taken_port + 50
+    assert bound.host_port_end == 0
+
+
+@needs_slirp
+def test_many_ports_and_unpublish(network: PrivateNetwork) -> None:
+    bound = publish_ports(network.api_socket, tuple(PortMapping("", 0, 8000 + n) for n in range(50)))
+    assert len({mapping.host_port for mapping in bound}) == 50
+    client = SlirpClient(network.api_socket)
+    listed = trio.run(client.list_hostfwd)
+    assert {(entry.forward.host_port, entry.container_port) for entry in listed} == {
+        (mapping.host_port, mapping.container_port) for mapping in bound
+    }
+    trio.run(unpublish, network.api_socket)
+    assert trio.run(client.list_hostfwd) == ()
+
+
+@needs_slirp
+def test_refusals_are_errors(network: PrivateNetwork, taken_port: int) -> None:
+    client = SlirpClient(network.api_socket)
+    with pytest.raises(SlirpRefusedError):
+        trio.run(client.remove_hostfwd, 12345)
+    with pytest.raises(SlirpRefusedError):
+        trio.run(client.add_hostfwd, Forward("127.0.0.1", taken_port, "tcp"), 80)
+
+
+@needs_slirp
+def test_cancelled_publish_leaves_no_forward(network: PrivateNetwork) -> None:
+    # at every checkpoint in turn, until publishing is through before the cancellation comes
+    async def publish_until(checkpoints: int) -> bool:
+        done = False
+
+        async def attempt() -> None:
+            nonlocal done
+            await publish(network.api_socket, (PortMapping("", 0, 80), PortMapping("", 0, 81)))
+            done = True
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attempt)
+            for _ in range(checkpoints):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        return done
+
+    client = SlirpClient(network.api_socket)
+    for checkpoints in itertools.count():
+        if trio.run(publish_until, checkpoints):
+            break
+        assert trio.run(client.list_hostfwd) == ()
+    assert checkpoints > 3
+
+
+@needs_slirp
+def test_killed_slirp_is_seen_and_named(network: PrivateNetwork) -> None:
+    pidfd = os.pidfd_open(network.slirp_pid)
+    os.kill(network.slirp_pid, signal.SIGKILL)
+    assert select.select([pidfd], [], [], 10)[0] == [pidfd]
+    os.close(pidfd)
+    with pytest.raises(NetError, match="does not answer"):
+        publish_ports(network.api_socket, (PortMapping("", 0, 80),))
+
+
+@needs_slirp
+def test_publish_program(network: PrivateNetwork, taken_port: int) -> None:
+    def call(mapping: PortMapping) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "net.publish", network.api_socket, encode_mappings([mapping])]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = call(PortMapping("127.0.0.1", 0, 80))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["ports"][0][2:4] == [80, "tcp"]
+    refused = call(PortMapping("", taken_port, 80))
+    assert refused.returncode == 1
+    assert "already allocated" in json.loads(refused.stdout)["error"]["message"]
+
+
+def test_privileged_port() -> None:
+    start = unprivileged_port_start()
+    if start <= 1:
+        pytest.skip("every port is free to users here (net.ipv4.ip_unprivileged_port_start)")
+    with pytest.raises(PrivilegedPortError) as caught:
+        check_mappings((PortMapping("", start - 1, 80),))
+    assert f"needs a port above {start - 1}" in caught.value.message
+    assert "such as " in caught.value.mend
+
+
+def test_address_that_is_not_ours() -> None:
+    with pytest.raises(NetError, match="not an address of this machine"):
+        check_mappings((PortMapping("192.0.2.7", 8080, 80),))
+
+
+def test_ipv6_host_address_is_refused_with_a_way_out() -> None:
+    with pytest.raises(NetError) as caught:
+        check_mappings((PortMapping("::1", 8080, 80),))
+    assert "127.0.0.1" in caught.value.mend
+
+
+def test_check_mappings_finds_a_free_port_in_a_range(taken_port: int) -> None:
+    check_mappings((PortMapping("127.0.0.1", taken_port, 80, "tcp", min(taken_port + 50, 65535)),))
+    with pytest.raises(PortInUseError):
+        check_mappings((PortMapping("127.0.0.1", taken_port, 80, "tcp", taken_port),))
+
+
+def test_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.programs._SYSTEM_DIRECTORIES", ())
+    with pytest.raises(NetError, match="not installed") as caught:
+        probe_features("/nonexistent:relative/bin")
+    assert "slirp4netns" in caught.value.mend
+
+
+@pytest.mark.parametrize("text", ["", "bash 5", "slirp4netns version", "slirp4netns version 0.3.1\nno help"])
+def test_program_that_is_not_slirp(text: str) -> None:
+    with pytest.raises(NetError, match="not a usable slirp4netns"):
+        parse_features("/x/slirp4netns", text, "--configure")
+
+
+def test_tun_device_errors(tmp_path: Path) -> None:
+    with pytest.raises(NetError, match="there is no"):
+        check_tun(str(tmp_path / "tun"))
+    (tmp_path / "tun").write_text("")
+    (tmp_path / "tun").chmod(0)
+    with pytest.raises(NetError, match="cannot be opened") as caught:
+        check_tun(str(tmp_path / "tun"))
+    assert "chmod 0666" in caught.value.mend
+
+
+def _stand_in(directory: Path, refused: str) -> SlirpFeatures:
+    """A slirp4netns that ends at once when it is given `refused`, else says it is ready and waits for its end."""
+    path = directory / "slirp4netns"
+    path.write_text(
+        f"#!{sys.executable}\nimport os, sys\n"
+        f"if {refused!r} in sys.argv: sys.exit('cannot do this here')\n"
+        "fds = {w.split('=')[0]: w.split('=')[1] for w in sys.argv[1:] if '=' in w}\n"
+        "os.write(int(fds['--ready-fd']), b'1')\nos.read(int(fds['--exit-fd']), 1)\n"
+    )
+    path.chmod(0o755)
+    options = ("--enable-sandbox", "--enable-seccomp", "--disable-host-loopback", "--netns-type")
+    return SlirpFeatures(str(path), "1", frozenset(options))
+
+
+@pytest.mark.requires("tap")
+def test_without_a_protection_that_fails_and_a_note_of_it(tmp_path: Path) -> None:
+    plan = SlirpPlan(_stand_in(tmp_path, "--enable-sandbox"), 0, str(tmp_path / "api.sock"))
+    process = wait_ready(plan, spawn_slirp(plan))
+    assert process.notes == ("slirp4netns runs without --enable-sandbox: cannot do this here",)
+    close_slirp(process)
+    assert os.waitpid(process.pid, 0)[1] == 0
+
+
+@pytest.mark.requires("tap")
+def test_one_that_never_starts_is_an_error_with_its_words(tmp_path: Path) -> None:
+    plan = SlirpPlan(_stand_in(tmp_path, "tap0"), 0, str(tmp_path / "api.sock"))
+    with pytest.raises(NetError, match="did not start") as caught:
+        wait_ready(plan, spawn_slirp(plan))
+    assert caught.value.cause == "cannot do this here"
+
+
+def test_never_without_loopback_protection(tmp_path: Path) -> None:
+    features = SlirpFeatures("/bin/true", "0.4", frozenset({"--netns-type"}))
+    with pytest.raises(NetError, match="host's loopback"):
+        spawn_slirp(SlirpPlan(features, 0, str(tmp_path / "api.sock")))
+
+
+def test_socket_path_that_is_too_long(tmp_path: Path) -> None:
+    features = _stand_in(tmp_path, "")
+    with pytest.raises(NetError, match="too long"):
+        spawn_slirp(SlirpPlan(features, 0, "/tmp/" + "x" * 120))
+
+
+def test_arguments_follow_the_features() -> None:
+    old = SlirpPlan(SlirpFeatures("/usr/bin/slirp4netns", "0.4", frozenset({"--disable-host-loopback"})), 5, "/a")
+    assert not {"--enable-sandbox", "--enable-seccomp", "--enable-ipv6"} & set(slirp_arguments(old, 3, 4))
+    assert slirp_arguments(old, 3, 4)[-2:] == ("/proc/self/fd/5", "tap0")
