@@ -1,0 +1,401 @@
+"""Starts a container's first process, from the monitor.
+
+    monitor (outer user namespace)            child                      pid 1
+    prepare: fork ───────────────────────▶  nested user + net ns, ends
+    set_up:  fork ───────────────────────▶  joins them, makes the
+                                            other namespaces, forks ─▶  mounts, pivot_root, user, ...
+           ◀────────────── b"P" pid ──────  ends
+           ◀────────────── b"T" pty ───────────────────────────────────  with a terminal
+           ◀────────────── b"R" or b"E" error ─────────────────────────  waits
+    release: b"g" ───────────────────────────────────────────────────▶  seccomp, exec stub, program
+           ◀────────────── end of stream, or errno ────────────────────
+
+The monitor is a subreaper, so it is the parent of pid 1 once the child in between has ended; then pid 1 asks to die
+with it (PR_SET_PDEATHSIG). The nested user namespace maps everything the outer one does under the same number. It
+owns the network namespace; both are kept as descriptors, so that a restart finds its network as it was.
+
+A container that shares the network of another is made in that one's outer user namespace (see
+`user_namespace.join_user_namespace_of`): from there both nested namespaces can be entered, one after the other.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from sandbox.errors import HostError, StartError
+from sandbox.runtime import syscalls as sc
+from sandbox.runtime.exec_stub import make_stub
+from sandbox.runtime.id_maps import format_map, identity_lines
+from sandbox.runtime.network import bring_loopback_up
+from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno
+from sandbox.runtime.reports import decode_error, encode_error
+from sandbox.runtime.rootfs import RootBuilder, make_filesystem
+from sandbox.runtime.rootfs_plan import plan_root
+from sandbox.runtime.sysctls import network_sysctls, other_sysctls, write_sysctls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.runtime.spec import ContainerSpec
+
+_REPORT_LIMIT = 64 * 1024
+_NO_DEV_EXEC_SUID = sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NODEV | sc.MOUNT_ATTR_NOEXEC
+#: processes of the same user beside the container's in the outer namespace: monitor, slirp4netns, the child between
+_OTHER_PROCESSES = 8
+
+
+class Started(NamedTuple):
+    """A running container: the caller owns both descriptors. `terminal_fd` is the pty's master, or None."""
+
+    pid: int
+    pidfd: int
+    terminal_fd: int | None
+
+
+class Launcher:
+    """Starts one container, again and again; used in its monitor, inside the outer user and mount namespaces.
+
+    `prepare` once, then `start` (or `set_up` and `release`) for each life. `network_fd` is the network namespace for
+    slirp4netns to be pointed at (None unless the container has one of its own). `close` gives the descriptors back.
+    """
+
+    def __init__(self) -> None:
+        self.user_fd: int = -1
+        self.network_fd: int | None = None
+        self._stub_fd = -1
+
+    def prepare(self, spec: ContainerSpec) -> None:
+        """Make the nested user namespace and the network namespace. Raises StartError or HostError."""
+        sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
+        self._stub_fd = make_stub()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            _make_namespaces(theirs, spec)
+        theirs.close()
+        with ours:
+            try:
+                self._adopt_namespaces(ours, pid, private_network=spec.network == "private")
+            finally:
+                ours.close()  # the child waits for this to end
+                os.waitpid(pid, 0)
+
+    def set_up(self, spec: ContainerSpec, stdio: Stdio) -> PendingStart:
+        """Bring the container up to the gate: all that is left is `release`. Raises SandboxError, with nothing left."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        between = os.fork()
+        if between == 0:
+            ours.close()
+            _Child(self, spec, stdio, theirs).run()
+        theirs.close()
+        pending = PendingStart(spec.process.arguments[0], ours)
+        try:
+            pending.wait_ready(between)
+        except BaseException:
+            pending.abandon()
+            raise
+        return pending
+
+    def start(
+        self, spec: ContainerSpec, stdio: Stdio, before_exec: Callable[[PendingStart], None] | None = None
+    ) -> Started:
+        """`set_up`, `before_exec`, `release`. Raises SandboxError, with nothing left running."""
+        pending = self.set_up(spec, stdio)
+        try:
+            if before_exec is not None:
+                before_exec(pending)
+        except BaseException:
+            pending.abandon()
+            raise
+        return pending.release()
+
+    def close(self) -> None:
+        """Close the namespaces and the stub; harmless when called twice."""
+        for fd in (self.user_fd, self.network_fd, self._stub_fd):
+            if fd is not None and fd >= 0:
+                os.close(fd)
+        self.user_fd, self.network_fd, self._stub_fd = -1, None, -1
+
+    @property
+    def stub_fd(self) -> int:
+        """The sealed memfd with the exec stub."""
+        return self._stub_fd
+
+    def _adopt_namespaces(self, peer: socket.socket, pid: int, *, private_network: bool) -> None:
+        _expect(peer, b"u")
+        for kind in ("uid_map", "gid_map"):
+            with open(f"/proc/self/{kind}") as outer, open(f"/proc/{pid}/{kind}", "w") as nested:
+                nested.write(format_map(identity_lines(outer.read())))
+        self.user_fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        if private_network:
+            self.network_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        peer.send(b"m")
+        _expect(peer, b"d")
+
+
+class PendingStart:
+    """A container that waits at its gate. `pid`, `pidfd` and `terminal_fd` are known; `release` or `abandon` it."""
+
+    def __init__(self, name: str, channel: socket.socket) -> None:
+        self._name = name
+        self._channel = channel
+        self.pid = 0
+        self.pidfd = -1
+        self.terminal_fd: int | None = None
+
+    def wait_ready(self, between: int) -> None:
+        """Read reports until the gate is reached. Raises the SandboxError that was reported."""
+        between_alive = True
+        try:
+            while True:
+                report = self._receive()
+                kind = report[:1]
+                if kind == b"P":
+                    self.pid = int(report[1:])
+                    # reaped here: pid 1 becomes this process's own child, and its number cannot be taken again
+                    os.waitpid(between, 0)
+                    between_alive = False
+                    self.pidfd = os.pidfd_open(self.pid)
+                elif kind == b"R":
+                    return
+                elif kind == b"E":
+                    raise decode_error(report)
+                elif not report:
+                    raise StartError("the container's first process died while it was being set up")
+        finally:
+            if between_alive:
+                os.waitpid(between, 0)
+
+    def release(self) -> Started:
+        """Open the gate and wait for the program to run. Raises SandboxError when it cannot be executed."""
+        try:
+            self._channel.send(b"g")
+            report = self._receive()
+        except OSError as error:
+            self.abandon()
+            raise StartError("the container's first process died before its program was run") from error
+        if not report:
+            self._channel.close()
+            return Started(self.pid, self.pidfd, self.terminal_fd)
+        self.abandon()
+        if len(report) == 4:
+            raise explain_exec_errno(struct.unpack("=i", report)[0], self._name)
+        raise decode_error(report)
+
+    def abandon(self) -> None:
+        """End and reap what was started, close every descriptor; harmless when called twice."""
+        self._channel.close()
+        if self.pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.pidfd)
+            self.pidfd = -1
+        if self.terminal_fd is not None:
+            os.close(self.terminal_fd)
+            self.terminal_fd = None
+
+    def _receive(self) -> bytes:
+        space = socket.CMSG_SPACE(array.array("i").itemsize)
+        report, ancillary, _flags, _address = self._channel.recvmsg(_REPORT_LIMIT, space, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self.terminal_fd = struct.unpack("i", data[:4])[0]
+        return report
+
+
+class _Child:
+    """What runs in the forked child, and in pid 1 below it."""
+
+    def __init__(self, launcher: Launcher, spec: ContainerSpec, stdio: Stdio, channel: socket.socket) -> None:
+        self._launcher = launcher
+        self._spec = spec
+        self._stdio = stdio
+        self._channel = channel
+        self._doing = "set up the container"
+
+    def run(self) -> NoReturn:
+        """Join and make the namespaces, fork pid 1 and report its number."""
+        try:
+            # a container's process must never read our memory or /proc/PID/exe, ptrace(2) §access mode checking
+            _write_oom_score(self._spec.process.oom_score_adjust)
+            sc.prctl(sc.PR_SET_DUMPABLE, 0)
+            if self._spec.cgroup:
+                self._join_cgroup()
+            self._doing = "make the container's namespaces"
+            joins_pids = self._spec.pid_mode == "join"
+            if joins_pids:
+                _join(self._spec.join_pid, "pid", sc.CLONE_NEWPID)
+            else:
+                self._enter_namespaces()
+            pid = os.fork()
+            if pid == 0:
+                self._run_first_process(joins_pids)
+            self._channel.send(b"P%d" % pid)
+        except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
+            self._channel.send(encode_error(error, self._doing))
+            os._exit(1)
+        os._exit(0)
+
+    def _join_cgroup(self) -> None:
+        self._doing = f"join the cgroup {self._spec.cgroup}"
+        with open(f"{self._spec.cgroup}/cgroup.procs", "w") as file:
+            file.write("0")
+
+    def _enter_namespaces(self) -> None:
+        spec = self._spec
+        if spec.network == "join":
+            _join(spec.join_network_pid, "net", sc.CLONE_NEWNET)
+        if spec.ipc_mode == "join":
+            _join(spec.join_ipc_pid, "ipc", sc.CLONE_NEWIPC)
+        sc.setns(self._launcher.user_fd, sc.CLONE_NEWUSER)
+        sc.prctl(sc.PR_SET_DUMPABLE, 0)  # setns(2) into a user namespace is a change of credentials
+        if self._launcher.network_fd is not None:
+            sc.setns(self._launcher.network_fd, sc.CLONE_NEWNET)
+        flags = sc.CLONE_NEWNS | sc.CLONE_NEWCGROUP
+        for mode, flag in (
+            (spec.pid_mode, sc.CLONE_NEWPID),
+            (spec.ipc_mode, sc.CLONE_NEWIPC),
+            (spec.uts_mode, sc.CLONE_NEWUTS),
+        ):
+            if mode == "private":
+                flags |= flag
+        sc.unshare(flags)
+
+    def _run_first_process(self, joins_pids: bool) -> NoReturn:
+        setup = None
+        channel = self._channel
+        try:
+            prepared = {}
+            if joins_pids:
+                # this procfs belongs to the other container's user namespace: mounted before ours is entered
+                prepared["proc"] = make_filesystem("proc", (), _NO_DEV_EXEC_SUID)
+                self._enter_namespaces()
+            self._build_root(prepared)
+            self._doing = "set up the container's first process"
+            setup = ProcessSetup(self._spec.process, self._stdio, channel, self._launcher.stub_fd)
+            setup.prepare(console=True)
+            channel = setup.channel
+            self._wait_at_gate(channel)
+            self._doing = "execute the container's program"
+            setup.execute()
+        except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
+            if setup is not None:
+                channel = setup.channel
+            channel.send(encode_error(error, self._doing))
+        finally:
+            os._exit(1)
+
+    def _build_root(self, prepared: dict[str, int]) -> None:
+        spec = self._spec
+        self._doing = "set the container's sysctls"
+        write_sysctls(other_sysctls(spec))
+        self._doing = f"mount the root {spec.root}"
+        builder = RootBuilder(spec.root, prepared)
+        self._doing = "create the working directory"
+        builder.make_directory(spec.process.working_directory or "/")
+        self._doing = "mount the container's file systems"
+        builder.execute(plan_root(spec, unified_cgroups=_cgroups_are_unified()))
+        if spec.uts_mode == "private":
+            self._doing = "set the host name"
+            sc.sethostname(spec.hostname)
+            sc.setdomainname(spec.domain_name or "(none)")
+        self._doing = "enter the container's root"
+        # an import from here on would read the container's tree
+        sys.meta_path.clear()
+        builder.enter()
+
+    def _wait_at_gate(self, channel: socket.socket) -> None:
+        channel.send(b"R")
+        if channel.recv(1) != b"g":
+            os._exit(1)
+        # only now: the child in between has ended, whose end would have counted as the parent's
+        sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
+        try:
+            gone = channel.recv(1, socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            gone = False
+        if gone:
+            os._exit(1)
+
+
+def _make_namespaces(peer: socket.socket, spec: ContainerSpec) -> NoReturn:
+    doing = "make the container's user namespace"
+    try:
+        private = spec.network == "private"
+        if spec.process_limit:
+            # counted for each user namespace, against the limit of who made it (user_namespaces(7), kernel/ucount.c)
+            limit = spec.process_limit + _OTHER_PROCESSES
+            resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+        sc.unshare(sc.CLONE_NEWUSER | (sc.CLONE_NEWNET if private else 0))
+        sc.prctl(sc.PR_SET_DUMPABLE, 1)  # else /proc/PID/uid_map belongs to root and the monitor cannot write it
+        peer.send(b"u")
+        if peer.recv(1) == b"m":
+            if private:
+                doing = "set up the container's network namespace"
+                bring_loopback_up()
+                write_sysctls(network_sysctls(spec))
+            peer.send(b"d")
+            peer.recv(1)
+    except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
+        peer.send(encode_error(error, doing))
+    finally:
+        os._exit(0)
+
+
+def _expect(peer: socket.socket, wanted: bytes) -> None:
+    report = peer.recv(_REPORT_LIMIT)
+    if report[:1] == b"E":
+        raise decode_error(report)
+    if report != wanted:
+        raise StartError("the process that makes the container's namespaces died")
+
+
+def _join(pid: int, kind: str, flag: int) -> None:
+    try:
+        fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+        sc.setns(fd, flag)
+        os.close(fd)
+    except FileNotFoundError as error:
+        raise StartError(
+            f"cannot share the {kind} namespace of another container", cause="it is not running"
+        ) from error
+    except PermissionError as error:
+        raise StartError(
+            f"cannot share the {kind} namespace of another container",
+            cause="it lies below another user namespace than this container's",
+            mend="share network, pid and ipc with one and the same container",
+        ) from error
+
+
+def _write_oom_score(score: int | None) -> None:
+    if score is None:
+        return
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(score))
+    except PermissionError as error:
+        raise HostError(
+            f"cannot set the OOM score adjustment to {score}",
+            cause="a user may raise it, not lower it below the value it was started with",
+        ) from error
+
+
+def _cgroups_are_unified() -> bool:
+    try:
+        fd = os.open("/sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return sc.filesystem_type(fd) == sc.CGROUP2_SUPER_MAGIC
+    finally:
+        os.close(fd)

@@ -1,0 +1,264 @@
+"""Turns a forked Python process inside the container's namespaces into the process of a ProcessSpec.
+
+Used for a container's first process (`launch`) and for `exec` (`enter`). Order matters and is kept in
+`ProcessSetup.prepare` (everything that can fail, before the gate) and `ProcessSetup.execute` (the point of no
+return): the seccomp filter is last, since it may refuse what the steps before it need.
+
+The process reports on one SOCK_SEQPACKET socket: b"T" with the pty's master, b"R" ready, an error (`reports`); after
+the gate (b"g") the stub's four bytes of errno, or the end of the stream, which is success.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import resource
+import signal
+import socket
+import stat
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from sandbox.errors import CommandNotFoundError, NotExecutableError, SandboxError, StartError
+from sandbox.runtime import syscalls as sc
+from sandbox.runtime.capabilities import limit_capabilities, raise_effective
+from sandbox.runtime.exec_stub import REPORT_FD
+from sandbox.runtime.terminal import WindowSize, mount_console, open_pty, set_window_size
+from sandbox.runtime.users import Identity, read_identity
+
+if TYPE_CHECKING:
+    from sandbox.runtime.spec import ProcessSpec, ResourceLimit
+
+_STUB_FD = 4
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_FIRST_SPARE_FD = 16
+_PIPEFS_MAGIC = 0x50495045
+
+
+class Stdio(NamedTuple):
+    """Descriptors that become 0, 1 and 2; None is the container's /dev/null. A terminal takes their place."""
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    window_size: WindowSize | None = None
+
+
+class ProcessSetup:
+    """The steps from a forked process in the container's namespaces and root to its program."""
+
+    def __init__(self, spec: ProcessSpec, stdio: Stdio, channel: socket.socket, stub_fd: int) -> None:
+        self._spec = spec
+        self._stdio = stdio
+        self._channel = channel
+        self._stub_fd = stub_fd
+        self._environment: dict[str, str] = parse_environment(spec.environment)
+        self._program = ""
+
+    def prepare(self, *, console: bool) -> None:
+        """Everything before the gate. Raises SandboxError or OSError; `console` shows the terminal as /dev/console."""
+        reset_signals()
+        os.umask(0o022)
+        _leave_session_keyring()
+        os.setsid()
+        fds = self._open_terminal(console) if self._spec.terminal else self._open_stdio()
+        identity = read_identity(self._spec.user, self._spec.additional_groups)
+        if not self._environment.get("HOME"):
+            self._environment["HOME"] = identity.home
+        _own_stdio(fds, identity, own_terminal=self._spec.terminal)
+        enter_directory(self._spec.working_directory)
+        set_limits(self._spec.resource_limits)
+        limit_capabilities(self._spec.capabilities)
+        become(identity)
+        self._program = find_program(self._spec.arguments[0], self._environment.get("PATH", _DEFAULT_PATH))
+        self._place_descriptors(fds)
+
+    def execute(self) -> NoReturn:
+        """Install the filter and execute the stub, which executes the program. Raises OSError."""
+        if self._spec.no_new_privileges:
+            sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
+        # seccomp(2) without no_new_privs asks for CAP_SYS_ADMIN, which the change of uid took from the effective set
+        raise_effective()
+        arguments = [self._program, *self._spec.arguments]
+        if self._spec.seccomp_program is not None:
+            sc.seccomp_set_filter(self._spec.seccomp_program)
+        os.execve(_STUB_FD, arguments, self._environment)
+
+    def _open_terminal(self, console: bool) -> tuple[int, int, int]:
+        master, slave = open_pty()
+        if self._stdio.window_size is not None:
+            set_window_size(slave, self._stdio.window_size)
+        if console:
+            mount_console(slave)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        rights = array.array("i", [master])
+        self._channel.sendmsg([b"T"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        os.close(master)
+        return slave, slave, slave
+
+    def _open_stdio(self) -> tuple[int, int, int]:
+        null = -1
+        fds = []
+        for fd in (self._stdio.stdin, self._stdio.stdout, self._stdio.stderr):
+            if fd is None and null < 0:
+                null = sc.openat2(sc.AT_FDCWD, "/dev/null", os.O_RDWR, sc.RESOLVE_NO_SYMLINKS)
+            fds.append(null if fd is None else fd)
+        return fds[0], fds[1], fds[2]
+
+    def _place_descriptors(self, fds: tuple[int, int, int]) -> None:
+        # first all of them out of the way: a source may have a number that another one is to get
+        moved = [
+            fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_SPARE_FD)
+            for fd in (*fds, self._channel.fileno(), self._stub_fd)
+        ]
+        for number, fd in enumerate(moved):
+            # the stub needs its report descriptor after execve and closes it itself
+            os.dup2(fd, number, inheritable=number != _STUB_FD)
+        self._channel.detach()
+        sc.close_range(_STUB_FD + 1)
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, REPORT_FD)
+
+    @property
+    def channel(self) -> socket.socket:
+        """The report socket; `prepare` moves it to another descriptor."""
+        return self._channel
+
+
+def parse_environment(entries: tuple[str, ...]) -> dict[str, str]:
+    """The variables in "NAME=value" entries; a later one wins, what has no name or no value is left out."""
+    result = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if name and equals:
+            result[name] = value
+    return result
+
+
+def reset_signals() -> None:
+    """Default disposition for every signal and an empty mask: ignored ones (SIGPIPE in Python) outlive execve(2)."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def enter_directory(path: str) -> None:
+    """Change to `path` inside the root; never through a descriptor under /proc (CVE-2024-21626). Raises StartError."""
+    try:
+        fd = sc.openat2(sc.AT_FDCWD, path or "/", os.O_PATH | os.O_DIRECTORY, sc.RESOLVE_NO_MAGICLINKS)
+        os.fchdir(fd)
+        os.close(fd)
+        inside = os.getcwd().startswith("/")
+    except OSError as error:
+        text = "it leads through a magic link of /proc" if error.errno == errno.ELOOP else error.strerror or ""
+        raise StartError(f"cannot change to the working directory {path}", cause=text) from error
+    if not inside:
+        raise StartError(f"cannot change to the working directory {path}", cause="it is outside the container's root")
+
+
+def set_limits(limits: tuple[ResourceLimit, ...]) -> None:
+    """setrlimit(2) for each of `limits`. Raises StartError where the caller's own hard limit is lower."""
+    for number, soft, hard in limits:
+        try:
+            resource.setrlimit(number, (soft, hard))
+        except (OSError, ValueError) as error:
+            _soft, allowed = resource.getrlimit(number)
+            raise StartError(
+                f"cannot set resource limit {number} to {soft}:{hard}",
+                cause=f"the limit of this user is {allowed}, and raising it takes privileges ({error})",
+                mend="ulimit -Ha",
+            ) from error
+
+
+def become(identity: Identity) -> None:
+    """Take the identity's groups, gid and uid; permitted capabilities stay for the seccomp filter."""
+    try:
+        os.setgroups(identity.groups)
+    except OSError:
+        # a map of the caller's own id alone forbids setgroups(2); there are no groups to be had then
+        if identity.groups not in ((), (0,)):
+            raise
+    try:
+        sc.prctl(sc.PR_SET_KEEPCAPS, 1)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        raise StartError(
+            f"cannot run as user {identity.uid}:{identity.gid}",
+            cause=f"the id is not mapped in this container ({error.strerror})",
+            mend="give the user more subordinate ids: sandbox doctor",
+        ) from error
+
+
+def find_program(name: str, search_path: str) -> str:
+    """The file to execute for `name`, in the current root and as the current user.
+
+    Raises CommandNotFoundError or NotExecutableError in Docker's words.
+    """
+    if "/" in name:
+        return _check_program(name, name)
+    denied = False
+    for directory in search_path.split(":"):
+        candidate = f"{directory or '.'}/{name}"
+        try:
+            mode = os.stat(candidate).st_mode
+        except PermissionError:
+            denied = True
+            continue
+        except OSError:
+            continue
+        if stat.S_ISREG(mode):
+            if os.access(candidate, os.X_OK, effective_ids=True):
+                return candidate
+            denied = True
+    if denied:
+        raise NotExecutableError(f'exec: "{name}": permission denied')
+    raise CommandNotFoundError(f'exec: "{name}": executable file not found in $PATH')
+
+
+def explain_exec_errno(code: int, name: str) -> SandboxError:
+    """The error for an execve(2) of the container's program that failed with `code`."""
+    text = os.strerror(code).lower()
+    if code == errno.ENOENT:
+        return CommandNotFoundError(
+            f'exec: "{name}": {text}', cause="the file is there, but not the interpreter or loader it asks for"
+        )
+    if code == errno.ENOEXEC:
+        return NotExecutableError(
+            f'exec: "{name}": exec format error', cause="it is no program for this machine, nor a script with #!"
+        )
+    if code in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ETXTBSY):
+        return NotExecutableError(f'exec: "{name}": {text}')
+    return StartError(f'exec: "{name}": {text}')
+
+
+def _check_program(path: str, name: str) -> str:
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError as error:
+        raise NotExecutableError(f'exec: "{name}": permission denied') from error
+    except OSError as error:
+        text = (error.strerror or "").lower()
+        raise CommandNotFoundError(f'exec: "{name}": stat {name}: {text}') from error
+    if stat.S_ISDIR(mode):
+        raise NotExecutableError(f'exec: "{name}": is a directory')
+    if not os.access(path, os.X_OK, effective_ids=True):
+        raise NotExecutableError(f'exec: "{name}": permission denied')
+    return path
+
+
+def _own_stdio(fds: tuple[int, int, int], identity: Identity, *, own_terminal: bool) -> None:
+    # a program that opens /dev/stdout again needs to own the pipe or pty. Anonymous pipes and our own pty only: a
+    # named pipe or a terminal of the caller's must not change hands
+    for fd in set(fds):
+        if os.fstat(fd).st_uid != identity.uid and (own_terminal or sc.filesystem_type(fd) == _PIPEFS_MAGIC):
+            os.fchown(fd, identity.uid, -1)
+
+
+def _leave_session_keyring() -> None:
+    # the kernel may have no keyrings, or this user's quota be used up; Docker's filter refuses keyctl(2) inside anyway
+    with suppress(OSError):
+        sc.join_new_session_keyring()

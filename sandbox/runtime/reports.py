@@ -1,0 +1,40 @@
+"""How an error crosses from a child in other namespaces to the process that waits for it.
+
+One datagram (SOCK_SEQPACKET) is one report: a kind byte and fields joined by NUL. No pickle and no JSON: the sender may
+share its process with a hostile tree, and the receiver only ever makes errors of the closed table below.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sandbox.errors import CommandNotFoundError, HostError, NotExecutableError, SandboxError, StartError, UsageError
+
+_KINDS: dict[str, type[SandboxError]] = {
+    kind.__name__: kind
+    for kind in (SandboxError, UsageError, HostError, StartError, NotExecutableError, CommandNotFoundError)
+}
+_LIMIT_BYTES = 16 * 1024
+
+
+def encode_error(error: BaseException, doing: str = "") -> bytes:
+    """The report of `error`; of anything that is not ours, `doing` says what was being tried."""
+    if isinstance(error, SandboxError):
+        kind = type(error).__name__ if type(error).__name__ in _KINDS else "SandboxError"
+        fields = (kind, error.message, error.cause, error.mend)
+    elif isinstance(error, OSError):
+        fields = ("StartError", f"cannot {doing or 'set up the container'}", _describe(error), "")
+    else:
+        fields = ("StartError", f"cannot {doing or 'set up the container'}", f"{type(error).__name__}: {error}", "")
+    return b"E" + "\0".join(field.replace("\0", "?") for field in fields).encode(errors="replace")[:_LIMIT_BYTES]
+
+
+def decode_error(report: bytes) -> SandboxError:
+    """The error in a report made by `encode_error`."""
+    kind, message, cause, mend = [*report[1:].decode(errors="replace").split("\0"), "", "", ""][:4]
+    return _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)
+
+
+def _describe(error: OSError) -> str:
+    text = error.strerror or os.strerror(error.errno or 0)
+    return f"{text}: {os.fsdecode(error.filename)}" if error.filename else text

@@ -1,0 +1,276 @@
+"""A container's tree as a plan: frozen operations that say what to mount where, in order.
+
+`plan_root` is a pure function of the ContainerSpec; `describe_plan` prints it; `rootfs.RootBuilder` executes it.
+Order: /proc first (a mount over it is refused by looking at the file system met, so it must be there), /dev and
+/sys, then what the person asked for, then masks, and the read-only root last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from sandbox.errors import UsageError
+from sandbox.runtime.spec import BindMount
+from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
+
+if TYPE_CHECKING:
+    from sandbox.runtime.spec import ContainerSpec, TmpfsMount
+
+#: Docker's, so that tools which look for one of them find the same
+DEFAULT_MASKED_PATHS: tuple[str, ...] = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+DEFAULT_READ_ONLY_PATHS: tuple[str, ...] = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+
+#: name below /dev and the device number it must have: the bind mount of anything else is refused
+_DEVICES: tuple[tuple[str, tuple[int, int]], ...] = (
+    ("null", (1, 3)),
+    ("zero", (1, 5)),
+    ("full", (1, 7)),
+    ("random", (1, 8)),
+    ("urandom", (1, 9)),
+    ("tty", (5, 0)),
+)
+_LINKS: tuple[tuple[str, str], ...] = (
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/core", "/proc/kcore"),
+    ("/dev/ptmx", "pts/ptmx"),
+)
+_NO_DEV_EXEC_SUID = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+_FLAG_WORDS = {
+    "ro": MOUNT_ATTR_RDONLY,
+    "nosuid": MOUNT_ATTR_NOSUID,
+    "nodev": MOUNT_ATTR_NODEV,
+    "noexec": MOUNT_ATTR_NOEXEC,
+}
+_CLEAR_WORDS = {
+    "rw": MOUNT_ATTR_RDONLY,
+    "suid": MOUNT_ATTR_NOSUID,
+    "dev": MOUNT_ATTR_NODEV,
+    "exec": MOUNT_ATTR_NOEXEC,
+}
+
+Filesystem = Literal["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup2"]
+
+
+class MountFilesystem(NamedTuple):
+    """A new file system of `kind` at `target`; `optional` ones are left out where the kernel refuses them."""
+
+    kind: Filesystem
+    target: str
+    options: tuple[str, ...] = ()
+    attributes: int = 0
+    optional: bool = False
+    #: asked for by the person: the target may lie behind the image's own symbolic links
+    by_request: bool = False
+
+    def describe(self) -> str:
+        return f"mount {self.kind} at {self.target} [{','.join(self.options)}] attributes {self.attributes:#x}"
+
+
+class Bind(NamedTuple):
+    """The host's `source` at `target`."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    recursive: bool = True
+    propagation: str = "rprivate"
+    by_request: bool = True
+
+    def describe(self) -> str:
+        words = f"{'rbind' if self.recursive else 'bind'},{'ro' if self.read_only else 'rw'},{self.propagation}"
+        return f"bind {self.source} at {self.target} [{words}]"
+
+
+class BindDevice(NamedTuple):
+    """The host's device node `source` at `target`; refused unless it has `number` (major, minor), where given."""
+
+    source: str
+    target: str
+    number: tuple[int, int] | None = None
+
+    def describe(self) -> str:
+        return f"bind device {self.source} at {self.target}"
+
+
+class Link(NamedTuple):
+    """A symbolic link in /dev."""
+
+    target: str
+    text: str
+
+    def describe(self) -> str:
+        return f"link {self.target} -> {self.text}"
+
+
+class Mask(NamedTuple):
+    """Hide a path of procfs or sysfs behind an empty one; nothing where it is missing."""
+
+    target: str
+
+    def describe(self) -> str:
+        return f"mask {self.target}"
+
+
+class ReadOnlyPath(NamedTuple):
+    """Make a path of procfs or sysfs read-only; nothing where it is missing."""
+
+    target: str
+
+    def describe(self) -> str:
+        return f"read-only {self.target}"
+
+
+class ReadOnlyRoot(NamedTuple):
+    """Make the root mount itself read-only."""
+
+    def describe(self) -> str:
+        return "read-only /"
+
+
+Operation = MountFilesystem | Bind | BindDevice | Link | Mask | ReadOnlyPath | ReadOnlyRoot
+
+
+def plan_root(spec: ContainerSpec, *, unified_cgroups: bool = False) -> tuple[Operation, ...]:
+    """The operations that make the tree of `spec`, in order. Raises UsageError for a target that cannot be."""
+    requested = tuple(_normalised(mount.target) for mount in spec.mounts)
+    for target in requested:
+        _check_target(target)
+    defaults = (*_proc(spec), *_dev(spec), *_sys(spec, unified_cgroups))
+    kept = tuple(operation for operation in defaults if not _covered(operation.target, requested))
+    return (
+        *kept,
+        *_requested(spec),
+        *(BindDevice(device.host_path, _normalised(device.container_path)) for device in spec.devices),
+        *(Mask(path) for path in spec.masked_paths),
+        *(ReadOnlyPath(path) for path in spec.read_only_paths),
+        *((ReadOnlyRoot(),) if spec.read_only_root else ()),
+    )
+
+
+def describe_plan(plan: tuple[Operation, ...]) -> str:
+    """The plan as text, one operation a line, for debugging."""
+    return "\n".join(operation.describe() for operation in plan)
+
+
+def parse_tmpfs(mount: TmpfsMount) -> MountFilesystem:
+    """The operation for a tmpfs: words of mount(8) in its data that are flags become attributes."""
+    attributes = 0
+    for wanted, flag in (
+        (mount.read_only, MOUNT_ATTR_RDONLY),
+        (mount.nosuid, MOUNT_ATTR_NOSUID),
+        (mount.nodev, MOUNT_ATTR_NODEV),
+        (mount.noexec, MOUNT_ATTR_NOEXEC),
+    ):
+        attributes |= flag if wanted else 0
+    options = []
+    for word in filter(None, mount.data.split(",")):
+        if word in _FLAG_WORDS:
+            attributes |= _FLAG_WORDS[word]
+        elif word in _CLEAR_WORDS:
+            attributes &= ~_CLEAR_WORDS[word]
+        else:
+            options.append(word)
+    if not any(option.startswith("mode=") for option in options):
+        options.append("mode=1777")
+    return MountFilesystem("tmpfs", _normalised(mount.target), tuple(options), attributes, by_request=True)
+
+
+def _proc(spec: ContainerSpec) -> tuple[Bind | MountFilesystem, ...]:
+    if spec.pid_mode == "host":
+        # a procfs of the host's pid namespace belongs to the host's user namespace: only a bind mount can show it
+        return (Bind("/proc", "/proc", by_request=False),)
+    return (MountFilesystem("proc", "/proc", (), _NO_DEV_EXEC_SUID),)
+
+
+def _dev(spec: ContainerSpec) -> tuple[MountFilesystem | Bind | BindDevice | Link, ...]:
+    pts_options = ("mode=0620", "ptmxmode=0666", "gid=5")
+    shm_options = ("mode=1777", f"size={spec.shm_size_bytes}")
+    ipc: tuple[MountFilesystem | Bind, ...] = (
+        MountFilesystem("tmpfs", "/dev/shm", shm_options, _NO_DEV_EXEC_SUID),
+        MountFilesystem("mqueue", "/dev/mqueue", (), _NO_DEV_EXEC_SUID, optional=spec.ipc_mode == "join"),
+    )
+    if spec.ipc_mode == "host":
+        ipc = (Bind("/dev/shm", "/dev/shm", by_request=False),)
+    return (
+        MountFilesystem("tmpfs", "/dev", ("mode=755", "size=65536k"), MOUNT_ATTR_NOSUID),
+        MountFilesystem("devpts", "/dev/pts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+        *ipc,
+        *(BindDevice(f"/dev/{name}", f"/dev/{name}", number) for name, number in _DEVICES),
+        *(Link(target, text) for target, text in _LINKS),
+    )
+
+
+def _sys(spec: ContainerSpec, unified_cgroups: bool) -> tuple[MountFilesystem | Bind, ...]:
+    read_only = 0 if spec.privileged else MOUNT_ATTR_RDONLY
+    if spec.network != "private":
+        # sysfs shows a network namespace and needs power over it; another's is only bind-mounted, and without the
+        # host's cgroup file systems below it
+        return (Bind("/sys", "/sys", read_only=True, by_request=False),)
+    sysfs = MountFilesystem("sysfs", "/sys", (), _NO_DEV_EXEC_SUID | read_only)
+    if not unified_cgroups:
+        return (sysfs,)
+    return (sysfs, MountFilesystem("cgroup2", "/sys/fs/cgroup", (), _NO_DEV_EXEC_SUID | read_only, optional=True))
+
+
+def _requested(spec: ContainerSpec) -> tuple[MountFilesystem | Bind, ...]:
+    operations: list[MountFilesystem | Bind] = []
+    for mount in spec.mounts:
+        if isinstance(mount, BindMount):
+            operations.append(mount_to_bind(mount))
+        else:
+            operations.append(parse_tmpfs(mount))
+    # a mount on /a must not hide the one on /a/b, whatever the order on the command line
+    return tuple(sorted(operations, key=lambda operation: operation.target.count("/")))
+
+
+def mount_to_bind(mount: BindMount) -> Bind:
+    """The operation for a bind mount of the spec."""
+    return Bind(mount.source, _normalised(mount.target), mount.read_only, mount.recursive, mount.propagation)
+
+
+def _normalised(path: str) -> str:
+    if not path.startswith("/"):
+        raise UsageError(f"invalid mount path {path!r}: it must be absolute")
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def _check_target(target: str) -> None:
+    if target == "/":
+        raise UsageError("invalid mount: the destination cannot be /")
+    if target == "/proc" or target.startswith("/proc/"):
+        raise UsageError(
+            f"cannot mount over {target}: the checks of the container's isolation rely on /proc",
+            mend="mount it elsewhere",
+        )
+
+
+def _covered(target: str, requested: tuple[str, ...]) -> bool:
+    return any(target == other or target.startswith(f"{other}/") for other in requested)

@@ -1,0 +1,263 @@
+"""The *outer* user namespace: the caller's own id is 0, its subordinate ids are 1 and up.
+
+A process enters it by forking first: the child unshares, the parent runs newuidmap and newgidmap on it.
+
+    parent                                 child
+    fork ───────────────────────────────▶  unshare(CLONE_NEWUSER | CLONE_NEWNS)
+           ◀──────────────── b"u" ───────
+    map_process(child)
+           ───────────────── b"m" ──────▶  setgroups([]), becomes 0; goes on
+
+All forks happen while the process has one thread (unshare(2): EINVAL beside another), so before trio runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from sandbox.errors import HostError, SandboxError
+from sandbox.runtime import syscalls
+from sandbox.runtime.id_maps import IdMap, find_id_map, map_process
+from sandbox.runtime.reports import decode_error, encode_error
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MESSAGE_LIMIT = 1 << 20
+
+
+class PeerPair(NamedTuple):
+    """Both ends of the mapping talk: make it before the fork, each side uses its own."""
+
+    mapper: socket.socket
+    mapped: socket.socket
+
+
+def make_peers() -> PeerPair:
+    """A connected pair for `map_forked_child` (parent) and `enter_user_namespace` (child)."""
+    return PeerPair(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+
+
+def enter_user_namespace(peers: PeerPair) -> None:
+    """In the forked child: new user and mount namespaces, mapped by the parent; afterwards uid, gid and groups are 0.
+
+    The mount namespace receives mounts from the host (slave) and shows it none. Raises HostError.
+    """
+    peers.mapper.close()
+    with peers.mapped as peer:
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+        except OSError as error:
+            failure = explain_unshare(error)
+            peer.send(encode_error(failure))
+            raise failure from error
+        # new credentials may have made us undumpable, and then /proc/self/uid_map belongs to root
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+        peer.send(b"u")
+        if peer.recv(1) != b"m":
+            raise HostError("the command ended before the user namespace was mapped")
+    become_root()
+
+
+def map_forked_child(peers: PeerPair, pid: int, id_map: IdMap | None = None) -> None:
+    """In the parent: wait for the child `pid` to unshare, then map it. Raises HostError; the child ends by itself."""
+    peers.mapped.close()
+    with peers.mapper as peer:
+        answer = peer.recv(_MESSAGE_LIMIT)
+        if answer != b"u":
+            raise decode_error(answer) if answer else HostError("the process to be mapped ended early")
+        map_process(pid, id_map or find_id_map())
+        peer.send(b"m")
+
+
+def become_root() -> None:
+    """Take uid and gid 0 of the namespace the process is in, with no supplementary groups."""
+    # a map of one id forbids setgroups(2); groups that are not mapped show as nobody then
+    with suppress(PermissionError):
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def join_user_namespace_of(container_pid: int) -> None:
+    """In a forked child: enter the outer user namespace of another container, for `--network container:ID`.
+
+    A network namespace can be entered only by who has power over its user namespace: a container that shares one is
+    made beside the other, below the same outer namespace. Raises HostError.
+    """
+    try:
+        inner = os.open(f"/proc/{container_pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        outer = fcntl.ioctl(inner, syscalls.NS_GET_PARENT)
+        os.close(inner)
+        syscalls.setns(outer, syscalls.CLONE_NEWUSER)
+        os.close(outer)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    except OSError as error:
+        raise HostError("cannot join the user namespace of the other container", cause=str(error)) from error
+    become_root()
+
+
+def explain_unshare(error: OSError) -> HostError:
+    """What a refused unshare(CLONE_NEWUSER) means on this host."""
+    message = "this host does not let a user make user namespaces"
+    for path, bad, mend in (
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"),
+        ("/proc/sys/user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=15000"),
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+    ):
+        try:
+            with open(path) as file:
+                value = file.read().strip()
+        except OSError:
+            continue
+        if value == bad:
+            return HostError(message, cause=f"{path} is {bad} ({error.strerror})", mend=mend)
+    return HostError(message, cause=str(error), mend="sandbox doctor")
+
+
+def call_in_user_namespace(function: Callable[..., object], *arguments: object, id_map: IdMap | None = None) -> object:
+    """What `function(*arguments)` returns, called in a forked child that is root of a new outer user namespace.
+
+    The result must be JSON-plain. A SandboxError or StorageError comes back as SandboxError with message, cause and
+    mend; so does an OSError. For work on files of subordinate ids: removing trees, copying volumes.
+    """
+    peers = make_peers()
+    result_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    _flush()
+    pid = os.fork()
+    if pid == 0:
+        result_end.close()
+        _serve_call(peers, child_end, function, arguments)
+    child_end.close()
+    with result_end:
+        try:
+            map_forked_child(peers, pid, id_map)
+            answer = _receive_all(result_end)
+        finally:
+            result_end.shutdown(socket.SHUT_RDWR)
+            os.waitpid(pid, 0)
+    return _decode_answer(answer)
+
+
+class UserNamespaceWorkers:
+    """Forked processes in one outer user namespace, each serving one end of a stream socket pair.
+
+    Made before trio starts. `sockets` are the parent's ends, one for each worker; a worker ends when its socket is
+    closed or the parent dies. `close` closes what is left of them and reaps.
+    """
+
+    def __init__(self, count: int, serve: Callable[[socket.socket], None], id_map: IdMap | None = None) -> None:
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(count)]
+        peers = make_peers()
+        _flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _run_workers(peers, pairs, serve)
+        self.sockets: tuple[socket.socket, ...] = tuple(ours for ours, _theirs in pairs)
+        for _ours, theirs in pairs:
+            theirs.close()
+        try:
+            map_forked_child(peers, self._pid, id_map)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the workers and wait for them; harmless when called twice."""
+        for end in self.sockets:
+            end.close()
+        if self._pid:
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+
+
+def _run_workers(
+    peers: PeerPair, pairs: list[tuple[socket.socket, socket.socket]], serve: Callable[[socket.socket], None]
+) -> NoReturn:
+    status = 1
+    try:
+        _die_with_parent()
+        for ours, _theirs in pairs:
+            ours.close()
+        enter_user_namespace(peers)
+        # credentials changed: prctl(2) says the death signal is cleared then
+        _die_with_parent()
+        workers = []
+        for _ours, theirs in pairs:
+            child = os.fork()
+            if child == 0:
+                _die_with_parent()
+                for _other_ours, other in pairs:
+                    if other is not theirs:
+                        other.close()
+                serve(theirs)
+                os._exit(0)
+            workers.append(child)
+        for _ours, theirs in pairs:
+            theirs.close()
+        for child in workers:
+            os.waitpid(child, 0)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _serve_call(
+    peers: PeerPair, answer_end: socket.socket, function: Callable[..., object], arguments: tuple[object, ...]
+) -> NoReturn:
+    status = 1
+    try:
+        try:
+            enter_user_namespace(peers)
+            _die_with_parent()
+            import json  # here and in the parent only: callers on hot paths may not need it
+
+            answer = b"R" + json.dumps(function(*arguments)).encode()
+        except StorageError as error:
+            answer = encode_error(SandboxError(error.message, cause=error.cause, mend=error.mend))
+        except Exception as error:  # noqa: BLE001  # a process boundary: every failure is reported to the parent
+            answer = encode_error(error, f"run {getattr(function, '__name__', 'a task')} in the user namespace")
+        answer_end.sendall(answer)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _decode_answer(answer: bytes) -> object:
+    if answer[:1] == b"R":
+        import json  # see _serve_call
+
+        result: object = json.loads(answer[1:])
+        return result
+    if answer[:1] == b"E":
+        raise decode_error(answer)
+    raise SandboxError("a helper process in the user namespace died", cause="it left no answer")
+
+
+def _receive_all(end: socket.socket) -> bytes:
+    parts = []
+    while part := end.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _die_with_parent() -> None:
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _flush() -> None:
+    # what lies in the buffers would be written by the parent and by the child
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

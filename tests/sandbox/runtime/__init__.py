@@ -1,0 +1,1 @@
+"""Tests of what asks the kernel for a container."""
