@@ -30,12 +30,12 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from sandbox.errors import HostError, StartError
+from sandbox.errors import StartError
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.id_maps import format_map, identity_lines
 from sandbox.runtime.network import bring_loopback_up
-from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno
+from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno, write_oom_score
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.rootfs import RootBuilder, make_filesystem
 from sandbox.runtime.rootfs_plan import plan_root
@@ -227,7 +227,7 @@ class _Child:
         """Join and make the namespaces, fork pid 1 and report its number."""
         try:
             # a container's process must never read our memory or /proc/PID/exe, ptrace(2) §access mode checking
-            _write_oom_score(self._spec.process.oom_score_adjust)
+            write_oom_score(self._spec.process.oom_score_adjust)
             sc.prctl(sc.PR_SET_DUMPABLE, 0)
             if self._spec.cgroup:
                 self._join_cgroup()
@@ -282,7 +282,9 @@ class _Child:
                 self._enter_namespaces()
             self._build_root(prepared)
             self._doing = "set up the container's first process"
-            setup = ProcessSetup(self._spec.process, self._stdio, channel, self._launcher.stub_fd)
+            setup = ProcessSetup(
+                self._spec.process, self._stdio, channel, self._launcher.stub_fd, self._spec.process_limit
+            )
             setup.prepare(console=True)
             channel = setup.channel
             self._wait_at_gate(channel)
@@ -374,19 +376,6 @@ def _join(pid: int, kind: str, flag: int) -> None:
             f"cannot share the {kind} namespace of another container",
             cause="it lies below another user namespace than this container's",
             mend="share network, pid and ipc with one and the same container",
-        ) from error
-
-
-def _write_oom_score(score: int | None) -> None:
-    if score is None:
-        return
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(score))
-    except PermissionError as error:
-        raise HostError(
-            f"cannot set the OOM score adjustment to {score}",
-            cause="a user may raise it, not lower it below the value it was started with",
         ) from error
 
 

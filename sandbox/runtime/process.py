@@ -22,15 +22,16 @@ import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from sandbox.errors import CommandNotFoundError, NotExecutableError, SandboxError, StartError
+from sandbox.errors import CommandNotFoundError, HostError, NotExecutableError, SandboxError, StartError
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.capabilities import limit_capabilities, raise_effective
 from sandbox.runtime.exec_stub import REPORT_FD
+from sandbox.runtime.spec import ResourceLimit
 from sandbox.runtime.terminal import WindowSize, mount_console, open_pty, set_window_size
 from sandbox.runtime.users import Identity, read_identity
 
 if TYPE_CHECKING:
-    from sandbox.runtime.spec import ProcessSpec, ResourceLimit
+    from sandbox.runtime.spec import ProcessSpec
 
 _STUB_FD = 4
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,13 +51,16 @@ class Stdio(NamedTuple):
 class ProcessSetup:
     """The steps from a forked process in the container's namespaces and root to its program."""
 
-    def __init__(self, spec: ProcessSpec, stdio: Stdio, channel: socket.socket, stub_fd: int) -> None:
+    def __init__(
+        self, spec: ProcessSpec, stdio: Stdio, channel: socket.socket, stub_fd: int, process_limit: int = 0
+    ) -> None:
         self._spec = spec
         self._stdio = stdio
         self._channel = channel
         self._stub_fd = stub_fd
         self._environment: dict[str, str] = parse_environment(spec.environment)
         self._program = ""
+        self._process_limit = process_limit
 
     def prepare(self, *, console: bool) -> None:
         """Everything before the gate. Raises SandboxError or OSError; `console` shows the terminal as /dev/console."""
@@ -71,6 +75,8 @@ class ProcessSetup:
         _own_stdio(fds, identity, own_terminal=self._spec.terminal)
         enter_directory(self._spec.working_directory)
         set_limits(self._spec.resource_limits)
+        if self._process_limit:
+            set_limits((ResourceLimit(resource.RLIMIT_NPROC, self._process_limit, self._process_limit),))
         limit_capabilities(self._spec.capabilities)
         become(identity)
         self._program = find_program(self._spec.arguments[0], self._environment.get("PATH", _DEFAULT_PATH))
@@ -143,6 +149,20 @@ def reset_signals() -> None:
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def write_oom_score(score: int | None) -> None:
+    """Set oom_score_adj of the calling process, while it still may (dumpable). Raises HostError."""
+    if score is None:
+        return
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(score))
+    except PermissionError as error:
+        raise HostError(
+            f"cannot set the OOM score adjustment to {score}",
+            cause="a user may raise it, not lower it below the value it was started with",
+        ) from error
 
 
 def enter_directory(path: str) -> None:

@@ -1,0 +1,163 @@
+"""Enters a running container for `sandbox exec`: another process beside its first one.
+
+    command                              child
+    fork ─────────────────────────────▶  setns: user namespace first, then all others that differ
+                                         fork ──▶ the process: user, limits, capabilities, filter
+           ◀──────────── b"P" pid ─────  ends
+           ◀──────────── b"T", b"R" ─────────────
+    b"g" ─────────────────────────────────────▶  exec stub, program
+
+Who made the outer user namespace has every capability in the namespaces below it, so no set-user-id helper is
+needed. The command is a subreaper meanwhile: the process becomes its child.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from sandbox.errors import ConflictError, StartError
+from sandbox.runtime import syscalls as sc
+from sandbox.runtime.exec_stub import make_stub
+from sandbox.runtime.launch import PendingStart
+from sandbox.runtime.process import ProcessSetup, Stdio, write_oom_score
+from sandbox.runtime.reports import encode_error
+
+if TYPE_CHECKING:
+    from sandbox.runtime.launch import Started
+    from sandbox.runtime.spec import ProcessSpec
+
+#: in the order in which they can be entered: the user namespace gives the power to enter the others
+_NAMESPACES: tuple[tuple[str, int], ...] = (
+    ("user", sc.CLONE_NEWUSER),
+    ("cgroup", sc.CLONE_NEWCGROUP),
+    ("ipc", sc.CLONE_NEWIPC),
+    ("uts", sc.CLONE_NEWUTS),
+    ("net", sc.CLONE_NEWNET),
+    ("pid", sc.CLONE_NEWPID),
+    ("mnt", sc.CLONE_NEWNS),
+)
+
+
+def exec_process(
+    container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
+) -> Started:
+    """Run `spec` in the container whose first process is `container_pid`; returns when its program runs.
+
+    The caller owns what Started holds and waits for the pid, which is its child. Raises ConflictError when the
+    container is gone, StartError and its kin when the program cannot be run.
+    """
+    return set_up_exec(container_pid, spec, stdio, cgroup=cgroup, process_limit=process_limit).release()
+
+
+def set_up_exec(
+    container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
+) -> PendingStart:
+    """`exec_process` up to its gate: the terminal is there, the program does not run yet."""
+    sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
+    namespaces = open_namespaces(container_pid)
+    stub_fd = make_stub()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    between = os.fork()
+    if between == 0:
+        ours.close()
+        _Child(namespaces, ProcessSetup(spec, stdio, theirs, stub_fd, process_limit), spec, theirs).run(cgroup)
+    theirs.close()
+    for fd, _flag in namespaces:
+        os.close(fd)
+    os.close(stub_fd)
+    pending = PendingStart(spec.arguments[0], ours)
+    try:
+        pending.wait_ready(between)
+    except BaseException:
+        pending.abandon()
+        raise
+    return pending
+
+
+def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
+    """Descriptor and CLONE_NEW* flag of each namespace of `pid` that is not the caller's own, in order of entering.
+
+    Raises ConflictError when `pid` is gone. The pidfd is what ties all of them to one and the same process.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+        directory = os.open(f"/proc/{pid}/ns", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened = []
+        for name, flag in _NAMESPACES:
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+            theirs, own = os.fstat(fd), os.stat(f"/proc/self/ns/{name}")
+            if theirs.st_ino == own.st_ino:
+                os.close(fd)
+            else:
+                opened.append((fd, flag))
+        os.close(directory)
+        # still the same process after all were opened, so the number was not taken by another in between
+        signal.pidfd_send_signal(pidfd, 0)
+        os.close(pidfd)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise ConflictError("the container is not running") from error
+    except PermissionError as error:
+        raise StartError("cannot enter the container's namespaces", cause=f"{error.strerror}: pid {pid}") from error
+    return tuple(opened)
+
+
+class _Child:
+    def __init__(
+        self,
+        namespaces: tuple[tuple[int, int], ...],
+        setup: ProcessSetup,
+        spec: ProcessSpec,
+        channel: socket.socket,
+    ) -> None:
+        self._namespaces = namespaces
+        self._setup = setup
+        self._spec = spec
+        self._channel = channel
+
+    def run(self, cgroup: str) -> NoReturn:
+        """Enter the namespaces and fork the process."""
+        try:
+            write_oom_score(self._spec.oom_score_adjust)
+            # before setns: the container's processes must not reach this one's memory, /proc/PID/exe or descriptors
+            sc.prctl(sc.PR_SET_DUMPABLE, 0)
+            if cgroup:
+                with open(f"{cgroup}/cgroup.procs", "w") as file:
+                    file.write("0")
+            sys.meta_path.clear()
+            for fd, flag in self._namespaces:
+                sc.setns(fd, flag)
+                sc.prctl(sc.PR_SET_DUMPABLE, 0)  # a change of credentials may set it again
+            _become_namespace_root()
+            pid = os.fork()
+            if pid == 0:
+                self._run_process()
+            self._channel.send(b"P%d" % pid)
+        except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
+            self._channel.send(encode_error(error, "enter the container"))
+            os._exit(1)
+        os._exit(0)
+
+    def _run_process(self) -> NoReturn:
+        try:
+            self._setup.prepare(console=False)
+            self._setup.channel.send(b"R")
+            if self._setup.channel.recv(1) == b"g":
+                self._setup.execute()
+        except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
+            with suppress(OSError):
+                self._setup.channel.send(encode_error(error, "set up the process"))
+        finally:
+            os._exit(1)
+
+
+def _become_namespace_root() -> None:
+    # setns(2) changes the capabilities, not the ids, which may not even be mapped
+    with suppress(PermissionError):
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
