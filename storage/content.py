@@ -1,0 +1,214 @@
+"""The content store: blobs as received, named by their digest.
+
+    ROOT/sha256/<hex>     whole and verified; never written again
+    ROOT/partial/<hex>    a download that stopped or goes on; its writer holds flock on it
+
+A blob appears under its digest by rename, after its bytes were hashed, counted and synced: SIGKILL or power loss
+leaves the old state or the new one. A partial outlives its writer so that a later one continues where it ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from storage.digests import Digest, digest_hex, digest_of, parse_digest
+from storage.errors import StorageError, os_failure
+from storage.locks import lock_file, lock_nowait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_READ_SIZE = 1 << 20
+
+
+class ContentStore:
+    """Blobs below `root_dir`, which is made private to this user."""
+
+    def __init__(self, root_dir: str) -> None:
+        self._blobs = f"{root_dir}/sha256"
+        self._partials = f"{root_dir}/partial"
+        try:
+            for directory in (self._blobs, self._partials):
+                os.makedirs(directory, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise os_failure(f"cannot make the content store {root_dir}", error) from error
+
+    def path(self, digest: Digest) -> str:
+        """Where the blob lies or would lie."""
+        return f"{self._blobs}/{digest_hex(digest)}"
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there, whole."""
+        return os.path.exists(self.path(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Its size in bytes. StorageError where it is missing."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except OSError as error:
+            raise os_failure(f"no blob {digest}", error) from error
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The blob for reading; the caller closes it. StorageError where it is missing."""
+        try:
+            return open(self.path(digest), "rb")
+        except OSError as error:
+            raise os_failure(f"no blob {digest}", error) from error
+
+    def read(self, digest: Digest, limit: int = 16 << 20) -> bytes:
+        """A small blob (manifest, config) in one piece, verified again; StorageError above `limit` bytes or when
+        damaged.
+        """
+        with self.open(digest) as blob:
+            data = blob.read(limit + 1)
+        if len(data) > limit:
+            raise StorageError(f"blob {digest} is larger than {limit} bytes")
+        if digest_of(data) != digest:
+            raise StorageError(f"blob {digest} is damaged on disk", mend="pull or load the image again")
+        return data
+
+    def put(self, data: bytes) -> Digest:
+        """Store a small blob; its digest. Twice is safe."""
+        digest = digest_of(data)
+        with self.writer(digest, len(data)) as writer:
+            if not writer.done:
+                writer.restart()
+                writer.append(data)
+                writer.commit()
+        return digest
+
+    @contextmanager
+    def writer(self, digest: Digest, size: int | None) -> Iterator[BlobWriter]:
+        """A writer of this blob. Waits while another process writes the same one; then `done` may be true.
+
+        Left without `commit`, what was appended stays as a partial to continue from.
+        """
+        with BlobWriter(self, digest, size) as writer:
+            yield writer
+
+    def delete(self, digest: Digest) -> None:
+        """Remove the blob; missing is fine."""
+        try:
+            os.unlink(self.path(digest))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise os_failure(f"cannot delete blob {digest}", error) from error
+
+    def digests(self) -> tuple[Digest, ...]:
+        """Every whole blob, sorted."""
+        return tuple(parse_digest(f"sha256:{name}") for name in sorted(os.listdir(self._blobs)) if len(name) == 64)
+
+    def sweep(self, max_age_seconds: float = 7 * 86400) -> None:
+        """Remove partials that nobody writes and nobody touched for `max_age_seconds`."""
+        for name in os.listdir(self._partials):
+            fd = lock_nowait(f"{self._partials}/{name}")
+            if fd is None:
+                continue
+            if time.time() - os.fstat(fd).st_mtime >= max_age_seconds:
+                os.unlink(f"{self._partials}/{name}")
+            os.close(fd)
+
+    def _partial(self, digest: Digest) -> str:
+        return f"{self._partials}/{digest_hex(digest)}"
+
+
+class BlobWriter:
+    """Bytes on their way to become one blob. `offset` is how many are there; `done` that the blob exists already."""
+
+    def __init__(self, store: ContentStore, digest: Digest, size: int | None) -> None:
+        self._path, self._partial, self._digest, self._size = store.path(digest), store._partial(digest), digest, size
+        self._hash = hashlib.sha256()
+        self._fd = -1
+        self.offset = 0
+        self.done = False
+
+    def __enter__(self) -> BlobWriter:
+        try:
+            self._fd = lock_file(self._partial)
+            self.done = os.path.exists(self._path)
+            if self.done:
+                self._forget()
+            else:
+                self._resume()
+        except OSError as error:
+            self.__exit__()
+            raise os_failure(f"cannot store blob {self._digest}", error) from error
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at `offset`.
+
+        StorageError when the disk is full or the blob grows past its size: the partial is gone then.
+        """
+        if self._size is not None and self.offset + len(data) > self._size:
+            self._forget()
+            raise StorageError(f"blob {self._digest} is larger than the {self._size} bytes it was declared with")
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            self._forget()
+            raise os_failure(f"cannot store blob {self._digest}", error) from error
+        self._hash.update(data)
+        self.offset += len(data)
+
+    def restart(self) -> None:
+        """Throw away what was appended: the server does not continue where we ended."""
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self._hash = hashlib.sha256()
+        self.offset = 0
+
+    def commit(self) -> None:
+        """Verify size and digest, sync, and make the blob visible. StorageError and no partial when either is wrong.
+
+        An incomplete blob (fewer bytes than declared) keeps its partial: the rest may still come.
+        """
+        if self._size is not None and self.offset != self._size:
+            raise StorageError(f"blob {self._digest} ended after {self.offset} of {self._size} bytes")
+        found = Digest("sha256:" + self._hash.hexdigest())
+        if found != self._digest:
+            self._forget()
+            raise StorageError(
+                f"blob {self._digest} does not match its digest",
+                cause=f"{self.offset} bytes arrived with digest {found}",
+            )
+        try:
+            os.fsync(self._fd)
+            os.rename(self._partial, self._path)
+            sync_directory(os.path.dirname(self._path))
+        except OSError as error:
+            self._forget()
+            raise os_failure(f"cannot store blob {self._digest}", error) from error
+        self.done = True
+
+    def _resume(self) -> None:
+        while chunk := os.read(self._fd, _READ_SIZE):
+            self._hash.update(chunk)
+            self.offset += len(chunk)
+        # more than the whole cannot be a start of it, and a complete one that did not pass would never pass
+        if self._size is not None and self.offset > self._size:
+            self.restart()
+
+    def _forget(self) -> None:
+        if os.path.lexists(self._partial):
+            os.unlink(self._partial)
+
+
+def sync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

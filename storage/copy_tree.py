@@ -1,0 +1,261 @@
+"""Copies trees with all they have: owners, modes, times, xattrs, hard links, holes; links as links; by descriptors.
+
+Data is shared with the source where the file system can (FICLONE), copied inside the kernel otherwise.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from storage.resolve import open_in_root
+from storage.syscalls import FICLONE
+from storage.tree import remove_content, remove_entry
+from storage.walk import Step, Walk
+from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque, is_whiteout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
+_NO_XATTR = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENODATA)
+
+
+def copy_tree(source_fd: int, target_fd: int) -> None:
+    """Copy all below `source_fd` into `target_fd`, and its own owner, mode and times. OSError where something fails.
+
+    What is in the target stays unless an entry of the source takes its place.
+    """
+    _Copy(source_fd, target_fd, layered=False).run()
+
+
+def merge_layer(layer_fd: int, target_fd: int) -> None:
+    """Lay a layer over what `target_fd` has: as `copy_tree`, with whiteouts and opaque directories carried out."""
+    _Copy(layer_fd, target_fd, layered=True).run()
+
+
+def copy_metadata(source_fd: int, target_fd: int) -> None:
+    """Give the target the source's owner, mode, xattrs and times; overlay's and our own bookkeeping xattrs stay
+    behind.
+    """
+    status = os.fstat(source_fd)
+    os.fchown(target_fd, status.st_uid, status.st_gid)
+    os.fchmod(target_fd, stat.S_IMODE(status.st_mode))
+    _copy_xattrs(source_fd, target_fd)
+    os.utime(target_fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, name: bytes) -> bool:
+    """Copy the file `path` has in the topmost of `lower_roots` to `name` in `dir_fd`; false where none has it."""
+    above, _, base = path.rpartition(b"/")
+    for root_fd in lower_roots:
+        try:
+            source_fd = open_in_root(root_fd, above, os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            status = os.stat(base, dir_fd=source_fd, follow_symlinks=False)
+            if is_whiteout(source_fd, base, status) or stat.S_ISDIR(status.st_mode):
+                return False
+            _copy_entry(Step(source_fd, base, status, False, 0), dir_fd, name)
+        except FileNotFoundError:
+            if is_opaque(source_fd):
+                return False
+            continue
+        else:
+            return True
+        finally:
+            os.close(source_fd)
+    return False
+
+
+class _Copy:
+    """One copy in progress: the walk over the source, and where that is in the target."""
+
+    def __init__(self, source_fd: int, target_fd: int, *, layered: bool) -> None:
+        self._source_fd, self._target_fd, self._layered = source_fd, target_fd, layered
+        self._fd = os.open(".", _OPEN_DIRECTORY, dir_fd=target_fd)
+        self._path: list[bytes] = []
+        self._linked: dict[tuple[int, int], bytes] = {}
+
+    def run(self) -> None:
+        try:
+            if self._layered and is_opaque(self._source_fd):
+                remove_content(self._fd)
+            walk = Walk(self._source_fd)
+            for step in walk:
+                self._take(step)
+            copy_metadata(self._source_fd, self._target_fd)
+        finally:
+            os.close(self._fd)
+
+    def _take(self, step: Step) -> None:
+        if step.leaving:
+            self._leave(step)
+        elif self._layered and is_whiteout(step.dir_fd, step.name, step.status):
+            remove_entry(self._fd, step.name)
+        elif stat.S_ISDIR(step.status.st_mode):
+            self._enter(step)
+        else:
+            remove_entry(self._fd, step.name)
+            if not self._link(step):
+                _copy_entry(step, self._fd, step.name)
+
+    def _enter(self, step: Step) -> None:
+        try:
+            fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=self._fd)
+        except FileNotFoundError:
+            fd = -1
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            remove_entry(self._fd, step.name)
+            fd = -1
+        if fd < 0:
+            os.mkdir(step.name, 0o700, dir_fd=self._fd)
+            fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=self._fd)
+        elif self._layered and self._source_is_opaque(step):
+            remove_content(fd)
+        os.close(self._fd)
+        self._fd = fd
+        self._path.append(step.name)
+
+    def _leave(self, step: Step) -> None:
+        source_fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=step.dir_fd)
+        try:
+            copy_metadata(source_fd, self._fd)
+        finally:
+            os.close(source_fd)
+        above = os.open("..", _OPEN_DIRECTORY, dir_fd=self._fd)
+        os.close(self._fd)
+        self._fd = above
+        self._path.pop()
+
+    def _link(self, step: Step) -> bool:
+        """Link to what was copied of the same file before; false where this is the first name of it."""
+        if step.status.st_nlink < 2:
+            return False
+        inode = (step.status.st_dev, step.status.st_ino)
+        known = self._linked.get(inode)
+        if known is None:
+            self._linked[inode] = b"/".join((*self._path, step.name))
+            return False
+        try:
+            os.link(known, step.name, src_dir_fd=self._target_fd, dst_dir_fd=self._fd, follow_symlinks=False)
+        except OSError as error:
+            # too many links, or a path too long to name: then a copy
+            if error.errno not in (errno.EMLINK, errno.ENAMETOOLONG, errno.ENOENT):
+                raise
+            return False
+        return True
+
+    def _source_is_opaque(self, step: Step) -> bool:
+        fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=step.dir_fd)
+        try:
+            return is_opaque(fd)
+        finally:
+            os.close(fd)
+
+
+def _copy_entry(step: Step, dir_fd: int, name: bytes) -> None:
+    """Copy what is no directory."""
+    mode = step.status.st_mode
+    if stat.S_ISREG(mode):
+        _copy_file(step, dir_fd, name)
+        return
+    if stat.S_ISLNK(mode):
+        os.symlink(os.readlink(step.name, dir_fd=step.dir_fd), name, dir_fd=dir_fd)
+    else:
+        os.mknod(name, mode, step.status.st_rdev, dir_fd=dir_fd)
+    os.chown(name, step.status.st_uid, step.status.st_gid, dir_fd=dir_fd, follow_symlinks=False)
+    _copy_xattrs(entry_path(step.dir_fd, step.name), entry_path(dir_fd, name))
+    times = (step.status.st_atime_ns, step.status.st_mtime_ns)
+    os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False)
+
+
+def _copy_file(step: Step, dir_fd: int, name: bytes) -> None:
+    source_fd = os.open(step.name, _OPEN_FILE, dir_fd=step.dir_fd)
+    try:
+        target_fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)
+        try:
+            copy_data(source_fd, target_fd)
+            copy_metadata(source_fd, target_fd)
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)
+
+
+def copy_data(source_fd: int, target_fd: int) -> None:
+    """Share or copy the data of one regular file to an empty one, holes kept."""
+    try:
+        fcntl.ioctl(target_fd, FICLONE, source_fd)
+    except OSError as error:
+        if error.errno not in _NO_CLONE:
+            raise
+    else:
+        return
+    size = os.fstat(source_fd).st_size
+    for start, end in _extents(source_fd, size):
+        _copy_range(source_fd, target_fd, start, end)
+    os.ftruncate(target_fd, size)
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """The pieces of a file that are not holes."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(fd, position, os.SEEK_DATA)
+            end = os.lseek(fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            start, end = position, size
+        yield start, end
+        position = end
+
+
+def _copy_range(source_fd: int, target_fd: int, start: int, end: int) -> None:
+    while start < end:
+        try:
+            count = os.copy_file_range(source_fd, target_fd, end - start, start, start)
+        except OSError as error:
+            if error.errno not in _NO_CLONE:
+                raise
+            count = os.pwrite(target_fd, os.pread(source_fd, min(end - start, 1 << 20), start), start)
+        if count == 0:
+            return
+        start += count
+
+
+def _copy_xattrs(source: int | bytes, target: int | bytes) -> None:
+    try:
+        names = _list_xattrs(source)
+    except OSError as error:
+        if error.errno not in _NO_XATTR:
+            raise
+        return
+    for name in names:
+        if name.startswith(FORGEABLE_PREFIXES):
+            continue
+        try:
+            if isinstance(source, int):
+                os.setxattr(target, name, os.getxattr(source, name))
+            else:
+                value = os.getxattr(source, name, follow_symlinks=False)
+                os.setxattr(target, name, value, follow_symlinks=False)
+        except OSError as error:
+            # what the kernel lets nobody but root set (trusted, security labels) is not ours to carry
+            if error.errno not in _NO_XATTR:
+                raise
+
+
+def _list_xattrs(place: int | bytes) -> list[str]:
+    return os.listxattr(place) if isinstance(place, int) else os.listxattr(place, follow_symlinks=False)

@@ -1,0 +1,64 @@
+"""No overlay at all: the layers are copied into one tree for each container, sharing data where the file system can.
+
+UPPER_DIR/root       the container's tree
+UPPER_DIR/root.new   one being made
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from storage.copy_tree import merge_layer
+from storage.errors import os_failure
+from storage.overlay.driver import visible_layers
+from storage.syscalls import MS_BIND, mount
+from storage.tree import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class CopyDriver:
+    """Driver `copy`."""
+
+    name = "copy"
+
+    def prepare(self, upper_dir: str) -> None:
+        try:
+            os.makedirs(upper_dir, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise os_failure(f"cannot prepare {upper_dir}", error) from error
+
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> None:
+        root = f"{upper_dir}/root"
+        try:
+            if not os.path.isdir(root):
+                _make_root(visible_layers(layers), root)
+            mount(root, target, None, MS_BIND, None)
+        except OSError as error:
+            raise os_failure(f"cannot make a root file system at {target}", error) from error
+
+    def remove(self, upper_dir: str) -> None:
+        for part in ("root", "root.new"):
+            remove_tree(f"{upper_dir}/{part}")
+
+
+def _make_root(layers: Sequence[str], root: str) -> None:
+    making = f"{root}.new"
+    # a copy that a crash cut short is started again
+    remove_tree(making)
+    os.mkdir(making, 0o755)
+    target_fd = os.open(making, _OPEN)
+    try:
+        for layer in layers:
+            layer_fd = os.open(layer, _OPEN)
+            try:
+                merge_layer(layer_fd, target_fd)
+            finally:
+                os.close(layer_fd)
+    finally:
+        os.close(target_fd)
+    os.rename(making, root)

@@ -1,0 +1,45 @@
+"""What every driver offers. Called as uid 0 of a mapped user namespace, in a mount namespace of the caller's own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from storage.whiteouts import is_opaque
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Driver(Protocol):
+    """Makes a writable root file system of read-only layers.
+
+    `upper_dir` is the container's own storage directory: what the container changes lives below it and nowhere else.
+    Every method raises StorageError.
+    """
+
+    name: str
+
+    def prepare(self, upper_dir: str) -> None:
+        """Make `upper_dir` ready; twice is safe."""
+
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> None:
+        """Mount the root file system at the directory `target`: `layers`, lowest first, under what `upper_dir` has.
+
+        Again after a stop or a crash gives the same tree with the container's changes.
+        """
+
+    def remove(self, upper_dir: str) -> None:
+        """Remove all that `prepare` and `mount_root` made; nothing may be mounted from it. Missing is fine."""
+
+
+def visible_layers(layers: Sequence[str]) -> Sequence[str]:
+    """The layers from the topmost one whose root directory is opaque: overlayfs does not heed that mark on a root."""
+    for index in range(len(layers) - 1, 0, -1):
+        fd = os.open(layers[index], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if is_opaque(fd):
+                return layers[index:]
+        finally:
+            os.close(fd)
+    return layers

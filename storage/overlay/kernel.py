@@ -1,0 +1,130 @@
+"""The kernel's overlayfs, mounted with `userxattr` as an unprivileged user namespace must (Linux 5.11).
+
+UPPER_DIR/upper   what the container changed
+UPPER_DIR/work    overlayfs' own
+UPPER_DIR/empty   the lower directory of an image without layers
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from storage.copy_tree import copy_metadata
+from storage.errors import os_failure
+from storage.overlay.driver import visible_layers
+from storage.syscalls import (
+    FSCONFIG_CMD_CREATE,
+    FSCONFIG_SET_FLAG,
+    FSCONFIG_SET_STRING,
+    MOVE_MOUNT_F_EMPTY_PATH,
+    fsconfig,
+    fsmount,
+    fsopen,
+    mount,
+    move_mount,
+)
+from storage.tree import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PARTS = ("upper", "work", "empty")
+
+
+class KernelDriver:
+    """Driver `overlay`."""
+
+    name = "overlay"
+
+    def prepare(self, upper_dir: str) -> None:
+        try:
+            os.makedirs(upper_dir, mode=0o700, exist_ok=True)
+            for part in ("work", "empty"):
+                os.makedirs(f"{upper_dir}/{part}", mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise os_failure(f"cannot prepare {upper_dir}", error) from error
+
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> None:
+        try:
+            layers = visible_layers(layers) or (f"{upper_dir}/empty",)
+            _make_upper(layers[-1], upper_dir)
+            mount_overlay(layers[::-1], f"{upper_dir}/upper", f"{upper_dir}/work", target)
+        except OSError as error:
+            raise os_failure(f"cannot mount an overlay at {target}", error) from error
+
+    def remove(self, upper_dir: str) -> None:
+        for part in _PARTS:
+            remove_tree(f"{upper_dir}/{part}")
+
+
+def mount_overlay(lower_dirs: Sequence[str], upper_dir: str, work_dir: str, target: str) -> None:
+    """Mount an overlay of `lower_dirs`, topmost first, at `target`. OSError where the kernel refuses.
+
+    The kernel is given descriptors by way of /proc/self/fd: real paths would have to be free of `:` and `,`, shorter
+    than 256 bytes each for fsconfig(2), and all together shorter than a page for mount(2), which 127 layers are not.
+    """
+    with ExitStack() as stack:
+        lower = [_descriptor_path(path, stack) for path in lower_dirs]
+        upper, work = _descriptor_path(upper_dir, stack), _descriptor_path(work_dir, stack)
+        try:
+            _mount_with_fsconfig(lower, upper, work, target)
+        except OSError as error:
+            # before Linux 6.5 there is no `lowerdir+`, before 5.2 no fsopen
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                raise
+            mount_classic(lower, upper, work, target)
+
+
+def mount_classic(lower: Sequence[str], upper: str, work: str, target: str) -> None:
+    """The one-page form of mount(2)."""
+    options = f"userxattr,lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+    mount("overlay", target, "overlay", 0, options)
+
+
+def _mount_with_fsconfig(lower: Sequence[str], upper: str, work: str, target: str) -> None:
+    fs_fd = fsopen("overlay")
+    try:
+        fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "overlay")
+        fsconfig(fs_fd, FSCONFIG_SET_FLAG, "userxattr", None)
+        for path in lower:
+            fsconfig(fs_fd, FSCONFIG_SET_STRING, "lowerdir+", path)
+        fsconfig(fs_fd, FSCONFIG_SET_STRING, "upperdir", upper)
+        fsconfig(fs_fd, FSCONFIG_SET_STRING, "workdir", work)
+        fsconfig(fs_fd, FSCONFIG_CMD_CREATE, None, None)
+        mount_fd = fsmount(fs_fd)
+        try:
+            move_mount(mount_fd, "", -100, target, MOVE_MOUNT_F_EMPTY_PATH)
+        finally:
+            os.close(mount_fd)
+    finally:
+        os.close(fs_fd)
+
+
+def _descriptor_path(path: str, stack: ExitStack) -> str:
+    fd = os.open(path, _OPEN)
+    stack.callback(os.close, fd)
+    return f"/proc/self/fd/{fd}"
+
+
+def _make_upper(top_layer: str, upper_dir: str) -> None:
+    """Make the upper directory: the root of the merged tree has its owner, mode and times, so they are the image's."""
+    upper = f"{upper_dir}/upper"
+    if os.path.isdir(upper):
+        return
+    making = f"{upper_dir}/upper.new"
+    remove_tree(making)
+    os.mkdir(making, 0o755)
+    source_fd = os.open(top_layer, _OPEN)
+    try:
+        target_fd = os.open(making, _OPEN)
+        try:
+            copy_metadata(source_fd, target_fd)
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)
+    os.rename(making, upper)
