@@ -1,0 +1,286 @@
+"""The JSON documents of images, OCI and Docker: decoded into values, strictly, before anything is believed of them.
+
+A manifest lists a config and layers, an index lists manifests; each says what it is by its media type. CVE-2021-41190
+is one document read as either, depending on who looks: here the media type the registry sent, the one in the document
+and the members it has must agree, or the document is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from sandbox.errors import ImageError
+from storage.digests import Digest, parse_digest
+from storage.errors import StorageError
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
+MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+SCHEMA_1_TYPES = frozenset(
+    {
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    }
+)
+#: Docker's Windows layers and OCI's nondistributable ones: fetched from URLs, which we do not follow
+FOREIGN_LAYER_TYPES = frozenset(
+    {
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    }
+)
+LAYER_TYPES = frozenset(
+    {
+        OCI_LAYER,
+        OCI_LAYER_GZIP,
+        OCI_LAYER_ZSTD,
+        DOCKER_LAYER,
+        DOCKER_LAYER_GZIP,
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        *FOREIGN_LAYER_TYPES,
+    }
+)
+#: old pushers named the config octet-stream; its content is checked all the same
+CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG, "application/octet-stream"})
+
+MANIFEST_BYTES_MAX = 4 << 20
+CONFIG_BYTES_MAX = 8 << 20
+#: more layers than overlayfs can stack are more than anybody can run
+LAYERS_MAX = 500
+
+# image-spec schema/defs-descriptor.json
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+MediaType = Annotated[str, Meta(pattern=rf"^{_NAME}/{_NAME}(;[^\x00-\x1f]*)?\Z")]
+#: sha256 must look like one; other algorithms are valid documents, and refused where a blob of theirs is wanted
+DigestText = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}|(?!sha(?:256|512):)"
+        r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+)\Z"
+    ),
+]
+Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+# a scheme and something after it (RFC 3986)
+Url = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")]
+Variable = Annotated[str, Meta(pattern=r"^[^=]+=")]
+DiffId = Annotated[str, Meta(pattern=r"^sha256:[a-f0-9]{64}\Z")]
+
+
+class PlatformDocument(msgspec.Struct, frozen=True):
+    """The platform of an index entry."""
+
+    architecture: str
+    os: str
+    variant: str = ""
+    os_version: str = msgspec.field(default="", name="os.version")
+    os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
+
+
+class Descriptor(msgspec.Struct, frozen=True, rename={"media_type": "mediaType", "artifact_type": "artifactType"},
+                 omit_defaults=True):  # fmt: skip
+    """A reference to a blob: what it is, how long, and under which digest."""
+
+    media_type: MediaType
+    digest: DigestText
+    size: Size
+    urls: tuple[Url, ...] = ()
+    annotations: dict[str, str] | None = None
+    #: base64 (bytes makes msgspec check it); never used instead of the blob
+    data: bytes | None = None
+    artifact_type: MediaType | None = None
+    platform: PlatformDocument | None = None
+
+    @property
+    def blob(self) -> Digest:
+        """The digest, of an algorithm we verify. Raises ImageError."""
+        try:
+            return parse_digest(self.digest)
+        except StorageError as error:
+            raise ImageError(f"unsupported digest algorithm: {self.digest[:80]}", cause=error.message) from error
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True,
+               rename={"schema_version": "schemaVersion", "media_type": "mediaType",
+                       "artifact_type": "artifactType"}):  # fmt: skip
+    """One image for one platform."""
+
+    schema_version: Annotated[int, Meta(ge=2, le=2)]
+    config: Descriptor
+    layers: Annotated[tuple[Descriptor, ...], Meta(min_length=1, max_length=LAYERS_MAX)]
+    media_type: MediaType | None = None
+    artifact_type: MediaType | None = None
+    annotations: dict[str, str] | None = None
+    subject: Descriptor | None = None
+
+
+class Index(msgspec.Struct, frozen=True, omit_defaults=True,
+            rename={"schema_version": "schemaVersion", "media_type": "mediaType",
+                    "artifact_type": "artifactType"}):  # fmt: skip
+    """The same image for several platforms."""
+
+    schema_version: Annotated[int, Meta(ge=2, le=2)]
+    manifests: tuple[Descriptor, ...]
+    media_type: MediaType | None = None
+    artifact_type: MediaType | None = None
+    annotations: dict[str, str] | None = None
+    subject: Descriptor | None = None
+
+
+class RuntimeConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    """`config` of an image config: only what must be right before the document is kept."""
+
+    user: str | None = None
+    env: tuple[Variable, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    working_dir: str | None = None
+    labels: dict[str, str] | None = None
+    volumes: dict[str, dict[str, Any]] | None = None
+    exposed_ports: dict[str, dict[str, Any]] | None = None
+    stop_signal: str | None = None
+
+
+class RootFilesystem(msgspec.Struct, frozen=True):
+    """The unpacked layers, lowest first."""
+
+    type: Annotated[str, Meta(pattern=r"^layers\Z")]
+    diff_ids: tuple[DiffId, ...] | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """How one layer came to be."""
+
+    created: str | None = None
+    created_by: str | None = None
+    author: str | None = None
+    comment: str | None = None
+    empty_layer: bool = False
+
+
+class ImageConfig(msgspec.Struct, frozen=True):
+    """The config blob; its digest is the image's ID."""
+
+    architecture: str
+    os: str
+    rootfs: RootFilesystem
+    variant: str = ""
+    created: str | None = None
+    author: str | None = None
+    config: RuntimeConfig | None = None
+    history: tuple[History, ...] | None = None
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        return tuple(parse_digest(text) for text in self.rootfs.diff_ids or ())
+
+
+class _Members(msgspec.Struct, frozen=True, rename={"schema_version": "schemaVersion", "media_type": "mediaType",
+                                                    "fs_layers": "fsLayers"}):  # fmt: skip
+    """Which members a document has, whatever is in them."""
+
+    schema_version: int | None = None
+    media_type: str | None = None
+    manifests: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    layers: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    config: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    fs_layers: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_T = TypeVar("_T")
+
+
+def decode_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
+    """The manifest or index in `data`, which was sent or described as `media_type` (empty: not said).
+
+    `what` names it in the ImageError that every disagreement, missing member or wrong type raises.
+    """
+    if len(data) > MANIFEST_BYTES_MAX:
+        raise ImageError(f"{what}: the manifest is larger than {MANIFEST_BYTES_MAX >> 20} MiB")
+    members = _decode(data, _Members, what)
+    declared = members.media_type
+    if (declared or media_type) in SCHEMA_1_TYPES or members.schema_version == 1:
+        raise ImageError(
+            f"{what}: this is a schema 1 manifest, which is no longer supported",
+            cause="its layers carry no digests that could be verified",
+            mend="ask for the image to be pushed again by a current tool",
+        )
+    known = INDEX_TYPES | MANIFEST_TYPES
+    if declared and media_type in known and declared != media_type:
+        raise ImageError(f"{what}: the manifest says it is {declared} but was sent as {media_type}")
+    has_manifests = members.manifests is not msgspec.UNSET
+    has_image = members.layers is not msgspec.UNSET or members.config is not msgspec.UNSET
+    if has_manifests and (has_image or members.fs_layers is not msgspec.UNSET):
+        raise ImageError(f"{what}: the document is both an index and a manifest", cause="CVE-2021-41190")
+    kind = declared or (media_type if media_type in known else "")
+    if kind in INDEX_TYPES or (not kind and has_manifests):
+        return _decode(data, Index, what)
+    if kind in MANIFEST_TYPES or (not kind and has_image):
+        return _decode(data, Manifest, what)
+    raise ImageError(f"{what}: not an image manifest or index", cause=f"its media type is {kind or media_type!r}"[:200])
+
+
+def decode_config(data: bytes, what: str) -> ImageConfig:
+    """The image config in `data`, checked. Raises ImageError naming `what`."""
+    if len(data) > CONFIG_BYTES_MAX:
+        raise ImageError(f"{what}: the image config is larger than {CONFIG_BYTES_MAX >> 20} MiB")
+    return _decode(data, ImageConfig, what)
+
+
+def decode_descriptor(data: bytes, what: str) -> Descriptor:
+    """One descriptor. Raises ImageError naming `what`."""
+    return _decode(data, Descriptor, what)
+
+
+def config_document(data: bytes, what: str) -> dict[str, Any]:
+    """The config as plain JSON, all members kept: what the database and `inspect` show. Raises ImageError."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ImageError(f"{what}: not JSON", cause=str(error)) from error
+    assert isinstance(document, dict)
+    return document
+
+
+def check_image(manifest: Manifest, what: str) -> None:
+    """Refuse what has the form of a manifest and is no container image. Raises ImageError."""
+    if manifest.config.media_type not in CONFIG_TYPES:
+        raise ImageError(
+            f"{what}: not a container image but an artifact", cause=f"its config is {manifest.config.media_type}"
+        )
+    for layer in manifest.layers:
+        if layer.media_type not in LAYER_TYPES:
+            raise ImageError(f"{what}: unsupported layer type {layer.media_type}", cause=f"layer {layer.digest}")
+
+
+def _decode(data: bytes, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ImageError(f"{what}: not a valid {_NAMES[kind]}", cause=str(error)) from error
+
+
+_NAMES: dict[type[Any], str] = {
+    _Members: "manifest",
+    Manifest: "image manifest",
+    Index: "image index",
+    ImageConfig: "image config",
+    Descriptor: "descriptor",
+}

@@ -1,0 +1,146 @@
+"""From verified documents to a row in the database; and the locks that keep removal away from what is being made."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sandbox.errors import ImageError
+from sandbox.image.documents import ImageConfig, config_document
+from sandbox.image.platforms import Platform
+from sandbox.image.store import ImageRecord, find_image, record_image
+from sandbox.image.unpacking import Layer
+from sandbox.state import open_state, transaction
+from storage.content import ContentStore
+from storage.digests import chain_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sandbox.image.references import Reference
+    from sandbox.paths import Paths
+    from storage.digests import Digest
+    from storage.layers import LayerStore
+
+
+def content_store(paths: Paths) -> ContentStore:
+    """The store of blobs as received."""
+    return ContentStore(f"{paths.data_root}/blobs")
+
+
+def plan_layers(blobs: Sequence[Digest], config: ImageConfig, content: ContentStore, what: str) -> tuple[Layer, ...]:
+    """Each blob with the diff id and chain id the config gives it. Raises ImageError where their numbers differ."""
+    diff_ids = config.diff_ids
+    if len(diff_ids) != len(blobs):
+        raise ImageError(f"{what}: {len(blobs)} layers in the manifest, {len(diff_ids)} in the config")
+    chain = chain_ids(diff_ids)
+    return tuple(
+        Layer(blob, content.path(blob), diff_id, chain_id)
+        for blob, diff_id, chain_id in zip(blobs, diff_ids, chain, strict=True)
+    )
+
+
+def image_platform(config: ImageConfig) -> Platform:
+    """What the image was built for, in the usual spelling."""
+    return Platform(config.os, config.architecture, config.variant).normalised()
+
+
+def make_record(
+    image_id: str,
+    manifest_digest: str,
+    config: ImageConfig,
+    config_data: bytes,
+    layers: Sequence[Layer],
+    store: LayerStore,
+) -> ImageRecord:
+    """The row of an image whose layers are all in the store."""
+    size = 0
+    for layer in layers:
+        described = store.describe(layer.chain_id).get("size_bytes")
+        size += described if isinstance(described, int) else 0
+    return ImageRecord(
+        image_id,
+        "",
+        tuple(layer.chain_id for layer in layers),
+        config_document(config_data, image_id),
+        str(image_platform(config)),
+        manifest_digest,
+        parse_time_ns(config.created),
+        time.time_ns(),
+        size,
+    )
+
+
+def save_record(
+    paths: Paths, record: ImageRecord, names: Sequence[Reference], digests: Sequence[tuple[str, str]]
+) -> bool:
+    """Write the image and its names in one transaction; whether that changed what a name or digest points to."""
+    connection = open_state(paths)
+    try:
+        with transaction(connection):
+            asked = [*map(str, names), *(f"{repository}@{digest}" for repository, digest in digests)]
+            before = [find_image(connection, text) for text in asked]
+            record_image(connection, record, names, digests)
+        return any(found is None or found.id != record.id for found in before)
+    finally:
+        connection.close()
+
+
+def parse_time_ns(text: str | None) -> int:
+    """An RFC 3339 time in nanoseconds since 1970; 0 for none, and for one that cannot be read."""
+    # imported here: this module is loaded by whoever records an image, few records carry a time
+    from datetime import datetime
+
+    if not text:
+        return 0
+    whole, dot, rest = text.strip().upper().partition(".")
+    digits = "".join(_leading_digits(rest))
+    zone = rest[len(digits) :] if dot else ""
+    try:
+        moment = datetime.fromisoformat(whole + zone)
+        if moment.tzinfo is None:
+            return 0
+        return int(moment.timestamp()) * 10**9 + int(digits[:9].ljust(9, "0") or "0")
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _leading_digits(text: str) -> Iterator[str]:
+    for letter in text:
+        if not letter.isdecimal():
+            return
+        yield letter
+
+
+@contextmanager
+def images_lock(paths: Paths, *, exclusive: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold images against removal (shared), or remove (exclusive); false where it is taken and `wait` is false.
+
+    Whoever makes an image holds it shared from the first look at what is there until the row is written, so that
+    nothing it found is collected in between.
+    """
+    directory = f"{paths.data_root}/locks"
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    fd = os.open(f"{directory}/images", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        try:
+            fcntl.flock(fd, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
+
+
+def base_lock_path(paths: Paths, layers: Sequence[Layer]) -> str:
+    """The lock under which the layers of an image are unpacked.
+
+    Images that share any layer share the lowest. One lock for it means no two processes unpack the same layer, and
+    none waits for a layer that the other will only finish after one of ours.
+    """
+    return f"{paths.data_root}/locks/{layers[0].chain_id.removeprefix('sha256:')}"

@@ -1,0 +1,149 @@
+"""How httpx reaches registries: for each host the right proxy and the right trust, connections kept open."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+
+from sandbox.errors import HostError
+from sandbox.image.endpoints import proxy_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SYSTEM_CERTIFICATES = "/etc/docker/certs.d"
+
+
+class Trust:
+    """The TLS contexts: the system's authorities, `SSL_CERT_FILE`, and those configured for one registry.
+
+    certs.d directories hold, as Docker's do, `*.crt` authorities and `*.cert` with `*.key` client certificates below
+    a directory named as the registry.
+    """
+
+    def __init__(
+        self, env: Mapping[str, str], config_root: str, ca_files: Mapping[str, str], insecure: frozenset[str]
+    ) -> None:
+        self._env = env
+        self._roots = (_SYSTEM_CERTIFICATES, f"{config_root}/certs.d")
+        self._ca_files = ca_files
+        self._insecure = insecure
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def context(self, domain: str) -> tuple[str, ssl.SSLContext]:
+        """The context for `host[:port]`, and a key that is the same for hosts that share one. Raises HostError."""
+        special = self._is_special(domain)
+        key = domain if special else ""
+        if key not in self._contexts:
+            self._contexts[key] = self._make(domain if special else None)
+        return key, self._contexts[key]
+
+    def _is_special(self, domain: str) -> bool:
+        return domain in self._insecure or domain in self._ca_files or any(
+            os.path.isdir(f"{root}/{domain}") for root in self._roots
+        )  # fmt: skip
+
+    def _make(self, domain: str | None) -> ssl.SSLContext:
+        file, directory = self._env.get("SSL_CERT_FILE"), self._env.get("SSL_CERT_DIR")
+        try:
+            if not file and not directory:
+                file, directory = _default_authorities()
+            context = ssl.create_default_context(cafile=file, capath=directory)
+            if domain is not None:
+                self._add(context, domain)
+        except (OSError, ssl.SSLError) as error:
+            raise HostError(
+                "cannot load the certificates of authorities",
+                cause=f"{error.strerror or error}",
+                mend=f"see SSL_CERT_FILE ({file}) and certs.d",
+            ) from error
+        return context
+
+    def _add(self, context: ssl.SSLContext, domain: str) -> None:
+        if domain in self._insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if domain in self._ca_files:
+            context.load_verify_locations(os.path.expanduser(self._ca_files[domain]))
+        for root in self._roots:
+            for path in _files(f"{root}/{domain}"):
+                if path.endswith(".crt"):
+                    context.load_verify_locations(path)
+                elif path.endswith(".cert"):
+                    context.load_cert_chain(path, path.removesuffix(".cert") + ".key")
+
+
+class RoutedTransport(httpx.AsyncBaseTransport):
+    """One transport for each pair of proxy and trust, made when first needed."""
+
+    def __init__(self, env: Mapping[str, str], trust: Trust) -> None:
+        self._env = env
+        self._trust = trust
+        self._transports: dict[tuple[str | None, str], httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        proxy = proxy_for(url.scheme, url.host, self._env)
+        key, context = "", None
+        if url.scheme == "https":
+            key, context = self._trust.context(url.netloc.decode())
+        transport = self._transports.get((proxy, key if context else "http"))
+        if transport is None:
+            # verify=False without TLS: True would load every authority of the system for nothing
+            transport = httpx.AsyncHTTPTransport(verify=context or False, proxy=proxy, trust_env=False)
+            self._transports[proxy, key if context else "http"] = transport
+        return await transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+class ConnectionProblem:
+    """Why a connection could not be made, probed from the exceptions below httpx's."""
+
+    def __init__(self, error: httpx.TransportError) -> None:
+        chain = list(_chain(error))
+        self.untrusted = next((e for e in chain if isinstance(e, ssl.SSLCertVerificationError)), None)
+        self.tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
+        self.unknown_host = next((e for e in chain if isinstance(e, socket.gaierror)), None)
+        self.refused = next((e for e in chain if isinstance(e, ConnectionRefusedError)), None)
+        self.text = str(error) or type(error).__name__
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions
+
+
+def _default_authorities() -> tuple[str | None, str | None]:
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or paths.capath:
+        return paths.cafile, paths.capath
+    # an interpreter built elsewhere (uv, pyenv, conda) may look where this system keeps nothing
+    for file in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"):
+        if os.path.exists(file):
+            return file, None
+    import certifi  # comes with httpx; the last resort
+
+    return certifi.where(), None
+
+
+def _files(directory: str) -> list[str]:
+    try:
+        return sorted(f"{directory}/{name}" for name in os.listdir(directory))
+    except OSError:
+        return []

@@ -1,0 +1,239 @@
+"""Layers unpacked in parallel by forked workers, each into a directory of its own.
+
+Overlay needs no order between layers, and neither does this, but for two steps that look at the layers below: a
+directory that an archive implies and does not describe takes after the one below, and a hard link may lead there. So:
+
+    parent                                        worker (uid 0 of the outer user namespace)
+    {"do": "unpack", chain, blob, diff_id} ────▶  unpacks into the stage of `chain`, keeps the stage open
+        ◀──── {"size_bytes", "entries", "notes"}
+    … until every layer below is there …
+    {"do": "finish", chain, lowers} ───────────▶  looks at the layers below, syncs, renames: the layer is there
+        ◀──── {}
+    an error of ours ◀──── {"error": [message, cause, mend]}; the stage is gone then
+
+One line of JSON each. A worker whose parent dies is killed with it; what it was making is found by its lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sandbox.errors import ImageError
+from storage.digests import parse_digest
+from storage.errors import StorageError
+from storage.layers import LayerStore
+from storage.unpack import unpack_layer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    import trio
+
+    from storage.digests import Digest
+    from storage.layers import Stage
+
+_LINE_BYTES_MAX = 1 << 20
+
+
+class Layer(NamedTuple):
+    """One layer of an image: the blob as stored, and what unpacking it must give."""
+
+    blob: Digest
+    blob_path: str
+    diff_id: Digest
+    chain_id: Digest
+
+
+def serve_unpacking(layers_root: str) -> Callable[[socket.socket], None]:
+    """What a worker does: `UserNamespaceWorkers(count, serve_unpacking(root))`."""
+
+    def serve(end: socket.socket) -> None:
+        # ctrl-C reaches the whole foreground process group; the parent decides what becomes of us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        worker = _Worker(LayerStore(layers_root))
+        try:
+            with end, end.makefile("rwb") as stream:
+                while line := stream.readline(_LINE_BYTES_MAX):
+                    stream.write(json.dumps(worker.answer(json.loads(line))).encode() + b"\n")
+                    stream.flush()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the parent is gone
+        finally:
+            worker.close()
+
+    return serve
+
+
+def inherit_directories(root_fd: int, implied: Sequence[bytes], lowers: Sequence[int]) -> None:
+    pass  # STORAGE
+
+
+class _Worker:
+    """The stages one worker holds open."""
+
+    def __init__(self, store: LayerStore) -> None:
+        self._store = store
+        self._open: dict[Digest, tuple[ExitStack, Stage, Any]] = {}
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        chain_id = parse_digest(request["chain"])
+        try:
+            if request["do"] == "unpack":
+                return self._unpack(chain_id, request)
+            return self._finish(chain_id, request)
+        except StorageError as error:
+            self._close(chain_id)
+            return {"error": [error.message, error.cause, error.mend]}
+        except OSError as error:
+            self._close(chain_id)
+            return {"error": ["cannot unpack the layer", str(error), ""]}
+
+    def close(self) -> None:
+        for chain_id in tuple(self._open):
+            self._close(chain_id)
+
+    def _unpack(self, chain_id: Digest, request: dict[str, Any]) -> dict[str, Any]:
+        with ExitStack() as stack:
+            stage = stack.enter_context(self._store.stage(chain_id))
+            result = None
+            if not stage.done:
+                with open(request["blob"], "rb", buffering=0) as blob, _opened(request["lowers"]) as lowers:
+                    result = unpack_layer(blob, stage.fd, lower_roots=lowers)
+                if result.diff_id != request["diff_id"]:
+                    raise StorageError(
+                        "the layer is not what the image's config says",
+                        cause=f"diff id {request['diff_id']} expected, {result.diff_id} unpacked",
+                    )
+            self._open[chain_id] = (stack.pop_all(), stage, result)
+        return {} if result is None else {"size_bytes": result.size_bytes, "notes": result.notes}
+
+    def _finish(self, chain_id: Digest, request: dict[str, Any]) -> dict[str, Any]:
+        _stack, stage, result = self._open[chain_id]
+        if not stage.done:
+            with _opened(request["lowers"]) as lowers:
+                inherit_directories(stage.fd, result.implied, lowers)
+            stage.commit(
+                {
+                    "diff_id": result.diff_id,
+                    "size_bytes": result.size_bytes,
+                    "entries": result.entries,
+                    "notes": result.notes,
+                }
+            )
+        self._close(chain_id)
+        return {}
+
+    def _close(self, chain_id: Digest) -> None:
+        held = self._open.pop(chain_id, None)
+        if held is not None:
+            held[0].close()
+
+
+@contextmanager
+def _opened(paths: Sequence[str]) -> Iterator[list[int]]:
+    """Descriptors of the directories at `paths`."""
+    with ExitStack() as stack:
+        descriptors = []
+        for path in paths:
+            descriptors.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            stack.callback(os.close, descriptors[-1])
+        yield descriptors
+
+
+class UnpackPool:
+    """The parent's side, inside trio: hands layers to whichever worker is free. Made by `open_pool`."""
+
+    def __init__(self, store: LayerStore, streams: Sequence[trio.SocketStream]) -> None:
+        import trio
+
+        self._store = store
+        self._workers = [_Link(stream, trio.Lock()) for stream in streams]
+        self._give, self._take = trio.open_memory_channel[_Link](len(streams))
+        for worker in self._workers:
+            # as many places as workers: giving one back never waits
+            self._give.send_nowait(worker)
+
+    async def install(self, layers: Sequence[Layer], position: int, lower_ready: trio.Event, done: trio.Event) -> None:
+        """Bring `layers[position]` into the store once its blob is there; sets `done`. Raises ImageError.
+
+        `lower_ready` tells that every layer below is there.
+        """
+        layer = layers[position]
+        if self._store.has(layer.chain_id):
+            done.set()
+            return
+        lowers = [self._store.path(lower.chain_id) for lower in reversed(layers[:position])]
+        try:
+            worker = await self._unpack(layer, [])
+        except ImageError:
+            if not lowers:
+                raise
+            # the one thing that only the layers below can mend is a hard link into them
+            await lower_ready.wait()
+            worker = await self._unpack(layer, lowers)
+        await lower_ready.wait()
+        await worker.ask(layer, {"do": "finish", "chain": layer.chain_id, "lowers": lowers})
+        done.set()
+
+    async def _unpack(self, layer: Layer, lowers: list[str]) -> _Link:
+        worker = await self._take.receive()
+        try:
+            await worker.ask(
+                layer,
+                {
+                    "do": "unpack",
+                    "chain": layer.chain_id,
+                    "blob": layer.blob_path,
+                    "diff_id": layer.diff_id,
+                    "lowers": lowers,
+                },
+            )
+        finally:
+            self._give.send_nowait(worker)
+        return worker
+
+
+class _Link:
+    """The line to one worker; one question at a time."""
+
+    def __init__(self, stream: trio.SocketStream, lock: trio.Lock) -> None:
+        self._stream = stream
+        self._lock = lock
+        self._received = bytearray()
+
+    async def ask(self, layer: Layer, request: dict[str, Any]) -> dict[str, Any]:
+        async with self._lock:
+            await self._stream.send_all(json.dumps(request).encode() + b"\n")
+            while b"\n" not in self._received:
+                part = await self._stream.receive_some()
+                if not part:
+                    raise ImageError(
+                        f"cannot unpack layer {layer.blob}", cause="the process that unpacked it died", mend="try again"
+                    )
+                self._received += part
+            line, _, rest = bytes(self._received).partition(b"\n")
+            self._received = bytearray(rest)
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            message, cause, mend = answer["error"]
+            raise ImageError(f"cannot unpack layer {layer.blob}: {message}", cause=cause, mend=mend)
+        return answer
+
+
+@asynccontextmanager
+async def open_pool(store: LayerStore, sockets: Sequence[socket.socket]) -> AsyncIterator[UnpackPool]:
+    """The pool over the parent's ends of the workers' sockets, which are closed at the end."""
+    import trio
+
+    streams = [trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in sockets]
+    try:
+        yield UnpackPool(store, streams)
+    finally:
+        for stream in streams:
+            # closing a socket does not wait; a cancelled task may do it
+            stream.socket.close()
