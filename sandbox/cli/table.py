@@ -54,7 +54,8 @@ def print_listing(
         import json
 
         for row in rows:
-            context.print(json.dumps({k: v for k, v in row.items() if isinstance(v, str)}, ensure_ascii=False))
+            plain = {name: field for name, field in sorted(row.items()) if isinstance(field, str)}
+            context.print(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
     else:
         # the template language is not on the hot path of a plain `ps`
         from sandbox.cli.template_listing import print_template_listing

@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import UsageError
+from sandbox.cli.go_template import TemplateError, TemplateParseError, parse_template
+from sandbox.cli.humane import printable
+from sandbox.cli.table import render_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.cli.command import Context
     from sandbox.cli.table import Row
 
 
 def print_template_listing(context: Context, headers: Mapping[str, str], rows: Sequence[Row], text: str) -> None:
-    """Print every row through the template `text`."""
-    raise UsageError(f"cannot read the template {text!r}")
+    """Print every row through the template `text`; with `table ` before it, in columns under their titles.
+
+    Raises TemplateError, status 1 for listings.
+    """
+    is_table = text.split(None, 1)[0] == "table"
+    # Docker's formatter reads these two escapes in the template's own text
+    source = (
+        (text.strip().removeprefix("table").strip() if is_table else text).replace("\\t", "\t").replace("\\n", "\n")
+    )
+    try:
+        template = parse_template(source)
+    except TemplateParseError as error:
+        raise TemplateError(error.message) from error
+    rendered = [template.render(dict(row), typed=True) for row in rows]
+    if not is_table:
+        for line in rendered:
+            context.print(_for_stream(context, line))
+        return
+    title = template.render(_header_row(headers), typed=True, functions=_HEADER_FUNCTIONS)
+    context.stdout.write(render_table([line.split("\t") for line in (title, *rendered)]))
+
+
+def _for_stream(context: Context, text: str) -> str:
+    # a pipe gets the bytes as they are; a terminal could be steered by them
+    if not context.stdout.isatty():
+        return text
+    return "\n".join("\t".join(printable(cell) for cell in line.split("\t")) for line in text.split("\n"))
+
+
+def _header_row(headers: Mapping[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = dict(headers)
+    if "Label" in row:
+        # a column of one label bears the label's last part: com.example.stage -> stage
+        row["Label"] = lambda name: str(name).rpartition(".")[2]
+    return row
+
+
+def _first(value: Any, *_rest: Any) -> Any:
+    return value
+
+
+def _header_functions() -> dict[str, Callable[..., Any]]:
+    from sandbox.cli.go_template.functions import FUNCTIONS
+
+    kept = ("json", "split", "join", "title", "lower", "upper", "truncate")
+    return {**FUNCTIONS, **dict.fromkeys(kept, _first)}
+
+
+#: a title goes through the same template as its column, but must stay as it is
+_HEADER_FUNCTIONS = _header_functions()
