@@ -130,7 +130,7 @@ become_user() { # as root: the same script, from a copy of the checkout, as $SBX
   cd "$home"
   exec setpriv --reuid "$SBX_USER" --regid "$(id -g "$SBX_USER")" --init-groups env -i HOME="$home" USER="$SBX_USER" \
     LOGNAME="$SBX_USER" SHELL=/bin/bash PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin \
-    "${keep[@]}" SANDBOX_SETUP=done "$copy/${0##*/}" "$@"
+    "${keep[@]}" SANDBOX_SETUP=done "$copy/$(realpath --relative-to="$here" "${BASH_SOURCE[-1]}")" "$@"
 }
 
 as_user() { setpriv --reuid "$SBX_USER" --regid "$(id -g "$SBX_USER")" --init-groups "$@"; }

@@ -72,13 +72,17 @@ def _read(path: str) -> str:
         return ""
 
 
-def wait_processes_gone(home: str, seconds: float = 10) -> list[str]:
+def wait_processes_gone(home: str, seconds: float = 10, *, besides: str = "") -> list[str]:
     """The processes of `home` that are still there when the time is up; [] as soon as all have gone.
+
+    One whose command line is `besides` may stay.
 
     There is no event for the end of a process that is nobody's child here, so this looks again and again.
     """
     deadline = time.monotonic() + seconds
-    while (left := processes_of(home)) and time.monotonic() < deadline:
+    while left := [line for line in processes_of(home) if line.partition(" ")[2] != besides or not besides]:
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.02)
     return left
 

@@ -140,4 +140,4 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_the_top_level_holds_what_people_expect() -> None:
     packages = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
-    assert packages == {*ARROWS, "tests"}
+    assert packages == {*ARROWS, "tests", "benchmarks"}

@@ -1,0 +1,1 @@
+"""sandbox measured beside podman: benchmarks/run."""
