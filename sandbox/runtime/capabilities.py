@@ -96,6 +96,11 @@ def resolve_capabilities(
     return tuple(name for name in CAPABILITIES if name in chosen)
 
 
+def capability_mask(names: Iterable[str]) -> int:
+    """The set as the kernel writes it: bit n is capability n."""
+    return sum(1 << _NUMBERS[name] for name in set(names))
+
+
 def limit_capabilities(names: Iterable[str]) -> None:
     """Drop everything but `names` from the bounding set of the calling process; ambient and inheritable become empty.
 
