@@ -14,6 +14,7 @@ Inside, a client from the loopback shows as the container's own address, never a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -166,10 +167,11 @@ def _bind_all(mappings: Sequence[PortMapping]) -> list[socket]:
 
 
 def _keep_only(fds: Sequence[int]) -> None:
-    first = 3
-    for fd in (*sorted(fds), os.sysconf("SC_OPEN_MAX")):
-        os.closerange(first, fd)
-        first = fd + 1
+    # not os.closerange: without close_range(2) it would try every number up to a limit that can be 10^9
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in fds:
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(int(name))
 
 
 def _close_all(sockets: Sequence[socket]) -> None:
