@@ -34,6 +34,7 @@ from sandbox.errors import StartError
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.id_maps import format_map, identity_lines
+from sandbox.runtime.init_stub import make_init
 from sandbox.runtime.network import bring_loopback_up
 from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno, write_oom_score
 from sandbox.runtime.reports import decode_error, encode_error
@@ -75,7 +76,7 @@ class Launcher:
     def prepare(self, spec: ContainerSpec) -> None:
         """Make the nested user namespace and the network namespace. Raises StartError or HostError."""
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
-        self._stub_fd = make_stub()
+        self._stub_fd = make_init() if spec.init else make_stub()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -127,7 +128,7 @@ class Launcher:
 
     @property
     def stub_fd(self) -> int:
-        """The sealed memfd with the exec stub."""
+        """The sealed memfd with the exec stub, or the init."""
         return self._stub_fd
 
     def _adopt_namespaces(self, peer: socket.socket, pid: int, *, private_network: bool) -> None:

@@ -1,0 +1,306 @@
+"""Limits through cgroup v2: which subtree is ours to use, what it can enforce, and writing the limits.
+
+    <subtree>/monitor      the container's monitor (cgroups(7): a cgroup that passes controllers on holds no processes)
+    <subtree>/container    the container, with its limits
+
+A subtree comes from the user's systemd manager, as a scope with Delegate=yes made for the monitor's pid, or is a
+directory below a cgroup that was handed to this user. systemd is asked by the *command*: the bus refuses a caller
+whose uid in its user namespace (0) is not the one the kernel sees.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from sandbox.errors import HostError, SandboxError
+from sandbox.runtime import syscalls as sc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sandbox.container.record import Resources
+
+_ROOT = "/sys/fs/cgroup"
+_CPU_PERIOD_US = 100_000
+_SCOPE_DEADLINE_SECONDS = 5.0
+_SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+
+
+class CgroupProbe(NamedTuple):
+    """What this host gives: `parent` is the cgroup directory below which ours go ("" where systemd will choose)."""
+
+    kind: Literal["systemd", "writable", "none"]
+    parent: str = ""
+    controllers: frozenset[str] = frozenset()
+    #: why there is none, and what would change it
+    reason: str = ""
+    mend: str = ""
+
+
+class LimitWrite(NamedTuple):
+    """`value` goes to `file` of the container's cgroup, which the controller provides."""
+
+    controller: str
+    file: str
+    value: str
+
+
+class LimitPlan(NamedTuple):
+    """How limits are enforced: cgroup files, RLIMIT_NPROC in the container (0 is none), and in words what is not."""
+
+    writes: tuple[LimitWrite, ...]
+    process_limit: int
+    notes: tuple[str, ...]
+
+
+def probe_cgroups(env: Mapping[str, str], root: str = _ROOT) -> CgroupProbe:
+    """Look for a cgroup v2 subtree this user may use. Writes nothing."""
+    if not _is_unified(root):
+        reason = f"{root} is not a cgroup v2 tree (this host still uses cgroup v1, alone or beside v2)"
+        return CgroupProbe("none", reason=reason, mend="boot with systemd.unified_cgroup_hierarchy=1")
+    writable = find_writable(_own_cgroup(root), root)
+    if writable is not None:
+        return writable
+    if os.path.exists(_bus_path(env)):
+        return _probe_systemd(root)
+    return CgroupProbe(
+        "none",
+        reason="no cgroup is delegated to this user, and its systemd manager does not run",
+        mend=f"sudo loginctl enable-linger {os.getuid()}   (then log in again)",
+    )
+
+
+def find_writable(own: str, root: str = _ROOT) -> CgroupProbe | None:
+    """The nearest cgroup from `own` up to `root` in which this user may make others that have controllers."""
+    directory = own
+    while directory.startswith(root):
+        passed_on = _words(f"{directory}/cgroup.subtree_control")
+        if passed_on and all(
+            os.access(path, os.W_OK) for path in (directory, f"{directory}/cgroup.procs", f"{own}/cgroup.procs")
+        ):
+            return CgroupProbe("writable", directory, frozenset(passed_on))
+        if directory == root:
+            break
+        directory = os.path.dirname(directory)
+    return None
+
+
+def plan_limits(resources: Resources, probe: CgroupProbe) -> LimitPlan:
+    """How to enforce `resources` with what `probe` found. Raises HostError for what cannot be, unless best effort."""
+    writes, missing, process_limit = [], [], 0
+    for write in limit_writes(resources):
+        if write.controller in probe.controllers:
+            writes.append(write)
+        elif write.controller == "pids":
+            process_limit = resources.pids_limit
+        else:
+            missing.append(write)
+    notes = tuple(f"{write.file} is not enforced: {_why_missing(write, probe)}" for write in missing)
+    if missing and not resources.best_effort:
+        raise HostError(
+            f"cannot limit {', '.join(sorted({write.controller for write in missing}))} of the container",
+            cause=_why_missing(missing[0], probe),
+            mend=probe.mend or "run it without the limit",
+        )
+    return LimitPlan(tuple(writes), process_limit, notes)
+
+
+def limit_writes(resources: Resources) -> tuple[LimitWrite, ...]:
+    """The cgroup v2 files for `resources`, as runc converts Docker's values."""
+    writes = []
+    if resources.memory_bytes:
+        writes.append(LimitWrite("memory", "memory.max", str(resources.memory_bytes)))
+        writes.append(LimitWrite("memory", "memory.swap.max", _swap_limit(resources)))
+    if resources.memory_reservation_bytes:
+        writes.append(LimitWrite("memory", "memory.low", str(resources.memory_reservation_bytes)))
+    if resources.nano_cpus:
+        quota = max(1000, resources.nano_cpus * _CPU_PERIOD_US // 1_000_000_000)
+        writes.append(LimitWrite("cpu", "cpu.max", f"{quota} {_CPU_PERIOD_US}"))
+    if resources.cpu_shares:
+        # 2..262144 of v1 onto 1..10000 of v2
+        shares = min(max(resources.cpu_shares, 2), 262144)
+        writes.append(LimitWrite("cpu", "cpu.weight", str(1 + (shares - 2) * 9999 // 262142)))
+    if resources.cpuset_cpus:
+        writes.append(LimitWrite("cpuset", "cpuset.cpus", resources.cpuset_cpus))
+    if resources.pids_limit > 0:
+        writes.append(LimitWrite("pids", "pids.max", str(resources.pids_limit)))
+    return tuple(writes)
+
+
+def claim_subtree(probe: CgroupProbe, container_id: str, monitor_pid: int, env: Mapping[str, str]) -> str:
+    """The cgroup directory for a container and its monitor; called by the command. Raises HostError."""
+    if probe.kind == "systemd":
+        return _start_scope(f"sandbox-{container_id[:12]}-{monitor_pid}.scope", monitor_pid, env)
+    subtree = f"{probe.parent}/sandbox-{container_id}"
+    try:
+        os.makedirs(subtree, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"cannot make the cgroup {subtree}", cause=error.strerror or "") from error
+    return subtree
+
+
+def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> str:
+    """Split `subtree` in two, move the calling monitor into its half and limit the other; returns that directory.
+
+    Called in the monitor, once for each life of the container. Raises HostError.
+    """
+    writes = tuple(writes)
+    container = f"{subtree}/container"
+    try:
+        os.makedirs(f"{subtree}/monitor", exist_ok=True)
+        _write(f"{subtree}/monitor/cgroup.procs", "0")
+        wanted = sorted(
+            {write.controller for write in writes} | (_words(f"{subtree}/cgroup.controllers") & {"memory", "pids"})
+        )
+        if wanted:
+            _write(f"{subtree}/cgroup.subtree_control", " ".join(f"+{name}" for name in wanted))
+        os.makedirs(container, exist_ok=True)
+        for write in writes:
+            _write_limit(f"{container}/{write.file}", write)
+    except OSError as error:
+        raise HostError(
+            f"cannot set up the cgroup {container}", cause=f"{error.strerror}: {error.filename}", mend="sandbox doctor"
+        ) from error
+    return container
+
+
+def count_oom_kills(cgroup: str) -> int:
+    """How many processes of `cgroup` the kernel has killed for want of memory; 0 where that is not counted."""
+    try:
+        with open(f"{cgroup}/memory.events") as file:
+            events = dict(line.split() for line in file)
+    except (OSError, ValueError):
+        return 0
+    return int(events.get("oom_kill", "0"))
+
+
+def remove_container_cgroup(cgroup: str) -> None:
+    """End what still runs in `cgroup` and remove it; nothing where it is gone already."""
+    with suppress(OSError):
+        _write(f"{cgroup}/cgroup.kill", "1")
+    for directory in (cgroup, f"{os.path.dirname(cgroup)}/monitor", os.path.dirname(cgroup)):
+        # busy: the monitor's own half goes when it ends, by systemd or by the next sweep
+        with suppress(OSError):
+            os.rmdir(directory)
+
+
+def _swap_limit(resources: Resources) -> str:
+    # Docker's --memory-swap is memory and swap together; unset, there is as much swap as memory
+    if resources.memory_swap_bytes < 0:
+        return "max"
+    if resources.memory_swap_bytes == 0:
+        return str(resources.memory_bytes)
+    return str(max(0, resources.memory_swap_bytes - resources.memory_bytes))
+
+
+def _why_missing(write: LimitWrite, probe: CgroupProbe) -> str:
+    return (
+        probe.reason or f"the controller {write.controller} is not delegated (there are: {_listed(probe.controllers)})"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _write_limit(path: str, write: LimitWrite) -> None:
+    try:
+        _write(path, write.value)
+    except FileNotFoundError:
+        if write.file != "memory.swap.max":  # a kernel without swap accounting has no such file, and no swap to limit
+            raise
+
+
+def _write(path: str, value: str) -> None:
+    with open(path, "w") as file:
+        file.write(value)
+
+
+def _words(path: str) -> set[str]:
+    try:
+        with open(path) as file:
+            return set(file.read().split())
+    except OSError:
+        return set()
+
+
+def _is_unified(root: str) -> bool:
+    try:
+        fd = os.open(root, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return sc.filesystem_type(fd) == sc.CGROUP2_SUPER_MAGIC
+    finally:
+        os.close(fd)
+
+
+def _own_cgroup(root: str, pid: str | int = "self") -> str:
+    with open(f"/proc/{pid}/cgroup") as file:
+        for line in file:
+            if line.startswith("0::"):
+                return f"{root}{line[3:].strip()}".rstrip("/")
+    return root
+
+
+def _bus_path(env: Mapping[str, str]) -> str:
+    return f"{env.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/bus"
+
+
+def _probe_systemd(root: str) -> CgroupProbe:
+    uid = os.getuid()
+    manager = f"{root}/user.slice/user-{uid}.slice/user@{uid}.service"
+    controllers = _words(f"{manager}/cgroup.controllers")
+    if not controllers:
+        return CgroupProbe(
+            "none",
+            reason=f"systemd delegates no controllers to this user ({manager}/cgroup.controllers)",
+            mend="sudo systemctl set-property user@.service Delegate='cpu cpuset io memory pids'",
+        )
+    return CgroupProbe("systemd", "", frozenset(controllers))
+
+
+def _start_scope(unit: str, pid: int, env: Mapping[str, str]) -> str:
+    before = _own_cgroup(_ROOT, pid)
+    properties = [
+        *("PIDs", "au", "1", str(pid)),
+        *("Delegate", "b", "true"),
+        *("Description", "s", "sandbox container"),
+        *("CollectMode", "s", "inactive-or-failed"),
+    ]
+    arguments = ["StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", "4", *properties, "0"]
+    _run_busctl(["call", *_SYSTEMD, *arguments], env)
+    # the answer says that the job is queued; that it is done shows in the process itself
+    deadline = time.monotonic() + _SCOPE_DEADLINE_SECONDS
+    while (now := _own_cgroup(_ROOT, pid)) == before:
+        if time.monotonic() > deadline:
+            raise HostError(
+                "systemd did not move the container to a cgroup of its own", mend=f"systemctl --user status {unit}"
+            )
+        time.sleep(0.002)
+    return now
+
+
+def _run_busctl(arguments: list[str], env: Mapping[str, str]) -> None:
+    runtime = env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    environment = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": runtime}
+    actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    try:
+        child = os.posix_spawn(
+            "/usr/bin/busctl", ["busctl", "--user", "--quiet", *arguments], environment, file_actions=actions
+        )
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        raise HostError("cannot ask systemd for a cgroup", cause="/usr/bin/busctl is missing") from error
+    _pid, status = os.waitpid(child, 0)
+    if status:
+        raise SandboxError(
+            "the user's systemd manager refused to make a scope for the container",
+            cause="busctl --user call … StartTransientUnit failed",
+            mend="systemctl --user status",
+        )
