@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Started(NamedTuple):
-    """A process that exists and waits at the gate; `master_fd` is its terminal's, or -1."""
+    """A container's first process; the descriptors are the monitor's now. `master_fd` is its terminal's, or -1."""
 
     pid: int
     pidfd: int
@@ -48,11 +48,14 @@ class Started(NamedTuple):
 class Engine(Protocol):
     """What the kernel, storage and network are asked for."""
 
-    def start(self, ends: ContainerEnds | None) -> Started:
-        """A process up to its gate; `ends` None asks for a terminal. Raises SandboxError."""
+    def start(self, ends: ContainerEnds | None) -> None:
+        """Make a process, up to its gate; `ends` None asks for a terminal. Raises SandboxError, nothing being left."""
 
-    def release(self) -> None:
-        """Let it become the container's program. Raises SandboxError where that cannot be executed."""
+    def release(self) -> Started:
+        """Let it become the container's program. Raises SandboxError where it cannot, and nothing is left of it."""
+
+    def abandon(self) -> None:
+        """End the process at its gate. Without one, nothing happens."""
 
     def after_exit(self) -> None:
         """One run ended; another may follow."""
@@ -94,6 +97,7 @@ class Monitor:
         self._server: AttachServer | None = None
         self._log = _open_log(container, log_directory)
         self._stdio: Stdio | None = None
+        self._kept_ends: MonitorEnds | None = None
         self._process: Started | None = None
         self._started_at = 0.0
         self._restart_count = 0
@@ -106,38 +110,29 @@ class Monitor:
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
-    def start_to_gate(self) -> Started:
+    def start_to_gate(self) -> None:
         """Make the container's process, which waits. Raises SandboxError."""
         config = self._container.config
         ends: ContainerEnds | None = None
-        kept: MonitorEnds | None = None
         if not config.terminal:
-            ends, kept = make_pipes(open_stdin=config.open_stdin)
+            ends, self._kept_ends = make_pipes(open_stdin=config.open_stdin)
         try:
-            started = self._engine.start(ends)
-        except BaseException:
-            for fd in kept or ():
-                if fd >= 0:
-                    os.close(fd)
-            raise
+            self._engine.start(ends)
         finally:
             if ends is not None:
                 ends.close()
-        if kept is None:
-            kept = MonitorEnds(started.master_fd, started.master_fd)
-        self._stdio = Stdio(self._reactor, kept, self._take_output)
-        self._stdio.on_input_taken = self._input_taken
-        self._process = started
-        return started
 
     def go(self, ports: tuple[PublishedPort, ...] | None = None) -> None:
         """Let the process become the container's program, and record that it runs. Raises SandboxError."""
-        assert self._process is not None
-        pid = self._process.pid
-        self._engine.release()
+        self._process = self._engine.release()
+        pid, pidfd, master_fd = self._process
         self._started_at = time.monotonic()
         started_ns = time.time_ns()
-        self._reactor.watch(self._process.pidfd, READ, lambda _events: self._process_ended())
+        ends = self._kept_ends or MonitorEnds(master_fd, master_fd)
+        self._kept_ends = None
+        self._stdio = Stdio(self._reactor, ends, self._take_output)
+        self._stdio.on_input_taken = self._input_taken
+        self._reactor.watch(pidfd, READ, lambda _events: self._process_ended())
         count = self._restart_count
 
         def running(state: ContainerState) -> ContainerState:
@@ -174,7 +169,7 @@ class Monitor:
         self._reactor.run()
 
     def abandon(self) -> None:
-        """End the process at the gate: the start failed, or the command that wanted it is gone."""
+        """End what there is: the start failed, or the command that wanted it is gone."""
         self._discard_process()
         if self._log is not None:
             self._log.close()
@@ -317,14 +312,11 @@ class Monitor:
         self._decide(0.0)
 
     def _discard_process(self) -> None:
-        if self._process is not None:
-            _kill(self._process)
-            os.waitpid(self._process.pid, 0)
-            os.close(self._process.pidfd)
-            self._process = None
-        if self._stdio is not None:
-            self._stdio.close()
-            self._stdio = None
+        self._engine.abandon()
+        for fd in self._kept_ends or ():
+            if fd >= 0:
+                os.close(fd)
+        self._kept_ends = None
 
     def _finish(self) -> None:
         assert self._server is not None

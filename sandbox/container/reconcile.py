@@ -61,7 +61,7 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
         return None
     if state.monitor_pid:
         return load_container(connection, container.id)
-    _remove_runtime_files(paths.container_runtime(container.id))
+    remove_runtime_files(paths.container_runtime(container.id))
     if container.config.auto_remove:
         from sandbox.container.remove import discard_container
 
@@ -77,7 +77,7 @@ def reconcile_all(connection: sqlite3.Connection, paths: Paths, containers: list
     return [c for c in (reconcile(connection, paths, container) for container in containers) if c is not None]
 
 
-def _remove_runtime_files(directory: str) -> None:
+def remove_runtime_files(directory: str) -> None:
     """Remove the sockets and the empty mount point; none of them belongs to a subordinate id."""
     try:
         names = os.listdir(directory)

@@ -38,8 +38,9 @@ class PlainEngine:
     def __init__(self, script: str) -> None:
         self._script = script
         self._gate = -1
+        self._started: Started | None = None
 
-    def start(self, ends: ContainerEnds | None) -> Started:
+    def start(self, ends: ContainerEnds | None) -> None:
         if ends is None:
             pid, master = os.forkpty()
             gate_read = gate_write = -1
@@ -56,11 +57,16 @@ class PlainEngine:
         if gate_read >= 0:
             os.close(gate_read)
         self._gate = gate_write
-        return Started(pid, os.pidfd_open(pid), master)
+        self._started = Started(pid, os.pidfd_open(pid), master)
 
-    def release(self) -> None:
+    def release(self) -> Started:
         if self._gate >= 0:
             os.close(self._gate)
+        assert self._started is not None
+        return self._started
+
+    def abandon(self) -> None:
+        pass
 
     def after_exit(self) -> None:
         pass

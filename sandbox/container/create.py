@@ -1,0 +1,103 @@
+"""Making a container: its record, its directories, its volumes. Half of one is never left."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.container.record import Container, ContainerState
+from sandbox.container.store import delete_container, insert_container
+from sandbox.container.volumes import make_volumes
+from sandbox.errors import NotFoundError, StartError, UsageError
+from sandbox.state import boot_id, process_start, transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.record import ContainerConfig, MountPoint
+    from sandbox.paths import Paths
+
+
+class Identity(NamedTuple):
+    """What a container is called, and which monitor will run it (0: none yet)."""
+
+    container_id: str
+    #: "" has one made up
+    name: str = ""
+    monitor_pid: int = 0
+
+
+def create_container(
+    connection: sqlite3.Connection, paths: Paths, identity: Identity, config: ContainerConfig
+) -> Container:
+    """A new container, kept in the database. Raises ConflictError for a taken name; StartError; UsageError.
+
+    The record comes first: whatever is made for a container can be found from it, and a command that is killed in the
+    middle leaves a record whose monitor is gone.
+    """
+    check_mounts(config.mounts)
+    state = ContainerState()
+    if identity.monitor_pid:
+        start = process_start(identity.monitor_pid)
+        state = ContainerState(monitor_pid=identity.monitor_pid, monitor_start=start, boot_id=boot_id())
+    if any(mount.kind == "volume" for mount in config.mounts):
+        config = config._replace(mounts=make_volumes(connection, paths, config.mounts))
+    container = Container(identity.container_id, identity.name, time.time_ns(), config, state)
+    with transaction(connection):
+        # an image that is being removed meanwhile is seen here, or its removal sees this container
+        if not connection.execute("SELECT 1 FROM image WHERE id = ?", (config.image_id,)).fetchone():
+            raise NotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
+        container = insert_container(connection, container)
+    try:
+        for mount in config.mounts:
+            if mount.kind == "bind" and mount.create_source:
+                os.makedirs(mount.source, exist_ok=True)
+        os.makedirs(paths.container_data(container.id), mode=0o700)
+    except OSError as error:
+        delete_container(connection, container.id)
+        raise StartError(
+            f"cannot create container {container.name}",
+            cause=f"{error.strerror}: {error.filename}",
+            mend=f"df {paths.data_root}",
+        ) from error
+    return container
+
+
+def check_mounts(mounts: tuple[MountPoint, ...]) -> None:
+    """Raise UsageError for a bind mount of what is not there; `-v` makes a missing source, `--mount` does not."""
+    seen: set[str] = set()
+    for mount in mounts:
+        if mount.target in seen:
+            raise UsageError(f"Duplicate mount point: {mount.target}")
+        seen.add(mount.target)
+        if mount.kind == "bind" and not mount.create_source and not os.path.lexists(mount.source):
+            raise UsageError(
+                f'invalid mount config for type "bind": bind source path does not exist: {mount.source}',
+                mend=f"mkdir -p {mount.source}",
+            )
+
+
+def check_cidfile(path: str) -> None:
+    """Raise UsageError where the file is there already: it may be another container's."""
+    if os.path.lexists(path):
+        raise UsageError(
+            f"container ID file found, make sure the other container isn't running or delete {path}", mend=f"rm {path}"
+        )
+
+
+def write_cidfile(path: str, container_id: str) -> None:
+    """Write the id to a new file. Raises UsageError."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UsageError(f"failed to create the container ID file {path}", cause=error.strerror or "") from error
+    with open(fd, "w") as file:
+        file.write(container_id)
+
+
+def remove_cidfile(path: str) -> None:
+    """Take the file back after a failure."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,197 @@
+"""What a monitor asks of kernel, storage and network, for one container: its tree, its namespaces, its way out.
+
+    prepare   slirp4netns needs the network namespace and nothing else, and takes longest to come up: so namespaces
+              first, slirp4netns started, then the tree mounted and volumes filled while it gets ready
+    start     a process up to its gate        release   it runs        again and again, over one tree and one network
+    close     the tree unmounted, slirp4netns ended, the runtime directory removed
+
+Runs in the monitor, as root of the outer user namespace, in a mount namespace of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.container.etc_files import write_etc_files
+from sandbox.container.monitor import Started
+from sandbox.container.translate import (
+    JoinedPids,
+    NetworkFiles,
+    container_spec,
+    custom_seccomp_profile,
+    uses_private_network,
+)
+from sandbox.errors import HostError, StartError, translated
+from sandbox.runtime.capabilities import resolve_capabilities
+from sandbox.runtime.launch import Launcher, PendingStart
+from sandbox.runtime.process import Stdio
+from sandbox.runtime.terminal import WindowSize
+from storage.digests import parse_digest
+from storage.layers import LayerStore
+from storage.overlay.choose import driver_named
+from storage.syscalls import MNT_DETACH, umount2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from net.slirp import SlirpProcess
+    from sandbox.container.record import Container
+    from sandbox.container.stdio import ContainerEnds
+    from sandbox.paths import Paths
+    from sandbox.runtime.spec import ContainerSpec
+
+ROOT_NAME = "rootfs"
+SLIRP_SOCKET_NAME = "slirp.sock"
+OVERLAY_NAME = "overlay"
+
+
+class Neighbours(NamedTuple):
+    """Containers whose namespaces are shared, as they are at this moment."""
+
+    joined: JoinedPids = JoinedPids()
+    #: where the files below /etc of the one that gives the network lie
+    network_files: str = ""
+
+
+class KernelEngine:
+    """Implements `monitor.Engine`. `find_neighbours` is asked at each start: they may have been restarted."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        container: Container,
+        find_neighbours: Callable[[], Neighbours],
+        window_size: WindowSize | None = None,
+    ) -> None:
+        self._paths = paths
+        self._container = container
+        self._find_neighbours = find_neighbours
+        self._window_size = window_size
+        self._runtime_dir = paths.container_runtime(container.id)
+        self._root = f"{self._runtime_dir}/{ROOT_NAME}"
+        self._launcher = Launcher()
+        self._pending: PendingStart | None = None
+        self._slirp: SlirpProcess | None = None
+        self._mounted = False
+        self._seccomp: bytes | None = None
+
+    @property
+    def slirp_socket(self) -> str:
+        return f"{self._runtime_dir}/{SLIRP_SOCKET_NAME}"
+
+    def prepare(self) -> None:
+        """Everything that outlives one run. Raises SandboxError; `close` is due even then."""
+        os.makedirs(self._root, mode=0o700, exist_ok=True)
+        self._seccomp = seccomp_program(self._paths, self._container)
+        spec = self._spec()
+        self._launcher.prepare(spec)
+        finish_network = self._begin_network()
+        self._mount_root()
+        self._fill_volumes()
+        finish_network()
+
+    def start(self, ends: ContainerEnds | None) -> None:
+        if ends is None:
+            stdio = Stdio(window_size=self._window_size)
+        else:
+            stdio = Stdio(ends.stdin_fd, ends.stdout_fd, ends.stderr_fd)
+        self._pending = self._launcher.set_up(self._spec(), stdio)
+
+    def release(self) -> Started:
+        pending, self._pending = self._pending, None
+        assert pending is not None
+        started = pending.release()
+        return Started(started.pid, started.pidfd, -1 if started.terminal_fd is None else started.terminal_fd)
+
+    def abandon(self) -> None:
+        if self._pending is not None:
+            self._pending.abandon()
+            self._pending = None
+
+    def after_exit(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.abandon()
+        if self._slirp is not None:
+            from net.slirp import end_slirp
+
+            end_slirp(self._slirp)
+            self._slirp = None
+        if self._mounted:
+            umount2(self._root, MNT_DETACH)
+            self._mounted = False
+        self._launcher.close()
+        from sandbox.container.reconcile import remove_runtime_files
+
+        remove_runtime_files(self._runtime_dir)
+
+    def _spec(self) -> ContainerSpec:
+        neighbours = self._find_neighbours()
+        directory = self._paths.container_data(self._container.id)
+        if self._container.config.network == "host":
+            files = NetworkFiles("/etc/hosts", write_etc_files(self._container, directory).hostname, "/etc/resolv.conf")
+        else:
+            files = write_etc_files(self._container, directory, shared_from=neighbours.network_files)
+        return container_spec(
+            self._container,
+            self._paths,
+            root=self._root,
+            files=files,
+            joined=neighbours.joined,
+            seccomp_program=self._seccomp,
+        )
+
+    def _begin_network(self) -> Callable[[], None]:
+        if not uses_private_network(self._container.config):
+            return lambda: None
+        from net.slirp import SlirpPlan, probe_features, spawn_slirp, wait_ready
+
+        what = f"cannot set up the network of container {self._container.name}"
+        network_fd = self._launcher.network_fd
+        assert network_fd is not None
+        with translated(HostError, what):
+            plan = SlirpPlan(probe_features(), network_fd, self.slirp_socket)
+            process = spawn_slirp(plan)
+
+        def finish() -> None:
+            with translated(HostError, what):
+                self._slirp = wait_ready(plan, process)
+
+        return finish
+
+    def _mount_root(self) -> None:
+        config = self._container.config
+        upper = f"{self._paths.container_data(self._container.id)}/{OVERLAY_NAME}"
+        store = LayerStore(self._paths.layers)
+        with translated(StartError, f"cannot mount the root of container {self._container.name}"):
+            driver = driver_named(config.storage_driver)
+            driver.prepare(upper)
+            layers = [store.path(parse_digest(chain_id)) for chain_id in config.layers]
+            driver.mount_root(layers, upper, self._root)
+        self._mounted = True
+
+    def _fill_volumes(self) -> None:
+        from sandbox.container.volume_filling import fill_volume, is_unfilled
+
+        for mount in self._container.config.mounts:
+            if mount.kind == "volume" and is_unfilled(self._paths, mount.source):
+                fill_volume(self._paths, mount.source, self._root, mount.target)
+
+
+def seccomp_program(paths: Paths, container: Container) -> bytes | None:
+    """The compiled filter for the container's processes, None where it has none. Raises UsageError, HostError."""
+    profile = custom_seccomp_profile(container.config)
+    if profile is None:
+        return None
+    from sandbox.runtime.seccomp import find_program
+
+    config = container.config
+    path = ""
+    if profile:
+        path = f"{paths.container_data(container.id)}/seccomp.json"
+        with open(path, "w") as file:
+            file.write(profile)
+    capabilities = resolve_capabilities(config.cap_add, config.cap_drop, privileged=config.privileged)
+    return find_program(path, capabilities, paths.cache)

@@ -1,0 +1,55 @@
+"""Publishing ports through slirp4netns, in the command: with trio, which the monitor must not carry for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from net.errors import NetError
+from net.host_ports import PortInUseError
+from net.ports import PortMapping
+from net.slirp_api import publish
+from sandbox.container.record import PublishedPort
+from sandbox.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.container.record import Container
+
+_DEADLINE_SECONDS = 30
+
+
+def publish_ports(container: Container, slirp_socket: str, ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
+    """Bind every port, or none; returns them with the host ports they got. Raises StartError."""
+    mappings = [PortMapping(*port) for port in ports]
+    try:
+        bound = trio.run(_publish_in_time, slirp_socket, mappings)
+    except PortInUseError as error:
+        raise in_use_error(container.name, error) from error
+    except NetError as error:
+        raise StartError(
+            f"cannot publish the ports of container {container.name}: {error.message}",
+            cause=error.cause,
+            mend=error.mend,
+        ) from error
+    except trio.TooSlowError as error:
+        raise StartError(
+            f"cannot publish the ports of container {container.name}",
+            cause=f"slirp4netns did not answer for {_DEADLINE_SECONDS} seconds",
+            mend="sandbox doctor",
+        ) from error
+    return tuple(PublishedPort(*mapping) for mapping in bound)
+
+
+async def _publish_in_time(slirp_socket: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
+    with trio.fail_after(_DEADLINE_SECONDS):
+        return await publish(slirp_socket, mappings)
+
+
+def in_use_error(name: str, error: PortInUseError, holder: str = "") -> StartError:
+    """The error for a port that is taken; `holder` is the container of ours that has it, if one has."""
+    cause = f"container {holder} publishes it" if holder else error.cause
+    mend = f"sandbox stop {holder}, or {error.mend}" if holder else error.mend
+    return StartError(f"cannot start container {name}: {error.message}", cause=cause, mend=mend)

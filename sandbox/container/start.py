@@ -1,0 +1,100 @@
+"""Starting a container, from the command's side: the talk with the monitor that `monitor_process` draws."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.container.documents import to_plain
+from sandbox.container.monitor import Attachment
+from sandbox.errors import SandboxError, StartError
+from sandbox.runtime.reports import decode_error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sandbox.container.monitor_process import SpawnedMonitor
+    from sandbox.container.record import Container, PublishedPort
+    from sandbox.runtime.terminal import WindowSize
+
+_PRIVATE_NETWORKS = ("default", "bridge")
+
+
+def start_in_monitor(
+    spawned: SpawnedMonitor, container: Container, attachment: Attachment, window_size: WindowSize | None = None
+) -> None:
+    """Have the monitor start `container`; on return its program runs, its ports are bound, and the channel carries
+    its output. Raises SandboxError, and then the monitor has put everything back.
+    """
+    channel = spawned.channel
+    wanted = ports_to_publish(container)
+    try:
+        channel.send_message(
+            "plan",
+            container=to_plain(container),
+            attachment=attachment._asdict(),
+            window=list(window_size) if window_size else None,
+        )
+        if wanted:
+            # the monitor is at work: the time an import takes is not waited for
+            import sandbox.container.publish
+        prepared = _expect(spawned, "prepared")
+        ports: tuple[PublishedPort, ...] = ()
+        if wanted:
+            ports = sandbox.container.publish.publish_ports(container, str(prepared["slirp_socket"]), wanted)
+        channel.send_message("go", ports=[list(port) for port in ports])
+        _expect(spawned, "started")
+    except BaseException:
+        # the end of the channel before "go" has the monitor undo everything; wait until it has
+        abandon(spawned)
+        raise
+
+
+def ports_to_publish(container: Container) -> tuple[PublishedPort, ...]:
+    """The ports asked for with `-p` and `-P`; none without a private network, as Docker discards them there."""
+    config = container.config
+    if config.network not in _PRIVATE_NETWORKS:
+        return ()
+    if not config.publish_all:
+        return config.published_ports
+    from net.ports import PortMapping, publish_all
+    from sandbox.container.record import PublishedPort
+
+    asked = tuple(PortMapping(*port) for port in config.published_ports)
+    return (*config.published_ports, *(PublishedPort(*port) for port in publish_all(config.exposed_ports, asked)))
+
+
+def abandon(spawned: SpawnedMonitor) -> None:
+    """Let the monitor go before it has started anything; returns when it is gone."""
+    spawned.channel.close()
+    _reap(spawned.pid)
+
+
+def wait_monitor_end(spawned: SpawnedMonitor) -> None:
+    """Wait until the monitor process is gone: nothing of the container is left then but its record."""
+    spawned.channel.close()
+    _reap(spawned.pid)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
+
+
+def _expect(spawned: SpawnedMonitor, type: str) -> dict[str, Any]:  # Any: JSON
+    message = spawned.channel.receive_message()
+    if message is None:
+        raise StartError("the container's monitor died", mend="sandbox --debug run … shows more")
+    if message["type"] == "failed":
+        report = str(message["report"]).encode()
+        error = decode_error(report)
+        raise error if error.exit_status >= 125 else _as_start_error(error)
+    if message["type"] != type:
+        raise StartError(f"the container's monitor said {message['type']!r} where {type!r} was due")
+    return message
+
+
+def _as_start_error(error: SandboxError) -> StartError:
+    return StartError(error.message, cause=error.cause, mend=error.mend)
