@@ -164,14 +164,14 @@ def make_filesystem(kind: str, options: tuple[str, ...] = (), attributes: int = 
                 if equals:
                     sc.fsconfig(fs_fd, sc.FSCONFIG_SET_STRING, key, value)
                 else:
-                    sc.fsconfig(fs_fd, sc.FSCONFIG_SET_FLAG, key)
+                    sc.fsconfig(fs_fd, sc.FSCONFIG_SET_FLAG, key, None)
             except OSError as error:
                 # devpts, gid=5 (tty): that group is not there in a map of one id
                 if key == "gid" and error.errno == errno.EINVAL and kind == "devpts":
                     continue
                 raise OSError(error.errno, f"option {option}: {os.strerror(error.errno or 0)}") from error
-        sc.fsconfig(fs_fd, sc.FSCONFIG_CMD_CREATE)
-        return sc.fsmount(fs_fd, attributes)
+        sc.fsconfig(fs_fd, sc.FSCONFIG_CMD_CREATE, None, None)
+        return sc.fsmount(fs_fd, sc.FSMOUNT_CLOEXEC, attributes)
     finally:
         os.close(fs_fd)
 

@@ -2,7 +2,8 @@
 
 Each wrapper has the kernel's name and argument order, so that the man page is its documentation; it raises OSError
 with the call's name. Calls newer than the oldest C library in use go through syscall(2) by number: from 424 on the
-numbers are the same on every architecture.
+numbers are the same on every architecture. Calls about mounts and paths stand in `storage.syscalls`; they are offered
+here again, so that a reader of the runtime finds all in one place.
 """
 
 from __future__ import annotations
@@ -11,8 +12,116 @@ import ctypes
 import os
 from typing import TYPE_CHECKING, Any, cast
 
+from storage.syscalls import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_RECURSIVE,
+    AT_SYMLINK_NOFOLLOW,
+    FSCONFIG_CMD_CREATE,
+    FSCONFIG_SET_FLAG,
+    FSCONFIG_SET_STRING,
+    FSMOUNT_CLOEXEC,
+    MNT_DETACH,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH,
+    MS_PRIVATE,
+    MS_REC,
+    MS_SHARED,
+    MS_SLAVE,
+    OPEN_TREE_CLOEXEC,
+    OPEN_TREE_CLONE,
+    RESOLVE_BENEATH,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    fsconfig,
+    fsmount,
+    fsopen,
+    mount_setattr,
+    move_mount,
+    openat2,
+    umount2,
+)
+from storage.syscalls import open_tree as _open_tree
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = (
+    "AT_EMPTY_PATH",
+    "AT_FDCWD",
+    "AT_RECURSIVE",
+    "AT_SYMLINK_NOFOLLOW",
+    "CGROUP2_SUPER_MAGIC",
+    "CLONE_NEWCGROUP",
+    "CLONE_NEWIPC",
+    "CLONE_NEWNET",
+    "CLONE_NEWNS",
+    "CLONE_NEWPID",
+    "CLONE_NEWTIME",
+    "CLONE_NEWUSER",
+    "CLONE_NEWUTS",
+    "FSCONFIG_CMD_CREATE",
+    "FSCONFIG_SET_FLAG",
+    "FSCONFIG_SET_STRING",
+    "FSMOUNT_CLOEXEC",
+    "MFD_EXEC",
+    "MNT_DETACH",
+    "MOUNT_ATTR_NODEV",
+    "MOUNT_ATTR_NOEXEC",
+    "MOUNT_ATTR_NOSUID",
+    "MOUNT_ATTR_RDONLY",
+    "MOVE_MOUNT_F_EMPTY_PATH",
+    "MOVE_MOUNT_T_EMPTY_PATH",
+    "MS_PRIVATE",
+    "MS_REC",
+    "MS_SHARED",
+    "MS_SLAVE",
+    "NS_GET_PARENT",
+    "NS_GET_USERNS",
+    "OPEN_TREE_CLOEXEC",
+    "OPEN_TREE_CLONE",
+    "PROC_SUPER_MAGIC",
+    "PR_CAPBSET_DROP",
+    "PR_CAPBSET_READ",
+    "PR_CAP_AMBIENT",
+    "PR_CAP_AMBIENT_CLEAR_ALL",
+    "PR_GET_NO_NEW_PRIVS",
+    "PR_SET_CHILD_SUBREAPER",
+    "PR_SET_DUMPABLE",
+    "PR_SET_KEEPCAPS",
+    "PR_SET_NO_NEW_PRIVS",
+    "PR_SET_PDEATHSIG",
+    "RESOLVE_BENEATH",
+    "RESOLVE_IN_ROOT",
+    "RESOLVE_NO_MAGICLINKS",
+    "RESOLVE_NO_SYMLINKS",
+    "SECCOMP_SET_MODE_FILTER",
+    "SYSFS_MAGIC",
+    "capset",
+    "close_range",
+    "filesystem_type",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "join_new_session_keyring",
+    "mount_setattr",
+    "move_mount",
+    "open_tree",
+    "openat2",
+    "pivot_root",
+    "prctl",
+    "seccomp_set_filter",
+    "setdomainname",
+    "sethostname",
+    "setns",
+    "umount2",
+    "unshare",
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _int, _uint, _long, _ulong, _text, _pointer = (
@@ -46,37 +155,6 @@ PR_GET_NO_NEW_PRIVS = 39
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
-# linux/mount.h, sys/mount.h
-MS_PRIVATE = 1 << 18
-MS_SLAVE = 1 << 19
-MS_SHARED = 1 << 20
-MS_REC = 1 << 14
-MS_UNBINDABLE = 1 << 17
-MNT_DETACH = 2
-OPEN_TREE_CLONE = 1
-OPEN_TREE_CLOEXEC = os.O_CLOEXEC
-MOVE_MOUNT_F_EMPTY_PATH = 0x04
-MOVE_MOUNT_T_EMPTY_PATH = 0x40
-MOUNT_ATTR_RDONLY = 0x01
-MOUNT_ATTR_NOSUID = 0x02
-MOUNT_ATTR_NODEV = 0x04
-MOUNT_ATTR_NOEXEC = 0x08
-FSOPEN_CLOEXEC = 1
-FSMOUNT_CLOEXEC = 1
-FSCONFIG_SET_FLAG = 0
-FSCONFIG_SET_STRING = 1
-FSCONFIG_CMD_CREATE = 6
-
-# linux/fcntl.h, linux/openat2.h
-AT_FDCWD = -100
-AT_EMPTY_PATH = 0x1000
-AT_SYMLINK_NOFOLLOW = 0x100
-AT_RECURSIVE = 0x8000
-RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_NO_SYMLINKS = 0x04
-RESOLVE_BENEATH = 0x08
-RESOLVE_IN_ROOT = 0x10
-
 # linux/magic.h
 PROC_SUPER_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
@@ -98,14 +176,7 @@ _MACHINE_NUMBERS = {
     "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277},
 }
 _NUMBERS = {
-    "open_tree": 428,
-    "move_mount": 429,
-    "fsopen": 430,
-    "fsconfig": 431,
-    "fsmount": 432,
     "close_range": 436,
-    "openat2": 437,
-    "mount_setattr": 442,
     **_MACHINE_NUMBERS.get(os.uname().machine, {}),
 }
 
@@ -134,17 +205,8 @@ _unshare = _bind("unshare", _int)
 _setns = _bind("setns", _int, _int)
 _prctl = _bind("prctl", _int, _ulong, _ulong, _ulong, _ulong)
 _capset = _bind("capset", _pointer, _pointer)
-_mount = _bind("mount", _text, _text, _text, _ulong, _text)
-_umount2 = _bind("umount2", _text, _int)
 _fstatfs = _bind("fstatfs", _int, _pointer)
-_open_tree = _bind("open_tree", _int, _text, _uint)
-_move_mount = _bind("move_mount", _int, _text, _int, _text, _uint)
-_fsopen = _bind("fsopen", _text, _uint)
-_fsconfig = _bind("fsconfig", _int, _uint, _text, _text, _int)
-_fsmount = _bind("fsmount", _int, _uint, _uint)
 _close_range = _bind("close_range", _uint, _uint, _uint)
-_openat2 = _bind("openat2", _int, _text, _pointer, ctypes.c_size_t)
-_mount_setattr = _bind("mount_setattr", _int, _text, _uint, _pointer, ctypes.c_size_t)
 _pivot_root = _bind("pivot_root", _text, _text)
 _sethostname = _bind("sethostname", _text, ctypes.c_size_t)
 _setdomainname = _bind("setdomainname", _text, ctypes.c_size_t)
@@ -175,16 +237,6 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     _capset(header, data)
 
 
-def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
-    """mount(2)."""
-    _mount(os.fsencode(source), os.fsencode(target), os.fsencode(fstype), flags, os.fsencode(data))
-
-
-def umount2(target: str, flags: int) -> None:
-    """umount2(2)."""
-    _umount2(os.fsencode(target), flags)
-
-
 def filesystem_type(fd: int) -> int:
     """fstatfs(2)'s f_type: a magic number such as PROC_SUPER_MAGIC."""
     buffer = (ctypes.c_long * 32)()  # struct statfs is 120 bytes where a long has 64 bits
@@ -192,48 +244,14 @@ def filesystem_type(fd: int) -> int:
     return int(buffer[0])
 
 
-def open_tree(dfd: int, path: str, flags: int) -> int:
-    """open_tree(2)."""
-    return _open_tree(dfd, os.fsencode(path), flags | OPEN_TREE_CLOEXEC)
-
-
-def move_mount(from_dfd: int, from_path: str, to_dfd: int, to_path: str, flags: int) -> None:
-    """move_mount(2)."""
-    _move_mount(from_dfd, os.fsencode(from_path), to_dfd, os.fsencode(to_path), flags)
-
-
-def fsopen(fsname: str) -> int:
-    """fsopen(2), close-on-exec."""
-    return _fsopen(os.fsencode(fsname), FSOPEN_CLOEXEC)
-
-
-def fsconfig(fd: int, command: int, key: str | None = None, value: str | None = None) -> None:
-    """fsconfig(2) for flags, strings and commands."""
-    _fsconfig(fd, command, None if key is None else os.fsencode(key), None if value is None else os.fsencode(value), 0)
-
-
-def fsmount(fd: int, attributes: int) -> int:
-    """fsmount(2), close-on-exec."""
-    return _fsmount(fd, FSMOUNT_CLOEXEC, attributes)
-
-
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
     """close_range(2)."""
     _close_range(first, last, flags)
 
 
-def openat2(dirfd: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
-    """openat2(2), close-on-exec."""
-    how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, mode, resolve)
-    return _openat2(dirfd, os.fsencode(path), how, ctypes.sizeof(how))
-
-
-def mount_setattr(
-    dfd: int, path: str, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
-) -> None:
-    """mount_setattr(2)."""
-    attributes = (ctypes.c_uint64 * 4)(attr_set, attr_clr, propagation, 0)
-    _mount_setattr(dfd, os.fsencode(path), flags, attributes, ctypes.sizeof(attributes))
+def open_tree(dir_fd: int, path: str, flags: int) -> int:
+    """open_tree(2), close-on-exec."""
+    return _open_tree(dir_fd, path, flags | OPEN_TREE_CLOEXEC)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
