@@ -10,6 +10,8 @@ PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns fuse3 libseccomp2 ca-c
 TEST_PACKAGES="git openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps"
 BENCHMARK_PACKAGES="podman crun bubblewrap"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}
+# the script that sources this, from the checkout: found now, before anybody changes directory
+script=$(realpath --relative-to="$here" "${BASH_SOURCE[-1]}")
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
@@ -130,7 +132,7 @@ become_user() { # as root: the same script, from a copy of the checkout, as $SBX
   cd "$home"
   exec setpriv --reuid "$SBX_USER" --regid "$(id -g "$SBX_USER")" --init-groups env -i HOME="$home" USER="$SBX_USER" \
     LOGNAME="$SBX_USER" SHELL=/bin/bash PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin \
-    "${keep[@]}" SANDBOX_SETUP=done "$copy/$(realpath --relative-to="$here" "${BASH_SOURCE[-1]}")" "$@"
+    "${keep[@]}" SANDBOX_SETUP=done "$copy/$script" "$@"
 }
 
 as_user() { setpriv --reuid "$SBX_USER" --regid "$(id -g "$SBX_USER")" --init-groups "$@"; }
