@@ -24,7 +24,7 @@ from net.errors import NetError
 from net.programs import find_program, install_command, read_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: slirp4netns' own plan of 10.0.2.0/24
 GATEWAY_ADDRESS = "10.0.2.2"
@@ -37,12 +37,13 @@ DEFAULT_MTU = 65520
 TUN_DEVICE = "/dev/net/tun"
 #: struct sockaddr_un, unix(7), with room for the final NUL
 SOCKET_PATH_LIMIT = 107
+_ALL_OPTIONS = frozenset(("--disable-host-loopback", "--enable-sandbox", "--enable-seccomp", "--enable-ipv6"))
 #: what is given up, in this order, where slirp4netns does not come up with it
 _OPTIONAL = (("--enable-seccomp",), ("--enable-sandbox",), ("--enable-seccomp", "--enable-sandbox"), ("--enable-ipv6",))
 
 
 class SlirpFeatures(NamedTuple):
-    """What the installed slirp4netns can do, as it says itself."""
+    """What the installed slirp4netns can do, as it says itself; with `version` "", as is assumed of it."""
 
     program: str
     version: str
@@ -80,8 +81,25 @@ class SlirpProcess(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def assume_features(search_path: str = "") -> SlirpFeatures:
+    """Every feature, for the slirp4netns on this machine, without asking it. Raises NetError where there is none.
+
+    For starting: asking takes two more processes each time, and nearly all versions in use have all of it. Where one
+    does not it ends at once, and `wait_ready` asks.
+    """
+    return SlirpFeatures(_find_slirp(search_path), "", _ALL_OPTIONS)
+
+
 def probe_features(search_path: str = "") -> SlirpFeatures:
-    """The features of the slirp4netns on this machine. Raises NetError where there is none."""
+    """The features of the slirp4netns on this machine, as it says itself. Raises NetError where there is none."""
+    return _ask_features(_find_slirp(search_path))
+
+
+def _ask_features(program: str) -> SlirpFeatures:
+    return parse_features(program, read_output((program, "--version")), read_output((program, "--help")))
+
+
+def _find_slirp(search_path: str) -> str:
     program = find_program("slirp4netns", search_path)
     if program is None:
         raise NetError(
@@ -89,7 +107,7 @@ def probe_features(search_path: str = "") -> SlirpFeatures:
             cause="no such program in PATH",
             mend=install_command("slirp4netns") + "; or run with --network host or --network none",
         )
-    return parse_features(program, read_output((program, "--version")), read_output((program, "--help")))
+    return program
 
 
 def parse_features(program: str, version_text: str, help_text: str) -> SlirpFeatures:
@@ -208,16 +226,25 @@ def wait_ready(plan: SlirpPlan, process: SlirpProcess, timeout_seconds: float = 
     if _is_ready(process, timeout_seconds):
         return _without_ready_fd(process)
     words = _end_failed(process)
-    present = slirp_arguments(plan, 0, 0)
-    for given_up in _OPTIONAL:
-        if not set(given_up) <= set(present):
-            continue
-        process = spawn_slirp(plan._replace(omitted=(*plan.omitted, *given_up)))
+    for smaller, note in _smaller_plans(plan):
+        process = spawn_slirp(smaller)
         if _is_ready(process, timeout_seconds):
-            note = f"slirp4netns runs without {' '.join(given_up)}: {words}"
-            return _without_ready_fd(process)._replace(notes=(note,))
+            return _without_ready_fd(process)._replace(notes=(f"slirp4netns runs without {note}: {words}",))
         _end_failed(process)
     raise NetError("slirp4netns did not start", cause=words, mend="sandbox doctor")
+
+
+def _smaller_plans(plan: SlirpPlan) -> Iterator[tuple[SlirpPlan, str]]:
+    """What to try after `plan` failed, with what each does without."""
+    if not plan.features.version:
+        assumed = plan.features.options
+        plan = plan._replace(features=_ask_features(plan.features.program))
+        if lacking := assumed - plan.features.options:
+            yield plan, " ".join(sorted(lacking))
+    present = slirp_arguments(plan, 0, 0)
+    for given_up in _OPTIONAL:
+        if set(given_up) <= set(present):
+            yield plan._replace(omitted=(*plan.omitted, *given_up)), " ".join(given_up)
 
 
 def start_slirp(plan: SlirpPlan, timeout_seconds: float = 10.0) -> SlirpProcess:

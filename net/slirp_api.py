@@ -8,6 +8,7 @@ Deadlines are the caller's.
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import trio
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CLEANUP_SECONDS = 5
+#: slirp4netns serves a connection in a tenth of this
+_QUEUE_SECONDS = 0.002
 
 
 class SlirpClient:
@@ -52,7 +55,7 @@ class SlirpClient:
     async def _call(self, request: bytes) -> dict[str, object]:
         reply = ReplyReader()
         try:
-            async with await trio.open_unix_socket(self._api_socket) as stream:
+            async with await _connect(self._api_socket) as stream:
                 await stream.send_all(request)
                 await stream.send_eof()
                 async for data in stream:
@@ -64,6 +67,27 @@ class SlirpClient:
                 mend="restart the container",
             ) from error
         return reply.result()
+
+
+async def _connect(api_socket: str) -> trio.SocketStream:
+    """A connection, as soon as slirp4netns' queue, which is of one or two, has room for it.
+
+    Not trio.open_unix_socket: a full queue is EAGAIN here and not EINPROGRESS, connect(2), after which it waits until
+    the socket is writable, which it is at once, and takes it for connected. Nothing tells when there is room.
+    """
+    while True:
+        one = socket.socket(socket.AF_UNIX)
+        try:
+            one.setblocking(False)
+            one.connect(api_socket)
+        except BlockingIOError:
+            one.close()
+            await trio.sleep(_QUEUE_SECONDS)
+        except BaseException:
+            one.close()
+            raise
+        else:
+            return trio.SocketStream(trio.socket.from_stdlib_socket(one))
 
 
 async def publish(api_socket: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:

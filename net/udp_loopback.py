@@ -61,7 +61,7 @@ def start_udp_loopback(netns_fd: int, bound: Sequence[PortMapping]) -> int:
     """Fork a forwarder for the published udp ports in `bound` that need one, and return its pid, or 0 where none does.
 
     To be called after slirp4netns has its forwards, by a single-threaded process in the host's network namespace that
-    may enter `netns_fd`. The child is killed when the caller's thread ends; SIGKILL is the way to end it earlier.
+    may enter `netns_fd`. The child is killed when the caller's thread ends, or by `end_udp_loopback`.
     Raises NetError when a port cannot be bound.
     """
     mappings = loopback_mappings(bound)
@@ -76,6 +76,13 @@ def start_udp_loopback(netns_fd: int, bound: Sequence[PortMapping]) -> int:
     finally:
         _close_all(outsides)
     return pid
+
+
+def end_udp_loopback(pid: int) -> None:
+    """End the forwarder and reap it; 0 is none."""
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _child(netns_fd: int, parent: int, outsides: dict[socket, PortMapping]) -> NoReturn:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from net.publish import decode_mappings, encode_mappings, publish_ports
-from net.slirp import SlirpPlan, end_slirp, probe_features, start_slirp
-from net.udp_loopback import start_udp_loopback
+from net.slirp import SlirpPlan, assume_features, end_slirp, start_slirp
+from net.udp_loopback import end_udp_loopback, start_udp_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,15 +107,14 @@ def main(api_socket: str) -> None:
         assert target.stdout is not None
         assert target.stdout.readline() == b"up\n"
         netns_fd = os.open(f"/proc/{target.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        process = start_slirp(SlirpPlan(probe_features(), netns_fd, api_socket))
+        process = start_slirp(SlirpPlan(assume_features(), netns_fd, api_socket))
         print(json.dumps([target.pid, process.pid, process.notes]), flush=True)
         forwarders = []
         for line in sys.stdin:  # each line: the ports published so far
             forwarders.append(start_udp_loopback(netns_fd, decode_mappings(line)))
             print(forwarders[-1], flush=True)
-        for pid in filter(None, forwarders):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        for pid in forwarders:
+            end_udp_loopback(pid)
         end_slirp(process)
 
 

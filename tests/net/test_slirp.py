@@ -226,6 +226,25 @@ def test_cancelled_publish_leaves_no_forward(network: PrivateNetwork) -> None:
 
 
 @needs_slirp
+def test_many_clients_at_once_each_get_an_answer(network: PrivateNetwork) -> None:
+    # slirp4netns' queue is far shorter than this
+    async def ask_all() -> int:
+        answers = 0
+
+        async def ask() -> None:
+            nonlocal answers
+            assert await SlirpClient(network.api_socket).list_hostfwd() == ()
+            answers += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(ask)
+        return answers
+
+    assert trio.run(ask_all) == 50
+
+
+@needs_slirp
 def test_killed_slirp_is_seen_and_named(network: PrivateNetwork) -> None:
     pidfd = os.pidfd_open(network.slirp_pid)
     os.kill(network.slirp_pid, signal.SIGKILL)
@@ -300,17 +319,22 @@ def test_tun_device_errors(tmp_path: Path) -> None:
 
 
 def _stand_in(directory: Path, refused: str) -> SlirpFeatures:
-    """A slirp4netns that ends at once when it is given `refused`, else says it is ready and waits for its end."""
+    """A slirp4netns that ends at once when it is given `refused`, else says it is ready and waits for its end.
+
+    Its help lists all options but the refused one.
+    """
+    options = ("--enable-sandbox", "--enable-seccomp", "--disable-host-loopback", "--netns-type=TYPE")
     path = directory / "slirp4netns"
     path.write_text(
         f"#!{sys.executable}\nimport os, sys\n"
+        "if '--version' in sys.argv: sys.exit(print('slirp4netns version 0.9'))\n"
+        f"if '--help' in sys.argv: sys.exit(print({' '.join(set(options) - {refused})!r}))\n"
         f"if {refused!r} in sys.argv: sys.exit('cannot do this here')\n"
         "fds = {w.split('=')[0]: w.split('=')[1] for w in sys.argv[1:] if '=' in w}\n"
         "os.write(int(fds['--ready-fd']), b'1')\nos.read(int(fds['--exit-fd']), 1)\n"
     )
     path.chmod(0o755)
-    options = ("--enable-sandbox", "--enable-seccomp", "--disable-host-loopback", "--netns-type")
-    return SlirpFeatures(str(path), "1", frozenset(options))
+    return SlirpFeatures(str(path), "1", frozenset(option.split("=")[0] for option in options))
 
 
 @pytest.mark.requires("tap")
@@ -320,6 +344,24 @@ def test_without_a_protection_that_fails_and_a_note_of_it(tmp_path: Path) -> Non
     assert process.notes == ("slirp4netns runs without --enable-sandbox: cannot do this here",)
     close_slirp(process)
     assert os.waitpid(process.pid, 0)[1] == 0
+
+
+@pytest.mark.requires("tap")
+def test_old_one_is_asked_only_after_it_failed(tmp_path: Path) -> None:
+    features = _stand_in(tmp_path, "--enable-seccomp")._replace(version="")
+    plan = SlirpPlan(features, 0, str(tmp_path / "api.sock"))
+    process = wait_ready(plan, spawn_slirp(plan))
+    assert process.notes == ("slirp4netns runs without --enable-seccomp: cannot do this here",)
+    close_slirp(process)
+    assert os.waitpid(process.pid, 0)[1] == 0
+
+
+@pytest.mark.requires("tap")
+def test_old_one_without_loopback_protection_is_never_started(tmp_path: Path) -> None:
+    features = _stand_in(tmp_path, "--disable-host-loopback")._replace(version="")
+    plan = SlirpPlan(features, 0, str(tmp_path / "api.sock"))
+    with pytest.raises(NetError, match="host's loopback"):
+        wait_ready(plan, spawn_slirp(plan))
 
 
 @pytest.mark.requires("tap")
