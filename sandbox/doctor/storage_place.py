@@ -134,7 +134,7 @@ def _probe_overlay(directory: str) -> None:
 
 
 def _mount_fuse(directory: str) -> None:
-    from sandbox.runtime.syscalls import mount
+    from storage.syscalls import mount
 
     device = "/dev/fuse"
     try:
