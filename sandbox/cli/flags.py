@@ -90,21 +90,31 @@ def _read_long(
     by_name: dict[str, Option], values: dict[str, Value], word: str, words: Sequence[str], position: int
 ) -> int:
     name, equals, text = word.partition("=")
+    if len(name) == 2 or name[2] == "-":
+        raise UsageError(f"bad flag syntax: {word}")
     found = by_name.get(name)
-    if found is None or name == "--":
-        raise UsageError(f"unknown flag: {name}")
+    if found is None:
+        raise UsageError(f"unknown flag: {name}", mend=_suggestion(by_name, name))
     if equals:
-        _store(found, name, values, text)
+        _store(found, found.shown, values, text)
     elif found.kind == "flag":
-        _store(found, name, values, "true")
+        _store(found, found.shown, values, "true")
     elif found.bare is not None:
-        _store(found, name, values, found.bare)
+        _store(found, found.shown, values, found.bare)
     elif position < len(words):
-        _store(found, name, values, words[position])
+        _store(found, found.shown, values, words[position])
         position += 1
     else:
         raise UsageError(f"flag needs an argument: {name}")
     return position
+
+
+def _suggestion(by_name: dict[str, Option], name: str) -> str:
+    # a slip of the pen is rare: its library is not worth start-up time
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [n for n, o in by_name.items() if n.startswith("--") and not o.hidden], n=1)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _read_short(
@@ -114,25 +124,39 @@ def _read_short(
     while rest:
         letter, rest = rest[0], rest[1:]
         found = by_name.get(f"-{letter}")
+        if found is None and letter == "h":
+            # pflag takes -h for a question where no option has the letter
+            found = by_name.get("--help")
         if found is None:
             raise UsageError(f"unknown shorthand flag: {letter!r} in {word}")
-        shown = f"-{letter}, --{found.key}" if len(found.key) > 1 else f"-{letter}"
-        if rest.startswith("="):
-            _store(found, shown, values, rest[1:])
+        if len(rest) > 1 and rest.startswith("="):
+            _store(found, found.shown, values, rest[1:])
             break
         if found.kind == "flag":
-            _store(found, shown, values, "true")
+            _store(found, found.shown, values, "true")
         elif found.bare is not None:
-            _store(found, shown, values, found.bare)
+            _store(found, found.shown, values, found.bare)
         elif rest:
-            _store(found, shown, values, rest)
+            _store(found, found.shown, values, rest)
             break
         elif position < len(words):
-            _store(found, shown, values, words[position])
+            _store(found, found.shown, values, words[position])
             position += 1
         else:
             raise UsageError(f"flag needs an argument: {letter!r} in {word}")
     return position
+
+
+def _number(text: str) -> int | None:
+    """A number as Go's strconv reads it with base 0, in 64 bits; None where it is none."""
+    sign, digits = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
+    if not (digits.isascii() and digits.isalnum()) or len(digits) > 24:
+        return None
+    try:
+        number = sign * (int(digits, 8) if digits[0] == "0" and digits.isdigit() else int(digits, 0))
+    except ValueError:
+        return None
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _store(found: Option, shown: str, values: dict[str, Value], text: str) -> None:
@@ -142,10 +166,10 @@ def _store(found: Option, shown: str, values: dict[str, Value], text: str) -> No
             raise UsageError(f'invalid argument "{text}" for "{shown}" flag: must be true or false')
         values[key] = text in _TRUE
     elif found.kind == "number":
-        try:
-            values[key] = int(text)
-        except ValueError:
-            raise UsageError(f'invalid argument "{text}" for "{shown}" flag: must be a whole number') from None
+        number = _number(text)
+        if number is None:
+            raise UsageError(f'invalid argument "{text}" for "{shown}" flag: must be a whole number')
+        values[key] = number
     elif found.kind == "list":
         earlier = values.get(key, ())
         assert isinstance(earlier, tuple)

@@ -85,3 +85,9 @@ NOUN_SUMMARIES: dict[str, str] = {
     "image": "Manage images",
     "system": "Manage sandbox",
 }
+#: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
+NOT_BUILT: frozenset[str] = frozenset({
+    "attest", "build", "builder", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
+    "events", "manifest", "network", "node", "pause", "plugin", "push", "search", "secret", "service", "stack", "stats",
+    "swarm", "top", "trust", "unpause", "update", "volume",
+})  # fmt: skip

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from net.errors import NetError
 from sandbox.cli.command import Command, Context, Invocation
-from sandbox.cli.flags import Option, option, parse_flags
-from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
-from sandbox.errors import SandboxError, UsageError
+from sandbox.cli.flags import Option, Parsed, option, parse_flags
+from sandbox.cli.humane import printable
+from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES
+from sandbox.errors import HostError, SandboxError, UsageError
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +24,48 @@ GLOBAL_OPTIONS: tuple[Option, ...] = (
     option("-D --debug", "flag", "Show tracebacks and what is asked of the kernel"),
     option("-v --version", "flag", "Print version information and quit"),
     option("-h --help", "flag", "Show this message and quit"),
-)
+    option("--install-completion", "text", "Install completion for the current shell, or =SHELL", "shell", bare="auto"),
+    option("--show-completion", "text", "Print the completion script for the current shell, or =SHELL", "shell",
+           bare="auto"),
+)  # fmt: skip
 _HELP = option("--help", "flag", "Show this message and quit")
+#: set by the scripts that shells load; typer's name for it
+_COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 
 
 def entry() -> NoReturn:
     """The console script."""
-    status = main(sys.argv[1:], os.environ, os.getcwd, sys.stdout, sys.stderr)
+    stdout, stderr = _standard_streams()
+    if _COMPLETION_VARIABLE in os.environ:
+        from sandbox.cli.completion import complete
+
+        complete(os.environ)
+    status = main(sys.argv[1:], os.environ, os.getcwd, stdout, stderr)
     try:
-        sys.stdout.flush()
+        stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.stderr.flush()
+    with suppress(OSError):
+        stderr.flush()
     # nothing of ours registers atexit work, and tearing the interpreter down costs milliseconds
     os._exit(status)
+
+
+def _standard_streams() -> tuple[TextIO, TextIO]:
+    for descriptor in (0, 1, 2):
+        # a closed one would be handed out to the next file that is opened, and a container would write into it
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    streams = []
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        if stream is None:
+            stream = open(descriptor, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # lives as long as we do
+        # a name that is no valid text must not end a listing half way
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO hides TextIOWrapper's own
+        streams.append(stream)
+    return streams[0], streams[1]
 
 
 def main(
@@ -44,26 +76,70 @@ def main(
     try:
         top = parse_flags(GLOBAL_OPTIONS, words, interspersed=False)
         debug = bool(top.values.get("debug"))
-        context = Context(
-            env, cwd if isinstance(cwd, str) else _working_directory(cwd), stdout, stderr, _paths_of(env), debug
-        )
-        if top.values.get("version"):
-            from sandbox import __version__
-
-            context.print(f"sandbox version {__version__}")
-            return 0
-        return _dispatch(context, top.arguments, wants_help=bool(top.values.get("help")))
-    except SandboxError as error:
-        if debug:
-            import traceback
-
-            traceback.print_exc(file=stderr)
-        stderr.write(error.render() + "\n")
+        directory = cwd if isinstance(cwd, str) else _working_directory(cwd)
+        context = Context(env, directory, stdout, stderr, _paths_of(env), debug)
+    except UsageError as error:
+        stderr.write(_usage_text(error, "sandbox", "[OPTIONS] COMMAND"))
         return error.exit_status
+    try:
+        return _answer(context, top)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return 1
+        # whoever read our output has gone: the status of a program that SIGPIPE ended
+        return 141
+
+
+def _answer(context: Context, top: Parsed) -> int:
+    if top.values.get("version"):
+        from sandbox import __version__
+
+        context.print(f"sandbox version {__version__}")
+        return 0
+    for key in ("install-completion", "show-completion"):
+        if key in top.values:
+            from functools import partial
+
+            from sandbox.cli.completion import handle_completion
+
+            action = partial(handle_completion, context, key, str(top.values[key]))
+            return _guarded(context, action)
+    return _dispatch(context, top.arguments, wants_help=bool(top.values.get("help")))
+
+
+def _guarded(context: Context, action: Callable[[], int], *, failure_status: int = 1) -> int:
+    """The status of `action`; the errors a person can mend are printed in one shape, and only bugs pass through."""
+    try:
+        return action()
+    except BrokenPipeError:
+        raise
+    except (SandboxError, StorageError, NetError, OSError) as error:
+        failure = _as_ours(error)
+    except Exception as error:
+        sqlite = sys.modules.get("sqlite3")
+        if sqlite is None or not isinstance(error, sqlite.Error):
+            raise
+        failure = HostError("the database could not be used", cause=str(error))
+        failure.__cause__ = error
+    if context.debug:
+        import traceback
+
+        traceback.print_exception(failure, file=context.stderr)
+    # messages quote names that come from hostile images
+    context.note("\n".join(map(printable, failure.render().split("\n"))))
+    return failure_status if failure.exit_status == 1 else failure.exit_status
+
+
+def _as_ours(error: SandboxError | StorageError | NetError | OSError) -> SandboxError:
+    if isinstance(error, SandboxError):
+        return error
+    if isinstance(error, OSError):
+        where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+        failure = SandboxError(f"{error.strerror or error}{where}")
+    else:
+        failure = SandboxError(error.message, cause=error.cause, mend=error.mend)
+    failure.__cause__ = error
+    return failure
 
 
 def _working_directory(get: Callable[[], str]) -> str:
@@ -91,35 +167,52 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
     if name in NOUN_SUMMARIES and name not in ALIASES:
         if not rest or rest[0] in ("--help", "-h"):
             return _help(context, (name,))
+        if rest[0].startswith("-"):
+            context.stderr.write(_usage_text(UsageError(f"unknown flag: {rest[0]}"), f"sandbox {name}", "COMMAND"))
+            return UsageError.exit_status
         path, rest = f"{name} {rest[0]}", rest[1:]
-        typed = f"sandbox {path}"
     else:
-        path, typed = name, f"sandbox {name}"
+        path = name
     target = ALIASES.get(path, path)
     if target not in COMMANDS:
-        return _unknown(context, path)
-    command = find_command(target)
+        return unknown_command(context, path)
     if wants_help:
-        return _help(context, (path,))
-    return _invoke(context, command, typed, path, rest)
+        return _help(context, tuple(path.split()))
+    return _invoke(context, find_command(target), path, rest)
 
 
-def _invoke(context: Context, command: Command, typed: str, path: str, words: tuple[str, ...]) -> int:
+def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...]) -> int:
+    typed = f"sandbox {path}"
     try:
         parsed = parse_flags((*command.options, _HELP), words, interspersed=command.interspersed)
     except UsageError as error:
-        context.note(f"{error.message}\n\nUsage:  {typed} {command.usage}\n\nRun '{typed} --help' for more information")
+        context.stderr.write(_usage_text(error, typed, command.usage))
         return error.exit_status
     if parsed.values.pop("help", False):
-        return _help(context, (path,))
+        return _help(context, tuple(path.split()))
     count = len(parsed.arguments)
     if count < command.least or (command.most is not None and count > command.most):
-        context.note(
-            f"sandbox: '{typed}' {_expected(command)}\n\nUsage:  {typed} {command.usage}\n\n"
-            f"Run '{typed} --help' for more information"
-        )
+        wrong = UsageError(f"sandbox: '{typed}' {_expected(command)}")
+        context.stderr.write(_usage_text(wrong, typed, command.usage))
         return 1
-    return command.handler(Invocation(command, context, parsed.values, parsed.arguments))
+    invocation = Invocation(command, context, parsed.values, parsed.arguments)
+
+    def handle() -> int:
+        try:
+            return command.handler(invocation)
+        except UsageError as error:
+            # what the value should have been stands in the help
+            error.mend = error.mend or f"{typed} --help"
+            raise
+
+    # `run` tells its own failures from the container's by 125, whatever they are
+    return _guarded(context, handle, failure_status=125 if command.path == "container run" else 1)
+
+
+def _usage_text(error: UsageError, typed: str, usage: str) -> str:
+    """A slip on the command line as Docker prints it."""
+    mend = f"\n{error.mend[:1].upper()}{error.mend[1:]}" if error.mend else ""
+    return f"{error.message}{mend}\n\nUsage:  {typed} {usage}\n\nRun '{typed} --help' for more information\n"
 
 
 def _expected(command: Command) -> str:
@@ -132,7 +225,9 @@ def _expected(command: Command) -> str:
         return f"requires at least {plural(command.least)}"
     if command.least == command.most:
         return f"requires {plural(command.least)}"
-    return f"requires {command.least} to {plural(command.most)}"
+    if command.least == 0:
+        return f"requires at most {plural(command.most)}"
+    return f"requires at least {command.least} and at most {plural(command.most)}"
 
 
 def find_command(target: str) -> Command:
@@ -147,12 +242,20 @@ def find_command(target: str) -> Command:
     raise AssertionError(f"{module.__name__} does not hold {target}")
 
 
-def _unknown(context: Context, path: str) -> int:
+def unknown_command(context: Context, path: str) -> int:
+    """Say that there is no command `path`, and what may have been meant."""
     from difflib import get_close_matches
 
-    close = get_close_matches(path, [*ALIASES, *COMMANDS], n=1)
+    noun = path.rpartition(" ")[0]
+    if path.split()[0] in NOT_BUILT:
+        context.note(f"sandbox: '{path}' is not built yet\n\nRun 'sandbox --help' for what is there")
+        return 1
+    known = [name for name in (*ALIASES, *COMMANDS) if name.startswith(f"{noun} " if noun else "")]
+    close = get_close_matches(path, known if noun else [*known, *NOUN_SUMMARIES], n=1)
     hint = f"\n\nDid you mean: sandbox {close[0]}" if close else ""
-    context.note(f"sandbox: unknown command: sandbox {path}{hint}\n\nRun 'sandbox --help' for more information")
+    usage = f"\n\nUsage:  sandbox {noun} COMMAND" if noun else ""
+    asked = f"sandbox {noun} --help" if noun else "sandbox --help"
+    context.note(f"sandbox: unknown command: sandbox {path}{hint}{usage}\n\nRun '{asked}' for more information")
     return 1
 
 

@@ -1,0 +1,208 @@
+"""The program as a function of its words: statuses, shapes of messages, the tables behind it."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+import sandbox
+from net.errors import NetError
+from sandbox.cli import main as program
+from sandbox.cli.command import Command, Invocation
+from sandbox.cli.flags import option
+from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
+from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Result(NamedTuple):
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(*words: str) -> Result:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    return Result(
+        program.main(words, {"HOME": "/nonexistent"}, "/", stdout, stderr), stdout.getvalue(), stderr.getvalue()
+    )
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a command of the test's own in the place of every command."""
+
+    def install(handler: Callable[[Invocation], int], path: str = "container stop", least: int = 1) -> None:
+        made = Command(
+            path, "Summary", "[OPTIONS] NAME [NAME...]", (option("-t --time", "number", "Seconds"),), handler, least
+        )
+        monkeypatch.setattr(program, "find_command", lambda _target: made)
+
+    return install
+
+
+def fail(error: BaseException) -> Callable[[Invocation], int]:
+    def handler(_invocation: Invocation) -> int:
+        raise error
+
+    return handler
+
+
+def test_version() -> None:
+    assert run("--version") == run("-v") == Result(0, f"sandbox version {sandbox.__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("help",)])
+def test_the_top_level_prints_help(words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.status == 0
+    assert result.stdout.startswith("Usage:  sandbox [OPTIONS] COMMAND\n")
+    for title in ("Common Commands:", "Management Commands:", "Commands:", "Global Options:"):
+        assert title in result.stdout
+
+
+@pytest.mark.parametrize("noun", sorted(NOUN_SUMMARIES))
+def test_a_noun_alone_prints_help(noun: str) -> None:
+    for words in ((noun,), (noun, "--help"), ("help", noun), ("--help", noun)):
+        result = run(*words)
+        assert (result.status, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"Usage:  sandbox {noun} COMMAND\n")
+
+
+def test_help_of_a_command(command: Callable[..., None]) -> None:
+    command(fail(AssertionError("not to be called")))
+    for words in (("stop", "--help"), ("help", "stop"), ("--help", "stop"), ("stop", "x", "--help"), ("stop", "-h")):
+        result = run(*words)
+        assert result.status == 0
+        assert result.stdout.startswith("Usage:  sandbox stop [OPTIONS] NAME [NAME...]\n\nSummary\n\nAliases:\n")
+        assert "  -t, --time int   Seconds" in result.stdout
+
+
+def test_a_bad_flag_is_125(command: Callable[..., None]) -> None:
+    command(fail(AssertionError("not to be called")))
+    usage = "Usage:  sandbox stop [OPTIONS] NAME [NAME...]\n\nRun 'sandbox stop --help' for more information\n"
+    assert run("stop", "--nope") == Result(125, "", f"unknown flag: --nope\n\n{usage}")
+    assert run("stop", "--tim", "1") == Result(125, "", f"unknown flag: --tim\nDid you mean --time?\n\n{usage}")
+    assert run("--nope", "stop").status == 125
+    assert run("container", "--nope").status == 125
+
+
+def test_a_wrong_number_of_arguments_is_1(command: Callable[..., None]) -> None:
+    command(fail(AssertionError("not to be called")))
+    result = run("container", "stop")
+    assert result.status == 1
+    assert result.stderr.startswith(
+        "sandbox: 'sandbox container stop' requires at least 1 argument\n\nUsage:  sandbox container stop [OPTIONS]"
+    )
+
+
+def test_an_unknown_command_is_1() -> None:
+    assert run("stopp") == Result(
+        1,
+        "",
+        "sandbox: unknown command: sandbox stopp\n\nDid you mean: sandbox stop\n\n"
+        "Run 'sandbox --help' for more information\n",
+    )
+    result = run("container", "xyzzy")
+    assert result.status == 1
+    assert "Usage:  sandbox container COMMAND" in result.stderr
+    assert run("build", ".").stderr.startswith("sandbox: 'build' is not built yet")
+    assert run("help", "xyzzy").status == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "path", "status", "text"),
+    [
+        (NotFoundError("No such container: x"), "container stop", 1, "Error: No such container: x\n"),
+        (NotFoundError("No such image: x"), "container run", 125, "Error: No such image: x\n"),
+        (CommandNotFoundError("x"), "container run", 127, "Error: x\n"),
+        (UsageError("bad"), "container stop", 125, "Error: bad\n  mend: sandbox stop --help\n"),
+        (StorageError("full", cause="c", mend="m"), "container stop", 1, "Error: full\n  cause: c\n  mend: m\n"),
+        (NetError("taken"), "container run", 125, "Error: taken\n"),
+        (OSError(28, "No space left on device", "/x"), "container stop", 1, "Error: No space left on device: /x\n"),
+        (sqlite3.OperationalError("locked"), "container stop", 125,
+         "Error: the database could not be used\n  cause: locked\n"),
+        (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\nb\n"),
+        (KeyboardInterrupt(), "container stop", 130, ""),
+        (BrokenPipeError(), "container stop", 141, ""),
+    ],
+)  # fmt: skip
+def test_errors_at_the_border(
+    command: Callable[..., None], error: BaseException, path: str, status: int, text: str
+) -> None:
+    command(fail(error), path)
+    assert run("stop", "x") == Result(status, "", text)
+
+
+def test_debug_adds_the_traceback(command: Callable[..., None]) -> None:
+    command(fail(StorageError("full")))
+    result = run("--debug", "stop", "x")
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("Error: full\n")
+
+
+def test_a_broken_invariant_shows(command: Callable[..., None]) -> None:
+    command(fail(AssertionError("bug")))
+    with pytest.raises(AssertionError):
+        run("stop", "x")
+
+
+def test_the_handler_gets_what_was_typed(command: Callable[..., None]) -> None:
+    seen: list[Invocation] = []
+
+    def handler(invocation: Invocation) -> int:
+        seen.append(invocation)
+        return 7
+
+    command(handler)
+    assert run("stop", "-t", "-1", "a", "b").status == 7
+    assert (seen[0].number("time"), seen[0].arguments) == (-1, ("a", "b"))
+
+
+def test_the_tables_agree() -> None:
+    assert set(ALIASES.values()) <= set(COMMANDS)
+    assert {target.split()[0] for target in COMMANDS} == set(NOUN_SUMMARIES)
+    assert all(ALIASES.get(name, name) in COMMANDS for name in TOP_LEVEL)
+    assert not NOT_BUILT & {name.split()[0] for name in (*ALIASES, *COMMANDS)}
+
+
+def test_every_command_is_where_the_index_says() -> None:
+    for target, (module, _summary) in COMMANDS.items():
+        source = Path(program.__file__).parent / "commands" / f"{module}.py"
+        assert source.exists(), f"{target}: no module {module}"
+        made = program.find_command(target)
+        assert made.path == target
+        assert made.summary
+        names = [name for declared in made.options for name in declared.names]
+        assert len(names) == len(set(names)), f"{target} declares a name twice"
+
+
+HEAVY = {"typer", "trio", "httpx", "msgspec", "rich", "dataclasses", "inspect", "subprocess", "logging", "asyncio",
+         "tempfile", "shutil", "pathlib", "socket", "signal", "click", "yaml"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import sandbox.cli.main",
+        "import sandbox.cli.help",
+        "import sandbox.cli.table, sandbox.cli.filters",
+        "import sandbox.container.options, sandbox.container.option_steps, sandbox.container.image_defaults",
+        "import sandbox.container.option_values.ports, sandbox.container.option_values.mounts",
+        "import sys; from sandbox.cli.main import main; main(['--help'], {}, '/', sys.stderr, sys.stderr)",
+    ],
+)
+def test_nothing_heavy_is_imported(statement: str) -> None:
+    report = f"{statement}\nimport sys; print(sorted({{n.partition('.')[0] for n in sys.modules}}))"
+    found = subprocess.run([sys.executable, "-c", report], check=True, capture_output=True, text=True).stdout
+    assert not HEAVY & set(ast.literal_eval(found))
