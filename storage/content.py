@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from storage.digests import Digest, digest_hex, digest_of, parse_digest
 from storage.errors import StorageError, os_failure
-from storage.locks import lock_file, lock_nowait
+from storage.locks import lock_file, lock_nowait, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ class ContentStore:
                 continue
             if time.time() - os.fstat(fd).st_mtime >= max_age_seconds:
                 os.unlink(f"{self._partials}/{name}")
-            os.close(fd)
+            unlock(fd)
 
     def _partial(self, digest: Digest) -> str:
         return f"{self._partials}/{digest_hex(digest)}"
@@ -142,7 +142,7 @@ class BlobWriter:
 
     def __exit__(self, *_exception: object) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            unlock(self._fd)
             self._fd = -1
 
     def append(self, data: bytes) -> None:

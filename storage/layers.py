@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from storage.digests import Digest, digest_hex, parse_digest
 from storage.errors import StorageError, os_failure
-from storage.locks import lock_directory, lock_nowait
+from storage.locks import lock_directory, lock_nowait, unlock
 from storage.syscalls import syncfs
 from storage.tree import remove_content, remove_tree
 
@@ -96,7 +96,7 @@ class LayerStore:
                 try:
                     remove_tree(place)
                 finally:
-                    os.close(fd)
+                    unlock(fd)
 
 
 class Stage:
@@ -151,7 +151,7 @@ class Stage:
                 if not self._committed:
                     remove_tree(self._place)
             finally:
-                os.close(self._lock_fd)
+                unlock(self._lock_fd)
                 self._lock_fd = -1
 
     def _write_description(self, data: bytes) -> None:

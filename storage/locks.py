@@ -33,6 +33,12 @@ def lock_nowait(path: str) -> int | None:
     return None
 
 
+def unlock(fd: int) -> None:
+    """Let go of the lock and close. Unlocked by name, for a child forked meanwhile holds a copy of the descriptor."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
 def is_at(fd: int, path: str) -> bool:
     """Whether `path` still names what `fd` is."""
     try:

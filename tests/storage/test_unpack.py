@@ -46,7 +46,7 @@ def test_files_keep_content_mode_owner_and_time(tree: Tree, format: int) -> None
     ids=lambda made: made.__module__,
 )
 def test_every_compression_gives_the_same_tree_and_diff_id(tree: Tree, compress: Callable[[bytes], bytes]) -> None:
-    archive = Archive().file("big", os.urandom(3_000_000)).file("zeros", bytes(3_000_000)).bytes()
+    archive = Archive().file("big", os.urandom(600_000)).file("zeros", bytes(3_000_000)).bytes()
     result = tree.unpack(compress(archive))
     assert result.diff_id == "sha256:" + hashlib.sha256(archive).hexdigest()
     assert tree.found()["zeros"].content == bytes(3_000_000)
