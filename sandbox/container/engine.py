@@ -26,20 +26,20 @@ from sandbox.errors import HostError, StartError, translated
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
-from sandbox.runtime.terminal import WindowSize
 from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.overlay.choose import driver_named
 from storage.syscalls import MNT_DETACH, umount2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from net.slirp import SlirpProcess
-    from sandbox.container.record import Container
+    from sandbox.container.record import Container, PublishedPort
     from sandbox.container.stdio import ContainerEnds
     from sandbox.paths import Paths
     from sandbox.runtime.spec import ContainerSpec
+    from sandbox.runtime.terminal import WindowSize
 
 ROOT_NAME = "rootfs"
 SLIRP_SOCKET_NAME = "slirp.sock"
@@ -73,6 +73,7 @@ class KernelEngine:
         self._launcher = Launcher()
         self._pending: PendingStart | None = None
         self._slirp: SlirpProcess | None = None
+        self._udp_loopback_pid = 0
         self._mounted = False
         self._seccomp: bytes | None = None
 
@@ -90,6 +91,17 @@ class KernelEngine:
         self._mount_root()
         self._fill_volumes()
         finish_network()
+
+    def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
+        """Answer on the host's loopback for the udp ones of the bound `ports`: slirp4netns cannot. Raises HostError."""
+        network_fd = self._launcher.network_fd
+        if network_fd is None or all(port.protocol != "udp" for port in ports):
+            return
+        from net.ports import PortMapping
+        from net.udp_loopback import start_udp_loopback
+
+        with translated(HostError, f"cannot publish the ports of container {self._container.name}"):
+            self._udp_loopback_pid = start_udp_loopback(network_fd, [PortMapping(*port) for port in ports])
 
     def start(self, ends: ContainerEnds | None) -> None:
         if ends is None:
@@ -114,6 +126,11 @@ class KernelEngine:
 
     def close(self) -> None:
         self.abandon()
+        if self._udp_loopback_pid:
+            from net.udp_loopback import end_udp_loopback
+
+            end_udp_loopback(self._udp_loopback_pid)
+            self._udp_loopback_pid = 0
         if self._slirp is not None:
             from net.slirp import end_slirp
 
@@ -146,13 +163,13 @@ class KernelEngine:
     def _begin_network(self) -> Callable[[], None]:
         if not uses_private_network(self._container.config):
             return lambda: None
-        from net.slirp import SlirpPlan, probe_features, spawn_slirp, wait_ready
+        from net.slirp import SlirpPlan, assume_features, spawn_slirp, wait_ready
 
         what = f"cannot set up the network of container {self._container.name}"
         network_fd = self._launcher.network_fd
         assert network_fd is not None
         with translated(HostError, what):
-            plan = SlirpPlan(probe_features(), network_fd, self.slirp_socket)
+            plan = SlirpPlan(assume_features(), network_fd, self.slirp_socket)
             process = spawn_slirp(plan)
 
         def finish() -> None:

@@ -1,4 +1,4 @@
-"""A container's /etc/hosts, /etc/hostname and /etc/resolv.conf: made anew at each start, from the host's of that moment."""
+"""A container's /etc/hosts, /etc/hostname and /etc/resolv.conf: made anew at each start, from the host's of then."""
 
 from __future__ import annotations
 

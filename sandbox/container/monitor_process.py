@@ -90,7 +90,9 @@ def spawn_monitor(paths: Paths, request: SpawnRequest) -> SpawnedMonitor:
         message = channel.receive_message()
         channel.close()
         os.waitpid(pid, 0)
-        raise decode_error(str(message["report"]).encode()) if message else error
+        if message is None:
+            raise
+        raise decode_error(str(message["report"]).encode()) from error
     except BaseException:
         channel.close()
         os.waitpid(pid, 0)
@@ -220,7 +222,9 @@ class _MonitorProcess:
                 monitor.abandon()
                 return None, None
             listener = listen_at(self._paths.container_runtime(plan.container.id), SOCKET_NAME)
-            monitor.go(tuple(PublishedPort(*port) for port in message["ports"]))
+            ports = tuple(PublishedPort(*port) for port in message["ports"])
+            engine.serve_udp_loopback(ports)
+            monitor.go(ports)
         except BaseException:
             monitor.abandon()
             raise

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.documents import to_plain
-from sandbox.container.monitor import Attachment
 from sandbox.errors import SandboxError, StartError
 from sandbox.runtime.reports import decode_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from sandbox.container.monitor import Attachment
     from sandbox.container.monitor_process import SpawnedMonitor
     from sandbox.container.record import Container, PublishedPort
     from sandbox.runtime.terminal import WindowSize
@@ -27,6 +29,7 @@ def start_in_monitor(
     its output. Raises SandboxError, and then the monitor has put everything back.
     """
     channel = spawned.channel
+    publish_ports: Callable[..., tuple[PublishedPort, ...]] = _no_ports
     wanted = ports_to_publish(container)
     try:
         channel.send_message(
@@ -37,17 +40,19 @@ def start_in_monitor(
         )
         if wanted:
             # the monitor is at work: the time an import takes is not waited for
-            import sandbox.container.publish
+            from sandbox.container.publish import publish_ports
         prepared = _expect(spawned, "prepared")
-        ports: tuple[PublishedPort, ...] = ()
-        if wanted:
-            ports = sandbox.container.publish.publish_ports(container, str(prepared["slirp_socket"]), wanted)
+        ports = publish_ports(container, str(prepared["slirp_socket"]), wanted)
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
     except BaseException:
         # the end of the channel before "go" has the monitor undo everything; wait until it has
         abandon(spawned)
         raise
+
+
+def _no_ports(*_arguments: object) -> tuple[PublishedPort, ...]:
+    return ()
 
 
 def ports_to_publish(container: Container) -> tuple[PublishedPort, ...]:
@@ -77,10 +82,8 @@ def wait_monitor_end(spawned: SpawnedMonitor) -> None:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(pid, 0)
-    except ChildProcessError:
-        pass
 
 
 def _expect(spawned: SpawnedMonitor, type: str) -> dict[str, Any]:  # Any: JSON

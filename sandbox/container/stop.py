@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.channel import Channel
@@ -170,10 +171,8 @@ def code_after_crash(paths: Paths, container: Container) -> int:
 def _kill_monitor(container: Container) -> None:
     state = container.state
     if is_alive(state.monitor_pid, state.monitor_start, state.boot_id):
-        try:
+        with suppress(ProcessLookupError):
             os.kill(state.monitor_pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def _stop_signal(text: str) -> int:

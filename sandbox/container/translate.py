@@ -1,4 +1,4 @@
-"""A container's configuration as the kernel will see it: every default applied, every name resolved to a path or pid."""
+"""A container's configuration as the kernel will see it: defaults applied, names resolved to paths and pids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new volume takes what the image has where it is mounted, as Docker does; done in the monitor, over the mounted root.
+"""A new volume takes what the image has where it is mounted, as Docker does; in the monitor, over the mounted root.
 
 The place is resolved inside the image's tree, and data is copied by descriptors: whatever links the image has, nothing
 of the host's shows up in the volume (CVE-2022-23648), and nothing that is in a volume is overwritten (CVE-2020-1726).

@@ -11,7 +11,7 @@ from sandbox.container.image_lookup import find_or_pull
 from sandbox.container.names import check_name, new_container_id
 from sandbox.container.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams, build_config
 from sandbox.container.store import find_container
-from sandbox.errors import ConflictError, NotFoundError, UsageError
+from sandbox.errors import NotFoundError, StartError, UsageError
 from sandbox.state import open_state
 
 if TYPE_CHECKING:
@@ -109,11 +109,9 @@ def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
         # before the fork that follows
         connection.close()
     if owner.state.status != "running":
-        error = ConflictError(
+        raise StartError(
             f"cannot join the namespaces of container {named[0]}: it is not running", mend=f"sandbox start {named[0]}"
         )
-        error.exit_status = 125
-        raise error
     return owner.state.pid
 
 

@@ -1,0 +1,74 @@
+"""Containers' files: export."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.cli.command import Command
+from sandbox.cli.flags import option
+from sandbox.container.access import open_container
+from sandbox.errors import SandboxError
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    from sandbox.cli.command import Invocation
+    from sandbox.container.record import Container
+    from sandbox.paths import Paths
+
+
+def export(invocation: Invocation) -> int:
+    """Write a container's file system as a tar archive to a file or to standard output."""
+    from sandbox.container.export import export_container
+
+    output = invocation.text("output")
+    if not output and os.isatty(1):
+        raise SandboxError(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect",
+            mend=f"sandbox export -o {invocation.arguments[0]}.tar {invocation.arguments[0]}",
+        )
+    paths = invocation.context.find_paths()
+    connection = open_state(paths, durable=False)
+    container = open_container(connection, paths, invocation.arguments[0])
+    connection.close()
+    if not output:
+        notes = export_container(paths, container, 1)
+    else:
+        notes = _export_to_file(paths, container, os.path.join(invocation.context.cwd, output))
+    for note in notes:
+        invocation.context.note(note)
+    return 0
+
+
+def _export_to_file(paths: Paths, container: Container, path: str) -> tuple[str, ...]:
+    """Written aside and renamed: what has the name is a whole archive."""
+    from sandbox.container.export import export_container
+
+    aside = f"{path}.{os.getpid()}"
+    try:
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SandboxError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+    try:
+        try:
+            notes = export_container(paths, container, fd)
+        finally:
+            os.close(fd)
+        os.rename(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+    return notes
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "container export",
+        "Export a container's filesystem as a tar archive",
+        "[OPTIONS] CONTAINER",
+        (option("-o --output", "text", "Write to a file, instead of STDOUT", "string"),),
+        export,
+        least=1,
+        most=1,
+    ),
+)

@@ -1,0 +1,144 @@
+"""What there is: ps, inspect, port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.cli.command import Command
+from sandbox.cli.flags import option
+from sandbox.container.access import open_container, present_containers
+from sandbox.errors import SandboxError, UsageError
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.cli.command import Invocation
+    from sandbox.container.record import Container
+    from sandbox.paths import Paths
+
+
+def list_containers(invocation: Invocation) -> int:
+    """Print the containers that run, or with -a all."""
+    context = invocation.context
+    paths = context.find_paths()
+    connection = open_state(paths, durable=False)
+    chosen = _chosen(invocation, connection, paths)
+    truncate = not invocation.flag("no-trunc")
+    if invocation.flag("quiet"):
+        for container in chosen:
+            context.print(container.id[:12] if truncate else container.id)
+        return 0
+    from sandbox.cli.table import print_listing
+    from sandbox.container.listing import COLUMNS, HEADERS, SIZE_COLUMNS, RowOptions, container_row, table_row
+
+    format_text = invocation.text("format")
+    with_size = invocation.flag("size") or (format_text is not None and ".Size" in format_text)
+    options = RowOptions(truncate, with_size)
+    if format_text is None and not with_size:
+        rows = [table_row(container, options) for container in chosen]
+    else:
+        rows = [container_row(paths, container, options) for container in chosen]
+    columns = SIZE_COLUMNS if invocation.flag("size") else COLUMNS
+    print_listing(context, HEADERS, columns, rows, format_text)
+    return 0
+
+
+def _chosen(invocation: Invocation, connection: sqlite3.Connection, paths: Paths) -> list[Container]:
+    last = 1 if invocation.flag("latest") else invocation.number("last")
+    limit = last if last is not None and last > 0 else None
+    containers = present_containers(connection, paths)
+    shows_all = invocation.flag("all") or limit is not None
+    if invocation.given("filter"):
+        from sandbox.container.list_filters import filter_containers, read_filters
+
+        filters = read_filters(invocation.texts("filter"))
+        # who asks for a status means it, running or not
+        shows_all = shows_all or filters.given("status")
+        containers = filter_containers(connection, containers, filters)
+    if not shows_all:
+        containers = [c for c in containers if c.state.status in ("running", "paused", "restarting")]
+    return containers[:limit]
+
+
+def inspect(invocation: Invocation) -> int:
+    """Print what is known of containers as JSON, or through a template."""
+    from sandbox.cli.inspect_output import print_documents
+    from sandbox.container.inspect import inspect_container
+
+    paths = invocation.context.find_paths()
+    connection = open_state(paths, durable=False)
+    with_size = invocation.flag("size")
+    documents = []
+    status = 0
+    for word in invocation.arguments:
+        try:
+            container = open_container(connection, paths, word)
+        except SandboxError as error:
+            invocation.context.note(error.render())
+            status = 1
+        else:
+            documents.append(inspect_container(paths, container, with_size=with_size))
+    return print_documents(invocation.context, documents, invocation.text("format")) or status
+
+
+def port(invocation: Invocation) -> int:
+    """Print where the container's ports are published."""
+    from net.errors import NetError
+    from net.ports import join_address, parse_port_number, split_protocol
+
+    paths = invocation.context.find_paths()
+    connection = open_state(paths, durable=False)
+    word, *rest = invocation.arguments
+    container = open_container(connection, paths, word)
+    published = container.state.published_ports
+    if not rest:
+        for entry in published:
+            place = join_address(entry.host_ip or "0.0.0.0", str(entry.host_port))
+            invocation.context.print(f"{entry.container_port}/{entry.protocol} -> {place}")
+        return 0
+    number_text, protocol = split_protocol(rest[0])
+    try:
+        number = parse_port_number(number_text)
+    except NetError as error:
+        raise UsageError(f"invalid port {rest[0]!r}: {error.message}") from error
+    found = [entry for entry in published if (entry.container_port, entry.protocol) == (number, protocol)]
+    if not found:
+        raise SandboxError(f"no public port '{number}/{protocol}' published for {word}")
+    for entry in found:
+        invocation.context.print(join_address(entry.host_ip or "0.0.0.0", str(entry.host_port)))
+    return 0
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "container ls",
+        "List containers",
+        "[OPTIONS]",
+        (
+            option("-a --all", "flag", "Show all containers (default shows just running)"),
+            option("-f --filter", "list", "Filter output based on conditions provided", "filter"),
+            option("--format", "text", "Format output: table, table TEMPLATE, json, or a Go template", "string"),
+            option("-n --last", "number", "Show n last created containers (includes all states)", "int", -1),
+            option("-l --latest", "flag", "Show the latest created container (includes all states)"),
+            option("--no-trunc", "flag", "Don't truncate output"),
+            option("-q --quiet", "flag", "Only display container IDs"),
+            option("-s --size", "flag", "Display total file sizes"),
+        ),
+        list_containers,
+        most=0,
+    ),
+    Command(
+        "container inspect",
+        "Display detailed information on one or more containers",
+        "[OPTIONS] CONTAINER [CONTAINER...]",
+        (
+            option("-f --format", "text", "Format output: json, or a Go template", "string"),
+            option("-s --size", "flag", "Display total file sizes"),
+        ),
+        inspect,
+        least=1,
+    ),
+    Command("container port", "List port mappings or a specific mapping for the container",
+            "CONTAINER [PRIVATE_PORT[/PROTO]]", (), port, least=1, most=2),
+)  # fmt: skip

@@ -1,0 +1,90 @@
+"""`exec`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.cli.command import Command
+from sandbox.cli.flags import option
+from sandbox.container.access import open_container
+from sandbox.container.exec_session import ExecTarget, run_attached, run_detached
+from sandbox.container.execute import ExecRequest, exec_spec
+from sandbox.errors import UsageError
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    from sandbox.cli.command import Invocation
+
+
+def execute(invocation: Invocation) -> int:
+    """Run a command in a running container."""
+    detached, terminal = invocation.flag("detach"), invocation.flag("tty")
+    stdin = invocation.flag("interactive") and not detached
+    if stdin and terminal and not os.isatty(0):
+        raise UsageError("the input device is not a TTY", mend="leave -t out, or run it in a terminal")
+    detach_keys = _detach_keys(invocation) if terminal else b""
+    request = ExecRequest(
+        arguments=invocation.arguments[1:],
+        environment=_environment(invocation),
+        user=invocation.text("user") or "",
+        working_directory=_working_directory(invocation),
+        terminal=terminal,
+        privileged=invocation.flag("privileged"),
+    )
+    paths = invocation.context.find_paths()
+    connection = open_state(paths, durable=False)
+    container = open_container(connection, paths, invocation.arguments[0])
+    spec = exec_spec(paths, container, request)
+    target = ExecTarget(container.state.pid, process_limit=container.config.resources.pids_limit)
+    if detached:
+        run_detached(target, spec)
+        return 0
+    return run_attached(target, spec, stdin=stdin, detach_keys=detach_keys)
+
+
+def _environment(invocation: Invocation) -> tuple[str, ...]:
+    if not invocation.given("env") and not invocation.given("env-file"):
+        return ()
+    from sandbox.container.option_values.environment import read_variables
+
+    files = [os.path.join(invocation.context.cwd, text) for text in invocation.texts("env-file")]
+    return read_variables(files, invocation.texts("env"), invocation.context.env)
+
+
+def _working_directory(invocation: Invocation) -> str:
+    directory = invocation.text("workdir") or ""
+    if directory and not directory.startswith("/"):
+        raise UsageError(f"the working directory '{directory}' is invalid, it needs to be an absolute path")
+    return directory
+
+
+def _detach_keys(invocation: Invocation) -> bytes:
+    from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, parse_detach_keys
+
+    text = invocation.text("detach-keys")
+    return parse_detach_keys(DEFAULT_DETACH_KEYS if text is None else text)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "container exec",
+        "Execute a command in a running container",
+        "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        (
+            option("-d --detach", "flag", "Detached mode: run command in the background"),
+            option("--detach-keys", "text", "Override the key sequence for detaching a container", "string"),
+            option("-e --env", "list", "Set environment variables"),
+            option("--env-file", "list", "Read in a file of environment variables"),
+            option("-i --interactive", "flag", "Keep STDIN open even if not attached"),
+            option("--privileged", "flag", "Give extended privileges to the command"),
+            option("-t --tty", "flag", "Allocate a pseudo-TTY"),
+            option("-u --user", "text", "Username or UID (format: <name|uid>[:<group|gid>])", "string"),
+            option("-w --workdir", "text", "Working directory inside the container", "string"),
+        ),
+        execute,
+        least=2,
+        interspersed=False,
+        examples=("sandbox exec -it web sh",),
+    ),
+)

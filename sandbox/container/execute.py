@@ -1,0 +1,50 @@
+"""`exec`: another process in a running container, started by the command itself and its own child."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.container.engine import seccomp_program
+from sandbox.container.stop import not_running_error
+from sandbox.container.translate import container_environment, process_spec
+from sandbox.errors import ConflictError
+from sandbox.runtime.capabilities import CAPABILITIES
+
+if TYPE_CHECKING:
+    from sandbox.container.record import Container
+    from sandbox.paths import Paths
+    from sandbox.runtime.spec import ProcessSpec
+
+
+class ExecRequest(NamedTuple):
+    """What `exec` was asked for; an empty field takes the container's own."""
+
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    user: str = ""
+    working_directory: str = ""
+    terminal: bool = False
+    privileged: bool = False
+
+
+def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> ProcessSpec:
+    """The process to run: the container's own set-up with what was asked for on top. Raises ConflictError."""
+    if container.state.status == "restarting":
+        raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
+    if container.state.status != "running":
+        raise not_running_error(container)
+    program = None if request.privileged else seccomp_program(paths, container)
+    base = process_spec(container, program)
+    given = {entry.partition("=")[0] for entry in request.environment}
+    inherited = container_environment(container, terminal=request.terminal)
+    return base._replace(
+        arguments=request.arguments,
+        environment=(
+            *(entry for entry in inherited if entry.partition("=")[0] not in given),
+            *(entry for entry in request.environment if "=" in entry),
+        ),
+        working_directory=request.working_directory or base.working_directory,
+        user=request.user or base.user,
+        terminal=request.terminal,
+        capabilities=CAPABILITIES if request.privileged else base.capabilities,
+    )

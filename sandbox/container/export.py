@@ -1,0 +1,52 @@
+"""A container's file system as a tar archive, from its layers and what it changed; it need not run, nor be able to."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.container.engine import OVERLAY_NAME
+from sandbox.errors import SandboxError
+from sandbox.runtime.user_namespace import call_in_user_namespace
+from storage.digests import parse_digest
+from storage.layers import LayerStore
+from storage.overlay.choose import driver_named
+from storage.syscalls import MNT_DETACH, umount2
+from storage.tar_write import write_tree
+
+if TYPE_CHECKING:
+    from sandbox.container.record import Container
+    from sandbox.paths import Paths
+
+
+def export_container(paths: Paths, container: Container, out_fd: int) -> tuple[str, ...]:
+    """Write the container's tree to `out_fd`; returns notes on what an archive cannot hold. Raises SandboxError."""
+    directory = f"{paths.container_data(container.id)}/export-{os.getpid()}"
+    os.mkdir(directory, 0o700)
+    try:
+        notes = call_in_user_namespace(_export, paths, container, directory, out_fd)
+    finally:
+        os.rmdir(directory)
+    assert isinstance(notes, list)
+    return tuple(str(note) for note in notes)
+
+
+def _export(paths: Paths, container: Container, directory: str, out_fd: int) -> list[str]:
+    # Volumes are not part of the container's own tree, as in Docker: only the root is mounted here. A container that
+    # runs has it mounted too; this second mount is read from and goes with this process's mount namespace.
+    config = container.config
+    store = LayerStore(paths.layers)
+    upper = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
+    driver = driver_named(config.storage_driver)
+    driver.prepare(upper)
+    driver.mount_root([store.path(parse_digest(chain_id)) for chain_id in config.layers], upper, directory)
+    try:
+        root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return list(write_tree(root_fd, out_fd))
+        finally:
+            os.close(root_fd)
+    except OSError as error:
+        raise SandboxError(f"cannot export container {container.name}", cause=error.strerror or str(error)) from error
+    finally:
+        umount2(directory, MNT_DETACH)

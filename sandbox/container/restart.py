@@ -1,0 +1,95 @@
+"""Starting a container that exists: `start`, `restart`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.container.access import open_container
+from sandbox.container.monitor import Attachment
+from sandbox.container.monitor_process import SpawnRequest, spawn_monitor
+from sandbox.container.neighbours import find_neighbours, outer_namespace_pid
+from sandbox.container.start import abandon, start_in_monitor
+from sandbox.container.stop import is_active, wait_monitor_gone
+from sandbox.container.store import load_container, update_state
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.state import boot_id, open_state, process_start
+
+if TYPE_CHECKING:
+    from sandbox.container.monitor_process import SpawnedMonitor
+    from sandbox.container.record import Container, ContainerState
+    from sandbox.paths import Paths
+    from sandbox.runtime.terminal import WindowSize
+
+
+class StartRequest(NamedTuple):
+    """Which container, and what of it the command wants to see from the first byte on."""
+
+    word: str
+    attachment: Attachment = Attachment()
+    window_size: WindowSize | None = None
+
+
+class RunningStart(NamedTuple):
+    """A container that was just started, and the way to its monitor."""
+
+    container: Container
+    spawned: SpawnedMonitor
+
+
+def start_container(paths: Paths, request: StartRequest) -> RunningStart | None:
+    """Start a container that is not running; None where it runs already. Raises SandboxError.
+
+    No database connection may be open in this process.
+    """
+    container, join_pid = _look_up(paths, request.word)
+    if container is None:
+        return None
+    spawned = spawn_monitor(paths, SpawnRequest(container.id, False, join_pid))
+    try:
+        container = _claim(paths, container, spawned.pid)
+    except BaseException:
+        abandon(spawned)
+        raise
+    start_in_monitor(spawned, container, request.attachment, request.window_size)
+    return RunningStart(container, spawned)
+
+
+def _look_up(paths: Paths, word: str) -> tuple[Container | None, int]:
+    connection = open_state(paths)
+    try:
+        container = open_container(connection, paths, word)
+        if is_active(container):
+            return None, 0
+        if container.state.monitor_pid:
+            # it has just ended, or is being started by another command
+            wait_monitor_gone(container)
+        return container, outer_namespace_pid(find_neighbours(connection, paths, container.config))
+    except NotFoundError:
+        raise
+    except SandboxError as error:
+        raise SandboxError(
+            f"cannot start container {word}: {error.message}", cause=error.cause, mend=error.mend
+        ) from error
+    finally:
+        # before the fork that follows
+        connection.close()
+
+
+def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container:
+    """Enter the new monitor in the record: of two commands that start one container, one gets it."""
+    started, boot = process_start(monitor_pid), boot_id()
+
+    def claim(state: ContainerState) -> ContainerState:
+        if state.monitor_pid:
+            raise ConflictError(f"container {container.name} is being started or removed by another command")
+        return state._replace(monitor_pid=monitor_pid, monitor_start=started, boot_id=boot)
+
+    connection = open_state(paths, durable=False)
+    try:
+        state = update_state(connection, container.id, claim)
+        found = load_container(connection, container.id)
+    finally:
+        connection.close()
+    if state is None or found is None:
+        raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
+    return found
