@@ -15,6 +15,7 @@ A monitor imports this module: nothing heavy may be imported here; the API's cli
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -253,10 +254,13 @@ def start_slirp(plan: SlirpPlan, timeout_seconds: float = 10.0) -> SlirpProcess:
 
 
 def end_slirp(process: SlirpProcess) -> None:
-    """Make it end, reap it and close its descriptors."""
-    os.kill(process.pid, signal.SIGKILL)
+    """Make it end, reap it and close its descriptors; safe after it died, and after somebody else reaped it."""
+    with contextlib.suppress(ProcessLookupError):
+        # by descriptor: reaped already, its number may be another process's by now
+        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
     close_slirp(process)
-    os.waitpid(process.pid, 0)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, 0)
 
 
 def close_slirp(process: SlirpProcess) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from net.ports import PortMapping
 
 #: answers on tcp and udp of the ports given, with what it was sent
-_ECHO = """
+ECHO_SERVER = """
 import socket, selectors, sys
 waiting = selectors.DefaultSelector()
 for text in sys.argv[1:]:
@@ -77,7 +77,7 @@ class PrivateNetwork(NamedTuple):
     @contextmanager
     def echo_server(self, *ports: str) -> Iterator[None]:
         """A server on "80/tcp", "53/udp", ..., listening when the block begins."""
-        command = self.inside(sys.executable, "-c", _ECHO, *ports)
+        command = self.inside(sys.executable, "-c", ECHO_SERVER, *ports)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             assert server.stdout.readline() == "up\n"

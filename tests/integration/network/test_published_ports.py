@@ -1,0 +1,69 @@
+"""Published ports of real containers, met from the host."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from net.host_ports import unprivileged_port_start
+from tests.needs import CONTAINER
+from tests.net.private_network import ECHO_SERVER
+
+if TYPE_CHECKING:
+    from tests.command import Sandbox
+
+pytestmark = [
+    pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "registry", "skopeo", "umoci", "mmdebstrap"),
+    pytest.mark.slow,
+]
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_ports_answer_on_the_loopback(sandbox: Sandbox, debian_image: str, port: int) -> None:
+    sandbox.run("pull", "-q", debian_image)
+    server = sandbox.spawn(
+        *("run", "--rm", "-p", f"{port}:53/udp", "-p", f"127.0.0.1:{port}:80", debian_image),
+        *("python3", "-c", ECHO_SERVER, "53/udp", "80/tcp"),
+        stderr=None,
+    )
+    with server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"up\n"
+        client.settimeout(20)
+        client.sendto(b"question", ("127.0.0.1", port))
+        assert client.recv(100) == b"udp question"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            assert connection.makefile("rb").read().startswith(b"tcp from ")
+        server.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("publish", "words"),
+    [
+        ("{taken}:80", "port is already allocated"),
+        ("{low}:80", "needs a port above"),
+        ("http:80", "invalid hostPort: http"),
+        ("8080:80/sctp", "sctp"),
+        ("[::1]:8080:80", "IPv6"),
+        ("192.0.2.7:8080:80", "not an address of this machine"),
+    ],
+)
+def test_port_that_cannot_be_published(sandbox: Sandbox, busybox_image: str, publish: str, words: str) -> None:
+    low = unprivileged_port_start() - 1
+    if "low" in publish and low < 1:
+        pytest.skip("every port is free to users here (net.ipv4.ip_unprivileged_port_start)")
+    sandbox.run("pull", "-q", busybox_image)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        text = publish.format(taken=listener.getsockname()[1], low=low)
+        done = sandbox.run("run", "--rm", "-p", text, busybox_image, "/bin/true", status=125)
+    assert words in done.stderr
+    assert done.stdout == ""
