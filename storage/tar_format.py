@@ -27,6 +27,13 @@ def malformed(what: str) -> StorageError:
 
 def parse_number(field: bytes) -> int:
     """A numeric header field: octal digits, or base-256 where the first bit is set (GNU)."""
+    try:
+        number = int(field.rstrip(b"\0 "), 8)
+        if number >= 0:
+            return number
+    except ValueError:
+        pass
+    # what is empty, odd or wrong takes the slow way; half a dozen fields of each member do not
     if field and field[0] & 0x80:
         if field[0] == 0xFF:
             raise malformed("a negative number in a header")

@@ -95,6 +95,12 @@ class TarReader:
     def copy_data(self, fd: int) -> None:
         """Write the current member's stored bytes to `fd`, at its position."""
         left = self._data_left
+        if left <= len(self._buffer) - self._position:
+            # all of it is here: nearly every file, and in one piece
+            written = os.write(fd, self._buffer[self._position : self._position + left])
+            self._position += written
+            left -= written
+            self._data_left = left
         while left:
             available = len(self._buffer) - self._position
             if not available:
@@ -138,11 +144,16 @@ class TarReader:
             self._refill()
         self._position += left
 
-    def finish(self) -> Digest:
-        """Read what follows the end mark and give the digest of the whole uncompressed stream (the diff id)."""
+    def finish(self, limit: int | None = None) -> Digest:
+        """Read what follows the end mark and give the digest of the whole uncompressed stream (the diff id).
+
+        StorageError where the stream is longer than `limit` bytes.
+        """
         for piece in self._pieces:
             self._sha256.update(piece)
             self.size_bytes += len(piece)
+            if limit is not None and self.size_bytes > limit:
+                raise StorageError(f"the archive unpacks to more than {limit} bytes", cause="refused as a bomb")
         return Digest("sha256:" + self._sha256.hexdigest())
 
     def _refill(self) -> None:

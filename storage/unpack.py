@@ -121,7 +121,7 @@ class _Unpacker:
                 self._unpack_entry(entry)
             except OSError as error:
                 raise os_failure(f"cannot unpack {_shown(entry.name)}", error) from error
-        diff_id = reader.finish()
+        diff_id = reader.finish(self._limits.size_bytes)
         try:
             self._settle_directories()
         except OSError as error:

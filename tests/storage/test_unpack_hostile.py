@@ -159,6 +159,11 @@ def test_a_bomb_of_size_is_refused(tree: Tree) -> None:
         tree.unpack(bomb, Limits(size_bytes=1 << 20))
 
 
+def test_a_bomb_behind_the_end_mark_is_refused(tree: Tree) -> None:
+    with pytest.raises(StorageError, match="unpacks to more than"):
+        tree.unpack(gzip.compress(Archive().file("a").bytes() + bytes(30 << 20)), Limits(size_bytes=1 << 20))
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
 @pytest.mark.parametrize("keep", [0.01, 0.5, 0.99])
 def test_truncated_layers(tree: Tree, compress: Callable[[bytes], bytes], keep: float) -> None:
