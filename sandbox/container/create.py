@@ -52,7 +52,7 @@ def create_container(
         container = insert_container(connection, container)
     try:
         for mount in config.mounts:
-            if mount.kind == "bind" and mount.create_source:
+            if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
                 os.makedirs(mount.source, exist_ok=True)
         os.makedirs(paths.container_data(container.id), mode=0o700)
     except OSError as error:
