@@ -117,7 +117,7 @@ echo new >change/etc/replaced; : >change/etc/.wh.removed
 : >change/opt/old/.wh..wh..opq; echo new >change/opt/old/fresh
 tar --sort=name --numeric-owner -C change -cf 5.tar ./etc/replaced ./etc/.wh.removed ./opt/old
 mkdir -p last/srv/app
-printf 'import http.server\nhttp.server.test(port=8000)\n' >last/srv/app/serve.py
+printf 'import http.server\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port=8000)\n' >last/srv/app/serve.py
 tar --sort=name --numeric-owner -C last -cf 6.tar ./srv/app
 umoci init --layout layout
 umoci new --image layout:latest
