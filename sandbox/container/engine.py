@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.container.etc_files import write_etc_files
+from sandbox.container.limits import Limits
 from sandbox.container.monitor import Started
 from sandbox.container.translate import (
     JoinedPids,
@@ -63,6 +64,7 @@ class KernelEngine:
         container: Container,
         find_neighbours: Callable[[], Neighbours],
         window_size: WindowSize | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._paths = paths
         self._container = container
@@ -74,6 +76,9 @@ class KernelEngine:
         self._pending: PendingStart | None = None
         self._slirp: SlirpProcess | None = None
         self._udp_loopback_pid = 0
+        self._limits = limits or Limits()
+        self._oom_kills = 0
+        self.cgroup = ""
         self._mounted = False
         self._seccomp: bytes | None = None
 
@@ -85,6 +90,11 @@ class KernelEngine:
         """Everything that outlives one run. Raises SandboxError; `close` is due even then."""
         os.makedirs(self._root, mode=0o700, exist_ok=True)
         self._seccomp = seccomp_program(self._paths, self._container)
+        if self._limits.subtree:
+            from sandbox.runtime.cgroups import LimitWrite, make_container_cgroup
+
+            writes = [LimitWrite(*write) for write in self._limits.writes]
+            self.cgroup = make_container_cgroup(self._limits.subtree, writes)
         spec = self._spec()
         self._launcher.prepare(spec)
         finish_network = self._begin_network()
@@ -121,8 +131,14 @@ class KernelEngine:
             self._pending.abandon()
             self._pending = None
 
-    def after_exit(self) -> None:
-        pass
+    def after_exit(self) -> bool:
+        if not self.cgroup:
+            return False
+        from sandbox.runtime.cgroups import count_oom_kills
+
+        # the cgroup stays for the next run, and its count goes on
+        before, self._oom_kills = self._oom_kills, count_oom_kills(self.cgroup)
+        return self._oom_kills > before
 
     def close(self) -> None:
         self.abandon()
@@ -140,6 +156,11 @@ class KernelEngine:
             umount2(self._root, MNT_DETACH)
             self._mounted = False
         self._launcher.close()
+        if self.cgroup:
+            from sandbox.runtime.cgroups import remove_container_cgroup
+
+            remove_container_cgroup(self.cgroup)
+            self.cgroup = ""
         from sandbox.container.reconcile import remove_runtime_files
 
         remove_runtime_files(self._runtime_dir)
@@ -158,6 +179,8 @@ class KernelEngine:
             files=files,
             joined=neighbours.joined,
             seccomp_program=self._seccomp,
+            process_limit=self._limits.process_limit,
+            cgroup=self.cgroup,
         )
 
     def _begin_network(self) -> Callable[[], None]:

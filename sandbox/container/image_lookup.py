@@ -69,8 +69,8 @@ def choose_progress(stderr: TextIO, env: Mapping[str, str], *, quiet: bool) -> P
     if quiet:
         return QuietProgress()
     if stderr.isatty() and env.get("TERM", "dumb") != "dumb":
-        return TerminalProgress(stderr.write)
-    return PlainProgress(stderr.write)
+        return TerminalProgress(stderr)
+    return PlainProgress(stderr)
 
 
 def _is_other_platform(found: ImageRecord, wanted: str | None) -> bool:

@@ -26,7 +26,9 @@ from sandbox.container.log_writer import LogWriter, parse_log_options
 from sandbox.container.reactor import READ, Reactor
 from sandbox.container.restart_policy import Ended, restart_delay
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
+from sandbox.container.transitions import RunEnded, RunStarted
 from sandbox.errors import ConflictError, SandboxError
+from sandbox.state import process_start
 
 if TYPE_CHECKING:
     import socket
@@ -57,8 +59,12 @@ class Engine(Protocol):
     def abandon(self) -> None:
         """End the process at its gate. Without one, nothing happens."""
 
-    def after_exit(self) -> None:
-        """One run ended; another may follow."""
+    def after_exit(self) -> bool:
+        """One run ended; another may follow. Whether the kernel killed one of its processes for want of memory."""
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup of the run that is on, or ""."""
 
     def close(self) -> None:
         """Take down mounts, network and helpers."""
@@ -103,6 +109,7 @@ class Monitor:
         self._restart_count = 0
         self._last_delay = 0.0
         self._last_exit_code = 0
+        self._oom_killed = False
         self._stopped_by_user = False
         self._no_restart = False
         self._restart_timer: Timer | None = None
@@ -133,25 +140,9 @@ class Monitor:
         self._stdio = Stdio(self._reactor, ends, self._take_output)
         self._stdio.on_input_taken = self._input_taken
         self._reactor.watch(pidfd, READ, lambda _events: self._process_ended())
-        count = self._restart_count
-
-        def running(state: ContainerState) -> ContainerState:
-            from sandbox.state import process_start
-
-            return state._replace(
-                status="running",
-                pid=pid,
-                pid_start=process_start(pid),
-                started_ns=started_ns,
-                finished_ns=0,
-                exit_code=0,
-                error="",
-                restart_count=count,
-                stopped_by_user=False,
-                published_ports=state.published_ports if ports is None else ports,
-            )
-
-        self._journal.update(running)
+        start = process_start(pid)
+        started = RunStarted(pid, start, started_ns, self._restart_count, self._engine.cgroup, ports)
+        self._journal.update(started.apply)
 
     def serve(self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment) -> None:
         """Serve clients until the container's life is over; `starter` is attached before any output is read."""
@@ -262,7 +253,7 @@ class Monitor:
             self._stdio = None
         if self._log is not None:
             self._log.finish()
-        self._engine.after_exit()
+        self._oom_killed = self._engine.after_exit()
         self._decide(time.monotonic() - self._started_at)
 
     def _decide(self, ran_seconds: float) -> None:
@@ -278,12 +269,8 @@ class Monitor:
             self._finish()
             return
         self._last_delay = delay
-        code, finished_ns = self._last_exit_code, time.time_ns()
-        kept = self._journal.update(
-            lambda state: state._replace(
-                status="restarting", pid=0, pid_start=0, exit_code=code, finished_ns=finished_ns
-            )
-        )
+        code = self._last_exit_code
+        kept = self._journal.update(RunEnded(code, time.time_ns(), self._oom_killed, stays_down=False).apply)
         if kept is None:
             self._finish()
             return
@@ -324,25 +311,12 @@ class Monitor:
         if self._log is not None:
             self._log.close()
         self._engine.close()
-        code, finished_ns, by_user = self._last_exit_code, time.time_ns(), self._stopped_by_user
-
-        def exited(state: ContainerState) -> ContainerState:
-            return state._replace(
-                status="exited",
-                pid=0,
-                pid_start=0,
-                monitor_pid=0,
-                monitor_start=0,
-                exit_code=code,
-                finished_ns=finished_ns if state.status == "running" else state.finished_ns,
-                stopped_by_user=by_user,
-                published_ports=(),
-            )
-
+        code = self._last_exit_code
+        ended = RunEnded(code, time.time_ns(), self._oom_killed, stopped_by_user=self._stopped_by_user)
         if self._container.config.auto_remove:
             self._journal.remove()
         else:
-            self._journal.update(exited)
+            self._journal.update(ended.apply)
         self._server.ended(code)
         # the loop goes on until the last client has taken what it is to get, then nothing is watched any more
         self._server.close()

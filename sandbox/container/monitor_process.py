@@ -7,7 +7,7 @@
       plan ──────────────────────────────▶  namespaces, network, tree, the process up to its gate
            ◀──────────────────── prepared
     publishes ports
-      go {ports} ────────────────────────▶  the process runs, the record says so
+      go {ports} ────────────────────────▶  the process runs, the record says so   (or: cancel {message})
            ◀─────── started, then output, exit   (or failed, at any point before)
 
 When the command ends before "go", whatever was made is taken down again, and a container that was being created with
@@ -26,11 +26,13 @@ from sandbox.container.channel import Channel
 from sandbox.container.documents import from_plain
 from sandbox.container.engine import KernelEngine
 from sandbox.container.journal import DatabaseJournal
+from sandbox.container.limits import Limits
 from sandbox.container.local_sockets import listen_at
 from sandbox.container.monitor import Attachment, Monitor
 from sandbox.container.neighbours import find_neighbours
 from sandbox.container.reactor import Reactor
 from sandbox.container.record import Container, PublishedPort
+from sandbox.container.transitions import StartFailed
 from sandbox.errors import SandboxError, StartError
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.terminal import WindowSize
@@ -43,7 +45,6 @@ from sandbox.runtime.user_namespace import (
 )
 
 if TYPE_CHECKING:
-    from sandbox.container.record import ContainerState
     from sandbox.paths import Paths
 
 SOCKET_NAME = "monitor.sock"
@@ -164,6 +165,7 @@ class _Plan(NamedTuple):
     container: Container
     attachment: Attachment
     window_size: WindowSize | None
+    limits: Limits
 
     @classmethod
     def of(cls, message: dict[str, Any]) -> _Plan:  # Any: JSON
@@ -172,6 +174,7 @@ class _Plan(NamedTuple):
             from_plain(Container, message["container"]),
             Attachment(**message["attachment"]),
             WindowSize(*window) if window else None,
+            Limits.of(message["limits"]),
         )
 
 
@@ -195,6 +198,7 @@ class _MonitorProcess:
             plan.container,
             lambda: find_neighbours(self._journal.connection, self._paths, plan.container.config),
             plan.window_size,
+            plan.limits,
         )
         try:
             monitor, listener = self._start(plan, engine)
@@ -218,7 +222,9 @@ class _MonitorProcess:
             monitor.start_to_gate()
             self._channel.send_message("prepared", slirp_socket=engine.slirp_socket)
             message = self._channel.receive_message()
-            if message is None or message["type"] != "go":
+            if message is not None and message["type"] == "cancel":
+                raise StartError(str(message["message"]))
+            if message is None:
                 monitor.abandon()
                 return None, None
             listener = listen_at(self._paths.container_runtime(plan.container.id), SOCKET_NAME)
@@ -238,10 +244,7 @@ class _MonitorProcess:
         if container.config.auto_remove or (self._request.is_new and error is None):
             self._journal.remove()
             return
-        code = error.exit_status if isinstance(error, StartError) else 0 if error is None else 128
-
-        def failed(state: ContainerState) -> ContainerState:
-            noted = state if error is None else state._replace(exit_code=code, error=error.message)
-            return noted._replace(pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=())
-
-        self._journal.update(failed)
+        failed = StartFailed()
+        if error is not None:
+            failed = StartFailed(error.exit_status if isinstance(error, StartError) else 128, error.message)
+        self._journal.update(failed.apply)

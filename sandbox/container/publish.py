@@ -8,26 +8,31 @@ import trio
 
 from net.errors import NetError
 from net.host_ports import PortInUseError
-from net.ports import PortMapping
+from net.ports import PortMapping, addresses_overlap
 from net.slirp_api import publish
+from sandbox.container.access import present_containers
 from sandbox.container.record import PublishedPort
 from sandbox.errors import StartError
+from sandbox.state import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.container.record import Container
+    from sandbox.paths import Paths
 
 _DEADLINE_SECONDS = 30
 
 
-def publish_ports(container: Container, slirp_socket: str, ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
+def publish_ports(
+    paths: Paths, container: Container, slirp_socket: str, ports: Sequence[PublishedPort]
+) -> tuple[PublishedPort, ...]:
     """Bind every port, or none; returns them with the host ports they got. Raises StartError."""
     mappings = [PortMapping(*port) for port in ports]
     try:
         bound = trio.run(_publish_in_time, slirp_socket, mappings)
     except PortInUseError as error:
-        raise in_use_error(container.name, error) from error
+        raise _in_use_error(container.name, error, _holder(paths, error)) from error
     except NetError as error:
         raise StartError(
             f"cannot publish the ports of container {container.name}: {error.message}",
@@ -48,8 +53,24 @@ async def _publish_in_time(slirp_socket: str, mappings: Sequence[PortMapping]) -
         return await publish(slirp_socket, mappings)
 
 
-def in_use_error(name: str, error: PortInUseError, holder: str = "") -> StartError:
-    """The error for a port that is taken; `holder` is the container of ours that has it, if one has."""
+def _in_use_error(name: str, error: PortInUseError, holder: str) -> StartError:
     cause = f"container {holder} publishes it" if holder else error.cause
-    mend = f"sandbox stop {holder}, or {error.mend}" if holder else error.mend
+    mend = f"{error.mend}; or: sandbox stop {holder}" if holder else error.mend
     return StartError(f"cannot start container {name}: {error.message}", cause=cause, mend=mend)
+
+
+def _holder(paths: Paths, error: PortInUseError) -> str:
+    """The name of the container of ours that has the port, "" where it is somebody else."""
+    forward = error.forward
+    connection = open_state(paths, durable=False)
+    try:
+        containers = present_containers(connection, paths)
+    finally:
+        connection.close()
+    for container in containers:
+        for port in container.state.published_ports:
+            if (port.host_port, port.protocol) == (forward.host_port, forward.protocol) and addresses_overlap(
+                port.host_ip, forward.host_ip
+            ):
+                return container.name
+    return ""

@@ -170,6 +170,8 @@ class ContainerState(NamedTuple):
     stopped_by_user: bool = False
     published_ports: tuple[PublishedPort, ...] = ()  # with the host ports that were given
     health: str = ""
+    #: the cgroup directory of the running container, where it has one of its own
+    cgroup: str = ""
 
 
 class Container(NamedTuple):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.container.access import open_container
+from sandbox.container.limits import claim_cgroup, plan_container_limits
 from sandbox.container.monitor import Attachment
 from sandbox.container.monitor_process import SpawnRequest, spawn_monitor
 from sandbox.container.neighbours import find_neighbours, outer_namespace_pid
-from sandbox.container.start import abandon, start_in_monitor
+from sandbox.container.start import StartOptions, abandon, start_in_monitor
 from sandbox.container.stop import is_active, wait_monitor_gone
 from sandbox.container.store import load_container, update_state
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.state import boot_id, open_state, process_start
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.container.monitor_process import SpawnedMonitor
     from sandbox.container.record import Container, ContainerState
     from sandbox.paths import Paths
@@ -36,7 +39,7 @@ class RunningStart(NamedTuple):
     spawned: SpawnedMonitor
 
 
-def start_container(paths: Paths, request: StartRequest) -> RunningStart | None:
+def start_container(paths: Paths, env: Mapping[str, str], request: StartRequest) -> RunningStart | None:
     """Start a container that is not running; None where it runs already. Raises SandboxError.
 
     No database connection may be open in this process.
@@ -47,10 +50,13 @@ def start_container(paths: Paths, request: StartRequest) -> RunningStart | None:
     spawned = spawn_monitor(paths, SpawnRequest(container.id, False, join_pid))
     try:
         container = _claim(paths, container, spawned.pid)
+        limits = plan_container_limits(container.config, env).limits
+        limits = claim_cgroup(limits, container.id, spawned.pid, env)
     except BaseException:
         abandon(spawned)
         raise
-    start_in_monitor(spawned, container, request.attachment, request.window_size)
+    options = StartOptions(request.attachment, request.window_size, limits)
+    start_in_monitor(paths, spawned, container, options)
     return RunningStart(container, spawned)
 
 

@@ -4,45 +4,54 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.container.documents import to_plain
+from sandbox.container.limits import Limits
 from sandbox.errors import SandboxError, StartError
 from sandbox.runtime.reports import decode_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from sandbox.container.monitor import Attachment
     from sandbox.container.monitor_process import SpawnedMonitor
     from sandbox.container.record import Container, PublishedPort
+    from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
 
 _PRIVATE_NETWORKS = ("default", "bridge")
 
 
-def start_in_monitor(
-    spawned: SpawnedMonitor, container: Container, attachment: Attachment, window_size: WindowSize | None = None
-) -> None:
+class StartOptions(NamedTuple):
+    """How the command wants the container started."""
+
+    attachment: Attachment
+    window_size: WindowSize | None = None
+    limits: Limits = Limits()
+
+
+def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container, options: StartOptions) -> None:
     """Have the monitor start `container`; on return its program runs, its ports are bound, and the channel carries
     its output. Raises SandboxError, and then the monitor has put everything back.
     """
     channel = spawned.channel
-    publish_ports: Callable[..., tuple[PublishedPort, ...]] = _no_ports
     wanted = ports_to_publish(container)
     try:
         channel.send_message(
             "plan",
             container=to_plain(container),
-            attachment=attachment._asdict(),
-            window=list(window_size) if window_size else None,
+            attachment=options.attachment._asdict(),
+            window=list(options.window_size) if options.window_size else None,
+            limits=list(options.limits),
         )
         if wanted:
             # the monitor is at work: the time an import takes is not waited for
-            from sandbox.container.publish import publish_ports
+            import sandbox.container.publish  # noqa: F401
         prepared = _expect(spawned, "prepared")
-        ports = publish_ports(container, str(prepared["slirp_socket"]), wanted)
+        ports: tuple[PublishedPort, ...] = ()
+        if wanted:
+            ports = _publish(paths, spawned, container, str(prepared["slirp_socket"]), wanted)
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
     except BaseException:
@@ -51,8 +60,18 @@ def start_in_monitor(
         raise
 
 
-def _no_ports(*_arguments: object) -> tuple[PublishedPort, ...]:
-    return ()
+def _publish(
+    paths: Paths, spawned: SpawnedMonitor, container: Container, slirp_socket: str, ports: tuple[PublishedPort, ...]
+) -> tuple[PublishedPort, ...]:
+    from sandbox.container.publish import publish_ports
+
+    try:
+        return publish_ports(paths, container, slirp_socket, ports)
+    except SandboxError as error:
+        # the reason is kept with the container, which stays as Docker leaves it: created
+        spawned.channel.send_message("cancel", message=error.message)
+        spawned.channel.receive_message()
+        raise
 
 
 def ports_to_publish(container: Container) -> tuple[PublishedPort, ...]:

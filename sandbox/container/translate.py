@@ -59,6 +59,7 @@ def container_spec(
     files: NetworkFiles,
     joined: JoinedPids,
     seccomp_program: bytes | None,
+    process_limit: int = 0,
     cgroup: str = "",
 ) -> ContainerSpec:
     """What `runtime.launch` is told of `container`; `root` is where its tree is or will be mounted."""
@@ -86,7 +87,7 @@ def container_spec(
         shm_size_bytes=config.shm_size_bytes,
         init=config.init,
         privileged=config.privileged,
-        process_limit=0 if cgroup else max(config.resources.pids_limit, 0),
+        process_limit=process_limit,
         cgroup=cgroup,
     )
 

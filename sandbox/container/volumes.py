@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.container.names import new_container_id
+from sandbox.errors import StartError, translated
 from sandbox.state import transaction
+from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from sandbox.container.record import Container, MountPoint
     from sandbox.paths import Paths
 
-DATA_NAME = "_data"
 #: present while a volume still waits for what the image has at its mount point
 FILL_MARK = "fill"
 
@@ -34,10 +35,10 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
     with transaction(connection):
         known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (named.source,)).fetchone()
         if known is None:
-            directory = paths.volume(named.source)
-            os.makedirs(f"{directory}/{DATA_NAME}", mode=0o755, exist_ok=True)
+            with translated(StartError, "cannot make a volume"):
+                _store(paths).create(named.source)
             if mount.copy_up:
-                with open(f"{directory}/{FILL_MARK}", "w"):
+                with open(f"{paths.volume(named.source)}/{FILL_MARK}", "w"):
                     pass
             connection.execute(
                 "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
@@ -48,7 +49,11 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
 
 def volume_data(paths: Paths, name: str) -> str:
     """The directory that is mounted."""
-    return f"{paths.volume(name)}/{DATA_NAME}"
+    return _store(paths).path(name)
+
+
+def _store(paths: Paths) -> VolumeStore:
+    return VolumeStore(os.path.dirname(paths.volume("any")))
 
 
 def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:

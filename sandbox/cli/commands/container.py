@@ -33,7 +33,7 @@ def start(invocation: Invocation) -> int:
     paths = invocation.context.find_paths()
 
     def start_one(word: str) -> str:
-        started = start_container(paths, StartRequest(word))
+        started = start_container(paths, invocation.context.env, StartRequest(word))
         if started is not None:
             started.spawned.channel.close()
         return word
@@ -56,7 +56,7 @@ def _start_attached(invocation: Invocation) -> int:
     stdin = invocation.flag("interactive") and container.config.open_stdin
     attachment = Attachment(stdin, True, True)
     size = get_window_size(0) if container.config.terminal else None
-    started = start_container(paths, StartRequest(word, attachment, size))
+    started = start_container(paths, invocation.context.env, StartRequest(word, attachment, size))
     if started is None:
         # as Docker has it: `start -a` of a container that runs is `attach`
         from sandbox.cli.commands.container_output import attach_to
@@ -82,7 +82,7 @@ def restart(invocation: Invocation) -> int:
     def restart_one(word: str) -> str:
         container = _look_up(paths, word)
         _stop(invocation, paths, container)
-        started = start_container(paths, StartRequest(container.id))
+        started = start_container(paths, invocation.context.env, StartRequest(container.id))
         if started is not None:
             started.spawned.channel.close()
         return word

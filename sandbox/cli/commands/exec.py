@@ -36,7 +36,8 @@ def execute(invocation: Invocation) -> int:
     connection = open_state(paths, durable=False)
     container = open_container(connection, paths, invocation.arguments[0])
     spec = exec_spec(paths, container, request)
-    target = ExecTarget(container.state.pid, process_limit=container.config.resources.pids_limit)
+    limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
+    target = ExecTarget(container.state.pid, container.state.cgroup, limit)
     if detached:
         run_detached(target, spec)
         return 0

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from sandbox.cli.command import Command
 from sandbox.container.create import Identity, check_cidfile, create_container, write_cidfile
 from sandbox.container.image_lookup import find_or_pull
+from sandbox.container.limits import claim_cgroup, plan_container_limits
+from sandbox.container.monitor import Attachment
+from sandbox.container.monitor_process import SpawnRequest, spawn_monitor
 from sandbox.container.names import check_name, new_container_id
 from sandbox.container.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams, build_config
+from sandbox.container.start import StartOptions, abandon, start_in_monitor
 from sandbox.container.store import find_container
 from sandbox.errors import NotFoundError, StartError, UsageError
 from sandbox.state import open_state
@@ -18,10 +22,12 @@ if TYPE_CHECKING:
     import sqlite3
 
     from sandbox.cli.command import Invocation
+    from sandbox.container.limits import LimitPlan
     from sandbox.container.monitor_process import SpawnedMonitor
     from sandbox.container.options import AttachedStreams
     from sandbox.container.record import Container, MountPoint
     from sandbox.paths import Paths
+    from sandbox.runtime.terminal import WindowSize
 
 
 def run(invocation: Invocation) -> int:
@@ -30,23 +36,21 @@ def run(invocation: Invocation) -> int:
     detached = invocation.flag("detach")
     terminal = invocation.flag("tty")
     detach_keys = _check_run(invocation, attached)
-    # fork before the database is opened, and while this process is still small
-    from sandbox.container.monitor_process import SpawnRequest, spawn_monitor
-
+    # forked before the database is opened (state.open_state says why), and while this process is still small
     paths = invocation.context.find_paths()
     container_id = new_container_id()
     spawned = spawn_monitor(paths, SpawnRequest(container_id, True, _namespace_owner(paths, invocation)))
     cidfile = _path(invocation, "cidfile")
     try:
-        container = _create(invocation, paths, Identity(container_id, _name(invocation), spawned.pid))
+        container, plan = _create(invocation, paths, Identity(container_id, _name(invocation), spawned.pid))
+        limits = claim_cgroup(plan.limits, container_id, spawned.pid, invocation.context.env)
         if cidfile:
             write_cidfile(cidfile, container_id)
     except BaseException:
-        from sandbox.container.start import abandon
-
         abandon(spawned)
         raise
-    _start(spawned, container, attached, terminal=terminal)
+    options = StartOptions(Attachment(*attached), _window_size() if terminal else None, limits)
+    start_in_monitor(paths, spawned, container, options)
     if detached:
         spawned.channel.close()
         invocation.context.print(container.id)
@@ -62,7 +66,7 @@ def create(invocation: Invocation) -> int:
     if cidfile:
         check_cidfile(cidfile)
     paths = invocation.context.find_paths()
-    container = _create(invocation, paths, Identity(new_container_id(), _name(invocation)))
+    container, _plan = _create(invocation, paths, Identity(new_container_id(), _name(invocation)))
     if cidfile:
         write_cidfile(cidfile, container.id)
     invocation.context.print(container.id)
@@ -115,7 +119,7 @@ def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
     return owner.state.pid
 
 
-def _create(invocation: Invocation, paths: Paths, identity: Identity) -> Container:
+def _create(invocation: Invocation, paths: Paths, identity: Identity) -> tuple[Container, LimitPlan]:
     from sandbox.container.driver_choice import storage_driver
 
     connection = open_state(paths, durable=not invocation.flag("rm"))
@@ -130,8 +134,11 @@ def _create(invocation: Invocation, paths: Paths, identity: Identity) -> Contain
         mounts_of=lambda word: _mounts_of(connection, word),
     )
     config = config._replace(storage_driver=storage_driver(connection, paths, config.storage_driver))
+    plan = plan_container_limits(config, invocation.context.env)
+    for note in plan.notes:
+        invocation.context.note(f"WARNING: {note}")
     try:
-        return create_container(connection, paths, identity, config)
+        return create_container(connection, paths, identity, config), plan
     except NotFoundError as error:
         error.exit_status = 125
         raise
@@ -141,16 +148,10 @@ def _mounts_of(connection: sqlite3.Connection, word: str) -> tuple[MountPoint, .
     return find_container(connection, word).config.mounts
 
 
-def _start(spawned: SpawnedMonitor, container: Container, attached: AttachedStreams, *, terminal: bool) -> None:
-    from sandbox.container.monitor import Attachment
-    from sandbox.container.start import start_in_monitor
+def _window_size() -> WindowSize | None:
+    from sandbox.runtime.terminal import get_window_size
 
-    window_size = None
-    if terminal:
-        from sandbox.runtime.terminal import get_window_size
-
-        window_size = get_window_size(0)
-    start_in_monitor(spawned, container, Attachment(*attached), window_size)
+    return get_window_size(0)
 
 
 def _stay(

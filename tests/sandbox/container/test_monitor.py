@@ -68,8 +68,12 @@ class PlainEngine:
     def abandon(self) -> None:
         pass
 
-    def after_exit(self) -> None:
-        pass
+    def after_exit(self) -> bool:
+        return False
+
+    @property
+    def cgroup(self) -> str:
+        return ""
 
     def close(self) -> None:
         pass
