@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
+from sandbox.errors import ImageError, NotFoundError, SandboxError, UsageError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
+
+    from sandbox.paths import Paths
+
+#: what --type takes; volumes and networks join with their commands
+_KINDS = ("container", "image")
 
 _FORMAT = option(
     "-f --format", "text", "Format the output: 'json' prints JSON, anything else is a Go template", "string"
@@ -46,6 +53,53 @@ def version(invocation: Invocation) -> int:
             invocation.context.print(f" {title + ':':<18}{client[key]}")
         invocation.context.print(f" {'OS/Arch:':<18}{client['Os']}/{client['Arch']}")
     return 0
+
+
+def inspect(invocation: Invocation) -> int:
+    """Print the documents of containers and images, whichever each name means; 1 if any means nothing."""
+    from sandbox.cli.inspect_output import print_documents
+    from sandbox.state import open_state
+
+    context = invocation.context
+    kind = invocation.text("type") or ""
+    if kind not in ("", *_KINDS):
+        raise UsageError(f'"{kind}" is not a valid value for --type', mend=f"one of: {', '.join(_KINDS)}")
+    paths = context.find_paths()
+    connection = open_state(paths)
+    documents, failures = [], []
+    for word in invocation.arguments:
+        try:
+            documents.append(_describe(connection, paths, word, kind, with_size=invocation.flag("size")))
+        except SandboxError as error:
+            failures.append(error)
+    status = print_documents(context, documents, invocation.text("format"))
+    for failure in failures:
+        context.note(failure.render())
+    return status or (1 if failures else 0)
+
+
+def _describe(
+    connection: sqlite3.Connection, paths: Paths, word: str, kind: str, *, with_size: bool
+) -> dict[str, Any]:  # Any: JSON
+    # a container's name wins over an image's, as in Docker
+    if kind != "image":
+        from sandbox.container.access import open_container
+        from sandbox.container.inspect import inspect_container
+
+        try:
+            return inspect_container(paths, open_container(connection, paths, word), with_size=with_size)
+        except NotFoundError:
+            if kind:
+                raise
+    from sandbox.image.inspect import inspect_image
+    from sandbox.image.store import get_image
+
+    try:
+        return inspect_image(paths, connection, get_image(connection, word))
+    except (NotFoundError, ImageError) as error:
+        if kind:
+            raise
+        raise NotFoundError(f"No such object: {word}", mend="sandbox ps -a; sandbox images") from error
 
 
 def _print_formatted(invocation: Invocation, document: Mapping[str, Any]) -> bool:
@@ -103,4 +157,16 @@ def _ranges(rows: list[list[int]]) -> str:
 COMMANDS: tuple[Command, ...] = (
     Command("system info", "Display what this machine gives and what is in use", "[OPTIONS]", (_FORMAT,), info, most=0),
     Command("system version", "Show the version", "[OPTIONS]", (_FORMAT,), version, most=0),
+    Command(
+        "system inspect",
+        "Return low-level information on containers and images",
+        "[OPTIONS] NAME|ID [NAME|ID...]",
+        (
+            _FORMAT,
+            option("-s --size", "flag", "Display total file sizes if the type is container"),
+            option("--type", "text", "Only inspect objects of the given type: container or image", "string"),
+        ),
+        inspect,
+        least=1,
+    ),
 )

@@ -1,4 +1,4 @@
-"""`info` and `version`."""
+"""`info`, `version` and `inspect`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 from sandbox import __version__
 from sandbox.cli.main import main
+from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
-    from tests.command import Home
+    from tests.command import Home, Sandbox
 
 
 def _run(home: Home, *words: str) -> tuple[int, str, str]:
@@ -60,3 +61,32 @@ def test_template_that_cannot_be_read(home: Home, command: str) -> None:
 def test_version_makes_no_directory(home: Home) -> None:
     _run(home, "version")
     assert list(home.data.iterdir()) == []
+
+
+def test_inspect_without_an_object(home: Home) -> None:
+    status, stdout, stderr = _run(home, "inspect", "nothing", "sha256:NOT/a:name:")
+    assert (status, stdout) == (1, "[]\n")
+    assert "No such object: nothing" in stderr
+    assert "No such object: sha256:NOT/a:name:" in stderr
+
+
+@pytest.mark.parametrize(("kind", "words"), [("container", "No such container: x"), ("image", "No such image: x")])
+def test_inspect_of_one_type(home: Home, kind: str, words: str) -> None:
+    assert words in _run(home, "inspect", "--type", kind, "x")[2]
+
+
+def test_inspect_of_an_unknown_type(home: Home) -> None:
+    assert _run(home, "inspect", "--type", "teapot", "x")[0] == 125
+
+
+@pytest.mark.slow
+@pytest.mark.requires(*CONTAINER, "registry", "skopeo", "umoci", "busybox")
+def test_inspect_of_mixed_types(sandbox: Sandbox, busybox_image: str) -> None:
+    sandbox.run("pull", "-q", busybox_image)
+    container = sandbox.run("create", "--name", "one", "--network", "none", busybox_image, "/bin/true").stdout.strip()
+    done = sandbox.run("inspect", "one", busybox_image)
+    first, second = json.loads(done.stdout)
+    assert first["Id"] == container
+    assert first["Image"] == second["Id"]
+    assert sandbox.run("inspect", "-f", "{{.Id}}", "one", busybox_image).lines == [container, second["Id"]]
+    assert sandbox.run("info", "-f", "{{.Containers}} {{.ContainersStopped}} {{.Images}}").stdout == "1 1 1\n"
