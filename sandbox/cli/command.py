@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from net.errors import NetError
+from sandbox.cli.humane import printable
 from sandbox.errors import SandboxError, UsageError
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,17 +90,35 @@ class Invocation(NamedTuple):
 
 
 def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
-    """Do `action` for every argument, as Docker does: try all, print the result or the error of each; 1 if any failed."""
+    """Do `action` for every argument as Docker does: try all, print the result or error of each; 1 if any failed."""
     status = 0
     for name in invocation.arguments:
         try:
             line = action(name)
         except UsageError:
             raise
-        except SandboxError as error:
-            invocation.context.note(error.render())
+        except (SandboxError, StorageError, NetError) as error:
+            invocation.context.note(render_error(as_sandbox_error(error)))
             status = 1
         else:
             if line is not None:
                 invocation.context.print(line)
     return status
+
+
+def as_sandbox_error(error: SandboxError | StorageError | NetError | OSError) -> SandboxError:
+    """An error of `storage`, of `net` or of the kernel in our shape, for a border where nobody could say more of it."""
+    if isinstance(error, SandboxError):
+        return error
+    if isinstance(error, OSError):
+        where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+        failure = SandboxError(f"{error.strerror or error}{where}")
+    else:
+        failure = SandboxError(error.message, cause=error.cause, mend=error.mend)
+    failure.__cause__ = error
+    return failure
+
+
+def render_error(error: SandboxError) -> str:
+    """The text for standard error; messages quote names that come from hostile images, so that nothing steers it."""
+    return "\n".join(map(printable, error.render().split("\n")))

@@ -8,9 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from net.errors import NetError
-from sandbox.cli.command import Command, Context, Invocation
+from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, render_error
 from sandbox.cli.flags import Option, Parsed, option, parse_flags
-from sandbox.cli.humane import printable
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES
 from sandbox.errors import HostError, SandboxError, UsageError
 from storage.errors import StorageError
@@ -114,7 +113,7 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
     except BrokenPipeError:
         raise
     except (SandboxError, StorageError, NetError, OSError) as error:
-        failure = _as_ours(error)
+        failure = as_sandbox_error(error)
     except Exception as error:
         sqlite = sys.modules.get("sqlite3")
         if sqlite is None or not isinstance(error, sqlite.Error):
@@ -125,21 +124,8 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
         import traceback
 
         traceback.print_exception(failure, file=context.stderr)
-    # messages quote names that come from hostile images
-    context.note("\n".join(map(printable, failure.render().split("\n"))))
+    context.note(render_error(failure))
     return failure_status if failure.exit_status == 1 else failure.exit_status
-
-
-def _as_ours(error: SandboxError | StorageError | NetError | OSError) -> SandboxError:
-    if isinstance(error, SandboxError):
-        return error
-    if isinstance(error, OSError):
-        where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        failure = SandboxError(f"{error.strerror or error}{where}")
-    else:
-        failure = SandboxError(error.message, cause=error.cause, mend=error.mend)
-    failure.__cause__ = error
-    return failure
 
 
 def _working_directory(get: Callable[[], str]) -> str:

@@ -19,7 +19,8 @@ def check_device_path(text: str) -> str:
     parts = text.split(":")
     if len(parts) > 3 or not parts[0]:
         raise UsageError(f"bad format for path: {text}")
-    container_path = parts[0] if len(parts) == 1 else parts[1]
+    has_mode_only = len(parts) == 2 and is_device_mode(parts[1])
+    container_path = parts[0] if len(parts) == 1 or has_mode_only else parts[1]
     if len(parts) == 3 and not is_device_mode(parts[2]):
         raise UsageError(f"bad mode specified: {parts[2]}")
     if not container_path.startswith("/"):
@@ -41,23 +42,11 @@ def is_cdi_name(text: str) -> bool:
 
 def parse_device(text: str) -> Device:
     """The device that `text` names: `HOST[:CONTAINER][:MODE]`. Raises UsageError."""
-    parts = text.split(":")
-    if not parts[0] or len(parts) > 3:
-        raise UsageError(f"invalid device specification: {text}")
-    host_path = container_path = parts[0]
-    permissions = "rwm"
-    if len(parts) == 3:
-        permissions = parts[2]
-    if len(parts) > 1:
-        if is_device_mode(parts[1]):
-            permissions = parts[1]
-        else:
-            container_path = parts[1]
-    if len(parts) == 3 and not is_device_mode(permissions):
-        raise UsageError(f"bad mode specified: {permissions}")
-    for path in (host_path, container_path):
-        if not path.startswith("/") or "\0" in path:
-            raise UsageError(f"{path} is not an absolute path")
+    host_path, *rest = check_device_path(text).split(":")
+    permissions = rest.pop() if rest and is_device_mode(rest[-1]) else "rwm"
+    container_path = rest[0] if rest else host_path
+    if not host_path.startswith("/") or "\0" in text:
+        raise UsageError(f"{host_path} is not an absolute path")
     return Device(host_path, container_path, permissions)
 
 

@@ -15,7 +15,7 @@ import pytest
 import sandbox
 from net.errors import NetError
 from sandbox.cli import main as program
-from sandbox.cli.command import Command, Invocation
+from sandbox.cli.command import Command, Invocation, each
 from sandbox.cli.flags import option
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
@@ -206,3 +206,16 @@ def test_nothing_heavy_is_imported(statement: str) -> None:
     report = f"{statement}\nimport sys; print(sorted({{n.partition('.')[0] for n in sys.modules}}))"
     found = subprocess.run([sys.executable, "-c", report], check=True, capture_output=True, text=True).stdout
     assert not HEAVY & set(ast.literal_eval(found))
+
+
+def test_every_argument_is_tried(command: Callable[..., None]) -> None:
+    def act(name: str) -> str | None:
+        if name.startswith("bad"):
+            raise (
+                StorageError(f"cannot remove {name}") if name == "bad1" else NotFoundError(f"No such container: {name}")
+            )
+        return name
+
+    command(lambda invocation: each(invocation, act))
+    result = run("stop", "a", "bad1", "b", "bad2")
+    assert result == Result(1, "a\nb\n", "Error: cannot remove bad1\nError: No such container: bad2\n")
