@@ -55,16 +55,19 @@ def run_checks(machine: Machine, names: Iterable[str] = EXAMINATIONS) -> Iterato
 
     What a failed one makes senseless is not tried, and says so.
     """
-    failed: set[str] = set()
+    #: what failed or was not tried -> the failure at the root of it
+    roots: dict[str, str] = {}
     for name in names:
         examination = EXAMINATIONS[name]
-        blocker = next((other for other in examination.after if other in failed), None)
-        if blocker is None:
+        root = next((roots[other] for other in examination.after if other in roots), None)
+        if root is None:
             check = _run(name, examination, machine)
+            if check.status == "failure":
+                roots[name] = name
         else:
-            check = Check(name, "failure", "not tried", f"{blocker} failed", f"sandbox doctor {blocker}")
-        if check.status == "failure":
-            failed.add(name)
+            # a warning: one thing to mend is one failure
+            check = Check(name, "warning", "not tried", f"{root} failed", f"sandbox doctor {root}")
+            roots[name] = root
         yield check
 
 

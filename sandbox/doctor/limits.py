@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _CONTROLLERS = ("cpu", "memory", "pids")
 _LIBRARY_ROOTS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
+#: there where systemd is the init system, sd_booted(3)
+_SYSTEMD = "/run/systemd/system"
 _DELEGATE = (
     "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' "
     "| sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload"
@@ -27,17 +29,16 @@ def check_cgroups(machine: Machine) -> Check:
         mount.mount_point for mount in read_mounts(f"{machine.proc}/self/mountinfo") if mount.filesystem == "cgroup2"
     ]
     if not mounts:
-        return _no_limits("no cgroup v2 file system is mounted", "")
+        return _no_limits("no cgroup v2 file system is mounted")
     for directory in _delegated_directories(machine, mounts[0]):
         controllers = (read_text(f"{directory}/cgroup.controllers") or "").split()
         if not os.access(directory, os.W_OK):
             continue
         lacking = [name for name in _CONTROLLERS if name not in controllers]
         if lacking:
-            return _no_limits(f"{directory} lacks the controllers {', '.join(lacking)}", _DELEGATE)
+            return _no_limits(f"{directory} lacks the controllers {', '.join(lacking)}")
         return passed("cgroup", f"limits for {', '.join(_CONTROLLERS)} through {directory}")
-    manager = os.path.exists("/run/systemd/system")
-    return _no_limits(f"no cgroup below {mounts[0]} is delegated to this user", _DELEGATE if manager else "")
+    return _no_limits(f"no cgroup below {mounts[0]} is delegated to this user")
 
 
 def check_seccomp(machine: Machine) -> Check:
@@ -54,7 +55,7 @@ def check_seccomp(machine: Machine) -> Check:
 
 def check_linger(machine: Machine) -> Check:
     """Whether systemd ends this user's containers at log-out."""
-    if not os.path.isdir("/run/systemd/system"):
+    if not os.path.isdir(_SYSTEMD):
         return passed("linger", "no systemd: containers go on after log-out")
     name = user_name(machine.uid)
     if os.path.exists(f"/var/lib/systemd/linger/{name}"):
@@ -72,7 +73,8 @@ def _delegated_directories(machine: Machine, root: str) -> Sequence[str]:
     return found
 
 
-def _no_limits(cause: str, mend: str) -> Check:
+def _no_limits(cause: str) -> Check:
+    mend = _DELEGATE if os.path.isdir(_SYSTEMD) else ""
     detail = "--memory and --cpus cannot be enforced; --pids-limit can"
     return Check("cgroup", "warning", detail, cause, mend, needs_admin=bool(mend))
 
