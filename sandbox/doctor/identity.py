@@ -9,8 +9,8 @@ from net.programs import find_program, install_command, read_output
 from sandbox.doctor.check import Check, Machine, from_error, passed, read_text
 from sandbox.errors import SandboxError
 from sandbox.runtime.id_maps import IdMap, MapLine, find_id_map, user_name
-from storage.syscalls import mount
 from sandbox.runtime.user_namespace import call_in_user_namespace
+from storage.syscalls import mount
 
 #: what twenty containers and a build beside them take, with room
 _FEW_NAMESPACES = 100
