@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sandbox.container.image_defaults import ImageDefaults
     from sandbox.container.record import MountPoint
 
-__all__ = ["CREATE_OPTIONS", "RUN_OPTIONS", "AttachedStreams", "attached_streams", "build_config"]
+__all__ = ["CREATE_OPTIONS", "RUN_OPTIONS", "AttachedStreams", "attached_streams", "build_config", "check_options"]
 
 
 def build_config(
@@ -70,6 +70,16 @@ def build_config(
     config = add_network(invocation, defaults, config)
     config = add_mounts(invocation, defaults, config, mounts_of)
     return add_limits(invocation, add_isolation(invocation, config))
+
+
+def check_options(invocation: Invocation, mounts_of: Callable[[str], tuple[MountPoint, ...]] | None = None) -> None:
+    """Raise UsageError for an option that `build_config` would refuse: to be asked before an image is pulled."""
+    from io import StringIO
+
+    # its warnings are for the real call
+    quiet = invocation._replace(context=invocation.context._replace(stderr=StringIO()))
+    build_config(quiet, {}, "", "", require_command=False, mounts_of=mounts_of)
+    attached_streams(invocation)
 
 
 class AttachedStreams(NamedTuple):

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import parse_flags
-from sandbox.container.options import CREATE_OPTIONS, RUN_OPTIONS, AttachedStreams, attached_streams, build_config
+from sandbox.container.options import (
+    CREATE_OPTIONS,
+    RUN_OPTIONS,
+    AttachedStreams,
+    attached_streams,
+    build_config,
+    check_options,
+)
 from sandbox.container.record import (
     Device,
     HealthCheck,
@@ -273,6 +280,16 @@ def test_what_cannot_be_had_is_refused_with_a_reason(key: str) -> None:
     error = refused([f"--{key}={values[declared.kind]}", "img"])
     assert error.message == f"--{key} is not supported"
     assert error.cause
+
+
+def test_options_are_checked_before_there_is_an_image() -> None:
+    made = invocation("--network host -p 80:80 img")
+    check_options(made)
+    assert isinstance(made.context.stderr, io.StringIO)
+    assert made.context.stderr.getvalue() == ""
+    for line in ("--gpus all img", "-m x img", "-d -a stdin img"):
+        with pytest.raises(UsageError):
+            check_options(invocation(line))
 
 
 def test_attached_streams() -> None:
