@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -24,12 +23,11 @@ from sandbox.image.documents import (
 )
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.pull_job import Pulled
-from sandbox.image.recording import base_lock_path, image_platform, make_record, plan_layers, save_record
+from sandbox.image.recording import base_lock, image_platform, make_record, plan_layers, save_record
 from sandbox.image.registry import TIMEOUT, Fetched, RegistryClient
 from sandbox.image.transport import RoutedTransport, Trust
 from sandbox.image.unpacking import open_pool
 from storage.errors import StorageError
-from storage.locks import lock_file
 
 if TYPE_CHECKING:
     import socket
@@ -186,26 +184,22 @@ class Fetcher:
     # --- layers
 
     async def _bring_layers(self, image: _Image, layers: Sequence[Layer], pool: UnpackPool) -> None:
-        missing = [layer for layer in layers if not self._layers.has(layer.chain_id)]
         arrived = {layer.blob: trio.Event() for layer in layers}
-        lock_fd = -1
-        try:
-            async with trio.open_nursery() as nursery:
-                await self._start_downloads(nursery, image, arrived)
-                if missing:
-                    # a thread that waits for another process's lock is left behind when we are cancelled
-                    lock_fd = await trio.to_thread.run_sync(
-                        lock_file, base_lock_path(self._job.paths, layers), abandon_on_cancel=True
-                    )
-                lower_ready = trio.Event()
-                lower_ready.set()
-                for position in range(len(layers)):
-                    done = trio.Event()
-                    nursery.start_soon(self._install, pool, layers, position, arrived, lower_ready, done)
-                    lower_ready = done
-        finally:
-            if lock_fd >= 0:
-                os.close(lock_fd)
+        async with trio.open_nursery() as nursery:
+            await self._start_downloads(nursery, image, arrived)
+            if not all(self._layers.has(layer.chain_id) for layer in layers):
+                # the downloads go on meanwhile: blobs have locks of their own
+                async with base_lock(self._job.paths, layers):
+                    await self._install_all(pool, layers, arrived)
+
+    async def _install_all(self, pool: UnpackPool, layers: Sequence[Layer], arrived: dict[Digest, trio.Event]) -> None:
+        async with trio.open_nursery() as nursery:
+            lower_ready = trio.Event()
+            lower_ready.set()
+            for position in range(len(layers)):
+                done = trio.Event()
+                nursery.start_soon(self._install, pool, layers, position, arrived, lower_ready, done)
+                lower_ready = done
 
     async def _install(
         self,

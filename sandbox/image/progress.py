@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import TextIO
 
 
 class Progress(Protocol):
@@ -43,14 +43,15 @@ class QuietProgress:
 class PlainProgress:
     """One line for each change, as Docker writes where there is no terminal."""
 
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write = write
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def line(self, text: str) -> None:
-        self._write(text + "\n")
+        self._stream.write(text + "\n")
+        self._stream.flush()
 
     def layer(self, blob: str, status: str) -> None:
-        self._write(f"{short_digest(blob)}: {status}\n")
+        self.line(f"{short_digest(blob)}: {status}")
 
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
         pass
@@ -62,13 +63,13 @@ class PlainProgress:
 class TerminalProgress:
     """A bar for each layer on standard error, the story on standard output."""
 
-    def __init__(self, write: Callable[[str], object]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         # 70 ms of import: only where somebody watches
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
         from rich.progress import Progress as Bars
 
-        self._write = write
+        self._stream = stream
         self._bars = Bars(
             TextColumn("{task.description}"),
             TextColumn("{task.fields[status]}"),
@@ -82,7 +83,8 @@ class TerminalProgress:
         self._bars.start()
 
     def line(self, text: str) -> None:
-        self._write(text + "\n")
+        self._stream.write(text + "\n")
+        self._stream.flush()
 
     def layer(self, blob: str, status: str) -> None:
         self._bars.update(self._task(blob), status=status)  # type: ignore[arg-type]

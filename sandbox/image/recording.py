@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.errors import ImageError
@@ -16,9 +16,10 @@ from sandbox.image.unpacking import Layer
 from sandbox.state import open_state, transaction
 from storage.content import ContentStore
 from storage.digests import chain_ids
+from storage.locks import lock_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from sandbox.image.references import Reference
     from sandbox.paths import Paths
@@ -137,10 +138,21 @@ def images_lock(paths: Paths, *, exclusive: bool = False, wait: bool = True) -> 
         os.close(fd)
 
 
-def base_lock_path(paths: Paths, layers: Sequence[Layer]) -> str:
-    """The lock under which the layers of an image are unpacked.
+@asynccontextmanager
+async def base_lock(paths: Paths, layers: Sequence[Layer]) -> AsyncIterator[None]:
+    """Hold the lock under which the layers of an image are unpacked.
 
     Images that share any layer share the lowest. One lock for it means no two processes unpack the same layer, and
     none waits for a layer that the other will only finish after one of ours.
     """
-    return f"{paths.data_root}/locks/{layers[0].chain_id.removeprefix('sha256:')}"
+    import trio  # this module is loaded by `rmi` too
+
+    path = f"{paths.data_root}/locks/{layers[0].chain_id.removeprefix('sha256:')}"
+    # a thread that waits for another process is left behind when we are cancelled; we end then, and it with us
+    fd = await trio.to_thread.run_sync(lock_file, path, abandon_on_cancel=True)
+    try:
+        yield
+    finally:
+        # removed under the lock: who waited for it sees that, and makes a new one
+        os.unlink(path)
+        os.close(fd)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sandbox.errors import ImageError
 from storage.digests import parse_digest
 from storage.errors import StorageError
+from storage.inherit import inherit_directories
 from storage.layers import LayerStore
 from storage.unpack import unpack_layer
 
@@ -67,10 +68,6 @@ def serve_unpacking(layers_root: str) -> Callable[[socket.socket], None]:
             worker.close()
 
     return serve
-
-
-def inherit_directories(root_fd: int, implied: Sequence[bytes], lowers: Sequence[int]) -> None:
-    pass  # STORAGE
 
 
 class _Worker:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
+from sandbox.errors import NotFoundError, SandboxError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
     from sandbox.cli.command import Context, Invocation
     from sandbox.image.progress import Progress
+    from sandbox.image.references import Reference
+    from sandbox.image.store import ImageRecord
 
 PLATFORM = option("--platform", "text", "Platform of a multi-platform image", "os/arch")
 
@@ -39,8 +47,120 @@ def choose_progress(context: Context, *, quiet: bool) -> Progress:
     if quiet:
         return QuietProgress()
     if context.stderr.isatty() and context.env.get("TERM", "dumb") != "dumb":
-        return TerminalProgress(context.stdout.write)
-    return PlainProgress(context.stdout.write)
+        return TerminalProgress(context.stdout)
+    return PlainProgress(context.stdout)
+
+
+def load(invocation: Invocation) -> int:
+    """Print what `docker load` prints."""
+    from sandbox.image.archives import load_archive
+    from sandbox.image.platforms import host_platform, parse_platform
+
+    context = invocation.context
+    platform = invocation.text("platform")
+    quiet = invocation.flag("quiet")
+
+    def done(names: tuple[Reference, ...], record: ImageRecord) -> None:
+        for name in names:
+            context.print(f"Loaded image: {name.familiar if name.tag else name.familiar + ':latest'}")
+        if not names:
+            context.print(f"Loaded image ID: {record.id}")
+        if not quiet:
+            context.stdout.flush()
+
+    with _open_input(context, invocation.text("input")) as (stream, what):
+        load_archive(
+            context.find_paths(), stream, what, parse_platform(platform) if platform else host_platform(), done
+        )
+    return 0
+
+
+def save(invocation: Invocation) -> int:
+    """Write the archive to a file, whole or not at all, or to standard output."""
+    from sandbox.image.saving import choose_images, write_archive
+
+    context = invocation.context
+    output = invocation.text("output")
+    paths = context.find_paths()
+    images = choose_images(paths, invocation.arguments)
+    if output is None:
+        if context.stdout.isatty():
+            raise SandboxError("cowardly refusing to save to a terminal", mend="use the -o flag or redirect")
+        context.stdout.flush()
+        write_archive(paths, images, context.stdout.buffer)
+        return 0
+    with _written_whole(context, output) as stream:
+        write_archive(paths, images, stream)
+    return 0
+
+
+def import_(invocation: Invocation) -> int:
+    """Print the new image's ID."""
+    from datetime import UTC, datetime
+
+    from sandbox.image.importing import ImportRequest, download, import_archive
+    from sandbox.image.platforms import host_platform, parse_platform
+    from sandbox.image.references import parse_reference
+
+    context = invocation.context
+    source, *name = invocation.arguments
+    platform = invocation.text("platform")
+    request = ImportRequest(
+        parse_reference(name[0]) if name else None,
+        invocation.texts("change"),
+        invocation.text("message") or "",
+        parse_platform(platform) if platform else host_platform(),
+        datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    )
+    paths = context.find_paths()
+    if source.startswith(("http://", "https://")):
+        with download(source, paths, context.env) as file:
+            record = import_archive(paths, file, source, request)
+    else:
+        with _open_input(context, None if source == "-" else source) as (stream, what):
+            record = import_archive(paths, stream, what, request)
+    context.print(record.id)
+    return 0
+
+
+@contextmanager
+def _open_input(context: Context, path: str | None) -> Iterator[tuple[BinaryIO, str]]:
+    import sys
+
+    if path is None:
+        if sys.stdin.isatty():
+            raise SandboxError("requested load from stdin, but stdin is empty", mend="use -i FILE or redirect")
+        yield sys.stdin.buffer, "standard input"
+        return
+    try:
+        stream = open(os.path.join(context.cwd, path), "rb")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise NotFoundError(f"cannot open {path}", cause=error.strerror or "", mend=f"ls -l {path}") from error
+    with stream:
+        yield stream, path
+
+
+@contextmanager
+def _written_whole(context: Context, path: str) -> Iterator[BinaryIO]:
+    """A file that appears under its name when it is complete; what is no plain file is written to directly."""
+    import tempfile
+
+    target = os.path.join(context.cwd, path)
+    try:
+        if os.path.exists(target) and not os.path.isfile(target):
+            with open(target, "wb") as stream:
+                yield stream
+            return
+        fd, aside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".sandbox-save-")
+        try:
+            with open(fd, "wb") as stream:
+                yield stream
+            os.replace(aside, target)
+        except BaseException:
+            os.unlink(aside)
+            raise
+    except OSError as error:
+        raise SandboxError(f"cannot write {path}", cause=error.strerror or str(error), mend=f"df {path}") from error
 
 
 COMMANDS = (
@@ -57,5 +177,44 @@ COMMANDS = (
         least=1,
         most=1,
         examples=("sandbox pull alpine", "sandbox pull --platform linux/arm64 127.0.0.1:5000/web"),
+    ),
+    Command(
+        "image load",
+        "Load an image from a tar archive or standard input",
+        "[OPTIONS]",
+        (
+            option("-i --input", "text", "Read from tar archive file, instead of standard input", "string"),
+            option("-q --quiet", "flag", "Suppress the load output"),
+            PLATFORM,
+        ),
+        load,
+        most=0,
+        examples=(
+            "sandbox load -i busybox.tar",
+            "skopeo copy docker://alpine docker-archive:/dev/stdout | sandbox load",
+        ),
+    ),
+    Command(
+        "image save",
+        "Save one or more images to a tar archive",
+        "[OPTIONS] IMAGE [IMAGE...]",
+        (option("-o --output", "text", "Write to a file, instead of standard output", "string"),),
+        save,
+        least=1,
+        examples=("sandbox save -o alpine.tar alpine",),
+    ),
+    Command(
+        "image import",
+        "Make an image of the contents of a tar archive",
+        "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+        (
+            option("-c --change", "list", "Apply Dockerfile instruction to the created image", "list"),
+            option("-m --message", "text", "Set commit message for imported image", "string"),
+            PLATFORM,
+        ),
+        import_,
+        least=1,
+        most=2,
+        examples=("sandbox import rootfs.tar.gz mine:1", "sandbox import -c 'CMD [\"sh\"]' - mine < rootfs.tar"),
     ),
 )

@@ -1,0 +1,349 @@
+"""`images`, `rmi`, `tag`, `image inspect`, `history`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.cli.command import Command, each
+from sandbox.cli.flags import option
+from sandbox.cli.humane import ago, created_at, ellipsis, human_size, short_id
+from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from sandbox.cli.command import Invocation
+    from sandbox.cli.filters import Filters
+    from sandbox.cli.table import Row
+    from sandbox.image.references import Reference
+    from sandbox.image.store import ImageRecord
+
+_NONE = "<none>"
+_SIZE_DIGITS = 3
+_CREATED_BY_WIDTH = 45
+_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
+_HEADERS = {
+    "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT", "Size": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
+    "VirtualSize": "VIRTUAL SIZE", "Containers": "CONTAINERS",
+}  # fmt: skip
+_HISTORY_HEADERS = {
+    "ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE",
+    "Comment": "COMMENT",
+}  # fmt: skip
+
+
+class _Line(NamedTuple):
+    """An image under one of its names."""
+
+    image: ImageRecord
+    repository: str
+    tag: str
+    digest: str
+
+
+def ls(invocation: Invocation) -> int:
+    """Print the table of `docker images` as of version 28, which scripts read."""
+    from sandbox.cli.table import print_listing
+    from sandbox.state import open_state
+
+    context = invocation.context
+    connection = open_state(context.find_paths())
+    try:
+        lines = list(_lines(connection, invocation))
+    finally:
+        connection.close()
+    if invocation.flag("tree"):
+        return _print_tree(invocation, lines)
+    if invocation.flag("quiet") and not invocation.given("format"):
+        for image_id in dict.fromkeys(line.image.id for line in lines):
+            context.print(image_id if invocation.flag("no-trunc") else short_id(image_id))
+        return 0
+    columns = ["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"]
+    if not invocation.flag("digests"):
+        columns.remove("Digest")
+    now = time.time_ns()
+    rows = [_row(line, now, full=invocation.flag("no-trunc")) for line in lines]
+    print_listing(context, _HEADERS, columns, rows, invocation.text("format"))
+    return 0
+
+
+def _row(line: _Line, now_ns: int, *, full: bool) -> Row:
+    size = human_size(line.image.size_bytes, _SIZE_DIGITS)
+    return {
+        "Repository": line.repository,
+        "Tag": line.tag,
+        "Digest": line.digest,
+        "ID": line.image.id if full else short_id(line.image.id),
+        "CreatedSince": ago(line.image.created_ns, now_ns),
+        "CreatedAt": created_at(line.image.created_ns),
+        "Size": size,
+        "SharedSize": "N/A",
+        "UniqueSize": "N/A",
+        "VirtualSize": size,
+        "Containers": "N/A",
+    }
+
+
+def _lines(connection: sqlite3.Connection, invocation: Invocation) -> Iterator[_Line]:
+    from sandbox.cli.filters import parse_filters
+    from sandbox.image.store import digests_of, list_images, names_of
+
+    filters = parse_filters(invocation.texts("filter"), _FILTERS)
+    pattern = _pattern(invocation.arguments[0]) if invocation.arguments else None
+    bounds = _Bounds(connection, filters)
+    for image in list_images(connection):
+        if not bounds.accept(image):
+            continue
+        names, digests = names_of(connection, image.id), digests_of(connection, image.id)
+        dangling = filters.flag("dangling")
+        if dangling is not None and dangling != (not names):
+            continue
+        for line in _lines_of(image, names, digests, with_digests=invocation.flag("digests")):
+            reference = None if line.repository == _NONE else line
+            if _matches(reference, pattern, filters):
+                yield line
+
+
+def _lines_of(
+    image: ImageRecord, names: Sequence[Reference], digests: Sequence[Reference], *, with_digests: bool
+) -> Iterator[_Line]:
+    by_repository: dict[str, list[str]] = {}
+    for digest in digests:
+        by_repository.setdefault(digest.familiar_repository, []).append(digest.digest)
+    for name in names:
+        repository = name.familiar_repository
+        shown = by_repository.get(repository, [_NONE])
+        for digest_text in shown if with_digests else shown[:1]:
+            yield _Line(image, repository, name.tag, digest_text)
+    named = {name.familiar_repository for name in names}
+    for repository, texts in by_repository.items():
+        # pulled by digest, or its tag has moved to a newer image
+        if repository not in named:
+            yield _Line(image, repository, _NONE, texts[0])
+    if not names and not digests:
+        yield _Line(image, _NONE, _NONE, _NONE)
+
+
+class _Bounds:
+    """The filters that look at the image alone."""
+
+    def __init__(self, connection: sqlite3.Connection, filters: Filters) -> None:
+        from sandbox.cli.filters import parse_time
+        from sandbox.image.store import get_image
+
+        now = time.time_ns()
+        self._filters = filters
+        self._before = [get_image(connection, text).created_ns for text in filters.of("before")]
+        self._before += [parse_time(text, now) for text in filters.of("until")]
+        self._since = [get_image(connection, text).created_ns for text in filters.of("since")]
+
+    def accept(self, image: ImageRecord) -> bool:
+        labels = (image.config.get("config") or {}).get("Labels") or {}
+        return (
+            all(image.created_ns < bound for bound in self._before)
+            and all(image.created_ns > bound for bound in self._since)
+            and self._filters.match_labels(labels)
+        )
+
+
+def _pattern(text: str) -> str:
+    """The argument of `images`: a pattern stays, a name is brought into its familiar form."""
+    from sandbox.image.references import parse_reference
+
+    if any(letter in text for letter in "*?["):
+        return text
+    return parse_reference(text).familiar
+
+
+def _matches(line: _Line | None, pattern: str | None, filters: Filters) -> bool:
+    if pattern is None and not filters.given("reference"):
+        return True
+    if line is None:
+        return False
+    from sandbox.image.references import matches, parse_reference
+
+    tag = "" if line.tag == _NONE else f":{line.tag}"
+    reference = parse_reference(line.repository + tag)
+    if pattern is not None and not matches(pattern, reference):
+        return False
+    return filters.match("reference", lambda value: matches(value, reference))
+
+
+def _print_tree(invocation: Invocation, lines: list[_Line]) -> int:
+    from sandbox.cli.table import render_table
+
+    by_image: dict[str, list[_Line]] = {}
+    for line in lines:
+        by_image.setdefault(line.image.id, []).append(line)
+    rows: list[list[str]] = [["IMAGE", "ID", "DISK USAGE"]]
+    for image_id, group in by_image.items():
+        names = [line.repository if line.tag == _NONE else f"{line.repository}:{line.tag}" for line in group]
+        size = human_size(group[0].image.size_bytes, _SIZE_DIGITS)
+        rows += [[name, short_id(image_id), size] for name in names]
+        rows.append([f"└─ {group[0].image.platform}", short_id(group[0].image.manifest_digest), size])
+    invocation.context.stdout.write(render_table(rows))
+    return 0
+
+
+def rm(invocation: Invocation) -> int:
+    """Print `Untagged:` and `Deleted:` lines."""
+    from sandbox.image.removal import remove_image
+
+    paths = invocation.context.find_paths()
+
+    def remove(text: str) -> str | None:
+        removed = remove_image(paths, text, force=invocation.flag("force"))
+        lines = [f"Untagged: {name}" for name in removed.untagged]
+        lines += [f"Deleted: {digest}" for digest in removed.deleted]
+        return "\n".join(lines) or None
+
+    return each(invocation, remove)
+
+
+def tag(invocation: Invocation) -> int:
+    """Print nothing, as Docker does."""
+    from sandbox.image.store import get_image, tag_image
+    from sandbox.state import open_state, transaction
+
+    source, target = invocation.arguments
+    connection = open_state(invocation.context.find_paths())
+    try:
+        with transaction(connection):
+            tag_image(connection, get_image(connection, source).id, target)
+    finally:
+        connection.close()
+    return 0
+
+
+def inspect(invocation: Invocation) -> int:
+    """Print the documents of those found; 1 if any was not."""
+    from sandbox.cli.inspect_output import print_documents
+    from sandbox.image.inspect import inspect_image
+    from sandbox.image.store import get_image
+    from sandbox.state import open_state
+
+    context = invocation.context
+    paths = context.find_paths()
+    connection = open_state(paths)
+    documents, errors = [], []
+    try:
+        for text in invocation.arguments:
+            try:
+                documents.append(inspect_image(paths, connection, get_image(connection, text)))
+            except SandboxError as error:
+                errors.append(error)
+    finally:
+        connection.close()
+    print_documents(context, documents, invocation.text("format"))
+    for failure in errors:
+        context.note(failure.render())
+    return 1 if errors else 0
+
+
+def history(invocation: Invocation) -> int:
+    """Print the table of `docker history`."""
+    from sandbox.cli.table import print_listing
+    from sandbox.image.inspect import image_history
+    from sandbox.image.store import get_image
+    from sandbox.state import open_state
+
+    context = invocation.context
+    paths = context.find_paths()
+    connection = open_state(paths)
+    try:
+        entries = image_history(paths, get_image(connection, invocation.arguments[0]))
+    finally:
+        connection.close()
+    full, human, now = invocation.flag("no-trunc"), invocation.flag("human"), time.time_ns()
+    if invocation.flag("quiet") and not invocation.given("format"):
+        for entry in entries:
+            context.print(entry.image if full or entry.image.startswith("<") else short_id(entry.image))
+        return 0
+    rows: list[Row] = []
+    for entry in entries:
+        created_by = entry.created_by.replace("\t", " ")
+        rows.append(
+            {
+                "ID": entry.image if full or entry.image.startswith("<") else short_id(entry.image),
+                "CreatedSince": ago(entry.created_ns, now) if human else created_at(entry.created_ns),
+                "CreatedAt": created_at(entry.created_ns),
+                "CreatedBy": created_by if full else ellipsis(created_by, _CREATED_BY_WIDTH),
+                "Size": human_size(entry.size_bytes, _SIZE_DIGITS) if human else str(entry.size_bytes),
+                "Comment": entry.comment,
+            }
+        )
+    columns = ("ID", "CreatedSince", "CreatedBy", "Size", "Comment")
+    print_listing(context, _HISTORY_HEADERS, columns, rows, invocation.text("format"))
+    return 0
+
+
+_FORMAT_HELP = "Format output using a custom template: 'table', 'table TEMPLATE', 'json' or TEMPLATE"
+
+COMMANDS = (
+    Command(
+        "image ls",
+        "List images",
+        "[OPTIONS] [REPOSITORY[:TAG]]",
+        (
+            option("-a --all", "flag", "Show all images (images here have no hidden intermediate ones)"),
+            option("--digests", "flag", "Show digests"),
+            option("-f --filter", "list", "Filter output based on conditions provided", "filter"),
+            option("--format", "text", _FORMAT_HELP, "string"),
+            option("--no-trunc", "flag", "Don't truncate output"),
+            option("-q --quiet", "flag", "Only show image IDs"),
+            option("--tree", "flag", "List multi-platform images as a tree"),
+        ),
+        ls,
+        most=1,
+        examples=("sandbox images", "sandbox images --filter dangling=true -q"),
+    ),
+    Command(
+        "image rm",
+        "Remove one or more images",
+        "[OPTIONS] IMAGE [IMAGE...]",
+        (
+            option("-f --force", "flag", "Force removal of the image"),
+            option("--no-prune", "flag", "Do not delete untagged parents (there are none here)"),
+        ),
+        rm,
+        least=1,
+        examples=("sandbox rmi alpine",),
+    ),
+    Command(
+        "image tag",
+        "Create a tag that refers to an image",
+        "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+        (),
+        tag,
+        least=2,
+        most=2,
+        examples=("sandbox tag alpine 127.0.0.1:5000/alpine:mine",),
+    ),
+    Command(
+        "image inspect",
+        "Display detailed information on images",
+        "[OPTIONS] IMAGE [IMAGE...]",
+        (option("-f --format", "text", "Format output using a custom template: 'json' or TEMPLATE", "string"),),
+        inspect,
+        least=1,
+        examples=("sandbox image inspect -f '{{.Config.Env}}' alpine",),
+    ),
+    Command(
+        "image history",
+        "Show the history of an image",
+        "[OPTIONS] IMAGE",
+        (
+            option("--format", "text", _FORMAT_HELP, "string"),
+            option("-H --human", "flag", "Print sizes and dates in human readable format", default=True),
+            option("--no-trunc", "flag", "Don't truncate output"),
+            option("-q --quiet", "flag", "Only show image IDs"),
+        ),
+        history,
+        least=1,
+        most=1,
+        examples=("sandbox history --no-trunc alpine",),
+    ),
+)

@@ -1,0 +1,211 @@
+"""Removing images: names first, then the image, then what nothing needs any more.
+
+A row goes in a transaction; files follow, collected by what is still referenced, never by what was just removed. A
+collection that was killed, or that found somebody pulling, is made up for by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.errors import ConflictError, ImageError, translated
+from sandbox.image.recording import content_store, images_lock
+from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
+from sandbox.image.store import digests_of, get_image, names_of
+from sandbox.runtime.user_namespace import call_in_user_namespace
+from sandbox.state import open_state, transaction
+from storage.digests import parse_digest
+from storage.layers import LayerStore
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.image.store import ImageRecord
+    from sandbox.paths import Paths
+    from storage.content import ContentStore
+
+_RUNNING = frozenset({"running", "paused", "restarting"})
+
+
+class Removed(NamedTuple):
+    """What Docker prints of a removal: the names untagged, and the ids of image and layers deleted."""
+
+    untagged: tuple[str, ...]
+    deleted: tuple[str, ...]
+
+
+class _User(NamedTuple):
+    """A container that was made from an image."""
+
+    id: str
+    image: str
+    running: bool
+
+
+def remove_image(paths: Paths, text: str, *, force: bool = False) -> Removed:
+    """Remove the name `text`, and the image with its last name; an ID removes the image with all its names.
+
+    Raises NotFoundError, and ConflictError where a container uses the image or an ID has several names.
+    """
+    connection = open_state(paths)
+    try:
+        with transaction(connection):
+            removed = _remove(connection, text, force=force)
+        if not removed.deleted:
+            return removed
+        return removed._replace(deleted=(*removed.deleted, *collect_garbage(paths, connection)))
+    finally:
+        connection.close()
+
+
+def _remove(connection: sqlite3.Connection, text: str, *, force: bool) -> Removed:
+    image = get_image(connection, text)
+    names, digests = names_of(connection, image.id), digests_of(connection, image.id)
+    users = _users(connection, image.id)
+    named = _as_name(text, image)
+    if named is not None:
+        left = [name for name in names if name != named] if not named.digest else list(names)
+        if left or (users and force and not named.digest):
+            return _untag(connection, image, named, digests if not left else ())
+        if users:
+            raise ConflictError(
+                f'conflict: unable to remove repository reference "{text}" (must force) - container '
+                f"{users[0].id[:12]} is using its referenced image {image.id[7:19]}",
+                mend=f"sandbox rm {users[0].id[:12]}, or sandbox rmi -f {text}",
+            )
+    else:
+        _check_id_removal(image, names, users, force=force)
+    _forget(connection, image.id)
+    return Removed(tuple(reference.familiar for reference in (*names, *digests)), (image.id,))
+
+
+def _as_name(text: str, image: ImageRecord) -> Reference | None:
+    """The reference by which the image was found; None where it was found by its ID."""
+    if is_identifier(text) or is_digest(text) or image.name == image.id:
+        return None
+    reference = parse_reference(text)
+    return reference if reference.digest else parse_reference(reference.name)
+
+
+def _check_id_removal(image: ImageRecord, names: tuple[Reference, ...], users: list[_User], *, force: bool) -> None:
+    short = image.id[7:19]
+    running = next((user for user in users if user.running), None)
+    if running is not None:
+        raise ConflictError(
+            f"conflict: unable to delete {short} (cannot be forced) - image is being used by running container "
+            f"{running.id[:12]}",
+            mend=f"sandbox rm -f {running.id[:12]}",
+        )
+    if users and not force:
+        raise ConflictError(
+            f"conflict: unable to delete {short} (must be forced) - image is being used by stopped container "
+            f"{users[0].id[:12]}",
+            mend=f"sandbox rm {users[0].id[:12]}, or sandbox rmi -f {short}",
+        )
+    if len(names) > 1 and not force:
+        raise ConflictError(
+            f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
+            cause=", ".join(name.familiar for name in names),
+            mend=f"sandbox rmi {' '.join(name.familiar for name in names)}",
+        )
+
+
+def _untag(
+    connection: sqlite3.Connection, image: ImageRecord, name: Reference, digests: tuple[Reference, ...]
+) -> Removed:
+    if name.digest:
+        connection.execute(
+            "DELETE FROM image_digest WHERE image_id = ? AND repository = ? AND digest = ?",
+            (image.id, name.repository, name.digest),
+        )
+        return Removed((name.familiar,), ())
+    connection.execute("DELETE FROM image_name WHERE name = ?", (name.name,))
+    return Removed((name.familiar, *(digest.familiar for digest in digests)), ())
+
+
+def _forget(connection: sqlite3.Connection, image_id: str) -> None:
+    for table, column in (("image_name", "image_id"), ("image_digest", "image_id"), ("image", "id")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (image_id,))
+
+
+def _users(connection: sqlite3.Connection, image_id: str) -> list[_User]:
+    rows = connection.execute(
+        "SELECT id, config, state FROM container WHERE image_id = ? ORDER BY created_ns", (image_id,)
+    )
+    users = []
+    for container_id, config, state in rows:
+        status = _member(state, "status")
+        users.append(_User(container_id, str(_member(config, "image")), status in _RUNNING))
+    return users
+
+
+def _member(document: str, name: str) -> object:
+    value = json.loads(document)
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def collect_garbage(paths: Paths, connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Remove the layers and blobs that no image and no container refers to; the layers' chain ids.
+
+    Does nothing while somebody is making an image: what they found there must stay.
+    """
+    with images_lock(paths, exclusive=True, wait=False) as held, translated(ImageError, "cannot remove the image"):
+        if not held:
+            return ()
+        content = content_store(paths)
+        needed = _needed_blobs(connection, content)
+        for digest in content.digests():
+            if digest not in needed:
+                content.delete(digest)
+        content.sweep()
+        used = _used_layers(connection)
+        unused = [chain_id for chain_id in LayerStore(paths.layers).chain_ids() if chain_id not in used]
+        if unused:
+            # the files belong to subordinate ids: only root of the user namespace may remove them
+            call_in_user_namespace(_remove_layers, paths.layers, unused)
+        return tuple(reversed(unused))
+
+
+def _remove_layers(layers_root: str, chain_ids: list[str]) -> None:
+    store = LayerStore(layers_root)
+    for chain_id in chain_ids:
+        store.remove(parse_digest(chain_id))
+    store.sweep()
+
+
+def _used_layers(connection: sqlite3.Connection) -> set[str]:
+    used: set[str] = set()
+    for (layers,) in connection.execute("SELECT layers FROM image"):
+        used.update(json.loads(layers))
+    for (config,) in connection.execute("SELECT config FROM container"):
+        # a container keeps its layers when its image was removed by force
+        layers = _member(config, "layers")
+        used.update(layers if isinstance(layers, list) else [])
+    return used
+
+
+def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[str]:
+    needed: set[str] = set()
+    for image_id, manifest_digest in connection.execute("SELECT id, manifest_digest FROM image"):
+        needed |= {image_id, manifest_digest}
+        manifest = json.loads(content.read(parse_digest(manifest_digest)))
+        needed.update(layer["digest"] for layer in manifest["layers"])
+    return needed
+
+
+def prune_dangling(paths: Paths) -> Removed:
+    """Remove every image that has no name and no container."""
+    connection = open_state(paths)
+    try:
+        with transaction(connection):
+            rows = connection.execute(
+                "SELECT id FROM image WHERE id NOT IN (SELECT image_id FROM image_name) "
+                "AND id NOT IN (SELECT image_id FROM container)"
+            ).fetchall()
+            for (image_id,) in rows:
+                _forget(connection, image_id)
+        deleted = tuple(image_id for (image_id,) in rows)
+        return Removed((), (*deleted, *collect_garbage(paths, connection)) if deleted else ())
+    finally:
+        connection.close()
