@@ -155,9 +155,10 @@ class PendingStart:
 
     def wait_ready(self, between: int) -> None:
         """Read reports until the gate is reached. Raises the SandboxError that was reported."""
-        between_alive = True
+        between_alive, ready = True, False
         try:
-            while True:
+            # "P" and "R" come from two processes, in either order
+            while not (self.pid and ready):
                 report = self._receive()
                 kind = report[:1]
                 if kind == b"P":
@@ -167,7 +168,7 @@ class PendingStart:
                     between_alive = False
                     self.pidfd = os.pidfd_open(self.pid)
                 elif kind == b"R":
-                    return
+                    ready = True
                 elif kind == b"E":
                     raise decode_error(report)
                 elif not report:

@@ -150,6 +150,9 @@ class RootBuilder:
                 raise StartError(f"cannot mount over {target}: it leads into /proc", mend="mount it elsewhere")
         else:
             target_fd = _open_or_make_strictly(self.fd, target, directory=directory)
+        if stat.S_ISDIR(os.fstat(target_fd).st_mode) != directory:
+            # move_mount(2) would say EINVAL
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         _move(mount_fd, target_fd)
 
 
