@@ -1,0 +1,109 @@
+"""A small image without any registry, and ways to look at what a command left behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import needs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.command import Sandbox
+
+_APPLETS = (
+    "sh cat echo true false sleep kill id ls env head yes wc trap stty test mkdir hostname grep seq httpd nc touch rm "
+    "printf sort tr date ps stat dd chmod chown tail"
+).split()  # fmt: skip
+_PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
+
+
+@pytest.fixture(scope="session")
+def busybox_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root file system with busybox in it, and a directory with data for volumes."""
+    if reason := needs.missing("busybox"):
+        pytest.skip(f"busybox: {reason}")
+    path = tmp_path_factory.mktemp("busybox") / "root.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("bin", "etc", "tmp", "root", "home/user", "var/data", "proc", "sys", "dev"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            archive.addfile(entry)
+        archive.add("/bin/busybox", "bin/busybox", filter=_owned_by_root)
+        for name in _APPLETS:
+            entry = tarfile.TarInfo(f"bin/{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(entry)
+        for name, text, uid in (
+            ("etc/passwd", _PASSWD, 0),
+            ("etc/group", "root:x:0:\nuser:x:1000:\n", 0),
+            ("var/data/file", "from the image\n", 1000),
+            ("bin/no-format", "this is no program\n", 0),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.uid, entry.gid, entry.mode = len(text), uid, uid, 0o755
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return path
+
+
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    return entry
+
+
+@pytest.fixture
+def busybox(sandbox: Sandbox, busybox_tar: Path) -> str:
+    """The name of the image in the test's own store."""
+    sandbox.run("import", str(busybox_tar), "busybox")
+    return "busybox"
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Wait until a condition holds; a test that waits in vain fails. For what another process does in its own time."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.02)
+
+    return wait
+
+
+def state_files(sandbox: Sandbox) -> list[str]:
+    """Everything that belongs to containers: data directories and runtime files."""
+    found = []
+    for root in (sandbox.home.data / "sandbox/containers", sandbox.home.runtime / "sandbox/containers"):
+        if root.is_dir():
+            found += [str(root / name) for name in os.listdir(root)]
+    return found
+
+
+def monitor_pid(sandbox: Sandbox, name: str) -> int:
+    """The pid of the container's monitor: the parent of its first process."""
+    pid = int(sandbox.run("container", "inspect", "--format", "{{.State.Pid}}", name).stdout)
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def slirp_pid(monitor: int) -> int:
+    """The pid of the slirp4netns that belongs to a monitor."""
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    head, _, rest = file.read().rpartition(")")
+            except OSError:
+                continue
+            if "(slirp4netns" in head and int(rest.split()[1]) == monitor:
+                return int(name)
+    raise AssertionError(f"no slirp4netns of monitor {monitor}")

@@ -1,0 +1,202 @@
+"""`run` in the foreground and in the background: output, input, exit codes, and nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.container.conftest import state_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.command import Sandbox
+
+pytestmark = [pytest.mark.requires("userns", "subids", "busybox"), pytest.mark.slow]
+RUN = ("run", "--rm", "--network", "none")
+
+
+def test_output_errors_and_exit_code_come_through_and_rm_leaves_nothing(sandbox: Sandbox, busybox: str) -> None:
+    done = sandbox.run(*RUN, busybox, "sh", "-c", "echo out; echo err >&2; exit 7", status=7)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    assert sandbox.run("ps", "-aq").stdout == ""
+    assert state_files(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (("true",), 0),
+        (("sh", "-c", "exit 200"), 200),
+        (("sh", "-c", "kill -KILL $$; sleep 9"), None),
+        (("no-such-program",), 127),
+        (("/no/such/program",), 127),
+        (("/etc/passwd",), 126),
+        (("/etc",), 126),
+    ],
+)
+def test_every_exit_code_is_dockers(
+    sandbox: Sandbox, busybox: str, command: tuple[str, ...], status: int | None
+) -> None:
+    done = sandbox.run(*RUN, "--init", busybox, *command, status=status)
+    if status is None:
+        assert done.status == 137
+    assert state_files(sandbox) == []
+
+
+def test_a_failed_start_stays_as_created_with_its_reason(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("run", "--network", "none", "--name", "bad", busybox, "nonesuch", status=127)
+    shown = sandbox.run(
+        "container", "inspect", "--format", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}", "bad"
+    )
+    assert shown.stdout.startswith("created 127 ")
+    assert "nonesuch" in shown.stdout
+    sandbox.run("rm", "bad")
+    assert state_files(sandbox) == []
+
+
+def test_input_is_passed_on_with_its_end(sandbox: Sandbox, busybox: str) -> None:
+    data = b"0123456789abcde\n" * 40000
+    done = sandbox.run(*RUN, "-i", busybox, "sh", "-c", "cat; echo end", input=data)
+    assert done.stdout == data.decode() + "end\n"
+
+
+def test_without_i_the_container_reads_nothing(sandbox: Sandbox, busybox: str) -> None:
+    assert sandbox.run(*RUN, busybox, "wc", "-c", input="ignored").stdout == "0\n"
+
+
+def test_much_output_through_a_slow_reader_is_whole(sandbox: Sandbox, busybox: str) -> None:
+    process = sandbox.spawn(*RUN, busybox, "sh", "-c", "yes 0123456789 | head -c 5000000")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    first = process.stdout.read(10)
+    rest = process.stdout.read()
+    assert process.wait() == 0
+    assert len(first) + len(rest) == 5000000
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_detached_prints_the_whole_id_once_it_runs(sandbox: Sandbox, busybox: str) -> None:
+    container_id = sandbox.run("run", "-d", "--network", "none", busybox, "sleep", "1000").stdout.strip()
+    assert len(container_id) == 64
+    assert sandbox.run("ps", "-q", "--no-trunc").stdout.strip() == container_id
+    sandbox.run("rm", "-f", container_id[:12])
+    assert state_files(sandbox) == []
+
+
+@pytest.mark.parametrize(("command", "status"), [("nonesuch", 127), ("/etc/passwd", 126)])
+def test_detached_tells_a_failed_start(sandbox: Sandbox, busybox: str, command: str, status: int) -> None:
+    done = sandbox.run("run", "-d", "--rm", "--network", "none", busybox, command, status=status)
+    assert done.stdout == ""
+    assert "Error: " in done.stderr
+    assert state_files(sandbox) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_are_passed_on(sandbox: Sandbox, busybox: str, number: int) -> None:
+    script = f"trap 'echo got; exit 3' {int(number)}; echo ready; while :; do sleep 0.05; done"
+    process = sandbox.spawn(*RUN, busybox, "sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    assert process.stdout.read() == b"got\n"
+    assert process.wait() == 3
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_cidfile_is_written_and_never_overwritten(sandbox: Sandbox, busybox: str, tmp_path: Path) -> None:
+    place = tmp_path / "cid"
+    sandbox.run("run", "--network", "none", "--cidfile", place, "--name", "named", busybox, "true")
+    shown = sandbox.run("container", "inspect", "--format", "{{.Id}}", "named").stdout.strip()
+    assert place.read_text() == shown
+    refused = sandbox.run("run", "--cidfile", place, busybox, "true", status=125)
+    assert "container ID file found" in refused.stderr
+
+
+def test_create_then_start_attached(sandbox: Sandbox, busybox: str) -> None:
+    container_id = sandbox.run("create", "--network", "none", "-i", "--name", "later", busybox, "cat").stdout.strip()
+    assert "Created" in sandbox.run("ps", "-a").stdout
+    assert sandbox.run("start", "-ai", "later", input="typed\n").stdout == "typed\n"
+    assert sandbox.run("start", container_id[:6]).stdout == f"{container_id[:6]}\n"
+
+
+def test_volumes_are_filled_from_the_image_and_kept_or_removed(sandbox: Sandbox, busybox: str) -> None:
+    script = "stat -c %u:%n /var/data/file; cat /var/data/file; echo more >> /var/data/file"
+    first = sandbox.run(*RUN, "-v", "named:/var/data", busybox, "sh", "-c", script)
+    assert first.stdout == "1000:/var/data/file\nfrom the image\n"
+    again = sandbox.run(*RUN, "-v", "named:/var/data", busybox, "cat", "/var/data/file")
+    assert again.stdout == "from the image\nmore\n"
+    sandbox.run(*RUN, "-v", "/var/data", busybox, "touch", "/var/data/new")
+    volumes = sandbox.home.data / "sandbox/volumes"
+    assert os.listdir(volumes) == ["named"]
+
+
+def test_a_bind_mount_shows_the_hosts_files_and_ro_holds(sandbox: Sandbox, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("host\n")
+    done = sandbox.run(*RUN, "-v", f"{tmp_path}:/mnt:ro", busybox, "sh", "-c", "cat /mnt/file; echo x > /mnt/file",
+                       status=1)  # fmt: skip
+    assert done.stdout == "host\n"
+    assert (tmp_path / "file").read_text() == "host\n"
+    missing = sandbox.run(*RUN, "--mount", f"type=bind,src={tmp_path}/none,dst=/x", busybox, "true", status=125)
+    assert "bind source path does not exist" in missing.stderr
+
+
+def test_a_name_that_is_taken_is_refused_naming_the_holder(sandbox: Sandbox, busybox: str) -> None:
+    holder = sandbox.run("create", "--name", "web", busybox, "true").stdout.strip()
+    refused = sandbox.run("run", "--rm", "--network", "none", "--name", "web", busybox, "true", status=125)
+    assert f'The container name "/web" is already in use by container "{holder}"' in refused.stderr
+    assert len(state_files(sandbox)) == 1
+
+
+def test_an_unknown_image_is_not_pulled_with_pull_never(sandbox: Sandbox) -> None:
+    refused = sandbox.run("run", "--pull", "never", "nonesuch", "true", status=125)
+    assert "No such image: nonesuch" in refused.stderr
+    assert state_files(sandbox) == []
+
+
+def test_twenty_at_once(sandbox: Sandbox, busybox: str) -> None:
+    processes = [sandbox.spawn(*RUN, busybox, "echo", str(number)) for number in range(20)]
+    answers = [process.communicate() for process in processes]
+    assert [out for out, _err in answers] == [f"{number}\n".encode() for number in range(20)], answers
+    assert [process.returncode for process in processes] == [0] * 20
+    assert state_files(sandbox) == []
+    assert sandbox.run("ps", "-aq").stdout == ""
+
+
+def test_killing_the_command_in_the_foreground_leaves_the_container_running(
+    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    process = sandbox.spawn("run", "--network", "none", "--name", "kept", busybox, "sh", "-c", "echo up; sleep 1000")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"up\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+    assert "Up " in sandbox.run("ps").stdout
+    assert sandbox.run("exec", "kept", "echo", "alive").stdout == "alive\n"
+    sandbox.run("rm", "-f", "kept")
+    eventually(lambda: state_files(sandbox) == [])
+
+
+@pytest.mark.parametrize("delay_ms", [5, 30, 60, 90, 120, 160, 200, 300])
+def test_killing_the_command_at_any_moment_of_the_start_leaves_nothing_half_made(
+    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None], delay_ms: int
+) -> None:
+    process = sandbox.spawn("run", "-d", "--rm", "--network", "none", busybox, "true")
+    try:
+        process.wait(delay_ms / 1000)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    process.communicate()
+    eventually(lambda: sandbox.run("ps", "-aq").stdout == "")
+    eventually(lambda: state_files(sandbox) == [])
