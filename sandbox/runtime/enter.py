@@ -58,6 +58,7 @@ def set_up_exec(
     container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
 ) -> PendingStart:
     """`exec_process` up to its gate: the terminal is there, the program does not run yet."""
+    was_subreaper = sc.is_child_subreaper()
     sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
     namespaces = open_namespaces(container_pid)
     stub_fd = make_stub()
@@ -76,6 +77,8 @@ def set_up_exec(
     except BaseException:
         pending.abandon()
         raise
+    finally:
+        sc.prctl(sc.PR_SET_CHILD_SUBREAPER, was_subreaper)
     return pending
 
 

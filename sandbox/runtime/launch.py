@@ -155,10 +155,10 @@ class PendingStart:
 
     def wait_ready(self, between: int) -> None:
         """Read reports until the gate is reached. Raises the SandboxError that was reported."""
-        between_alive, ready = True, False
+        between_alive, ready, failure = True, False, None
         try:
             # "P" and "R" come from two processes, in either order
-            while not (self.pid and ready):
+            while not (self.pid and (ready or failure)):
                 report = self._receive()
                 kind = report[:1]
                 if kind == b"P":
@@ -170,9 +170,12 @@ class PendingStart:
                 elif kind == b"R":
                     ready = True
                 elif kind == b"E":
-                    raise decode_error(report)
+                    # read on to the end: the pid is still to come, and who failed is to be reaped
+                    failure = decode_error(report)
                 elif not report:
-                    raise StartError("the container's first process died while it was being set up")
+                    raise failure or StartError("the container's first process died while it was being set up")
+            if failure is not None:
+                raise failure
         finally:
             if between_alive:
                 os.waitpid(between, 0)

@@ -108,6 +108,7 @@ __all__ = (
     "fsconfig",
     "fsmount",
     "fsopen",
+    "is_child_subreaper",
     "join_new_session_keyring",
     "mount_setattr",
     "move_mount",
@@ -170,6 +171,7 @@ NS_GET_PARENT = 0xB702
 # linux/seccomp.h
 SECCOMP_SET_MODE_FILTER = 1
 
+_PR_GET_CHILD_SUBREAPER = 37
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _MACHINE_NUMBERS = {
     "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317},
@@ -227,6 +229,13 @@ def setns(fd: int, nstype: int) -> None:
 def prctl(option: int, argument: int = 0, argument3: int = 0) -> int:
     """prctl(2)."""
     return _prctl(option, argument, argument3, 0, 0)
+
+
+def is_child_subreaper() -> bool:
+    """prctl(PR_GET_CHILD_SUBREAPER)."""
+    answer = ctypes.c_int()
+    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer), 0, 0, 0)
+    return bool(answer.value)
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
