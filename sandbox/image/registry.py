@@ -119,7 +119,7 @@ class RegistryClient:
             except httpx.TransportError as error:
                 problem = ConnectionProblem(error)
                 if is_last or problem.untrusted or problem.refused or problem.unknown_host:
-                    raise self._unreachable(error) from error
+                    raise unreachable(self._endpoint.domain, self._base, error) from error
             else:
                 # Go's TLS server answers plain HTTP with 400
                 self._connected = is_last or status != httpx.codes.BAD_REQUEST
@@ -255,13 +255,7 @@ class RegistryClient:
                 raise RegistryError(f"{self._what()}: more than {_REDIRECTS_MAX} redirects")
             yield response
         except httpx.TransportError as error:
-            raise _Transient(
-                RegistryError(
-                    f"{self._what()}: the connection to {response.url.host} broke",
-                    cause=str(error) or type(error).__name__,
-                    mend="pull again: it goes on from there",
-                )
-            ) from error
+            raise self._broken(response.url, error) from error
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await response.aclose()
@@ -282,20 +276,33 @@ class RegistryClient:
         # identity: a coding on top of a blob would hide its length and digest from us
         request = self._http.build_request("GET", url, headers={"Accept-Encoding": "identity", **headers})
         try:
-            response = await self._http.send(request, stream=True)
+            return await self._http.send(request, stream=True)
         except httpx.ConnectError as error:
-            failure = self._unreachable(error)
-            if not self._connected:
-                raise failure from error
-            problem = ConnectionProblem(error)
-            if problem.untrusted or problem.unknown_host or problem.refused:
-                raise failure from error
-            raise _Transient(failure) from error
+            raise self._connect_failure(url, error) from error
         except httpx.TransportError as error:
-            raise _Transient(self._unreachable(error)) from error
+            raise self._broken(url, error) from error
         except httpx.InvalidURL as error:
             raise RegistryError(f"{self._what()}: the registry named a URL that is none", cause=str(error)) from error
-        return response
+
+    def _connect_failure(self, url: httpx.URL, error: httpx.ConnectError) -> Exception:
+        here = str(url).startswith(self._base)
+        failure = unreachable(
+            self._endpoint.domain if here else url.netloc.decode(), f"{url.scheme}://{url.host}", error
+        )
+        if not here:
+            failure.cause = f"{failure.cause} (the registry {self._endpoint.domain} redirected there)"
+        problem = ConnectionProblem(error)
+        passing = not (problem.untrusted or problem.unknown_host or problem.refused)
+        return _Transient(failure) if passing else failure
+
+    def _broken(self, url: httpx.URL, error: httpx.TransportError) -> _Transient:
+        return _Transient(
+            RegistryError(
+                f"{self._what()}: the connection to {url.host} broke",
+                cause=str(error) or type(error).__name__,
+                mend="pull again: it goes on from there",
+            )
+        )
 
     def _with_authorization(self, headers: Mapping[str, str], authorization: str) -> dict[str, str]:
         return {**headers, **({"Authorization": authorization} if authorization else {})}
@@ -396,9 +403,6 @@ class RegistryClient:
             cause=f"{domain} answered: {text}",
             mend=f"check the name, or: sandbox login {domain}",
         )
-
-    def _unreachable(self, error: httpx.TransportError) -> RegistryError:
-        return unreachable(self._endpoint.domain, self._base, error)
 
 
 def unreachable(domain: str, base: str, error: httpx.TransportError) -> RegistryError:
