@@ -124,7 +124,11 @@ def parse_detach_keys(text: str) -> bytes:
     for word in text.split(",") if text else ():
         if len(word) == 1 and word.isascii():
             keys += word.encode()
-        elif word.lower().startswith("ctrl-") and len(word) == 6 and (word[5].isalpha() or word[5] in "@[\\]^_"):
+        elif (
+            word.lower().startswith("ctrl-")
+            and len(word) == 6
+            and ("a" <= word[5].lower() <= "z" or word[5] in "@[\\]^_")
+        ):
             keys.append(ord(word[5].upper()) & 0x1F)
         else:
             raise UsageError(f"invalid detach keys {text!r}: unknown key {word!r}", mend="--detach-keys ctrl-p,ctrl-q")

@@ -1,0 +1,87 @@
+"""Subordinate ids, maps, and why the map programs fail."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.errors import HostError
+from sandbox.runtime import id_maps
+from sandbox.runtime.id_maps import (
+    IdRange,
+    MapLine,
+    check_ranges,
+    explain_map_failure,
+    find_id_map,
+    format_map,
+    full_map,
+    identity_lines,
+    parse_subordinate_ids,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = "dev:100000:65536\nother:1:2\n1001:300000:1000\n\n# no\ndev:x:3\ndev:400000:0\ndev:100000:65536\n"
+
+
+def test_ranges_by_name_and_by_uid() -> None:
+    assert parse_subordinate_ids(TEXT, "dev", 1001) == (IdRange(100000, 65536), IdRange(300000, 1000))
+    assert parse_subordinate_ids(TEXT, "nobody", 7) == ()
+
+
+def test_full_map_puts_ranges_one_after_the_other() -> None:
+    lines = full_map(1001, (IdRange(100000, 65536), IdRange(300000, 1000)))
+    assert lines == (MapLine(0, 1001, 1), MapLine(1, 100000, 65536), MapLine(65537, 300000, 1000))
+    assert format_map(lines[:2]) == "0 1001 1\n1 100000 65536\n"
+
+
+def test_identity_map_is_split_where_the_outer_one_is() -> None:
+    assert identity_lines("         0       1001          1\n         1     100000      65536\n") == (
+        MapLine(0, 0, 1),
+        MapLine(1, 1, 65536),
+    )
+
+
+def test_overlap_is_named() -> None:
+    with pytest.raises(HostError) as caught:
+        check_ranges((IdRange(100000, 65536), IdRange(165535, 10)), "/etc/subuid")
+    assert "165535:10" in caught.value.cause
+
+
+@pytest.fixture
+def _no_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_maps, "subordinate_ids", lambda *_arguments: ())
+
+
+@pytest.mark.usefixtures("_no_ids")
+def test_user_without_subordinate_ids() -> None:
+    with pytest.raises(HostError) as caught:
+        find_id_map()
+    name = id_maps.user_name(os.getuid())
+    assert caught.value.mend == f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+    assert find_id_map(allow_single=True).single
+
+
+def test_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_maps, "subordinate_ids", lambda *_arguments: (IdRange(100000, 100),))
+    with pytest.raises(HostError, match="too few"):
+        find_id_map()
+
+
+def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(id_maps, "_PROGRAM_PATH", str(tmp_path))
+    with pytest.raises(HostError) as caught:
+        id_maps.find_program("newuidmap")
+    assert "apt install uidmap" in caught.value.mend
+
+
+def test_lost_privilege_of_the_program(tmp_path: Path) -> None:
+    program = tmp_path / "newuidmap"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    error = explain_map_failure(str(program))
+    assert "neither the set-user-id bit" in error.cause
+    assert error.mend == f"sudo chmod u+s {program}"

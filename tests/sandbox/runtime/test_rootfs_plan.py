@@ -1,0 +1,78 @@
+"""The mount plan as data."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.errors import UsageError
+from sandbox.runtime.rootfs_plan import (
+    Bind,
+    BindDevice,
+    Mask,
+    MountFilesystem,
+    Operation,
+    ReadOnlyRoot,
+    describe_plan,
+    parse_tmpfs,
+    plan_root,
+)
+from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, TmpfsMount
+from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
+
+SPEC = ContainerSpec("c" * 64, ProcessSpec(("true",), ()), "/root-of-it", "box")
+
+
+def _targets(plan: tuple[Operation, ...]) -> list[str]:
+    return [operation.target for operation in plan if not isinstance(operation, ReadOnlyRoot)]
+
+
+def test_proc_is_first_and_the_read_only_root_last() -> None:
+    plan = plan_root(SPEC._replace(read_only_root=True, masked_paths=("/proc/kcore",)))
+    assert isinstance(plan[0], MountFilesystem)
+    assert (plan[0].kind, plan[0].target) == ("proc", "/proc")
+    assert plan[-2:] == (Mask("/proc/kcore"), ReadOnlyRoot())
+
+
+def test_shallow_mounts_come_before_those_below_them() -> None:
+    mounts = (BindMount("/x", "/a/b/c"), TmpfsMount("/a"), BindMount("/y", "/a/b/"))
+    assert _targets(plan_root(SPEC._replace(mounts=mounts)))[-3:] == ["/a", "/a/b", "/a/b/c"]
+
+
+def test_a_mount_of_ones_own_takes_the_place_of_a_default() -> None:
+    plan = plan_root(SPEC._replace(mounts=(TmpfsMount("/dev/shm", "size=1m"),)))
+    assert _targets(plan).count("/dev/shm") == 1
+    plan = plan_root(SPEC._replace(mounts=(BindMount("/dev", "/dev"),)))
+    assert [target for target in _targets(plan) if target.startswith("/dev")] == ["/dev"]
+
+
+@pytest.mark.parametrize("target", ["/", "//", "/x/..", "/proc", "/proc/", "/proc/1", "/a/../proc/x", "relative"])
+def test_refused_targets(target: str) -> None:
+    with pytest.raises(UsageError):
+        plan_root(SPEC._replace(mounts=(BindMount("/x", target),)))
+
+
+def test_proc_alike_names_are_not_proc() -> None:
+    plan_root(SPEC._replace(mounts=(BindMount("/x", "/process"), BindMount("/x", "/srv/proc"))))
+
+
+def test_devices_are_binds() -> None:
+    plan = plan_root(SPEC._replace(devices=(DeviceNode("/dev/fuse", "/dev/fuse"),)))
+    assert BindDevice("/dev/fuse", "/dev/fuse") in plan
+
+
+def test_networks_that_are_not_its_own_show_the_hosts_sysfs_read_only() -> None:
+    plan = plan_root(SPEC._replace(network="host"), unified_cgroups=True)
+    assert Bind("/sys", "/sys", read_only=True, by_request=False) in plan
+    assert "/sys/fs/cgroup" not in _targets(plan)
+
+
+def test_tmpfs_words() -> None:
+    operation = parse_tmpfs(TmpfsMount("/t", "size=64m,exec,ro,uid=5", noexec=True))
+    assert operation.options == ("size=64m", "uid=5", "mode=1777")
+    assert operation.attributes == MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
+    assert not operation.attributes & MOUNT_ATTR_NOEXEC
+
+
+def test_plan_can_be_read() -> None:
+    text = describe_plan(plan_root(SPEC._replace(mounts=(BindMount("/src", "/dst", read_only=True),))))
+    assert "bind /src at /dst [rbind,ro,rprivate]" in text.splitlines()

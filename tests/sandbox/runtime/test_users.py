@@ -1,0 +1,60 @@
+"""Identities from hostile passwd and group files."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.errors import StartError
+from sandbox.runtime.users import Identity, parse_group, parse_passwd, resolve_identity
+
+PASSWD = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34::/var/www:/bin/sh\nmany:x:50:50::\n"
+GROUP = "root:x:0:\nweb:x:34:\nlog:x:4:web,many\naudio:x:29:web\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "groups", "expected"),
+    [
+        ("", (), Identity(0, 0, (0,), "/root")),
+        ("root", (), Identity(0, 0, (0,), "/root")),
+        ("web", (), Identity(33, 34, (4, 29, 34), "/var/www")),
+        ("33", (), Identity(33, 34, (4, 29, 34), "/var/www")),
+        ("web:audio", (), Identity(33, 29, (29,), "/var/www")),
+        ("web:", (), Identity(33, 34, (4, 29, 34), "/var/www")),
+        (":audio", (), Identity(0, 29, (29,), "/root")),
+        ("many", (), Identity(50, 50, (4, 50), "/")),
+        ("7777:8888", (), Identity(7777, 8888, (8888,), "/")),
+        ("7777", ("audio", "99"), Identity(7777, 0, (29, 99, 0), "/")),
+    ],
+)
+def test_identity(user: str, groups: tuple[str, ...], expected: Identity) -> None:
+    assert resolve_identity(user, groups, PASSWD, GROUP) == expected
+
+
+def test_number_is_never_a_name() -> None:
+    """CVE-2016-3697: a user named 1000 with uid 0 in the image."""
+    assert resolve_identity("1000", (), PASSWD, GROUP).uid == 1000
+
+
+@pytest.mark.parametrize("user", ["nobody", "web:nogroup", "-1", "4294967295", "0x0", "١٠٠"])
+def test_unknown_names_are_errors(user: str) -> None:
+    with pytest.raises(StartError, match="unable to find"):
+        resolve_identity(user, (), PASSWD, GROUP)
+
+
+def test_bad_lines_are_skipped() -> None:
+    text = "::::\nx\nroot:x:zero:0::/:\n#c:x:1:1::/:\nweb:x:33\nweb:x:33:33\n-:x:5:99999999999:::\n"
+    assert [line.name for line in parse_passwd(text)] == ["web"]
+    assert parse_group("x\n:x:1:\na:x:b:\nlog:x:4\n") == (("log", 4, ()),)
+
+
+@settings(database=None, deadline=None)
+@given(st.text(), st.text(), st.text(max_size=10))
+def test_no_text_does_more_than_fail(passwd: str, group: str, user: str) -> None:
+    try:
+        identity = resolve_identity(user, (), passwd, group)
+    except StartError:
+        return
+    assert 0 <= identity.uid < 1 << 31
+    assert all(0 <= gid < 1 << 31 for gid in identity.groups)
