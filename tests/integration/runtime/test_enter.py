@@ -1,0 +1,168 @@
+"""`exec` beside a running container, terminals, and calls in a user namespace."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.errors import CommandNotFoundError, ConflictError, SandboxError, StartError
+from sandbox.runtime.capabilities import DEFAULT_CAPABILITIES
+from sandbox.runtime.enter import exec_process
+from sandbox.runtime.process import Stdio
+from sandbox.runtime.terminal import WindowSize, set_window_size
+from sandbox.runtime.user_namespace import UserNamespaceWorkers, call_in_user_namespace
+from storage.errors import StorageError
+from tests.integration.runtime.containers import container, process, run, running, shell
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from sandbox.runtime.spec import ProcessSpec
+
+pytestmark = pytest.mark.requires("userns", "subids", "busybox")
+
+
+def _execute(pid: int, spec: ProcessSpec) -> tuple[int, str]:
+    out = os.memfd_create("output")
+    try:
+        started = exec_process(pid, spec, Stdio(None, out, out))
+        _pid, status = os.waitpid(started.pid, 0)
+        os.close(started.pidfd)
+        return os.waitstatus_to_exitcode(status), os.pread(out, 1 << 20, 0).decode()
+    finally:
+        os.close(out)
+
+
+def _read_to_end(master: int) -> str:
+    parts = []
+    while True:
+        assert select.select([master], [], [], 20)[0]
+        try:
+            part = os.read(master, 4096)
+        except OSError:  # EIO: the last one closed the other end
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(master)
+    return b"".join(parts).decode()
+
+
+def test_same_namespaces_root_and_rules(root: Path) -> None:
+    (root / "marker").write_text("inside\n")
+    script = "cat /marker; hostname; grep -E 'Cap(Inh|Bnd|Amb)' /proc/self/status; ls /proc/self/fd; pwd; exit 5"
+    with running(container(root, "sleep", "1000")) as pid:
+        status, output = _execute(pid, process("sh", "-c", script)._replace(working_directory="/etc"))
+        namespaces = {
+            name: os.readlink(f"/proc/{pid}/ns/{name}") for name in ("user", "net", "pid", "mnt", "ipc", "uts")
+        }
+        seen = _execute(
+            pid, process("sh", "-c", f"cd /proc/self/ns; for n in {' '.join(namespaces)}; do readlink $n; done")
+        )
+    assert status == 5
+    assert output.split() == [
+        *("inside", "box", "CapInh:", "0" * 16, "CapBnd:", "00000000a80425fb", "CapAmb:", "0" * 16),
+        *("0", "1", "2", "3", "/etc"),
+    ]
+    assert seen[1].split() == list(namespaces.values())
+
+
+def test_errors_come_back(root: Path) -> None:
+    with running(container(root, "sleep", "1000")) as pid:
+        with pytest.raises(CommandNotFoundError, match="executable file not found"):
+            _execute(pid, process("nope"))
+        with pytest.raises(StartError, match="unable to find user"):
+            _execute(pid, process("true")._replace(user="nobody"))
+        with pytest.raises(StartError, match="working directory"):
+            _execute(pid, process("true")._replace(working_directory="/nowhere"))
+        with pytest.raises(StartError, match="working directory"):
+            _execute(pid, process("true")._replace(working_directory="/proc/self/fd/5"))
+
+
+def test_ended_container_is_a_conflict(root: Path) -> None:
+    with running(container(root, "sleep", "1000")) as pid:
+        pass
+    with pytest.raises(ConflictError, match="not running"):
+        exec_process(pid, process("true"), Stdio())
+
+
+def test_terminal_of_exec(root: Path) -> None:
+    with running(container(root, "sleep", "1000")) as pid:
+        spec = process("sh", "-c", "tty; stat -c %u $(tty); test -t 0 && test -t 2 && echo terminals")
+        started = exec_process(pid, spec._replace(terminal=True, user="33"), Stdio(window_size=WindowSize(40, 100)))
+        assert started.terminal_fd is not None
+        output = _read_to_end(started.terminal_fd)
+        os.waitpid(started.pid, 0)
+        os.close(started.pidfd)
+    assert output.split() == ["/dev/pts/0", "33", "terminals"]
+
+
+def test_terminal_of_the_first_process(root: Path) -> None:
+    """The pty is the container's own, is its /dev/console, and can be given another size."""
+
+    def in_monitor() -> str:
+        from sandbox.runtime.launch import Launcher
+
+        spec = shell(root, "tty; echo on the console >/dev/console; stat -c %t,%T /dev/console")
+        spec = spec._replace(process=spec.process._replace(terminal=True))
+        launcher = Launcher()
+        launcher.prepare(spec)
+        started = launcher.start(spec, Stdio(window_size=WindowSize(24, 80)))
+        assert started.terminal_fd is not None
+        set_window_size(started.terminal_fd, WindowSize(50, 132))
+        output = _read_to_end(started.terminal_fd)
+        os.waitpid(started.pid, 0)
+        return output
+
+    assert str(call_in_user_namespace(in_monitor)).splitlines() == ["/dev/pts/0", "on the console", "88,0"]
+
+
+def test_call_returns_and_raises(tmp_path: Path) -> None:
+    assert call_in_user_namespace(lambda: [os.getuid(), os.getgid(), os.getgroups()]) == [0, 0, []]
+
+    def fail_in_storage() -> None:
+        raise StorageError("cannot do it", cause="because", mend="so")
+
+    with pytest.raises(SandboxError) as caught:
+        call_in_user_namespace(fail_in_storage)
+    assert (caught.value.message, caught.value.cause, caught.value.mend) == ("cannot do it", "because", "so")
+    with pytest.raises(SandboxError, match="died"):
+        call_in_user_namespace(lambda: os._exit(3))
+    with pytest.raises(SandboxError) as caught:
+        call_in_user_namespace(os.mkdir, "/proc/nope")
+    assert "/proc/nope" in caught.value.cause
+
+
+def test_call_can_own_files_for_every_mapped_id(tmp_path: Path) -> None:
+    def own() -> None:
+        (tmp_path / "file").write_text("x")
+        os.chown(tmp_path / "file", 1234, 65534)
+
+    call_in_user_namespace(own)
+    assert os.stat(tmp_path / "file").st_uid not in (os.getuid(), 1234)
+    call_in_user_namespace(lambda: (tmp_path / "file").unlink())
+
+
+def test_workers_answer_and_end_with_their_sockets() -> None:
+    def serve(end: socket.socket) -> None:
+        while text := end.recv(100):
+            end.send(b"%s %d" % (text, os.getuid()))
+
+    workers = UserNamespaceWorkers(3, serve)
+    for number, end in enumerate(workers.sockets):
+        end.send(b"%d" % number)
+    assert [end.recv(100) for end in workers.sockets] == [b"0 0", b"1 0", b"2 0"]
+    workers.close()
+    workers.close()
+
+
+def test_capabilities_of_exec_are_asked_for(root: Path) -> None:
+    with running(container(root, "sleep", "1000")) as pid:
+        spec = process("grep", "CapBnd", "/proc/self/status")._replace(capabilities=())
+        assert _execute(pid, spec)[1].split()[1] == "0" * 16
+    assert len(DEFAULT_CAPABILITIES) == 14
+    assert run(container(root, "true")).status == 0
