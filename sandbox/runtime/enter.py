@@ -58,10 +58,10 @@ def set_up_exec(
     container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
 ) -> PendingStart:
     """`exec_process` up to its gate: the terminal is there, the program does not run yet."""
-    was_subreaper = sc.is_child_subreaper()
-    sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
     namespaces = open_namespaces(container_pid)
     stub_fd = make_stub()
+    was_subreaper = sc.is_child_subreaper()
+    sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     between = os.fork()
     if between == 0:
