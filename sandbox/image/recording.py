@@ -104,9 +104,11 @@ def parse_time_ns(text: str | None) -> int:
         moment = datetime.fromisoformat(whole + zone)
         if moment.tzinfo is None:
             return 0
-        return int(moment.timestamp()) * 10**9 + int(digits[:9].ljust(9, "0") or "0")
+        time_ns = int(moment.timestamp()) * 10**9 + int(digits[:9].ljust(9, "0") or "0")
     except (ValueError, OverflowError):
         return 0
+    # Go's zero time, the year 1, says nothing; and neither it nor the year 9999 fits the database's 64 bits
+    return time_ns if 0 <= time_ns < 2**63 else 0
 
 
 def _leading_digits(text: str) -> Iterator[str]:

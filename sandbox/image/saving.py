@@ -80,6 +80,11 @@ def write_archive(paths: Paths, images: Sequence[_Chosen], stream: BinaryIO) -> 
     entries, index, repositories = [], [], dict[str, dict[str, str]]()
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT) as tar:
         written: set[str] = set()
+        for directory in ("blobs", "blobs/sha256"):
+            # named, or a reader that unpacks with owners makes them root's
+            header = _header(directory, 0)
+            header.type, header.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(header)
         for image in images:
             with translated(ImageError, f"cannot save {image.record.id[:19]}"):
                 data = content.read(parse_digest(image.record.manifest_digest))
