@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image load": ("image_transfer", "Load an image from a tar archive or standard input"),
     "image save": ("image_transfer", "Save one or more images to a tar archive"),
     "image import": ("image_transfer", "Make an image of the contents of a tar archive"),
+    "builder parse": ("builder", "Show how a Dockerfile is understood, as JSON"),
     "system info": ("system", "Display what this machine gives and what is in use"),
     "system version": ("system", "Show the version"),
     "system doctor": ("doctor", "Try what each feature needs, and say how to mend what is missing"),
@@ -83,11 +84,12 @@ TOP_LEVEL: tuple[str, ...] = ("run", "exec", "ps", "pull", "images", "login", "l
 NOUN_SUMMARIES: dict[str, str] = {
     "container": "Manage containers",
     "image": "Manage images",
+    "builder": "Manage builds",
     "system": "Manage sandbox",
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "build", "builder", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
+    "attest", "build", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
     "events", "manifest", "network", "node", "pause", "plugin", "push", "search", "secret", "service", "stack", "stats",
     "swarm", "top", "trust", "unpause", "update", "volume",
 })  # fmt: skip

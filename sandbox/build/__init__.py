@@ -1,0 +1,1 @@
+"""Dockerfiles: their language, and in time the building of what they say."""
