@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from net.errors import NetError
 from sandbox.cli.humane import printable
 from sandbox.errors import SandboxError, UsageError
+from sandbox.named_tuple import NamedTuple
 from storage.errors import StorageError
 
 if TYPE_CHECKING:

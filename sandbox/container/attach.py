@@ -10,7 +10,7 @@ import os
 import select
 import signal
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.frames import (
     EXIT,
@@ -24,6 +24,7 @@ from sandbox.container.frames import (
     encode_resize,
 )
 from sandbox.errors import SandboxError
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.record import Container, ContainerState
 from sandbox.container.store import delete_container, insert_container
 from sandbox.container.volumes import make_volumes
 from sandbox.errors import NotFoundError, StartError, UsageError
+from sandbox.named_tuple import NamedTuple
 from sandbox.state import boot_id, process_start, transaction
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ Runs in the monitor, as root of the outer user namespace, in a mount namespace o
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.etc_files import write_etc_files
 from sandbox.container.limits import Limits
@@ -24,6 +24,7 @@ from sandbox.container.translate import (
     uses_private_network,
 )
 from sandbox.errors import HostError, StartError, translated
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.attach import write_all
 from sandbox.container.frames import STDOUT
 from sandbox.container.reactor import READ, Reactor
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.enter import exec_process
 from sandbox.runtime.process import Stdio as ProcessStdio
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.engine import seccomp_program
 from sandbox.container.stop import not_running_error
 from sandbox.container.translate import container_environment, process_spec
 from sandbox.errors import ConflictError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import CAPABILITIES
 
 if TYPE_CHECKING:

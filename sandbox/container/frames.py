@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, NamedTuple
+from typing import Any
 
 from sandbox.errors import SandboxError
+from sandbox.named_tuple import NamedTuple
 
 STDIN = 0
 STDOUT = 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.cli.humane import ago, created_at, human_duration, quoted_command
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from sandbox.cli.table import Field

@@ -11,9 +11,9 @@ import os
 import time
 from contextlib import suppress
 from json.encoder import encode_basestring_ascii
-from typing import NamedTuple
 
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 LOG_NAME = "log.json"
 #: as Docker's copier

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.log_writer import LOG_NAME
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

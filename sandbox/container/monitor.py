@@ -18,7 +18,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sandbox.container.attach_server import AttachServer
 from sandbox.container.frames import STDOUT, encode_message
@@ -28,6 +28,7 @@ from sandbox.container.restart_policy import Ended, restart_delay
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
 from sandbox.container.transitions import RunEnded, RunStarted
 from sandbox.errors import ConflictError, SandboxError
+from sandbox.named_tuple import NamedTuple
 from sandbox.state import process_start
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.container.channel import Channel
 from sandbox.container.documents import from_plain
@@ -34,6 +34,7 @@ from sandbox.container.reactor import Reactor
 from sandbox.container.record import Container, PublishedPort
 from sandbox.container.transitions import StartFailed
 from sandbox.errors import SandboxError, StartError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.terminal import WindowSize
 from sandbox.runtime.user_namespace import (

@@ -6,12 +6,13 @@ value is imported only where an option of that kind was given: `run` pays for wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.option_reading import invalid_argument, parse_one, refuse_unsupported
 from sandbox.container.record import ContainerConfig
 from sandbox.container.run_options import CREATE_OPTIONS, RUN_OPTIONS
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,9 @@ Every field is JSON-plain or another of these values, so that a record is stored
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from sandbox.named_tuple import NamedTuple
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.access import open_container
 from sandbox.container.limits import claim_cgroup, plan_container_limits
@@ -13,6 +13,7 @@ from sandbox.container.start import StartOptions, abandon, start_in_monitor
 from sandbox.container.stop import is_active, wait_monitor_gone
 from sandbox.container.store import load_container, update_state
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.named_tuple import NamedTuple
 from sandbox.state import boot_id, open_state, process_start
 
 if TYPE_CHECKING:

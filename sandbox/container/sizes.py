@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.engine import OVERLAY_NAME
 from sandbox.errors import SandboxError, translated
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
 from storage.errors import StorageError

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.documents import to_plain
 from sandbox.container.limits import Limits
 from sandbox.errors import SandboxError, StartError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error
 
 if TYPE_CHECKING:

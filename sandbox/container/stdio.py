@@ -10,10 +10,11 @@ import fcntl
 import os
 import struct
 import termios
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.frames import STDERR, STDOUT
 from sandbox.container.reactor import READ, WRITE
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

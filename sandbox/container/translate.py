@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from sandbox.container.volumes import volume_data
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.rootfs_plan import DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS
 from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, ResourceLimit, TmpfsMount

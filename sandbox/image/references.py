@@ -7,9 +7,8 @@ A reference is `[domain/]path[:tag][@digest]`. `parse_reference` fills in what a
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from sandbox.errors import ImageError
+from sandbox.named_tuple import NamedTuple
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"

@@ -7,10 +7,11 @@ Light on purpose (sqlite3 and json only): `run` finds its image here on every st
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ConflictError, ImageError, NotFoundError
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3

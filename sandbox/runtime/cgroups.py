@@ -14,9 +14,10 @@ import errno
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from sandbox.errors import HostError, SandboxError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pwd
 import signal
 import stat
 from itertools import pairwise
-from typing import NamedTuple
 
 from sandbox.errors import HostError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import PR_GET_NO_NEW_PRIVS, prctl
 
 _PROGRAM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin"

@@ -28,9 +28,10 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import StartError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.id_maps import format_map, identity_lines

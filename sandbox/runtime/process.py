@@ -20,9 +20,10 @@ import socket
 import stat
 import termios
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import CommandNotFoundError, HostError, NotExecutableError, SandboxError, StartError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.capabilities import limit_capabilities, raise_effective
 from sandbox.runtime.exec_stub import REPORT_FD

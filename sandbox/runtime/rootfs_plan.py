@@ -7,9 +7,10 @@ Order: /proc first (a mount over it is refused by looking at the file system met
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.spec import BindMount
 from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
 

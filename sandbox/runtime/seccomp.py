@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError, UsageError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import capability_mask
 from sandbox.runtime.seccomp_profile import Host, parse_compact, parse_docker, this_host
 

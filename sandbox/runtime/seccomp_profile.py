@@ -7,9 +7,10 @@ libseccomp. Names that the library or the architecture lacks stay in it and are 
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 #: Docker's (Go's) names of machines, as profiles use them
 GO_MACHINES = {

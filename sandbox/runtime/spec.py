@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from sandbox.named_tuple import NamedTuple
 
 
 class BindMount(NamedTuple):

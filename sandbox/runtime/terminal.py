@@ -11,9 +11,10 @@ import os
 import struct
 import termios
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.errors import StartError, UsageError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import HostError, SandboxError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls
 from sandbox.runtime.id_maps import IdMap, find_id_map, map_process
 from sandbox.runtime.reports import decode_error, encode_error

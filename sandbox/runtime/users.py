@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
 from sandbox.errors import StartError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import AT_FDCWD, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 
 _SIZE_LIMIT_BYTES = 10 * 1024 * 1024

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, each
 from sandbox.cli.flags import option
 from sandbox.cli.humane import ago, created_at, ellipsis, human_size, short_id
 from sandbox.errors import SandboxError
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.go_template.errors import TemplateError
 from sandbox.cli.go_template.functions import FUNCTIONS, is_true
@@ -19,6 +19,7 @@ from sandbox.cli.go_template.nodes import (
 )
 from sandbox.cli.go_template.parser import parse_nodes
 from sandbox.cli.go_template.printing import NO_VALUE, go_type, show_printed
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from sandbox.named_tuple import NamedTuple
 
 
 class Constant(NamedTuple):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from sandbox.container.option_values.sizes import parse_size
 from sandbox.container.record import Device
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 
 class ThrottleRate(NamedTuple):

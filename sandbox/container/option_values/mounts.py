@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.container.option_values.sizes import parse_size
 from sandbox.container.option_values.volumes import check_target, check_volume_name, clean_path
 from sandbox.container.record import MountPoint
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,12 @@ The grammar is whole, so that a text means what it means to Docker; `usable_netw
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.container.option_values.hosts import canonical_address
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

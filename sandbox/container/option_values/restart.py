@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from sandbox.container.record import RestartPolicy
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 _FORMAT = "invalid restart policy format"
 _NAMES: dict[str, Literal["no", "on-failure", "always", "unless-stopped"]] = {

@@ -6,10 +6,10 @@ The grammar is that of moby's volume/mounts; a spec becomes a MountPoint in `mou
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from sandbox.container.record import MountPoint
 from sandbox.errors import UsageError
+from sandbox.named_tuple import NamedTuple
 
 _PROPAGATION = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
 #: each group may be given once
