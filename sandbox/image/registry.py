@@ -8,7 +8,6 @@ what may succeed the second time, and believes no length and no digest it has no
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
@@ -19,7 +18,8 @@ import trio
 from sandbox.errors import AuthenticationError, NotFoundError, RegistryError
 from sandbox.image import auth
 from sandbox.image.documents import DOCKER_INDEX, DOCKER_MANIFEST, MANIFEST_BYTES_MAX, OCI_INDEX, OCI_MANIFEST
-from sandbox.image.transport import ConnectionProblem
+from sandbox.image.registry_answers import continues, error_codes, error_text, next_page, printable, read_tags
+from sandbox.image.transport import ConnectionProblem, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -141,8 +141,8 @@ class RegistryClient:
         path = f"/v2/{self._reference.path}/tags/list?n=1000"
         for _page in range(_TAG_PAGES_MAX):
             body, headers = await self._retrying(lambda path=path: self._get(path, {}, _TAGS_BYTES_MAX))  # type: ignore[misc]
-            tags += _read_tags(body, self._what())
-            following = _next_page(headers.get("Link", ""))
+            tags += read_tags(body, self._what())
+            following = next_page(headers.get("Link", ""))
             if following is None:
                 return tuple(tags)
             path = following
@@ -204,7 +204,9 @@ class RegistryClient:
                     RegistryError(f"{self._what()}: the registry cannot continue blob {descriptor.digest}")
                 )
             await self._raise_for_status(response)
-            if sink.offset and not _continues(response, sink.offset):
+            if sink.offset and not continues(
+                response.status_code, response.headers.get("Content-Range", ""), sink.offset
+            ):
                 await trio.to_thread.run_sync(sink.restart)
             await self._copy(response, descriptor, sink, on_bytes)
 
@@ -315,7 +317,7 @@ class RegistryClient:
         downgraded = target.scheme == "http" and response.url.scheme == "https"
         if target.scheme not in ("http", "https") or not target.host or downgraded or target.userinfo:
             raise RegistryError(
-                f"{self._what()}: refusing a redirect to {_printable(str(target))}",
+                f"{self._what()}: refusing a redirect to {printable(str(target))}",
                 cause="it would leave the encrypted connection" if downgraded else "it is not a plain http(s) URL",
             )
         # Authorization is never repeated: the target got its own proof in the URL, or it is not for us
@@ -342,7 +344,7 @@ class RegistryClient:
                 RegistryError(f"cannot reach the token server of {self._endpoint.domain}", cause=str(error))
             ) from error
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.BAD_REQUEST):
-            raise self._denied(_error_text(body) or "unauthorized: the token server refused")
+            raise self._denied(error_text(body) or "unauthorized: the token server refused")
         _raise_if_transient(response, f"the token server of {self._endpoint.domain}")
         if response.status_code != httpx.codes.OK:
             raise RegistryError(f"the token server of {self._endpoint.domain} answered {response.status_code}")
@@ -352,12 +354,12 @@ class RegistryClient:
         if response.status_code in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
             return
         body = await _read_limited(response, _ERROR_BYTES_MAX)
-        _raise_if_transient(response, self._what(), _error_text(body))
-        text = _error_text(body) or f"{response.status_code} {response.reason_phrase}"
+        _raise_if_transient(response, self._what(), error_text(body))
+        text = error_text(body) or f"{response.status_code} {response.reason_phrase}"
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise self._denied(text)
         if response.status_code == httpx.codes.NOT_FOUND:
-            if "NAME_UNKNOWN" in _error_codes(body):
+            if "NAME_UNKNOWN" in error_codes(body):
                 raise self._denied(text)
             raise NotFoundError(
                 f"manifest for {self._shown()} not found: manifest unknown",
@@ -405,33 +407,6 @@ class RegistryClient:
         )
 
 
-def unreachable(domain: str, base: str, error: httpx.TransportError) -> RegistryError:
-    """The error for a connection that could not be made, with its probed cause."""
-    problem = ConnectionProblem(error)
-    what = f"cannot reach the registry {domain}"
-    if problem.unknown_host:
-        return RegistryError(what, cause="no such host: the name does not resolve", mend="check the name's spelling")
-    if problem.refused:
-        return RegistryError(what, cause=f"connection refused at {base}", mend="is the registry running there?")
-    if problem.untrusted:
-        return RegistryError(
-            f"{what}: its certificate is not trusted",
-            cause=problem.untrusted.verify_message,
-            mend=f'in config.toml: [registries.ca] "{domain}" = "/path/of/its/ca.pem"',
-        )
-    if problem.tls:
-        return RegistryError(
-            f"{what}: no TLS connection could be made",
-            cause=problem.tls.reason or str(problem.tls),
-            mend=f'if it speaks plain HTTP, in config.toml: [registries] insecure = ["{domain}"]',
-        )
-    if isinstance(error, httpx.TimeoutException):
-        return RegistryError(
-            what, cause=f"no answer in time from {base}", mend="check the network and the proxy settings"
-        )
-    return RegistryError(what, cause=problem.text)
-
-
 def _raise_if_transient(response: httpx.Response, what: str, text: str = "") -> None:
     status = response.status_code
     if status < httpx.codes.INTERNAL_SERVER_ERROR and status not in (
@@ -448,13 +423,6 @@ def _raise_if_transient(response: httpx.Response, what: str, text: str = "") -> 
     )
 
 
-def _continues(response: httpx.Response, offset: int) -> bool:
-    """Whether the answer is the rest from `offset` on; a server may send the whole instead (RFC 9110 §14.2)."""
-    if response.status_code != httpx.codes.PARTIAL_CONTENT:
-        return False
-    return bool(response.headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{offset}-"))
-
-
 async def _read_limited(response: httpx.Response, limit: int) -> bytes:
     """The body; of a longer one, a little more than `limit` bytes."""
     body = bytearray()
@@ -463,46 +431,3 @@ async def _read_limited(response: httpx.Response, limit: int) -> bytes:
         if len(body) > limit:
             break
     return bytes(body)
-
-
-def _error_document(body: bytes) -> list[dict[str, object]]:
-    try:
-        errors = json.loads(body)["errors"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return []
-    return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-
-
-def _error_codes(body: bytes) -> tuple[str, ...]:
-    return tuple(str(error.get("code", "")) for error in _error_document(body))
-
-
-def _error_text(body: bytes) -> str:
-    parts = (f"{str(e.get('code', '')).lower()}: {e.get('message', '')}" for e in _error_document(body)[:3])
-    return _printable("; ".join(parts))
-
-
-def _printable(text: str) -> str:
-    # a registry's words go to a terminal: no escape sequences
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
-
-
-def _read_tags(body: bytes, what: str) -> list[str]:
-    from sandbox.image.references import is_tag
-
-    try:
-        tags = json.loads(body).get("tags") or []
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise RegistryError(f"{what}: the list of tags is not JSON", cause=str(error)) from error
-    if not isinstance(tags, list):
-        raise RegistryError(f"{what}: the list of tags is none")
-    return [tag for tag in tags if isinstance(tag, str) and is_tag(tag)]
-
-
-def _next_page(link: str) -> str | None:
-    """The path of the following page (RFC 8288); only one on the same host is followed."""
-    target, _, parameters = link.partition(";")
-    path = target.strip().removeprefix("<").removesuffix(">")
-    if "next" not in parameters or not path.startswith("/v2/") or not path.isprintable():
-        return None
-    return path

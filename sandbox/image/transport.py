@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from sandbox.errors import HostError
+from sandbox.errors import HostError, RegistryError
 from sandbox.image.endpoints import proxy_for
 
 if TYPE_CHECKING:
@@ -113,6 +113,33 @@ class ConnectionProblem:
         self.unknown_host = next((e for e in chain if isinstance(e, socket.gaierror)), None)
         self.refused = next((e for e in chain if isinstance(e, ConnectionRefusedError)), None)
         self.text = str(error) or type(error).__name__
+
+
+def unreachable(domain: str, base: str, error: httpx.TransportError) -> RegistryError:
+    """The error for a connection that could not be made, with its probed cause."""
+    problem = ConnectionProblem(error)
+    what = f"cannot reach the registry {domain}"
+    if problem.unknown_host:
+        return RegistryError(what, cause="no such host: the name does not resolve", mend="check the name's spelling")
+    if problem.refused:
+        return RegistryError(what, cause=f"connection refused at {base}", mend="is the registry running there?")
+    if problem.untrusted:
+        return RegistryError(
+            f"{what}: its certificate is not trusted",
+            cause=problem.untrusted.verify_message,
+            mend=f'in config.toml: [registries.ca] "{domain}" = "/path/of/its/ca.pem"',
+        )
+    if problem.tls:
+        return RegistryError(
+            f"{what}: no TLS connection could be made",
+            cause=problem.tls.reason or str(problem.tls),
+            mend=f'if it speaks plain HTTP, in config.toml: [registries] insecure = ["{domain}"]',
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return RegistryError(
+            what, cause=f"no answer in time from {base}", mend="check the network and the proxy settings"
+        )
+    return RegistryError(what, cause=problem.text)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
