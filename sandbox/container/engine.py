@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING
 from sandbox.container.etc_files import write_etc_files
 from sandbox.container.limits import Limits
 from sandbox.container.monitor import Started
+from sandbox.container.seccomp_filter import seccomp_program
 from sandbox.container.translate import (
     JoinedPids,
     NetworkFiles,
     container_spec,
-    custom_seccomp_profile,
     uses_private_network,
 )
 from sandbox.errors import HostError, StartError, translated
 from sandbox.named_tuple import NamedTuple
-from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.digests import parse_digest
@@ -219,20 +218,3 @@ class KernelEngine:
         for mount in self._container.config.mounts:
             if mount.kind == "volume" and is_unfilled(self._paths, mount.source):
                 fill_volume(self._paths, mount.source, self._root, mount.target)
-
-
-def seccomp_program(paths: Paths, container: Container) -> bytes | None:
-    """The compiled filter for the container's processes, None where it has none. Raises UsageError, HostError."""
-    profile = custom_seccomp_profile(container.config)
-    if profile is None:
-        return None
-    from sandbox.runtime.seccomp import find_program
-
-    config = container.config
-    path = ""
-    if profile:
-        path = f"{paths.container_data(container.id)}/seccomp.json"
-        with open(path, "w") as file:
-            file.write(profile)
-    capabilities = resolve_capabilities(config.cap_add, config.cap_drop, privileged=config.privileged)
-    return find_program(path, capabilities, paths.cache)

@@ -21,7 +21,7 @@ def write_etc_files(container: Container, directory: str, *, shared_from: str = 
     """
     config = container.config
     if shared_from:
-        return NetworkFiles(f"{shared_from}/hosts", f"{directory}/hostname", f"{shared_from}/resolv.conf")
+        return NetworkFiles(f"{shared_from}/hosts", f"{shared_from}/hostname", f"{shared_from}/resolv.conf")
     files = NetworkFiles(f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
     private = uses_private_network(config)
     asked = Resolver(config.dns, config.dns_search, config.dns_options)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.engine import seccomp_program
-from sandbox.container.stop import not_running_error
+from sandbox.container.seccomp_filter import seccomp_program
 from sandbox.container.translate import container_environment, process_spec
 from sandbox.errors import ConflictError
 from sandbox.named_tuple import NamedTuple
@@ -33,7 +32,7 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
     if container.state.status == "restarting":
         raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
     if container.state.status != "running":
-        raise not_running_error(container)
+        raise ConflictError(f"container {container.id} is not running", mend=f"sandbox start {container.name}")
     program = None if request.privileged else seccomp_program(paths, container)
     base = process_spec(container, program)
     given = {entry.partition("=")[0] for entry in request.environment}

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from sandbox.container.names import new_container_id
 from sandbox.errors import StartError, translated
 from sandbox.state import transaction
-from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
     import sqlite3
 
     from sandbox.container.record import Container, MountPoint
     from sandbox.paths import Paths
+    from storage.volumes import VolumeStore
 
 #: present while a volume still waits for what the image has at its mount point
 FILL_MARK = "fill"
@@ -49,10 +49,13 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
 
 def volume_data(paths: Paths, name: str) -> str:
     """The directory that is mounted."""
-    return _store(paths).path(name)
+    return f"{paths.volume(name)}/_data"
 
 
 def _store(paths: Paths) -> VolumeStore:
+    # `exec` and most `run`s make no volume, and this brings the copying of trees with it
+    from storage.volumes import VolumeStore
+
     return VolumeStore(os.path.dirname(paths.volume("any")))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _APPLETS = (
     "sh cat echo true false sleep kill id ls env head yes wc trap stty test mkdir hostname grep seq httpd nc touch rm "
     "printf sort tr date ps stat dd chmod chown tail"
-).split()  # fmt: skip
+)
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
 
 
@@ -37,7 +37,7 @@ def busybox_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             archive.addfile(entry)
         archive.add("/bin/busybox", "bin/busybox", filter=_owned_by_root)
-        for name in _APPLETS:
+        for name in _APPLETS.split():
             entry = tarfile.TarInfo(f"bin/{name}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(entry)

@@ -200,3 +200,36 @@ def test_killing_the_command_at_any_moment_of_the_start_leaves_nothing_half_made
     process.communicate()
     eventually(lambda: sandbox.run("ps", "-aq").stdout == "")
     eventually(lambda: state_files(sandbox) == [])
+
+
+@pytest.mark.requires("slirp4netns", "tap")
+def test_a_port_that_is_taken_names_the_holder_and_keeps_the_reason(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("run", "-d", "-p", "127.0.0.1::80", "--name", "first", busybox, "sleep", "1000")
+    port = sandbox.run("port", "first", "80").stdout.strip().rpartition(":")[2]
+    refused = sandbox.run("run", "-d", "-p", f"127.0.0.1:{port}:80", "--name", "second", busybox, "true", status=125)
+    assert "port is already allocated" in refused.stderr
+    assert "container first publishes it" in refused.stderr
+    assert "Created" in sandbox.run("ps", "-a", "--filter", "name=second").stdout
+    gone = sandbox.run(
+        "run", "-d", "--rm", "-p", f"127.0.0.1:{port}:80", "--name", "third", busybox, "true", status=125
+    )
+    assert "port is already allocated" in gone.stderr
+    assert "third" not in sandbox.run("ps", "-a").stdout
+    low = sandbox.run("run", "-d", "--rm", "-p", "80:80", busybox, "true", status=125)
+    assert "it needs a port above 1023" in low.stderr
+
+
+@pytest.mark.requires("slirp4netns", "tap")
+def test_a_container_shares_the_network_of_another(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("run", "-d", "--name", "server", busybox, "sh", "-c", "echo page > /tmp/x; exec httpd -f -p 80 -h /tmp")
+    share = ("run", "--rm", "--network", "container:server", busybox)
+    assert (
+        sandbox.run(*share, "sh", "-c", "cat /etc/hosts").stdout
+        == sandbox.run("exec", "server", "cat", "/etc/hosts").stdout
+    )
+    sandbox.run("stop", "-t", "0", "server")
+    assert "it is not running" in sandbox.run(*share, "true", status=125).stderr
+    assert (
+        "No such container: nobody"
+        in sandbox.run("run", "--rm", "--network", "container:nobody", busybox, "true", status=125).stderr
+    )

@@ -1,0 +1,171 @@
+"""Stop, kill, restart, remove; and what is found after a monitor, a helper or the whole machine went down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.container.conftest import monitor_pid, slirp_pid, state_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.command import Sandbox
+
+    Wait = Callable[[Callable[[], object]], None]
+
+pytestmark = [pytest.mark.requires("userns", "subids", "busybox"), pytest.mark.slow]
+DETACHED = ("run", "-d", "--network", "none")
+
+
+def _inspect(sandbox: Sandbox, name: str, template: str) -> str:
+    return sandbox.run("container", "inspect", "--format", template, name).stdout.strip()
+
+
+def _is_gone(pid: int) -> bool:
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def test_stop_asks_with_the_stop_signal_then_kills(sandbox: Sandbox, busybox: str) -> None:
+    polite = "trap 'exit 5' USR1; while :; do sleep 0.05; done"
+    sandbox.run(*DETACHED, "--name", "polite", "--stop-signal", "USR1", busybox, "sh", "-c", polite)
+    assert sandbox.run("stop", "polite").stdout == "polite\n"
+    assert _inspect(sandbox, "polite", "{{.State.Status}} {{.State.ExitCode}}") == "exited 5"
+    sandbox.run(*DETACHED, "--name", "deaf", busybox, "sleep", "1000")
+    sandbox.run("stop", "-t", "0", "deaf")
+    assert _inspect(sandbox, "deaf", "{{.State.ExitCode}}") == "137"
+    # again is no error, as in Docker
+    assert sandbox.run("stop", "deaf").stdout == "deaf\n"
+
+
+def test_kill_sends_what_is_asked_for(sandbox: Sandbox, busybox: str) -> None:
+    script = "trap 'echo hup' HUP; echo up; while :; do sleep 0.05; done"
+    sandbox.run(*DETACHED, "--name", "target", busybox, "sh", "-c", script)
+    sandbox.run("kill", "-s", "HUP", "target")
+    sandbox.run("kill", "target")
+    assert sandbox.run("wait", "target").stdout == "137\n"
+    assert "hup" in sandbox.run("logs", "target").stdout
+    refused = sandbox.run("kill", "target", status=1)
+    assert "is not running" in refused.stderr
+    assert "invalid signal" in sandbox.run("kill", "-s", "NOPE", "target", status=125).stderr
+
+
+def test_several_targets_are_all_tried(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run(*DETACHED, "--name", "one", busybox, "sleep", "1000")
+    done = sandbox.run("rm", "-f", "nobody", "one")
+    assert done.stdout == "one\n"
+    done = sandbox.run("stop", "nobody", "no-other", status=1)
+    assert done.stderr.count("No such container") == 2
+
+
+def test_a_running_container_is_removed_only_by_force(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run(*DETACHED, "--name", "busy", busybox, "sleep", "1000")
+    refused = sandbox.run("rm", "busy", status=1)
+    assert "stop the container before removing or force remove" in refused.stderr
+    pid = int(_inspect(sandbox, "busy", "{{.State.Pid}}"))
+    sandbox.run("rm", "-f", "busy")
+    assert _is_gone(pid)
+    assert state_files(sandbox) == []
+
+
+def test_restart_and_start_keep_the_files(sandbox: Sandbox, busybox: str) -> None:
+    script = "echo line >> /log; wc -l < /log; sleep 1000"
+    sandbox.run(*DETACHED, "--name", "again", busybox, "sh", "-c", script)
+    sandbox.run("restart", "-t", "0", "again")
+    sandbox.run("stop", "-t", "0", "again")
+    sandbox.run("start", "again")
+    # a second start of what runs is no error
+    sandbox.run("start", "again")
+    sandbox.run("rm", "-f", "again")
+
+
+def test_rename_and_names_after_it(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("create", "--name", "old", busybox, "true")
+    sandbox.run("create", "--name", "other", busybox, "true")
+    sandbox.run("rename", "old", "new")
+    assert "No such container: old" in sandbox.run("container", "inspect", "old", status=1).stderr
+    assert "already in use" in sandbox.run("rename", "new", "other", status=1).stderr
+    assert "Invalid container name" in sandbox.run("rename", "new", "../x", status=125).stderr
+
+
+def test_on_failure_restarts_as_often_as_told(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:
+    sandbox.run(*DETACHED, "--name", "failing", "--restart", "on-failure:2", busybox, "sh", "-c", "echo try; exit 3")
+    eventually(lambda: _inspect(sandbox, "failing", "{{.State.Status}}") == "exited")
+    assert _inspect(sandbox, "failing", "{{.RestartCount}} {{.State.ExitCode}}") == "2 3"
+    assert sandbox.run("logs", "failing").stdout == "try\n" * 3
+
+
+def test_always_restarts_until_it_is_stopped(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:
+    sandbox.run(*DETACHED, "--name", "phoenix", "--restart", "always", busybox, "sh", "-c", "sleep 0.1")
+    eventually(lambda: int(_inspect(sandbox, "phoenix", "{{.RestartCount}}")) >= 2)
+    sandbox.run("stop", "-t", "1", "phoenix")
+    assert _inspect(sandbox, "phoenix", "{{.State.Status}}") == "exited"
+
+
+def test_a_killed_monitor_takes_its_container_along_and_the_next_command_mends(
+    sandbox: Sandbox, busybox: str, eventually: Wait
+) -> None:
+    sandbox.run(*DETACHED, "--name", "orphan", busybox, "sleep", "1000")
+    pid, monitor = int(_inspect(sandbox, "orphan", "{{.State.Pid}}")), monitor_pid(sandbox, "orphan")
+    os.kill(monitor, signal.SIGKILL)
+    eventually(lambda: _is_gone(pid))
+    assert "Exited (137)" in sandbox.run("ps", "-a").stdout
+    assert _inspect(sandbox, "orphan", "{{.State.Error}}") == "the monitor was killed"
+    assert sandbox.run("wait", "orphan").stdout == "137\n"
+    assert sandbox.run("start", "orphan").stdout == "orphan\n"
+    sandbox.run("rm", "-f", "orphan")
+    assert state_files(sandbox) == []
+
+
+def test_a_killed_monitor_in_the_foreground_ends_the_command_with_137(sandbox: Sandbox, busybox: str) -> None:
+    process = sandbox.spawn(
+        "run", "--rm", "--network", "none", "--name", "fg", busybox, "sh", "-c", "echo up; sleep 1000"
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    os.kill(monitor_pid(sandbox, "fg"), signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == 137
+    assert sandbox.run("ps", "-aq").stdout == ""
+    assert state_files(sandbox) == []
+
+
+def test_what_a_reboot_leaves_is_told_as_such(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run(*DETACHED, "--name", "before", busybox, "sleep", "1000")
+    monitor = monitor_pid(sandbox, "before")
+    _change_state(sandbox, "before", "boot_id", "00000000-0000-0000-0000-000000000000")
+    assert "Exited (137)" in sandbox.run("ps", "-a").stdout
+    assert _inspect(sandbox, "before", "{{.State.Error}}") == "the machine was restarted"
+    os.kill(monitor, signal.SIGKILL)
+
+
+def _change_state(sandbox: Sandbox, name: str, key: str, value: str) -> None:
+    connection = sqlite3.connect(sandbox.home.data / "sandbox/state.db")
+    connection.execute("UPDATE container SET state = json_set(state, ?, ?) WHERE name = ?", (f"$.{key}", value, name))
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.requires("slirp4netns", "tap")
+def test_a_killed_slirp4netns_costs_the_network_not_the_container(
+    sandbox: Sandbox, busybox: str, eventually: Wait
+) -> None:
+    sandbox.run("run", "-d", "--name", "cut", busybox, "sleep", "1000")
+    helper = slirp_pid(monitor_pid(sandbox, "cut"))
+    os.kill(helper, signal.SIGKILL)
+    assert sandbox.run("exec", "cut", "echo", "alive").stdout == "alive\n"
+    assert "Up " in sandbox.run("ps").stdout
+    sandbox.run("rm", "-f", "cut")
+    eventually(lambda: _is_gone(helper))
+    assert state_files(sandbox) == []
+
+
+def test_an_ambiguous_prefix_is_refused(sandbox: Sandbox, busybox: str) -> None:
+    # seventeen ids: two of them begin with the same digit
+    ids = [sandbox.run("create", busybox, "true").stdout.strip() for _ in range(17)]
+    first = next(i for i in (container_id[0] for container_id in ids) if sum(x[0] == i for x in ids) > 1)
+    assert f"Multiple IDs found with provided prefix: {first}" in sandbox.run("rm", first, status=1).stderr
