@@ -62,7 +62,8 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
     if state.monitor_pid:
         return load_container(connection, container.id)
     remove_runtime_files(paths.container_runtime(container.id))
-    if container.config.auto_remove:
+    if container.config.auto_remove or container.state.status == "removing":
+        # a removal that was cut short is finished: part of its files is gone already
         from sandbox.container.remove import discard_container
 
         discard_container(connection, paths, container)

@@ -18,7 +18,8 @@ from sandbox.container.frames import EXIT, MESSAGE, STDERR, STDIN, STDIN_END, ST
 from sandbox.container.journal import DatabaseJournal
 from sandbox.container.local_sockets import connect_to, listen_at
 from sandbox.container.logs import LogSelection, read_log
-from sandbox.container.monitor import Attachment, Monitor, Started
+from sandbox.container.monitor import Monitor, Started
+from sandbox.container.monitor_spawn import Attachment
 from sandbox.container.reactor import Reactor
 from sandbox.container.record import Container, LogConfig, RestartPolicy
 from sandbox.container.store import insert_container, load_container

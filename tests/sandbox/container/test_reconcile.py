@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.reconcile import is_stale, mended_state, reconcile, reconcile_all
 from sandbox.container.record import ContainerState
-from sandbox.container.store import find_container, insert_container
+from sandbox.container.store import all_containers, find_container, insert_container
 from sandbox.state import boot_id, process_start
 from tests.sandbox.container.conftest import a_container
 
@@ -79,3 +79,11 @@ def test_a_container_under_rm_is_removed(database: sqlite3.Connection, paths: Pa
     os.makedirs(f"{paths.container_data(doomed.id)}/upper/diff")
     assert reconcile_all(database, paths, [doomed, stays]) == [stays]
     assert not os.path.exists(paths.container_data(doomed.id))
+
+
+def test_a_removal_that_was_killed_is_finished(database: sqlite3.Connection, paths: Paths) -> None:
+    half = insert_container(database, a_container("half", state=_dead()._replace(status="removing")))
+    os.makedirs(f"{paths.container_data(half.id)}/overlay/upper")
+    assert reconcile(database, paths, half) is None
+    assert all_containers(database) == []
+    assert not os.path.exists(paths.container_data(half.id))
