@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.build.arguments import platform_arguments, read_globals
 from sandbox.build.errors import DockerfileError, LanguageError
+from sandbox.build.lint import check_program
+from sandbox.build.lint_stages import Surroundings
+from sandbox.build.outline import find_target, outline
 from sandbox.build.parser import INSTRUCTIONS, parse_dockerfile
 from sandbox.build.printing import document, print_dockerfile
 from sandbox.build.stages import read_dockerfile
+from sandbox.image.platforms import Platform
 from tests.sandbox.build.shapes import meaning
 
 #: what lines are made of, so that chance finds continuations, quotes, heredocs and the rest
@@ -51,6 +56,18 @@ def _error_of(data: str | bytes) -> LanguageError | None:
     except LanguageError as error:
         return error
     return None
+
+
+@given(_TEXTS)
+def test_checking_and_outlining_raise_our_error_alone(text: str) -> None:
+    platform = Platform("linux", "amd64")
+    try:
+        program = read_dockerfile("FROM scratch AS first\n" + text)
+        predefined = platform_arguments(platform, platform, "", {})
+        check_program(program, {}, predefined, Surroundings(lambda _base: {}))
+        outline(program, find_target(program, ""), read_globals(program, {}, predefined))
+    except LanguageError as error:
+        assert error.render()  # noqa: PT017  # either outcome is right
 
 
 @given(st.binary(max_size=200))
