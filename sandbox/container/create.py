@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.record import Container, ContainerState
 from sandbox.container.store import delete_container, insert_container
-from sandbox.container.volumes import make_volumes
 from sandbox.errors import NotFoundError, StartError, UsageError
-from sandbox.named_tuple import NamedTuple
 from sandbox.state import boot_id, process_start, transaction
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from sandbox.container.identity import Identity
     from sandbox.container.record import ContainerConfig, MountPoint
     from sandbox.paths import Paths
-
-
-class Identity(NamedTuple):
-    """What a container is called, and which monitor will run it (0: none yet)."""
-
-    container_id: str
-    #: "" has one made up
-    name: str = ""
-    monitor_pid: int = 0
 
 
 def create_container(
@@ -44,6 +33,8 @@ def create_container(
         start = process_start(identity.monitor_pid)
         state = ContainerState(monitor_pid=identity.monitor_pid, monitor_start=start, boot_id=boot_id())
     if any(mount.kind == "volume" for mount in config.mounts):
+        from sandbox.container.volumes import make_volumes  # the store of volumes, only where there are some
+
         config = config._replace(mounts=make_volumes(connection, paths, config.mounts))
     container = Container(identity.container_id, identity.name, time.time_ns(), config, state)
     with transaction(connection):
@@ -78,27 +69,3 @@ def check_mounts(mounts: tuple[MountPoint, ...]) -> None:
                 f'invalid mount config for type "bind": bind source path does not exist: {mount.source}',
                 mend=f"mkdir -p {mount.source}",
             )
-
-
-def check_cidfile(path: str) -> None:
-    """Raise UsageError where the file is there already: it may be another container's."""
-    if os.path.lexists(path):
-        raise UsageError(
-            f"container ID file found, make sure the other container isn't running or delete {path}", mend=f"rm {path}"
-        )
-
-
-def write_cidfile(path: str, container_id: str) -> None:
-    """Write the id to a new file. Raises UsageError."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise UsageError(f"failed to create the container ID file {path}", cause=error.strerror or "") from error
-    with open(fd, "w") as file:
-        file.write(container_id)
-
-
-def remove_cidfile(path: str) -> None:
-    """Take the file back after a failure."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)

@@ -18,13 +18,11 @@ from sandbox.container.limits import Limits
 from sandbox.container.monitor import Started
 from sandbox.container.seccomp_filter import seccomp_program
 from sandbox.container.translate import (
-    JoinedPids,
     NetworkFiles,
     container_spec,
     uses_private_network,
 )
 from sandbox.errors import HostError, StartError, translated
-from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.digests import parse_digest
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from net.slirp import SlirpProcess
+    from sandbox.container.neighbours import Neighbours
     from sandbox.container.record import Container, PublishedPort
     from sandbox.container.stdio import ContainerEnds
     from sandbox.paths import Paths
@@ -45,14 +44,6 @@ if TYPE_CHECKING:
 ROOT_NAME = "rootfs"
 SLIRP_SOCKET_NAME = "slirp.sock"
 OVERLAY_NAME = "overlay"
-
-
-class Neighbours(NamedTuple):
-    """Containers whose namespaces are shared, as they are at this moment."""
-
-    joined: JoinedPids = JoinedPids()
-    #: where the files below /etc of the one that gives the network lie
-    network_files: str = ""
 
 
 class KernelEngine:
@@ -213,8 +204,11 @@ class KernelEngine:
         self._mounted = True
 
     def _fill_volumes(self) -> None:
+        volumes = [mount for mount in self._container.config.mounts if mount.kind == "volume"]
+        if not volumes:
+            return
         from sandbox.container.volume_filling import fill_volume, is_unfilled
 
-        for mount in self._container.config.mounts:
-            if mount.kind == "volume" and is_unfilled(self._paths, mount.source):
+        for mount in volumes:
+            if is_unfilled(self._paths, mount.source):
                 fill_volume(self._paths, mount.source, self._root, mount.target)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.container.channel import Channel
+    from sandbox.container.monitor_spawn import Attachment
     from sandbox.container.reactor import Timer
     from sandbox.container.record import Container, ContainerState, PublishedPort
 
@@ -77,18 +78,6 @@ class Journal(Protocol):
     def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None: ...
     def remove(self) -> None:
         """Remove the container, its files and its anonymous volumes (--rm)."""
-
-
-class Attachment(NamedTuple):
-    """What the command that starts the container wants of it from the first byte on; none for `-d`."""
-
-    stdin: bool = False
-    stdout: bool = False
-    stderr: bool = False
-
-    @property
-    def wanted(self) -> bool:
-        return self.stdin or self.stdout or self.stderr
 
 
 class Monitor:

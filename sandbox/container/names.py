@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import string
 
 from sandbox.errors import UsageError
 
-_FIRST = frozenset(string.ascii_letters + string.digits)
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _REST = _FIRST | frozenset("_.-")
 
 _ADJECTIVES = (

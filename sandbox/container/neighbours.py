@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.engine import Neighbours
 from sandbox.container.store import find_container
 from sandbox.container.translate import JoinedPids
 from sandbox.errors import ConflictError
+from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 _PREFIX = "container:"
+
+
+class Neighbours(NamedTuple):
+    """Containers whose namespaces are shared, as they are at this moment."""
+
+    joined: JoinedPids = JoinedPids()
+    #: where the files below /etc of the one that gives the network lie
+    network_files: str = ""
 
 
 def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> Neighbours:

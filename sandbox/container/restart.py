@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.access import open_container
 from sandbox.container.limits import claim_cgroup, plan_container_limits
-from sandbox.container.monitor import Attachment
-from sandbox.container.monitor_process import SpawnRequest, spawn_monitor
+from sandbox.container.monitor_spawn import Attachment, SpawnRequest, spawn_monitor
 from sandbox.container.neighbours import find_neighbours, outer_namespace_pid
 from sandbox.container.start import StartOptions, abandon, start_in_monitor
 from sandbox.container.stop import is_active, wait_monitor_gone
@@ -19,7 +18,7 @@ from sandbox.state import boot_id, open_state, process_start
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox.container.monitor_process import SpawnedMonitor
+    from sandbox.container.monitor_spawn import SpawnedMonitor
     from sandbox.container.record import Container, ContainerState
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize

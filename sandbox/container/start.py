@@ -15,8 +15,7 @@ from sandbox.runtime.reports import decode_error
 if TYPE_CHECKING:
     from typing import Any
 
-    from sandbox.container.monitor import Attachment
-    from sandbox.container.monitor_process import SpawnedMonitor
+    from sandbox.container.monitor_spawn import Attachment, SpawnedMonitor
     from sandbox.container.record import Container, PublishedPort
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from sandbox.container.volumes import volume_data
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.rootfs_plan import DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS
@@ -167,5 +166,9 @@ def _mount(paths: Paths, mount: MountPoint) -> Mount:
         if mount.tmpfs_options:
             options.append(mount.tmpfs_options)
         return TmpfsMount(mount.target, ",".join(options), mount.read_only)
-    source = volume_data(paths, mount.source) if mount.kind == "volume" else mount.source
+    source = mount.source
+    if mount.kind == "volume":
+        from sandbox.container.volumes import volume_data  # the store of volumes, only where there are some
+
+        source = volume_data(paths, mount.source)
     return BindMount(source, mount.target, mount.read_only, mount.recursive, mount.propagation)

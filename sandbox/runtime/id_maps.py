@@ -11,10 +11,14 @@ import pwd
 import signal
 import stat
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import PR_GET_NO_NEW_PRIVS, prctl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PROGRAM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin"
 #: what an image may expect to own: up to nobody, 65534
@@ -129,10 +133,14 @@ def grant_command(name: str) -> str:
     return f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
 
 
-def map_process(pid: int, id_map: IdMap) -> None:
-    """Write `id_map` for `pid`, a child that has made a user namespace. Raises HostError with the probed cause."""
+def map_process(pid: int, id_map: IdMap, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Write `id_map` for `pid`, a child that has made a user namespace. Raises HostError with the probed cause.
+
+    `meanwhile` is called while the set-user-id programs are at work.
+    """
     if id_map.single:
         _write_single(pid, id_map)
+        meanwhile()
         return
     # both at once: they wait for nothing of each other, and set-user-id programs are slow to start
     running = [
@@ -142,7 +150,10 @@ def map_process(pid: int, id_map: IdMap) -> None:
             (find_program("newgidmap"), id_map.gid_lines),
         )
     ]
-    statuses = [(program, os.waitpid(child, 0)[1]) for program, child in running]
+    try:
+        meanwhile()
+    finally:
+        statuses = [(program, os.waitpid(child, 0)[1]) for program, child in running]
     for program, status in statuses:
         if status:
             raise explain_map_failure(program)

@@ -5,7 +5,7 @@ A process enters it by forking first: the child unshares, the parent runs newuid
     parent                                 child
     fork ───────────────────────────────▶  unshare(CLONE_NEWUSER | CLONE_NEWNS)
            ◀──────────────── b"u" ───────
-    map_process(child)
+    map_process(child)                     (each may do something else meanwhile)
            ───────────────── b"m" ──────▶  setgroups([]), becomes 0; goes on
 
 All forks happen while the process has one thread (unshare(2): EINVAL beside another), so before trio runs.
@@ -46,10 +46,15 @@ def make_peers() -> PeerPair:
     return PeerPair(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
 
 
-def enter_user_namespace(peers: PeerPair) -> None:
+class MapperGoneError(HostError):
+    """The parent died, or failed to map: nobody needs to be told."""
+
+
+def enter_user_namespace(peers: PeerPair, meanwhile: Callable[[], None] = lambda: None) -> None:
     """In the forked child: new user and mount namespaces, mapped by the parent; afterwards uid, gid and groups are 0.
 
-    The mount namespace receives mounts from the host (slave) and shows it none. Raises HostError.
+    The mount namespace receives mounts from the host (slave) and shows it none. `meanwhile` is called while the parent
+    writes the maps: it needs no ids. Raises HostError, MapperGoneError.
     """
     peers.mapper.close()
     with peers.mapped as peer:
@@ -62,19 +67,26 @@ def enter_user_namespace(peers: PeerPair) -> None:
         # new credentials may have made us undumpable, and then /proc/self/uid_map belongs to root
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         peer.send(b"u")
+        meanwhile()
         if peer.recv(1) != b"m":
-            raise HostError("the command ended before the user namespace was mapped")
+            raise MapperGoneError("the command ended before the user namespace was mapped")
     become_root()
 
 
-def map_forked_child(peers: PeerPair, pid: int, id_map: IdMap | None = None) -> None:
-    """In the parent: wait for the child `pid` to unshare, then map it. Raises HostError; the child ends by itself."""
+def map_forked_child(
+    peers: PeerPair, pid: int, id_map: IdMap | None = None, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """In the parent: wait for the child `pid` to unshare, then map it. Raises HostError; the child ends by itself.
+
+    `meanwhile` is called while other processes write the maps.
+    """
     peers.mapped.close()
     with peers.mapper as peer:
+        id_map = id_map or find_id_map()
         answer = peer.recv(_MESSAGE_LIMIT)
         if answer != b"u":
             raise decode_error(answer) if answer else HostError("the process to be mapped ended early")
-        map_process(pid, id_map or find_id_map())
+        map_process(pid, id_map, meanwhile)
         peer.send(b"m")
 
 

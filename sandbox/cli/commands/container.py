@@ -43,7 +43,7 @@ def start(invocation: Invocation) -> int:
 
 def _start_attached(invocation: Invocation) -> int:
     from sandbox.container.attach import ClientStreams, Session
-    from sandbox.container.monitor import Attachment
+    from sandbox.container.monitor_spawn import Attachment
     from sandbox.container.restart import StartRequest, start_container
     from sandbox.container.stop import code_after_crash
     from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, get_window_size, parse_detach_keys

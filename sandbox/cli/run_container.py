@@ -1,0 +1,113 @@
+"""What `run` and `create` do after the fork of the monitor: the record made, the container started, stayed with.
+
+Imported while the monitor gets ready (see `monitor_spawn`), so what is heavy for a command may stand on top here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.container.attach import ClientStreams, Session
+from sandbox.container.create import create_container
+from sandbox.container.driver_choice import storage_driver
+from sandbox.container.identity import write_cidfile
+from sandbox.container.image_lookup import find_or_pull
+from sandbox.container.limits import claim_cgroup, plan_container_limits
+from sandbox.container.monitor_spawn import Attachment
+from sandbox.container.options import build_config
+from sandbox.container.start import StartOptions, abandon, start_in_monitor
+from sandbox.container.store import find_container
+from sandbox.errors import NotFoundError
+from sandbox.named_tuple import NamedTuple
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.cli.command import Invocation
+    from sandbox.container.identity import Identity
+    from sandbox.container.limits import LimitPlan
+    from sandbox.container.monitor_spawn import SpawnedMonitor
+    from sandbox.container.options import AttachedStreams
+    from sandbox.container.record import Container, MountPoint
+    from sandbox.paths import Paths
+    from sandbox.runtime.terminal import WindowSize
+
+
+class RunRequest(NamedTuple):
+    """What `run` has read from its options already."""
+
+    identity: Identity
+    attached: AttachedStreams
+    detach_keys: bytes
+    #: "" for none
+    cidfile: str
+
+
+def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor, request: RunRequest) -> int:
+    """Create the container, have the monitor start it and, unless -d was given, stay with it to its end."""
+    container_id = request.identity.container_id
+    try:
+        container, plan = create_from_options(invocation, paths, request.identity)
+        limits = claim_cgroup(plan.limits, container_id, spawned.pid, invocation.context.env)
+        if request.cidfile:
+            write_cidfile(request.cidfile, container_id)
+    except BaseException:
+        abandon(spawned)
+        raise
+    window_size = _window_size() if invocation.flag("tty") else None
+    start_in_monitor(paths, spawned, container, StartOptions(Attachment(*request.attached), window_size, limits))
+    if invocation.flag("detach"):
+        spawned.channel.close()
+        invocation.context.print(container.id)
+        return 0
+    return _stay(invocation, spawned, container, request)
+
+
+def create_from_options(invocation: Invocation, paths: Paths, identity: Identity) -> tuple[Container, LimitPlan]:
+    """A new container as the command line asks for it, and how its limits are held. Raises SandboxError."""
+    connection = open_state(paths, durable=not invocation.flag("rm"))
+    image = find_or_pull(connection, paths, invocation)
+    config = build_config(
+        invocation,
+        image.config,
+        invocation.arguments[0],
+        image.id,
+        image.layers,
+        image.platform,
+        mounts_of=lambda word: _mounts_of(connection, word),
+    )
+    config = config._replace(storage_driver=storage_driver(connection, paths, config.storage_driver))
+    plan = plan_container_limits(config, invocation.context.env)
+    for note in plan.notes:
+        invocation.context.note(f"WARNING: {note}")
+    try:
+        return create_container(connection, paths, identity, config), plan
+    except NotFoundError as error:
+        error.exit_status = 125
+        raise
+
+
+def _mounts_of(connection: sqlite3.Connection, word: str) -> tuple[MountPoint, ...]:
+    return find_container(connection, word).config.mounts
+
+
+def _window_size() -> WindowSize | None:
+    from sandbox.runtime.terminal import get_window_size
+
+    return get_window_size(0)
+
+
+def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container, request: RunRequest) -> int:
+    attached = request.attached
+    terminal = container.config.terminal and attached.stdin
+    streams = ClientStreams(attached.stdin, terminal, invocation.flag("sig-proxy"), request.detach_keys)
+    outcome = Session(spawned.channel, streams).run()
+    spawned.channel.close()
+    if outcome.detached:
+        return 0
+    if outcome.exit_code is not None:
+        return outcome.exit_code
+    from sandbox.container.stop import code_after_crash
+
+    return code_after_crash(invocation.context.find_paths(), container)
