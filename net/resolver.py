@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from net.addresses import CONTAINER_ADDRESS, DNS_ADDRESS
 from net.errors import NetError
-from net.slirp import CONTAINER_ADDRESS, DNS_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

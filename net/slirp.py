@@ -27,10 +27,6 @@ from net.programs import find_program, install_command, read_output
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-#: slirp4netns' own plan of 10.0.2.0/24
-GATEWAY_ADDRESS = "10.0.2.2"
-DNS_ADDRESS = "10.0.2.3"
-CONTAINER_ADDRESS = "10.0.2.100"
 TAP_NAME = "tap0"
 #: the largest multiple of 16 below slirp4netns' limit 65521; measured several times faster than 1500
 DEFAULT_MTU = 65520

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
 from net.ports import Forward
-from net.slirp import CONTAINER_ADDRESS
 
 #: slirp4netns reads a request into a buffer of this size and takes no more
 REQUEST_LIMIT_BYTES = 4095

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -28,12 +29,16 @@ GLOBAL_OPTIONS: tuple[Option, ...] = (
            bare="auto"),
 )  # fmt: skip
 _HELP = option("--help", "flag", "Show this message and quit")
+#: objects made and not freed before the collector looks at them
+_COLLECTED_AT = 50_000
 #: set by the scripts that shells load; typer's name for it
 _COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 
 
 def entry() -> NoReturn:
     """The console script."""
+    # imports make thousands of objects that live on, through which the collector would look again and again
+    gc.set_threshold(_COLLECTED_AT)
     stdout, stderr = _standard_streams()
     if _COMPLETION_VARIABLE in os.environ:
         from sandbox.cli.completion import complete
@@ -115,8 +120,8 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
     except (SandboxError, StorageError, NetError, OSError) as error:
         failure = as_sandbox_error(error)
     except Exception as error:
-        sqlite = sys.modules.get("sqlite3")
-        if sqlite is None or not isinstance(error, sqlite.Error):
+        state = sys.modules.get("sandbox.state")
+        if state is None or not isinstance(error, state.DatabaseError):
             raise
         failure = HostError("the database could not be used", cause=str(error))
         failure.__cause__ = error

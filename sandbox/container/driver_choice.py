@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sandbox.config import load_config
 from sandbox.errors import HostError, translated
-from storage.overlay.choose import choose_driver, driver_named, probe_kernel_overlay
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,7 +28,9 @@ def storage_driver(connection: sqlite3.Connection, paths: Paths, forced: str = "
 
 
 def _probed(paths: Paths, wanted: str) -> str:
+    # once for each kernel
     from sandbox.runtime.user_namespace import call_in_user_namespace
+    from storage.overlay.named import driver_named
 
     with translated(HostError, "cannot choose a storage driver"):
         if wanted:
@@ -40,4 +41,6 @@ def _probed(paths: Paths, wanted: str) -> str:
 
 
 def _choose(wanted: str, place: str) -> str:
+    from storage.overlay.choose import choose_driver, probe_kernel_overlay
+
     return choose_driver(wanted or None, lambda: probe_kernel_overlay(place)).driver.name

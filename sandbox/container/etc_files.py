@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from net.addresses import CONTAINER_ADDRESS
 from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
-from net.slirp import CONTAINER_ADDRESS
 from sandbox.container.translate import NetworkFiles, hostname_of, uses_private_network
 from sandbox.errors import StartError, translated
 

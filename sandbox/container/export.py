@@ -10,7 +10,7 @@ from sandbox.errors import SandboxError
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.digests import parse_digest
 from storage.layers import LayerStore
-from storage.overlay.choose import driver_named
+from storage.overlay.named import driver_named
 from storage.syscalls import MNT_DETACH, umount2
 from storage.tar_write import write_tree
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sandbox.container.record import ContainerConfig
 
 
+#: what most people type, read without its grammar
+_PLAIN_NETWORKS: dict[tuple[str, ...], str] = {("none",): "none", ("host",): "host"}
+
+
 def any_given(invocation: Invocation, keys: str) -> bool:
     """Whether one of the options in `keys`, parted by spaces, was given."""
     return any(invocation.given(key) for key in keys.split())
@@ -23,7 +27,10 @@ def any_given(invocation: Invocation, keys: str) -> bool:
 
 def add_network(invocation: Invocation, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
     """Network mode, aliases, names and ports."""
-    if invocation.given("network") or invocation.given("network-alias"):
+    plain = _PLAIN_NETWORKS.get(invocation.texts("network"))
+    if plain and not invocation.given("network-alias"):
+        config = config._replace(network=plain)
+    elif invocation.given("network") or invocation.given("network-alias"):
         from sandbox.container.option_values.networks import SharedOptions, combine_networks, usable_network
 
         aliases = invocation.texts("network-alias")

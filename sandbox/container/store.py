@@ -6,16 +6,16 @@ run at once. Every change of state reads and writes inside one transaction.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container.documents import from_json, to_json
 from sandbox.container.names import random_name
 from sandbox.container.record import Container, ContainerConfig, ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
-from sandbox.state import transaction
+from sandbox.state import IntegrityError, transaction
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
 _COLUMNS = "id, name, created_ns, config, state"
@@ -40,7 +40,7 @@ def insert_container(connection: sqlite3.Connection, container: Container) -> Co
                     to_json(named.state),
                 ),
             )
-        except sqlite3.IntegrityError:
+        except IntegrityError:
             if attempt + 1 == attempts:
                 raise name_conflict(connection, named.name) from None
         else:
@@ -116,7 +116,7 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
     """Give the container another name. Raises ConflictError where it is taken."""
     try:
         connection.execute("UPDATE container SET name = ? WHERE id = ?", (name, container_id))
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         error = name_conflict(connection, name)
         error.exit_status = 1
         raise error from None

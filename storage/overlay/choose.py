@@ -1,6 +1,6 @@
 """Which driver this machine gets: found by mounting, never by guessing from versions.
 
-The place of a third driver, on pyfuse3, is between the two: it joins `_DRIVERS` and `choose_driver`.
+The place of a third driver, on pyfuse3, is between the two: it joins `driver_named` and `choose_driver`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from storage.errors import StorageError
 from storage.overlay.copy import CopyDriver
 from storage.overlay.kernel import KernelDriver
+from storage.overlay.named import driver_named
 from storage.syscalls import MNT_DETACH, umount2
 from storage.tree import remove_tree
 from storage.whiteouts import make_opaque, make_whiteout
@@ -20,27 +21,12 @@ if TYPE_CHECKING:
 
     from storage.overlay.driver import Driver
 
-_DRIVERS: dict[str, type[Driver]] = {"overlay": KernelDriver, "copy": CopyDriver}
-DRIVER_NAMES = tuple(_DRIVERS)
-_ALIASES = {"overlay2": "overlay", "vfs": "copy"}
-
 
 class DriverChoice(NamedTuple):
     """The driver, and a sentence on why this one."""
 
     driver: Driver
     reason: str
-
-
-def driver_named(name: str) -> Driver:
-    """The driver of this name (Docker's `overlay2` and `vfs` are understood), without a probe.
-
-    StorageError for an unknown one.
-    """
-    kind = _DRIVERS.get(_ALIASES.get(name, name))
-    if kind is None:
-        raise StorageError(f"unknown storage driver {name!r}", mend=f"use one of: {', '.join(DRIVER_NAMES)}")
-    return kind()
 
 
 def choose_driver(forced: str | None, probe: Callable[[], None]) -> DriverChoice:

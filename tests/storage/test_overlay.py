@@ -11,7 +11,8 @@ import pytest
 
 from storage.errors import StorageError
 from storage.overlay import kernel
-from storage.overlay.choose import DRIVER_NAMES, choose_driver, driver_named, probe_kernel_overlay
+from storage.overlay.choose import choose_driver, probe_kernel_overlay
+from storage.overlay.named import DRIVER_NAMES, driver_named
 from storage.syscalls import MNT_DETACH, umount2
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Tree, found_in
