@@ -13,17 +13,50 @@ from tests.needs import REPOSITORY
 if TYPE_CHECKING:
     from tests.command import Home
 
-#: docs/dependencies.md says what each costs
+#: docs/dependencies.md says what each costs; a small function of one of these is written anew in a line or two
 HEAVY = {
-    "asyncio", "dataclasses", "httpx", "inspect", "logging", "msgspec", "pathlib", "rich", "shutil", "subprocess",
-    "tempfile", "trio", "typer", "zstandard", "yaml",
+    "asyncio", "dataclasses", "datetime", "decimal", "difflib", "hashlib", "httpx", "inspect", "ipaddress", "logging",
+    "msgspec", "pathlib", "pickle", "random", "rich", "shutil", "sqlite3", "string", "subprocess", "tempfile",
+    "threading", "traceback", "trio", "typer", "urllib", "uuid", "zstandard", "yaml",
+}  # fmt: skip
+#: what only the monitor does, or only the command: each imports its own after the fork, both at once
+AFTER_THE_FORK = {
+    "_sqlite3", "resource", "sandbox.container.attach", "sandbox.container.create", "sandbox.container.engine",
+    "sandbox.container.monitor", "sandbox.container.store", "sandbox.image.store", "sandbox.runtime.launch",
+    "sandbox.state", "storage.layers",
+}  # fmt: skip
+#: what a container without volumes on the kernel's overlay, with no network of its own, has no use for
+UNUSED = {
+    "net.slirp", "sandbox.container.volumes", "sandbox.runtime.cgroups", "storage.overlay.choose",
+    "storage.overlay.copy", "storage.volumes",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["run", "exec", "container_list", "container", "container_output"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "sandbox.cli.commands.run",
+        "sandbox.cli.run_container",
+        "sandbox.container.monitor_process",
+        "sandbox.cli.commands.exec",
+        "sandbox.cli.commands.container_list",
+        "sandbox.cli.commands.container",
+        "sandbox.cli.commands.container_output",
+    ],
+)
 def test_a_command_that_people_wait_for_imports_nothing_heavy(module: str, home: Home) -> None:
-    script = f"import sys, sandbox.cli.main, sandbox.cli.commands.{module}; print(*sorted(sys.modules))"
-    assert _imported(script, home) & HEAVY == set()
+    assert _with_main(module, home) & HEAVY == set()
+
+
+def test_run_forks_the_monitor_before_it_imports_the_rest(home: Home) -> None:
+    assert _with_main("sandbox.cli.commands.run", home) & AFTER_THE_FORK == set()
+
+
+@pytest.mark.parametrize(
+    "module", ["sandbox.cli.run_container", "sandbox.container.monitor_process", "sandbox.cli.commands.exec"]
+)
+def test_what_is_not_used_is_not_imported(module: str, home: Home) -> None:
+    assert _with_main(module, home) & UNUSED == set()
 
 
 def test_ps_of_nothing_imports_nothing_heavy(home: Home) -> None:
@@ -32,6 +65,10 @@ def test_ps_of_nothing_imports_nothing_heavy(home: Home) -> None:
         "main(['ps'], os.environ, '/', io.StringIO(), sys.stderr); print(*sorted(sys.modules))"
     )
     assert _imported(script, home) & HEAVY == set()
+
+
+def _with_main(module: str, home: Home) -> set[str]:
+    return _imported(f"import sys, sandbox.cli.main, {module}; print(*sorted(sys.modules))", home)
 
 
 def _imported(script: str, home: Home) -> set[str]:
