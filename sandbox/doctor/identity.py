@@ -9,7 +9,7 @@ from net.programs import find_program, install_command, read_output
 from sandbox.doctor.check import Check, Machine, from_error, passed, read_text
 from sandbox.errors import SandboxError
 from sandbox.runtime.id_maps import IdMap, MapLine, find_id_map, user_name
-from sandbox.runtime.user_namespace import call_in_user_namespace
+from sandbox.runtime.user_namespace import APPARMOR_MEND, call_in_user_namespace
 from storage.syscalls import mount
 
 #: what twenty containers and a build beside them take, with room
@@ -98,14 +98,12 @@ def apparmor_profile(executable: str | None = None) -> str:
 
 def _refused(machine: Machine, error: SandboxError | OSError) -> Check:
     if read_text(f"{machine.proc}/{_APPARMOR_SWITCH}") == "1":
-        # never the switch itself: it would open user namespaces to every program of the machine
         return Check(
             "userns",
             "failure",
             "user namespaces are refused",
             f"AppArmor gives them to named programs only, and {os.path.realpath(sys.executable)} is not one",
-            "sandbox doctor --apparmor-profile | sudo tee /etc/apparmor.d/sandbox && "
-            "sudo apparmor_parser -r /etc/apparmor.d/sandbox",
+            APPARMOR_MEND,
             needs_admin=True,
         )
     if isinstance(error, SandboxError):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _PROGRAM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin"
 #: what an image may expect to own: up to nobody, 65534
 _WANTED_IDS = 65535
+#: what useradd(8) gives each user, and from where on (SUB_UID_MIN of login.defs(5))
+_GRANTED_IDS = 65536
+_FIRST_SUBORDINATE = 100_000
 
 
 class IdRange(NamedTuple):
@@ -62,10 +65,14 @@ def subordinate_ids(kind: str, name: str, uid: int, directory: str = "/etc") -> 
 
 def parse_subordinate_ids(text: str, name: str, uid: int) -> tuple[IdRange, ...]:
     """The ranges of one user in the text of /etc/subuid or /etc/subgid, without repeats."""
+    return _all_ranges(text, (name, str(uid)))
+
+
+def _all_ranges(text: str, owners: tuple[str, ...] = ()) -> tuple[IdRange, ...]:
     ranges = []
     for line in text.splitlines():
         fields = line.strip().split(":")
-        if len(fields) != 3 or fields[0] not in (name, str(uid)):
+        if len(fields) != 3 or (owners and fields[0] not in owners):
             continue
         if fields[1].isdecimal() and fields[2].isdecimal() and int(fields[2]):
             ranges.append(IdRange(int(fields[1]), int(fields[2])))
@@ -128,9 +135,15 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def grant_command(name: str) -> str:
-    """The line an administrator runs to give `name` subordinate ids."""
-    return f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+def grant_command(name: str, directory: str = "/etc") -> str:
+    """The line an administrator runs to give `name` subordinate ids: the first range that nobody has in either file."""
+    taken = [given for file in ("subuid", "subgid") for given in _all_ranges(_read(f"{directory}/{file}"))]
+    start = _FIRST_SUBORDINATE
+    for given in sorted(taken):
+        if given.start < start + _GRANTED_IDS and start < given.start + given.size:
+            start = given.start + given.size
+    ids = f"{start}-{start + _GRANTED_IDS - 1}"
+    return f"sudo usermod --add-subuids {ids} --add-subgids {ids} {name}"
 
 
 def map_process(pid: int, id_map: IdMap, meanwhile: Callable[[], None] = lambda: None) -> None:

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MESSAGE_LIMIT = 1 << 20
+#: never the switch itself: it would open user namespaces to every program of the machine
+APPARMOR_MEND = (
+    "sandbox doctor --apparmor-profile | sudo tee /etc/apparmor.d/sandbox && "
+    "sudo apparmor_parser -r /etc/apparmor.d/sandbox"
+)
 
 
 class PeerPair(NamedTuple):
@@ -126,7 +131,7 @@ def explain_unshare(error: OSError) -> HostError:
         (
             "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
             "1",
-            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+            APPARMOR_MEND,
         ),
     ):
         try:

@@ -17,6 +17,7 @@ from sandbox.runtime.id_maps import (
     find_id_map,
     format_map,
     full_map,
+    grant_command,
     identity_lines,
     parse_subordinate_ids,
 )
@@ -61,7 +62,7 @@ def test_user_without_subordinate_ids() -> None:
     with pytest.raises(HostError) as caught:
         find_id_map()
     name = id_maps.user_name(os.getuid())
-    assert caught.value.mend == f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+    assert caught.value.mend == grant_command(name)
     assert find_id_map(allow_single=True).single
 
 
@@ -85,3 +86,20 @@ def test_lost_privilege_of_the_program(tmp_path: Path) -> None:
     error = explain_map_failure(str(program))
     assert "neither the set-user-id bit" in error.cause
     assert error.mend == f"sudo chmod u+s {program}"
+
+
+@pytest.mark.parametrize(
+    ("subuid", "subgid", "ids"),
+    [
+        ("", "", "100000-165535"),
+        ("a:100000:65536\nb:165536:65536\n", "a:100000:65536\n", "231072-296607"),
+        ("a:100000:65536\n", "b:165536:1\n", "165537-231072"),
+        ("a:200000:65536\n", "# none\n", "100000-165535"),
+        ("a:1000:99001\n", "", "100001-165536"),
+    ],
+)
+def test_administrator_is_told_a_range_nobody_has(tmp_path: Path, subuid: str, subgid: str, ids: str) -> None:
+    (tmp_path / "subuid").write_text(subuid)
+    (tmp_path / "subgid").write_text(subgid)
+    expected = f"sudo usermod --add-subuids {ids} --add-subgids {ids} new"
+    assert grant_command("new", str(tmp_path)) == expected
