@@ -120,21 +120,22 @@ def _ipv6() -> str:
 
 
 def _cgroup_v2() -> str:
+    root = Path("/sys/fs/cgroup")
     own = next(
         (line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), None
     )
-    if own is None:
+    if own is None or not (root / "cgroup.controllers").exists():
         return "no cgroup v2 here"
-    directory = Path("/sys/fs/cgroup") / own.lstrip("/")
-    try:
-        controllers = (directory / "cgroup.controllers").read_text().split()
-        probe = directory / f"sbx-{os.getpid()}"
-        probe.mkdir()
-        probe.rmdir()
-    except OSError as error:
-        return f"no delegated cgroup v2 subtree: {directory}: {error.strerror}"
-    lacking = {"memory", "pids"} - set(controllers)
-    return f"the cgroup v2 subtree lacks {', '.join(sorted(lacking))}" if lacking else ""
+    uid = os.getuid()
+    handed_out = [root / own.lstrip("/"), *(root / own.lstrip("/")).parents]
+    if Path(f"/run/user/{uid}/bus").exists():
+        # a scope from the user's manager
+        handed_out.append(root / f"user.slice/user-{uid}.slice/user@{uid}.service")
+    for directory in handed_out:
+        controllers = directory / "cgroup.subtree_control"
+        if os.access(directory, os.W_OK) and {"cpu", "memory", "pids"} <= set(controllers.read_text().split()):
+            return ""
+    return "no cgroup v2 subtree with cpu, memory and pids is delegated to this user"
 
 
 def _systemd() -> str:

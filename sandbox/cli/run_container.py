@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.attach import ClientStreams, Session
 from sandbox.container.create import create_container
 from sandbox.container.driver_choice import storage_driver
 from sandbox.container.identity import write_cidfile
@@ -49,7 +48,8 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
     container_id = request.identity.container_id
     try:
         container, plan = create_from_options(invocation, paths, request.identity)
-        limits = claim_cgroup(plan.limits, container_id, spawned.pid, invocation.context.env)
+        detached = invocation.flag("detach")
+        limits = claim_cgroup(plan.limits, container_id, spawned.pid, invocation.context.env, detached=detached)
         if request.cidfile:
             write_cidfile(request.cidfile, container_id)
     except BaseException:
@@ -99,6 +99,9 @@ def _window_size() -> WindowSize | None:
 
 
 def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container, request: RunRequest) -> int:
+    # while the container's program starts
+    from sandbox.container.attach import ClientStreams, Session
+
     attached = request.attached
     terminal = container.config.terminal and attached.stdin
     streams = ClientStreams(attached.stdin, terminal, invocation.flag("sig-proxy"), request.detach_keys)

@@ -103,12 +103,13 @@ def _driver(paths: Paths, machine: Machine) -> dict[str, Any]:
 
 def _confinement(checks: dict[str, Check]) -> dict[str, Any]:
     delegated = checks["cgroup"].status == "ok"
+    driver = "systemd" if "scopes of systemd" in checks["cgroup"].detail else "cgroupfs"
     options = ["name=rootless", "name=userns"]
     if checks["seccomp"].status == "ok":
         options.insert(0, "name=seccomp,profile=builtin")
     return {
         "CgroupVersion": "2" if delegated else "",
-        "CgroupDriver": "cgroupfs" if delegated else "none",
+        "CgroupDriver": driver if delegated else "none",
         "CgroupStatus": checks["cgroup"].detail if delegated else checks["cgroup"].cause,
         "MemoryLimit": delegated,
         "CPUCfsQuota": delegated,

@@ -27,7 +27,7 @@ from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.digests import parse_digest
 from storage.layers import LayerStore
-from storage.overlay.choose import driver_named
+from storage.overlay.named import driver_named
 from storage.syscalls import MNT_DETACH, umount2
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sandbox.container.record import Container, PublishedPort
     from sandbox.container.stdio import ContainerEnds
     from sandbox.paths import Paths
+    from sandbox.runtime.cgroups import ContainerCgroup
     from sandbox.runtime.spec import ContainerSpec
     from sandbox.runtime.terminal import WindowSize
 
@@ -69,9 +70,13 @@ class KernelEngine:
         self._udp_loopback_pid = 0
         self._limits = limits or Limits()
         self._oom_kills = 0
-        self.cgroup = ""
+        self._cgroup: ContainerCgroup | None = None
         self._mounted = False
         self._seccomp: bytes | None = None
+
+    @property
+    def cgroup(self) -> str:
+        return self._cgroup.path if self._cgroup is not None else ""
 
     @property
     def slirp_socket(self) -> str:
@@ -82,10 +87,12 @@ class KernelEngine:
         os.makedirs(self._root, mode=0o700, exist_ok=True)
         self._seccomp = seccomp_program(self._paths, self._container)
         if self._limits.subtree:
-            from sandbox.runtime.cgroups import LimitWrite, make_container_cgroup
+            from sandbox.runtime.cgroups import LimitWrite, count_oom_kills, make_container_cgroup
 
             writes = [LimitWrite(*write) for write in self._limits.writes]
-            self.cgroup = make_container_cgroup(self._limits.subtree, writes)
+            self._cgroup = make_container_cgroup(self._limits.subtree, writes)
+            # one that a killed monitor left may have counted before
+            self._oom_kills = count_oom_kills(self._cgroup.path)
         spec = self._spec()
         self._launcher.prepare(spec)
         finish_network = self._begin_network()
@@ -123,12 +130,12 @@ class KernelEngine:
             self._pending = None
 
     def after_exit(self) -> bool:
-        if not self.cgroup:
+        if self._cgroup is None:
             return False
         from sandbox.runtime.cgroups import count_oom_kills
 
         # the cgroup stays for the next run, and its count goes on
-        before, self._oom_kills = self._oom_kills, count_oom_kills(self.cgroup)
+        before, self._oom_kills = self._oom_kills, count_oom_kills(self._cgroup.path)
         return self._oom_kills > before
 
     def close(self) -> None:
@@ -147,24 +154,28 @@ class KernelEngine:
             umount2(self._root, MNT_DETACH)
             self._mounted = False
         self._launcher.close()
-        if self.cgroup:
+        if self._cgroup is not None:
             from sandbox.runtime.cgroups import remove_container_cgroup
 
-            remove_container_cgroup(self.cgroup)
-            self.cgroup = ""
+            remove_container_cgroup(self._cgroup)
+            self._cgroup = None
         from sandbox.container.reconcile import remove_runtime_files
 
         remove_runtime_files(self._runtime_dir)
 
     def _spec(self) -> ContainerSpec:
         neighbours = self._find_neighbours()
+        container = self._container
+        if neighbours.hostname:
+            config = container.config._replace(hostname=neighbours.hostname, domain_name=neighbours.domain_name)
+            container = container._replace(config=config)
         directory = self._paths.container_data(self._container.id)
         if self._container.config.network == "host":
             files = NetworkFiles("/etc/hosts", write_etc_files(self._container, directory).hostname, "/etc/resolv.conf")
         else:
             files = write_etc_files(self._container, directory, shared_from=neighbours.network_files)
         return container_spec(
-            self._container,
+            container,
             self._paths,
             root=self._root,
             files=files,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from net.slirp import CONTAINER_ADDRESS, GATEWAY_ADDRESS
+from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.cli.humane import rfc3339
 from sandbox.container.log_writer import LOG_NAME
 from sandbox.container.translate import hostname_of, uses_private_network
 from sandbox.container.volumes import volume_data
-from sandbox.runtime.rootfs_plan import DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS
+from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,7 +172,7 @@ def _host_config(config: ContainerConfig) -> Document:
         "PidsLimit": resources.pids_limit or None,
         "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in config.rlimits],
         "Init": config.init,
-        "MaskedPaths": [] if unmasked else list(DEFAULT_MASKED_PATHS),
+        "MaskedPaths": [] if unmasked else list(default_masked_paths()),
         "ReadonlyPaths": [] if unmasked else list(DEFAULT_READ_ONLY_PATHS),
     }
 

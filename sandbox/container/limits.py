@@ -6,9 +6,11 @@ Asked by the command, before anything is made: what cannot be enforced is an err
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container.record import Resources
+from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -54,10 +56,29 @@ def plan_container_limits(config: ContainerConfig, env: Mapping[str, str]) -> Li
     )
 
 
-def claim_cgroup(limits: Limits, container_id: str, monitor_pid: int, env: Mapping[str, str]) -> Limits:
-    """`limits` with a cgroup to hold them, where they need one. Raises HostError."""
-    if not limits.writes:
-        return limits
-    from sandbox.runtime.cgroups import claim_subtree, probe_cgroups
+def claim_cgroup(
+    limits: Limits, container_id: str, monitor_pid: int, env: Mapping[str, str], *, detached: bool = False
+) -> Limits:
+    """`limits` with a cgroup to hold them, where they need one. Raises HostError.
 
-    return limits._replace(subtree=claim_subtree(probe_cgroups(env), container_id, monitor_pid, env))
+    A detached container gets one in any case where that lets it outlive its log-in session: systemd may end all that
+    is left in the session's own cgroup (logind.conf, KillUserProcesses).
+    """
+    if not limits.writes and not (detached and _is_systemd_there()):
+        return limits
+    from sandbox.runtime.cgroups import claim_subtree, outlives_session, probe_cgroups
+
+    probe = probe_cgroups(env)
+    if limits.writes:
+        return limits._replace(subtree=claim_subtree(probe, container_id, monitor_pid, env))
+    if outlives_session(probe):
+        # asked for by nobody: without it, the container runs as well
+        with suppress(HostError):
+            return limits._replace(subtree=claim_subtree(probe, container_id, monitor_pid, env))
+    return limits
+
+
+def _is_systemd_there() -> bool:
+    from sandbox.runtime.systemd_scopes import is_booted  # every `run` imports this module, few ask
+
+    return is_booted()

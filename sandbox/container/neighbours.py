@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.container.store import find_container
-from sandbox.container.translate import JoinedPids
+from sandbox.container.translate import JoinedPids, hostname_of
 from sandbox.errors import ConflictError
 from sandbox.named_tuple import NamedTuple
 
@@ -24,6 +24,9 @@ class Neighbours(NamedTuple):
     joined: JoinedPids = JoinedPids()
     #: where the files below /etc of the one that gives the network lie
     network_files: str = ""
+    #: its names, which go with its network as in Docker
+    hostname: str = ""
+    domain_name: str = ""
 
 
 def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> Neighbours:
@@ -36,7 +39,9 @@ def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: Contai
         _pid(_running(connection, config.pid_mode)),
         _pid(_running(connection, config.ipc_mode)),
     )
-    return Neighbours(joined, paths.container_data(network.id) if network else "")
+    if network is None:
+        return Neighbours(joined)
+    return Neighbours(joined, paths.container_data(network.id), hostname_of(network), network.config.domain_name)
 
 
 def outer_namespace_pid(neighbours: Neighbours) -> int:

@@ -33,7 +33,9 @@ def is_stale(state: ContainerState) -> bool:
 
 def mended_state(state: ContainerState, *, same_boot: bool, now_ns: int) -> ContainerState:
     """What a stale `state` becomes: exited if it had run, else as it was, without its processes."""
-    cleared = state._replace(pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=(), health="")
+    cleared = state._replace(
+        pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=(), health="", cgroup=""
+    )
     if state.status not in _ACTIVE:
         return cleared
     return cleared._replace(
@@ -62,6 +64,10 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
     if state.monitor_pid:
         return load_container(connection, container.id)
     remove_runtime_files(paths.container_runtime(container.id))
+    if container.state.cgroup:
+        from sandbox.runtime.cgroups import ContainerCgroup, remove_container_cgroup
+
+        remove_container_cgroup(ContainerCgroup(container.state.cgroup))
     if container.config.auto_remove or container.state.status == "removing":
         # a removal that was cut short is finished: part of its files is gone already
         from sandbox.container.remove import discard_container

@@ -51,7 +51,8 @@ def start_container(paths: Paths, env: Mapping[str, str], request: StartRequest)
     try:
         container = _claim(paths, container, spawned.pid)
         limits = plan_container_limits(container.config, env).limits
-        limits = claim_cgroup(limits, container.id, spawned.pid, env)
+        detached = not request.attachment.wanted
+        limits = claim_cgroup(limits, container.id, spawned.pid, env, detached=detached)
     except BaseException:
         abandon(spawned)
         raise

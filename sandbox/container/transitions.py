@@ -57,7 +57,6 @@ class RunEnded(NamedTuple):
             exit_code=self.exit_code,
             finished_ns=finished_ns,
             oom_killed=self.oom_killed,
-            cgroup="",
         )
         if not self.stays_down:
             return ended
@@ -67,6 +66,7 @@ class RunEnded(NamedTuple):
             monitor_start=0,
             stopped_by_user=self.stopped_by_user,
             published_ports=(),
+            cgroup="",
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
-from sandbox.runtime.rootfs_plan import DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS
+from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, ResourceLimit, TmpfsMount
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def container_spec(
         join_ipc_pid=joined.ipc,
         uts_mode="host" if config.uts_mode == "host" else "private",
         sysctls=config.sysctls,
-        masked_paths=() if unconfined else DEFAULT_MASKED_PATHS,
+        masked_paths=() if unconfined else default_masked_paths(),
         read_only_paths=() if unconfined else DEFAULT_READ_ONLY_PATHS,
         shm_size_bytes=config.shm_size_bytes,
         init=config.init,

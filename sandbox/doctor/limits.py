@@ -6,39 +6,28 @@ import os
 from typing import TYPE_CHECKING
 
 from net.programs import install_command
-from sandbox.doctor.check import Check, Machine, passed, read_text
-from sandbox.doctor.mounts import read_mounts
+from sandbox.doctor.check import Check, passed, read_text, wants_admin
+from sandbox.runtime.cgroups import probe_cgroups
 from sandbox.runtime.id_maps import user_name
+from sandbox.runtime.systemd_scopes import is_booted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from sandbox.doctor.check import Machine
 
 _CONTROLLERS = ("cpu", "memory", "pids")
 _LIBRARY_ROOTS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
-#: there where systemd is the init system, sd_booted(3)
-_SYSTEMD = "/run/systemd/system"
-_DELEGATE = (
-    "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' "
-    "| sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload"
-)
 
 
 def check_cgroups(machine: Machine) -> Check:
-    """Looks for a cgroup v2 subtree that is this user's: its own, or the one its systemd manager hands out."""
-    mounts = [
-        mount.mount_point for mount in read_mounts(f"{machine.proc}/self/mountinfo") if mount.filesystem == "cgroup2"
-    ]
-    if not mounts:
-        return _no_limits("no cgroup v2 file system is mounted")
-    for directory in _delegated_directories(machine, mounts[0]):
-        controllers = (read_text(f"{directory}/cgroup.controllers") or "").split()
-        if not os.access(directory, os.W_OK):
-            continue
-        lacking = [name for name in _CONTROLLERS if name not in controllers]
-        if lacking:
-            return _no_limits(f"{directory} lacks the controllers {', '.join(lacking)}")
-        return passed("cgroup", f"limits for {', '.join(_CONTROLLERS)} through {directory}")
-    return _no_limits(f"no cgroup below {mounts[0]} is delegated to this user")
+    """Looks for a cgroup v2 subtree that is this user's, as `run` does: its systemd manager's, or one given to it."""
+    probe = probe_cgroups(machine.env)
+    if probe.kind == "none":
+        return _no_limits(probe.reason, probe.mend)
+    place = f"scopes of systemd below {probe.parent}" if probe.kind == "systemd" else probe.parent
+    lacking = [name for name in _CONTROLLERS if name not in probe.controllers]
+    if lacking:
+        return _no_limits(f"{probe.parent} lacks the controllers {', '.join(lacking)}", probe.mend)
+    return passed("cgroup", f"limits for {', '.join(sorted(probe.controllers))} through {place}")
 
 
 def check_seccomp(machine: Machine) -> Check:
@@ -55,7 +44,7 @@ def check_seccomp(machine: Machine) -> Check:
 
 def check_linger(machine: Machine) -> Check:
     """Whether systemd ends this user's containers at log-out."""
-    if not os.path.isdir(_SYSTEMD):
+    if not is_booted():
         return passed("linger", "no systemd: containers go on after log-out")
     name = user_name(machine.uid)
     if os.path.exists(f"/var/lib/systemd/linger/{name}"):
@@ -64,19 +53,9 @@ def check_linger(machine: Machine) -> Check:
     return Check("linger", "warning", "containers may end at log-out", cause, "loginctl enable-linger")
 
 
-def _delegated_directories(machine: Machine, root: str) -> Sequence[str]:
-    found = []
-    for line in (read_text(f"{machine.proc}/self/cgroup") or "").splitlines():
-        if line.startswith("0::"):
-            found.append(f"{root}{line[3:]}".rstrip("/"))
-    found.append(f"{root}/user.slice/user-{machine.uid}.slice/user@{machine.uid}.service")
-    return found
-
-
-def _no_limits(cause: str) -> Check:
-    mend = _DELEGATE if os.path.isdir(_SYSTEMD) else ""
+def _no_limits(cause: str, mend: str) -> Check:
     detail = "--memory and --cpus cannot be enforced; --pids-limit can"
-    return Check("cgroup", "warning", detail, cause, mend, needs_admin=bool(mend))
+    return Check("cgroup", "warning", detail, cause, mend, needs_admin=wants_admin(mend))
 
 
 def _find_library(name: str) -> str | None:

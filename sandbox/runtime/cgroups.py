@@ -4,21 +4,20 @@
     <subtree>/container    the container, with its limits
 
 A subtree comes from the user's systemd manager, as a scope with Delegate=yes made for the monitor's pid, or is a
-directory below a cgroup that was handed to this user. systemd is asked by the *command*: the bus refuses a caller
-whose uid in its user namespace (0) is not the one the kernel sees.
+directory below a cgroup that was handed to this user.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from sandbox.errors import HostError, SandboxError
+from sandbox.errors import HostError, StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
+from sandbox.runtime.systemd_scopes import attach_to_scope, cgroup_of, find_bus, is_booted, lingers, start_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,12 +26,16 @@ if TYPE_CHECKING:
 
 _ROOT = "/sys/fs/cgroup"
 _CPU_PERIOD_US = 100_000
-_SCOPE_DEADLINE_SECONDS = 5.0
-_SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+_REMOVAL_SECONDS = 5.0
+#: what an administrator runs to have systemd hand every controller to users
+DELEGATE_COMMAND = (
+    "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' "
+    "| sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload"
+)
 
 
 class CgroupProbe(NamedTuple):
-    """What this host gives: `parent` is the cgroup directory below which ours go ("" where systemd will choose)."""
+    """What this host gives: `parent` is the cgroup directory below which ours go, somewhere below it with systemd."""
 
     kind: Literal["systemd", "writable", "none"]
     parent: str = ""
@@ -63,15 +66,17 @@ def probe_cgroups(env: Mapping[str, str], root: str = _ROOT) -> CgroupProbe:
     if not _is_unified(root):
         reason = f"{root} is not a cgroup v2 tree (this host still uses cgroup v1, alone or beside v2)"
         return CgroupProbe("none", reason=reason, mend="boot with systemd.unified_cgroup_hierarchy=1")
-    writable = find_writable(_own_cgroup(root), root)
+    # systemd first: below its own cgroups nobody else may make any (systemd.io/CGROUP_DELEGATION)
+    systemd = _probe_systemd(root) if find_bus(env) else None
+    if systemd is not None and systemd.kind == "systemd":
+        return systemd
+    writable = find_writable(f"{root}{cgroup_of()}", root)
     if writable is not None:
         return writable
-    if os.path.exists(_bus_path(env)):
-        return _probe_systemd(root)
-    return CgroupProbe(
+    return systemd or CgroupProbe(
         "none",
         reason="no cgroup is delegated to this user, and its systemd manager does not run",
-        mend=f"sudo loginctl enable-linger {os.getuid()}   (then log in again)",
+        mend=f"sudo loginctl enable-linger {os.getuid()}   (then log in again)" if is_booted() else "",
     )
 
 
@@ -105,7 +110,7 @@ def plan_limits(resources: Resources, probe: CgroupProbe) -> LimitPlan:
         raise HostError(
             f"cannot limit {', '.join(sorted({write.controller for write in missing}))} of the container",
             cause=_why_missing(missing[0], probe),
-            mend=probe.mend or "run it without the limit",
+            mend=f"{probe.mend}   (or: --best-effort)" if probe.mend else "run it without the limit, or --best-effort",
         )
     return LimitPlan(tuple(writes), process_limit, notes)
 
@@ -132,10 +137,16 @@ def limit_writes(resources: Resources) -> tuple[LimitWrite, ...]:
     return tuple(writes)
 
 
+def outlives_session(probe: CgroupProbe) -> bool:
+    """Whether a cgroup from `probe` is not ended with the log-in session of its user."""
+    return probe.kind == "systemd" and lingers()
+
+
 def claim_subtree(probe: CgroupProbe, container_id: str, monitor_pid: int, env: Mapping[str, str]) -> str:
     """The cgroup directory for a container and its monitor; called by the command. Raises HostError."""
     if probe.kind == "systemd":
-        return _start_scope(f"sandbox-{container_id[:12]}-{monitor_pid}.scope", monitor_pid, env)
+        unit = f"sandbox-{container_id[:12]}-{monitor_pid}.scope"
+        return f"{_ROOT}{start_scope(unit, monitor_pid, env)}"
     subtree = f"{probe.parent}/sandbox-{container_id}"
     try:
         os.makedirs(subtree, exist_ok=True)
@@ -144,12 +155,21 @@ def claim_subtree(probe: CgroupProbe, container_id: str, monitor_pid: int, env: 
     return subtree
 
 
-def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> str:
-    """Split `subtree` in two, move the calling monitor into its half and limit the other; returns that directory.
+class ContainerCgroup(NamedTuple):
+    """A container's cgroup, and the one its monitor came from: it goes back there to let both be removed."""
 
-    Called in the monitor, once for each life of the container. Raises HostError.
+    path: str
+    #: "" where the caller is not that monitor
+    origin: str = ""
+
+
+def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> ContainerCgroup:
+    """Split `subtree` in two, move the calling monitor into its half and limit the other.
+
+    Called in the monitor, once for each of its own lives. Raises HostError.
     """
     writes = tuple(writes)
+    origin = f"{_ROOT}{cgroup_of()}"
     container = f"{subtree}/container"
     try:
         os.makedirs(f"{subtree}/monitor", exist_ok=True)
@@ -166,7 +186,19 @@ def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> str:
         raise HostError(
             f"cannot set up the cgroup {container}", cause=f"{error.strerror}: {error.filename}", mend="sandbox doctor"
         ) from error
-    return container
+    return ContainerCgroup(container, origin)
+
+
+def join_cgroup(cgroup: str, env: Mapping[str, str]) -> None:
+    """Move the calling process into a container's cgroup. Raises StartError."""
+    try:
+        _write(f"{cgroup}/cgroup.procs", "0")
+    except PermissionError as error:
+        # out of a log-in session only systemd can move it
+        if not attach_to_scope(cgroup, os.getpid(), env):
+            raise StartError(f"cannot enter the cgroup {cgroup}", cause=error.strerror or "") from error
+    except OSError as error:
+        raise StartError(f"cannot enter the cgroup {cgroup}", cause=error.strerror or "") from error
 
 
 def count_oom_kills(cgroup: str) -> int:
@@ -179,14 +211,29 @@ def count_oom_kills(cgroup: str) -> int:
     return int(events.get("oom_kill", "0"))
 
 
-def remove_container_cgroup(cgroup: str) -> None:
-    """End what still runs in `cgroup` and remove it; nothing where it is gone already."""
+def remove_container_cgroup(cgroup: ContainerCgroup) -> None:
+    """End what still runs in the container's cgroup and remove it; nothing where it is gone already.
+
+    Called by the monitor itself, or for one that was killed, by whoever finds its record.
+    """
     with suppress(OSError):
-        _write(f"{cgroup}/cgroup.kill", "1")
-    for directory in (cgroup, f"{os.path.dirname(cgroup)}/monitor", os.path.dirname(cgroup)):
-        # busy: the monitor's own half goes when it ends, by systemd or by the next sweep
+        _write(f"{cgroup.path}/cgroup.kill", "1")
+    subtree = os.path.dirname(cgroup.path)
+    if cgroup.origin and f"{_ROOT}{cgroup_of()}" == f"{subtree}/monitor":
+        # refused where systemd brought us from a session: then the scope goes with its last process
+        with suppress(OSError):
+            _write(f"{cgroup.origin}/cgroup.procs", "0")
+    _wait_until_empty(cgroup.path)
+    for directory in (cgroup.path, f"{subtree}/monitor", subtree):
         with suppress(OSError):
             os.rmdir(directory)
+
+
+def _wait_until_empty(cgroup: str) -> None:
+    # those of `--pid host` do not end with the container's first process, and cgroup.kill does not wait for them
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while "populated 1" in _text(f"{cgroup}/cgroup.events") and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def _swap_limit(resources: Resources) -> str:
@@ -222,11 +269,15 @@ def _write(path: str, value: str) -> None:
 
 
 def _words(path: str) -> set[str]:
+    return set(_text(path).split())
+
+
+def _text(path: str) -> str:
     try:
         with open(path) as file:
-            return set(file.read().split())
+            return file.read()
     except OSError:
-        return set()
+        return ""
 
 
 def _is_unified(root: str) -> bool:
@@ -240,68 +291,13 @@ def _is_unified(root: str) -> bool:
         os.close(fd)
 
 
-def _own_cgroup(root: str, pid: str | int = "self") -> str:
-    with open(f"/proc/{pid}/cgroup") as file:
-        for line in file:
-            if line.startswith("0::"):
-                return f"{root}{line[3:].strip()}".rstrip("/")
-    return root
-
-
-def _bus_path(env: Mapping[str, str]) -> str:
-    return f"{env.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/bus"
-
-
 def _probe_systemd(root: str) -> CgroupProbe:
-    uid = os.getuid()
-    manager = f"{root}/user.slice/user-{uid}.slice/user@{uid}.service"
+    manager = f"{root}/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service"
     controllers = _words(f"{manager}/cgroup.controllers")
     if not controllers:
         return CgroupProbe(
             "none",
             reason=f"systemd delegates no controllers to this user ({manager}/cgroup.controllers)",
-            mend="sudo systemctl set-property user@.service Delegate='cpu cpuset io memory pids'",
+            mend=DELEGATE_COMMAND,
         )
-    return CgroupProbe("systemd", "", frozenset(controllers))
-
-
-def _start_scope(unit: str, pid: int, env: Mapping[str, str]) -> str:
-    before = _own_cgroup(_ROOT, pid)
-    properties = [
-        *("PIDs", "au", "1", str(pid)),
-        *("Delegate", "b", "true"),
-        *("Description", "s", "sandbox container"),
-        *("CollectMode", "s", "inactive-or-failed"),
-    ]
-    arguments = ["StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", "4", *properties, "0"]
-    _run_busctl(["call", *_SYSTEMD, *arguments], env)
-    # the answer says that the job is queued; that it is done shows in the process itself
-    deadline = time.monotonic() + _SCOPE_DEADLINE_SECONDS
-    while (now := _own_cgroup(_ROOT, pid)) == before:
-        if time.monotonic() > deadline:
-            raise HostError(
-                "systemd did not move the container to a cgroup of its own", mend=f"systemctl --user status {unit}"
-            )
-        time.sleep(0.002)
-    return now
-
-
-def _run_busctl(arguments: list[str], env: Mapping[str, str]) -> None:
-    runtime = env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    environment = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": runtime}
-    actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
-    try:
-        child = os.posix_spawn(
-            "/usr/bin/busctl", ["busctl", "--user", "--quiet", *arguments], environment, file_actions=actions
-        )
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-        raise HostError("cannot ask systemd for a cgroup", cause="/usr/bin/busctl is missing") from error
-    _pid, status = os.waitpid(child, 0)
-    if status:
-        raise SandboxError(
-            "the user's systemd manager refused to make a scope for the container",
-            cause="busctl --user call … StartTransientUnit failed",
-            mend="systemctl --user status",
-        )
+    return CgroupProbe("systemd", manager, frozenset(controllers), mend=DELEGATE_COMMAND)

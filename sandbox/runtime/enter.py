@@ -126,11 +126,12 @@ class _Child:
         """Enter the namespaces and fork the process."""
         try:
             write_oom_score(self._spec.oom_score_adjust)
+            if cgroup:
+                from sandbox.runtime.cgroups import join_cgroup
+
+                join_cgroup(cgroup, os.environ)
             # before setns: the container's processes must not reach this one's memory, /proc/PID/exe or descriptors
             sc.prctl(sc.PR_SET_DUMPABLE, 0)
-            if cgroup:
-                with open(f"{cgroup}/cgroup.procs", "w") as file:
-                    file.write("0")
             sys.meta_path.clear()
             for fd, flag in self._namespaces:
                 sc.setns(fd, flag)

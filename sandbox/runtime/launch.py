@@ -30,13 +30,13 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from sandbox.errors import StartError
+from net.namespace import prepare_namespace
+from sandbox.errors import StartError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.id_maps import format_map, identity_lines
 from sandbox.runtime.init_stub import make_init
-from sandbox.runtime.network import bring_loopback_up
 from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno, write_oom_score
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.rootfs import RootBuilder, make_filesystem
@@ -228,6 +228,8 @@ class _Child:
         self._stdio = stdio
         self._channel = channel
         self._doing = "set up the container"
+        #: file systems that can only be had before the container's user namespace is entered, by target
+        self._prepared: dict[str, int] = {}
 
     def run(self) -> NoReturn:
         """Join and make the namespaces, fork pid 1 and report its number."""
@@ -236,7 +238,9 @@ class _Child:
             write_oom_score(self._spec.process.oom_score_adjust)
             sc.prctl(sc.PR_SET_DUMPABLE, 0)
             if self._spec.cgroup:
-                self._join_cgroup()
+                from sandbox.runtime.cgroups import join_cgroup
+
+                join_cgroup(self._spec.cgroup, {})
             self._doing = "make the container's namespaces"
             joins_pids = self._spec.pid_mode == "join"
             if joins_pids:
@@ -252,16 +256,14 @@ class _Child:
             os._exit(1)
         os._exit(0)
 
-    def _join_cgroup(self) -> None:
-        self._doing = f"join the cgroup {self._spec.cgroup}"
-        with open(f"{self._spec.cgroup}/cgroup.procs", "w") as file:
-            file.write("0")
-
     def _enter_namespaces(self) -> None:
         spec = self._spec
         if spec.network == "join":
             _join(spec.join_network_pid, "net", sc.CLONE_NEWNET)
         if spec.ipc_mode == "join":
+            from sandbox.runtime.shared_mounts import copy_ipc_mounts
+
+            self._prepared |= copy_ipc_mounts(spec.join_ipc_pid)
             _join(spec.join_ipc_pid, "ipc", sc.CLONE_NEWIPC)
         sc.setns(self._launcher.user_fd, sc.CLONE_NEWUSER)
         sc.prctl(sc.PR_SET_DUMPABLE, 0)  # setns(2) into a user namespace is a change of credentials
@@ -281,12 +283,11 @@ class _Child:
         setup = None
         channel = self._channel
         try:
-            prepared = {}
             if joins_pids:
                 # this procfs belongs to the other container's user namespace: mounted before ours is entered
-                prepared["proc"] = make_filesystem("proc", (), _NO_DEV_EXEC_SUID)
+                self._prepared["/proc"] = make_filesystem("proc", (), _NO_DEV_EXEC_SUID)
                 self._enter_namespaces()
-            self._build_root(prepared)
+            self._build_root()
             self._doing = "set up the container's first process"
             setup = ProcessSetup(
                 self._spec.process, self._stdio, channel, self._launcher.stub_fd, self._spec.process_limit
@@ -303,12 +304,12 @@ class _Child:
         finally:
             os._exit(1)
 
-    def _build_root(self, prepared: dict[str, int]) -> None:
+    def _build_root(self) -> None:
         spec = self._spec
         self._doing = "set the container's sysctls"
         write_sysctls(other_sysctls(spec))
         self._doing = f"mount the root {spec.root}"
-        builder = RootBuilder(spec.root, prepared)
+        builder = RootBuilder(spec.root, self._prepared)
         self._doing = "create the working directory"
         builder.make_directory(spec.process.working_directory or "/")
         self._doing = "mount the container's file systems"
@@ -350,7 +351,8 @@ def _make_namespaces(peer: socket.socket, spec: ContainerSpec) -> NoReturn:
         if peer.recv(1) == b"m":
             if private:
                 doing = "set up the container's network namespace"
-                bring_loopback_up()
+                with translated(StartError, f"cannot {doing}"):
+                    prepare_namespace()
                 write_sysctls(network_sysctls(spec))
             peer.send(b"d")
             peer.recv(1)

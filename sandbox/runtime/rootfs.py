@@ -38,7 +38,7 @@ class RootBuilder:
     """The root of a container while it is being built: a bind mount of `directory` onto itself.
 
     Mounts inherited from a more privileged mount namespace are locked together, so the root must be a mount of this
-    namespace. `prepared` has file systems that were made elsewhere, by kind. The descriptors close with `close`.
+    namespace. `prepared` has file systems that were made elsewhere, by target. The descriptors close with `close`.
     """
 
     def __init__(self, directory: str, prepared: Mapping[str, int] | None = None) -> None:
@@ -91,7 +91,7 @@ class RootBuilder:
 
     def _mount_filesystem(self, operation: MountFilesystem) -> None:
         try:
-            mount_fd = self._prepared.pop(operation.kind, -1)
+            mount_fd = self._prepared.pop(operation.target, -1)
             if mount_fd < 0:
                 mount_fd = make_filesystem(operation.kind, operation.options, operation.attributes)
         except OSError:

@@ -7,6 +7,7 @@ Order: /proc first (a mount over it is refused by looking at the file system met
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 from sandbox.errors import UsageError
@@ -151,6 +152,15 @@ class ReadOnlyRoot(NamedTuple):
 
 
 Operation = MountFilesystem | Bind | BindDevice | Link | Mask | ReadOnlyPath | ReadOnlyRoot
+
+
+def default_masked_paths(sys: str = "/sys") -> tuple[str, ...]:
+    """Docker's masked paths on this machine: the list, and the counters that tell how hot each processor ran."""
+    place = "devices/system/cpu"
+    if not os.path.exists(f"{sys}/{place}/cpu0/thermal_throttle"):
+        return DEFAULT_MASKED_PATHS
+    processors = (name for name in os.listdir(f"{sys}/{place}") if name[:3] == "cpu" and name[3:].isdecimal())
+    return (*DEFAULT_MASKED_PATHS, *(f"/sys/{place}/{name}/thermal_throttle" for name in sorted(processors)))
 
 
 def plan_root(spec: ContainerSpec, *, unified_cgroups: bool = False) -> tuple[Operation, ...]:

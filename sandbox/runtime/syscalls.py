@@ -77,6 +77,7 @@ __all__ = (
     "MOUNT_ATTR_RDONLY",
     "MOVE_MOUNT_F_EMPTY_PATH",
     "MOVE_MOUNT_T_EMPTY_PATH",
+    "MQUEUE_MAGIC",
     "MS_PRIVATE",
     "MS_REC",
     "MS_SHARED",
@@ -102,6 +103,7 @@ __all__ = (
     "RESOLVE_NO_SYMLINKS",
     "SECCOMP_SET_MODE_FILTER",
     "SYSFS_MAGIC",
+    "TMPFS_MAGIC",
     "capset",
     "close_range",
     "filesystem_type",
@@ -160,6 +162,8 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 PROC_SUPER_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
 CGROUP2_SUPER_MAGIC = 0x63677270
+TMPFS_MAGIC = 0x01021994
+MQUEUE_MAGIC = 0x19800202
 
 # linux/memfd.h
 MFD_EXEC = 0x0010

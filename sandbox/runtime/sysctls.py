@@ -17,13 +17,9 @@ Sysctls = tuple[tuple[str, str], ...]
 
 
 def network_sysctls(spec: ContainerSpec) -> Sysctls:
-    """What is written in a new network namespace: Docker's two defaults, then what was asked for.
-
-    Any group may send pings and any user may listen on low ports: in a namespace of its own neither does harm.
-    """
+    """What is asked for of the network namespace."""
     _check(spec)
-    asked = tuple(pair for pair in spec.sysctls if pair[0].startswith("net."))
-    return (("net.ipv4.ping_group_range", f"0 {_last_gid()}"), ("net.ipv4.ip_unprivileged_port_start", "0"), *asked)
+    return tuple(pair for pair in spec.sysctls if pair[0].startswith("net."))
 
 
 def other_sysctls(spec: ContainerSpec) -> Sysctls:
@@ -55,8 +51,3 @@ def _check(spec: ContainerSpec) -> None:
                 raise UsageError(f"sysctl {name} is not allowed: the container has no ipc namespace of its own")
         else:
             raise UsageError(f"sysctl {name} is not in a namespace of its own: it would change the host")
-
-
-def _last_gid() -> int:
-    with open("/proc/self/gid_map") as file:
-        return max(int(inner) + int(count) for inner, _outer, count in (line.split() for line in file)) - 1

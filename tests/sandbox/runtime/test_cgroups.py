@@ -49,7 +49,8 @@ def test_pids_fall_back_to_rlimit_and_the_rest_is_an_error() -> None:
     assert plan_limits(Resources(pids_limit=9), NONE).process_limit == 9
     with pytest.raises(HostError) as caught:
         plan_limits(Resources(memory_bytes=1), NONE)
-    assert (caught.value.cause, caught.value.mend) == ("this host still uses cgroup v1", "reboot it")
+    assert caught.value.cause == "this host still uses cgroup v1"
+    assert caught.value.mend == "reboot it   (or: --best-effort)"
     plan = plan_limits(Resources(memory_bytes=1, best_effort=True), NONE)
     assert plan.writes == ()
     assert "memory.max is not enforced" in plan.notes[0]
@@ -80,7 +81,7 @@ def test_nearest_writable_cgroup(tmp_path: Path) -> None:
 def test_subtree_is_split_in_two(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
     writes = (LimitWrite("memory", "memory.max", "5"), LimitWrite("cpu", "cpu.max", "1 2"))
-    container = make_container_cgroup(os.fspath(tmp_path), writes)
+    container = make_container_cgroup(os.fspath(tmp_path), writes).path
     assert (tmp_path / "monitor/cgroup.procs").read_text() == "0"
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
     assert (tmp_path / "container/memory.max").read_text() == "5"

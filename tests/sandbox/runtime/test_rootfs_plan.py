@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sandbox.errors import UsageError
 from sandbox.runtime.rootfs_plan import (
+    DEFAULT_MASKED_PATHS,
     Bind,
     BindDevice,
     Mask,
     MountFilesystem,
     Operation,
     ReadOnlyRoot,
+    default_masked_paths,
     describe_plan,
     parse_tmpfs,
     plan_root,
 )
 from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, TmpfsMount
 from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = ContainerSpec("c" * 64, ProcessSpec(("true",), ()), "/root-of-it", "box")
 
@@ -76,3 +83,13 @@ def test_tmpfs_words() -> None:
 def test_plan_can_be_read() -> None:
     text = describe_plan(plan_root(SPEC._replace(mounts=(BindMount("/src", "/dst", read_only=True),))))
     assert "bind /src at /dst [rbind,ro,rprivate]" in text.splitlines()
+
+
+def test_heat_of_each_processor_is_masked_where_the_machine_tells_it(tmp_path: Path) -> None:
+    assert default_masked_paths(str(tmp_path)) == DEFAULT_MASKED_PATHS
+    for name in ("cpu0/thermal_throttle", "cpu1/thermal_throttle", "cpufreq"):
+        (tmp_path / "devices/system/cpu" / name).mkdir(parents=True)
+    masked = default_masked_paths(str(tmp_path))
+    assert masked[len(DEFAULT_MASKED_PATHS) :] == tuple(
+        f"/sys/devices/system/cpu/cpu{number}/thermal_throttle" for number in (0, 1)
+    )
