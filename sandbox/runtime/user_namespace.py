@@ -122,18 +122,19 @@ def join_user_namespace_of(container_pid: int) -> None:
     become_root()
 
 
-def explain_unshare(error: OSError) -> HostError:
+def explain_unshare(error: OSError, proc: str = "/proc") -> HostError:
     """What a refused unshare(CLONE_NEWUSER) means on this host."""
     message = "this host does not let a user make user namespaces"
-    for path, bad, mend in (
-        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"),
-        ("/proc/sys/user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=15000"),
+    for name, bad, mend in (
+        ("kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=15000"),
         (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "kernel/apparmor_restrict_unprivileged_userns",
             "1",
             APPARMOR_MEND,
         ),
     ):
+        path = f"{proc}/sys/{name}"
         try:
             with open(path) as file:
                 value = file.read().strip()

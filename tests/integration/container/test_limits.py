@@ -73,9 +73,14 @@ def test_memory_over_the_limit_is_killed_and_told(sandbox: Sandbox, busybox: str
 
 @pytest.mark.requires("cgroup_v2")
 def test_processor_time_is_throttled(sandbox: Sandbox, busybox: str) -> None:
-    script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; grep nr_throttled /sys/fs/cgroup/cpu.stat"
-    done = sandbox.run(*RUN, "--cpus", "0.1", busybox, "sh", "-c", script)
-    assert int(done.stdout.split()[1]) > 0
+    work = "i=0; while [ $i -lt 500 ]; do i=$((i+1)); done"
+    script = f"until grep -q 'nr_throttled [1-9]' /sys/fs/cgroup/cpu.stat; do {work}; done; echo throttled"
+    assert sandbox.run(*RUN, "--cpus", "0.2", busybox, "sh", "-c", script).stdout == "throttled\n"
+
+
+@pytest.mark.requires("cgroup_v2")
+def test_the_least_memory_is_enough_to_start(sandbox: Sandbox, busybox: str) -> None:
+    assert sandbox.run(*RUN, "--memory", "6m", busybox, "echo", "small").stdout == "small\n"
 
 
 @pytest.mark.requires("cgroup_v2")
