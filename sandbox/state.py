@@ -7,6 +7,7 @@ schema stands here so that it is made and migrated in one place.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError
@@ -118,6 +119,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     connection.execute("COMMIT")
 
 
+@cache
 def boot_id() -> str:
     """The kernel's id of this boot, random(4): a pid recorded under another one names nobody."""
     with open("/proc/sys/kernel/random/boot_id") as file:

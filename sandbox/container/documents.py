@@ -10,6 +10,7 @@ import json
 from typing import Any, TypeVar
 
 from sandbox.container import record
+from sandbox.named_tuple import NamedTuple
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
 
@@ -35,9 +36,15 @@ def to_plain(value: Any) -> Any:  # Any: JSON has no narrower type
 
 def from_plain(kind: type[Record], plain: dict[str, Any]) -> Record:
     """The `kind` that `to_plain` made `plain` of. Raises TypeError where a field without a default is missing."""
-    nested = _nested_classes(kind)
-    fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # every kind here is a NamedTuple
-    return kind(**{name: _revive(nested.get(name), plain[name]) for name in fields if name in plain})
+    shape = _shape_of(kind)
+    values = list(shape.defaults)
+    for name, item in plain.items():
+        position = shape.positions.get(name)
+        if position is not None:
+            values[position] = _revive(shape.nested.get(name), item) if isinstance(item, list | dict) else item
+    if _MISSING in values:
+        raise TypeError(f"{kind.__name__} without {[n for n, i in shape.positions.items() if values[i] is _MISSING]}")
+    return kind(*values)
 
 
 def to_json(value: tuple[Any, ...]) -> str:
@@ -56,7 +63,26 @@ def _revive(nested: Any, item: Any) -> Any:
     return item
 
 
-_NESTED: dict[type, dict[str, Any]] = {}
+class _Shape(NamedTuple):
+    """What there is to know of a kind, found out once: a listing revives hundreds of records of a few kinds."""
+
+    positions: dict[str, int]
+    #: a value for each field, _MISSING where it has to be given
+    defaults: tuple[Any, ...]
+    nested: dict[str, Any]
+
+
+_MISSING = object()
+_SHAPES: dict[type, _Shape] = {}
+
+
+def _shape_of(kind: Any) -> _Shape:  # Any: every kind here is a NamedTuple, which has no type of its own
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        positions = {name: index for index, name in enumerate(kind._fields)}
+        defaults = tuple(kind._field_defaults.get(name, _MISSING) for name in kind._fields)
+        shape = _SHAPES[kind] = _Shape(positions, defaults, _nested_classes(kind))
+    return shape
 
 
 def _nested_classes(kind: type) -> dict[str, Any]:
@@ -65,13 +91,10 @@ def _nested_classes(kind: type) -> dict[str, Any]:
     Annotations are texts here (or typing's wrapper of one); reading the name out of "tuple[Name, ...]" spares the
     milliseconds of typing.get_type_hints.
     """
-    known = _NESTED.get(kind)
-    if known is None:
-        known = {}
-        for name, annotation in kind.__annotations__.items():
-            text = annotation if isinstance(annotation, str) else getattr(annotation, "__forward_arg__", "")
-            inner = text.removeprefix("tuple[").removesuffix(", ...]")
-            if inner in _CLASSES:
-                known[name] = _CLASSES[inner]
-        _NESTED[kind] = known
+    known: dict[str, Any] = {}
+    for name, annotation in kind.__annotations__.items():
+        text = annotation if isinstance(annotation, str) else getattr(annotation, "__forward_arg__", "")
+        inner = text.removeprefix("tuple[").removesuffix(", ...]")
+        if inner in _CLASSES:
+            known[name] = _CLASSES[inner]
     return known

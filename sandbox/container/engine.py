@@ -2,7 +2,8 @@
 
     prepare   slirp4netns needs the network namespace and nothing else, and takes longest to come up: so namespaces
               first, slirp4netns started, then the tree mounted and volumes filled while it gets ready
-    start     a process up to its gate        release   it runs        again and again, over one tree and one network
+    start     a process up to its gate; the first one waits for slirp4netns there
+    release   it runs; start and release again and again, over one tree and one network
     close     the tree unmounted, slirp4netns ended, the runtime directory removed
 
 Runs in the monitor, as root of the outer user namespace, in a mount namespace of its own.
@@ -67,6 +68,10 @@ class KernelEngine:
         self._launcher = Launcher()
         self._pending: PendingStart | None = None
         self._slirp: SlirpProcess | None = None
+        #: waits for slirp4netns, which the first start does at its end
+        self._finish_network: Callable[[], None] | None = None
+        #: what `prepare` found out, for the first start
+        self._first_spec: ContainerSpec | None = None
         self._udp_loopback_pid = 0
         self._limits = limits or Limits()
         self._oom_kills = 0
@@ -93,12 +98,11 @@ class KernelEngine:
             self._cgroup = make_container_cgroup(self._limits.subtree, writes)
             # one that a killed monitor left may have counted before
             self._oom_kills = count_oom_kills(self._cgroup.path)
-        spec = self._spec()
-        self._launcher.prepare(spec)
-        finish_network = self._begin_network()
+        self._first_spec = self._spec()
+        self._launcher.prepare(self._first_spec)
+        self._finish_network = self._begin_network()
         self._mount_root()
         self._fill_volumes()
-        finish_network()
 
     def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
         """Answer on the host's loopback for the udp ones of the bound `ports`: slirp4netns cannot. Raises HostError."""
@@ -116,7 +120,11 @@ class KernelEngine:
             stdio = Stdio(window_size=self._window_size)
         else:
             stdio = Stdio(ends.stdin_fd, ends.stdout_fd, ends.stderr_fd)
-        self._pending = self._launcher.set_up(self._spec(), stdio)
+        spec, self._first_spec = self._first_spec or self._spec(), None
+        self._pending = self._launcher.set_up(spec, stdio)
+        finish, self._finish_network = self._finish_network, None
+        if finish is not None:
+            finish()
 
     def release(self) -> Started:
         pending, self._pending = self._pending, None
@@ -185,9 +193,9 @@ class KernelEngine:
             cgroup=self.cgroup,
         )
 
-    def _begin_network(self) -> Callable[[], None]:
+    def _begin_network(self) -> Callable[[], None] | None:
         if not uses_private_network(self._container.config):
-            return lambda: None
+            return None
         from net.slirp import SlirpPlan, assume_features, spawn_slirp, wait_ready
 
         what = f"cannot set up the network of container {self._container.name}"

@@ -121,7 +121,8 @@ def _by_network(_connection: sqlite3.Connection, _all: Sequence[Container], valu
 
 def _ports_of(value: str) -> Callable[[str, str], bool]:
     from net.errors import NetError
-    from net.ports import parse_port_range, split_protocol
+    from net.port_texts import split_protocol
+    from net.ports import parse_port_range
 
     port_text, wanted = split_protocol(value)
     try:

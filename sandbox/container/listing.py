@@ -70,9 +70,9 @@ def ports_text(container: Container) -> str:
     exposed = container.config.exposed_ports if container.config.network in ("default", "bridge") else ()
     if not exposed and not container.state.published_ports:
         return ""
-    from net.ports import PortMapping, render_ports
+    from net.port_texts import render_ports
 
-    return render_ports((PortMapping(*port) for port in container.state.published_ports), exposed)
+    return render_ports(container.state.published_ports, exposed)
 
 
 def networks_text(config: ContainerConfig) -> str:

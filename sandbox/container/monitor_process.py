@@ -15,6 +15,7 @@ it is removed. After "started" the monitor needs nobody.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container.documents import from_plain
@@ -40,10 +41,15 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 SOCKET_NAME = "monitor.sock"
+#: Python's own: a command, which is short-lived, collects later
+_COLLECTED_AT = (700, 10, 10)
 
 
 def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel) -> None:
     """Wait for the plan on `channel` and be its container's monitor, to the end. Raises SandboxError."""
+    # what was imported stays: the collector need not look at it again, which would write to each of its pages
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED_AT)
     _MonitorProcess(paths, request, channel).run()
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from net.errors import NetError
+from net.port_texts import render_ports, split_protocol
 from net.ports import (
     PortMapping,
     PortRange,
@@ -20,8 +21,6 @@ from net.ports import (
     parse_port_range,
     parse_published,
     publish_all,
-    render_ports,
-    split_protocol,
 )
 from tests.needs import vectors_directory
 

@@ -85,7 +85,8 @@ def inspect(invocation: Invocation) -> int:
 def port(invocation: Invocation) -> int:
     """Print where the container's ports are published."""
     from net.errors import NetError
-    from net.ports import join_address, parse_port_number, split_protocol
+    from net.port_texts import join_address, split_protocol
+    from net.ports import parse_port_number
 
     paths = invocation.context.find_paths()
     connection = open_state(paths, durable=False)
