@@ -6,6 +6,7 @@ usage: python -m benchmarks.measure --page FILE [--quick] [ROW...]
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 import subprocess
 import sys
@@ -210,5 +211,11 @@ def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
     return rows
 
 
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(143)
+
+
 if __name__ == "__main__":
+    # registry, containers and places in /tmp are taken down on the way out, also by a terminated run
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main(sys.argv[1:]))

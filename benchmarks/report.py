@@ -70,7 +70,8 @@ def write_page(page: Path, rows: Sequence[Row], versions: Sequence[str], notes: 
     """Put the table into `page`, which keeps what was written by hand; print it as well."""
     machine = (
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"Python {platform.python_version()}; {'; '.join(versions)}. Medians (least–most, number of runs)."
+        f"Python {platform.python_version()}; {'; '.join(versions)}. Load average at the end {os.getloadavg()[1]:.1f} "
+        "(1 to 2 is this benchmark alone). Medians (least–most, number of runs)."
     )
     parts = [_BEGIN, machine, table(rows), *(f"- {note}" for note in notes), _END]
     measured = "\n\n".join(parts)
