@@ -260,6 +260,9 @@ class _Child:
         spec = self._spec
         if spec.network == "join":
             _join(spec.join_network_pid, "net", sc.CLONE_NEWNET)
+            # sysfs shows the network namespace, and that one belongs to the other container's user namespace
+            read_only = 0 if spec.privileged else sc.MOUNT_ATTR_RDONLY
+            self._prepared["/sys"] = make_filesystem("sysfs", (), _NO_DEV_EXEC_SUID | read_only)
         if spec.ipc_mode == "join":
             from sandbox.runtime.shared_mounts import copy_ipc_mounts
 

@@ -235,13 +235,13 @@ def _dev(spec: ContainerSpec) -> tuple[MountFilesystem | Bind | BindDevice | Lin
 
 def _sys(spec: ContainerSpec, unified_cgroups: bool) -> tuple[MountFilesystem | Bind, ...]:
     read_only = 0 if spec.privileged else MOUNT_ATTR_RDONLY
-    if spec.network != "private":
-        # sysfs shows a network namespace and needs power over it; another's is only bind-mounted, and without the
-        # host's cgroup file systems below it
-        return (Bind("/sys", "/sys", read_only=True, by_request=False),)
-    sysfs = MountFilesystem("sysfs", "/sys", (), _NO_DEV_EXEC_SUID | read_only)
+    sysfs: MountFilesystem | Bind = MountFilesystem("sysfs", "/sys", (), _NO_DEV_EXEC_SUID | read_only)
+    if spec.network == "host":
+        # sysfs shows a network namespace and needs power over it: the host's can only be bound
+        sysfs = Bind("/sys", "/sys", read_only=True, by_request=False)
     if not unified_cgroups:
         return (sysfs,)
+    # also over the host's cgroups, which come with its /sys
     return (sysfs, MountFilesystem("cgroup2", "/sys/fs/cgroup", (), _NO_DEV_EXEC_SUID | read_only, optional=True))
 
 

@@ -63,6 +63,12 @@ def test_what_was_asked_for_is_in_the_files_inside(sandbox: Sandbox, busybox: st
 
 
 @pytest.mark.requires("cgroup_v2")
+def test_the_hosts_network_brings_none_of_its_cgroups(sandbox: Sandbox, busybox: str) -> None:
+    asked = ("--network", "host", "--memory", "32m", busybox, "cat", "/sys/fs/cgroup/memory.max")
+    assert sandbox.run("run", "--rm", *asked).stdout == f"{32 * MEBIBYTE}\n"
+
+
+@pytest.mark.requires("cgroup_v2")
 def test_memory_over_the_limit_is_killed_and_told(sandbox: Sandbox, busybox: str) -> None:
     fat = ("dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1")
     sandbox.run("run", "--name", "fat", "--network", "none", "--memory", "32m", busybox, *fat, status=137)
