@@ -162,6 +162,9 @@ def code_after_crash(paths: Paths, container: Container) -> int:
     connection = open_state(paths)
     try:
         found = load_container(connection, container.id)
+        if found is not None:
+            # the kernel closes the socket of a killed monitor before it counts as dead
+            wait_monitor_gone(found)
         mended = reconcile(connection, paths, found) if found is not None else None
     finally:
         connection.close()
