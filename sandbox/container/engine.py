@@ -23,7 +23,7 @@ from sandbox.container.translate import (
     container_spec,
     uses_private_network,
 )
-from sandbox.errors import HostError, StartError, translated
+from sandbox.errors import StartError, translated
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.digests import parse_digest
@@ -34,8 +34,8 @@ from storage.syscalls import MNT_DETACH, umount2
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from net.slirp import SlirpProcess
     from sandbox.container.neighbours import Neighbours
+    from sandbox.container.private_network import PrivateNetwork
     from sandbox.container.record import Container, PublishedPort
     from sandbox.container.stdio import ContainerEnds
     from sandbox.paths import Paths
@@ -67,12 +67,9 @@ class KernelEngine:
         self._root = f"{self._runtime_dir}/{ROOT_NAME}"
         self._launcher = Launcher()
         self._pending: PendingStart | None = None
-        self._slirp: SlirpProcess | None = None
-        #: waits for slirp4netns, which the first start does at its end
-        self._finish_network: Callable[[], None] | None = None
+        self._network: PrivateNetwork | None = None
         #: what `prepare` found out, for the first start
         self._first_spec: ContainerSpec | None = None
-        self._udp_loopback_pid = 0
         self._limits = limits or Limits()
         self._oom_kills = 0
         self._cgroup: ContainerCgroup | None = None
@@ -100,20 +97,22 @@ class KernelEngine:
             self._oom_kills = count_oom_kills(self._cgroup.path)
         self._first_spec = self._spec()
         self._launcher.prepare(self._first_spec)
-        self._finish_network = self._begin_network()
+        self._begin_network()
         self._mount_root()
         self._fill_volumes()
 
     def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
-        """Answer on the host's loopback for the udp ones of the bound `ports`: slirp4netns cannot. Raises HostError."""
-        network_fd = self._launcher.network_fd
-        if network_fd is None or all(port.protocol != "udp" for port in ports):
-            return
-        from net.ports import PortMapping
-        from net.udp_loopback import start_udp_loopback
+        """Answer on the host's loopback for the udp ones of the bound `ports`. Raises HostError."""
+        if self._network is not None:
+            self._network.serve_udp_loopback(ports)
 
-        with translated(HostError, f"cannot publish the ports of container {self._container.name}"):
-            self._udp_loopback_pid = start_udp_loopback(network_fd, [PortMapping(*port) for port in ports])
+    @property
+    def network_pidfd(self) -> int:
+        return self._network.pidfd if self._network is not None else -1
+
+    def revive_network(self, ports: Sequence[PublishedPort]) -> None:
+        assert self._network is not None
+        self._network.revive(ports)
 
     def start(self, ends: ContainerEnds | None) -> None:
         if ends is None:
@@ -122,9 +121,8 @@ class KernelEngine:
             stdio = Stdio(ends.stdin_fd, ends.stdout_fd, ends.stderr_fd)
         spec, self._first_spec = self._first_spec or self._spec(), None
         self._pending = self._launcher.set_up(spec, stdio)
-        finish, self._finish_network = self._finish_network, None
-        if finish is not None:
-            finish()
+        if self._network is not None:
+            self._network.finish()
 
     def release(self) -> Started:
         pending, self._pending = self._pending, None
@@ -148,16 +146,9 @@ class KernelEngine:
 
     def close(self) -> None:
         self.abandon()
-        if self._udp_loopback_pid:
-            from net.udp_loopback import end_udp_loopback
-
-            end_udp_loopback(self._udp_loopback_pid)
-            self._udp_loopback_pid = 0
-        if self._slirp is not None:
-            from net.slirp import end_slirp
-
-            end_slirp(self._slirp)
-            self._slirp = None
+        if self._network is not None:
+            self._network.close()
+            self._network = None
         if self._mounted:
             umount2(self._root, MNT_DETACH)
             self._mounted = False
@@ -193,23 +184,15 @@ class KernelEngine:
             cgroup=self.cgroup,
         )
 
-    def _begin_network(self) -> Callable[[], None] | None:
+    def _begin_network(self) -> None:
         if not uses_private_network(self._container.config):
-            return None
-        from net.slirp import SlirpPlan, assume_features, spawn_slirp, wait_ready
+            return
+        from sandbox.container.private_network import PrivateNetwork
 
-        what = f"cannot set up the network of container {self._container.name}"
         network_fd = self._launcher.network_fd
         assert network_fd is not None
-        with translated(HostError, what):
-            plan = SlirpPlan(assume_features(), network_fd, self.slirp_socket)
-            process = spawn_slirp(plan)
-
-        def finish() -> None:
-            with translated(HostError, what):
-                self._slirp = wait_ready(plan, process)
-
-        return finish
+        self._network = PrivateNetwork(self._container.name, network_fd, self.slirp_socket)
+        self._network.begin()
 
     def _mount_root(self) -> None:
         config = self._container.config

@@ -33,12 +33,16 @@ from sandbox.state import process_start
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sandbox.container.channel import Channel
     from sandbox.container.monitor_spawn import Attachment
     from sandbox.container.reactor import Timer
     from sandbox.container.record import Container, ContainerState, PublishedPort
+
+
+_FIRST_REVIVAL_SECONDS = 0.5
+_MOST_REVIVALS = 8
 
 
 class Started(NamedTuple):
@@ -67,6 +71,13 @@ class Engine(Protocol):
     @property
     def cgroup(self) -> str:
         """The cgroup of the run that is on, or ""."""
+
+    @property
+    def network_pidfd(self) -> int:
+        """Readable when what connects the container's network has ended; -1 where nothing does."""
+
+    def revive_network(self, ports: Sequence[PublishedPort]) -> None:
+        """Connect the network again, with the same ports. Raises SandboxError."""
 
     def close(self) -> None:
         """Take down mounts, network and helpers."""
@@ -104,6 +115,10 @@ class Monitor:
         self._no_restart = False
         self._restart_timer: Timer | None = None
         self._kill_timer: Timer | None = None
+        self._ports: tuple[PublishedPort, ...] = ()
+        self._network_revivals = 0
+        self._watched_network = -1
+        self._revival_timer: Timer | None = None
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
@@ -121,6 +136,7 @@ class Monitor:
 
     def go(self, ports: tuple[PublishedPort, ...] | None = None) -> None:
         """Let the process become the container's program, and record that it runs. Raises SandboxError."""
+        self._ports = ports or self._ports
         self._process = self._engine.release()
         pid, pidfd, master_fd = self._process
         self._started_at = time.monotonic()
@@ -147,6 +163,7 @@ class Monitor:
                     client.handle(frame)
             else:
                 client.close_when_sent()
+        self._watch_network()
         self._reactor.run()
 
     def abandon(self) -> None:
@@ -210,6 +227,38 @@ class Monitor:
                 self._stdio.pause()
             else:
                 self._stdio.resume()
+
+    # -- the container's network -------------------------------------------------------------------------------------
+
+    def _watch_network(self) -> None:
+        pidfd = self._engine.network_pidfd
+        if pidfd >= 0:
+            self._watched_network = pidfd
+            self._reactor.watch(pidfd, READ, lambda _events: self._network_ended())
+
+    def _network_ended(self) -> None:
+        self._unwatch_network()
+        # a container may make it crash at will: later and later, and not for ever
+        delay = _FIRST_REVIVAL_SECONDS * (2**self._network_revivals - 1)
+        self._network_revivals += 1
+        if self._network_revivals <= _MOST_REVIVALS:
+            self._revival_timer = self._reactor.after(delay, self._revive_network)
+
+    def _revive_network(self) -> None:
+        self._revival_timer = None
+        try:
+            self._engine.revive_network(self._ports)
+        except SandboxError as error:
+            self._note_error(error)
+        self._watch_network()
+
+    def _unwatch_network(self) -> None:
+        if self._revival_timer is not None:
+            self._revival_timer.cancel()
+            self._revival_timer = None
+        if self._watched_network >= 0:
+            self._reactor.forget(self._watched_network)
+            self._watched_network = -1
 
     # -- the container's process -------------------------------------------------------------------------------------
 
@@ -280,13 +329,16 @@ class Monitor:
     def _restart_failed(self, error: SandboxError) -> None:
         self._discard_process()
         self._last_exit_code = error.exit_status
+        self._note_error(error)
+        self._decide(0.0)
+
+    def _note_error(self, error: SandboxError) -> None:
         message = error.message
 
         def note(state: ContainerState) -> ContainerState:
             return state._replace(error=message)
 
         self._journal.update(note)
-        self._decide(0.0)
 
     def _discard_process(self) -> None:
         self._engine.abandon()
@@ -300,6 +352,7 @@ class Monitor:
         self._server.stop_listening()
         if self._log is not None:
             self._log.close()
+        self._unwatch_network()
         self._engine.close()
         code = self._last_exit_code
         ended = RunEnded(code, time.time_ns(), self._oom_killed, stopped_by_user=self._stopped_by_user)

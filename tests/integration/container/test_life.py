@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,17 +152,29 @@ def _change_state(sandbox: Sandbox, name: str, key: str, value: str) -> None:
 
 
 @pytest.mark.requires("slirp4netns", "tap")
-def test_a_killed_slirp4netns_costs_the_network_not_the_container(
-    sandbox: Sandbox, busybox: str, eventually: Wait
-) -> None:
-    sandbox.run("run", "-d", "--name", "cut", busybox, "sleep", "1000")
-    helper = slirp_pid(monitor_pid(sandbox, "cut"))
+def test_a_killed_slirp4netns_is_started_again_with_its_ports(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:
+    sandbox.run("run", "-d", "-p", "80", "--name", "cut", busybox, "httpd", "-f", "-p", "80", "-h", "/etc")
+    port = sandbox.run("port", "cut", "80").stdout.rpartition(":")[2].strip()
+    monitor = monitor_pid(sandbox, "cut")
+    helper = slirp_pid(monitor)
     os.kill(helper, signal.SIGKILL)
-    assert sandbox.run("exec", "cut", "echo", "alive").stdout == "alive\n"
-    assert "Up " in sandbox.run("ps").stdout
-    sandbox.run("rm", "-f", "cut")
     eventually(lambda: _is_gone(helper))
+    assert sandbox.run("exec", "cut", "echo", "alive").stdout == "alive\n"
+    eventually(lambda: _answers(f"http://127.0.0.1:{port}/hostname"))
+    assert "Up " in sandbox.run("ps").stdout
+    again = slirp_pid(monitor)
+    assert again != helper
+    sandbox.run("rm", "-f", "cut")
+    eventually(lambda: _is_gone(again))
     assert state_files(sandbox) == []
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_an_ambiguous_prefix_is_refused(sandbox: Sandbox, busybox: str) -> None:

@@ -27,8 +27,9 @@ from sandbox.state import open_state
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from sandbox.container.record import PublishedPort
     from sandbox.container.stdio import ContainerEnds
     from sandbox.paths import Paths
 
@@ -75,6 +76,13 @@ class PlainEngine:
     @property
     def cgroup(self) -> str:
         return ""
+
+    @property
+    def network_pidfd(self) -> int:
+        return -1
+
+    def revive_network(self, ports: Sequence[PublishedPort]) -> None:
+        raise AssertionError("it has no network")
 
     def close(self) -> None:
         pass

@@ -1,0 +1,107 @@
+"""A container's own network: slirp4netns between its network namespace and the host, for as long as its monitor lives.
+
+slirp4netns is a process like any other: when it is killed, or a container makes it crash, it is started again over the
+same namespace and the same ports are published. Connections that were open are lost, the container is not.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from net.slirp import SlirpPlan, assume_features, close_slirp, end_slirp, spawn_slirp, start_slirp, wait_ready
+from sandbox.errors import HostError, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from net.slirp import SlirpProcess
+    from sandbox.container.record import PublishedPort
+
+
+class PrivateNetwork:
+    """`begin` starts slirp4netns, `finish` waits for it; `close` ends it. `name` is the container's, for errors."""
+
+    def __init__(self, name: str, network_fd: int, api_socket: str) -> None:
+        self._what = f"cannot set up the network of container {name}"
+        self._plan = SlirpPlan(assume_features(), network_fd, api_socket)
+        self._process: SlirpProcess | None = None
+        self._is_ready = False
+        self._udp_loopback_pid = 0
+
+    @property
+    def pidfd(self) -> int:
+        """Readable when slirp4netns has ended; -1 where there is none."""
+        return self._process.pidfd if self._process is not None else -1
+
+    def begin(self) -> None:
+        """Start slirp4netns and return at once. Raises HostError."""
+        with translated(HostError, self._what):
+            self._process = spawn_slirp(self._plan)
+
+    def finish(self) -> None:
+        """Wait until slirp4netns serves; at once when it does already. Raises HostError."""
+        if self._is_ready:
+            return
+        process, self._process = self._process, None
+        assert process is not None
+        with translated(HostError, self._what):
+            self._process = wait_ready(self._plan, process)
+        self._is_ready = True
+
+    def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
+        """Answer on the host's loopback for the udp ones of the bound `ports`: slirp4netns cannot. Raises HostError."""
+        if all(port.protocol != "udp" for port in ports):
+            return
+        from net.ports import PortMapping
+        from net.udp_loopback import start_udp_loopback
+
+        with translated(HostError, self._what):
+            self._udp_loopback_pid = start_udp_loopback(self._plan.netns_fd, [PortMapping(*port) for port in ports])
+
+    def revive(self, ports: Sequence[PublishedPort]) -> None:
+        """After slirp4netns has ended: start it again and publish `ports` again. Raises HostError."""
+        self._end_udp_loopback()
+        if self._process is not None:
+            close_slirp(self._process)
+            os.waitpid(self._process.pid, 0)
+            self._process = None
+        with suppress(FileNotFoundError):
+            os.unlink(self._plan.api_socket)
+        with translated(HostError, self._what):
+            self._process = start_slirp(self._plan)
+        if ports:
+            self._publish(ports)
+            self.serve_udp_loopback(ports)
+
+    def close(self) -> None:
+        """End slirp4netns and what helps it; harmless when called twice."""
+        self._end_udp_loopback()
+        if self._process is not None:
+            end_slirp(self._process)
+            self._process = None
+
+    def _end_udp_loopback(self) -> None:
+        if self._udp_loopback_pid:
+            from net.udp_loopback import end_udp_loopback
+
+            end_udp_loopback(self._udp_loopback_pid)
+            self._udp_loopback_pid = 0
+
+    def _publish(self, ports: Sequence[PublishedPort]) -> None:
+        # in a child: trio would stay in the monitor's memory for good
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                from net.ports import PortMapping
+                from net.publish import publish_ports
+
+                publish_ports(self._plan.api_socket, [PortMapping(*port) for port in ports])
+                status = 0
+            finally:
+                os._exit(status)
+        _pid, status = os.waitpid(pid, 0)
+        if status:
+            raise HostError(f"{self._what}: the ports are not published", cause="slirp4netns refused them")
