@@ -44,6 +44,8 @@ _ZERO_BLOCK = bytes(512)
 _NO_XATTRS: Mapping[bytes, bytes] = {}
 _XATTR_PREFIX = b"SCHILY.xattr."
 _MAX_EXTENSIONS = 100
+#: PAX records or pieces of a sparse file that count as one header more
+_RECORDS_PER_HEADER = 16
 _ADLER_BASE = 65521
 
 
@@ -78,7 +80,7 @@ class TarReader:
         self.size_bytes = 0
         """Uncompressed bytes read so far."""
         self.headers = 0
-        """Headers read so far, long names and PAX headers included."""
+        """Headers read so far, long names and PAX headers included; many records in one count as more of them."""
 
     def next_entry(self) -> TarEntry | None:
         """The next member, or None at the end of the archive. StorageError where it is malformed or truncated."""
@@ -157,7 +159,10 @@ class TarReader:
         return Digest("sha256:" + self._sha256.hexdigest())
 
     def _refill(self) -> None:
-        """Put the next piece behind what is left of the buffer."""
+        """Replace the buffer, all of which was taken, by the next piece."""
+        self._buffer, self._position = self._next_piece(), 0
+
+    def _next_piece(self) -> bytes:
         piece = next(self._pieces, None)
         if piece is None:
             raise StorageError(
@@ -165,16 +170,24 @@ class TarReader:
             )
         self._sha256.update(piece)
         self.size_bytes += len(piece)
-        rest = self._buffer[self._position :]
-        self._buffer = rest + piece if rest else piece
-        self._position = 0
+        return piece
 
     def _read(self, size: int) -> bytes:
-        while len(self._buffer) - self._position < size:
-            self._refill()
+        available = len(self._buffer) - self._position
+        if available < size:
+            # joined once: pieces may be of one byte each
+            pieces = [self._buffer[self._position :]]
+            while available < size:
+                pieces.append(self._next_piece())
+                available += len(pieces[-1])
+            self._buffer, self._position = b"".join(pieces), 0
         data = self._buffer[self._position : self._position + size]
         self._position += size
         return data
+
+    def _count_parsed(self, count: int) -> None:
+        # what is read one by one costs time, however well it compresses
+        self.headers += count // _RECORDS_PER_HEADER
 
     def _read_header(self) -> bytes | None:
         """The next header block with its checksum verified; None at the end."""
@@ -230,13 +243,15 @@ class TarReader:
         """Gather the headers in front of a member, then the member."""
         records: dict[bytes, bytes] = {}
         long_name = long_link = b""
-        last_header = self.headers + _MAX_EXTENSIONS
+        extensions = 0
         while (kind := block[156:157]) in (b"x", b"g", b"L", b"K"):
-            if self.headers > last_header:
+            extensions += 1
+            if extensions > _MAX_EXTENSIONS:
                 raise malformed("too many extended headers in front of one member")
             text = self._read_extension(block)
             if kind == b"x":
                 records = parse_pax(text)
+                self._count_parsed(len(records))
             elif kind == b"g":
                 self._merge_global(parse_pax(text))
             elif kind == b"L":
@@ -328,19 +343,22 @@ class TarReader:
         """PAX sparse 1.0: decimal numbers, one a line, in whole blocks in front of the data; the first counts the
         pairs.
         """
-        text = b""
-        needed = 1
-        while text.count(b"\n") < needed:
+        text = bytearray()
+        lines, needed = 0, 1
+        while lines < needed:
             if self._data_left < 512 or len(text) > _HEADER_MAX_BYTES:
                 raise malformed("a sparse map that does not end")
-            text += self._read(512)
+            block = self._read(512)
+            text += block
+            lines += block.count(b"\n")
             self._data_left -= 512
-            if needed == 1 and b"\n" in text:
-                needed = 1 + 2 * parse_decimal(text.split(b"\n", 1)[0])
-        return pair_segments([parse_decimal(line) for line in text.split(b"\n")[1:needed]])
+            if needed == 1 and lines:
+                needed = 1 + 2 * parse_decimal(bytes(text).split(b"\n", 1)[0])
+        return pair_segments([parse_decimal(line) for line in bytes(text).split(b"\n")[1:needed]])
 
     def _sparse(self, entry: TarEntry, segments: list[Segment], real_size: int) -> TarEntry:
         check_segments(segments, self._data_left, real_size)
+        self._count_parsed(len(segments))
         return entry._replace(kind=REGULAR, size=real_size, segments=segments)
 
 

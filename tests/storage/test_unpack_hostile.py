@@ -290,3 +290,57 @@ def test_checksum_of_signed_bytes_is_accepted() -> None:
     entry = TarReader(io.BytesIO(bytes(block))).next_entry()
     assert entry is not None
     assert entry.name == b"\xc3\xa4me"
+
+
+class _Piece(bytes):
+    """A piece of a decompressed stream that tells when it is put behind others by copying those once more."""
+
+    copied = 0
+
+    def __radd__(self, before: bytes) -> bytes:
+        _Piece.copied += len(before)
+        return b"".join((before, self))
+
+
+def test_a_header_in_pieces_of_one_byte_is_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte a gzip member of its own: a long name of 1 MiB would be copied a million times."""
+    name = "n" * 3000
+    archive = Archive(tarfile.GNU_FORMAT).add(name).bytes()
+    pieces = (_Piece(archive[at : at + 1]) for at in range(len(archive)))
+    monkeypatch.setattr("storage.tar_read.decompressed", lambda _stream: pieces)
+    entry = TarReader(io.BytesIO()).next_entry()
+    assert entry is not None
+    assert entry.name == name.encode()
+    assert _Piece.copied == 0
+
+
+@pytest.mark.parametrize("records", ["sparse", "pax"])
+def test_a_bomb_of_records_is_counted(tree: Tree, records: str) -> None:
+    """What compresses to nothing and is read number by number: records count towards the limit of entries."""
+    if records == "pax":
+        text = b"".join(_record(b"k%d" % number, b"") for number in range(3200))
+        member = _member(b"x", text) + _member(b"0", b"")
+    else:
+        attributes = b"".join(
+            _record(b"GNU.sparse." + key, value)
+            for key, value in ((b"major", b"1"), (b"minor", b"0"), (b"realsize", b"0"), (b"name", b"f"))
+        )
+        sparse_map = b"3200\n" + b"0\n" * 6400
+        member = _member(b"x", attributes) + _member(b"0", sparse_map + bytes(-len(sparse_map) % 512))
+    tree.unpack(gzip.compress(member + bytes(1024)))
+    with pytest.raises(StorageError, match="more than 1000 entries"):
+        tree.unpack(gzip.compress(member * 10 + bytes(1024)), limits=Limits(entries=1000))
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    body = b" " + key + b"=" + value + b"\n"
+    length = len(body)
+    while length != len(body) + len(str(length)):
+        length = len(body) + len(str(length))
+    return b"%d" % length + body
+
+
+def _member(kind: bytes, data: bytes) -> bytes:
+    header = tarfile.TarInfo("f")
+    header.type, header.size = kind, len(data)
+    return header.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
