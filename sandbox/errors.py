@@ -47,7 +47,8 @@ class SandboxError(Exception):
             lines.append(f"  cause: {self.cause}")
         if self.mend:
             lines.append(f"  mend: {self.mend}")
-        return "\n".join(lines)
+        # a name out of a hostile image may hold a line break, behind which it could put a "mend" of its own
+        return "\n".join(line.replace("\n", "\\n") for line in lines)
 
 
 class UsageError(SandboxError):

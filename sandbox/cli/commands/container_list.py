@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.cli.command import Command
+from sandbox.cli.command import Command, render_error
 from sandbox.cli.flags import option
 from sandbox.container.access import open_container, present_containers
 from sandbox.errors import SandboxError, UsageError
@@ -75,7 +75,7 @@ def inspect(invocation: Invocation) -> int:
         try:
             container = open_container(connection, paths, word)
         except SandboxError as error:
-            invocation.context.note(error.render())
+            invocation.context.note(render_error(error))
             status = 1
         else:
             documents.append(inspect_container(paths, container, with_size=with_size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.cli.command import Command, each
+from sandbox.cli.command import Command, each, render_error
 from sandbox.cli.flags import option
 from sandbox.cli.humane import ago, created_at, ellipsis, human_size, short_id
 from sandbox.errors import SandboxError
@@ -240,7 +240,7 @@ def inspect(invocation: Invocation) -> int:
         connection.close()
     print_documents(context, documents, invocation.text("format"))
     for failure in errors:
-        context.note(failure.render())
+        context.note(render_error(failure))
     return 1 if errors else 0
 
 

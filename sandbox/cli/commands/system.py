@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.command import Command, Invocation
+from sandbox.cli.command import Command, Invocation, render_error
 from sandbox.cli.flags import option
 from sandbox.errors import ImageError, NotFoundError, SandboxError, UsageError
 
@@ -74,7 +74,7 @@ def inspect(invocation: Invocation) -> int:
             failures.append(error)
     status = print_documents(context, documents, invocation.text("format"))
     for failure in failures:
-        context.note(failure.render())
+        context.note(render_error(failure))
     return status or (1 if failures else 0)
 
 

@@ -132,7 +132,7 @@ def test_an_unknown_command_is_1() -> None:
         (OSError(28, "No space left on device", "/x"), "container stop", 1, "Error: No space left on device: /x\n"),
         (sqlite3.OperationalError("locked"), "container stop", 125,
          "Error: the database could not be used\n  cause: locked\n"),
-        (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\nb\n"),
+        (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\\nb\n"),
         (KeyboardInterrupt(), "container stop", 130, ""),
         (BrokenPipeError(), "container stop", 141, ""),
     ],
@@ -219,3 +219,14 @@ def test_every_argument_is_tried(command: Callable[..., None]) -> None:
     command(lambda invocation: each(invocation, act))
     result = run("stop", "a", "bad1", "b", "bad2")
     assert result == Result(1, "a\nb\n", "Error: cannot remove bad1\nError: No such container: bad2\n")
+
+
+def test_a_name_cannot_put_a_line_of_its_own_into_an_error(command: Callable[..., None]) -> None:
+    """Behind a line break a hostile image's user or label could show as the mend."""
+    command(fail(NotFoundError("no user x\n  mend: evil\x1b[2J", cause="y\n  mend: evil", mend="z\n")))
+    result = run("stop", "web")
+    assert result.stderr.splitlines() == [
+        "Error: no user x\\n  mend: evil\\x1b[2J",
+        "  cause: y\\n  mend: evil",
+        "  mend: z\\n",
+    ]
