@@ -37,4 +37,5 @@ def decode_error(report: bytes) -> SandboxError:
 
 def _describe(error: OSError) -> str:
     text = error.strerror or os.strerror(error.errno or 0)
-    return f"{text}: {os.fsdecode(error.filename)}" if error.filename else text
+    # a call on a descriptor has its number there
+    return f"{text}: {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else text

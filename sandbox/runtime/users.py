@@ -14,7 +14,8 @@ from sandbox.errors import StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import AT_FDCWD, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 
-_SIZE_LIMIT_BYTES = 10 * 1024 * 1024
+#: some 30,000 accounts; every byte may cost thirty of ours once it is read into lines
+_SIZE_LIMIT_BYTES = 2 * 1024 * 1024
 _LAST_ID = (1 << 31) - 1
 
 
@@ -73,11 +74,18 @@ def read_account_file(path: str) -> str:
         fd = openat2(AT_FDCWD, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     except OSError:
         return ""
-    with os.fdopen(fd, "rb") as file:
+    try:
+        # looked at before it becomes a file object: that refuses a directory with an error
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_LIMIT_BYTES:
             return ""
-        return file.read(_SIZE_LIMIT_BYTES).decode(errors="replace")
+        with open(fd, "rb", closefd=False) as file:
+            # None from a file of procfs that would have waited
+            return (file.read(_SIZE_LIMIT_BYTES) or b"").decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
 
 
 def parse_passwd(text: str) -> tuple[PasswdLine, ...]:
@@ -85,7 +93,8 @@ def parse_passwd(text: str) -> tuple[PasswdLine, ...]:
     lines = []
     for line in text.split("\n"):
         fields = line.strip().split(":")
-        if len(fields) < 4 or not fields[0] or fields[0].startswith("#"):
+        # a home with a NUL could not be put into an environment
+        if len(fields) < 4 or not fields[0] or fields[0].startswith("#") or "\0" in line:
             continue
         uid, gid = _number(fields[2]), _number(fields[3])
         if uid is not None and gid is not None:

@@ -302,6 +302,20 @@ def test_accounts_from_a_fifo_do_not_hang(root: Path) -> None:
     assert run(spec._replace(process=spec.process._replace(user="1000"))).output.split()[1] == "1000"
 
 
+@pytest.mark.parametrize("target", ["", "/proc/self/mem", "/proc/kmsg", "/proc/self/environ"])
+def test_accounts_that_cannot_be_read_are_none(root: Path, target: str) -> None:
+    """A directory, or a link into /proc, in the place of /etc/passwd: a number still runs, a name is unknown."""
+    (root / "etc/passwd").unlink()
+    if target:
+        (root / "etc/passwd").symlink_to(target)
+    else:
+        (root / "etc/passwd").mkdir()
+    spec = container(root, "grep", "Uid", "/proc/self/status")
+    assert run(spec._replace(process=spec.process._replace(user="1000"))).output.split()[1] == "1000"
+    with pytest.raises(StartError, match="unable to find user web"):
+        run(spec._replace(process=spec.process._replace(user="web")))
+
+
 def test_only_declared_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "of the caller")
     spec = container(root, "env")

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.errors import StartError
-from sandbox.runtime.users import Identity, parse_group, parse_passwd, resolve_identity
+from sandbox.runtime.reports import decode_error, encode_error
+from sandbox.runtime.users import Identity, PasswdLine, parse_group, parse_passwd, resolve_identity
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34::/var/www:/bin/sh\nmany:x:50:50::\n"
 GROUP = "root:x:0:\nweb:x:34:\nlog:x:4:web,many\naudio:x:29:web\n"
@@ -58,3 +59,14 @@ def test_no_text_does_more_than_fail(passwd: str, group: str, user: str) -> None
         return
     assert 0 <= identity.uid < 1 << 31
     assert all(0 <= gid < 1 << 31 for gid in identity.groups)
+
+
+def test_a_home_with_a_nul_is_no_home() -> None:
+    """It could not be put into an environment: the line is skipped as any other bad one."""
+    assert parse_passwd("a:x:1:1::/x\0y:/bin/sh\nb:x:2:2::/b:\n") == (PasswdLine("b", 2, 2, "/b"),)
+
+
+def test_an_error_of_a_call_on_a_descriptor_is_reported() -> None:
+    """OSError.filename is a number then; the report must still be made, or the reason is lost."""
+    error = IsADirectoryError(21, "Is a directory", 0)
+    assert decode_error(encode_error(error, "look")).cause == "Is a directory"
