@@ -96,7 +96,12 @@ class RoutedTransport(httpx.AsyncBaseTransport):
             # verify=False without TLS: True would load every authority of the system for nothing
             transport = httpx.AsyncHTTPTransport(verify=context or False, proxy=proxy, trust_env=False)
             self._transports[proxy, key if context else "http"] = transport
-        return await transport.handle_async_request(request)
+        try:
+            return await transport.handle_async_request(request)
+        except UnicodeError as error:
+            # getaddrinfo(3) is never reached: Python's own idna codec refuses a label of more than 63 letters
+            unknown = socket.gaierror(socket.EAI_NONAME, str(error))
+            raise httpx.ConnectError(f"{url.host[:80]} is no host name", request=request) from unknown
 
     async def aclose(self) -> None:
         for transport in self._transports.values():
