@@ -183,6 +183,10 @@ def usable_network(attachments: Sequence[NetworkAttachment]) -> str:
     """The record's network: "none", "host", "container:ID" or "default". Raises UsageError for the rest."""
     first = attachments[0]
     target = first.target
+    for alias in first.aliases:
+        # it becomes a word of /etc/hosts
+        if not alias or not alias.isprintable() or " " in alias:
+            raise UsageError(f"invalid network alias: {alias!r}")
     if is_user_defined(target):
         raise UsageError(
             f"network {target} not found",

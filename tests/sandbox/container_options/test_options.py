@@ -268,6 +268,11 @@ def test_health() -> None:
         refused(line)
 
 
+@pytest.mark.parametrize("alias", ["a\n6.6.6.6 evil", "a b", "", "a\x1b[31m"])
+def test_an_alias_is_one_word_of_the_hosts_file(alias: str) -> None:
+    assert "invalid network alias" in refused(["--network-alias", alias, "img"]).message
+
+
 def test_errors_name_the_option() -> None:
     error = refused("-m x img")
     assert error.message == 'invalid argument "x" for "-m, --memory" flag: invalid size: \'x\''
