@@ -64,6 +64,12 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE build_cache (
+        key TEXT PRIMARY KEY,           -- what a build step was made of: parents, instruction, environment, content
+        layer TEXT NOT NULL             -- JSON: chain id, diff id, descriptor (whether they exist is looked up)
+    ) STRICT;
+    """,
 )
 
 

@@ -124,6 +124,16 @@ class Stage:
             self.end()
             raise os_failure("cannot prepare a place to unpack the layer", error) from error
 
+    def adopt(self, tree: str) -> None:
+        """Take the directory `tree`, of the same file system, as the layer's tree in place of the empty one."""
+        try:
+            os.rename(tree, "diff", dst_dir_fd=self._lock_fd)
+            os.close(self.fd)
+            self.fd = -1
+            self.fd = os.open("diff", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._lock_fd)
+        except OSError as error:
+            raise os_failure("cannot store the layer", error) from error
+
     def commit(self, description: Mapping[str, object]) -> None:
         """Make the layer visible, synced to disk. StorageError where that fails; nothing is visible then."""
         try:

@@ -91,6 +91,10 @@ class TarWriter:
         if status.st_nlink > 1 and kind != b"5":
             self._linked[inode] = name
 
+    def add_empty(self, name: bytes) -> None:
+        """Add an empty file of no time and no rights: a mark such as a whiteout."""
+        self._write(_name_records(name) + _ustar(name, b"0", 0, 0, 0, 0, 0, b"", (0, 0)))
+
     def finish(self) -> None:
         """Write the end mark, filled up to tar's usual record of 10 KiB."""
         self._write(bytes(2 * _BLOCK))
@@ -138,10 +142,7 @@ class TarWriter:
         for xattr, value in sorted((xattrs or {}).items()):
             if not xattr.startswith(FORGEABLE_PREFIXES):
                 records[b"SCHILY.xattr." + os.fsencode(xattr)] = value
-        if records:
-            data = b"".join(_record(keyword, value) for keyword, value in records.items())
-            self._write(_ustar(b"PaxHeaders/" + name[:80], b"x", 0o644, 0, 0, len(data), 0, b"", (0, 0)))
-            self._write(data + bytes(-len(data) % _BLOCK))
+        self._write(_extended_header(name, records))
         device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in b"34" else (0, 0)
         seconds = max(status.st_mtime_ns // 1_000_000_000, 0)
         mode = stat.S_IMODE(status.st_mode)
@@ -159,6 +160,18 @@ class TarWriter:
         self._buffer.clear()
         while view:
             view = view[os.write(self._out_fd, view) :]
+
+
+def _name_records(name: bytes) -> bytes:
+    return _extended_header(name, _pax_records(name, b"", 0, 0, 0, 0))
+
+
+def _extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
+    if not records:
+        return b""
+    data = b"".join(_record(keyword, value) for keyword, value in records.items())
+    header = _ustar(b"PaxHeaders/" + name[:80], b"x", 0o644, 0, 0, len(data), 0, b"", (0, 0))
+    return header + data + bytes(-len(data) % _BLOCK)
 
 
 def _pax_records(name: bytes, link: bytes, uid: int, gid: int, size: int, mtime_ns: int) -> dict[bytes, bytes]:

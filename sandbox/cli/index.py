@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container rename": ("container", "Rename a container"),
     "container port": ("container_list", "List port mappings of a container"),
     "container export": ("container_files", "Export a container's file system as a tar archive"),
+    "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
     "image pull": ("image_transfer", "Download an image from a registry"),
     "image rm": ("image", "Remove one or more images"),
@@ -61,6 +62,8 @@ ALIASES: dict[str, str] = {
     "container list": "container ls",
     "container ps": "container ls",
     "container remove": "container rm",
+    "build": "image build",
+    "builder build": "image build",
     "pull": "image pull",
     "images": "image ls",
     "image list": "image ls",
@@ -80,7 +83,9 @@ ALIASES: dict[str, str] = {
 }
 
 #: the order in which help lists the top level
-TOP_LEVEL: tuple[str, ...] = ("run", "exec", "ps", "pull", "images", "login", "logout", "version", "info", "doctor")
+TOP_LEVEL: tuple[str, ...] = (
+    "run", "exec", "ps", "build", "pull", "images", "login", "logout", "version", "info", "doctor"
+)  # fmt: skip
 NOUN_SUMMARIES: dict[str, str] = {
     "container": "Manage containers",
     "image": "Manage images",
@@ -89,7 +94,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "build", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
+    "attest", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
     "events", "manifest", "network", "node", "pause", "plugin", "push", "search", "secret", "service", "stack", "stats",
     "swarm", "top", "trust", "unpause", "update", "volume",
 })  # fmt: skip

@@ -1,0 +1,50 @@
+"""What a build is asked for, and what it gives: plain values, which cross to the process that builds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.build.arguments import Globals
+    from sandbox.build.dockerignore import IgnoreRules
+    from sandbox.build.stages import Program
+    from sandbox.image.platforms import Platform
+
+
+class BaseImage(NamedTuple):
+    """An image a stage starts or copies from: its document, and its layers as the store and its manifest know them."""
+
+    config: dict[str, Any]
+    layers: tuple[tuple[str, str, dict[str, Any]], ...]  # chain id, diff id, descriptor
+
+
+class BuildPlan(NamedTuple):
+    """A file understood, its images found, its context open: all that carrying it out needs.
+
+    `context_fd` is -1 where there is none (the Dockerfile alone came on standard input).
+    """
+
+    program: Program
+    globals: Globals
+    stages: tuple[int, ...]
+    target: int
+    images: Mapping[str, BaseImage]
+    context_fd: int
+    context_rules: IgnoreRules | None
+    platform: Platform
+    network: str
+    no_cache: bool
+    labels: dict[str, str]
+    proxies: dict[str, str]
+    secrets: Mapping[str, bytes]
+    plain: bool
+
+
+class BuildResult(NamedTuple):
+    """The image to record: its config document and the descriptors of its layers."""
+
+    config: dict[str, Any]
+    layers: list[dict[str, Any]]
+    chain_ids: list[str]

@@ -1,0 +1,121 @@
+"""`RUN --mount`: what is mounted for one command, and gone after it.
+
+bind     a copy of the source, so that what the command writes there is lost, as it must be; the source is found
+         inside the context's or the stage's root only (CVE-2024-1753, CVE-2024-23651)
+cache    a directory in the store, named by a digest of its id (CVE-2024-9675)
+tmpfs, secret   memory; a secret's text is never written to a disk, into a layer or into a cache key
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from sandbox.build.copying import Changes, Copier, Target
+from sandbox.build.sources import Source, StepError, open_found
+from sandbox.runtime.spec import BindMount, TmpfsMount
+from storage.locks import lock_file, unlock
+from storage.syscalls import MNT_DETACH, mount, umount2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sandbox.build.mounts import Mount
+    from sandbox.build.step_layers import Workshop
+    from sandbox.runtime import spec
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class MountRoom:
+    """Makes mounts for the RUNs of one build. `open_source` gives the tree of a `from=`, "" being the context."""
+
+    def __init__(self, workshop: Workshop, caches: str, secrets: Mapping[str, bytes]) -> None:
+        self._workshop = workshop
+        self._caches = caches
+        self._secrets = secrets
+
+    @contextmanager
+    def prepared(
+        self, mounts: Sequence[Mount], directory: str, open_source: Callable[[str, ExitStack], Source]
+    ) -> Iterator[tuple[tuple[spec.Mount, ...], dict[str, str]]]:
+        """The mounts for the runtime, and the variables secrets are given in; taken down at the end.
+
+        Raises StepError.
+        """
+        with ExitStack() as stack:
+            made: list[spec.Mount] = []
+            variables: dict[str, str] = {}
+            for wanted in mounts:
+                target = posixpath.join("/", directory, wanted.target)
+                if wanted.type == "tmpfs":
+                    size = f"size={wanted.size_bytes}" if wanted.size_bytes else ""
+                    made.append(TmpfsMount(target, size, wanted.readonly))
+                elif wanted.type == "cache":
+                    made.append(self._cache(wanted, target, open_source, stack))
+                elif wanted.type == "bind":
+                    made.append(self._bind(wanted, target, open_source, stack))
+                elif wanted.type == "secret":
+                    made += self._secret(wanted, directory, variables, stack)
+                else:
+                    raise StepError(f"RUN --mount=type={wanted.type} is not built yet")
+            yield tuple(made), variables
+
+    def _bind(
+        self, wanted: Mount, target: str, open_source: Callable[[str, ExitStack], Source], stack: ExitStack
+    ) -> BindMount:
+        source = open_source(wanted.source_name, stack)
+        return BindMount(self._copy(source, wanted.source, stack), target, wanted.readonly)
+
+    def _copy(self, source: Source, path: str, stack: ExitStack) -> str:
+        found = open_found(source, posixpath.normpath(f"/{path}").lstrip("/"))
+        stack.callback(os.close, found.fd)
+        place = self._workshop.new_directory()
+        root_fd = os.open(place, _DIRECTORY)
+        stack.callback(os.close, root_fd)
+        copier = Copier(Target(root_fd, "/content", into=False), Changes())
+        stack.callback(copier.close)
+        copier.copy(source, found)
+        return f"{place}/content"
+
+    def _cache(
+        self, wanted: Mount, target: str, open_source: Callable[[str, ExitStack], Source], stack: ExitStack
+    ) -> BindMount:
+        name = hashlib.sha256((wanted.id or target).encode(errors="surrogateescape")).hexdigest()
+        place = f"{self._caches}/{name}"
+        os.makedirs(self._caches, mode=0o700, exist_ok=True)
+        if wanted.sharing in ("locked", "private"):
+            # private asks for a cache of one's own where this one is in use: waiting for it gives no less
+            stack.callback(unlock, lock_file(f"{place}.lock"))
+        if not os.path.isdir(place):
+            if wanted.source_name:
+                os.rename(self._copy(open_source(wanted.source_name, stack), wanted.source, stack), place)
+            else:
+                os.mkdir(place)
+            os.chmod(place, 0o755 if wanted.mode is None else wanted.mode & 0o7777)
+            os.chown(place, wanted.uid or 0, wanted.gid or 0)
+        return BindMount(place, target, wanted.readonly)
+
+    def _secret(self, wanted: Mount, directory: str, variables: dict[str, str], stack: ExitStack) -> list[spec.Mount]:
+        name = wanted.id or wanted.source or posixpath.basename(wanted.target)
+        value = self._secrets.get(name)
+        if value is None:
+            if wanted.required:
+                raise StepError(f"secret {name}: not found", mend=f"sandbox build --secret id={name},src=FILE …")
+            return []
+        if wanted.env is not None:
+            variables[wanted.env] = value.decode(errors="surrogateescape")
+            if not wanted.target:
+                return []
+        place = self._workshop.new_directory()
+        mount("tmpfs", place, "tmpfs", 0, "mode=0700")
+        stack.callback(umount2, place, MNT_DETACH)
+        with open(f"{place}/secret", "wb") as file:
+            file.write(value)
+            os.fchown(file.fileno(), wanted.uid or 0, wanted.gid or 0)
+            os.fchmod(file.fileno(), 0o400 if wanted.mode is None else wanted.mode & 0o7777)
+        target = posixpath.join("/", directory, wanted.target or f"/run/secrets/{name}")
+        return [BindMount(f"{place}/secret", target, read_only=True, recursive=False)]

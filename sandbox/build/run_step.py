@@ -1,0 +1,162 @@
+"""RUN: a step's command in the same runtime as `sandbox run`: namespaces, default capabilities, seccomp, slirp4netns.
+
+One set of namespaces for each kind of network serves all RUNs of a build, so that slirp4netns is started once. Mount
+points that the container needs are in the lowest layer of the step's overlay: nothing is made in the tree for them,
+and nothing is cleaned out of it afterwards (CVE-2024-23652).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from net.addresses import CONTAINER_ADDRESS
+from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
+from net.slirp import SlirpPlan, SlirpProcess, assume_features, end_slirp, spawn_slirp, wait_ready
+from sandbox.errors import HostError, translated
+from sandbox.runtime.capabilities import resolve_capabilities
+from sandbox.runtime.launch import Launcher
+from sandbox.runtime.process import Stdio
+from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
+from sandbox.runtime.seccomp import find_program
+from sandbox.runtime.spec import BindMount, ContainerSpec, ProcessSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sandbox.paths import Paths
+    from sandbox.runtime.spec import Mount
+
+_HOSTNAME = "buildkitsandbox"
+_TAIL_BYTES = 64 * 1024
+
+NetworkName = Literal["default", "none", "host"]
+
+
+class RunRequest(NamedTuple):
+    """One command: what to run, as whom and where, in the tree mounted at `root`."""
+
+    root: str
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...]
+    directory: str
+    user: str
+    network: NetworkName
+    mounts: tuple[Mount, ...] = ()
+
+
+class RunResult(NamedTuple):
+    """How it ended: the exit code (128 and the signal's number for one that was killed), and its last output."""
+
+    exit_code: int
+    output: bytes
+
+
+class _Network(NamedTuple):
+    launcher: Launcher
+    slirp: SlirpProcess | None
+    files: tuple[BindMount, ...]
+
+
+class RunRoom:
+    """Runs commands for one build; `directory` is the build's own. `close` ends what serves them."""
+
+    def __init__(self, paths: Paths, directory: str) -> None:
+        self._directory = directory
+        self._networks: dict[str, _Network] = {}
+        self._capabilities = resolve_capabilities((), ())
+        self._seccomp = find_program("", self._capabilities, paths.cache)
+
+    def run(self, request: RunRequest, show: Callable[[bytes], None]) -> RunResult:
+        """Run to the end, giving `show` the output as it comes. Raises SandboxError where it cannot be started."""
+        network = self._networks.get(request.network) or self._open_network(request)
+        spec = self._spec(request, network.files)
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                started = network.launcher.start(spec, Stdio(None, writing, writing))
+            finally:
+                os.close(writing)
+            try:
+                output = _read_output(reading, show)
+                _pid, status = os.waitpid(started.pid, 0)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(started.pidfd, signal.SIGKILL)
+                raise
+            finally:
+                os.close(started.pidfd)
+        finally:
+            os.close(reading)
+        code = os.waitstatus_to_exitcode(status)
+        return RunResult(code if code >= 0 else 128 - code, output)
+
+    def close(self) -> None:
+        for network in self._networks.values():
+            if network.slirp is not None:
+                end_slirp(network.slirp)
+            network.launcher.close()
+        self._networks.clear()
+
+    def _open_network(self, request: RunRequest) -> _Network:
+        launcher = Launcher()
+        files = self._write_files(request.network)
+        launcher.prepare(self._spec(request, files))
+        slirp = None
+        if request.network == "default":
+            assert launcher.network_fd is not None
+            with translated(HostError, "cannot set up the network of RUN"):
+                plan = SlirpPlan(assume_features(), launcher.network_fd, f"{self._directory}/slirp.sock")
+                slirp = wait_ready(plan, spawn_slirp(plan))
+        self._networks[request.network] = _Network(launcher, slirp, files)
+        return self._networks[request.network]
+
+    def _spec(self, request: RunRequest, files: tuple[BindMount, ...]) -> ContainerSpec:
+        return ContainerSpec(
+            container_id="",
+            process=ProcessSpec(
+                arguments=request.arguments,
+                environment=request.environment,
+                working_directory=request.directory,
+                user=request.user,
+                capabilities=self._capabilities,
+                seccomp_program=self._seccomp,
+            ),
+            root=request.root,
+            hostname=_HOSTNAME,
+            mounts=(*files, *request.mounts),
+            network="host" if request.network == "host" else "private",
+            masked_paths=default_masked_paths(),
+            read_only_paths=DEFAULT_READ_ONLY_PATHS,
+        )
+
+    def _write_files(self, network: NetworkName) -> tuple[BindMount, ...]:
+        private = network == "default"
+        place = f"{self._directory}/network-{network}"
+        os.mkdir(place, 0o755)
+        hosts = render_hosts((_HOSTNAME,), (), address=CONTAINER_ADDRESS if private else "127.0.0.1", gateway=None)
+        resolver = container_resolver(
+            read_host_resolver(), Resolver((), (), ()), private=private, followed=is_followed()
+        )
+        texts = {"hosts": hosts, "hostname": f"{_HOSTNAME}\n", "resolv.conf": render_resolver(resolver)}
+        for name, text in texts.items():
+            with open(f"{place}/{name}", "w") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(text)
+        return tuple(BindMount(f"{place}/{name}", f"/etc/{name}", recursive=False) for name in texts)
+
+
+def _read_output(fd: int, show: Callable[[bytes], None]) -> bytes:
+    kept = bytearray()
+    while data := os.read(fd, 1 << 16):
+        show(data)
+        kept += data
+        del kept[:-_TAIL_BYTES]
+    return bytes(kept)
+
+
+def tail_lines(output: bytes, count: int = 20) -> Sequence[str]:
+    """The last lines of an output, as text."""
+    return output.decode(errors="replace").splitlines()[-count:]

@@ -1,0 +1,197 @@
+"""What COPY and ADD take: paths found in a context or a stage's root, and their content as a digest.
+
+A source is a directory descriptor, and every path is resolved below it as in a chroot (openat2 RESOLVE_IN_ROOT): `..`
+and absolute symlinks stop there (CVE-2014-9356). What the ignore rules hide is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.build.dockerignore import clean_path
+from sandbox.build.path_patterns import PathPattern
+from sandbox.errors import SandboxError
+from storage.resolve import open_in_root
+from storage.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.build.dockerignore import IgnoreRules
+    from storage.walk import Step
+
+_WILDCARDS = frozenset("*?[\\")
+_READ_SIZE = 1 << 20
+
+
+class StepError(SandboxError):
+    """A step cannot be carried out; by whoever does not know its line."""
+
+
+class Source(NamedTuple):
+    """A tree to copy from. `keeps_owners`: a stage's files stay whose they are, those of a context become root's."""
+
+    root_fd: int
+    rules: IgnoreRules | None = None
+    keeps_owners: bool = True
+
+
+class Found(NamedTuple):
+    """One path of a source: an O_PATH descriptor the holder closes, and its real path, which rules are asked of.
+
+    `name` is what it is called in a target directory.
+    """
+
+    fd: int
+    name: str
+    real_path: str
+    status: os.stat_result
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(self.status.st_mode)
+
+
+def find_paths(source: Source, written: str) -> list[str]:
+    """The paths a source argument names, sorted where it has wildcards, of which there may be none."""
+    path = clean_path("/" + written)[1:]
+    if not _WILDCARDS.intersection(path):
+        return [path]
+    found = [""]
+    for part in path.split("/"):
+        found = [name for above in found for name in _matches(source, above, part)]
+    return found
+
+
+def _matches(source: Source, above: str, part: str) -> Iterator[str]:
+    prefix = f"{above}/" if above else ""
+    if not _WILDCARDS.intersection(part):
+        yield prefix + part
+        return
+    pattern = PathPattern(part)
+    try:
+        fd = open_in_root(source.root_fd, above, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        names = sorted(os.listdir(fd))
+    finally:
+        os.close(fd)
+    for name in names:
+        if pattern.matches(name) and is_visible(source, prefix + name):
+            yield prefix + name
+
+
+def is_visible(source: Source, path: str) -> bool:
+    """Whether there is something at `path` that no rule hides; dangling symlinks are nothing."""
+    try:
+        os.close(open_found(source, path).fd)
+    except StepError:
+        return False
+    return True
+
+
+def open_found(source: Source, path: str) -> Found:
+    """The file or directory at `path`, symlinks followed inside the source. Raises StepError where there is none."""
+    try:
+        fd = open_in_root(source.root_fd, path, os.O_PATH)
+    except OSError as error:
+        raise _missing(path, error.strerror or "") from error
+    try:
+        found = Found(fd, path.rpartition("/")[2], _real_path(source.root_fd, fd), os.fstat(fd))
+        if _is_hidden(source, found):
+            raise _missing(path, "the ignore file leaves it out")
+    except BaseException:
+        os.close(fd)
+        raise
+    return found
+
+
+def digest_found(source: Source, found: Found) -> str:
+    """What is copied of it, in one digest: names, kinds, modes and content; never times, and no owners of a context."""
+    total = hashlib.sha256()
+    if not found.is_directory:
+        _add(total, "", found.status, found.fd, b"", source)
+        return total.hexdigest()
+    _add(total, "", found.status, -1, b"", source)
+    directory = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for step, path, hidden in walk_visible(directory, found.real_path, source.rules):
+            if step.leaving or hidden:
+                continue
+            link = os.readlink(step.name, dir_fd=step.dir_fd) if stat.S_ISLNK(step.status.st_mode) else b""
+            fd = os.open(step.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step.dir_fd)
+            try:
+                _add(total, path, step.status, fd, link, source)
+            finally:
+                os.close(fd)
+    except OSError as error:
+        raise StepError(f"cannot read {found.real_path or '.'}", cause=error.strerror or str(error)) from error
+    finally:
+        os.close(directory)
+    return total.hexdigest()
+
+
+def walk_visible(directory_fd: int, base: str, rules: IgnoreRules | None) -> Iterator[tuple[Step, str, bool]]:
+    """The steps below a directory with their paths from it, and whether the rules hide them.
+
+    A hidden directory is gone into only where something in it may be taken back in.
+    """
+    walk = Walk(directory_fd)
+    parts: list[str] = []
+    hidden_above: list[bool] = []
+    for step in walk:
+        if step.leaving:
+            path = "/".join(parts)
+            parts.pop()
+            yield step, path, hidden_above.pop()
+            continue
+        parts.append(os.fsdecode(step.name))
+        path = "/".join(parts)
+        hidden = rules is not None and rules.ignores(f"{base}/{path}" if base else path)
+        if not stat.S_ISDIR(step.status.st_mode):
+            parts.pop()
+        elif hidden and rules is not None and not rules.has_exceptions:
+            walk.skip()
+            parts.pop()
+            continue
+        else:
+            hidden_above.append(hidden)
+        yield step, path, hidden
+
+
+def _add(total: hashlib._Hash, path: str, status: os.stat_result, fd: int, link: bytes, source: Source) -> None:
+    owner = f"{status.st_uid}:{status.st_gid}" if source.keeps_owners else ""
+    head = (path, f"{status.st_mode:o}", owner, os.fsdecode(link), str(status.st_rdev))
+    total.update(b"\0".join(os.fsencode(part) for part in head) + b"\0")
+    if stat.S_ISREG(status.st_mode):
+        content = hashlib.sha256()
+        with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
+            while data := file.read(_READ_SIZE):
+                content.update(data)
+        total.update(content.digest())
+
+
+def _is_hidden(source: Source, found: Found) -> bool:
+    rules = source.rules
+    if rules is None or not found.real_path or not rules.ignores(found.real_path):
+        return False
+    if not found.is_directory or not rules.has_exceptions:
+        return True
+    directory = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return all(hidden for _step, _path, hidden in walk_visible(directory, found.real_path, rules))
+    finally:
+        os.close(directory)
+
+
+def _real_path(root_fd: int, fd: int) -> str:
+    root, path = (os.readlink(f"/proc/self/fd/{number}") for number in (root_fd, fd))
+    return path[len(root.rstrip("/")) + 1 :]
+
+
+def _missing(path: str, cause: str) -> StepError:
+    return StepError(f'"/{path}": not found', cause=cause)

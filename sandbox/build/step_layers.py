@@ -1,0 +1,204 @@
+"""Layers in the making: a step's overlay, its upper directory as a layer, and the cache of what steps gave.
+
+    DATA/build/<name>/            one build at work; it holds flock on the directory, so `sweep` finds dead ones
+      N/{upper,work,root,…}       one step; its upper directory is renamed into the layer store, never unpacked again
+
+Runs as root of the outer user namespace in a mount namespace of its own: mounts go with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sandbox.build.image_state import now
+from sandbox.errors import ImageError, translated
+from sandbox.image.recording import content_store
+from sandbox.state import open_state
+from storage.diff import write_layer
+from storage.digests import Digest, chain_ids, parse_digest
+from storage.layers import LayerStore
+from storage.locks import lock_directory, lock_nowait, unlock
+from storage.overlay.kernel import KernelDriver
+from storage.syscalls import MNT_DETACH, umount2
+from storage.tree import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sandbox.paths import Paths
+
+_READ_SIZE = 1 << 20
+_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+#: places a container's own mounts need; the lowest layer of every step has them, so that no step seems to make them
+_MOUNT_POINTS = ("proc", "sys", "dev", "etc")
+_MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
+
+
+class BuildLayer(NamedTuple):
+    """A layer of a stage: its place in the store, and how manifest and config name it."""
+
+    chain_id: str
+    diff_id: str
+    descriptor: dict[str, Any]
+    #: when a build made it, RFC 3339
+    created: str = ""
+
+
+class Workshop:
+    """Where one build makes its layers. `close` removes all that was not committed."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        base = f"{paths.data_root}/build"
+        os.makedirs(base, mode=0o700, exist_ok=True)
+        _sweep(base)
+        self.directory = tempfile.mkdtemp(dir=base)
+        self._lock_fd = lock_directory(self.directory)
+        self.layers = LayerStore(paths.layers)
+        self.content = content_store(paths)
+        self._driver = KernelDriver()
+        self._steps = 0
+        self._points = self._make_points()
+        self._connection = open_state(paths)
+
+    def close(self) -> None:
+        self._connection.close()
+        try:
+            remove_tree(self.directory)
+        finally:
+            unlock(self._lock_fd)
+
+    def new_directory(self) -> str:
+        """An empty directory of this build."""
+        self._steps += 1
+        directory = f"{self.directory}/{self._steps}"
+        os.mkdir(directory, 0o700)
+        return directory
+
+    @contextmanager
+    def mounted(self, layers: Sequence[BuildLayer], *, for_run: bool = False) -> Iterator[MountedStep]:
+        """The merged tree of `layers`, to be changed; unmounted at the end, and removed unless it was committed.
+
+        With `for_run` the places that a container mounts over are there.
+        """
+        directory = self.new_directory()
+        root = f"{directory}/root"
+        os.mkdir(root, 0o755)
+        lowers = [self.layers.path(parse_digest(layer.chain_id)) for layer in layers]
+        with translated(ImageError, "cannot mount the layers below this step"):
+            self._driver.prepare(directory)
+            if not lowers:
+                # the root directory takes after this one
+                lowers = [f"{directory}/empty"]
+            _copy_root(lowers[-1], f"{directory}/upper")
+            self._driver.mount_root((self._points, *lowers) if for_run else lowers, directory, root)
+        step = MountedStep(directory, root)
+        try:
+            yield step
+        finally:
+            step.unmount()
+            remove_tree(directory)
+
+    def commit(self, step: MountedStep, below: Sequence[BuildLayer]) -> BuildLayer:
+        """The layer that the step's changes are, stored whole. Raises ImageError."""
+        step.unmount()
+        with translated(ImageError, "cannot store the layer"):
+            upper_fd = os.open(f"{step.directory}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                with tempfile.TemporaryFile(dir=self.directory) as archive:
+                    diff = write_layer(upper_fd, archive.fileno())
+                    self._keep_blob(archive.fileno(), diff.diff_id, diff.archive_bytes)
+            finally:
+                os.close(upper_fd)
+            chain_id = _next_chain(below, diff.diff_id)
+            with self.layers.stage(chain_id) as stage:
+                if not stage.done:
+                    stage.adopt(f"{step.directory}/upper")
+                    stage.commit({
+                        "diff_id": diff.diff_id, "size_bytes": diff.size_bytes, "entries": diff.entries,
+                        "notes": diff.notes,
+                    })  # fmt: skip
+        return BuildLayer(chain_id, diff.diff_id, _descriptor(diff.diff_id, diff.archive_bytes), now())
+
+    def find_cached(self, key: str) -> BuildLayer | None:
+        """The layer a step of this key gave before, where it is whole still."""
+        row = self._connection.execute("SELECT layer FROM build_cache WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        found = BuildLayer(*json.loads(row[0]))
+        chain_id, diff_id = parse_digest(found.chain_id), parse_digest(found.diff_id)
+        return found if self.layers.has(chain_id) and self.content.has(diff_id) else None
+
+    def remember(self, key: str, layer: BuildLayer) -> None:
+        """Let later builds find the layer by the step's key."""
+        self._connection.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?)", (key, json.dumps(layer)))
+
+    def _keep_blob(self, fd: int, digest: Digest, size: int) -> None:
+        with self.content.writer(digest, size) as writer:
+            if writer.done:
+                return
+            writer.restart()
+            position = 0
+            while data := os.pread(fd, _READ_SIZE, position):
+                writer.append(data)
+                position += len(data)
+            writer.commit()
+
+    def _make_points(self) -> str:
+        place = f"{self.directory}/points"
+        os.mkdir(place, 0o755)
+        for name in _MOUNT_POINTS:
+            os.mkdir(f"{place}/{name}", 0o755)
+        for name in _MOUNT_FILES:
+            os.close(os.open(f"{place}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        return place
+
+
+class MountedStep:
+    """A step's merged tree at `root`; what it changes lies in `directory`/upper."""
+
+    def __init__(self, directory: str, root: str) -> None:
+        self.directory, self.root = directory, root
+        self._mounted = True
+        self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def unmount(self) -> None:
+        """Twice is safe."""
+        if self._mounted:
+            os.close(self.root_fd)
+            umount2(self.root, MNT_DETACH)
+            self._mounted = False
+
+
+def _copy_root(layer: str, upper: str) -> None:
+    from storage.copy_tree import copy_metadata
+
+    os.mkdir(upper, 0o755)
+    fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (layer, upper)]
+    try:
+        copy_metadata(*fds)
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _sweep(base: str) -> None:
+    for name in os.listdir(base):
+        fd = lock_nowait(f"{base}/{name}")
+        if fd is not None:
+            try:
+                remove_tree(f"{base}/{name}")
+            finally:
+                unlock(fd)
+
+
+def _next_chain(below: Sequence[BuildLayer], diff_id: Digest) -> Digest:
+    return chain_ids([*(parse_digest(layer.diff_id) for layer in below), diff_id])[-1]
+
+
+def _descriptor(digest: Digest, size: int) -> dict[str, Any]:
+    return {"mediaType": _LAYER_TYPE, "digest": digest, "size": size}

@@ -1,0 +1,89 @@
+"""A layer's archive from what changed: an overlay's upper directory, never the merged tree (image-spec layer.md
+§Changeset).
+
+Whiteouts become `.wh.NAME` entries, an opaque directory gets `.wh..wh..opq` before its content. Names are sorted and
+nothing of this machine is written, so the same tree gives the same bytes. The root directory has no entry: an archive
+that holds none leaves the root of the layers below as it is, which is what Docker and BuildKit write too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import NamedTuple
+
+from storage.digests import Digest
+from storage.errors import StorageError, os_failure
+from storage.tar_write import TarWriter
+from storage.walk import Step, Walk
+from storage.whiteouts import OPAQUE_NAME, PREFIX, is_opaque, is_whiteout
+
+_READ_SIZE = 1 << 20
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LayerDiff(NamedTuple):
+    """The archive that was written: its digest, which is the diff id, and its entries' sizes together."""
+
+    diff_id: Digest
+    archive_bytes: int
+    size_bytes: int
+    entries: int
+    notes: tuple[str, ...]
+
+
+def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
+    """Write the layer that `upper_fd` is to the empty file `out_fd`. StorageError where it cannot be read or written,
+    or where the tree holds a name that an archive would take for a whiteout.
+    """
+    writer = TarWriter(out_fd)
+    size = entries = 0
+    path: list[bytes] = []
+    try:
+        if is_opaque(upper_fd):
+            writer.add_empty(OPAQUE_NAME)
+        for step in Walk(upper_fd):
+            if step.leaving:
+                path.pop()
+                continue
+            name = b"/".join((*path, step.name))
+            entries += 1
+            if is_whiteout(step.dir_fd, step.name, step.status):
+                writer.add_empty(b"/".join((*path, PREFIX + step.name)))
+                continue
+            if step.name.startswith(PREFIX):
+                raise StorageError(
+                    f"cannot keep {os.fsdecode(name)!r} in a layer",
+                    cause="names that begin with .wh. mean removed files there (image-spec layer.md)",
+                    mend="remove or rename it in the same step",
+                )
+            writer.add_entry(step, name)
+            if stat.S_ISDIR(step.status.st_mode):
+                path.append(step.name)
+                if _is_opaque(step):
+                    writer.add_empty(b"/".join((*path, OPAQUE_NAME)))
+            elif stat.S_ISREG(step.status.st_mode):
+                size += step.status.st_size
+        writer.finish()
+        diff_id, archive_bytes = _digest(out_fd)
+    except OSError as error:
+        raise os_failure("cannot write the layer", error) from error
+    return LayerDiff(diff_id, archive_bytes, size, entries, tuple(writer.notes))
+
+
+def _is_opaque(step: Step) -> bool:
+    fd = os.open(step.name, _OPEN, dir_fd=step.dir_fd)
+    try:
+        return is_opaque(fd)
+    finally:
+        os.close(fd)
+
+
+def _digest(fd: int) -> tuple[Digest, int]:
+    sha256 = hashlib.sha256()
+    position = 0
+    while data := os.pread(fd, _READ_SIZE, position):
+        sha256.update(data)
+        position += len(data)
+    return Digest("sha256:" + sha256.hexdigest()), position
