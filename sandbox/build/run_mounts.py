@@ -119,3 +119,8 @@ class MountRoom:
             os.fchmod(file.fileno(), 0o400 if wanted.mode is None else wanted.mode & 0o7777)
         target = posixpath.join("/", directory, wanted.target or f"/run/secrets/{name}")
         return [BindMount(f"{place}/secret", target, read_only=True, recursive=False)]
+
+
+def is_directory(made: spec.Mount) -> bool:
+    """Whether a mount goes over a directory."""
+    return isinstance(made, TmpfsMount) or os.path.isdir(made.source)

@@ -23,6 +23,7 @@ from storage.digests import Digest, chain_ids, parse_digest
 from storage.layers import LayerStore
 from storage.locks import lock_directory, lock_nowait, unlock
 from storage.overlay.kernel import KernelDriver
+from storage.resolve import mkdir_in_root
 from storage.syscalls import MNT_DETACH, umount2
 from storage.tree import remove_tree
 
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 _READ_SIZE = 1 << 20
+_MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 #: places a container's own mounts need; the lowest layer of every step has them, so that no step seems to make them
-_MOUNT_POINTS = ("proc", "sys", "dev", "etc")
-_MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
+_MOUNT_POINTS = (
+    ("proc", True), ("sys", True), ("dev", True),
+    ("etc/hosts", False), ("etc/hostname", False), ("etc/resolv.conf", False),
+)  # fmt: skip
 
 
 class BuildLayer(NamedTuple):
@@ -62,7 +66,6 @@ class Workshop:
         self.content = content_store(paths)
         self._driver = KernelDriver()
         self._steps = 0
-        self._points = self._make_points()
         self._connection = open_state(paths)
 
     def close(self) -> None:
@@ -80,10 +83,13 @@ class Workshop:
         return directory
 
     @contextmanager
-    def mounted(self, layers: Sequence[BuildLayer], *, for_run: bool = False) -> Iterator[MountedStep]:
+    def mounted(
+        self, layers: Sequence[BuildLayer], points: Sequence[tuple[str, bool]] | None = None
+    ) -> Iterator[MountedStep]:
         """The merged tree of `layers`, to be changed; unmounted at the end, and removed unless it was committed.
 
-        With `for_run` the places that a container mounts over are there.
+        With `points` it is for a command: the places that its container mounts over are there without being part of
+        what changes; these (path, whether a directory) and those every container has.
         """
         directory = self.new_directory()
         root = f"{directory}/root"
@@ -95,7 +101,9 @@ class Workshop:
                 # the root directory takes after this one
                 lowers = [f"{directory}/empty"]
             _copy_root(lowers[-1], f"{directory}/upper")
-            self._driver.mount_root((self._points, *lowers) if for_run else lowers, directory, root)
+            if points is not None:
+                lowers = [_make_points(f"{directory}/points", points), *lowers]
+            self._driver.mount_root(lowers, directory, root)
         step = MountedStep(directory, root)
         try:
             yield step
@@ -148,15 +156,6 @@ class Workshop:
                 position += len(data)
             writer.commit()
 
-    def _make_points(self) -> str:
-        place = f"{self.directory}/points"
-        os.mkdir(place, 0o755)
-        for name in _MOUNT_POINTS:
-            os.mkdir(f"{place}/{name}", 0o755)
-        for name in _MOUNT_FILES:
-            os.close(os.open(f"{place}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-        return place
-
 
 class MountedStep:
     """A step's merged tree at `root`; what it changes lies in `directory`/upper."""
@@ -172,6 +171,26 @@ class MountedStep:
             os.close(self.root_fd)
             umount2(self.root, MNT_DETACH)
             self._mounted = False
+
+
+def _make_points(place: str, points: Sequence[tuple[str, bool]]) -> str:
+    """A lowest layer that holds nothing but the places to mount over."""
+    os.mkdir(place, 0o755)
+    root_fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path, is_directory in (*_MOUNT_POINTS, *points):
+            above, name = os.path.split(os.path.normpath(f"/{path}"))
+            above_fd = mkdir_in_root(root_fd, above)
+            try:
+                if is_directory:
+                    os.close(mkdir_in_root(above_fd, name))
+                else:
+                    os.close(os.open(name, _MAKE_FILE, 0o644, dir_fd=above_fd))
+            finally:
+                os.close(above_fd)
+    finally:
+        os.close(root_fd)
+    return place
 
 
 def _copy_root(layer: str, upper: str) -> None:

@@ -16,7 +16,7 @@ from sandbox.build.dockerignore import read_patterns
 from sandbox.build.heredocs import read_marker
 from sandbox.build.instructions import Add, Copy, Run, Workdir
 from sandbox.build.modes import read_mode
-from sandbox.build.run_mounts import MountRoom
+from sandbox.build.run_mounts import MountRoom, is_directory
 from sandbox.build.run_step import RunRequest, RunRoom, tail_lines
 from sandbox.build.sources import Source, StepError, digest_found, find_paths, open_found
 from sandbox.build.words import expand_heredoc
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sandbox.build.stage_state import StageState
     from sandbox.build.step_layers import MountedStep, Workshop
     from sandbox.paths import Paths
+    from sandbox.runtime import spec
 
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
 _NETWORKS: dict[str, NetworkName] = {"default": "default", "none": "none", "host": "host"}
@@ -82,23 +83,28 @@ class Steps:
             network, [self._mount_key(mount, node) for mount in mounts],
         ]  # fmt: skip
 
-        def act(step: MountedStep) -> None:
-            with ExitStack() as stack:
-                prepared, variables = stack.enter_context(
-                    self._mounts.prepared(
-                        mounts, stage.image.directory, lambda name, inner: self._open_source(name, node, inner)
-                    )
-                )
-                if script is not None:
-                    prepared = (*prepared, self._script_mount(*script))
-                request = RunRequest(
-                    step.root, words, tuple(f"{k}={v}" for k, v in {**environment, **variables}.items()),
-                    stage.image.directory, stage.image.user,
-                    _NETWORKS[network], prepared,
-                )  # fmt: skip
-                self._execute(request, node)
+        mounted: list[tuple[tuple[spec.Mount, ...], dict[str, str]]] = []
 
-        self._layer(stage, node, key, act, for_run=True)
+        def prepare(stack: ExitStack) -> list[tuple[str, bool]]:
+            made, variables = stack.enter_context(
+                self._mounts.prepared(
+                    mounts, stage.image.directory, lambda name, inner: self._open_source(name, node, inner)
+                )
+            )
+            if script is not None:
+                made = (*made, self._script_mount(*script))
+            mounted.append((made, variables))
+            return [(mount.target, is_directory(mount)) for mount in made]
+
+        def act(step: MountedStep) -> None:
+            ((made, variables),) = mounted
+            request = RunRequest(
+                step.root, words, tuple(f"{k}={v}" for k, v in {**environment, **variables}.items()),
+                stage.image.directory, stage.image.user, _NETWORKS[network], made,
+            )  # fmt: skip
+            self._execute(request, node)
+
+        self._layer(stage, node, key, act, prepare)
         values = [f"{name}={stage.scope.environment[name]}" for name in stage.arguments]
         counted = [f"|{len(values)}", *values] if values else []
         stage.image.add_history(f"RUN {' '.join([*counted, *words])} # buildkit", stage.layers[-1].created)
@@ -220,9 +226,13 @@ class Steps:
             raise node.error(f'process "{command}" did not complete successfully: exit code: {result.exit_code}')
 
     def _layer(
-        self, stage: StageState, node: Node, parts: object, act: Callable[[MountedStep], None], *, for_run: bool = False
-    ) -> None:
-        """Add the layer that `act` makes, or the one an earlier build made of the same parts."""
+        self, stage: StageState, node: Node, parts: object, act: Callable[[MountedStep], None],
+        prepare: Callable[[ExitStack], list[tuple[str, bool]]] | None = None,
+    ) -> None:  # fmt: skip
+        """Add the layer that `act` makes, or the one an earlier build made of the same parts.
+
+        `prepare` is for a command: it gives the places that will be mounted over, and whether they are directories.
+        """
         text = json.dumps([_CACHE_VERSION, stage.chain_id, parts])
         key = hashlib.sha256(text.encode()).hexdigest()
         cached = None if self._plan.no_cache else self._workshop.find_cached(key)
@@ -231,7 +241,9 @@ class Steps:
             stage.layers.append(cached)
             return
         try:
-            with self._workshop.mounted(stage.layers, for_run=for_run) as step:
+            with ExitStack() as stack:
+                points = None if prepare is None else prepare(stack)
+                step = stack.enter_context(self._workshop.mounted(stage.layers, points))
                 act(step)
                 layer = self._workshop.commit(step, stage.layers)
         except (StepError, StartError) as error:
