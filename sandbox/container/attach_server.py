@@ -36,6 +36,8 @@ _CHUNK = 64 * 1024
 _BUFFER_LIMIT = 1024 * 1024
 #: how long a full client may take nothing before it is cut off
 PATIENCE_SECONDS = 30.0
+#: of `stop --time`, which counts in 64 bits
+_LONGEST_TIMEOUT_SECONDS = 1 << 63
 
 
 class Desk(Protocol):
@@ -175,7 +177,9 @@ class Client:
     def _watch(self) -> None:
         fd = self._connection.fileno()
         if fd >= 0:
-            events = (READ if self._reading else 0) | (WRITE if self._outgoing else 0)
+            # output stops at the limit; what goes on growing are answers to a client that takes none of them
+            listens = self._reading and len(self._outgoing) < 2 * _BUFFER_LIMIT
+            events = (READ if listens else 0) | (WRITE if self._outgoing else 0)
             self._server.reactor.watch(fd, events, self._ready)
 
 
@@ -260,7 +264,7 @@ class AttachServer:
                 raise
             client.send(encode_message("error", message=error.message, cause=error.cause, mend=error.mend))
             return
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError(f"a {message['type']} message lacks a field", cause=str(error)) from error
         client.send(encode_message("ok") if known else encode_message("error", message="unknown message"))
 
@@ -285,8 +289,7 @@ class AttachServer:
                 self.desk.send_signal(int(message["signal"]))
             case "stop":
                 client.waits_for_exit = True
-                timeout = message.get("timeout")
-                self.desk.request_stop(int(message["signal"]), None if timeout is None else float(timeout))
+                self.desk.request_stop(int(message["signal"]), _seconds(message.get("timeout")))
             case _:
                 return False
         return True
@@ -298,3 +301,12 @@ class AttachServer:
         except OSError:
             return  # gone again, or out of descriptors: epoll asks again
         self._clients.append(Client(self, connection))
+
+
+def _seconds(timeout: object) -> float | None:
+    """A time to wait, None for ever. Raises ValueError for what is none, NaN and infinity among it."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, int | float) or not 0 <= timeout <= _LONGEST_TIMEOUT_SECONDS:
+        raise ValueError(f"timeout {timeout!r}")
+    return float(timeout)

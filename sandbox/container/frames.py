@@ -53,7 +53,7 @@ class Frame(NamedTuple):
         """The payload of a MESSAGE. Raises ProtocolError."""
         try:
             value = json.loads(self.payload)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError("a message of the monitor protocol is not JSON", cause=str(error)) from error
         if not isinstance(value, dict) or not isinstance(value.get("type"), str):
             raise ProtocolError("a message of the monitor protocol has no type")

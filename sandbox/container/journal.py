@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.store import load_container, update_state
-from sandbox.state import open_state
+from sandbox.state import DatabaseError, open_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,5 +45,7 @@ class DatabaseJournal:
 
         container = self.load()
         if container is not None:
-            self.update(lambda state: state._replace(status="removing"))
+            # on a full disk the files go first, which makes the room for the rest
+            with suppress(DatabaseError):
+                self.update(lambda state: state._replace(status="removing"))
             discard_container(self.connection, self._paths, container)

@@ -92,9 +92,7 @@ class LogWriter:
 
     def close(self) -> None:
         self.finish()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._close()
 
     def _append(self, stream: str, pieces: list[bytes]) -> None:
         end = f',"stream":"{stream}","time":"{timestamp(time.time_ns())}"}}\n'
@@ -112,6 +110,10 @@ class LogWriter:
         self._write_all(b"".join(batch))
 
     def _write_all(self, data: bytes) -> None:
+        if self._fd < 0:
+            self._open()
+        if self._fd < 0 or not data:
+            return
         try:
             written = 0
             while written < len(data):
@@ -124,8 +126,8 @@ class LogWriter:
         self._size += len(data)
 
     def _rotate(self) -> None:
+        self._close()
         try:
-            os.close(self._fd)
             for number in range(self._options.maximum_files - 1, 0, -1):
                 older = f"{self._path}.{number}"
                 newer = f"{self._path}.{number - 1}" if number > 1 else self._path
@@ -138,8 +140,17 @@ class LogWriter:
         self._open()
 
     def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        try:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return  # no room for the file itself: tried again with the next line
         self._size = os.fstat(self._fd).st_size
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _pieces(line: bytes) -> list[bytes]:

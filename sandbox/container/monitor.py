@@ -29,7 +29,7 @@ from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipe
 from sandbox.container.transitions import RunEnded, RunStarted
 from sandbox.errors import ConflictError, SandboxError
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import process_start
+from sandbox.state import DatabaseError, process_start
 
 if TYPE_CHECKING:
     import socket
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 _FIRST_REVIVAL_SECONDS = 0.5
 _MOST_REVIVALS = 8
+_WRITE_AGAIN_SECONDS = 2.0
+#: an hour of them; the next command finds the record without its monitor then, and says so
+_MOST_WRITES = 1800
 
 
 class Started(NamedTuple):
@@ -100,6 +103,9 @@ class Monitor:
         self._container = container
         self._engine = engine
         self._journal = journal
+        #: what a full disk has not taken yet, oldest first
+        self._unwritten: list[Callable[[ContainerState], ContainerState]] = []
+        self._failed_writes = 0
         self._reactor = reactor
         self._server: AttachServer | None = None
         self._log = _open_log(container, log_directory)
@@ -148,7 +154,9 @@ class Monitor:
         self._reactor.watch(pidfd, READ, lambda _events: self._process_ended())
         start = process_start(pid)
         started = RunStarted(pid, start, started_ns, self._restart_count, self._engine.cgroup, ports)
-        self._journal.update(started.apply)
+        # a first start that cannot be recorded is none; once clients are served, life goes on
+        write = self._journal.update if self._server is None else self._record
+        write(started.apply)
 
     def serve(self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment) -> None:
         """Serve clients until the container's life is over; `starter` is attached before any output is read."""
@@ -199,7 +207,7 @@ class Monitor:
             signal.pidfd_send_signal(self._process.pidfd, number)
         except ProcessLookupError:
             raise ConflictError(f"container {self._container.name} is not running") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise SandboxError(f"cannot send signal {number}", cause=str(error)) from error
 
     def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
@@ -309,8 +317,7 @@ class Monitor:
             return
         self._last_delay = delay
         code = self._last_exit_code
-        kept = self._journal.update(RunEnded(code, time.time_ns(), self._oom_killed, stays_down=False).apply)
-        if kept is None:
+        if not self._record(RunEnded(code, time.time_ns(), self._oom_killed, stays_down=False).apply):
             self._finish()
             return
         if self._server is not None:
@@ -338,7 +345,7 @@ class Monitor:
         def note(state: ContainerState) -> ContainerState:
             return state._replace(error=message)
 
-        self._journal.update(note)
+        self._record(note)
 
     def _discard_process(self) -> None:
         self._engine.abandon()
@@ -357,12 +364,52 @@ class Monitor:
         code = self._last_exit_code
         ended = RunEnded(code, time.time_ns(), self._oom_killed, stopped_by_user=self._stopped_by_user)
         if self._container.config.auto_remove:
-            self._journal.remove()
+            self._remove()
         else:
-            self._journal.update(ended.apply)
+            self._record(ended.apply)
         self._server.ended(code)
         # the loop goes on until the last client has taken what it is to get, then nothing is watched any more
         self._server.close()
+
+    # -- the record, also on a full disk -----------------------------------------------------------------------------
+
+    def _record(self, change: Callable[[ContainerState], ContainerState]) -> bool:
+        """Write a change, now or when the disk has room again; whether the container is still in the database."""
+        self._unwritten.append(change)
+        return self._write_down()
+
+    def _write_down(self) -> bool:
+        changes = tuple(self._unwritten)
+        if not changes:
+            return True
+
+        def change_all(state: ContainerState) -> ContainerState:
+            for change in changes:
+                state = change(state)
+            return state
+
+        try:
+            kept = self._journal.update(change_all)
+        except DatabaseError:
+            self._write_again(self._write_down)
+            return True
+        self._unwritten.clear()
+        self._failed_writes = 0
+        return kept is not None
+
+    def _remove(self) -> None:
+        try:
+            self._journal.remove()
+        except DatabaseError:
+            self._write_again(self._remove)
+
+    def _write_again(self, write: Callable[[], object]) -> None:
+        def again() -> None:
+            write()
+
+        self._failed_writes += 1
+        if self._failed_writes <= _MOST_WRITES:
+            self._reactor.after(_WRITE_AGAIN_SECONDS, again)
 
 
 def _open_log(container: Container, directory: str) -> LogWriter | None:

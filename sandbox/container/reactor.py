@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
+_LONGEST_WAIT_SECONDS = 86400.0
 
 
 class Timer:
@@ -89,7 +90,10 @@ class Reactor:
         """Seconds to the next timer; None where there is none, cancelled ones being dropped here."""
         while self._timers and self._timers[0].callback is None:
             heapq.heappop(self._timers)
-        return max(0.0, self._timers[0].deadline - time.monotonic()) if self._timers else None
+        if not self._timers:
+            return None
+        # epoll_wait(2) counts milliseconds in an int; it wakes early then, and finds nothing due
+        return min(max(0.0, self._timers[0].deadline - time.monotonic()), _LONGEST_WAIT_SECONDS)
 
     def _run_timers(self) -> None:
         now = time.monotonic()

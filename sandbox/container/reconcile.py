@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.container.store import load_container, update_state
-from sandbox.state import boot_id, is_alive
+from sandbox.state import DatabaseError, boot_id, is_alive
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,14 +56,20 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
         # asked again inside the transaction: another command may have mended and started it meanwhile
         if not is_stale(state):
             return state
+        # and inside it these go, before anybody can claim the container and make his own
+        remove_runtime_files(paths.container_runtime(container.id))
         return mended_state(state, same_boot=state.boot_id == this_boot, now_ns=time.time_ns())
 
-    state = update_state(connection, container.id, mend)
+    try:
+        state = update_state(connection, container.id, mend)
+    except DatabaseError:
+        # a full disk: the truth can be told all the same, and whoever wants to change something will be told why not
+        same_boot = container.state.boot_id == this_boot
+        return container._replace(state=mended_state(container.state, same_boot=same_boot, now_ns=time.time_ns()))
     if state is None:
         return None
     if state.monitor_pid:
         return load_container(connection, container.id)
-    remove_runtime_files(paths.container_runtime(container.id))
     if container.state.cgroup:
         from sandbox.runtime.cgroups import ContainerCgroup, remove_container_cgroup
 

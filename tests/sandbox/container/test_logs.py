@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,21 @@ def test_a_follower_reads_on_through_rotation(tmp_path: Path) -> None:
     seen += _texts(list(reader.read_added()))
     reader.close()
     assert seen == [f"{number}\n" for number in range(12)]
+
+
+def test_a_file_that_cannot_be_made_costs_lines_and_nothing_else(tmp_path: Path) -> None:
+    """A full disk may have no room for the next file of a rotation either."""
+    place = tmp_path / "log"
+    place.mkdir()
+    writer = LogWriter(str(place), LogOptions(100, 1))
+    writer.write("stdout", b"first\n")
+    shutil.rmtree(place)
+    for number in range(5):
+        writer.write("stdout", b"lost %d\n" % number)
+    place.mkdir()
+    writer.write("stdout", b"last\n")
+    writer.close()
+    assert _texts(_read(place)) == ["last\n"]
 
 
 def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:

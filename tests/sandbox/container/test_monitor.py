@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,9 @@ from sandbox.state import open_state
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from sandbox.container.record import PublishedPort
+    from sandbox.container.record import ContainerState, PublishedPort
     from sandbox.container.stdio import ContainerEnds
     from sandbox.paths import Paths
 
@@ -88,9 +89,34 @@ class PlainEngine:
         pass
 
 
+class FullDisk(DatabaseJournal):
+    """Refuses the first writes after the start, as SQLite does where there is no room."""
+
+    def __init__(self, paths: Paths, container_id: str) -> None:
+        super().__init__(paths, container_id)
+        self._writes = 0
+
+    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+        self._refuse()
+        return super().update(change)
+
+    def remove(self) -> None:
+        self._refuse()
+        super().remove()
+
+    def _refuse(self) -> None:
+        self._writes += 1
+        if self._writes in (2, 3):
+            raise sqlite3.OperationalError("database or disk is full")
+
+
 @contextmanager
 def monitored(
-    paths: Paths, container: Container, script: str, attachment: Attachment
+    paths: Paths,
+    container: Container,
+    script: str,
+    attachment: Attachment,
+    journal: Callable[[Paths, str], DatabaseJournal] = DatabaseJournal,
 ) -> Iterator[tuple[Channel, Container]]:
     """A running monitor; gives the starter's channel and the record. The monitor must end by itself."""
     connection = open_state(paths)
@@ -105,7 +131,7 @@ def monitored(
         try:
             ours.close()
             reactor = Reactor()
-            monitor = Monitor(kept, PlainEngine(script), DatabaseJournal(paths, kept.id), reactor, data)
+            monitor = Monitor(kept, PlainEngine(script), journal(paths, kept.id), reactor, data)
             monitor.start_to_gate()
             monitor.go()
             monitor.serve(listen_at(runtime, "monitor.sock"), Channel(theirs), attachment)
@@ -276,8 +302,16 @@ def test_rm_leaves_neither_record_nor_files(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x07\xff\xff\xff\xff", encode(MESSAGE, b"[1]"), encode(3, b"x"), b"\x07"]
-)
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\n\r\n", b"\x07\xff\xff\xff\xff", encode(MESSAGE, b"[1]"), encode(3, b"x"), b"\x07",
+        encode(MESSAGE, b"[" * 100_000), encode(MESSAGE, b"\xff{}"), encode(MESSAGE, b'{"type":"signal"}'),
+        encode(MESSAGE, b'{"type":"signal","signal":Infinity}'),
+        encode(MESSAGE, b'{"type":"stop","signal":0,"timeout":NaN}'),
+        encode(MESSAGE, b'{"type":"stop","signal":0,"timeout":1e300}'),
+        encode(MESSAGE, b'{"type":"stop","signal":0,"timeout":"soon"}'),
+    ],
+)  # fmt: skip
 def test_a_client_that_talks_nonsense_is_dropped_and_nothing_else(paths: Paths, garbage: bytes) -> None:
     plain = a_container()
     container = plain._replace(config=plain.config._replace(open_stdin=True, stdin_once=True))
@@ -300,3 +334,58 @@ def test_an_unknown_message_is_answered_with_an_error(paths: Paths) -> None:
         client.close()
         channel.send(encode(STDIN_END))
         assert _collect(channel)[2] == 0
+
+
+@pytest.mark.parametrize("number", [10**30, -5, 1000])
+def test_a_signal_that_is_none_is_an_error_for_who_asked(paths: Paths, number: int) -> None:
+    plain = a_container()
+    container = plain._replace(config=plain.config._replace(open_stdin=True, stdin_once=True))
+    with monitored(paths, container, "cat; exit 3", Attachment(stdin=True)) as (channel, kept):
+        client = _connect(paths, kept)
+        client.send_message("signal", signal=number)
+        answer = client.receive_message()
+        assert answer is not None
+        assert answer["type"] == "error"
+        client.close()
+        channel.send(encode(STDIN_END))
+        assert _collect(channel)[2] == 3
+
+
+def test_a_time_longer_than_epoll_can_wait(paths: Paths) -> None:
+    """`stop --time` of some weeks is more milliseconds than an int holds."""
+    with monitored(paths, a_container(), "trap 'exit 4' TERM; while :; do sleep 0.05; done", ALL) as (channel, kept):
+        stopper = _connect(paths, kept)
+        stopper.send_message("stop", signal=int(signal.SIGURG), timeout=10**12)
+        assert stopper.receive_message() == {"type": "ok"}
+        stopper.send_message("stop", signal=int(signal.SIGTERM), timeout=10**12)
+        assert _collect(channel)[2] == 4
+        stopper.close()
+
+
+def test_a_client_that_takes_no_answers_is_not_listened_to(paths: Paths) -> None:
+    plain = a_container()
+    container = plain._replace(config=plain.config._replace(open_stdin=True, stdin_once=True))
+    with monitored(paths, container, "cat", Attachment(stdin=True)) as (channel, kept):
+        flood = _connect(paths, kept)
+        flood.connection.settimeout(1)
+        questions = encode(MESSAGE, b'{"type":"x"}') * 1_000_000
+        with pytest.raises(TimeoutError):
+            flood.connection.sendall(questions)
+        flood.close()
+        channel.send(encode(STDIN_END))
+        assert _collect(channel)[2] == 0
+
+
+@pytest.mark.parametrize("auto_remove", [False, True])
+def test_the_exit_code_outlives_a_full_disk(paths: Paths, auto_remove: bool) -> None:
+    """The end cannot be written at once: who waits is told, and the record follows when there is room."""
+    plain = a_container()
+    container = plain._replace(config=plain.config._replace(auto_remove=auto_remove))
+    with monitored(paths, container, "exit 7", ALL, FullDisk) as (channel, kept):
+        assert _collect(channel)[2] == 7
+    if not auto_remove:
+        assert _state(paths, kept) == ("exited", 7, 0)
+    else:
+        connection = open_state(paths)
+        assert load_container(connection, kept.id) is None
+        connection.close()

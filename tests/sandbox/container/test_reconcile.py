@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.reconcile import is_stale, mended_state, reconcile, reconcile_all
 from sandbox.container.record import ContainerState
-from sandbox.container.store import all_containers, find_container, insert_container
+from sandbox.container.store import all_containers, find_container, insert_container, update_state
 from sandbox.state import boot_id, process_start
 from tests.sandbox.container.conftest import a_container
 
@@ -87,3 +87,25 @@ def test_a_removal_that_was_killed_is_finished(database: sqlite3.Connection, pat
     assert reconcile(database, paths, half) is None
     assert all_containers(database) == []
     assert not os.path.exists(paths.container_data(half.id))
+
+
+def test_the_truth_is_told_where_it_cannot_be_written(database: sqlite3.Connection, paths: Paths) -> None:
+    """`ps` on a full disk."""
+    kept = insert_container(database, a_container("web", state=_dead()))
+    database.execute("PRAGMA query_only = ON")
+    told = reconcile_all(database, paths, [kept])
+    assert [(container.state.status, container.state.exit_code) for container in told] == [("exited", 137)]
+    database.execute("PRAGMA query_only = OFF")
+    assert find_container(database, "web").state.status == "running"
+
+
+def test_runtime_files_of_who_started_it_meanwhile_stay(database: sqlite3.Connection, paths: Paths) -> None:
+    """Two commands see a stale record; one mends and starts it, the other must not take its files."""
+    seen = insert_container(database, a_container("web", state=_dead()))
+    runtime = paths.container_runtime(seen.id)
+    os.makedirs(runtime)
+    update_state(database, seen.id, lambda _state: _alive())
+    found = reconcile(database, paths, seen)
+    assert found is not None
+    assert found.state.monitor_pid == os.getpid()
+    assert os.path.isdir(runtime)
