@@ -84,7 +84,9 @@ class MountRoom:
     def _cache(
         self, wanted: Mount, target: str, open_source: Callable[[str, ExitStack], Source], stack: ExitStack
     ) -> BindMount:
-        name = hashlib.sha256((wanted.id or target).encode(errors="surrogateescape")).hexdigest()
+        # one id with another owner, mode or first content is another cache, as in BuildKit
+        apart = (wanted.id or target, wanted.uid, wanted.gid, wanted.mode, wanted.source_name, wanted.source)
+        name = hashlib.sha256(repr(apart).encode(errors="surrogateescape")).hexdigest()
         place = f"{self._caches}/{name}"
         os.makedirs(self._caches, mode=0o700, exist_ok=True)
         if wanted.sharing in ("locked", "private"):

@@ -35,7 +35,6 @@ NOT_YET: dict[str, str] = {
     "130-add-parent-clean": "not built yet: an archive whose symlink leads to where its files go",
     "138-add-dir-not-dir": "not built yet: an archive whose first entry has the name of its root",
     "139-add-not-dir-dir": "not built yet: as 138",
-    "177-mount-cache-by-ownership": "not built yet: caches apart by owner and mode",
 }
 
 

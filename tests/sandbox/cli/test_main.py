@@ -116,7 +116,7 @@ def test_an_unknown_command_is_1() -> None:
     result = run("container", "xyzzy")
     assert result.status == 1
     assert "Usage:  sandbox container COMMAND" in result.stderr
-    assert run("build", ".").stderr.startswith("sandbox: 'build' is not built yet")
+    assert run("push", "x").stderr.startswith("sandbox: 'push' is not built yet")
     assert run("help", "xyzzy").status == 1
 
 
