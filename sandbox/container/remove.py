@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.store import delete_container, find_container, update_state
 from sandbox.errors import ConflictError, SandboxError, translated
-from sandbox.state import boot_id, process_start
+from sandbox.state import DatabaseError, boot_id, process_start
 from storage.tree import remove_tree
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def remove_container(
     connection: sqlite3.Connection, paths: Paths, word: str, *, force: bool = False, volumes: bool = False
 ) -> None:
     """Remove the container that `word` names. Raises NotFoundError; ConflictError while it runs, unless `force`."""
-    from sandbox.container.reconcile import reconcile
+    from sandbox.container.reconcile import is_stale, reconcile
 
     container = reconcile(connection, paths, find_container(connection, word))
     if container is None:
@@ -38,14 +38,24 @@ def remove_container(
         container = reconcile(connection, paths, container)
         if container is None:
             return
+    found = container
     own_pid, own_start, boot = os.getpid(), process_start(os.getpid()), boot_id()
 
     def removing(state: ContainerState) -> ContainerState:
-        if state.monitor_pid and state.status != "removing":
-            raise running_error(container, word, state)
+        # a stale one is there only where it could not be mended
+        if state.monitor_pid and state.status != "removing" and not is_stale(state):
+            raise running_error(found, word, state)
         return state._replace(status="removing", monitor_pid=own_pid, monitor_start=own_start, boot_id=boot)
 
-    if update_state(connection, container.id, removing) is not None:
+    try:
+        marked = update_state(connection, container.id, removing)
+    except DatabaseError:
+        # on a full disk the container's own files make the room; a start would have had to be written as well
+        if container.state.monitor_pid:
+            raise
+        remove_files(paths.container_data(container.id))
+        marked = update_state(connection, container.id, removing)
+    if marked is not None:
         discard_container(connection, paths, container, volumes=volumes or container.config.auto_remove)
 
 
