@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox.container.limits import LimitPlan
     from sandbox.container.monitor_spawn import SpawnedMonitor
     from sandbox.container.options import AttachedStreams
+    from sandbox.container.publisher import Publisher
     from sandbox.container.record import Container, MountPoint
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
@@ -41,6 +42,7 @@ class RunRequest(NamedTuple):
     detach_keys: bytes
     #: "" for none
     cidfile: str
+    publisher: Publisher | None = None
 
 
 def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor, request: RunRequest) -> int:
@@ -56,7 +58,10 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
         abandon(spawned)
         raise
     window_size = _window_size() if invocation.flag("tty") else None
-    start_in_monitor(paths, spawned, container, StartOptions(Attachment(*request.attached), window_size, limits))
+    options = StartOptions(Attachment(*request.attached), window_size, limits, request.publisher)
+    start_in_monitor(paths, spawned, container, options)
+    if request.publisher is not None:
+        request.publisher.close()
     if invocation.flag("detach"):
         spawned.channel.close()
         invocation.context.print(container.id)

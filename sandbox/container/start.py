@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.monitor_spawn import Attachment, SpawnedMonitor
+    from sandbox.container.publisher import Publisher
     from sandbox.container.record import Container, PublishedPort
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
@@ -29,6 +30,16 @@ class StartOptions(NamedTuple):
     attachment: Attachment
     window_size: WindowSize | None = None
     limits: Limits = Limits()
+    #: a process that has been getting ready to publish; without one this process does
+    publisher: Publisher | None = None
+
+
+class PublishRequest(NamedTuple):
+    """Which ports to bind, for which container, through which slirp4netns."""
+
+    container: Container
+    slirp_socket: str
+    ports: tuple[PublishedPort, ...]
 
 
 def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container, options: StartOptions) -> None:
@@ -45,13 +56,14 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
             window=list(options.window_size) if options.window_size else None,
             limits=list(options.limits),
         )
-        if wanted:
+        if wanted and options.publisher is None:
             # the monitor is at work: the time an import takes is not waited for
             import sandbox.container.publish  # noqa: F401
         prepared = _expect(spawned, "prepared")
         ports: tuple[PublishedPort, ...] = ()
         if wanted:
-            ports = _publish(paths, spawned, container, str(prepared["slirp_socket"]), wanted)
+            request = PublishRequest(container, str(prepared["slirp_socket"]), wanted)
+            ports = _publish(paths, spawned, request, options.publisher)
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
     except BaseException:
@@ -61,12 +73,14 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
 
 
 def _publish(
-    paths: Paths, spawned: SpawnedMonitor, container: Container, slirp_socket: str, ports: tuple[PublishedPort, ...]
+    paths: Paths, spawned: SpawnedMonitor, request: PublishRequest, publisher: Publisher | None
 ) -> tuple[PublishedPort, ...]:
-    from sandbox.container.publish import publish_ports
-
     try:
-        return publish_ports(paths, container, slirp_socket, ports)
+        if publisher is not None:
+            return publisher.publish(*request)
+        from sandbox.container.publish import publish_ports
+
+        return publish_ports(paths, *request)
     except SandboxError as error:
         # the reason is kept with the container, which stays as Docker leaves it: created
         spawned.channel.send_message("cancel", message=error.message)

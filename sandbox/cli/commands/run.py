@@ -15,6 +15,7 @@ from sandbox.errors import NotFoundError, StartError, UsageError
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.container.options import AttachedStreams
+    from sandbox.container.publisher import Publisher
     from sandbox.paths import Paths
 
 
@@ -25,14 +26,27 @@ def run(invocation: Invocation) -> int:
     # forked before the database is opened (state.open_state says why), and while this process is still small
     paths = invocation.context.find_paths()
     container_id = new_container_id()
-    request = SpawnRequest(container_id, True, _namespace_owner(paths, invocation))
-    spawned = spawn_monitor(paths, request, _import_the_rest)
-    from sandbox.cli.run_container import RunRequest, run_container  # see _import_the_rest
+    spawn_request = SpawnRequest(container_id, True, _namespace_owner(paths, invocation))
+    publisher = _start_publisher(invocation, paths)
+    try:
+        spawned = spawn_monitor(paths, spawn_request, _import_the_rest)
+        from sandbox.cli.run_container import RunRequest, run_container  # see _import_the_rest
 
-    identity = Identity(container_id, _name(invocation), spawned.pid)
-    return run_container(
-        invocation, paths, spawned, RunRequest(identity, attached, detach_keys, _path(invocation, "cidfile"))
-    )
+        identity = Identity(container_id, _name(invocation), spawned.pid)
+        request = RunRequest(identity, attached, detach_keys, _path(invocation, "cidfile"), publisher)
+        return run_container(invocation, paths, spawned, request)
+    finally:
+        if publisher is not None:
+            publisher.close()
+
+
+def _start_publisher(invocation: Invocation, paths: Paths) -> Publisher | None:
+    """Begin with what takes longest, where ports are to be published."""
+    if not invocation.given("publish") and not invocation.flag("publish-all"):
+        return None
+    from sandbox.container.publisher import Publisher  # only with -p or -P
+
+    return Publisher(paths)
 
 
 def _import_the_rest() -> None:
