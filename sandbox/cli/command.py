@@ -48,6 +48,16 @@ class Context(NamedTuple):
         """One line of data."""
         self.stdout.write(text + "\n")
 
+    def print_quoted(self, text: str) -> None:
+        """Data that quotes what a hostile image says of itself; tabs and line breaks stay.
+
+        A pipe gets the bytes as they are; a terminal could be steered by them.
+        """
+        if self.stdout.isatty():
+            lines = text.split("\n")
+            text = "\n".join("\t".join(printable(cell) for cell in line.split("\t")) for line in lines)
+        self.print(text)
+
     def note(self, text: str) -> None:
         """One line of talk, on standard error."""
         self.stderr.write(text + "\n")

@@ -17,13 +17,13 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     Without a format it is an array, indented by four; `json` is the array on one line; anything else a Go template.
     """
     if format_text is None or not format_text.strip():
-        context.print(json.dumps(documents, indent=4, ensure_ascii=False))
+        context.print_quoted(json.dumps(documents, indent=4, ensure_ascii=False))
     elif format_text.strip() == "json":
-        context.print(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
+        context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
     else:
         from sandbox.cli.go_template import parse_template
 
         template = parse_template(format_text)
         for document in documents:
-            context.print(template.render(document))
+            context.print_quoted(template.render(document))
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.go_template import TemplateError, TemplateParseError, parse_template
-from sandbox.cli.humane import printable
 from sandbox.cli.table import render_table
 
 if TYPE_CHECKING:
@@ -32,17 +31,10 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
     rendered = [template.render(dict(row), typed=True) for row in rows]
     if not is_table:
         for line in rendered:
-            context.print(_for_stream(context, line))
+            context.print_quoted(line)
         return
     title = template.render(_header_row(headers), typed=True, functions=_HEADER_FUNCTIONS)
     context.stdout.write(render_table([line.split("\t") for line in (title, *rendered)]))
-
-
-def _for_stream(context: Context, text: str) -> str:
-    # a pipe gets the bytes as they are; a terminal could be steered by them
-    if not context.stdout.isatty():
-        return text
-    return "\n".join("\t".join(printable(cell) for cell in line.split("\t")) for line in text.split("\n"))
 
 
 def _header_row(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sandbox.container.frames import EXIT, MESSAGE
 from sandbox.container.local_sockets import connect_to
 from sandbox.container.reconcile import KILLED_EXIT_CODE, reconcile
 from sandbox.container.store import load_container
-from sandbox.errors import ConflictError, SandboxError
+from sandbox.errors import ConflictError, SandboxError, UsageError
 from sandbox.state import is_alive, open_state
 
 if TYPE_CHECKING:
@@ -183,7 +183,11 @@ def _stop_signal(text: str) -> int:
         return int(signal.SIGTERM)
     from sandbox.container.option_values.signals import parse_signal
 
-    return parse_signal(text)
+    try:
+        return parse_signal(text)
+    except UsageError:
+        # what --stop-signal says was checked; an image may say anything, and is stopped all the same, as by Docker
+        return int(signal.SIGTERM)
 
 
 def _read_exit(channel: Channel) -> int | None:

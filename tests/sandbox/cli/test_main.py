@@ -15,9 +15,10 @@ import pytest
 import sandbox
 from net.errors import NetError
 from sandbox.cli import main as program
-from sandbox.cli.command import Command, Invocation, each
+from sandbox.cli.command import Command, Context, Invocation, each
 from sandbox.cli.flags import option
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
+from sandbox.cli.inspect_output import print_documents
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
 from storage.errors import StorageError
 
@@ -230,3 +231,20 @@ def test_a_name_cannot_put_a_line_of_its_own_into_an_error(command: Callable[...
         "  cause: y\\n  mend: evil",
         "  mend: z\\n",
     ]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("format_text", [None, "json", "{{.Label}}"])
+def test_inspect_steers_no_terminal(format_text: str | None) -> None:
+    """A label of a hostile image: escaped for a person, as it is for a program."""
+    documents = [{"Label": "a\x1b[2J\x9b31m\u202e"}]
+    shown, piped = _Terminal(), io.StringIO()
+    for stream in (shown, piped):
+        context = Context({}, "/", stream, io.StringIO(), lambda: pytest.fail("no paths are needed"))
+        print_documents(context, documents, format_text)
+    assert all(line.isprintable() for line in shown.getvalue().splitlines())
+    assert "\u202e" in piped.getvalue()
