@@ -174,7 +174,13 @@ def make_filesystem(kind: str, options: tuple[str, ...] = (), attributes: int = 
                     continue
                 raise OSError(error.errno, f"option {option}: {os.strerror(error.errno or 0)}") from error
         sc.fsconfig(fs_fd, sc.FSCONFIG_CMD_CREATE, None, None)
-        return sc.fsmount(fs_fd, sc.FSMOUNT_CLOEXEC, attributes)
+        try:
+            return sc.fsmount(fs_fd, sc.FSMOUNT_CLOEXEC, attributes)
+        except PermissionError:
+            # --privileged on a host whose own /sys is read-only, another container say: no user may have more than that
+            if kind != "sysfs" or attributes & sc.MOUNT_ATTR_RDONLY:
+                raise
+            return sc.fsmount(fs_fd, sc.FSMOUNT_CLOEXEC, attributes | sc.MOUNT_ATTR_RDONLY)
     finally:
         os.close(fs_fd)
 

@@ -165,8 +165,9 @@ def test_a_terminal_is_one_inside_with_keys_and_exit_code(sandbox: Sandbox, busy
     terminal.expect(b"# ")
     terminal.type(b"stty size; echo $TERM; test -t 0 && echo is-a-tty\n")
     terminal.expect(b"\n33 77\nxterm\nis-a-tty\n")
-    # only once the shell has its terminal out of line editing is this key a signal
-    terminal.type(b"echo sleeping; sleep 1000\n")
+    # only once the shell has its terminal out of line editing is this key a signal, and one process must do both:
+    # a signal between the word and the fork would meet the shell alone
+    terminal.type(b"sh -c 'echo sleeping; exec sleep 1000'\n")
     terminal.expect(b"\nsleeping\n")
     terminal.type(b"\x03")
     terminal.expect(b"# ")
