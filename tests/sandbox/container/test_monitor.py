@@ -353,7 +353,11 @@ def test_a_signal_that_is_none_is_an_error_for_who_asked(paths: Paths, number: i
 
 def test_a_time_longer_than_epoll_can_wait(paths: Paths) -> None:
     """`stop --time` of some weeks is more milliseconds than an int holds."""
-    with monitored(paths, a_container(), "trap 'exit 4' TERM; while :; do sleep 0.05; done", ALL) as (channel, kept):
+    script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done"
+    with monitored(paths, a_container(), script, ALL) as (channel, kept):
+        # before that the signal ends the shell itself
+        while (frame := channel.receive()) is not None and frame.payload != b"ready\n":
+            pass
         stopper = _connect(paths, kept)
         stopper.send_message("stop", signal=int(signal.SIGURG), timeout=10**12)
         assert stopper.receive_message() == {"type": "ok"}
