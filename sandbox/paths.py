@@ -38,6 +38,10 @@ class Paths(NamedTuple):
         return f"{self.data_root}/layers"
 
     @property
+    def volumes(self) -> str:
+        return f"{self.data_root}/volumes"
+
+    @property
     def cache(self) -> str:
         return f"{self.data_root}/cache"
 
@@ -47,9 +51,6 @@ class Paths(NamedTuple):
     def container_runtime(self, container_id: str) -> str:
         # half the id: a socket's path has 107 bytes at most, unix(7), and slirp4netns takes no other form
         return f"{self.runtime_root}/containers/{container_id[:32]}"
-
-    def volume(self, name: str) -> str:
-        return f"{self.data_root}/volumes/{name}"
 
 
 def find_paths(env: Mapping[str, str]) -> Paths:

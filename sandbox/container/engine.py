@@ -206,11 +206,8 @@ class KernelEngine:
         self._mounted = True
 
     def _fill_volumes(self) -> None:
-        volumes = [mount for mount in self._container.config.mounts if mount.kind == "volume"]
-        if not volumes:
-            return
-        from sandbox.container.volume_filling import fill_volume, is_unfilled
+        mounts = self._container.config.mounts
+        if any(mount.kind == "volume" for mount in mounts):
+            from sandbox.container.volumes import fill_new_volumes  # the store of volumes, only where there are some
 
-        for mount in volumes:
-            if is_unfilled(self._paths, mount.source):
-                fill_volume(self._paths, mount.source, self._root, mount.target)
+            fill_new_volumes(self._paths, mounts, self._root)

@@ -1,4 +1,7 @@
-"""Volumes as containers use them: made when first named; those without a name go with their container."""
+"""Volumes as containers use them: made when first named; those without a name go with their container.
+
+The database says which there are, `storage.volumes` keeps their files.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,15 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.container.names import new_container_id
-from sandbox.errors import StartError, translated
+from sandbox.errors import SandboxError, StartError, translated
 from sandbox.state import transaction
+from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
     import sqlite3
 
     from sandbox.container.record import Container, MountPoint
     from sandbox.paths import Paths
-    from storage.volumes import VolumeStore
-
-#: present while a volume still waits for what the image has at its mount point
-FILL_MARK = "fill"
 
 
 def make_volumes(
@@ -36,10 +36,7 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
         known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (named.source,)).fetchone()
         if known is None:
             with translated(StartError, "cannot make a volume"):
-                _store(paths).create(named.source)
-            if mount.copy_up:
-                with open(f"{paths.volume(named.source)}/{FILL_MARK}", "w"):
-                    pass
+                VolumeStore(paths.volumes).create(named.source, to_fill=mount.copy_up)
             connection.execute(
                 "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
                 (named.source, time.time_ns(), json.dumps(dict(mount.volume_labels)), int(anonymous)),
@@ -48,22 +45,41 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
 
 
 def volume_data(paths: Paths, name: str) -> str:
-    """The directory that is mounted."""
-    return f"{paths.volume(name)}/_data"
+    """The directory that is mounted. SandboxError for what cannot be a volume's name."""
+    with translated(SandboxError, "cannot find a volume"):
+        return VolumeStore(paths.volumes).data(name)
 
 
-def _store(paths: Paths) -> VolumeStore:
-    # `exec` and most `run`s make no volume, and this brings the copying of trees with it
-    from storage.volumes import VolumeStore
+def fill_new_volumes(paths: Paths, mounts: tuple[MountPoint, ...], root: str) -> None:
+    """Fill those that wait for it with what the tree at `root` has where they are mounted; in the monitor.
 
-    return VolumeStore(os.path.dirname(paths.volume("any")))
+    Raises StartError.
+    """
+    store = VolumeStore(paths.volumes)
+    for mount in mounts:
+        if mount.kind != "volume":
+            continue
+        with translated(StartError, f"cannot fill the volume {mount.source}"):
+            if store.waits_to_be_filled(mount.source):
+                _fill(store, mount, root)
+
+
+def _fill(store: VolumeStore, mount: MountPoint, root: str) -> None:
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        store.fill(mount.source, root_fd, mount.target)
+    finally:
+        os.close(root_fd)
 
 
 def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
     """Remove the volumes made for this container alone."""
     from sandbox.container.remove import remove_files
 
+    store = VolumeStore(paths.volumes)
     for mount in container.config.mounts:
         if mount.kind == "volume" and mount.anonymous:
-            remove_files(paths.volume(mount.source))
+            with translated(SandboxError, f"cannot remove a volume of container {container.name}"):
+                directory = store.directory(mount.source)
+            remove_files(directory)
             connection.execute("DELETE FROM volume WHERE name = ? AND anonymous = 1", (mount.source,))

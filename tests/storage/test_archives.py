@@ -1,4 +1,4 @@
-"""Our archives against GNU tar and Python's tarfile, and volumes and inherited directories."""
+"""Our archives against GNU tar and Python's tarfile, and inherited directories."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage.errors import StorageError
 from storage.inherit import inherit_directories
 from storage.syscalls import FICLONE
 from storage.tar_write import write_tree
-from storage.volumes import VolumeStore, copy_up
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Found, Tree, found_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 def _written(root: str) -> tuple[bytes, tuple[str, ...]]:
@@ -158,52 +155,6 @@ def test_implied_directories_inherit_from_below(tree: Tree) -> None:
     found = tree.found()
     assert (found["tmp"].mode, found["home/u"].uid, found["new"].mode) == (0o1777, 6, 0o755)
     assert (found["."].mode, found["."].uid, found["link"].mode) == (0o755, 0, 0o755)
-
-
-def test_volume_names(tmp_path: Path) -> None:
-    store = VolumeStore(str(tmp_path / "volumes"))
-    assert store.names() == ()
-    volume = store.create("data")
-    assert store.create("data") == volume == store.find("data")
-    assert (store.find("other"), store.names()) == (None, ("data",))
-    store.remove("data")
-    store.remove("data")
-    assert store.names() == ()
-    for name in ("", "a", "../x", "a/b", ".hidden", "-x", "a" * 256, "a\n", "n\u00e4me"):
-        with pytest.raises(StorageError, match="not a volume name"):
-            store.create(name)
-
-
-def _copy_up(root: str, path: str, volume: str) -> bool:
-    root_fd = os.open(root, os.O_RDONLY)
-    try:
-        return copy_up(root_fd, path, volume)
-    finally:
-        os.close(root_fd)
-
-
-def test_copy_up_takes_what_the_image_has(tree: Tree) -> None:
-    archive = Archive().directory("var/lib/db", mode=0o700, uid=99, gid=98).file("var/lib/db/t", b"x", uid=99)
-    archive.symlink("var/lib/db/passwd", "/etc/passwd").symlink("data", "/var/lib/db").directory("void", uid=5)
-    tree.unpack(archive.bytes())
-    store = VolumeStore(f"{tree.root}/volumes")
-    volume = call_in_namespace(store.create, "v1").path
-    assert call_in_namespace(_copy_up, tree.layers[0], "/data", volume)
-    found = call_in_namespace(found_in, volume)
-    assert found["."][:4] == ("d", 0o700, 99, 98)
-    assert (found["t"].uid, found["passwd"].kind, found["passwd"].content) == (99, "l", b"/etc/passwd")
-    assert not call_in_namespace(_copy_up, tree.layers[0], "/void", volume)
-    second = call_in_namespace(store.create, "v2").path
-    assert call_in_namespace(_copy_up, tree.layers[0], "/void", second)
-    assert os.stat(second).st_uid != os.getuid()
-    assert not call_in_namespace(_copy_up, tree.layers[0], "/nothing", second)
-
-
-def test_copy_up_through_a_crafted_path_stays_in_the_image(tree: Tree) -> None:
-    tree.unpack(Archive().symlink("data", "../../../../../../../../etc").directory("etc").file("etc/own", b"o").bytes())
-    volume = call_in_namespace(VolumeStore(f"{tree.root}/volumes").create, "vv").path
-    assert call_in_namespace(_copy_up, tree.layers[0], "/data/../data", volume)
-    assert os.listdir(volume) == ["own"]
 
 
 def test_constant_of_ficlone_is_that_of_this_machine() -> None:
