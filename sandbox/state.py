@@ -6,7 +6,8 @@ schema stands here so that it is made and migrated in one place.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ def open_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
     too: SQLite would believe that the child holds the parent's locks.
     """
     try:
+        if _is_missing(paths.database):
+            _create(paths)
         connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
         connection.execute("PRAGMA foreign_keys = ON")
         if not durable:
@@ -88,10 +91,10 @@ def open_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version < len(MIGRATIONS):
             _migrate(connection)
-    except DatabaseError as error:
+    except (DatabaseError, OSError) as error:
         raise HostError(
             f"cannot open the database {paths.database}",
-            cause=str(error),
+            cause=getattr(error, "strerror", None) or str(error),
             mend=f"ls -l {paths.database}; df {paths.data_root}",
         ) from error
     if version > len(MIGRATIONS):
@@ -101,9 +104,44 @@ def open_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
     return connection
 
 
+def _is_missing(database: str) -> bool:
+    try:
+        return os.stat(database).st_size == 0
+    except FileNotFoundError:
+        return True
+
+
+def _create(paths: Paths) -> None:
+    """Make the database aside and rename it: whoever opens it finds it whole, in write-ahead mode.
+
+    Entering that mode needs the file for oneself, and SQLite gives up at once instead of waiting for others, who
+    at a first use may be opening it in the same moment.
+    """
+    # only here, at the first use of a store
+    from storage.locks import lock_directory, unlock
+
+    held = lock_directory(paths.data_root)
+    try:
+        if not _is_missing(paths.database):
+            return
+        new = f"{paths.database}.new"
+        for left in (new, f"{new}-wal", f"{new}-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(left)
+        connection = sqlite3.connect(new, isolation_level=None)
+        try:
+            # write-ahead: readers such as `ps` never wait for a pull that is committing
+            connection.execute("PRAGMA journal_mode = WAL")
+            _migrate(connection)
+        finally:
+            connection.close()
+        os.rename(new, paths.database)
+        os.fsync(held)
+    finally:
+        unlock(held)
+
+
 def _migrate(connection: sqlite3.Connection) -> None:
-    # write-ahead: readers such as `ps` never wait for a pull that is committing
-    connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         for step in MIGRATIONS[version:]:
