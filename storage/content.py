@@ -9,8 +9,10 @@ leaves the old state or the new one. A partial outlives its writer so that a lat
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import tempfile
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,7 +22,7 @@ from storage.errors import StorageError, os_failure
 from storage.locks import lock_file, lock_nowait, unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _READ_SIZE = 1 << 20
 
@@ -90,6 +92,35 @@ class ContentStore:
         with BlobWriter(self, digest, size) as writer:
             yield writer
 
+    def put_pieces(self, pieces: Iterable[bytes]) -> tuple[Digest, int]:
+        """Store a blob whose digest is known only at its end; the digest and the size. Twice is safe.
+
+        StorageError where it cannot be written, or what `pieces` raises: nothing is left then.
+        """
+        fd, aside = tempfile.mkstemp(dir=self._partials, prefix="new-")
+        try:
+            # held, so that `sweep` knows a living writer's from a dead one's
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            sha256, size = hashlib.sha256(), 0
+            for piece in pieces:
+                sha256.update(piece)
+                size += len(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(fd, view) :]
+            digest = Digest("sha256:" + sha256.hexdigest())
+            os.fsync(fd)
+            os.rename(aside, self.path(digest))
+            aside = ""
+            sync_directory(self._blobs)
+        except OSError as error:
+            raise os_failure("cannot store a blob", error) from error
+        finally:
+            os.close(fd)
+            if aside:
+                os.unlink(aside)
+        return digest, size
+
     def delete(self, digest: Digest) -> None:
         """Remove the blob; missing is fine."""
         try:
@@ -109,7 +140,8 @@ class ContentStore:
             fd = lock_nowait(f"{self._partials}/{name}")
             if fd is None:
                 continue
-            if time.time() - os.fstat(fd).st_mtime >= max_age_seconds:
+            # what has no digest for its name is nobody's to continue
+            if not name.isalnum() or time.time() - os.fstat(fd).st_mtime >= max_age_seconds:
                 os.unlink(f"{self._partials}/{name}")
             unlock(fd)
 

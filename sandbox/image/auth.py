@@ -66,7 +66,7 @@ def basic_header(credentials: Credentials) -> str:
 def token_request(
     challenge: Challenge, scope: str, credentials: Credentials | None, *, registry_url: str
 ) -> TokenRequest:
-    """The request that gets a token for `scope` from the server the registry names.
+    """The request that gets a token for `scope`, or several with spaces between, from the server the registry names.
 
     The realm gets the person's password, so it must be https, unless the registry itself is reached without TLS and
     the realm is on the same host. Raises RegistryError.
@@ -75,11 +75,13 @@ def token_request(
     _check_realm(realm, registry_url)
     service = challenge.parameters.get("service", "")
     asked = {key: value for key, value in (("service", service), ("scope", scope)) if value}
+    # several scopes are as many parameters of a URL, and one field of a form
+    parameters = [(key, value) for key, text in asked.items() for value in (text.split() if key == "scope" else [text])]
     if credentials is not None and credentials.identity_token:
         form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": CLIENT_ID}
         return TokenRequest(realm, {}, {**form, **asked})
     headers = {} if credentials is None else {"Authorization": basic_header(credentials)}
-    return TokenRequest(realm + ("&" if "?" in realm else "?") + urlencode(asked), headers, None)
+    return TokenRequest(realm + ("&" if "?" in realm else "?") + urlencode(parameters), headers, None)
 
 
 def read_token(body: bytes, realm: str) -> str:

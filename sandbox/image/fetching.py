@@ -24,7 +24,8 @@ from sandbox.image.documents import (
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.pull_job import Pulled
 from sandbox.image.recording import base_lock, image_platform, make_record, plan_layers, save_record
-from sandbox.image.registry import TIMEOUT, Fetched, RegistryClient
+from sandbox.image.registry import Fetched, RegistryClient
+from sandbox.image.registry_session import TIMEOUT
 from sandbox.image.transport import RoutedTransport, Trust
 from sandbox.image.unpacking import open_pool
 from storage.errors import StorageError
