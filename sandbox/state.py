@@ -71,6 +71,21 @@ MIGRATIONS: tuple[str, ...] = (
         layer TEXT NOT NULL             -- JSON: chain id, diff id, descriptor (whether they exist is looked up)
     ) STRICT;
     """,
+    """
+    CREATE TABLE layer_blob (           -- a layer made here, as it leaves: compressed once, then remembered
+        diff_id TEXT NOT NULL,
+        compression TEXT NOT NULL,      -- kind:level
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (diff_id, compression)
+    ) STRICT;
+    CREATE TABLE blob_source (          -- which repositories were seen to have a blob
+        digest TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        path TEXT NOT NULL,
+        PRIMARY KEY (digest, domain, path)
+    ) STRICT;
+    """,
 )
 
 

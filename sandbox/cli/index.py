@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
     "image pull": ("image_transfer", "Download an image from a registry"),
+    "image push": ("image_transfer", "Upload an image to a registry"),
     "image rm": ("image", "Remove one or more images"),
     "image tag": ("image", "Create a tag that refers to an image"),
     "image inspect": ("image", "Display detailed information on images"),
@@ -65,6 +66,7 @@ ALIASES: dict[str, str] = {
     "build": "image build",
     "builder build": "image build",
     "pull": "image pull",
+    "push": "image push",
     "images": "image ls",
     "image list": "image ls",
     "rmi": "image rm",
@@ -84,7 +86,7 @@ ALIASES: dict[str, str] = {
 
 #: the order in which help lists the top level
 TOP_LEVEL: tuple[str, ...] = (
-    "run", "exec", "ps", "build", "pull", "images", "login", "logout", "version", "info", "doctor"
+    "run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "version", "info", "doctor"
 )  # fmt: skip
 NOUN_SUMMARIES: dict[str, str] = {
     "container": "Manage containers",
@@ -95,6 +97,6 @@ NOUN_SUMMARIES: dict[str, str] = {
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
     "attest", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
-    "events", "manifest", "network", "node", "pause", "plugin", "push", "search", "secret", "service", "stack", "stats",
+    "events", "manifest", "network", "node", "pause", "plugin", "search", "secret", "service", "stack", "stats",
     "swarm", "top", "trust", "unpause", "update", "volume",
 })  # fmt: skip

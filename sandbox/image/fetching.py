@@ -21,6 +21,7 @@ from sandbox.image.documents import (
     decode_config,
     decode_manifest,
 )
+from sandbox.image.layer_blobs import add_source
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.pull_job import Pulled
 from sandbox.image.recording import base_lock, image_platform, make_record, plan_layers, save_record
@@ -28,6 +29,7 @@ from sandbox.image.registry import Fetched, RegistryClient
 from sandbox.image.registry_session import TIMEOUT
 from sandbox.image.transport import RoutedTransport, Trust
 from sandbox.image.unpacking import open_pool
+from sandbox.state import open_state
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -113,10 +115,19 @@ class Fetcher:
         record = await trio.to_thread.run_sync(self._store_documents, image, layers)
         names = [] if reference.digest else [reference]
         changed = save_record(self._job.paths, record, names, [(reference.repository, image.digest)])
+        self._remember_source(reference, image)
         self._progress.line(f"Digest: {image.digest}")
         verb = "Downloaded newer image for" if changed else "Image is up to date for"
         self._progress.line(f"Status: {verb} {reference.familiar}")
         return Pulled(reference, record, image.digest, changed)
+
+    def _remember_source(self, reference: Reference, image: _Image) -> None:
+        connection = open_state(self._job.paths)
+        try:
+            blobs = (image.manifest.config, *image.manifest.layers)
+            add_source(connection, reference, [descriptor.digest for descriptor in blobs])
+        finally:
+            connection.close()
 
     # --- documents
 

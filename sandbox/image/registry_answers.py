@@ -15,6 +15,15 @@ def continues(status: int, content_range: str, offset: int) -> bool:
     return status == _PARTIAL_CONTENT and content_range.replace(" ", "").startswith(f"bytes{offset}-")
 
 
+def received_bytes(header: str) -> int:
+    """How many bytes of an upload a registry has, by its Range: "0-1023"; 0 where it does not say.
+
+    "0-0" is one byte or none, and so nothing to build upon.
+    """
+    start, dash, end = header.removeprefix("bytes=").partition("-")
+    return int(end) + 1 if start == "0" and dash and end.isdecimal() and end != "0" else 0
+
+
 def _error_document(body: bytes) -> list[dict[str, object]]:
     try:
         errors = json.loads(body)["errors"]

@@ -20,7 +20,7 @@ from sandbox.image.registry_answers import error_codes, error_text, printable
 from sandbox.image.transport import ConnectionProblem, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 
     from sandbox.image.docker_config import Credentials
     from sandbox.image.endpoints import Endpoint
@@ -66,7 +66,7 @@ class Body(NamedTuple):
     """What is sent with a request: its length, and its bytes from the start each time it is asked for them."""
 
     size: int
-    chunks: Callable[[], AsyncIterator[bytes]]
+    chunks: Callable[[], AsyncIterable[bytes]]
 
 
 class RegistrySession:
@@ -118,7 +118,7 @@ class RegistrySession:
 
     @asynccontextmanager
     async def open(
-        self, path: str, headers: Mapping[str, str], method: str = "GET", body: Body | None = None
+        self, path: str, headers: Mapping[str, str], method: str = "GET", body: Body | bytes | None = None
     ) -> AsyncIterator[httpx.Response]:
         """The answer to a request for a path of the registry, or for the whole URL that it named for an upload; after
         credentials and, where nothing is sent, redirects; its body not yet read.
@@ -143,7 +143,7 @@ class RegistrySession:
                 await response.aclose()
 
     async def _send_here(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body | None
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body | bytes | None
     ) -> httpx.Response:
         if not self._is_here(url):
             return await self._send(method, url, headers, body)
@@ -162,14 +162,15 @@ class RegistrySession:
         base = httpx.URL(self._base)
         return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
-    async def _send(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body | None) -> httpx.Response:
+    async def _send(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body | bytes | None
+    ) -> httpx.Response:
         # identity: a coding on top of a blob would hide its length and digest from us
         sent = {"Accept-Encoding": "identity", **headers}
-        if body is not None:
+        if isinstance(body, Body):
             sent["Content-Length"] = str(body.size)
-        elif method not in ("GET", "HEAD"):
-            sent["Content-Length"] = "0"
-        request = self._http.build_request(method, url, headers=sent, content=body.chunks() if body else None)
+        content = body.chunks() if isinstance(body, Body) else body
+        request = self._http.build_request(method, url, headers=sent, content=content)
         try:
             return await self._http.send(request, stream=True)
         except httpx.ConnectError as error:
@@ -262,6 +263,8 @@ class RegistrySession:
         if response.status_code == httpx.codes.NOT_FOUND:
             if "NAME_UNKNOWN" in error_codes(body):
                 raise self.denied(text)
+            if self._access.word == "push":
+                raise RegistryError(f"{self.what}: the registry answered 404", cause=text)
             raise NotFoundError(
                 f"manifest for {self.reference.familiar} not found: manifest unknown",
                 cause=f"{self._endpoint.domain} answered: {text}",

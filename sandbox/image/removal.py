@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import ConflictError, ImageError, translated
+from sandbox.image.layer_blobs import forget_source, needed_blobs
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
 from sandbox.image.store import digests_of, get_image, names_of
@@ -158,6 +159,7 @@ def collect_garbage(paths: Paths, connection: sqlite3.Connection) -> tuple[str, 
         for digest in content.digests():
             if digest not in needed:
                 content.delete(digest)
+                forget_source(connection, digest)
         content.sweep()
         used = _used_layers(connection)
         unused = [chain_id for chain_id in LayerStore(paths.layers).chain_ids() if chain_id not in used]
@@ -187,11 +189,13 @@ def _used_layers(connection: sqlite3.Connection) -> set[str]:
 
 def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[str]:
     needed: set[str] = set()
-    for image_id, manifest_digest in connection.execute("SELECT id, manifest_digest FROM image"):
+    diff_ids: set[str] = set()
+    for image_id, manifest_digest, config in connection.execute("SELECT id, manifest_digest, config FROM image"):
         needed |= {image_id, manifest_digest}
+        diff_ids.update(json.loads(config)["rootfs"].get("diff_ids") or ())
         manifest = json.loads(content.read(parse_digest(manifest_digest)))
         needed.update(layer["digest"] for layer in manifest["layers"])
-    return needed
+    return needed | needed_blobs(connection, diff_ids)
 
 
 def prune_dangling(paths: Paths) -> Removed:

@@ -66,7 +66,12 @@ def _tags(connection: sqlite3.Connection, text: str) -> tuple[Reference, ...]:
         return ()
     if reference.tag or reference.digest:
         return ()
-    prefix = f"{reference.repository}:"
+    return tags_of(connection, reference.repository)
+
+
+def tags_of(connection: sqlite3.Connection, repository: str) -> tuple[Reference, ...]:
+    """Every name here of the repository, which is normalised, in alphabetical order."""
+    prefix = f"{repository}:"
     # ";" follows ":", and a tag holds neither
     rows = connection.execute(
         "SELECT name FROM image_name WHERE name >= ? AND name < ? ORDER BY name", (prefix, f"{prefix[:-1]};")

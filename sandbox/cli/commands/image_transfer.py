@@ -1,4 +1,4 @@
-"""`pull`, `load`, `save`, `import`: images coming and going."""
+"""`pull`, `push`, `load`, `save`, `import`: images coming and going."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ def pull(invocation: Invocation) -> int:
         progress.close()
     for one in pulled:
         context.print(str(one.reference))
+    return 0
+
+
+def push(invocation: Invocation) -> int:
+    """Print what `docker push` prints."""
+    from sandbox.image.push import push_image
+
+    context = invocation.context
+    (text,) = invocation.arguments
+    quiet = invocation.flag("quiet")
+    progress = choose_progress(context, quiet=quiet)
+    try:
+        pushed = push_image(
+            context.find_paths(), context.env, text, progress,
+            all_tags=invocation.flag("all-tags"), platform=invocation.text("platform"),
+        )  # fmt: skip
+    finally:
+        progress.close()
+    if quiet:
+        for one in pushed:
+            context.print(str(one.reference))
     return 0
 
 
@@ -177,6 +198,21 @@ COMMANDS = (
         least=1,
         most=1,
         examples=("sandbox pull alpine", "sandbox pull --platform linux/arm64 127.0.0.1:5000/web"),
+    ),
+    Command(
+        "image push",
+        "Upload an image to a registry",
+        "[OPTIONS] NAME[:TAG]",
+        (
+            option("-a --all-tags", "flag", "Push all tags of an image to the repository"),
+            option("--platform", "text", "Push a platform-specific manifest, if the image is for it", "string"),
+            option("-q --quiet", "flag", "Suppress verbose output"),
+            option("--disable-content-trust", "flag", "Skip image signing: there is none", default=True, hidden=True),
+        ),
+        push,
+        least=1,
+        most=1,
+        examples=("sandbox push 127.0.0.1:5000/web:2", "sandbox push -a ghcr.io/user/app"),
     ),
     Command(
         "image load",
