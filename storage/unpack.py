@@ -74,30 +74,39 @@ class UnpackResult(NamedTuple):
 
 
 def unpack_layer(
-    stream: BinaryIO, root_fd: int, *, limits: Limits | None = None, lower_roots: Sequence[int] = ()
+    stream: BinaryIO,
+    root_fd: int,
+    *,
+    limits: Limits | None = None,
+    lower_roots: Sequence[int] = (),
+    plain: bool = False,
 ) -> UnpackResult:
     """Unpack the layer in `stream` (compressed or not) into the empty directory `root_fd`.
 
     `lower_roots`, topmost first, are only asked for the target of a hard link that this layer does not have.
     StorageError, with the entry's name, where the archive is malformed, hostile or does not fit; what is in the
     directory is then of no use. Whiteouts become overlay's. `diff_id` is to be compared by the caller.
+
+    A `plain` archive is no layer: what its entries of the root itself say is passed over, as tar(1) users and Docker's
+    ADD count on, and a name like a whiteout's is refused.
     """
     umask = os.umask(0)
     try:
         with DirectoryCache(root_fd) as directories:
-            return _Unpacker(stream, directories, limits or Limits(), lower_roots).run()
+            return _Unpacker(stream, directories, limits or Limits(), lower_roots, plain=plain).run()
     finally:
         os.umask(umask)
 
 
 class _Unpacker:
     def __init__(
-        self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int]
+        self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int], *, plain: bool
     ) -> None:
         self._reader = TarReader(stream)
         self._directories = directories
         self._limits = limits
         self._lower_roots = lower_roots
+        self._plain = plain
         self._pending: dict[bytes, TarEntry] = {}
         self._pending_bytes = 0
         self._entries = 0
@@ -145,7 +154,8 @@ class _Unpacker:
     def _unpack_entry(self, entry: TarEntry) -> None:
         path = clean_name(entry.name)
         if not path:
-            self._describe_root(entry)
+            if not self._plain:
+                self._describe_root(entry)
             return
         parent_fd, base = self._directories.parent(path)
         if base.startswith(PREFIX):
@@ -254,6 +264,8 @@ class _Unpacker:
             )
 
     def _apply_whiteout(self, parent_fd: int, base: bytes, path: bytes) -> None:
+        if self._plain:
+            raise StorageError(f"cannot unpack {_shown(path)}", cause="in a layer that name would delete another")
         if base == OPAQUE_NAME:
             make_opaque(parent_fd)
             return

@@ -12,16 +12,15 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.build.sources import Found, Source, StepError, walk_visible
+from sandbox.build.sources import Found, Selection, Source, StepError, walk_visible
 from storage.copy_tree import copy_data
 from storage.resolve import make_directories, open_in_root
 from storage.tree import remove_entry
-from storage.whiteouts import FORGEABLE_PREFIXES
+from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.build.dockerignore import IgnoreRules
     from storage.walk import Step
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,8 +34,9 @@ class Changes(NamedTuple):
 
     owner: tuple[int, int] | None = None
     mode: Callable[[int], int] | None = None
-    exclude: IgnoreRules | None = None
-    #: as tar(1): what is in the way goes, a directory too
+    #: of directories made above the target
+    directory_mode: int = 0o755
+    #: as tar(1): what is in the way goes, a directory too; the target directory itself stays as it is
     replaces: bool = False
 
 
@@ -62,12 +62,13 @@ class Copier:
             os.close(fd)
         self._kept.clear()
 
-    def copy(self, source: Source, found: Found) -> None:
+    def copy(self, source: Source, found: Found, selection: Selection | None = None) -> None:
         """A file to the target or into it, the content of a directory into it. Raises StepError."""
+        selection = selection or Selection()
         try:
             if found.is_directory:
-                self._copy_content(source, found)
-            else:
+                self._copy_content(source, found, selection)
+            elif not selection.hides(found.name):
                 self._copy_single(source, found)
         except OSError as error:
             raise StepError(f"cannot copy {'/' + found.real_path!r}", cause=error.strerror or str(error)) from error
@@ -80,6 +81,8 @@ class Copier:
             fd = os.open(base, _CREATE, 0o600, dir_fd=dir_fd)
             with os.fdopen(fd, "wb") as file:
                 file.write(content)
+                # before owner and mode: a write takes set-id bits away
+                file.flush()
                 mode = stat.S_IFREG | 0o644
                 os.fchown(fd, *(self._changes.owner or (0, 0)))
                 os.fchmod(fd, self._changes.mode(mode) if self._changes.mode else 0o644)
@@ -92,11 +95,13 @@ class Copier:
         """A descriptor of the target directory, made with what is missing above it."""
         made: list[bytes] = []
         fd = make_directories(self._target.root_fd, os.fsencode(path), 0o755, made.append)
-        if self._changes.owner is not None:
-            for directory in made:
-                new = open_in_root(self._target.root_fd, directory, os.O_RDONLY | os.O_DIRECTORY)
+        for directory in made:
+            new = open_in_root(self._target.root_fd, directory, os.O_RDONLY | os.O_DIRECTORY)
+            if self._changes.owner is not None:
                 os.fchown(new, *self._changes.owner)
-                os.close(new)
+            if self._changes.directory_mode != 0o755:
+                os.fchmod(new, self._changes.directory_mode)
+            os.close(new)
         return fd
 
     def _place(self, name: str) -> tuple[int, bytes]:
@@ -121,7 +126,7 @@ class Copier:
         try:
             self._clear(dir_fd, base)
             if not stat.S_ISREG(found.status.st_mode):
-                self._make_special(dir_fd, base, found.status)
+                self._make_special(source, dir_fd, base, found.status)
                 return
             data_fd = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -131,25 +136,24 @@ class Copier:
         finally:
             os.close(dir_fd)
 
-    def _copy_content(self, source: Source, found: Found) -> None:
+    def _copy_content(self, source: Source, found: Found, selection: Selection) -> None:
         created = not _exists(self._target)
         top_fd = self._make(self._target.path)
         self._kept.append(top_fd)
         directory = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._walk(source, found, directory, top_fd)
-            if created:
+            self._walk(source, found, selection, directory, top_fd)
+            if created and not self._changes.replaces:
                 self._describe(source, top_fd, found.status, directory)
         finally:
             os.close(directory)
 
-    def _walk(self, source: Source, found: Found, directory: int, top_fd: int) -> None:
+    def _walk(self, source: Source, found: Found, selection: Selection, directory: int, top_fd: int) -> None:
         # names and statuses of the directories we are in, and their copies as far as those are made
         names: list[bytes] = []
         copies: list[int] = [top_fd]
         try:
-            for step, path, hidden in walk_visible(directory, found.real_path, source.rules):
-                hidden = hidden or (self._changes.exclude is not None and self._changes.exclude.ignores(path))
+            for step, _path, hidden in walk_visible(directory, found.real_path, source.rules, selection):
                 if step.leaving:
                     if len(copies) > len(names):
                         copy_fd = copies.pop()
@@ -189,8 +193,6 @@ class Copier:
 
     def _copy_entry(self, source: Source, step: Step, dir_fd: int) -> None:
         status = step.status
-        if stat.S_ISSOCK(status.st_mode):
-            return
         self._clear(dir_fd, step.name)
         inode = (status.st_dev, status.st_ino)
         known = self._linked.get(inode) if status.st_nlink > 1 else None
@@ -209,16 +211,23 @@ class Copier:
             times = (status.st_mtime_ns, status.st_mtime_ns)
             os.utime(step.name, ns=times, dir_fd=dir_fd, follow_symlinks=False)
         else:
-            self._make_special(dir_fd, step.name, status)
+            self._make_special(source, dir_fd, step.name, status)
         if status.st_nlink > 1 and len(self._kept) < _KEPT_MOST:
             kept = os.dup(dir_fd)
             self._kept.append(kept)
             self._linked[inode] = (kept, step.name)
 
-    def _make_special(self, dir_fd: int, name: bytes, status: os.stat_result) -> None:
-        if not stat.S_ISFIFO(status.st_mode):
+    def _make_special(self, source: Source, dir_fd: int, name: bytes, status: os.stat_result) -> None:
+        """A fifo or a socket, which as a file is nothing but its name."""
+        if stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode):
             raise StepError(f"cannot copy {os.fsdecode(name)!r}", cause="it is a device")
-        os.mknod(name, status.st_mode, 0, dir_fd=dir_fd)
+        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, 0, dir_fd=dir_fd)
+        os.chown(name, *self._owner(source, status), dir_fd=dir_fd, follow_symlinks=False)
+        mode = self._changes.mode(status.st_mode) if self._changes.mode else stat.S_IMODE(status.st_mode)
+        # by its path: fchmodat(2) takes no flags, and the name was made here just now
+        os.chmod(entry_path(dir_fd, name), mode)
+        times = (status.st_mtime_ns, status.st_mtime_ns)
+        os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False)
 
     def _write_file(self, source: Source, data_fd: int, status: os.stat_result, dir_fd: int, name: bytes) -> None:
         fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)

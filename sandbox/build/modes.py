@@ -14,10 +14,17 @@ _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
 _RIGHTS = {"r": 0o444, "w": 0o222, "x": 0o111}
 
 
+def octal_mode(text: str) -> int | None:
+    """The mode an octal number gives; None for the symbolic form."""
+    if text and set(text) <= set("01234567") and len(text) <= 5 and int(text, 8) <= 0o7777:
+        return int(text, 8)
+    return None
+
+
 def read_mode(text: str) -> Callable[[int], int]:
     """How the mode of each file is made of the one it has (with its kind). Raises StepError."""
-    if text and set(text) <= set("01234567") and len(text) <= 5 and int(text, 8) <= 0o7777:
-        number = int(text, 8)
+    number = octal_mode(text)
+    if number is not None:
         return lambda _mode: number
     clauses = [_read_clause(clause, text) for clause in text.split(",")]
 

@@ -39,6 +39,42 @@ class Source(NamedTuple):
     keeps_owners: bool = True
 
 
+class Selection:
+    """Which of a directory's content is taken, by paths from it: `--parents` takes one pattern in, `--exclude` out.
+
+    What a pattern matches comes with all that is below it.
+    """
+
+    def __init__(self, include: str = "", exclude: IgnoreRules | None = None) -> None:
+        self._include = PathPattern(include) if include else None
+        self._exclude = exclude
+        plain = []
+        for part in include.split("/"):
+            if _WILDCARDS.intersection(part):
+                break
+            plain.append(part)
+        # where the pattern leads, before its first wildcard
+        self._prefix = "/".join(plain) + "/"
+
+    def hides(self, path: str) -> bool:
+        """Whether the path itself is not taken."""
+        if self._include is not None and not self._include.matches_or_above(path):
+            return True
+        return self._exclude is not None and self._exclude.ignores(path)
+
+    def may_hold(self, path: str) -> bool:
+        """Whether something below the directory `path` may be taken."""
+        if self._exclude is not None and not self._exclude.has_exceptions and self._exclude.ignores(path):
+            return False
+        if self._include is None or self._include.matches_or_above(path):
+            return True
+        below = f"{path}/"
+        return self._prefix in ("/", below) or self._prefix.startswith(below) or below.startswith(self._prefix)
+
+
+_ALL = Selection()
+
+
 class Found(NamedTuple):
     """One path of a source: an O_PATH descriptor the holder closes, and its real path, which rules are asked of.
 
@@ -53,6 +89,11 @@ class Found(NamedTuple):
     @property
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.status.st_mode)
+
+
+def has_wildcards(path: str) -> bool:
+    """Whether a path names others by wildcards, or quotes them."""
+    return bool(_WILDCARDS.intersection(path))
 
 
 def find_paths(source: Source, written: str) -> list[str]:
@@ -99,29 +140,36 @@ def open_found(source: Source, path: str) -> Found:
     try:
         fd = open_in_root(source.root_fd, path, os.O_PATH)
     except OSError as error:
-        raise _missing(path, error.strerror or "") from error
+        raise missing(path, error.strerror or "") from error
     try:
         found = Found(fd, path.rpartition("/")[2], _real_path(source.root_fd, fd), os.fstat(fd))
         if _is_hidden(source, found):
-            raise _missing(path, "the ignore file leaves it out")
+            raise missing(path, "the ignore file leaves it out")
     except BaseException:
         os.close(fd)
         raise
     return found
 
 
-def digest_found(source: Source, found: Found) -> str:
-    """What is copied of it, in one digest: names, kinds, modes and content; never times, and no owners of a context."""
+def digest_found(source: Source, found: Found, selection: Selection = _ALL) -> str:
+    """What is copied of it, in one digest: names, kinds, modes and content; never times, and no owners of a context.
+
+    Empty where the selection takes nothing.
+    """
     total = hashlib.sha256()
     if not found.is_directory:
+        if selection.hides(found.name):
+            return ""
         _add(total, "", found.status, found.fd, b"", source)
         return total.hexdigest()
     _add(total, "", found.status, -1, b"", source)
+    empty = True
     directory = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for step, path, hidden in walk_visible(directory, found.real_path, source.rules):
+        for step, path, hidden in walk_visible(directory, found.real_path, source.rules, selection):
             if step.leaving or hidden:
                 continue
+            empty = False
             link = os.readlink(step.name, dir_fd=step.dir_fd) if stat.S_ISLNK(step.status.st_mode) else b""
             fd = os.open(step.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step.dir_fd)
             try:
@@ -132,13 +180,15 @@ def digest_found(source: Source, found: Found) -> str:
         raise StepError(f"cannot read {found.real_path or '.'}", cause=error.strerror or str(error)) from error
     finally:
         os.close(directory)
-    return total.hexdigest()
+    return "" if empty and selection is not _ALL else total.hexdigest()
 
 
-def walk_visible(directory_fd: int, base: str, rules: IgnoreRules | None) -> Iterator[tuple[Step, str, bool]]:
-    """The steps below a directory with their paths from it, and whether the rules hide them.
+def walk_visible(
+    directory_fd: int, base: str, rules: IgnoreRules | None, selection: Selection = _ALL
+) -> Iterator[tuple[Step, str, bool]]:
+    """The steps below a directory with their paths from it, and whether rules or selection hide them.
 
-    A hidden directory is gone into only where something in it may be taken back in.
+    A hidden directory is gone into only where something in it may be taken.
     """
     walk = Walk(directory_fd)
     parts: list[str] = []
@@ -151,16 +201,21 @@ def walk_visible(directory_fd: int, base: str, rules: IgnoreRules | None) -> Ite
             continue
         parts.append(os.fsdecode(step.name))
         path = "/".join(parts)
-        hidden = rules is not None and rules.ignores(f"{base}/{path}" if base else path)
+        ignored = rules is not None and rules.ignores(f"{base}/{path}" if base else path)
+        hidden = ignored or selection.hides(path)
         if not stat.S_ISDIR(step.status.st_mode):
             parts.pop()
-        elif hidden and rules is not None and not rules.has_exceptions:
+        elif hidden and not (_may_hold(rules, ignored) and selection.may_hold(path)):
             walk.skip()
             parts.pop()
             continue
         else:
             hidden_above.append(hidden)
         yield step, path, hidden
+
+
+def _may_hold(rules: IgnoreRules | None, ignored: bool) -> bool:
+    return not ignored or (rules is not None and rules.has_exceptions)
 
 
 def _add(total: hashlib._Hash, path: str, status: os.stat_result, fd: int, link: bytes, source: Source) -> None:
@@ -193,5 +248,6 @@ def _real_path(root_fd: int, fd: int) -> str:
     return path[len(root.rstrip("/")) + 1 :]
 
 
-def _missing(path: str, cause: str) -> StepError:
+def missing(path: str, cause: str) -> StepError:
+    """The error for a path that a source does not have."""
     return StepError(f'"/{path}": not found', cause=cause)

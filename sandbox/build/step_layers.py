@@ -18,6 +18,7 @@ from sandbox.build.image_state import now
 from sandbox.errors import ImageError, translated
 from sandbox.image.recording import content_store
 from sandbox.state import open_state
+from storage.copy_tree import copy_metadata, copy_tree
 from storage.diff import write_layer
 from storage.digests import Digest, chain_ids, parse_digest
 from storage.layers import LayerStore
@@ -84,12 +85,13 @@ class Workshop:
 
     @contextmanager
     def mounted(
-        self, layers: Sequence[BuildLayer], points: Sequence[tuple[str, bool]] | None = None
+        self, layers: Sequence[BuildLayer], points: Sequence[tuple[str, bool]] | None = None, *, empty: bool = False
     ) -> Iterator[MountedStep]:
         """The merged tree of `layers`, to be changed; unmounted at the end, and removed unless it was committed.
 
         With `points` it is for a command: the places that its container mounts over are there without being part of
-        what changes; these (path, whether a directory) and those every container has.
+        what changes; these (path, whether a directory) and those every container has. With `empty` only the root
+        directory is taken of the layers: its owner and mode.
         """
         directory = self.new_directory()
         root = f"{directory}/root"
@@ -101,6 +103,8 @@ class Workshop:
                 # the root directory takes after this one
                 lowers = [f"{directory}/empty"]
             _copy_root(lowers[-1], f"{directory}/upper")
+            if empty:
+                lowers = [f"{directory}/empty"]
             if points is not None:
                 lowers = [_make_points(f"{directory}/points", points), *lowers]
             self._driver.mount_root(lowers, directory, root)
@@ -131,6 +135,20 @@ class Workshop:
                         "notes": diff.notes,
                     })  # fmt: skip
         return BuildLayer(chain_id, diff.diff_id, _descriptor(diff.diff_id, diff.archive_bytes), now())
+
+    def place(self, layer: BuildLayer, below: Sequence[BuildLayer]) -> BuildLayer:
+        """A linked layer over other layers than those it was made over: stored once more, under its new chain id."""
+        chain_id = _next_chain(below, parse_digest(layer.diff_id))
+        known = parse_digest(layer.chain_id)
+        with translated(ImageError, "cannot store the layer"), self.layers.stage(chain_id) as stage:
+            if not stage.done:
+                source_fd = os.open(self.layers.path(known), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    copy_tree(source_fd, stage.fd)
+                finally:
+                    os.close(source_fd)
+                stage.commit(self.layers.describe(known))
+        return layer._replace(chain_id=chain_id)
 
     def find_cached(self, key: str) -> BuildLayer | None:
         """The layer a step of this key gave before, where it is whole still."""
@@ -194,8 +212,6 @@ def _make_points(place: str, points: Sequence[tuple[str, bool]]) -> str:
 
 
 def _copy_root(layer: str, upper: str) -> None:
-    from storage.copy_tree import copy_metadata
-
     os.mkdir(upper, 0o755)
     fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (layer, upper)]
     try:

@@ -1,0 +1,80 @@
+"""What one COPY or ADD asks for, every variable in it replaced: decided before anything is read or written."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.build.dockerignore import clean_path
+from sandbox.build.instructions import Add, Copy
+from sandbox.build.words import expand_heredoc
+
+if TYPE_CHECKING:
+    from sandbox.build.stage_state import StageState
+
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
+
+
+class CopyRequest(NamedTuple):
+    """`target` is absolute; `into` says that it is a directory, by its text or by how much goes there."""
+
+    sources: tuple[str, ...]
+    #: name and content of each file written in the Dockerfile
+    files: tuple[tuple[str, str], ...]
+    target: str
+    into: bool
+    #: the stage, image or context of `--from`, "" the build context
+    source_name: str
+    chown: str
+    chmod: str
+    link: bool
+    parents: bool
+    exclude: tuple[str, ...]
+    #: whether archives are unpacked; None is the instruction's own default for where they come from
+    unpack: bool | None
+    history: str
+
+
+def read_copy_request(stage: StageState, copy: Copy | Add) -> CopyRequest:
+    """Raises DockerfileError for a variable that cannot be expanded, and for flags that do not go together."""
+    node = copy.node
+    written = stage.text(copy.target, node)
+    # by its text alone: a symlink before `..` is not followed
+    target = clean_path(stage.path(written))
+    sources = tuple(stage.text(source, node) for source in copy.sources)
+    files = tuple(
+        (file.name, expand_heredoc(file.content, stage.scope.environment).text if file.expand else file.content)
+        for file in copy.files
+    )
+    into = written.endswith(("/", "/.", "/..")) or written in (".", "..", "") or len(sources) + len(files) > 1
+    chown, chmod = stage.text(copy.chown, node), stage.text(copy.chmod, node)
+    parents = isinstance(copy, Copy) and copy.parents
+    shown = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
+    shown += [*sources, *(f"<<{name}" for name, _content in files), written]
+    exclude = tuple(stage.text(pattern, node) for pattern in copy.exclude)
+    _check(copy, sources)
+    return CopyRequest(
+        sources, files, target, into, copy.source_name if isinstance(copy, Copy) else "", chown, chmod, copy.link,
+        parents, exclude, copy.unpack if isinstance(copy, Add) else False,
+        f"{node.instruction} {' '.join(shown)} # buildkit",
+    )  # fmt: skip
+
+
+def split_pivot(source: str) -> tuple[str, str]:
+    """For `--parents`: the directory copied from, and the pattern below it, of "DIRECTORY/./PATTERN"."""
+    above, pivot, below = source.partition("/./")
+    if not pivot:
+        above, below = "", source
+    pattern = clean_path("/" + below)[1:]
+    return posixpath.normpath(f"/{above}")[1:], pattern
+
+
+def _check(copy: Copy | Add, sources: tuple[str, ...]) -> None:
+    node = copy.node
+    if isinstance(copy, Copy):
+        return
+    if copy.checksum or copy.keep_git_dir is not None:
+        raise node.error("ADD --checksum and --keep-git-dir are not built yet")
+    for source in sources:
+        if source.startswith(_REMOTE):
+            raise node.error(f"ADD from {source} is not built yet", mend="download it before the build and COPY it")
