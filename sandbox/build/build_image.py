@@ -137,7 +137,7 @@ class _Planner:
         return BuildPlan(
             program, globals_, stages, target, self._images, self._context_fd, self._read_rules(name),
             self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
-            {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets,
+            {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets, self._env, {},
             self._options.plain,
         )  # fmt: skip
 

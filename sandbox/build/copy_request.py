@@ -6,13 +6,15 @@ import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.dockerignore import clean_path
+from sandbox.build.git_urls import parse_git_url, redact
 from sandbox.build.instructions import Add, Copy
+from sandbox.build.sources import StepError
+from sandbox.build.url_source import is_url
 from sandbox.build.words import expand_heredoc
 
 if TYPE_CHECKING:
+    from sandbox.build.parser import Node
     from sandbox.build.stage_state import StageState
-
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
 
 
 class CopyRequest(NamedTuple):
@@ -30,6 +32,9 @@ class CopyRequest(NamedTuple):
     link: bool
     parents: bool
     exclude: tuple[str, ...]
+    #: of the one URL or repository that is added
+    checksum: str
+    keep_git_dir: bool | None
     #: whether archives are unpacked; None is the instruction's own default for where they come from
     unpack: bool | None
     history: str
@@ -52,10 +57,12 @@ def read_copy_request(stage: StageState, copy: Copy | Add) -> CopyRequest:
     shown = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
     shown += [*sources, *(f"<<{name}" for name, _content in files), written]
     exclude = tuple(stage.text(pattern, node) for pattern in copy.exclude)
-    _check(copy, sources)
+    checksum = stage.text(copy.checksum, node) if isinstance(copy, Add) else ""
+    _check(node, sources, checksum, is_add=isinstance(copy, Add))
     return CopyRequest(
         sources, files, target, into, copy.source_name if isinstance(copy, Copy) else "", chown, chmod, copy.link,
-        parents, exclude, copy.unpack if isinstance(copy, Add) else False,
+        parents, exclude, checksum, copy.keep_git_dir if isinstance(copy, Add) else None,
+        copy.unpack if isinstance(copy, Add) else False,
         f"{node.instruction} {' '.join(shown)} # buildkit",
     )  # fmt: skip
 
@@ -69,12 +76,19 @@ def split_pivot(source: str) -> tuple[str, str]:
     return posixpath.normpath(f"/{above}")[1:], pattern
 
 
-def _check(copy: Copy | Add, sources: tuple[str, ...]) -> None:
-    node = copy.node
-    if isinstance(copy, Copy):
-        return
-    if copy.checksum or copy.keep_git_dir is not None:
-        raise node.error("ADD --checksum and --keep-git-dir are not built yet")
-    for source in sources:
-        if source.startswith(_REMOTE):
-            raise node.error(f"ADD from {source} is not built yet", mend="download it before the build and COPY it")
+def is_remote(source: str) -> bool:
+    """Whether a source is a URL or a Git repository. Raises StepError for a repository that is written wrongly."""
+    return is_url(source) or parse_git_url(source) is not None
+
+
+def _check(node: Node, sources: tuple[str, ...], checksum: str, *, is_add: bool) -> None:
+    try:
+        remote = [source for source in sources if is_remote(source)]
+    except StepError as error:
+        raise node.error(error.message, mend=error.mend) from error
+    if remote and not is_add:
+        raise node.error(f"source can't be a URL for COPY: {redact(remote[0])}", mend="ADD takes URLs")
+    if checksum and len(sources) != 1:
+        raise node.error("checksum can't be specified for multiple sources")
+    if checksum and not remote:
+        raise node.error("checksum requires HTTP(S) or Git sources")

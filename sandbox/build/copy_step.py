@@ -6,6 +6,7 @@ The key of what is taken is known before the tree is mounted, so that a step mad
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.copy_request import read_copy_request, split_pivot
@@ -13,10 +14,12 @@ from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.dockerignore import clean_path, read_patterns
 from sandbox.build.errors import WordError
 from sandbox.build.modes import octal_mode, read_mode
+from sandbox.build.remote_origins import Origin
 from sandbox.build.sources import (
     Selection,
     Source,
     StepError,
+    Taken,
     digest_found,
     find_paths,
     has_wildcards,
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from sandbox.build.copy_request import CopyRequest
+    from sandbox.build.dockerignore import IgnoreRules
     from sandbox.build.errors import DockerfileError
     from sandbox.build.instructions import Add, Copy
     from sandbox.build.parser import Node
+    from sandbox.build.remote_origins import Remotes
     from sandbox.build.sources import Found
     from sandbox.build.stage_state import StageState
     from sandbox.build.step_layers import MountedStep, Workshop
@@ -54,23 +59,15 @@ class CopyPlan(NamedTuple):
     linked: bool
 
 
-class Taken(NamedTuple):
-    """One path of a source, and which of its content is taken where it is a directory."""
-
-    source: Source
-    path: str
-    selection: Selection
-    unpacks: bool
-
-
 class CopyRoom:
     """Plans COPY and ADD for one build. `open_source` gives the tree of a `--from`, "" being the context."""
 
     def __init__(
-        self, workshop: Workshop, open_source: Callable[[str, Node, ExitStack], Source],
+        self, workshop: Workshop, remotes: Remotes, open_source: Callable[[str, Node, ExitStack], Source],
         identify: Callable[[str, Node], str],
     ) -> None:  # fmt: skip
         self._workshop = workshop
+        self._remotes = remotes
         self._open_source = open_source
         self._identify = identify
 
@@ -78,36 +75,48 @@ class CopyRoom:
         """The step; what it holds open is closed with `stack`. Raises DockerfileError where a source is missing."""
         node = copy.node
         request = read_copy_request(stage, copy)
-        taken: list[Taken] | None = None
-        origin: object = None
         try:
-            selections = _selections(request)
-            if request.sources and request.source_name:
-                origin = [self._identify(request.source_name, node), request.sources, request.exclude]
-            elif request.sources:
-                source = self._open_source("", node, stack)
-                taken = list(_take(request, source, selections))
-                origin = [_digest(one) for one in taken]
+            origins = self._find_origins(request, node, stack)
         except (StepError, WordError) as error:
             raise located(node, error) from error
         by_name = not set(request.chown) <= set("0123456789:")
         key: list[object] = [
             node.instruction, request.target, request.into, request.chown, request.chmod, request.parents,
-            request.files, origin, request.unpack,
+            request.files, [origin.key for origin in origins], request.unpack,
             stage.chain_id if request.link and by_name else "",
         ]  # fmt: skip
 
         def act(step: MountedStep) -> None:
-            found = taken
-            if found is None:
-                opened = self._open_source(request.source_name, node, stack) if request.sources else None
-                found = list(_take(request, opened, selections)) if opened else []
             # names of users are the stage's, also where its files are not looked at
             below = stack.enter_context(self._workshop.mounted(stage.layers)) if request.link and by_name else step
             owner = find_owner(below.root_fd, request.chown) if request.chown else None
-            self._act(request, owner, step, found, stack)
+            self._act(request, owner, step, [one for origin in origins for one in origin.open(stack)], stack)
 
         return CopyPlan(key, act, request.history, request.link)
+
+    def _find_origins(self, request: CopyRequest, node: Node, stack: ExitStack) -> list[Origin]:
+        """Where each source comes from. Raises StepError, WordError."""
+        exclude = read_patterns(request.exclude) if request.exclude else None
+        name = request.source_name
+        tree = self._identify(name, node) if name and request.sources else ""
+        if tree:
+            # a stage or an image: known by its layers, and looked into only where the step is made
+
+            def open_tree(stack: ExitStack) -> list[Taken]:
+                source = self._open_source(name, node, stack)
+                return [one for written in request.sources for one in _take(request, source, written, exclude)]
+
+            return [Origin([tree, request.sources, request.exclude], open_tree)]
+        found: list[Origin] = []
+        context: Source | None = None
+        for written in request.sources:
+            origin = self._remotes.find(written, request)
+            if origin is None:
+                context = context or self._open_source(name, node, stack)
+                taken = list(_take(request, context, written, exclude))
+                origin = Origin([_digest(one) for one in taken], partial(_given, taken))
+            found.append(origin)
+        return found
 
     def _act(
         self, request: CopyRequest, owner: tuple[int, int] | None, step: MountedStep, taken: list[Taken],
@@ -157,6 +166,10 @@ class CopyRoom:
             os.close(place_fd)
 
 
+def _given(taken: list[Taken], _stack: ExitStack) -> list[Taken]:
+    return taken
+
+
 def digest_path(source: Source, path: str, node: Node) -> object:
     """What a path of a source holds, for a cache key. Raises DockerfileError where there is none."""
     try:
@@ -171,22 +184,15 @@ def located(node: Node, error: StepError | WordError) -> DockerfileError:
     return node.error(f"{error.message}{cause}", mend=error.mend)
 
 
-def _selections(request: CopyRequest) -> list[tuple[str, Selection]]:
-    """For each source the pattern of paths to open, and what is taken below them. Raises WordError."""
-    exclude = read_patterns(request.exclude) if request.exclude else None
-    if not request.parents:
-        return [(source, Selection("", exclude)) for source in request.sources]
-    return [(above, Selection(pattern, exclude)) for above, pattern in map(split_pivot, request.sources)]
-
-
-def _take(request: CopyRequest, source: Source, selections: list[tuple[str, Selection]]) -> Iterator[Taken]:
-    """Raises StepError for a path that is written without wildcards and is not there."""
-    for (pattern, selection), written in zip(selections, request.sources, strict=True):
-        for path in find_paths(source, pattern):
-            one = Taken(source, path, selection, request.unpack is not False)
-            if request.parents and not has_wildcards(written) and not _digest(one)[2]:
-                raise missing(written.removeprefix("./").lstrip("/"), "--parents follows no symlink on the way to it")
-            yield one
+def _take(request: CopyRequest, source: Source, written: str, exclude: IgnoreRules | None) -> Iterator[Taken]:
+    """The paths a source argument names. Raises StepError for one without wildcards that is not there."""
+    above, pattern = split_pivot(written) if request.parents else (written, "")
+    selection = Selection(pattern, exclude)
+    for path in find_paths(source, above):
+        one = Taken(source, path, selection, request.unpack is not False)
+        if request.parents and not has_wildcards(written) and not _digest(one)[2]:
+            raise missing(written.removeprefix("./").lstrip("/"), "--parents follows no symlink on the way to it")
+        yield one
 
 
 def _digest(one: Taken) -> list[object]:

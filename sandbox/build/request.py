@@ -39,6 +39,10 @@ class BuildPlan(NamedTuple):
     labels: dict[str, str]
     proxies: dict[str, str]
     secrets: Mapping[str, bytes]
+    #: the caller's environment, for proxies and certificates on the way to servers
+    env: Mapping[str, str]
+    #: sockets of SSH agents by their ids
+    ssh: Mapping[str, str]
     plain: bool
 
 

@@ -75,6 +75,15 @@ class Selection:
 _ALL = Selection()
 
 
+class Taken(NamedTuple):
+    """One path of a source, which of a directory's content is taken, and whether an archive is unpacked."""
+
+    source: Source
+    path: str
+    selection: Selection
+    unpacks: bool
+
+
 class Found(NamedTuple):
     """One path of a source: an O_PATH descriptor the holder closes, and its real path, which rules are asked of.
 

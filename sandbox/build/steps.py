@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sandbox.build.arguments import read_mounts
 from sandbox.build.copy_step import CopyRoom, digest_path
 from sandbox.build.heredocs import read_marker
+from sandbox.build.remote_origins import Remotes
 from sandbox.build.run_mounts import MountRoom, is_directory
 from sandbox.build.run_step import RunRequest, RunRoom, tail_lines
 from sandbox.build.sources import Source, StepError
@@ -52,7 +53,8 @@ class Steps:
         self._progress = progress
         self._trees = trees
         self._mounts = MountRoom(workshop, f"{paths.data_root}/build-mounts", plan.secrets)
-        self._copies = CopyRoom(workshop, self._open_source, lambda name, node: trees(name, node).chain_id)
+        remotes = Remotes(workshop, paths, plan)
+        self._copies = CopyRoom(workshop, remotes, self._open_source, lambda name, node: trees(name, node).chain_id)
         self._room: RunRoom | None = None
 
     def close(self) -> None:

@@ -121,7 +121,6 @@ def test_a_link_in_a_stage_leads_to_that_stages_own_files(builder: Builder) -> N
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("ADD https://127.0.0.1/x /x", "not built yet"),
         ("RUN --mount=type=ssh true", "not built yet"),
         ("RUN --security=insecure true", "refused"),
     ],

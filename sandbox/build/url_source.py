@@ -1,0 +1,181 @@
+"""Files from the web, for `ADD URL` and for contexts that are URLs: fetched by a process of their own, kept by ETag.
+
+    DATA/cache/urls/<sha256 of the URL>{,.json}     the last body of a URL whose server gave an ETag
+
+What is kept is content for the next question to the server, never an answer by itself; its digest is verified before
+it is used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from sandbox.build.git_urls import redact
+from sandbox.build.sources import StepError
+from storage.copy_tree import copy_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.paths import Paths
+
+_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from sandbox.build.fetch_url import main; main()"
+#: what of the caller's environment decides how a server is reached
+_KEPT = (
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
+_NAME_BYTES_MOST = 255
+
+
+class UrlAccess(NamedTuple):
+    """With what servers are asked: the caller's environment, and the build's secrets."""
+
+    env: Mapping[str, str]
+    secrets: Mapping[str, bytes]
+
+
+class UrlFile(NamedTuple):
+    """A file that was fetched: mode 0600, its time the server's Last-Modified or 1970; `path` ends with `name`."""
+
+    path: str
+    digest: str
+
+
+def is_url(text: str) -> bool:
+    """Whether a source is fetched from the web (Git repositories, which may look the same, are asked for before)."""
+    return text.startswith(("http://", "https://"))
+
+
+def url_name(url: str) -> str:
+    """What a URL's file is called where only its directory is given. Raises StepError for no name of a file."""
+    try:
+        path = urlsplit(url).path
+    except ValueError as error:
+        raise StepError(f"invalid URL {redact(url)!r}", cause=str(error)) from error
+    name = posixpath.basename(unquote(path, errors="surrogateescape").rstrip("/"))
+    if "\0" in name or len(os.fsencode(name)) > _NAME_BYTES_MOST:
+        raise StepError(f"the last part of {redact(url)[:200]!r} is no name of a file")
+    return "__unnamed__" if name in ("", ".", "..") else name
+
+
+def check_digest(text: str) -> str:
+    """A `--checksum` of a URL. Raises StepError."""
+    algorithm, _, value = text.partition(":")
+    if algorithm != "sha256" or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise StepError(f"invalid checksum {text!r}", mend="--checksum=sha256:…, 64 letters of 0-9 and a-f")
+    return text
+
+
+def fetch_url(url: str, checksum: str, place: str, paths: Paths, access: UrlAccess) -> UrlFile:
+    """Fetch into the empty directory `place`. Raises StepError, also for content that is not `checksum`."""
+    shown = redact(url)
+    target = f"{place}/{url_name(url)}"
+    kept = _Kept(paths, url)
+    fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        answer = _ask(url, checksum, fd, paths, access, kept.etag)
+        if answer.get("same"):
+            answer = kept.restore(fd) or _ask(url, checksum, fd, paths, access, "")
+            if answer.get("same"):
+                raise StepError(f"cannot download {shown}", cause="the server says 304 to what was never asked before")
+        else:
+            kept.remember(fd, answer)
+        digest = str(answer["digest"])
+        if checksum and digest != checksum:
+            raise StepError(f"digest mismatch for {shown}: {digest} (expected: {checksum})")
+        os.utime(fd, (answer["modified"], answer["modified"]))
+    finally:
+        os.close(fd)
+    return UrlFile(target, digest)
+
+
+def _ask(url: str, checksum: str, fd: int, paths: Paths, access: UrlAccess, etag: str) -> dict[str, Any]:
+    env = {name: access.env[name] for name in _KEPT if name in access.env}
+    job = {
+        "url": url, "shown": redact(url), "env": env, "config_root": paths.config_root,
+        "authorization": _authorization(url, access), "etag": etag, "verified": bool(checksum), "output": fd,
+    }  # fmt: skip
+    # by the interpreter alone: nothing of the caller's PYTHON variables or directory is imported
+    modules = [path for path in sys.path if path.startswith("/")]
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", _BOOT, *modules], input=json.dumps(job).encode(), capture_output=True,
+        pass_fds=(fd,), env=env, check=False,
+    )  # fmt: skip
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise StepError(f"cannot download {redact(url)}", cause=said[-1] if said else "its process died") from error
+    if "error" in answer:
+        message, cause, mend = answer["error"]
+        raise StepError(message, cause=cause, mend=mend)
+    return answer
+
+
+def _authorization(url: str, access: UrlAccess) -> str:
+    """The header of BuildKit's secrets HTTP_AUTH_HEADER_<host> and HTTP_AUTH_TOKEN_<host>."""
+    host = urlsplit(url).hostname or ""
+    header = access.secrets.get(f"HTTP_AUTH_HEADER_{host}")
+    token = access.secrets.get(f"HTTP_AUTH_TOKEN_{host}")
+    if header is None and token is None:
+        return ""
+    text = (header if header is not None else token or b"").decode(errors="replace").strip()
+    if not text.isprintable() or not text.isascii():
+        raise StepError(f"the secret for {host} is no header")
+    return text if header is not None else f"Bearer {text}"
+
+
+class _Kept:
+    """What is known of a URL from before."""
+
+    def __init__(self, paths: Paths, url: str) -> None:
+        self._directory = f"{paths.cache}/urls"
+        self._path = f"{self._directory}/{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()}"
+        self._answer: dict[str, Any] = {}
+        with suppress(OSError, ValueError), open(f"{self._path}.json", encoding="utf-8") as file:
+            self._answer = json.load(file)
+
+    @property
+    def etag(self) -> str:
+        return str(self._answer.get("etag") or "")
+
+    def restore(self, fd: int) -> dict[str, Any] | None:
+        """Copy the body; None where it is not what was kept."""
+        try:
+            with open(self._path, "rb") as file:
+                copy_data(file.fileno(), fd)
+        except OSError:
+            return None
+        sha256 = hashlib.sha256()
+        with open(os.dup(fd), "rb") as copied:
+            copied.seek(0)
+            while piece := copied.read(1 << 20):
+                sha256.update(piece)
+        if self._answer.get("digest") == f"sha256:{sha256.hexdigest()}":
+            return self._answer
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return None
+
+    def remember(self, fd: int, answer: dict[str, Any]) -> None:
+        """Keep the body of an answer that can be asked about again; a full disk only costs the cache."""
+        if not answer["etag"]:
+            return
+        with suppress(OSError):
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as body:
+                copy_data(fd, body.fileno())
+            os.rename(body.name, self._path)
+            with tempfile.NamedTemporaryFile("w", dir=self._directory, delete=False) as text:
+                json.dump(answer, text)
+            os.rename(text.name, f"{self._path}.json")
