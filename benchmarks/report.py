@@ -73,10 +73,17 @@ def write_page(page: Path, rows: Sequence[Row], versions: Sequence[str], notes: 
         f"Python {platform.python_version()}; {'; '.join(versions)}. Load average at the end {os.getloadavg()[1]:.1f} "
         "(1 to 2 is this benchmark alone). Medians (least–most, number of runs)."
     )
-    parts = [_BEGIN, machine, table(rows), *(f"- {note}" for note in notes), _END]
-    measured = "\n\n".join(parts)
-    text = page.read_text() if page.exists() else f"# Benchmarks\n\n{_BEGIN}\n{_END}\n"
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
+    replace_measured(page, (_BEGIN, _END), "\n\n".join([machine, table(rows), *(f"- {note}" for note in notes)]))
+
+
+def replace_measured(page: Path, marks: tuple[str, str], measured: str) -> None:
+    """Put `measured` between the marks of `page`, at its end where it has none; print it as well."""
+    begin, end = marks
+    text = page.read_text() if page.exists() else "# Benchmarks\n"
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}\n{end}\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    measured = f"{begin}\n\n{measured}\n\n{end}"
     page.write_text(before + measured + after)
     print(measured)
