@@ -68,8 +68,8 @@ def run_as_namespace_root(
         if child.stdout.readline() != "ready\n":
             _, talk = child.communicate()
             raise SubordinateError(talk.strip() or "unshare said nothing")
-        _map("newuidmap", child.pid, os.getuid(), first_uid, uid_count)
-        _map("newgidmap", child.pid, os.getgid(), first_gid, gid_count)
+        map_ids("newuidmap", child.pid, (0, os.getuid(), 1), (1, first_uid, min(uid_count, 65535)))
+        map_ids("newgidmap", child.pid, (0, os.getgid(), 1), (1, first_gid, min(gid_count, 65535)))
         output, talk = child.communicate("go\n")
     except BaseException:
         child.kill()
@@ -81,8 +81,9 @@ def run_as_namespace_root(
     return finished
 
 
-def _map(helper: str, pid: int, own: int, first: int, count: int) -> None:
-    words = [helper, str(pid), "0", str(own), "1", "1", str(first), str(min(count, 65535))]
+def map_ids(helper: str, pid: int, *lines: tuple[int, int, int]) -> None:
+    """Have newuidmap or newgidmap write a map of (inner, outer, count) for `pid`. Raises SubordinateError."""
+    words = [helper, str(pid), *(str(number) for line in lines for number in line)]
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class PrivateNetwork:
-    """`begin` starts slirp4netns, `finish` waits for it; `close` ends it. `name` is the container's, for errors."""
+    """`begin` starts slirp4netns, `finish` waits for it; `close` ends it. `name` is the container's, for errors.
+
+    Raises HostError where slirp4netns is not installed.
+    """
 
     def __init__(self, name: str, network_fd: int, api_socket: str) -> None:
         self._what = f"cannot set up the network of container {name}"
-        self._plan = SlirpPlan(assume_features(), network_fd, api_socket)
+        with translated(HostError, self._what):
+            self._plan = SlirpPlan(assume_features(), network_fd, api_socket)
         self._process: SlirpProcess | None = None
         self._is_ready = False
         self._udp_loopback_pid = 0

@@ -155,21 +155,31 @@ def map_process(pid: int, id_map: IdMap, meanwhile: Callable[[], None] = lambda:
         _write_single(pid, id_map)
         meanwhile()
         return
-    # both at once: they wait for nothing of each other, and set-user-id programs are slow to start
-    running = [
-        (program, os.posix_spawn(program, _map_arguments(program, pid, lines), {"PATH": _PROGRAM_PATH}))
-        for program, lines in (
-            (find_program("newuidmap"), id_map.uid_lines),
-            (find_program("newgidmap"), id_map.gid_lines),
-        )
-    ]
+    # what they say is part of our error, not a line of its own before it
+    talk = os.memfd_create("newidmap")
     try:
-        meanwhile()
+        # both at once: they wait for nothing of each other, and set-user-id programs are slow to start
+        running = [
+            (program, _spawn(program, pid, lines, talk))
+            for program, lines in (
+                (find_program("newuidmap"), id_map.uid_lines),
+                (find_program("newgidmap"), id_map.gid_lines),
+            )
+        ]
+        try:
+            meanwhile()
+        finally:
+            statuses = [(program, os.waitpid(child, 0)[1]) for program, child in running]
+        for program, status in statuses:
+            if status:
+                raise explain_map_failure(program, os.pread(talk, 4096, 0).decode(errors="replace"))
     finally:
-        statuses = [(program, os.waitpid(child, 0)[1]) for program, child in running]
-    for program, status in statuses:
-        if status:
-            raise explain_map_failure(program)
+        os.close(talk)
+
+
+def _spawn(program: str, pid: int, lines: tuple[MapLine, ...], talk: int) -> int:
+    arguments = [program, str(pid), *(str(number) for line in lines for number in line)]
+    return os.posix_spawn(program, arguments, {"PATH": _PROGRAM_PATH}, file_actions=[(os.POSIX_SPAWN_DUP2, talk, 2)])
 
 
 def find_program(name: str) -> str:
@@ -185,8 +195,8 @@ def find_program(name: str) -> str:
     )
 
 
-def explain_map_failure(program: str) -> HostError:
-    """Why newuidmap or newgidmap failed, as far as can be seen from outside."""
+def explain_map_failure(program: str, talk: str = "") -> HostError:
+    """Why newuidmap or newgidmap failed, as far as can be seen from outside; `talk` is what they said."""
     name = os.path.basename(program)
     message = f"{name} cannot map the subordinate ids of this user"
     status = os.stat(program)
@@ -203,6 +213,8 @@ def explain_map_failure(program: str) -> HostError:
         cause = f"{program} lies on a file system that is mounted nosuid"
         return HostError(message, cause=cause, mend=f"sudo mount -o remount,suid $(findmnt -nT {program} -o TARGET)")
     cause = f"{name} refused the ranges that /etc/{name.replace('new', 'sub').replace('map', '')} or getsubids name"
+    if talk.strip():
+        cause = f"{cause} ({talk.strip().splitlines()[0]})"
     return HostError(message, cause=cause, mend=f"{grant_command(user_name(os.getuid()))}")
 
 
@@ -214,10 +226,6 @@ def _check_enough(ranges: tuple[IdRange, ...], file: str, name: str) -> None:
     if total < _WANTED_IDS:
         cause = f"{file} gives {total}; images use ids up to 65534"
         raise HostError(f"user {name} has too few subordinate ids", cause=cause, mend=grant_command(name))
-
-
-def _map_arguments(program: str, pid: int, lines: tuple[MapLine, ...]) -> list[str]:
-    return [program, str(pid), *(str(number) for line in lines for number in line)]
 
 
 def _write_single(pid: int, id_map: IdMap) -> None:

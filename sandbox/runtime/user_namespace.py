@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import HostError, SandboxError
@@ -29,9 +29,10 @@ from sandbox.runtime.reports import decode_error, encode_error
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _MESSAGE_LIMIT = 1 << 20
+_MAPPER_GONE = "the command ended before the user namespace was mapped"
 #: never the switch itself: it would open user namespaces to every program of the machine
 APPARMOR_MEND = (
     "sandbox doctor --apparmor-profile | sudo tee /etc/apparmor.d/sandbox && "
@@ -62,7 +63,7 @@ def enter_user_namespace(peers: PeerPair, meanwhile: Callable[[], None] = lambda
     writes the maps: it needs no ids. Raises HostError, MapperGoneError.
     """
     peers.mapper.close()
-    with peers.mapped as peer:
+    with peers.mapped as peer, _mapper_may_go():
         try:
             syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
         except OSError as error:
@@ -74,8 +75,17 @@ def enter_user_namespace(peers: PeerPair, meanwhile: Callable[[], None] = lambda
         peer.send(b"u")
         meanwhile()
         if peer.recv(1) != b"m":
-            raise MapperGoneError("the command ended before the user namespace was mapped")
+            raise MapperGoneError(_MAPPER_GONE)
     become_root()
+
+
+@contextmanager
+def _mapper_may_go() -> Iterator[None]:
+    # a parent that finds no ids to map closes its end at any time: while we send, or with our word unread
+    try:
+        yield
+    except ConnectionError as error:
+        raise MapperGoneError(_MAPPER_GONE) from error
 
 
 def map_forked_child(

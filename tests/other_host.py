@@ -1,0 +1,121 @@
+"""A machine that lacks something, for the real command: this one, with files of it covered in a mount namespace.
+
+Nobody but root may cover a file where set-user-id programs go on working, so the tests' user becomes root of a user
+namespace that holds all it has: uid 0 is its first subordinate id, its own id is itself, and the other subordinate
+ids are what the namespace's /etc/subuid gives it. newuidmap is copied to a tmpfs of that namespace, whose root owns
+it there. Commands enter as the user, without any capability: for them this is just a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.command import Sandbox
+from tests.subordinate import map_ids, subordinate_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.command import Home
+
+#: where the user's subordinate ids begin in there; above every id of a person
+_FIRST = 1 << 20
+#: what the namespace's root leaves of the 65,536 ids
+_COUNT = 65535
+_GATE = 'echo made; read -r _; exec setpriv --reuid 0 --regid 0 --clear-groups sh -ec "$0" sh "$@"'
+#: $1: a directory to work in; then pairs of a path and a file whose copy, root's, is put there ("": an empty directory)
+_COVER = """
+place=$1; shift
+mount -t tmpfs -o mode=755 tmpfs "$place"
+for program in newuidmap newgidmap; do
+    cp "$(command -v $program)" "$place/$program"
+    chmod 4755 "$place/$program"
+    mount --bind "$place/$program" "$(command -v $program)"
+done
+while [ $# -gt 0 ]; do
+    if [ -n "$2" ]; then
+        cp -p "$2" "$place"
+        chown 0:0 "$place/${2##*/}"
+        mount --bind "$place/${2##*/}" "$1"
+    else
+        mount -t tmpfs tmpfs "$1"
+    fi
+    shift 2
+done
+echo ready
+read -r _ || :
+"""
+
+
+class OtherHost:
+    """What the machine lacks, until `enter` starts it; each is a file or directory that this one has."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._name = pwd.getpwuid(os.getuid()).pw_name
+        self._files: dict[str, tuple[str, int]] = {}
+        self._hidden: list[str] = []
+        for kind in ("uid", "gid"):
+            self.has_file(f"/etc/sub{kind}", f"{self._name}:{_FIRST}:{_COUNT}\n")
+
+    def has_file(self, path: str, text: str, mode: int = 0o644) -> None:
+        """The file has this text and mode, and belongs to root."""
+        self._files[path] = (text, mode)
+
+    def lacks_program(self, name: str) -> None:
+        """Nobody can execute it: for who looks for a program, it is not there."""
+        self.has_file(shutil.which(name) or f"/usr/bin/{name}", "", 0o644)
+
+    def has_empty_directory(self, path: str) -> None:
+        self._hidden.append(path)
+
+    @contextmanager
+    def enter(self) -> Iterator[Sandbox]:
+        """The command, on that machine."""
+        place = self._home.root / "host"
+        (place / "tmpfs").mkdir(parents=True)
+        words = [str(place / "tmpfs")]
+        for number, (path, (text, mode)) in enumerate(self._files.items()):
+            file = place / f"file-{number}"
+            file.write_text(text)
+            file.chmod(mode)
+            words += [path, str(file)]
+        for path in self._hidden:
+            words += [path, ""]
+        with _namespace(words) as holder:
+            yield _SandboxInside(self._home, holder)
+
+
+class _SandboxInside(Sandbox):
+    def __init__(self, home: Home, holder: int) -> None:
+        super().__init__(home)
+        own = (f"--setuid={os.getuid()}", f"--setgid={os.getgid()}")
+        self._words = ["nsenter", f"--target={holder}", "--user", "--mount", *own, "--", *self._words]
+
+
+@contextmanager
+def _namespace(words: Sequence[str]) -> Iterator[int]:
+    """A process, by its pid, that holds the namespaces for the length of the block."""
+    holder = subprocess.Popen(
+        ["unshare", "--user", "--mount", "--propagation=private", "--keep-caps", "sh", "-c", _GATE, _COVER, *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == "made\n"
+            for kind, own in (("uid", os.getuid()), ("gid", os.getgid())):
+                first, count = subordinate_range(kind)
+                assert count > _COUNT, "the tests' user has 65,536 subordinate ids"
+                map_ids(f"new{kind}map", holder.pid, (0, first, 1), (own, own, 1), (_FIRST, first + 1, _COUNT))
+            print("go", file=holder.stdin, flush=True)
+            assert holder.stdout.readline() == "ready\n"
+            yield holder.pid
+        finally:
+            holder.stdin.close()
