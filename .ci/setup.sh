@@ -8,7 +8,7 @@
 
 PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns fuse3 libseccomp2 ca-certificates"
 TEST_PACKAGES="git openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps gcc libc6-dev fuse-overlayfs rsync"
-BENCHMARK_PACKAGES="podman crun bubblewrap"
+BENCHMARK_PACKAGES="podman crun catatonit bubblewrap"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}
 # the script that sources this, from the checkout: found now, before anybody changes directory
 script=$(realpath --relative-to="$here" "${BASH_SOURCE[-1]}")
