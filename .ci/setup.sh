@@ -7,7 +7,7 @@
 # shellcheck shell=bash
 
 PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns fuse3 libseccomp2 ca-certificates"
-TEST_PACKAGES="git openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps gcc libc6-dev fuse-overlayfs rsync"
+TEST_PACKAGES="git openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps gcc libc6-dev fuse-overlayfs rsync pkg-config libfuse3-dev python3-dev"
 BENCHMARK_PACKAGES="podman crun catatonit bubblewrap"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}
 # the script that sources this, from the checkout: found now, before anybody changes directory
@@ -181,7 +181,7 @@ find_python() { # a Python of 3.11 or later that can make virtual environments
 
 checksum() { sha256sum | cut -c1-12; }
 
-make_venv() { # $1: directory; $2: checkout; $3: extras, "" or "[test]". Quick where nothing changed.
+make_venv() { # $1: directory; $2: checkout; $3: extras, "" or "[test,fuse]". Quick where nothing changed.
   local venv=$1 source=$2 extras=$3 python want have
   python=$(find_python) || exit 1
   want=$({ "$python" -VV; echo "$extras"; cat "$source/pyproject.toml"; } | checksum)

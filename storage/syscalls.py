@@ -60,6 +60,7 @@ AT_RECURSIVE = 0x8000
 # linux/fs.h
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
+RENAME_WHITEOUT = 4
 FICLONE = 0x40049409
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,241 @@
+"""Handlers that change what directories hold: create, mkdir, mknod, symlink, link, unlink, rmdir, rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, TypeVar
+
+from pyfuse3 import FUSEError
+
+from storage.overlay.fuse.answers import answered
+from storage.overlay.fuse.files import Files, Handle
+from storage.overlay.fuse.nodes import Directory, Node
+from storage.overlay.fuse.work import mark_directory
+from storage.syscalls import RENAME_EXCHANGE, renameat2
+from storage.whiteouts import PREFIX, make_opaque, make_whiteout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyfuse3 import EntryAttributes, FileInfo, FileNameT, FlagT, InodeT, ModeT, RequestContext
+
+    from storage.overlay.fuse.work import Work
+
+T = TypeVar("T")
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_WHITEOUT_DEVICE = 0
+
+
+class Changes(Files):
+    """Each change happens at once in the upper directory: by one system call, or one rename of what was made aside."""
+
+    @property
+    def work(self) -> Work:
+        """The work directory. OSError EROFS where the overlay has none."""
+        if self.tree.work is None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return self.tree.work
+
+    # ---- making ------------------------------------------------------------------------------------------------------
+
+    @answered
+    async def create(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        directory = self._parent_of_new(parent_inode, name)
+
+        def make(directory_fd: int, made: bytes) -> int:
+            fd = os.open(made, _CREATE, stat.S_IMODE(mode), dir_fd=directory_fd)
+            try:
+                self._own(fd, directory, ctx, mode)
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
+
+        fd = self._make(directory, name, make)
+        node = self.tree.new(directory, name, os.fstat(fd))
+        node.lookups += 1
+        return self.hold(Handle(node, fd, writable=True)), node.entry
+
+    @answered
+    async def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
+        directory = self._parent_of_new(parent_inode, name)
+        mode = stat.S_IMODE(mode) | directory.entry.st_mode & stat.S_ISGID
+
+        def make(directory_fd: int, made: bytes) -> None:
+            os.mkdir(made, mode, dir_fd=directory_fd)
+            fd = os.open(made, _READ_DIRECTORY, dir_fd=directory_fd)
+            try:
+                self._own(fd, directory, ctx, mode)
+                if directory_fd == self.work.fd:
+                    make_opaque(fd)
+            finally:
+                os.close(fd)
+
+        directory_fd = self.tree.upper_fd(directory)
+        if name in self.tree.under(directory):
+            with self.work.aside() as made:
+                make(self.work.fd, made)
+                # what is left aside is the whiteout
+                renameat2(self.work.fd, made, directory_fd, name, RENAME_EXCHANGE)
+        else:
+            make(directory_fd, name)
+        return self._entry_of_new(directory, name)
+
+    @answered
+    async def mknod(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        directory = self._parent_of_new(parent_inode, name)
+        if stat.S_ISCHR(mode) and rdev == _WHITEOUT_DEVICE:
+            raise FUSEError(errno.EPERM)
+
+        def make(directory_fd: int, made: bytes) -> None:
+            os.mknod(made, mode, rdev, dir_fd=directory_fd)
+            self._own_name(directory_fd, made, directory, ctx)
+
+        self._make(directory, name, make)
+        return self._entry_of_new(directory, name)
+
+    @answered
+    async def symlink(
+        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        directory = self._parent_of_new(parent_inode, name)
+
+        def make(directory_fd: int, made: bytes) -> None:
+            os.symlink(target, made, dir_fd=directory_fd)
+            self._own_name(directory_fd, made, directory, ctx)
+
+        self._make(directory, name, make)
+        return self._entry_of_new(directory, name)
+
+    @answered
+    async def link(
+        self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        node, directory = self.node(inode), self._parent_of_new(new_parent_inode, new_name)
+        await self.copy_up.node(node)
+        if node.parent is None:
+            raise FUSEError(errno.ENOENT)
+        self.tree.upper_fd(directory)
+
+        def make(directory_fd: int, made: bytes) -> None:
+            source_fd, source = self.tree.place(node)
+            os.link(source, made, src_dir_fd=source_fd, dst_dir_fd=directory_fd, follow_symlinks=False)
+
+        self._make(directory, new_name, make)
+        self.tree.add_name(node, directory, new_name)
+        self.tree.refresh(node)
+        node.lookups += 1
+        return node.entry
+
+    def _parent_of_new(self, number: InodeT, name: FileNameT) -> Directory:
+        directory = self.directory(number)
+        if len(name) > 255:
+            raise FUSEError(errno.ENAMETOOLONG)
+        if name.startswith(PREFIX):
+            # it would be a whiteout after the next mount
+            raise FUSEError(errno.EINVAL)
+        if name in self.tree.children(directory):
+            raise FUSEError(errno.EEXIST)
+        return directory
+
+    def _make(self, directory: Directory, name: bytes, make: Callable[[int, bytes], T]) -> T:
+        """Make an entry; in the place of a whiteout at once, by way of the work directory."""
+        directory_fd = self.tree.upper_fd(directory)
+        if name not in self.tree.under(directory):
+            return make(directory_fd, name)
+        with self.work.aside() as made:
+            result = make(self.work.fd, made)
+            os.rename(made, name, src_dir_fd=self.work.fd, dst_dir_fd=self.tree.upper_fd(directory))
+        return result
+
+    def _entry_of_new(self, directory: Directory, name: bytes) -> EntryAttributes:
+        status = os.stat(name, dir_fd=self.tree.upper_fd(directory), follow_symlinks=False)
+        node = self.tree.new(directory, name, status)
+        node.lookups += 1
+        return node.entry
+
+    def _own(self, fd: int, directory: Directory, ctx: RequestContext, mode: int) -> None:
+        """Give what was made to who asked for it."""
+        uid, gid = self._owner(directory, ctx)
+        status = os.fstat(fd)
+        if (status.st_uid, status.st_gid) != (uid, gid):
+            os.fchown(fd, uid, gid)
+            if mode & (stat.S_ISUID | stat.S_ISGID):
+                os.fchmod(fd, stat.S_IMODE(status.st_mode))
+
+    def _own_name(self, directory_fd: int, name: bytes, directory: Directory, ctx: RequestContext) -> None:
+        uid, gid = self._owner(directory, ctx)
+        status = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+        if (status.st_uid, status.st_gid) != (uid, gid):
+            os.chown(name, uid, gid, dir_fd=directory_fd, follow_symlinks=False)
+
+    def _owner(self, directory: Directory, ctx: RequestContext) -> tuple[int, int]:
+        entry = directory.entry
+        return ctx.uid, entry.st_gid if entry.st_mode & stat.S_ISGID else ctx.gid
+
+    # ---- removing ----------------------------------------------------------------------------------------------------
+
+    @answered
+    async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        directory, node = self._named(parent_inode, name)
+        self.open_before_removal(node)
+        directory_fd = self.tree.upper_fd(directory)
+        if name not in self.tree.under(directory):
+            os.unlink(name, dir_fd=directory_fd)
+        elif node.upper:
+            self.work.put_whiteout(directory_fd, name)
+        else:
+            make_whiteout_at(directory_fd, name)
+        self.tree.drop_name(node, directory, name)
+
+    @answered
+    async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        directory, node = self._named(parent_inode, name)
+        if not isinstance(node, Directory):
+            raise FUSEError(errno.ENOTDIR)
+        if self.tree.children(node):
+            raise FUSEError(errno.ENOTEMPTY)
+        directory_fd = self.tree.upper_fd(directory)
+        if name in self.tree.under(directory):
+            if node.upper:
+                self.work.swap_for_whiteout(directory_fd, name)
+            else:
+                make_whiteout_at(directory_fd, name)
+        else:
+            self._remove_directory(directory_fd, name)
+        self.tree.drop_name(node, directory, name)
+
+    def _remove_directory(self, directory_fd: int, name: bytes) -> None:
+        try:
+            os.rmdir(name, dir_fd=directory_fd)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            self.work.remove_directory(directory_fd, name)
+
+    def _named(self, number: InodeT, name: FileNameT) -> tuple[Directory, Node]:
+        directory = self.directory(number)
+        node = self.tree.children(directory).get(name)
+        if node is None:
+            raise FUSEError(errno.ENOENT)
+        return directory, node
+
+
+def make_whiteout_at(directory_fd: int, name: bytes) -> None:
+    """As `make_whiteout`, for an O_PATH descriptor."""
+    try:
+        os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory_fd)
+    except PermissionError:
+        mark_directory(directory_fd)
+        fd = os.open(".", _READ_DIRECTORY, dir_fd=directory_fd)
+        try:
+            make_whiteout(fd, name)
+        finally:
+            os.close(fd)

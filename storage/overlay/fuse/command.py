@@ -1,0 +1,233 @@
+"""`sandbox-overlay`: the overlay by the command line of fuse-overlayfs, also as a helper of mount(8).
+
+sandbox-overlay [-f] [-d] [-o OPTION[,OPTION…]]… MOUNTPOINT
+mount -t fuse.sandbox-overlay [-o …] SOURCE MOUNTPOINT      which calls: sandbox-overlay SOURCE MOUNTPOINT -o …
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import NamedTuple, NoReturn
+
+from storage.errors import StorageError, os_failure
+from storage.overlay.fuse.config import OverlayConfig
+from storage.overlay.fuse.mounting import MountOptions, mount_fuse
+
+_USAGE = "usage: sandbox-overlay [-f] [-d] [-o lowerdir=DIR[:DIR…][,upperdir=DIR,workdir=DIR][,OPTION…]] MOUNTPOINT"
+#: options of fuse-overlayfs, mount(8) and FUSE that ask for what is so anyway, or change nothing here
+# fmt: off
+_HARMLESS = frozenset(
+    {
+        "_netdev", "allow_other", "allow_root", "async", "atime", "auto", "auto_unmount", "big_writes",
+        "clone_fd", "context", "default_permissions", "defaults", "defcontext", "diratime", "exec",
+        "fast_ino_check", "fscontext", "fsync", "group", "index", "max_idle_threads", "max_read", "max_write",
+        "metacopy", "noacl", "noatime", "noauto", "nodiratime", "nofail", "nonempty", "nouser", "noxattrs",
+        "owner", "redirect_dir", "relatime", "rootcontext", "rw", "static_nlink", "strictatime", "sync",
+        "threaded", "timeout", "user", "users", "userxattr", "xattr_permissions", "xino",
+    }
+)
+# fmt: on
+_UNSUPPORTED = ("uidmapping", "gidmapping", "squash_to_root", "squash_to_uid", "squash_to_gid", "plugins")
+
+
+class CommandLine(NamedTuple):
+    """What was asked for."""
+
+    overlay: OverlayConfig
+    mount: MountOptions
+    target: str
+    foreground: bool
+    debug: bool
+
+
+class UsageError(Exception):
+    """The command line says nothing that could be done."""
+
+
+def parse(words: list[str]) -> CommandLine:
+    """Read the command line. UsageError."""
+    options: dict[str, str] = {}
+    places: list[str] = []
+    foreground = debug = False
+    rest = iter(words)
+    for word in rest:
+        if word in ("-h", "--help", "-V", "--version"):
+            raise UsageError(_USAGE)
+        if word in ("-f", "--foreground"):
+            foreground = True
+        elif word in ("-d", "--debug"):
+            foreground = debug = True
+        elif word in ("-s", "-n", "-v", "-i"):
+            pass
+        elif word == "-t":
+            next(rest, None)
+        elif word.startswith("-o"):
+            text = word[2:] or next(rest, None)
+            if text is None:
+                raise UsageError("-o needs a value")
+            options.update(split_options(text))
+        elif word.startswith("-") and word != "-":
+            raise UsageError(f"unknown option {word}")
+        else:
+            places.append(word)
+    if not 1 <= len(places) <= 2:
+        raise UsageError(_USAGE)
+    return _understand(options, places, foreground=foreground, debug=debug)
+
+
+def split_options(text: str) -> dict[str, str]:
+    """`a=b,c` as {"a": "b", "c": ""}; a backslash takes the next character as it is, as overlayfs has it."""
+    words = [""]
+    escaped = False
+    for character in text:
+        if escaped:
+            # `lowerdir` is split once more
+            words[-1] += character if character == "," else "\\" + character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == ",":
+            words.append("")
+        else:
+            words[-1] += character
+    pairs = (word.partition("=") for word in words if word)
+    return {name: value for name, _, value in pairs}
+
+
+def split_directories(text: str) -> list[str]:
+    """The directories of `lowerdir`; a colon of a name has a backslash before it."""
+    directories = [""]
+    escaped = False
+    for character in text:
+        if escaped or character not in "\\:":
+            directories[-1] += character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        else:
+            directories.append("")
+    return [directory for directory in directories if directory]
+
+
+def _understand(options: dict[str, str], places: list[str], *, foreground: bool, debug: bool) -> CommandLine:
+    lower = split_directories(options.pop("lowerdir", ""))
+    upper = options.pop("upperdir", "").replace("\\", "") or None
+    work = options.pop("workdir", "").replace("\\", "") or None
+    if not lower:
+        raise UsageError("no lowerdir is given")
+    if (upper is None) != (work is None):
+        raise UsageError("upperdir and workdir are given together, or neither")
+    refused = sorted(name for name in options if name in _UNSUPPORTED)
+    if refused:
+        raise UsageError(f"{', '.join(refused)}: not here; use an id-mapped mount or the owner's user namespace")
+    config = OverlayConfig(
+        lower=tuple(lower[::-1]),
+        upper=upper,
+        work=work,
+        writeback=options.pop("writeback", "1") != "0",
+        volatile="volatile" in options or options.get("fsync") == "0",
+    )
+    mount = MountOptions(
+        source=options.pop("fsname", "") or (places[0] if len(places) > 1 else "sandbox-overlay"),
+        read_only=upper is None or "ro" in options,
+        suid="nosuid" not in options,
+        dev="nodev" not in options,
+    )
+    known = _HARMLESS | {"volatile", "ro", "suid", "nosuid", "dev", "nodev", "subtype", "noexec", "noacl"}
+    unknown = sorted(name for name in options if name not in known and not name.startswith(("x-", "comment")))
+    if unknown:
+        raise UsageError(f"unknown option {unknown[0]}")
+    return CommandLine(config, mount, places[-1], foreground, debug)
+
+
+def main(words: list[str]) -> int:
+    """Mount and serve; in the background once it is mounted, unless -f was given."""
+    try:
+        command = parse(words)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 1
+    logging.basicConfig(
+        level=logging.DEBUG if command.debug else logging.WARNING, format="sandbox-overlay: %(message)s"
+    )
+    try:
+        if command.foreground:
+            return _serve(command, lambda: None)
+        return _serve_in_background(command)
+    except StorageError as error:
+        print(f"sandbox-overlay: {error.message}{': ' + error.cause if error.cause else ''}", file=sys.stderr)
+        if error.mend:
+            print(f"  {error.mend}", file=sys.stderr)
+        return 1
+
+
+def _serve(command: CommandLine, ready: object) -> int:
+    from storage.overlay.fuse.server import serve  # what is said of a bad command line needs neither trio nor pyfuse3
+
+    assert callable(ready)
+    _check(command)
+    try:
+        fd = mount_fuse(command.target, command.mount)
+    except PermissionError:
+        # without CAP_SYS_ADMIN: libfuse asks fusermount3
+        serve(command.overlay, command.target, ready)
+        return 0
+    except OSError as error:
+        raise os_failure(f"cannot mount at {command.target}", error) from error
+    serve(command.overlay, f"/dev/fd/{fd}", ready)
+    return 0
+
+
+def _check(command: CommandLine) -> None:
+    overlay = command.overlay
+    for place in (*overlay.lower, overlay.upper, overlay.work, command.target):
+        if isinstance(place, str):
+            try:
+                os.stat(f"{place}/.")
+            except OSError as error:
+                raise os_failure(f"cannot use {place}", error) from error
+
+
+def _serve_in_background(command: CommandLine) -> int:
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read_end)
+        _child(command, write_end)
+    os.close(write_end)
+    with open(read_end, "rb") as pipe:
+        answer = pipe.read()
+    if answer == b"ready":
+        return 0
+    os.waitpid(child, 0)
+    return 1
+
+
+def _child(command: CommandLine, ready_fd: int) -> NoReturn:
+    status = 1
+
+    def ready() -> None:
+        # relative paths have been used by now
+        os.chdir("/")
+        os.write(ready_fd, b"ready")
+        os.close(ready_fd)
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        os.close(null)
+
+    try:
+        os.setsid()
+        status = _serve(command, ready)
+    except StorageError as error:
+        print(f"sandbox-overlay: {error.message}{': ' + error.cause if error.cause else ''}", file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def entry() -> None:
+    """The installed command."""
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,20 @@
+"""What an overlay is made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class OverlayConfig(NamedTuple):
+    """Directories are paths or descriptors of directories; descriptors stay the caller's.
+
+    `lower` is lowest first. Without `upper` and `work` the overlay is read-only; both lie on one file system.
+    """
+
+    lower: tuple[str | int, ...]
+    upper: str | int | None = None
+    work: str | int | None = None
+    writeback: bool = True
+    """Whether the kernel collects writes in its page cache; without it each write(2) comes to the server at once."""
+    volatile: bool = False
+    """Whether nothing is written to the disk on purpose: fsync is answered without being done."""

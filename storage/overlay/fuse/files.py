@@ -1,0 +1,218 @@
+"""Handlers of open files, and of attributes: open, create's other half, read, write, fsync, setattr."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from pyfuse3 import FileInfo, FUSEError
+
+from storage.overlay.fuse.answers import answered
+from storage.overlay.fuse.requests import Requests
+
+if TYPE_CHECKING:
+    from pyfuse3 import EntryAttributes, FileHandleT, FlagT, InodeT, RequestContext, SetattrFields
+
+    from storage.overlay.fuse.nodes import Node
+
+_OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LARGEST = 1 << 20
+
+
+class Handle:
+    """An open file. `fd` is -1 until something is read: most files that are opened again are in the page cache."""
+
+    __slots__ = ("fd", "node", "writable")
+
+    def __init__(self, node: Node, fd: int, *, writable: bool) -> None:
+        self.node = node
+        self.fd = fd
+        self.writable = writable
+
+
+class Files(Requests):
+    """open, read, write, flush, release, fsync, setattr."""
+
+    _buffer = memoryview(bytearray(_LARGEST))
+
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        try:
+            node = self.nodes[inode]
+            if flags & (os.O_ACCMODE | os.O_TRUNC) == os.O_RDONLY and node.parent is not None:
+                return self.hold(Handle(node, -1, writable=False))
+        except KeyError:
+            raise FUSEError(errno.ESTALE) from None
+        return await self._open(node, flags, ctx)
+
+    @answered
+    async def _open(self, node: Node, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC:
+            return self.hold(Handle(node, self.open_node(node, os.O_RDONLY), writable=False))
+        truncate = bool(flags & os.O_TRUNC)
+        await self.copy_up.node(node, truncate=truncate)
+        # the kernel reads pages of what it was told to write only
+        fd = self.open_node(node, os.O_RDWR | (flags & os.O_TRUNC))
+        if truncate:
+            self._drop_privileges(node, fd, ctx)
+        node.stale = True
+        return self.hold(Handle(node, fd, writable=True))
+
+    def open_node(self, node: Node, flags: int) -> int:
+        """A descriptor of a regular file."""
+        for handle in node.handles or ():
+            if handle.fd >= 0 and node.parent is None:
+                return os.open(b"/proc/self/fd/%d" % handle.fd, flags | os.O_CLOEXEC)
+        directory_fd, name = self.tree.place(node)
+        return os.open(name, flags | _OPEN, dir_fd=directory_fd)
+
+    def hold(self, handle: Handle) -> FileInfo:
+        """Give an open file a number."""
+        number = self.new_handle()
+        self.handles[number] = handle
+        node = handle.node
+        if node.handles is None:
+            node.handles = [handle]
+        else:
+            node.handles.append(handle)
+        return FileInfo(fh=number, keep_cache=True)
+
+    def open_before_removal(self, node: Node) -> None:
+        """Open what readers of the node would open later, when it has no name any more."""
+        for handle in node.handles or ():
+            if handle.fd < 0:
+                handle.fd = self.open_node(node, os.O_RDONLY)
+
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        try:
+            handle = self.handles[fh]
+            if handle.fd < 0:
+                handle.fd = self.open_node(handle.node, os.O_RDONLY)
+            view = self._buffer[:size]
+            try:
+                count = os.preadv(handle.fd, (view,), off, os.RWF_NOWAIT)
+            except BlockingIOError:
+                count = -1
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                count = os.preadv(handle.fd, (view,), off)
+            if count == size or count == 0:
+                # the reply is sent before anything else runs
+                return view  # type: ignore[return-value]  # any buffer will do
+            return await self._read_from_disk(handle, off, size)
+        except OSError as error:
+            raise FUSEError(error.errno or errno.EIO) from None
+
+    async def _read_from_disk(self, handle: Handle, off: int, size: int) -> bytes:
+        # copy-up may put another file behind the descriptor, with the same data; release waits for reads
+        return await self.pump.blocking(os.pread, handle.fd, size, off)
+
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        try:
+            handle = self.handles[fh]
+            count = os.pwrite(handle.fd, buf, off)
+            while count < len(buf):
+                count += os.pwrite(handle.fd, buf[count:], off + count)
+            handle.node.stale = True
+            return count
+        except OSError as error:
+            raise FUSEError(error.errno or errno.EIO) from None
+
+    async def flush(self, fh: FileHandleT) -> None:
+        # the kernel writes back what it has before this, and does not ask again
+        raise FUSEError(errno.ENOSYS)
+
+    async def release(self, fh: FileHandleT) -> None:
+        handle = self.handles.pop(fh)
+        node = handle.node
+        if node.handles is not None:
+            node.handles.remove(handle)
+            if not node.handles:
+                node.handles = None
+        if handle.writable and node.parent is not None:
+            node.stale = True
+        if handle.fd >= 0:
+            os.close(handle.fd)
+        if node.parent is None and node.lookups <= 0 and node.handles is None:
+            self.nodes.pop(node.number, None)
+
+    @answered
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        handle = self.handles[fh]
+        if self.durable and handle.fd >= 0:
+            await self.pump.blocking(os.fdatasync if datasync else os.fsync, handle.fd)
+
+    @answered
+    async def setattr(
+        self, inode: InodeT, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None, ctx: RequestContext
+    ) -> EntryAttributes:
+        node = self.node(inode)
+        if _changes(fields):
+            await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
+            self._set(node, attr, fields, fh)
+            node.stale = True
+        if node.stale:
+            self.tree.refresh(node)
+        return node.entry
+
+    def _set(self, node: Node, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None) -> None:
+        place = self.place(node)
+        if fields.update_size:
+            self._truncate(node, attr.st_size, fh)
+        if fields.update_uid or fields.update_gid:
+            uid = attr.st_uid if fields.update_uid else -1
+            gid = attr.st_gid if fields.update_gid else -1
+            os.chown(place, uid, gid, follow_symlinks=node.parent is None)
+        if fields.update_mode and not stat.S_ISLNK(node.entry.st_mode):
+            # not a symlink: the upper directory is ours alone
+            os.chmod(place, stat.S_IMODE(attr.st_mode))
+        if fields.update_atime or fields.update_mtime:
+            self._set_times(node, place, attr, fields)
+
+    def _set_times(self, node: Node, place: bytes, attr: EntryAttributes, fields: SetattrFields) -> None:
+        now = os.stat(place, follow_symlinks=node.parent is None)
+        times = (
+            attr.st_atime_ns if fields.update_atime else now.st_atime_ns,
+            attr.st_mtime_ns if fields.update_mtime else now.st_mtime_ns,
+        )
+        os.utime(place, ns=times, follow_symlinks=node.parent is None)
+
+    def _truncate(self, node: Node, size: int, fh: FileHandleT | None) -> None:
+        handle = self.handles.get(fh) if fh is not None else None
+        if handle is not None and handle.writable:
+            os.ftruncate(handle.fd, size)
+            return
+        fd = self.open_node(node, os.O_WRONLY)
+        try:
+            os.ftruncate(fd, size)
+        finally:
+            os.close(fd)
+
+    def _drop_privileges(self, node: Node, fd: int, ctx: RequestContext) -> None:
+        """What truncation takes of set-id bits and capabilities: open with O_TRUNC leaves it to the file system."""
+        mode = os.fstat(fd).st_mode
+        if ctx.uid and mode & (stat.S_ISUID | stat.S_ISGID):
+            kept = mode & ~stat.S_ISUID
+            if mode & stat.S_IXGRP:
+                kept &= ~stat.S_ISGID
+            os.fchmod(fd, stat.S_IMODE(kept))
+        try:
+            os.removexattr(fd, "security.capability")
+            node.xattrs = None
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                raise
+
+
+def _changes(fields: SetattrFields) -> bool:
+    """Whether there is more to set than the change time, which nobody can set."""
+    return (
+        fields.update_size
+        or fields.update_mode
+        or fields.update_uid
+        or fields.update_gid
+        or fields.update_atime
+        or fields.update_mtime
+    )

@@ -1,0 +1,73 @@
+"""What the handlers share: the tree, and what the kernel has open."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pyfuse3
+from pyfuse3 import FUSEError
+
+from storage.overlay.fuse.nodes import Directory, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyfuse3 import FileHandleT, InodeT
+
+    from storage.overlay.fuse.copy_up import CopyUp
+    from storage.overlay.fuse.files import Handle
+    from storage.overlay.fuse.lookups import Listing
+    from storage.overlay.fuse.pump import Pump
+    from storage.overlay.fuse.tree import Tree
+
+
+class Requests(pyfuse3.Operations):
+    """State of one mounted overlay. A handler must wait by way of `pump` only, else nobody reads the next request."""
+
+    def __init__(
+        self, tree: Tree, pump: Pump, copy_up: CopyUp, *, durable: bool, writeback: bool, ready: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self.enable_writeback_cache = writeback
+        self.enable_acl = True
+        self.supports_dot_lookup = True
+        self.tree = tree
+        self.nodes = tree.nodes
+        self.pump = pump
+        self.copy_up = copy_up
+        self.durable = durable
+        self.handles: dict[int, Handle] = {}
+        self.listings: dict[int, Listing] = {}
+        self._last_handle = 0
+        self._ready = ready
+
+    def init(self) -> None:
+        self._ready()
+
+    def node(self, number: InodeT) -> Node:
+        """The node of this number; FUSEError ESTALE where there is none."""
+        try:
+            return self.nodes[number]
+        except KeyError:
+            raise FUSEError(errno.ESTALE) from None
+
+    def directory(self, number: InodeT) -> Directory:
+        """The directory of this number; FUSEError where there is none."""
+        node = self.node(number)
+        if not isinstance(node, Directory):
+            raise FUSEError(errno.ENOTDIR)
+        return node
+
+    def new_handle(self) -> FileHandleT:
+        """A handle that nothing open has."""
+        self._last_handle += 1
+        return self._last_handle
+
+    def place(self, node: Node) -> bytes:
+        """A path to the node; to what is open of it where it has no name, and then a link to be followed."""
+        if node.parent is None and node is not self.tree.root:
+            for handle in node.handles or ():
+                if handle.fd >= 0:
+                    return b"/proc/self/fd/%d" % handle.fd
+        return self.tree.path(node)

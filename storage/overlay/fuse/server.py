@@ -1,0 +1,106 @@
+"""Serves one overlay until its mount is gone.
+
+The process has this for its only work: it changes its umask and the limit of open files.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pyfuse3
+import trio
+
+from storage.errors import StorageError, os_failure
+from storage.overlay.fuse.copy_up import CopyUp
+from storage.overlay.fuse.operations import OverlayOperations
+from storage.overlay.fuse.pump import TASKS, Pump
+from storage.overlay.fuse.tree import Tree
+from storage.overlay.fuse.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.overlay.fuse.config import OverlayConfig
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_KEPT_FDS = 1024
+
+
+def serve(config: OverlayConfig, mount: str, on_ready: Callable[[], None]) -> None:
+    """Serve the overlay at `mount`: a directory, or "/dev/fd/N" where N is /dev/fuse and mounted already.
+
+    `on_ready` is called when requests are answered. Returns when the file system was unmounted, or after SIGTERM or
+    SIGINT. StorageError where it cannot be served.
+    """
+    os.umask(0)
+    kept_fds = _raise_descriptor_limit()
+    with ExitStack() as stack:
+        operations, pump = _prepare(config, stack, kept_fds, on_ready)
+        pump.install()
+        try:
+            pyfuse3.init(operations, mount, {"default_permissions", "allow_other", "fsname=sandbox-overlay"})
+        except RuntimeError as error:
+            raise StorageError(f"cannot mount an overlay at {mount}", cause=str(error)) from error
+        # what is there now stays: the collector need not look at it again, and the tree has no cycles that matter
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            trio.run(_run)
+        finally:
+            pyfuse3.close(unmount=not mount.startswith("/dev/fd/"))
+
+
+async def _run() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_end_on_signal)
+        await pyfuse3.main(min_tasks=TASKS, max_tasks=TASKS)
+        nursery.cancel_scope.cancel()
+
+
+async def _end_on_signal() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _number in signals:
+            pyfuse3.terminate()
+            return
+
+
+def _prepare(
+    config: OverlayConfig, stack: ExitStack, kept_fds: int, on_ready: Callable[[], None]
+) -> tuple[OverlayOperations, Pump]:
+    pump = Pump()
+    try:
+        lower_fds = [_open(lower, stack) for lower in reversed(config.lower)]
+        upper_fd = None if config.upper is None else _open(config.upper, stack)
+        work = None
+        if config.work is not None:
+            work = Work(_open(config.work, stack))
+            stack.callback(work.close)
+        tree = Tree(lower_fds, upper_fd, work, kept_fds)
+        stack.callback(tree.descriptors.close)
+    except OSError as error:
+        raise os_failure("cannot open the directories of an overlay", error) from error
+    copy_up = CopyUp(tree, pump, durable=not config.volatile)
+    operations = OverlayOperations(
+        tree, pump, copy_up, durable=not config.volatile, writeback=config.writeback, ready=on_ready
+    )
+    return operations, pump
+
+
+def _open(place: str | int, stack: ExitStack) -> int:
+    fd = os.open(place, _OPEN) if isinstance(place, str) else os.open(".", _OPEN, dir_fd=place)
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _raise_descriptor_limit() -> int:
+    """Allow as many open files as we may; how many directories to keep open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(_KEPT_FDS, hard // 8) if hard > 0 else _KEPT_FDS

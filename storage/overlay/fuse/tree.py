@@ -1,0 +1,297 @@
+"""The merged tree: nodes, read from the layers when they are first asked for, and true from then on.
+
+Nobody but this server changes the upper directory, and layers never change; so a directory is read once, and what the
+kernel asks is answered from memory. Nothing here awaits: what one method does no other request sees half done.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from storage.copy_tree import copy_metadata
+from storage.overlay.fuse.descriptors import Descriptors, readable
+from storage.overlay.fuse.nodes import Directory, LowerDirectory, Node, fill_entry, make_entry
+from storage.overlay.fuse.numbers import ROOT_NUMBER, Numbers, store_number, stored_number
+from storage.overlay.fuse.scan import Content, Found, read_merged
+from storage.whiteouts import OPAQUE_XATTR, PREFIX, entry_path, make_opaque, make_whiteout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storage.overlay.fuse.work import Work
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Tree:
+    """All nodes. `lower_fds` come topmost first; without `upper_fd` and `work` nothing can be changed."""
+
+    def __init__(self, lower_fds: Sequence[int], upper_fd: int | None, work: Work | None, kept_fds: int) -> None:
+        self.numbers = Numbers()
+        self.work = work
+        self._all_read = False
+        top = upper_fd if upper_fd is not None else lower_fds[0]
+        self.descriptors = Descriptors(top, kept_fds)
+        self.top_fd = top
+        for fd in (top, *lower_fds):
+            self.numbers.of(os.fstat(fd))
+        self.root = Directory(ROOT_NUMBER, make_entry(os.fstat(top), ROOT_NUMBER), None, b"")
+        self.root.upper = upper_fd is not None
+        self.root.lowers = tuple(LowerDirectory(fd, None, b"") for fd in lower_fds)
+        self.root.lookups = 1
+        self.nodes: dict[int, Node] = {ROOT_NUMBER: self.root}
+        self.root.stale = True
+        self.refresh(self.root)
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def children(self, directory: Directory) -> dict[bytes, Node]:
+        """What the directory has."""
+        if directory.children is None:
+            self._read(directory)
+            assert directory.children is not None
+        return directory.children
+
+    def refresh(self, node: Node) -> None:
+        """Bring a stale node's attributes up to date."""
+        node.stale = False
+        status = self._status(node)
+        if status is None:
+            return
+        fill_entry(node.entry, status)
+        if node.__class__ is Directory and is_merged(node):
+            # as overlayfs says it: programs take 1 for "not counted"
+            node.entry.st_nlink = 1
+
+    def place(self, node: Node) -> tuple[int, bytes]:
+        """Where a named file or a directory other than the root is: a directory's descriptor and the name in it."""
+        if node.lower is not None:
+            return self.descriptors.lower(node.lower), node.name
+        if isinstance(node, Directory) and not node.upper:
+            lower = node.lowers[0]
+            assert lower.parent is not None
+            return self.descriptors.lower(lower.parent), lower.name
+        if node.parent is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.descriptors.upper(node.parent), node.name
+
+    def path(self, node: Node) -> bytes:
+        """A path to the node itself for the calls that take nothing else; see `whiteouts.entry_path`."""
+        if node is self.root:
+            return entry_path(self.top_fd, b".")
+        return entry_path(*self.place(node))
+
+    def read_all(self) -> None:
+        """Read every directory, so that all names of each file are known."""
+        if self._all_read:
+            return
+        waiting: list[Directory] = [self.root]
+        while waiting:
+            children = self.children(waiting.pop())
+            waiting.extend(child for child in children.values() if isinstance(child, Directory))
+        self._all_read = True
+
+    def _status(self, node: Node) -> os.stat_result | None:
+        for handle in node.handles or ():
+            if handle.fd >= 0:
+                return os.fstat(handle.fd)
+        if node is self.root:
+            return os.fstat(self.top_fd)
+        if node.parent is None:
+            return None
+        directory_fd, name = self.place(node)
+        return os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+
+    def _read(self, directory: Directory) -> None:
+        if directory.parent is None and directory is not self.root:
+            directory.children = {}
+            return
+        content = read_merged(directory, self.descriptors)
+        directory.lowers = content.lowers
+        if directory.upper:
+            directory.under = content.under
+            self._replace_dotted(directory, content)
+        children = directory.children = {}
+        for name, found in content.found.items():
+            children[name] = self._adopt(directory, name, found)
+
+    def _replace_dotted(self, directory: Directory, content: Content) -> None:
+        """Give whiteouts in an archive's form, which another program left in the upper directory, the usual one."""
+        if not content.dotted:
+            return
+        fd = self.descriptors.upper(directory)
+        for dotted in content.dotted:
+            hidden = dotted[len(PREFIX) :]
+            if hidden.startswith(b".wh.") or hidden == b".opq":
+                make_opaque_at(fd)
+            elif hidden in content.under and hidden not in content.found:
+                make_whiteout(fd, hidden)
+            os.unlink(dotted, dir_fd=fd)
+
+    def _adopt(self, directory: Directory, name: bytes, found: Found) -> Node:
+        status = found.status
+        is_linked_more = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
+        number = self._number(directory, name, found)
+        known = self.nodes.get(number)
+        if known is not None and is_linked_more and known.links is not None:
+            if (directory, name) not in known.links:
+                known.links.append((directory, name))
+            if found.in_upper and not known.upper:
+                # a crash left some of its names below
+                known.upper, known.lower, known.parent, known.name = True, None, directory, name
+                known.stale = True
+            return known
+        if known is not None:
+            number = self.numbers.spare()
+        node = self._make(directory, name, found, number)
+        if is_linked_more:
+            node.links = [(directory, name)]
+        self.nodes[number] = node
+        return node
+
+    def _number(self, directory: Directory, name: bytes, found: Found) -> int:
+        if found.in_upper:
+            stored = stored_number(entry_path(self.descriptors.upper(directory), name))
+            if stored is not None:
+                return stored
+        return self.numbers.of(found.status)
+
+    def _make(self, directory: Directory, name: bytes, found: Found, number: int) -> Node:
+        entry = make_entry(found.status, number)
+        if not stat.S_ISDIR(found.status.st_mode):
+            node = Node(number, entry, directory, name)
+            node.upper, node.lower = found.in_upper, found.source
+            return node
+        made = Directory(number, entry, directory, name)
+        made.upper = found.in_upper
+        if found.in_upper and found.lowers and self._is_opaque(directory, name):
+            found.lowers = []
+        made.lowers = tuple(found.lowers)
+        if is_merged(made):
+            entry.st_nlink = 1
+        return made
+
+    def _is_opaque(self, directory: Directory, name: bytes) -> bool:
+        try:
+            mark = os.getxattr(entry_path(self.descriptors.upper(directory), name), OPAQUE_XATTR, follow_symlinks=False)
+        except OSError:
+            return False
+        return mark == b"y"
+
+    # ---- changing ----------------------------------------------------------------------------------------------------
+
+    def new(self, directory: Directory, name: bytes, status: os.stat_result) -> Node:
+        """The node of what was just made in the upper directory."""
+        number = self.numbers.of(status)
+        kind = Directory if stat.S_ISDIR(status.st_mode) else Node
+        if number in self.nodes:
+            # a removed file's, which the kernel has not let go of yet
+            number = self.numbers.spare()
+        node = kind(number, make_entry(status, number), directory, name)
+        node.upper = True
+        if isinstance(node, Directory):
+            node.children, node.under = {}, set()
+        self.nodes[number] = node
+        self.children(directory)[name] = node
+        directory.stale = True
+        return node
+
+    def add_name(self, node: Node, directory: Directory, name: bytes) -> None:
+        """Record one more name of a file."""
+        if node.links is None:
+            node.links = [] if node.parent is None else [(node.parent, node.name)]
+        node.links.append((directory, name))
+        if node.parent is None:
+            node.parent, node.name = directory, name
+        self.children(directory)[name] = node
+        node.stale = directory.stale = True
+
+    def drop_name(self, node: Node, directory: Directory, name: bytes) -> None:
+        """Record that a name of the node is gone."""
+        self.children(directory).pop(name, None)
+        directory.stale = True
+        if node.links is not None:
+            node.links.remove((directory, name))
+            if node.links:
+                if node.upper:
+                    node.parent, node.name = node.links[0]
+                    node.stale = True
+                else:
+                    node.parent = node.links[0][0]
+                    node.entry.st_nlink = len(node.links) if self._all_read else max(1, node.entry.st_nlink - 1)
+                return
+        node.parent = None
+        node.stale = False
+        node.entry.st_nlink = 0
+        if isinstance(node, Directory):
+            node.children = {}
+            self.descriptors.forget(node)
+        if node.lookups <= 0:
+            self.nodes.pop(node.number, None)
+
+    def upper_fd(self, directory: Directory) -> int:
+        """A descriptor of the directory's part of the upper directory, made with those above it if it has none."""
+        if not directory.upper:
+            self._copy_up_directories(directory)
+        return self.descriptors.upper(directory)
+
+    def under(self, directory: Directory) -> set[bytes]:
+        """Names that lower layers have in a directory of the upper directory."""
+        self.children(directory)
+        assert directory.under is not None
+        return directory.under
+
+    def _copy_up_directories(self, directory: Directory) -> None:
+        if self.work is None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        missing = []
+        above: Directory | None = directory
+        while above is not None and not above.upper:
+            missing.append(above)
+            above = above.parent
+        if above is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        for made in reversed(missing):
+            self._copy_up_directory(made)
+
+    def _copy_up_directory(self, directory: Directory) -> None:
+        assert self.work is not None
+        assert directory.parent is not None
+        under = set(self.children(directory))
+        with self.work.aside() as made:
+            os.mkdir(made, 0o700, dir_fd=self.work.fd)
+            target_fd = os.open(made, _OPEN | os.O_NOFOLLOW, dir_fd=self.work.fd)
+            try:
+                with readable(self.descriptors.lower(directory.lowers[0])) as source_fd:
+                    copy_metadata(source_fd, target_fd)
+                store_number(target_fd, directory.number)
+            finally:
+                os.close(target_fd)
+            parent_fd = self.descriptors.upper(directory.parent)
+            move_unseen(self.work.fd, made, parent_fd, directory.name)
+        directory.upper = True
+        directory.under = under
+        directory.stale = True
+        self.descriptors.forget(directory)
+
+
+def is_merged(directory: Node) -> bool:
+    """Whether the directory has more than one part."""
+    assert isinstance(directory, Directory)
+    return directory.upper + len(directory.lowers) > 1
+
+
+def make_opaque_at(directory_fd: int) -> None:
+    """As `make_opaque`, for an O_PATH descriptor."""
+    with readable(directory_fd) as fd:
+        make_opaque(fd)
+
+
+def move_unseen(source_fd: int, source: bytes, directory_fd: int, name: bytes) -> None:
+    """Rename into a directory whose times are to stay: for whoever looks nothing changes."""
+    before = os.fstat(directory_fd)
+    os.rename(source, name, src_dir_fd=source_fd, dst_dir_fd=directory_fd)
+    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=directory_fd)

@@ -1,0 +1,96 @@
+"""Handlers of extended attributes, POSIX ACLs among them: kept in the upper directory's own, by the same names.
+
+What file systems keep their books in (`user.overlay.` and such) is not there for the container: neither seen nor set.
+Names are asked of the layer once for each file, so that the many questions for what most files lack (ACLs, and
+`security.capability` at each write) are answered from memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from pyfuse3 import FUSEError
+
+from storage.overlay.fuse.answers import answered
+from storage.overlay.fuse.requests import Requests
+from storage.whiteouts import FORGEABLE_PREFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyfuse3 import InodeT, RequestContext, XAttrNameT
+
+    from storage.overlay.fuse.nodes import Node
+
+_ACCESS_ACL = "system.posix_acl_access"
+_DEFAULT_ACL = "system.posix_acl_default"
+
+
+class Xattrs(Requests):
+    """getxattr, listxattr, setxattr, removexattr."""
+
+    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        try:
+            node = self.nodes[inode]
+            names = node.xattrs
+            if names is None:
+                names = self._names(node)
+            text = os.fsdecode(name)
+            if text not in names:
+                raise FUSEError(errno.ENODATA)
+            return os.getxattr(self.place(node), text, follow_symlinks=node.parent is None)
+        except KeyError:
+            raise FUSEError(errno.ESTALE) from None
+        except OSError as error:
+            raise FUSEError(error.errno or errno.EIO) from None
+
+    @answered
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
+        return [os.fsencode(name) for name in self._names(self.node(inode))]
+
+    @answered
+    async def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
+        node, text = self.node(inode), os.fsdecode(name)
+        if text.startswith(FORGEABLE_PREFIXES):
+            raise FUSEError(errno.EPERM)
+        await self.copy_up.node(node)
+        os.setxattr(self.place(node), text, value, follow_symlinks=node.parent is None)
+        self._changed(node, text)
+        if text == _ACCESS_ACL:
+            self._drop_setgid(node, ctx)
+
+    @answered
+    async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
+        node, text = self.node(inode), os.fsdecode(name)
+        if text not in self._names(node):
+            raise FUSEError(errno.ENODATA)
+        await self.copy_up.node(node)
+        os.removexattr(self.place(node), text, follow_symlinks=node.parent is None)
+        self._changed(node, text)
+
+    def _names(self, node: Node) -> Sequence[str]:
+        if node.xattrs is None:
+            if node.parent is None and node is not self.tree.root and not node.handles and node.lower is None:
+                return ()
+            try:
+                names = os.listxattr(self.place(node), follow_symlinks=node.parent is None)
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                names = []
+            node.xattrs = tuple(name for name in names if not name.startswith(FORGEABLE_PREFIXES))
+        return node.xattrs
+
+    def _changed(self, node: Node, name: str) -> None:
+        node.xattrs = None
+        # its change time, and with an ACL its mode
+        node.stale = True
+
+    def _drop_setgid(self, node: Node, ctx: RequestContext) -> None:
+        """Setting an ACL takes the set-group-id bit from who is not in the group; root may keep it."""
+        mode = node.entry.st_mode
+        if mode & stat.S_ISGID and ctx.uid and ctx.gid != node.entry.st_gid and not stat.S_ISDIR(mode):
+            os.chmod(self.place(node), stat.S_IMODE(os.stat(self.place(node)).st_mode) & ~stat.S_ISGID)
