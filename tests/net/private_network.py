@@ -1,7 +1,7 @@
 """A private network for tests: namespaces as a monitor makes them, slirp4netns started by our code, programs inside.
 
-`python -m tests.net.private_network SOCKET` runs in an outer user namespace and holds all of it until its standard
-input ends; `PrivateNetwork` is the test's side.
+`python -m tests.net.private_network SOCKET [host-loopback]` runs in an outer user namespace and holds all of it until
+its standard input ends; `PrivateNetwork` is the test's side.
 """
 
 from __future__ import annotations
@@ -88,10 +88,13 @@ class PrivateNetwork(NamedTuple):
 
 
 @contextmanager
-def private_network(directory: Path, name: str = "api.sock") -> Iterator[PrivateNetwork]:
+def private_network(
+    directory: Path, name: str = "api.sock", *, host_loopback: bool = False
+) -> Iterator[PrivateNetwork]:
     """A network of its own, with a slirp4netns whose API listens below `directory`."""
     api_socket = str(directory / name)
-    command = ["unshare", "--user", "--map-root-user", sys.executable, "-m", "tests.net.private_network", api_socket]
+    program = [sys.executable, "-m", "tests.net.private_network", api_socket, *(["host-loopback"] * host_loopback)]
+    command = ["unshare", "--user", "--map-root-user", *program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         line = holder.stdout.readline()
@@ -100,14 +103,15 @@ def private_network(directory: Path, name: str = "api.sock") -> Iterator[Private
         yield PrivateNetwork(api_socket, target_pid, slirp_pid, tuple(notes), holder)
 
 
-def main(api_socket: str) -> None:
+def main(api_socket: str, *options: str) -> None:
     # a nested user namespace that owns the network namespace, as a container's does
     command = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo up; exec cat"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
         assert target.stdout is not None
         assert target.stdout.readline() == b"up\n"
         netns_fd = os.open(f"/proc/{target.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        process = start_slirp(SlirpPlan(assume_features(), netns_fd, api_socket))
+        plan = SlirpPlan(assume_features(), netns_fd, api_socket, host_loopback="host-loopback" in options)
+        process = start_slirp(plan)
         print(json.dumps([target.pid, process.pid, process.notes]), flush=True)
         forwarders = []
         for line in sys.stdin:  # each line: the ports published so far
@@ -119,4 +123,4 @@ def main(api_socket: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

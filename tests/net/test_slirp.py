@@ -141,14 +141,6 @@ def test_interface_is_configured(network: PrivateNetwork) -> None:
 
 
 @needs_slirp
-def test_host_loopback_is_out_of_reach(network: PrivateNetwork, taken_port: int) -> None:
-    code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)"
-    for address in ("10.0.2.2", "127.0.0.1"):
-        done = network.run(sys.executable, "-c", code, address, str(taken_port))
-        assert done.returncode != 0, address
-
-
-@needs_slirp
 def test_taken_port_is_named_with_its_holder(network: PrivateNetwork, taken_port: int) -> None:
     with pytest.raises(PortInUseError) as caught:
         publish_ports(network.api_socket, (PortMapping("", 0, 80), PortMapping("", taken_port, 81)))
