@@ -23,6 +23,7 @@ from sandbox.image.documents import (
 )
 from sandbox.image.layer_blobs import add_source
 from sandbox.image.platforms import Platform, choose_platform
+from sandbox.image.progress import short_digest
 from sandbox.image.pull_job import Pulled
 from sandbox.image.recording import base_lock, image_platform, make_record, plan_layers, save_record
 from sandbox.image.registry import Fetched, RegistryClient
@@ -225,8 +226,10 @@ class Fetcher:
         layer = layers[position]
         await arrived[layer.blob].wait()
         already = self._layers.has(layer.chain_id)
-        await pool.install(layers, position, lower_ready, done)
+        notes = await pool.install(layers, position, lower_ready, done)
         self._progress.layer(layer.blob, "Already exists" if already else "Pull complete")
+        for note in notes:
+            self._progress.line(f"{short_digest(layer.blob)}: {note}")
 
     async def _start_downloads(self, nursery: trio.Nursery, image: _Image, arrived: dict[Digest, trio.Event]) -> None:
         queue: list[Descriptor] = []

@@ -155,32 +155,35 @@ class UnpackPool:
             # as many places as workers: giving one back never waits
             self._give.send_nowait(worker)
 
-    async def install(self, layers: Sequence[Layer], position: int, lower_ready: trio.Event, done: trio.Event) -> None:
+    async def install(
+        self, layers: Sequence[Layer], position: int, lower_ready: trio.Event, done: trio.Event
+    ) -> Sequence[str]:
         """Bring `layers[position]` into the store once its blob is there; sets `done`. Raises ImageError.
 
-        `lower_ready` tells that every layer below is there.
+        `lower_ready` tells that every layer below is there. Returns what of the layer could not be had, a line each.
         """
         layer = layers[position]
         if self._store.has(layer.chain_id):
             done.set()
-            return
+            return ()
         lowers = [self._store.path(lower.chain_id) for lower in reversed(layers[:position])]
         try:
-            worker = await self._unpack(layer, [])
+            worker, notes = await self._unpack(layer, [])
         except ImageError:
             if not lowers:
                 raise
             # the one thing that only the layers below can mend is a hard link into them
             await lower_ready.wait()
-            worker = await self._unpack(layer, lowers)
+            worker, notes = await self._unpack(layer, lowers)
         await lower_ready.wait()
         await worker.ask(layer, {"do": "finish", "chain": layer.chain_id, "lowers": lowers})
         done.set()
+        return notes
 
-    async def _unpack(self, layer: Layer, lowers: list[str]) -> _Link:
+    async def _unpack(self, layer: Layer, lowers: list[str]) -> tuple[_Link, Sequence[str]]:
         worker = await self._take.receive()
         try:
-            await worker.ask(
+            answer = await worker.ask(
                 layer,
                 {
                     "do": "unpack",
@@ -192,7 +195,7 @@ class UnpackPool:
             )
         finally:
             self._give.send_nowait(worker)
-        return worker
+        return worker, answer.get("notes", ())
 
 
 class _Link:
