@@ -129,6 +129,15 @@ class Sandbox:
             pass_fds=pass_fds,
         )  # fmt: skip
 
+    def wait_for_log(self, name: str, line: str) -> None:
+        """Follow a container's log until `line` has come: what was sent before it could listen would be lost."""
+        with self.spawn("logs", "-f", name) as follower:
+            assert follower.stdout is not None
+            try:
+                assert line.encode() in (text.rstrip(b"\r\n") for text in follower.stdout)
+            finally:
+                follower.kill()
+
     def remove_containers(self) -> None:
         """Take down whatever the test left running; not an error."""
         found = self.run("ps", "-aq", "--no-trunc", status=None)

@@ -18,6 +18,7 @@ from sandbox.build.dockerignore import ignore_file_names, read_ignore_file
 from sandbox.build.errors import DockerfileError, Place, did_you_mean
 from sandbox.build.instructions import Copy, Run
 from sandbox.build.outline import reachable_stages
+from sandbox.build.plain_progress import PlainProgress
 from sandbox.build.request import BaseImage, BuildPlan, BuildResult
 from sandbox.build.stages import read_dockerfile
 from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sandbox.build.dockerignore import IgnoreRules
     from sandbox.build.instructions import Instruction
     from sandbox.build.parser import Node
+    from sandbox.build.progress import EventSink
     from sandbox.build.stages import Program
     from sandbox.image.progress import Progress
     from sandbox.image.references import Reference
@@ -62,7 +64,8 @@ class BuildOptions(NamedTuple):
     labels: Mapping[str, str] = {}
     network: str = "default"
     secrets: Mapping[str, bytes] = {}
-    plain: bool = True
+    #: who shows what happens
+    events: EventSink = PlainProgress()
 
 
 def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress) -> ImageRecord:
@@ -138,7 +141,7 @@ class _Planner:
             program, globals_, stages, target, self._images, self._context_fd, self._read_rules(name),
             self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
             {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets, self._env, {},
-            self._options.plain,
+            self._options.events,
         )  # fmt: skip
 
     def _read_dockerfile(self) -> tuple[str, bytes]:

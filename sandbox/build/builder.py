@@ -13,18 +13,20 @@ from sandbox.build.errors import DockerfileError
 from sandbox.build.image_state import ImageState
 from sandbox.build.instructions import Add, Copy, Run, Workdir
 from sandbox.build.parser import parse_dockerfile
-from sandbox.build.progress import Progress
+from sandbox.build.progress import Vertex, begin_step, vertex_id
 from sandbox.build.readers import read_instruction
 from sandbox.build.request import BuildResult
 from sandbox.build.stage_state import StageState, configure
 from sandbox.build.step_layers import BuildLayer, Workshop
 from sandbox.build.steps import Steps
+from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.build.instructions import Instruction
     from sandbox.build.parser import Node
+    from sandbox.build.progress import StepReport
     from sandbox.build.request import BuildPlan
     from sandbox.build.stages import Stage
     from sandbox.paths import Paths
@@ -60,10 +62,9 @@ def read_triggers(config: dict[str, Any], node: Node) -> tuple[Instruction, ...]
 class _Builder:
     def __init__(self, paths: Paths, plan: BuildPlan, workshop: Workshop) -> None:
         self._plan = plan
-        self._progress = Progress(plain=plan.plain)
         self._done: dict[int, StageState] = {}
         self._current = 0
-        self._steps = Steps(paths, plan, workshop, self._progress, self._tree)
+        self._steps = Steps(paths, plan, workshop, self._tree)
 
     def run(self) -> BuildResult:
         try:
@@ -82,23 +83,28 @@ class _Builder:
         state, triggers = self._start(stage, number)
         name = stage.name or ("" if len(self._plan.stages) == 1 else f"stage-{number}")
         instructions: Sequence[Instruction] = (*triggers, *stage.instructions)
+        above: tuple[str, ...] = ()
         for position, instruction in enumerate(instructions, 2):
             if isinstance(instruction, Run | Copy | Add | Workdir):
-                place = " ".join(filter(None, (name, f"{position}/{len(instructions) + 1}")))
-                self._progress.begin(f"[{place}] {instruction.node.original}")
-                self._carry_out(state, instruction)
+                vertex = _describe(instruction.node, name, number, (position, len(instructions) + 1), above)
+                self._carry_out(state, instruction, begin_step(self._plan.events, vertex))
+                above = (vertex.id,)
             elif not configure(state, instruction):
                 raise instruction.node.error(f"{instruction.node.instruction} is not built yet")
         return state
 
-    def _carry_out(self, state: StageState, instruction: Run | Copy | Add | Workdir) -> None:
-        match instruction:
-            case Run():
-                self._steps.run(state, instruction)
-            case Workdir():
-                self._steps.work_in(state, instruction)
-            case _:
-                self._steps.copy(state, instruction)
+    def _carry_out(self, state: StageState, instruction: Run | Copy | Add | Workdir, report: StepReport) -> None:
+        try:
+            match instruction:
+                case Run():
+                    self._steps.run(state, instruction, report)
+                case Workdir():
+                    self._steps.work_in(state, instruction, report)
+                case _:
+                    self._steps.copy(state, instruction, report)
+        except SandboxError as error:
+            report.failed(error.message)
+            raise
 
     def _start(self, stage: Stage, number: int) -> tuple[StageState, tuple[Instruction, ...]]:
         node = stage.start.node
@@ -133,6 +139,12 @@ class _Builder:
         if name == "scratch" or name not in self._plan.images:
             raise node.error(f"there is no stage or image {name!r}")
         return self._from_image(name)
+
+
+def _describe(node: Node, stage: str, number: int, place: tuple[int, int], inputs: tuple[str, ...]) -> Vertex:
+    shown = " ".join(filter(None, (stage, f"{place[0]}/{place[1]}")))
+    name = f"[{shown}] {node.original}"
+    return Vertex(vertex_id(number, place[0], name), name, stage, *place, inputs, node.start_line)
 
 
 def stage_above(plan: BuildPlan, name: str, number: int, *, by_number: bool = False) -> int | None:

@@ -1,61 +1,144 @@
-"""What a build says while it works: `--progress plain`, on standard error; quiet keeps it until a step fails."""
+"""What a build says while it works: one value for each thing that happens, in the order in which it happened.
+
+    started ─┬─ cached
+             └─ output*, status* ─┬─ finished
+                                  ├─ failed      with the message of the error
+                                  └─ cancelled   another step failed
+    warning                                      of the file, of no step
+
+Steps of stages that are built at the same time mix; `vertex` says whose an event is. Whoever shows a build (plain
+lines, a live view, JSON) is an `EventSink`; a build knows none of them. Events cross from the processes that build to
+the command as lines of JSON, `encode_event` and `decode_event`.
+"""
 
 from __future__ import annotations
 
-import sys
+import hashlib
+import json
 import time
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from sandbox.build.errors import printable
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EventKind = Literal["started", "cached", "output", "status", "finished", "failed", "cancelled", "warning"]
+
+_KINDS: tuple[EventKind, ...] = (
+    "started", "cached", "output", "status", "finished", "failed", "cancelled", "warning",
+)  # fmt: skip
 
 
-class Progress:
-    """Numbered steps with their output lines and the seconds they take."""
+class Vertex(NamedTuple):
+    """A step as it is shown. `id` is a digest, the same for the same step in every build of this file; `inputs` are the
+    ids it needs.
 
-    def __init__(self, *, plain: bool) -> None:
-        self._plain = plain
-        self._number = 0
-        self._began = 0.0
-        self._rest = b""
+    `name` is whole ("[web 2/5] RUN make"), and made of `stage` ("" in a file of one stage without a name), `position`
+    of `total`, and the instruction's text. `line` is the instruction's in the file, 0 for what is in none (a pull, the
+    export).
+    """
 
-    def begin(self, title: str) -> None:
-        self._number += 1
-        self._began = time.monotonic()
-        self._rest = b""
-        self._say(title)
+    id: str
+    name: str
+    stage: str = ""
+    position: int = 0
+    total: int = 0
+    inputs: tuple[str, ...] = ()
+    line: int = 0
 
-    def output(self, data: bytes) -> None:
+
+class Event(NamedTuple):
+    """One thing that happened to the step `vertex`.
+
+    started     `step` describes it, once, before every other event of its id
+    output      `data`, as the command wrote it, in pieces that may end within a line or a character; `stream` 1 or 2
+    status      `text` is what is being done ("pulling sha256:…"), `current` of `total` bytes; 0 where not known
+    failed      `text` is the message
+    warning     `text`; `vertex` is ""
+    """
+
+    kind: EventKind
+    vertex: str
+    time_ns: int
+    step: Vertex | None = None
+    data: bytes = b""
+    stream: int = 1
+    text: str = ""
+    current: int = 0
+    total: int = 0
+
+
+class EventSink(Protocol):
+    """Takes events in their order; must not fail for what a hostile step says."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+
+class StepReport:
+    """Tells a sink about one step; made by `begin_step`."""
+
+    def __init__(self, sink: EventSink, vertex: Vertex) -> None:
+        self._sink = sink
+        self.vertex = vertex
+
+    def output(self, data: bytes, stream: int = 1) -> None:
         """Output of the step's command, in pieces as they come."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._line(line)
+        self._sink(Event("output", self.vertex.id, time.time_ns(), data=data, stream=stream))
+
+    def status(self, text: str, current: int = 0, total: int = 0) -> None:
+        """How far something has come, in bytes."""
+        self._sink(Event("status", self.vertex.id, time.time_ns(), text=text, current=current, total=total))
 
     def cached(self) -> None:
-        self._say("CACHED")
+        self._sink(Event("cached", self.vertex.id, time.time_ns()))
 
-    def done(self) -> None:
-        self._end_line()
-        self._say(f"DONE {self._seconds():.1f}s")
+    def finished(self) -> None:
+        self._sink(Event("finished", self.vertex.id, time.time_ns()))
 
-    def failed(self) -> None:
-        self._end_line()
-        self._say("ERROR")
+    def failed(self, message: str) -> None:
+        self._sink(Event("failed", self.vertex.id, time.time_ns(), text=message))
 
-    def warn(self, text: str) -> None:
-        sys.stderr.write(f"WARNING: {printable(text)}\n")
-        sys.stderr.flush()
+    def cancelled(self) -> None:
+        self._sink(Event("cancelled", self.vertex.id, time.time_ns()))
 
-    def _end_line(self) -> None:
-        if self._rest:
-            self._line(self._rest)
-            self._rest = b""
 
-    def _line(self, line: bytes) -> None:
-        self._say(f"{self._seconds():.3f} {printable(line.decode(errors='replace').rstrip(chr(13)))}")
+def begin_step(sink: EventSink, vertex: Vertex) -> StepReport:
+    """Tell that a step has begun."""
+    sink(Event("started", vertex.id, time.time_ns(), step=vertex))
+    return StepReport(sink, vertex)
 
-    def _say(self, text: str) -> None:
-        if self._plain:
-            sys.stderr.write(f"#{self._number} {text}\n")
-            sys.stderr.flush()
 
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
+def warn(sink: EventSink, text: str) -> None:
+    """A warning of the file, of no step."""
+    sink(Event("warning", "", time.time_ns(), text=text))
+
+
+def vertex_id(*parts: object) -> str:
+    """The id of a step that these parts tell apart from every other of the build."""
+    return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def encode_event(event: Event) -> str:
+    """One line of JSON without its end. Bytes that are not UTF-8 are kept."""
+    data = event.data.decode("utf-8", "surrogateescape")
+    return json.dumps([*event[:3], event.step, data, *event[5:]], separators=(",", ":"))
+
+
+def decode_event(line: str | bytes) -> Event:
+    """What `encode_event` wrote. ValueError for anything else."""
+    match json.loads(line):
+        case [
+            str(kind), str(vertex), int(time_ns), step, str(data), int(stream), str(text), int(current), int(total),
+        ]:  # fmt: skip
+            known = next((one for one in _KINDS if one == kind), None)
+            if known is not None:
+                described = None if step is None else _decode_vertex(step)
+                raw = data.encode("utf-8", "surrogateescape")
+                return Event(known, vertex, time_ns, described, raw, stream, text, current, total)
+    raise ValueError("not an event of a build")
+
+
+def _decode_vertex(fields: Sequence[object]) -> Vertex:
+    match fields:
+        case [str(id_), str(name), str(stage), int(position), int(total), [*inputs], int(line)]:
+            return Vertex(id_, name, stage, position, total, tuple(map(str, inputs)), line)
+    raise ValueError("not a step of a build")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from sandbox.build.arguments import Globals
     from sandbox.build.dockerignore import IgnoreRules
+    from sandbox.build.progress import EventSink
     from sandbox.build.stages import Program
     from sandbox.image.platforms import Platform
 
@@ -43,7 +44,8 @@ class BuildPlan(NamedTuple):
     env: Mapping[str, str]
     #: sockets of SSH agents by their ids
     ssh: Mapping[str, str]
-    plain: bool
+    #: who shows what happens
+    events: EventSink
 
 
 class BuildResult(NamedTuple):

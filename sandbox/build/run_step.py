@@ -24,13 +24,12 @@ from sandbox.runtime.seccomp import find_program
 from sandbox.runtime.spec import BindMount, ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sandbox.paths import Paths
     from sandbox.runtime.spec import Mount
 
 _HOSTNAME = "buildkitsandbox"
-_TAIL_BYTES = 64 * 1024
 
 NetworkName = Literal["default", "none", "host"]
 
@@ -45,13 +44,6 @@ class RunRequest(NamedTuple):
     user: str
     network: NetworkName
     mounts: tuple[Mount, ...] = ()
-
-
-class RunResult(NamedTuple):
-    """How it ended: the exit code (128 and the signal's number for one that was killed), and its last output."""
-
-    exit_code: int
-    output: bytes
 
 
 class _Network(NamedTuple):
@@ -69,8 +61,10 @@ class RunRoom:
         self._capabilities = resolve_capabilities((), ())
         self._seccomp = find_program("", self._capabilities, paths.cache)
 
-    def run(self, request: RunRequest, show: Callable[[bytes], None]) -> RunResult:
-        """Run to the end, giving `show` the output as it comes. Raises SandboxError where it cannot be started."""
+    def run(self, request: RunRequest, show: Callable[[bytes], None]) -> int:
+        """Run to the end, giving `show` the output as it comes; the exit code, 128 and the signal's number for one
+        that was killed. Raises SandboxError where it cannot be started.
+        """
         network = self._networks.get(request.network) or self._open_network(request)
         spec = self._spec(request, network.files)
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -80,7 +74,8 @@ class RunRoom:
             finally:
                 os.close(writing)
             try:
-                output = _read_output(reading, show)
+                while data := os.read(reading, 1 << 16):
+                    show(data)
                 _pid, status = os.waitpid(started.pid, 0)
             except BaseException:
                 with suppress(ProcessLookupError):
@@ -91,7 +86,7 @@ class RunRoom:
         finally:
             os.close(reading)
         code = os.waitstatus_to_exitcode(status)
-        return RunResult(code if code >= 0 else 128 - code, output)
+        return code if code >= 0 else 128 - code
 
     def close(self) -> None:
         for network in self._networks.values():
@@ -146,17 +141,3 @@ class RunRoom:
                 os.fchmod(file.fileno(), 0o644)
                 file.write(text)
         return tuple(BindMount(f"{place}/{name}", f"/etc/{name}", recursive=False) for name in texts)
-
-
-def _read_output(fd: int, show: Callable[[bytes], None]) -> bytes:
-    kept = bytearray()
-    while data := os.read(fd, 1 << 16):
-        show(data)
-        kept += data
-        del kept[:-_TAIL_BYTES]
-    return bytes(kept)
-
-
-def tail_lines(output: bytes, count: int = 20) -> Sequence[str]:
-    """The last lines of an output, as text."""
-    return output.decode(errors="replace").splitlines()[-count:]

@@ -6,16 +6,15 @@ import hashlib
 import json
 import os
 import posixpath
-import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import read_mounts
 from sandbox.build.copy_step import CopyRoom, digest_path
 from sandbox.build.heredocs import read_marker
 from sandbox.build.remote_origins import Remotes
 from sandbox.build.run_mounts import MountRoom, is_directory
-from sandbox.build.run_step import RunRequest, RunRoom, tail_lines
+from sandbox.build.run_step import RunRequest, RunRoom
 from sandbox.build.sources import Source, StepError
 from sandbox.build.step_owners import find_owner
 from sandbox.errors import StartError
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from sandbox.build.instructions import Add, Copy, Run, Workdir
     from sandbox.build.parser import Node
-    from sandbox.build.progress import Progress
+    from sandbox.build.progress import StepReport
     from sandbox.build.request import BuildPlan
     from sandbox.build.run_step import NetworkName
     from sandbox.build.stage_state import StageState
@@ -40,17 +39,28 @@ _NETWORKS: dict[str, NetworkName] = {"default": "default", "none": "none", "host
 _CACHE_VERSION = 2
 
 
+class _Recipe(NamedTuple):
+    """How a layer is made.
+
+    `parts` are what tells it apart in the cache. `prepare` is for a command: it gives the places that will be mounted
+    over, and whether they are directories. A `linked` layer is made in an empty tree and the same over any others.
+    """
+
+    parts: object
+    act: Callable[[MountedStep], None]
+    prepare: Callable[[ExitStack], list[tuple[str, bool]]] | None = None
+    linked: bool = False
+
+
 class Steps:
     """Carries out what changes files. `trees` gives the layers of a `from=`: a stage or an image."""
 
     def __init__(
-        self, paths: Paths, plan: BuildPlan, workshop: Workshop, progress: Progress,
-        trees: Callable[[str, Node], StageState],
-    ) -> None:  # fmt: skip
+        self, paths: Paths, plan: BuildPlan, workshop: Workshop, trees: Callable[[str, Node], StageState]
+    ) -> None:
         self._plan = plan
         self._paths = paths
         self._workshop = workshop
-        self._progress = progress
         self._trees = trees
         self._mounts = MountRoom(workshop, f"{paths.data_root}/build-mounts", plan.secrets)
         remotes = Remotes(workshop, paths, plan)
@@ -61,7 +71,7 @@ class Steps:
         if self._room is not None:
             self._room.close()
 
-    def run(self, stage: StageState, run: Run) -> None:
+    def run(self, stage: StageState, run: Run, report: StepReport) -> None:
         """Raises DockerfileError where the command fails, with its exit code."""
         node = run.node
         if run.security != "sandbox":
@@ -96,14 +106,14 @@ class Steps:
                 step.root, words, tuple(f"{k}={v}" for k, v in {**environment, **variables}.items()),
                 stage.image.directory, stage.image.user, _NETWORKS[network], made,
             )  # fmt: skip
-            self._execute(request, node)
+            self._execute(request, node, report)
 
-        self._layer(stage, node, key, act, prepare)
+        self._layer(stage, node, report, _Recipe(key, act, prepare))
         values = [f"{name}={stage.scope.environment[name]}" for name in stage.arguments]
         counted = [f"|{len(values)}", *values] if values else []
         stage.image.add_history(f"RUN {' '.join([*counted, *words])} # buildkit", stage.layers[-1].created)
 
-    def work_in(self, stage: StageState, workdir: Workdir) -> None:
+    def work_in(self, stage: StageState, workdir: Workdir, report: StepReport) -> None:
         path = stage.text(workdir.path, workdir.node)
         if not path.startswith("/"):
             path = posixpath.normpath(stage.path(path))
@@ -118,55 +128,46 @@ class Steps:
                 for name in new if owner else ():
                     os.chown(open_path(step.root_fd, name), *(owner or (0, 0)))
 
-            self._layer(stage, workdir.node, ["WORKDIR", path, stage.image.user], act)
+            self._layer(stage, workdir.node, report, _Recipe(["WORKDIR", path, stage.image.user], act))
         stage.image.add_history(f"WORKDIR {path}", stage.layers[-1].created if made else "")
 
-    def copy(self, stage: StageState, copy: Copy | Add) -> None:
+    def copy(self, stage: StageState, copy: Copy | Add, report: StepReport) -> None:
         """Raises DockerfileError where a source is missing or the target cannot take it."""
         with ExitStack() as stack:
             plan = self._copies.plan(stage, copy, stack)
-            self._layer(stage, copy.node, plan.key, plan.act, linked=plan.linked)
+            self._layer(stage, copy.node, report, _Recipe(plan.key, plan.act, linked=plan.linked))
         stage.image.add_history(plan.history, stage.layers[-1].created)
 
-    def _execute(self, request: RunRequest, node: Node) -> None:
+    def _execute(self, request: RunRequest, node: Node, report: StepReport) -> None:
         if self._room is None:
             self._room = RunRoom(self._paths, self._workshop.directory)
-        result = self._room.run(request, self._progress.output)
-        if result.exit_code:
-            self._progress.failed()
-            if not self._plan.plain:
-                sys.stderr.write("".join(f"{line}\n" for line in tail_lines(result.output)))
+        exit_code = self._room.run(request, report.output)
+        if exit_code:
             command = " ".join(request.arguments)
-            raise node.error(f'process "{command}" did not complete successfully: exit code: {result.exit_code}')
+            raise node.error(f'process "{command}" did not complete successfully: exit code: {exit_code}')
 
-    def _layer(
-        self, stage: StageState, node: Node, parts: object, act: Callable[[MountedStep], None],
-        prepare: Callable[[ExitStack], list[tuple[str, bool]]] | None = None, *, linked: bool = False,
-    ) -> None:  # fmt: skip
-        """Add the layer that `act` makes, or the one an earlier build made of the same parts.
-
-        `prepare` is for a command: it gives the places that will be mounted over, and whether they are directories.
-        A `linked` layer is made in an empty tree and the same over any other layers.
-        """
-        text = json.dumps([_CACHE_VERSION, "linked" if linked else stage.chain_id, parts])
+    def _layer(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe) -> None:
+        """Add the layer that `recipe` makes, or the one an earlier build made of the same parts."""
+        linked = recipe.linked
+        text = json.dumps([_CACHE_VERSION, "linked" if linked else stage.chain_id, recipe.parts])
         key = hashlib.sha256(text.encode()).hexdigest()
         cached = None if self._plan.no_cache else self._workshop.find_cached(key)
         if cached is not None:
-            self._progress.cached()
+            report.cached()
             stage.layers.append(self._workshop.place(cached, stage.layers) if linked else cached)
             return
         try:
             with ExitStack() as stack:
-                points = None if prepare is None else prepare(stack)
+                points = None if recipe.prepare is None else recipe.prepare(stack)
                 step = stack.enter_context(self._workshop.mounted(stage.layers, points, empty=linked))
-                act(step)
+                recipe.act(step)
                 layer = self._workshop.commit(step, stage.layers)
         except (StepError, StartError) as error:
             cause = f": {error.cause}" if error.cause else ""
             raise node.error(f"{error.message}{cause}", mend=error.mend) from error
         self._workshop.remember(key, layer)
         stage.layers.append(layer)
-        self._progress.done()
+        report.finished()
 
     def _open_source(self, name: str, node: Node, stack: ExitStack) -> Source:
         """The context, or the root of a stage or image, for as long as `stack` is open."""

@@ -17,6 +17,7 @@ def build(invocation: Invocation) -> int:
     """Print the image's ID where `-q` asks for it; progress and errors go to standard error."""
     # the language, and what builds, are for this command alone
     from sandbox.build.build_image import BuildOptions, build_image
+    from sandbox.build.plain_progress import PlainProgress
     from sandbox.container.image_lookup import choose_progress
     from sandbox.image.references import parse_reference
 
@@ -39,7 +40,7 @@ def build(invocation: Invocation) -> int:
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
         secrets=dict(_read_secret(text, context) for text in invocation.texts("secret")),
-        plain=not quiet,
+        events=PlainProgress(quiet=quiet),
     )
     for name in options.names:
         if name.digest:

@@ -27,7 +27,9 @@ def test_the_first_example_serves(sandbox: Sandbox, debian_layout: Path) -> None
         "    def do_GET(self):\n"
         "        self.send_response(200); self.end_headers()\n"
         "        self.wfile.write(('Hello ' + os.environ['NAME'] + open('made').read()).encode())\n"
-        "http.server.HTTPServer(('', 80), Handler).serve_forever()\n"
+        "server = http.server.HTTPServer(('', 80), Handler)\n"
+        "print('listening', flush=True)\n"
+        "server.serve_forever()\n"
     )
     files: dict[str, str | bytes] = {
         "Dockerfile": (
@@ -39,6 +41,7 @@ def test_the_first_example_serves(sandbox: Sandbox, debian_layout: Path) -> None
     builder.build(files)
     assert builder.config()["ExposedPorts"] == {"80/tcp": {}}
     sandbox.run("run", "-d", "--name", "web", "-p", "127.0.0.1:0:80", "made")
+    sandbox.wait_for_log("web", "listening")
     port = sandbox.run("port", "web", "80").stdout.strip().rpartition(":")[2]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
         assert answer.read() == b"Hello World!"

@@ -79,16 +79,6 @@ def eventually() -> Callable[[Callable[[], object]], None]:
     return wait
 
 
-def wait_for_log(sandbox: Sandbox, name: str, line: str) -> None:
-    """Follow the log until `line` has come: a signal sent before the container's program has set its trap is lost."""
-    with sandbox.spawn("logs", "-f", name) as follower:
-        assert follower.stdout is not None
-        try:
-            assert line.encode() in (text.rstrip(b"\n") for text in follower.stdout)
-        finally:
-            follower.kill()
-
-
 def state_files(sandbox: Sandbox) -> list[str]:
     """Everything that belongs to containers: data directories and runtime files."""
     found = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.container.conftest import monitor_pid, slirp_pid, state_files, wait_for_log
+from tests.integration.container.conftest import monitor_pid, slirp_pid, state_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def _is_gone(pid: int) -> bool:
 def test_stop_asks_with_the_stop_signal_then_kills(sandbox: Sandbox, busybox: str) -> None:
     polite = "trap 'exit 5' USR1; echo up; while :; do sleep 0.05; done"
     sandbox.run(*DETACHED, "--name", "polite", "--stop-signal", "USR1", busybox, "sh", "-c", polite)
-    wait_for_log(sandbox, "polite", "up")
+    sandbox.wait_for_log("polite", "up")
     assert sandbox.run("stop", "polite").stdout == "polite\n"
     assert _inspect(sandbox, "polite", "{{.State.Status}} {{.State.ExitCode}}") == "exited 5"
     sandbox.run(*DETACHED, "--name", "deaf", busybox, "sleep", "1000")
@@ -47,9 +47,9 @@ def test_stop_asks_with_the_stop_signal_then_kills(sandbox: Sandbox, busybox: st
 def test_kill_sends_what_is_asked_for(sandbox: Sandbox, busybox: str) -> None:
     script = "trap 'echo hup' HUP; echo up; while :; do sleep 0.05; done"
     sandbox.run(*DETACHED, "--name", "target", busybox, "sh", "-c", script)
-    wait_for_log(sandbox, "target", "up")
+    sandbox.wait_for_log("target", "up")
     sandbox.run("kill", "-s", "HUP", "target")
-    wait_for_log(sandbox, "target", "hup")
+    sandbox.wait_for_log("target", "hup")
     sandbox.run("kill", "target")
     assert sandbox.run("wait", "target").stdout == "137\n"
     assert "hup" in sandbox.run("logs", "target").stdout

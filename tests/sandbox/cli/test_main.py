@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from sandbox.cli.flags import option
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
 from sandbox.cli.inspect_output import print_documents
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
+from sandbox.state import DatabaseError
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_an_unknown_command_is_1() -> None:
     result = run("container", "xyzzy")
     assert result.status == 1
     assert "Usage:  sandbox container COMMAND" in result.stderr
-    assert run("push", "x").stderr.startswith("sandbox: 'push' is not built yet")
+    assert run("search", "x").stderr.startswith("sandbox: 'search' is not built yet")
     assert run("help", "xyzzy").status == 1
 
 
@@ -131,7 +131,7 @@ def test_an_unknown_command_is_1() -> None:
         (StorageError("full", cause="c", mend="m"), "container stop", 1, "Error: full\n  cause: c\n  mend: m\n"),
         (NetError("taken"), "container run", 125, "Error: taken\n"),
         (OSError(28, "No space left on device", "/x"), "container stop", 1, "Error: No space left on device: /x\n"),
-        (sqlite3.OperationalError("locked"), "container stop", 125,
+        (DatabaseError("locked"), "container stop", 125,
          "Error: the database could not be used\n  cause: locked\n"),
         (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\\nb\n"),
         (KeyboardInterrupt(), "container stop", 130, ""),
