@@ -3,6 +3,7 @@
     [registries]
     insecure = ["registry.lan:5000"]        # plain HTTP, or TLS nobody vouches for
     concurrency = 4                         # layers downloaded at once
+    redirects = ["storage.lan"]             # hosts in a private network that registries outside of it may send us to
 
     [registries.mirrors]                    # asked first, in this order; http:// only where written so
     "docker.io" = ["http://127.0.0.1:5000"]
@@ -38,6 +39,7 @@ class RegistrySettings(NamedTuple):
     insecure: tuple[str, ...] = ()
     ca_files: Mapping[str, str] = {}
     concurrency: int = DEFAULT_CONCURRENCY
+    redirects: tuple[str, ...] = ()
 
 
 class Config(NamedTuple):
@@ -50,7 +52,7 @@ class Config(NamedTuple):
 
 #: section -> its keys
 _KNOWN: dict[str, frozenset[str]] = {
-    "registries": frozenset({"mirrors", "insecure", "ca", "concurrency"}),
+    "registries": frozenset({"mirrors", "insecure", "ca", "concurrency", "redirects"}),
     "storage": frozenset({"driver"}),
 }
 
@@ -91,6 +93,7 @@ def _parse(data: bytes, path: str) -> Config:
             _texts(path, "registries.insecure", registries.get("insecure", [])),
             _text_table(path, "registries.ca", registries.get("ca", {})),
             _concurrency(path, registries.get("concurrency", DEFAULT_CONCURRENCY)),
+            _texts(path, "registries.redirects", registries.get("redirects", [])),
         ),
         _text(path, "storage.driver", document.get("storage", {}).get("driver", "")),
     )

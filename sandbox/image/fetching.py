@@ -57,7 +57,7 @@ async def open_http(job: Job) -> AsyncIterator[httpx.AsyncClient]:
     registries = job.config.registries
     trust = Trust(job.env, job.paths.config_root, registries.ca_files, frozenset(registries.insecure))
     async with httpx.AsyncClient(
-        transport=RoutedTransport(job.env, trust),
+        transport=RoutedTransport(job.env, trust, registries.redirects),
         headers={"User-Agent": f"sandbox/{__version__}"},
         follow_redirects=False,
         timeout=TIMEOUT,

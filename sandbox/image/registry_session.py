@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 import trio
 
 from sandbox.errors import AuthenticationError, NotFoundError, RegistryError
 from sandbox.image import auth
+from sandbox.image.reach import Reach
 from sandbox.image.registry_answers import error_codes, error_text, printable
 from sandbox.image.transport import ConnectionProblem, unreachable
 
@@ -90,6 +91,7 @@ class RegistrySession:
         self._base = f"{endpoint.schemes[0]}://{endpoint.location}"
         self._connected = len(endpoint.schemes) == 1
         self._authorization = ""
+        self._reach: Reach | None = None
         # several layers meet the same expired token at once: one of them gets the next
         self._authenticating = trio.Lock()
 
@@ -162,6 +164,12 @@ class RegistrySession:
         base = httpx.URL(self._base)
         return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
+    def _limited(self) -> dict[str, Any]:
+        """The extensions of a request that goes where the registry says, see `reach.py`."""
+        if self._reach is None:
+            self._reach = Reach(self._endpoint.domain, httpx.URL(self._base))
+        return {"reach": self._reach}
+
     async def _send(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body | bytes | None
     ) -> httpx.Response:
@@ -170,7 +178,9 @@ class RegistrySession:
         if isinstance(body, Body):
             sent["Content-Length"] = str(body.size)
         content = body.chunks() if isinstance(body, Body) else body
-        request = self._http.build_request(method, url, headers=sent, content=content)
+        request = self._http.build_request(
+            method, url, headers=sent, content=content, extensions={} if self._is_here(url) else self._limited()
+        )
         try:
             return await self._http.send(request, stream=True)
         except httpx.ConnectError as error:
@@ -237,7 +247,11 @@ class RegistrySession:
         wanted = auth.token_request(challenge, scope, self._credentials, registry_url=self._base)
         try:
             async with self._http.stream(
-                "POST" if wanted.form else "GET", wanted.url, headers=dict(wanted.headers), data=wanted.form
+                "POST" if wanted.form else "GET",
+                wanted.url,
+                headers=dict(wanted.headers),
+                data=wanted.form,
+                extensions=self._limited(),
             ) as response:
                 body = await read_limited(response, ERROR_BYTES_MAX)
         except (httpx.TransportError, httpx.InvalidURL) as error:

@@ -11,9 +11,10 @@ import httpx
 
 from sandbox.errors import HostError, RegistryError
 from sandbox.image.endpoints import proxy_for
+from sandbox.image.reach import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 _SYSTEM_CERTIFICATES = "/etc/docker/certs.d"
 
@@ -78,16 +79,25 @@ class Trust:
 
 
 class RoutedTransport(httpx.AsyncBaseTransport):
-    """One transport for each pair of proxy and trust, made when first needed."""
+    """One transport for each pair of proxy and trust, made when first needed.
 
-    def __init__(self, env: Mapping[str, str], trust: Trust) -> None:
+    A request whose extension "reach" is a `Reach` goes only where that lets it; `redirects` are hosts of private
+    networks that the person trusts.
+    """
+
+    def __init__(self, env: Mapping[str, str], trust: Trust, redirects: Collection[str] = ()) -> None:
         self._env = env
         self._trust = trust
+        self._redirects = redirects
         self._transports: dict[tuple[str | None, str], httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         proxy = proxy_for(url.scheme, url.host, self._env)
+        reach = request.extensions.get("reach")
+        if isinstance(reach, Reach):
+            trace = await reach.check(url, proxied=proxy is not None, trusted=self._redirects)
+            request.extensions = {**request.extensions, "trace": trace}
         key, context = "", None
         if url.scheme == "https":
             key, context = self._trust.context(url.netloc.decode())

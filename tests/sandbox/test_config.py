@@ -28,10 +28,10 @@ def test_no_file(tmp_path: Path) -> None:
 def test_everything(tmp_path: Path) -> None:
     config = _load(
         tmp_path,
-        '[registries]\ninsecure = ["a:1"]\nconcurrency = 2\n[registries.mirrors]\n"docker.io" = ["http://m"]\n'
+        '[registries]\ninsecure = ["a:1"]\nconcurrency = 2\nredirects = ["s.lan"]\n[registries.mirrors]\n"docker.io" = ["http://m"]\n'
         '[registries.ca]\n"b" = "/c"\n[storage]\ndriver = "copy"\n',
     )
-    assert config.registries == ({"docker.io": ("http://m",)}, ("a:1",), {"b": "/c"}, 2)
+    assert config.registries == ({"docker.io": ("http://m",)}, ("a:1",), {"b": "/c"}, 2, ("s.lan",))
     assert config.storage_driver == "copy"
 
 
@@ -41,6 +41,7 @@ def test_everything(tmp_path: Path) -> None:
         ("registry = 1", "registry"),
         ("[registries]\nmirror = 1", "registries.mirror"),
         ("[registries]\ninsecure = 'x'", "registries.insecure"),
+        ("[registries]\nredirects = 'x'", "registries.redirects"),
         ("[registries]\nconcurrency = 0", "registries.concurrency"),
         ("[registries]\nconcurrency = true", "registries.concurrency"),
         ("[registries.mirrors]\nx = ['ftp://x']", 'registries.mirrors."x"'),
