@@ -70,13 +70,14 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
     # indexing, not getattr: `syscall` is bound several times, each with argument types of its own
     call = _libc[name]
 
-    def check(result: Any, _func: Any, _args: Any) -> Any:  # a raw long, as ctypes hands it over
+    def check(result: Any, _func: Any, _args: Any) -> Any:  # a raw int, as ctypes hands it over
         if result == -1:
             code = ctypes.get_errno()
             raise OSError(code, f"{name}: {os.strerror(code)}")
         return result
 
-    call.argtypes, call.restype, call.errcheck = argtypes, ctypes.c_long, check
+    # a C int: the upper half of the register may be anything, and -1 would pass for 4294967295
+    call.argtypes, call.restype, call.errcheck = argtypes, ctypes.c_int, check
     return cast("Callable[..., int]", call)
 
 

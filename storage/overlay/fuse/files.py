@@ -98,12 +98,23 @@ class Files(Requests):
                 if error.errno != errno.EOPNOTSUPP:
                     raise
                 count = os.preadv(handle.fd, (view,), off)
-            if count == size or count == 0:
-                # the reply is sent before anything else runs
-                return view  # type: ignore[return-value]  # any buffer will do
-            return await self._read_from_disk(handle, off, size)
+            if count < size and not self._is_at_end(handle, off, count):
+                return await self._read_from_disk(handle, off, size)
+            # the reply is sent before anything else runs
+            return view[:count]  # type: ignore[return-value]  # any buffer will do
         except OSError as error:
             raise FUSEError(error.errno or errno.EIO) from None
+
+    def _is_at_end(self, handle: Handle, off: int, count: int) -> bool:
+        """Whether a read gave less because there is no more; else it would have had to wait for the disk."""
+        if count < 0:
+            return False
+        if handle.node.lower is not None and off + count == handle.node.entry.st_size:
+            return True
+        try:
+            return os.preadv(handle.fd, (self._buffer[count : count + 1],), off + count, os.RWF_NOWAIT) == 0
+        except BlockingIOError:
+            return False
 
     async def _read_from_disk(self, handle: Handle, off: int, size: int) -> bytes:
         # copy-up may put another file behind the descriptor, with the same data; release waits for reads
@@ -158,31 +169,40 @@ class Files(Requests):
         return node.entry
 
     def _set(self, node: Node, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None) -> None:
-        place = self.place(node)
+        fd = self._writable_fd(node, fh)
+        place = self.place(node) if fd < 0 else fd
+        # a path without a name behind it is a link to what is open; descriptors and symlinks do not mix
+        follow = fd >= 0 or (node.parent is None and node is not self.tree.root)
         if fields.update_size:
-            self._truncate(node, attr.st_size, fh)
+            self._truncate(node, attr.st_size, fd)
         if fields.update_uid or fields.update_gid:
             uid = attr.st_uid if fields.update_uid else -1
             gid = attr.st_gid if fields.update_gid else -1
-            os.chown(place, uid, gid, follow_symlinks=node.parent is None)
+            os.chown(place, uid, gid, follow_symlinks=follow)
         if fields.update_mode and not stat.S_ISLNK(node.entry.st_mode):
             # not a symlink: the upper directory is ours alone
             os.chmod(place, stat.S_IMODE(attr.st_mode))
         if fields.update_atime or fields.update_mtime:
-            self._set_times(node, place, attr, fields)
+            now = node.entry if fields.update_atime and fields.update_mtime else os.stat(place, follow_symlinks=follow)
+            times = (
+                attr.st_atime_ns if fields.update_atime else now.st_atime_ns,
+                attr.st_mtime_ns if fields.update_mtime else now.st_mtime_ns,
+            )
+            os.utime(place, ns=times, follow_symlinks=follow)
 
-    def _set_times(self, node: Node, place: bytes, attr: EntryAttributes, fields: SetattrFields) -> None:
-        now = os.stat(place, follow_symlinks=node.parent is None)
-        times = (
-            attr.st_atime_ns if fields.update_atime else now.st_atime_ns,
-            attr.st_mtime_ns if fields.update_mtime else now.st_mtime_ns,
-        )
-        os.utime(place, ns=times, follow_symlinks=node.parent is None)
-
-    def _truncate(self, node: Node, size: int, fh: FileHandleT | None) -> None:
+    def _writable_fd(self, node: Node, fh: FileHandleT | None) -> int:
+        """What the file is open for writing with, or -1."""
         handle = self.handles.get(fh) if fh is not None else None
         if handle is not None and handle.writable:
-            os.ftruncate(handle.fd, size)
+            return handle.fd
+        for handle in node.handles or ():
+            if handle.writable:
+                return handle.fd
+        return -1
+
+    def _truncate(self, node: Node, size: int, fd: int) -> None:
+        if fd >= 0:
+            os.ftruncate(fd, size)
             return
         fd = self.open_node(node, os.O_WRONLY)
         try:
