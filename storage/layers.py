@@ -4,6 +4,7 @@
     ROOT/<hex>/layer.json    what was unpacked: diff id, size, notes
     ROOT/.stage/<hex>/       a layer being unpacked; its maker holds flock on the directory
     ROOT/.stage/<hex>.gone   a removed layer being deleted
+    ROOT/.stage/<hex>.check  a layer unpacked a second time, to be compared
 
 A layer is there whole or not there: it is made in the stage, synced and renamed. The lock is the kernel's, so a stage
 whose maker was killed is free for the next maker, or for `sweep`. Everything that removes or unpacks runs as uid 0 of
@@ -60,9 +61,11 @@ class LayerStore:
         """What `Stage.commit` was given. StorageError where the layer is missing."""
         try:
             with open(f"{self._root}/{digest_hex(chain_id)}/layer.json", encoding="utf-8") as file:
-                described: dict[str, object] = json.load(file)
+                described = json.load(file)
         except (OSError, ValueError) as error:
             raise StorageError(f"no layer {chain_id}", cause=str(error)) from error
+        if not isinstance(described, dict):
+            raise StorageError(f"the description of layer {chain_id} is damaged", mend="sandbox system check --repair")
         return described
 
     def chain_ids(self) -> tuple[Digest, ...]:
@@ -94,6 +97,24 @@ class LayerStore:
         except OSError as error:
             raise os_failure(f"cannot remove layer {chain_id}", error) from error
         remove_tree(gone)
+
+    @contextmanager
+    def scratch(self, chain_id: Digest) -> Iterator[int]:
+        """A descriptor of an empty directory beside the layer, removed at the end."""
+        place = f"{self._stages}/{digest_hex(chain_id)}.check"
+        lock_fd = lock_directory(place)
+        try:
+            remove_content(lock_fd)
+            yield lock_fd
+        finally:
+            try:
+                remove_tree(place)
+            finally:
+                unlock(lock_fd)
+
+    def leftovers(self) -> tuple[str, ...]:
+        """What killed processes left in the stage, by name, sorted."""
+        return tuple(sorted(name for name in os.listdir(self._stages) if _is_free(f"{self._stages}/{name}")))
 
     def sweep(self) -> None:
         """Remove what killed processes left in the stage; what a living one works on stays."""
@@ -178,6 +199,14 @@ class Stage:
             os.write(fd, data)
         finally:
             os.close(fd)
+
+
+def _is_free(path: str) -> bool:
+    fd = lock_nowait(path)
+    if fd is None:
+        return False
+    unlock(fd)
+    return True
 
 
 def _spread_subdirectories(directory: str) -> None:

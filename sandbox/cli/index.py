@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "builder parse": ("builder", "Show how a Dockerfile is understood, as JSON"),
     "system info": ("system", "Display what this machine gives and what is in use"),
     "system version": ("system", "Show the version"),
+    "system check": ("upkeep", "Check everything stored against everything recorded"),
     "system doctor": ("doctor", "Try what each feature needs, and say how to mend what is missing"),
     "system inspect": ("system", "Return low-level information on containers and images"),
     "system login": ("login", "Log in to a registry"),

@@ -77,7 +77,7 @@ def _remove(connection: sqlite3.Connection, text: str, *, force: bool) -> Remove
             )
     else:
         _check_id_removal(image, names, users, force=force)
-    _forget(connection, image.id)
+    forget_image(connection, image.id)
     return Removed(tuple(reference.familiar for reference in (*names, *digests)), (image.id,))
 
 
@@ -125,7 +125,8 @@ def _untag(
     return Removed((name.familiar, *(digest.familiar for digest in digests)), ())
 
 
-def _forget(connection: sqlite3.Connection, image_id: str) -> None:
+def forget_image(connection: sqlite3.Connection, image_id: str) -> None:
+    """Remove the row with its names and digests; the caller holds the transaction, files are collected later."""
     for table, column in (("image_name", "image_id"), ("image_digest", "image_id"), ("image", "id")):
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (image_id,))
 
@@ -208,7 +209,7 @@ def prune_dangling(paths: Paths) -> Removed:
                 "AND id NOT IN (SELECT image_id FROM container)"
             ).fetchall()
             for (image_id,) in rows:
-                _forget(connection, image_id)
+                forget_image(connection, image_id)
         deleted = tuple(image_id for (image_id,) in rows)
         return Removed((), (*deleted, *collect_garbage(paths, connection)) if deleted else ())
     finally:

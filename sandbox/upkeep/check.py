@@ -1,0 +1,168 @@
+"""`sandbox system check`: all that the store holds against all that is recorded, and mended where that is asked.
+
+Without `--repair` images are held against removal only, so pulls, builds and runs go on meanwhile; what they are making
+is known by its locks and left alone. With it nobody makes an image until the check has ended. The order is that of
+trust: blobs prove themselves by their digests, layers are compared with blobs, records with both.
+
+A repair removes what is damaged or was left half-made, and makes again what the rest of the store gives: a layer from
+its archive, the archive of a built layer from the layer. It never touches what is whole, nor what a container runs on.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.errors import SandboxError
+from sandbox.image.recording import content_store, images_lock
+from sandbox.runtime.user_namespace import call_in_user_namespace
+from sandbox.state import open_state
+from sandbox.upkeep.blobs import BlobCheck
+from sandbox.upkeep.findings import Finding, Report
+from sandbox.upkeep.images import ImageCheck
+from sandbox.upkeep.layers import LayerCheck, remove_layer
+from sandbox.upkeep.leftovers import find_leftovers
+from sandbox.upkeep.places import PlaceCheck
+from sandbox.upkeep.records import Records, check_database, read_records
+from storage.errors import StorageError
+from storage.layers import LayerStore
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from sandbox.paths import Paths
+    from storage.content import ContentStore
+
+
+class Options(NamedTuple):
+    """`repair` mends; `quick` reads no content: neither are digests computed nor trees compared."""
+
+    repair: bool = False
+    quick: bool = False
+
+
+class Desk(NamedTuple):
+    """What the parts of a check share."""
+
+    paths: Paths
+    connection: sqlite3.Connection
+    content: ContentStore
+    layers: LayerStore
+    options: Options
+    findings: list[Finding]
+    notes: list[str]
+
+    def report(self, finding: Finding, repair: Callable[[], object] | None = None) -> bool:
+        """Note the finding, mended by `repair` where that is asked for; whether it is, or would be."""
+        if repair is None:
+            self.findings.append(finding._replace(repairable=False))
+            return False
+        if not self.options.repair:
+            self.findings.append(finding)
+            return True
+        try:
+            repair()
+        except (SandboxError, StorageError) as error:
+            cause = f" ({error.cause})" if error.cause else ""
+            self.findings.append(finding._replace(problem=f"{finding.problem}; not mended: {error.message}{cause}"))
+            return False
+        self.findings.append(finding._replace(repaired=True))
+        return True
+
+
+def check_store(paths: Paths, options: Options, note: Callable[[str], None] = lambda text: None) -> Report:
+    """Look at everything; `note` is told what is waited for. Raises SandboxError where that cannot be done."""
+    unused = None if options.repair else _look_for_unused(paths)
+    with images_lock(paths, exclusive=options.repair, wait=not options.repair) as held:
+        if held:
+            return _check(paths, options, unused)
+    note("waiting for what is being pulled, built or removed" if options.repair else "waiting for a removal to end")
+    with images_lock(paths, exclusive=options.repair):
+        return _check(paths, options, unused)
+
+
+def _look_for_unused(paths: Paths) -> list[Finding] | None:
+    """The layers and blobs that nothing refers to; None while somebody is making an image, who may want them."""
+    with images_lock(paths, exclusive=True, wait=False) as held:
+        if not held:
+            return None
+        connection = open_state(paths)
+        try:
+            desk = _desk(paths, connection, Options())
+            records = read_records(connection, paths)
+            find_unused(desk, records)
+            return desk.findings
+        finally:
+            connection.close()
+
+
+def _desk(paths: Paths, connection: sqlite3.Connection, options: Options) -> Desk:
+    return Desk(paths, connection, content_store(paths), LayerStore(paths.layers), options, [], [])
+
+
+def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Report:
+    connection = open_state(paths)
+    try:
+        desk = _desk(paths, connection, options)
+        for problem in check_database(connection):
+            desk.report(Finding("database", paths.database, problem, "sqlite3 state.db .recover, on a copy"))
+        places = PlaceCheck(desk)
+        records = read_records(connection, paths)
+        blobs = BlobCheck(desk)
+        blobs.read_all()
+        layers = LayerCheck(desk, records, blobs)
+        layers.compare_all()
+        blobs.settle(layers)
+        ImageCheck(desk, blobs, layers).check_all(records)
+        places.check_all(records, layers)
+        find_leftovers(desk)
+        if options.repair:
+            find_unused(desk, read_records(connection, paths))
+        elif unused is None:
+            desk.notes.append("unused layers and blobs were not looked for: an image is being made right now")
+        else:
+            desk.findings.extend(unused)
+        counts = {
+            "images": len(records.images), "containers": len(records.containers), "volumes": len(records.volumes),
+            "build cache": len(records.cache), "blobs": blobs.count, "layers": layers.count,
+        }  # fmt: skip
+        return Report(tuple(desk.findings), counts, tuple(desk.notes))
+    finally:
+        connection.close()
+
+
+def find_unused(desk: Desk, records: Records) -> None:
+    """Layers and blobs that no record refers to: a pull or a build that was killed, which may be taken up again."""
+    used = records.used_layers()
+    for chain_id in desk.layers.chain_ids():
+        if chain_id not in used:
+            desk.report(
+                Finding("layer", chain_id, "nothing refers to it", leftover=True),
+                partial(call_in_user_namespace, remove_layer, desk.paths.layers, chain_id),
+            )
+    needed = _needed_blobs(desk, records)
+    for digest in desk.content.digests():
+        if digest not in needed:
+            desk.report(
+                Finding("blob", digest, "nothing refers to it", leftover=True),
+                partial(desk.content.delete, digest),
+            )
+
+
+def _needed_blobs(desk: Desk, records: Records) -> set[str]:
+    needed: set[str] = {claim.blob for claim in records.cache}
+    diff_ids = {claim.diff_id for claim in records.cache}
+    for image in records.images:
+        needed |= {image.id, image.manifest_digest}
+        diff_ids.update(image.diff_ids)
+        try:
+            manifest = json.loads(desk.content.read(image.manifest_digest))
+            needed.update(layer["digest"] for layer in manifest["layers"])
+        except (StorageError, ValueError, KeyError, TypeError):
+            # the image itself is told as damaged; what it may have needed stays as long as that stands
+            desk.notes.append(f"unused blobs were not looked for: the manifest of {image.shown} is damaged")
+            return {*needed, *desk.content.digests()}
+    compressed = desk.connection.execute("SELECT diff_id, digest FROM layer_blob")
+    return needed | {digest for diff_id, digest in compressed if diff_id in diff_ids}

@@ -1,0 +1,111 @@
+"""Images and the build cache: each row against the documents, blobs and layers it names."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sandbox.image.removal import forget_image
+from sandbox.state import transaction
+from sandbox.upkeep.findings import Finding
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from sandbox.upkeep.blobs import BlobCheck
+    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.layers import LayerCheck
+    from sandbox.upkeep.records import CacheClaim, ImageClaim, Records
+
+
+class ImageCheck:
+    """After blobs and layers are known."""
+
+    def __init__(self, desk: Desk, blobs: BlobCheck, layers: LayerCheck) -> None:
+        self._desk = desk
+        self._blobs = blobs
+        self._layers = layers
+
+    def check_all(self, records: Records) -> None:
+        for image in records.images:
+            self._check_image(image)
+        for cached in records.cache:
+            self._check_cached(cached)
+
+    def _check_image(self, image: ImageClaim) -> None:
+        if not self._layers.held.isdisjoint(image.chain_ids):
+            return  # told with the layer: what becomes of it depends on what becomes of the container
+        problem = image.problem or self._documents_problem(image) or self._layers_problem(image)
+        if problem:
+            self._desk.report(Finding("image", image.shown, problem, _get_again(image)), lambda: self._forget(image))
+            return
+        self._check_archives(image)
+
+    def _documents_problem(self, image: ImageClaim) -> str:
+        for digest, what in ((image.manifest_digest, "manifest"), (image.id, "config")):
+            if digest not in self._blobs.whole:
+                return f"its {what} {digest} is missing or damaged"
+        try:
+            manifest = json.loads(self._desk.content.read(image.manifest_digest))
+            config = json.loads(self._desk.content.read(image.id))
+            named = (manifest["config"]["digest"], len(manifest["layers"]))
+            diff_ids = tuple(config["rootfs"].get("diff_ids") or ())
+        except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"its documents cannot be read ({error})"
+        if named != (image.id, len(image.chain_ids)) or diff_ids != image.diff_ids:
+            return "its manifest and its config are not those of the record"
+        return ""
+
+    def _layers_problem(self, image: ImageClaim) -> str:
+        for chain_id in image.chain_ids:
+            if chain_id in self._layers.whole:
+                continue
+            if self._desk.layers.has(chain_id):
+                return f"its layer {chain_id} is damaged"
+            finding = Finding("layer", chain_id, f"it is missing, and {image.shown} needs it")
+            if not self._layers.restore(finding, chain_id):
+                return f"its layer {chain_id} is missing"
+        return ""
+
+    def _check_archives(self, image: ImageClaim) -> None:
+        """An image without a layer's archive runs, but cannot be saved, pushed or checked."""
+        manifest = json.loads(self._desk.content.read(image.manifest_digest))
+        for position, layer in enumerate(manifest["layers"]):
+            digest = str(layer["digest"])
+            if digest in self._blobs.whole:
+                continue
+            finding = Finding(
+                "image", image.shown, f"the archive {digest} of its layer {position + 1} is missing or damaged",
+                _get_again(image),
+            )  # fmt: skip
+            source = image.chain_ids[position] if digest == image.diff_ids[position] else None
+            if source is None or not self._blobs.make_again(finding, digest, source):
+                self._desk.report(finding)
+
+    def _check_cached(self, cached: CacheClaim) -> None:
+        """A step whose layer has gone is made anew, which is no fault; one that cannot be read helps nobody."""
+        if not cached.chain_id:
+            self._desk.report(
+                Finding("build cache", cached.key, "its row cannot be read"), lambda: self._drop_step(cached.key)
+            )
+        elif not self._is_there(cached):
+            self._desk.report(
+                Finding(
+                    "build cache", cached.key, "its layer or the archive of it is not there any more", leftover=True
+                ),
+                lambda: self._drop_step(cached.key),
+            )
+
+    def _is_there(self, cached: CacheClaim) -> bool:
+        return cached.chain_id in self._layers.whole and cached.blob in self._blobs.whole
+
+    def _drop_step(self, key: str) -> None:
+        self._desk.connection.execute("DELETE FROM build_cache WHERE key = ?", (key,))
+
+    def _forget(self, image: ImageClaim) -> None:
+        with transaction(self._desk.connection):
+            forget_image(self._desk.connection, image.id)
+
+
+def _get_again(image: ImageClaim) -> str:
+    pulls = " && ".join(f"sandbox pull {name}" for name in image.names)
+    return f"{pulls}, or build it again" if pulls else f"sandbox rmi {image.id[7:19]}"

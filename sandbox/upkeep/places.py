@@ -1,0 +1,158 @@
+"""Containers and volumes: rows against directories, both ways.
+
+Commands go on while this looks. A container's row comes before its directory and goes after it, a volume's the other
+way round; so what seems to lack its other half at the beginning is asked again at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.container.reconcile import remove_runtime_files
+from sandbox.container.remove import remove_files
+from sandbox.container.store import delete_container, load_container
+from sandbox.state import transaction
+from sandbox.upkeep.findings import Finding
+from storage.errors import StorageError
+from storage.volumes import VolumeStore
+
+if TYPE_CHECKING:
+    from sandbox.container.record import Container
+    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.layers import LayerCheck
+    from sandbox.upkeep.records import Records
+
+
+class PlaceCheck:
+    """Made before the records are read: the directories it sees now are those it speaks of."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._containers = _names(os.path.dirname(desk.paths.container_data("x")))
+        self._volumes = _names(desk.paths.volumes)
+        self._without_data = frozenset(
+            name for name in self._volumes if not os.path.isdir(f"{desk.paths.volumes}/{name}/_data")
+        )
+        self._runtime = _names(os.path.dirname(desk.paths.container_runtime("x")))
+
+    def check_all(self, records: Records, layers: LayerCheck) -> None:
+        for container in records.containers:
+            self._check_layers(container, layers)
+            self._check_directory(container)
+        known = {container.id for container in records.containers}
+        for name in sorted(self._containers - known):
+            self._check_container_directory(name)
+        for name in sorted(self._runtime - {os.path.basename(self._desk.paths.container_runtime(i)) for i in known}):
+            self._check_runtime(name)
+        for name in sorted(self._volumes | records.volumes):
+            self._check_volume(name, records)
+
+    def _check_layers(self, container: Container, layers: LayerCheck) -> None:
+        for chain_id in container.config.layers:
+            if chain_id not in layers.whole and chain_id not in layers.held:
+                self._desk.report(
+                    Finding(
+                        "container",
+                        container.name,
+                        f"its layer {chain_id} is missing",
+                        f"sandbox pull {container.config.image}, or sandbox rm -f {container.name}",
+                    )
+                )
+
+    def _check_directory(self, container: Container) -> None:
+        directory = self._desk.paths.container_data(container.id)
+        if os.path.isdir(directory) or load_container(self._desk.connection, container.id) is None:
+            return
+        if os.path.isdir(directory):
+            return
+        if container.state.status == "created":
+            # nothing can be lost that was never written
+            self._desk.report(
+                Finding("container", container.name, "its directory is missing; it never ran"),
+                lambda: os.makedirs(directory, mode=0o700, exist_ok=True),
+            )
+        else:
+            self._desk.report(
+                Finding("container", container.name, "its directory is gone, and with it what it wrote"),
+                lambda: delete_container(self._desk.connection, container.id),
+            )
+
+    def _check_container_directory(self, name: str) -> None:
+        directory = f"{os.path.dirname(self._desk.paths.container_data('x'))}/{name}"
+        if os.path.lexists(directory) and load_container(self._desk.connection, name) is None:
+            self._desk.report(
+                Finding("container", name, f"{directory} belongs to no container"), lambda: remove_files(directory)
+            )
+
+    def _check_runtime(self, name: str) -> None:
+        directory = f"{os.path.dirname(self._desk.paths.container_runtime('x'))}/{name}"
+        row = self._desk.connection.execute("SELECT 1 FROM container WHERE id LIKE ? || '%'", (name,)).fetchone()
+        if row is None and os.path.isdir(directory):
+            self._desk.report(
+                Finding("runtime", name, f"{directory} belongs to no container", leftover=True),
+                lambda: remove_runtime_files(directory),
+            )
+
+    def _check_volume(self, name: str, records: Records) -> None:
+        store = VolumeStore(self._desk.paths.volumes)
+        try:
+            # makers of volumes hold a transaction from the look to the row
+            with transaction(self._desk.connection):
+                query = self._desk.connection.execute("SELECT 1 FROM volume WHERE name = ?", (name,))
+                has_row = query.fetchone() is not None
+                has_data = os.path.isdir(store.data(name))
+        except StorageError:
+            return  # no name that a volume can have: nothing of ours
+        there = os.path.lexists(f"{self._desk.paths.volumes}/{name}")
+        if has_row and not has_data and (name not in self._volumes or name in self._without_data):
+            self._report_without_data(name, records, store)
+        elif not has_row and has_data:
+            self._report_without_row(name, store)
+        elif not has_row and there:
+            self._desk.report(
+                Finding("volume", name, "it was left half-made or half-removed"),
+                lambda: remove_files(store.directory(name)),
+            )
+
+    def _report_without_data(self, name: str, records: Records, store: VolumeStore) -> None:
+        users = [
+            container.name
+            for container in records.containers
+            if any(mount.kind == "volume" and mount.source == name for mount in container.config.mounts)
+        ]
+        if users:
+            self._desk.report(
+                Finding("volume", name, f"its directory is gone, and container {users[0]} mounts it"),
+                lambda: store.create(name),
+            )
+        else:
+            self._desk.report(
+                Finding("volume", name, "its directory is gone"),
+                lambda: self._desk.connection.execute("DELETE FROM volume WHERE name = ?", (name,)),
+            )
+
+    def _report_without_row(self, name: str, store: VolumeStore) -> None:
+        if store.waits_to_be_filled(name):
+            # its maker was killed before anything was put into it
+            self._desk.report(
+                Finding("volume", name, "it was left half-made", leftover=True),
+                lambda: remove_files(store.directory(name)),
+            )
+            return
+        # what lies in it may be dear to somebody: it is taken back, never removed
+        self._desk.report(
+            Finding("volume", name, "it has data, but no record"),
+            lambda: self._desk.connection.execute(
+                "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, '{}', 0)",
+                (name, time.time_ns()),
+            ),
+        )
+
+
+def _names(directory: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(directory))
+    except FileNotFoundError:
+        return frozenset()
