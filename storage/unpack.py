@@ -80,6 +80,7 @@ def unpack_layer(
     limits: Limits | None = None,
     lower_roots: Sequence[int] = (),
     plain: bool = False,
+    owners: bool = True,
 ) -> UnpackResult:
     """Unpack the layer in `stream` (compressed or not) into the empty directory `root_fd`.
 
@@ -88,25 +89,26 @@ def unpack_layer(
     directory is then of no use. Whiteouts become overlay's. `diff_id` is to be compared by the caller.
 
     A `plain` archive is no layer: what its entries of the root itself say is passed over, as tar(1) users and Docker's
-    ADD count on, and a name like a whiteout's is refused.
+    ADD count on, and a name like a whiteout's is refused. Without `owners` everything is the caller's own.
     """
     umask = os.umask(0)
     try:
         with DirectoryCache(root_fd) as directories:
-            return _Unpacker(stream, directories, limits or Limits(), lower_roots, plain=plain).run()
+            return _Unpacker(stream, directories, limits or Limits(), lower_roots, plain=plain, owners=owners).run()
     finally:
         os.umask(umask)
 
 
 class _Unpacker:
     def __init__(
-        self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int], *, plain: bool
-    ) -> None:
+        self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int], *,
+        plain: bool, owners: bool,
+    ) -> None:  # fmt: skip
         self._reader = TarReader(stream)
         self._directories = directories
         self._limits = limits
         self._lower_roots = lower_roots
-        self._plain = plain
+        self._plain, self._owners = plain, owners
         self._pending: dict[bytes, TarEntry] = {}
         self._pending_bytes = 0
         self._entries = 0
@@ -157,6 +159,8 @@ class _Unpacker:
             if not self._plain:
                 self._describe_root(entry)
             return
+        if not self._owners:
+            entry = entry._replace(uid=0, gid=0)
         parent_fd, base = self._directories.parent(path)
         if base.startswith(PREFIX):
             self._apply_whiteout(parent_fd, base, path)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.build.arguments import PROXIES, platform_arguments, read_globals
 from sandbox.build.builder import build_in_namespace, read_triggers
-from sandbox.build.dockerignore import ignore_file_names, read_ignore_file
+from sandbox.build.contexts import ContextRoom, is_files
+from sandbox.build.directives import TRUE
 from sandbox.build.errors import DockerfileError, Place, did_you_mean
 from sandbox.build.instructions import Copy, Run
+from sandbox.build.named_contexts import context_name, read_layout, replace_stages
 from sandbox.build.outline import reachable_stages
 from sandbox.build.plain_progress import PlainProgress
 from sandbox.build.request import BaseImage, BuildPlan, BuildResult
+from sandbox.build.ssh_agents import agent_sockets
 from sandbox.build.stages import read_dockerfile
 from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
 from sandbox.image.archives import make_manifest
@@ -31,31 +33,30 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
 from storage.digests import parse_digest
 from storage.layers import LayerStore
-from storage.resolve import open_in_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sandbox.build.arguments import Globals
-    from sandbox.build.dockerignore import IgnoreRules
+    from sandbox.build.contexts import ContextTree
     from sandbox.build.instructions import Instruction
     from sandbox.build.parser import Node
     from sandbox.build.progress import EventSink
+    from sandbox.build.ssh_agents import SshSource
     from sandbox.build.stages import Program
     from sandbox.image.progress import Progress
     from sandbox.image.references import Reference
     from sandbox.paths import Paths
 
-_FILE_MOST = 16 << 20
-
 
 class BuildOptions(NamedTuple):
-    """What the command line says. `context` is a directory, or "" for none; `file` the Dockerfile's path, "-" for
-    standard input, "" for the one in the context.
+    """What the command line says. `context` is a path, a URL or "-"; `file` the Dockerfile's path or URL, "-" for
+    standard input, "" for the one in the context; both as `cwd` sees them.
     """
 
     context: str
     file: str = ""
+    cwd: str = "."
     names: tuple[Reference, ...] = ()
     arguments: Mapping[str, str] = {}
     target: str = ""
@@ -66,19 +67,23 @@ class BuildOptions(NamedTuple):
     secrets: Mapping[str, bytes] = {}
     #: who shows what happens
     events: EventSink = PlainProgress()
+    #: what names stand for (`--build-context`), by the compared form of the names
+    contexts: Mapping[str, str] = {}
+    #: sockets and keys of SSH agents (`--ssh`)
+    ssh: tuple[SshSource, ...] = ()
 
 
 def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress) -> ImageRecord:
     """The image, recorded. Raises DockerfileError with the place for what is wrong with the file, else SandboxError."""
-    context_fd = _open_context(options.context) if options.context else -1
-    try:
-        with images_lock(paths):
-            plan = _Planner(paths, env, options, progress, context_fd).plan()
-            result = _call_builder(paths, plan)
+    with agent_sockets(paths, env, options.ssh) as ssh, images_lock(paths):
+        # a context that comes by SSH has the caller's agent, as the caller's own git would
+        room = ContextRoom(paths, options.cwd, env, options.secrets, ssh.get("default") or env.get("SSH_AUTH_SOCK", ""))
+        try:
+            plan = _Planner(paths, env, options, progress, room).plan()
+            result = _call_builder(paths, plan._replace(ssh=ssh))
             return _record(paths, result, options.names)
-    finally:
-        if context_fd >= 0:
-            os.close(context_fd)
+        finally:
+            room.close()
 
 
 def _call_builder(paths: Paths, plan: BuildPlan) -> BuildResult:
@@ -115,82 +120,39 @@ class _Planner:
     """The look at everything before anything is made."""
 
     def __init__(
-        self, paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress, context_fd: int
+        self, paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress, room: ContextRoom
     ) -> None:
         self._paths = paths
         self._env = env
         self._options = options
         self._progress = progress
-        self._context_fd = context_fd
+        self._room = room
         self._platform = host_platform()
         self._images: dict[str, BaseImage] = {}
+        self._trees: dict[str, ContextTree] = {}
 
     def plan(self) -> BuildPlan:
-        name, data = self._read_dockerfile()
-        program = read_dockerfile(data, name)
+        given = self._options.arguments
+        keep_git_dir = given.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") in TRUE
+        main = self._room.open_main(self._options.context, self._options.file, keep_git_dir=keep_git_dir)
+        contexts = self._options.contexts
+        program = read_dockerfile(main.dockerfile.data, main.dockerfile.name)
         if not program.stages:
             raise program.dockerfile.nodes[0].error("no build stage in the file", expected="a FROM instruction")
+        program = replace_stages(program, contexts)
         target = self._find_target(program)
-        given = self._options.arguments
+        self._trees = {name: self._room.open_named(value) for name, value in contexts.items() if is_files(value)}
         predefined = platform_arguments(self._platform, self._platform, program.stages[target].name, given)
         globals_ = read_globals(program, given, predefined)
         stages = reachable_stages(program, target, globals_)
         for number in stages:
             self._find_images(program, number, globals_)
         return BuildPlan(
-            program, globals_, stages, target, self._images, self._context_fd, self._read_rules(name),
+            program, globals_, stages, target, self._images, main.tree, self._trees,
             self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
             {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets, self._env, {},
             self._options.events,
         )  # fmt: skip
-
-    def _read_dockerfile(self) -> tuple[str, bytes]:
-        file = self._options.file
-        if file == "-" or self._context_fd < 0:
-            return "<stdin>", sys.stdin.buffer.read(_FILE_MOST)
-        if file:
-            try:
-                with open(file, "rb") as opened:
-                    return os.path.relpath(file), opened.read(_FILE_MOST)
-            except OSError as error:
-                raise NotFoundError(f"cannot read {file}: {error.strerror}", mend=f"ls -l {file}") from error
-        data = self._read_beneath("Dockerfile")
-        if data is None:
-            raise NotFoundError(
-                f"no Dockerfile in {self._options.context}", mend="sandbox build -f FILE PATH names another file"
-            )
-        return "Dockerfile", data
-
-    def _read_rules(self, name: str) -> IgnoreRules | None:
-        if self._context_fd < 0:
-            return None
-        special, common = ignore_file_names(name)
-        data, found = None, special
-        if self._options.file not in ("", "-"):
-            try:
-                with open(f"{self._options.file}.dockerignore", "rb") as opened:
-                    data = opened.read(_FILE_MOST)
-            except FileNotFoundError:
-                pass
-        else:
-            data = self._read_beneath(special)
-        if data is None:
-            data, found = self._read_beneath(common), common
-        return None if data is None else read_ignore_file(data, found)
-
-    def _read_beneath(self, name: str) -> bytes | None:
-        """A file of the context: a symlink in it leads nowhere else."""
-        try:
-            fd = open_in_root(self._context_fd, name, os.O_RDONLY | os.O_NONBLOCK)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise SandboxError(f"cannot read {name} of the context", cause=error.strerror or str(error)) from error
-        with os.fdopen(fd, "rb") as file:
-            try:
-                return file.read(_FILE_MOST)
-            except OSError as error:
-                raise SandboxError(f"cannot read {name} of the context", cause=error.strerror or str(error)) from error
 
     def _find_target(self, program: Program) -> int:
         wanted = self._options.target
@@ -218,14 +180,14 @@ class _Planner:
         triggers: tuple[Instruction, ...] = ()
         if base != "scratch" and base.lower() not in above:
             self._need(base, node)
-            triggers = read_triggers(self._images[base].config, node)
+            triggers = read_triggers(self._images[base].config, node) if base in self._images else ()
         for name, at in _sources((*triggers, *stage.instructions)):
             is_number = name.isascii() and name.isdigit() and int(name) < number
             if name != "scratch" and not is_number and name.lower() not in above:
                 self._need(name, at)
 
     def _need(self, name: str, node: Node) -> None:
-        if name in self._images:
+        if name in self._images or context_name(name) in self._trees:
             return
         try:
             self._images[name] = self._find_image(name)
@@ -236,7 +198,20 @@ class _Planner:
             raise node.error(f"{name}: {error.message}{cause}", mend=error.mend) from error
 
     def _find_image(self, name: str) -> BaseImage:
-        record = None if self._options.pull else self._look_up(name)
+        value = self._options.contexts.get(context_name(name), "")
+        record = None
+        if value.startswith("oci-layout://"):
+            layout = read_layout(value)
+            # msgspec and trio come with this
+            from sandbox.image.archives import load_layout
+
+            record = load_layout(
+                self._paths, os.path.join(self._options.cwd, layout.path), layout.wanted, self._platform
+            )
+        elif value.startswith("docker-image://"):
+            name = value.removeprefix("docker-image://")
+        if record is None and not self._options.pull:
+            record = self._look_up(name)
         if record is None:
             # trio, httpx and msgspec come with this: only where there is something to pull
             from sandbox.image.pull import pull_image
@@ -266,12 +241,3 @@ def _sources(instructions: Sequence[Instruction]) -> Iterator[tuple[str, Node]]:
             yield instruction.source_name, instruction.node
         elif isinstance(instruction, Run):
             yield from ((name, instruction.node) for name in instruction.mount_sources if name)
-
-
-def _open_context(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NotFoundError(
-            f"unable to prepare context: path {path!r}: {error.strerror}", mend="sandbox build DIRECTORY"
-        ) from error

@@ -12,6 +12,7 @@ from sandbox.build.arguments import Scope
 from sandbox.build.errors import DockerfileError
 from sandbox.build.image_state import ImageState
 from sandbox.build.instructions import Add, Copy, Run, Workdir
+from sandbox.build.named_contexts import context_name
 from sandbox.build.parser import parse_dockerfile
 from sandbox.build.progress import Vertex, begin_step, vertex_id
 from sandbox.build.readers import read_instruction
@@ -117,6 +118,11 @@ class _Builder:
         elif base == "scratch":
             image = ImageState.scratch(self._plan.platform)
             state = StageState(image, [], Scope(self._plan.globals, image.environment))
+        elif context_name(base) in self._plan.contexts:
+            image = ImageState.scratch(self._plan.platform)
+            state = StageState(image, [], Scope(self._plan.globals, image.environment))
+            vertex = _describe(node, stage.name, number, (1, len(stage.instructions) + 1), ())
+            self._steps.import_context(state, base, node, begin_step(self._plan.events, vertex))
         else:
             state = self._from_image(base)
         triggers = read_triggers(state.image.document, node)

@@ -23,13 +23,13 @@ from sandbox.build.sources import (
     digest_found,
     find_paths,
     has_wildcards,
+    is_archive,
     missing,
     open_found,
 )  # fmt: skip
 from sandbox.build.step_owners import find_owner
 from storage.errors import StorageError
 from storage.resolve import open_in_root
-from storage.tar_read import TarReader
 from storage.unpack import unpack_layer
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class CopyRoom:
         for one in taken:
             found = open_found(one.source, one.path)
             try:
-                if one.unpacks and not found.is_directory and _is_archive(found):
+                if one.unpacks and not found.is_directory and _holds_archive(found):
                     self._unpack(found, target, changes)
                 else:
                     copier.copy(one.source, found, one.selection)
@@ -204,9 +204,9 @@ def _digest(one: Taken) -> list[object]:
         os.close(found.fd)
 
 
-def _is_archive(found: Found) -> bool:
+def _holds_archive(found: Found) -> bool:
     try:
         with open(f"/proc/self/fd/{found.fd}", "rb", buffering=0) as file:
-            return TarReader(file).next_entry() is not None
-    except (StorageError, OSError, EOFError, ValueError):
+            return is_archive(file)
+    except OSError:
         return False

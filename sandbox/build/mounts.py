@@ -166,6 +166,8 @@ def _check_together(mount: Mount) -> None:
             raise WordError("a secret mount needs one of id, source and target")
         if mount.source and mount.id:
             raise WordError("a secret mount has source or id, not both")
+    if mount.type == "ssh" and mount.source:
+        raise WordError("an ssh mount has no source")
     if mount.sharing and mount.type != "cache":
         raise WordError(f"sharing is for cache mounts, this is a {mount.type} mount")
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.build.arguments import Globals
-    from sandbox.build.dockerignore import IgnoreRules
+    from sandbox.build.contexts import ContextTree
     from sandbox.build.progress import EventSink
     from sandbox.build.stages import Program
     from sandbox.image.platforms import Platform
@@ -24,7 +24,7 @@ class BaseImage(NamedTuple):
 class BuildPlan(NamedTuple):
     """A file understood, its images found, its context open: all that carrying it out needs.
 
-    `context_fd` is -1 where there is none (the Dockerfile alone came on standard input).
+    `context` is None where there is none (the Dockerfile alone came on standard input).
     """
 
     program: Program
@@ -32,8 +32,9 @@ class BuildPlan(NamedTuple):
     stages: tuple[int, ...]
     target: int
     images: Mapping[str, BaseImage]
-    context_fd: int
-    context_rules: IgnoreRules | None
+    context: ContextTree | None
+    #: named contexts that are files, by the compared form of their names
+    contexts: Mapping[str, ContextTree]
     platform: Platform
     network: str
     no_cache: bool

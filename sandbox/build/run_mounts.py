@@ -4,6 +4,7 @@ bind     a copy of the source, so that what the command writes there is lost, as
          inside the context's or the stage's root only (CVE-2024-1753, CVE-2024-23651)
 cache    a directory in the store, named by a digest of its id (CVE-2024-9675)
 tmpfs, secret   memory; a secret's text is never written to a disk, into a layer or into a cache key
+ssh      a socket that leads to an agent outside, see `ssh_mounts`
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.sources import Source, StepError, open_found
+from sandbox.build.ssh_mounts import relay_agent
 from sandbox.runtime.spec import BindMount, TmpfsMount
 from storage.locks import lock_file, unlock
 from storage.syscalls import MNT_DETACH, mount, umount2
@@ -27,16 +29,20 @@ if TYPE_CHECKING:
     from sandbox.build.step_layers import Workshop
     from sandbox.runtime import spec
 
+_AGENT_TARGET = "/run/buildkit/ssh_agent."
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class MountRoom:
     """Makes mounts for the RUNs of one build. `open_source` gives the tree of a `from=`, "" being the context."""
 
-    def __init__(self, workshop: Workshop, caches: str, secrets: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, workshop: Workshop, caches: str, secrets: Mapping[str, bytes], agents: Mapping[str, str]
+    ) -> None:
         self._workshop = workshop
         self._caches = caches
         self._secrets = secrets
+        self._agents = agents
 
     @contextmanager
     def prepared(
@@ -48,6 +54,7 @@ class MountRoom:
         """
         with ExitStack() as stack:
             made: list[spec.Mount] = []
+            seen: list[Mount] = []
             variables: dict[str, str] = {}
             for wanted in mounts:
                 target = posixpath.join("/", directory, wanted.target)
@@ -61,7 +68,8 @@ class MountRoom:
                 elif wanted.type == "secret":
                     made += self._secret(wanted, directory, variables, stack)
                 else:
-                    raise StepError(f"RUN --mount=type={wanted.type} is not built yet")
+                    made += self._ssh(wanted, directory, sum(mount.type == "ssh" for mount in seen), variables, stack)
+                seen.append(wanted)
             yield tuple(made), variables
 
     def _bind(
@@ -119,8 +127,24 @@ class MountRoom:
             file.write(value)
             os.fchown(file.fileno(), wanted.uid or 0, wanted.gid or 0)
             os.fchmod(file.fileno(), 0o400 if wanted.mode is None else wanted.mode & 0o7777)
-        target = posixpath.join("/", directory, wanted.target or f"/run/secrets/{name}")
+        target = posixpath.join("/", directory, wanted.target or f"/run/secrets/{posixpath.basename(name)}")
         return [BindMount(f"{place}/secret", target, read_only=True, recursive=False)]
+
+    def _ssh(
+        self, wanted: Mount, directory: str, number: int, variables: dict[str, str], stack: ExitStack
+    ) -> list[spec.Mount]:
+        name = wanted.id or "default"
+        agent = self._agents.get(name)
+        if agent is None:
+            if wanted.required:
+                raise StepError(f"SSH agent {name}: not found", mend=f"sandbox build --ssh {name} …")
+            return []
+        target = posixpath.join("/", directory, wanted.target or f"{_AGENT_TARGET}{number}")
+        owner, mode = (wanted.uid or 0, wanted.gid or 0), 0o600 if wanted.mode is None else wanted.mode & 0o7777
+        path = relay_agent(agent, self._workshop.new_directory(), owner, mode, stack)
+        # the first of several is what ssh(1) asks
+        variables.setdefault("SSH_AUTH_SOCK", target)
+        return [BindMount(path, target, recursive=False)]
 
 
 def is_directory(made: spec.Mount) -> bool:

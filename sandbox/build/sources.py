@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from sandbox.build.dockerignore import clean_path
 from sandbox.build.path_patterns import PathPattern
 from sandbox.errors import SandboxError
+from storage.errors import StorageError
 from storage.resolve import open_in_root
+from storage.tar_read import TarReader
 from storage.walk import Walk
 
 if TYPE_CHECKING:
@@ -98,6 +100,14 @@ class Found(NamedTuple):
     @property
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.status.st_mode)
+
+
+def is_archive(stream: BinaryIO) -> bool:
+    """Whether a file is a tar archive, compressed or not, by its content."""
+    try:
+        return TarReader(stream).next_entry() is not None
+    except (StorageError, OSError, EOFError, ValueError):
+        return False
 
 
 def has_wildcards(path: str) -> bool:

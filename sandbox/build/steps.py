@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import read_mounts
 from sandbox.build.copy_step import CopyRoom, digest_path
+from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.heredocs import read_marker
+from sandbox.build.named_contexts import context_name
 from sandbox.build.remote_origins import Remotes
 from sandbox.build.run_mounts import MountRoom, is_directory
 from sandbox.build.run_step import RunRequest, RunRoom
-from sandbox.build.sources import Source, StepError
+from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.step_owners import find_owner
 from sandbox.errors import StartError
 from sandbox.runtime.spec import BindMount
@@ -62,9 +64,9 @@ class Steps:
         self._paths = paths
         self._workshop = workshop
         self._trees = trees
-        self._mounts = MountRoom(workshop, f"{paths.data_root}/build-mounts", plan.secrets)
+        self._mounts = MountRoom(workshop, f"{paths.data_root}/build-mounts", plan.secrets, plan.ssh)
         remotes = Remotes(workshop, paths, plan)
-        self._copies = CopyRoom(workshop, remotes, self._open_source, lambda name, node: trees(name, node).chain_id)
+        self._copies = CopyRoom(workshop, remotes, self._open_source, self._identify)
         self._room: RunRoom | None = None
 
     def close(self) -> None:
@@ -171,15 +173,36 @@ class Steps:
 
     def _open_source(self, name: str, node: Node, stack: ExitStack) -> Source:
         """The context, or the root of a stage or image, for as long as `stack` is open."""
+        tree = self._plan.contexts.get(context_name(name)) if name else self._plan.context
+        if tree is not None:
+            return Source(tree.fd, tree.rules, keeps_owners=False)
         if name:
             step = stack.enter_context(self._workshop.mounted(self._trees(name, node).layers))
             return Source(step.root_fd)
-        if self._plan.context_fd < 0:
-            raise node.error(
-                "there is no build context: the Dockerfile came on standard input",
-                mend="sandbox build -f - DIRECTORY < Dockerfile",
-            )
-        return Source(self._plan.context_fd, self._plan.context_rules, keeps_owners=False)
+        raise node.error(
+            "there is no build context: the Dockerfile came on standard input",
+            mend="sandbox build -f - DIRECTORY < Dockerfile",
+        )
+
+    def _identify(self, name: str, node: Node) -> str:
+        """What a stage or image holds, for cache keys; "" for a context, which is looked into."""
+        return "" if not name or context_name(name) in self._plan.contexts else self._trees(name, node).chain_id
+
+    def import_context(self, stage: StageState, name: str, node: Node, report: StepReport) -> None:
+        """A stage's first layer: the files of a named context, for `FROM NAME`."""
+        with ExitStack() as stack:
+            source = self._open_source(name, node, stack)
+            key = ["CONTEXT", digest_path(source, "", node)]
+
+            def act(step: MountedStep) -> None:
+                found = open_found(source, "")
+                stack.callback(os.close, found.fd)
+                copier = Copier(Target(step.root_fd, "/", into=True), Changes())
+                stack.callback(copier.close)
+                copier.copy(source, found)
+
+            self._layer(stage, node, report, _Recipe(key, act))
+        stage.image.add_history(f"FROM {name} # build context", stage.layers[-1].created)
 
     def _mount_key(self, mount: object, node: Node) -> object:
         from sandbox.build.mounts import Mount
@@ -187,11 +210,10 @@ class Steps:
         assert isinstance(mount, Mount)
         origin: object = None
         if mount.type == "bind":
-            if mount.source_name:
-                origin = self._trees(mount.source_name, node).chain_id
-            else:
+            origin = self._identify(mount.source_name, node)
+            if not origin:
                 with ExitStack() as stack:
-                    origin = digest_path(self._open_source("", node, stack), mount.source, node)
+                    origin = digest_path(self._open_source(mount.source_name, node, stack), mount.source, node)
         return [list(mount), origin]
 
     def _script_mount(self, name: str, content: str) -> BindMount:

@@ -10,7 +10,7 @@ What is loaded is verified as what is pulled: config against its name where it i
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +32,7 @@ from sandbox.image.documents import (
     decode_manifest,
 )
 from sandbox.image.install import LocalImage, install_images
+from sandbox.image.layouts import LayoutDirectory
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.recording import content_store
 from sandbox.image.references import Reference, parse_reference
@@ -77,10 +78,37 @@ def load_archive(
         install_images(paths, loader.collect, lambda image, record: done(image.names, record))
 
 
+def load_layout(paths: Paths, path: str, wanted: str, platform: Platform) -> ImageRecord:
+    """Bring one image of the OCI layout in the directory `path` here, untagged: the one of a tag or digest, or where
+    `wanted` is empty its only one or "latest". Raises ImageError.
+    """
+    what = f"the OCI layout {path}"
+    with LayoutDirectory(path, what) as layout:
+        loader = _Loader(layout, content_store(paths), what, platform)
+        (record,) = install_images(paths, lambda: [loader.find(wanted)], lambda _image, _record: None)
+    return record
+
+
+class _Members(Protocol):
+    """Files by name: those of an archive, or below a directory."""
+
+    def has(self, name: str) -> bool: ...
+
+    def read(self, name: str, limit: int) -> bytes: ...
+
+    def size(self, name: str) -> int: ...
+
+    def head(self, name: str, count: int) -> bytes: ...
+
+    def digest(self, name: str) -> Digest: ...
+
+    def store(self, name: str, digest: Digest, content: ContentStore) -> None: ...
+
+
 class _Loader:
     """From members to images in the content store."""
 
-    def __init__(self, spool: Spool, content: ContentStore, what: str, platform: Platform) -> None:
+    def __init__(self, spool: _Members, content: ContentStore, what: str, platform: Platform) -> None:
         self._spool = spool
         self._content = content
         self._what = what
@@ -129,13 +157,30 @@ class _Loader:
 
     # --- OCI layout
 
+    def find(self, wanted: str) -> LocalImage:
+        """The image of a tag or a digest. Raises ImageError."""
+        entries = self._oci_index().manifests
+        by_digest = [entry for entry in entries if entry.digest == wanted]
+        by_tag = [entry for entry in entries if (wanted or "latest") in _tags(entry)]
+        found = by_digest or by_tag or ([*entries] if not wanted and len(entries) == 1 else [])
+        if not found:
+            raise ImageError(
+                f"{self._what} has no image {wanted or 'latest'!r}",
+                cause=f"it has {', '.join(sorted({tag for entry in entries for tag in _tags(entry)})) or 'no tags'}",
+                mend="oci-layout://PATH:TAG or oci-layout://PATH@DIGEST",
+            )
+        return self._oci_image(found[0])
+
     def _oci_images(self) -> list[LocalImage]:
+        return [self._oci_image(entry) for entry in self._oci_index().manifests]
+
+    def _oci_index(self) -> Index:
         document = decode_manifest(self._spool.read("index.json", MANIFEST_BYTES_MAX), "", f"{self._what}: index.json")
         if not isinstance(document, Index):
             raise ImageError(f"{self._what}: index.json is not an index")
         if len(document.manifests) > _IMAGES_MAX:
             raise ImageError(f"{self._what}: more than {_IMAGES_MAX} images")
-        return [self._oci_image(entry) for entry in document.manifests]
+        return document
 
     def _oci_image(self, entry: Descriptor, depth: int = 0) -> LocalImage:
         data = self._spool.read(_blob_name(entry.blob), MANIFEST_BYTES_MAX)
@@ -194,6 +239,12 @@ def make_manifest(config_data: bytes, layers: list[dict[str, object]]) -> bytes:
 
 def _blob_name(digest: Digest) -> str:
     return f"blobs/{digest.replace(':', '/')}"
+
+
+def _tags(entry: Descriptor) -> list[str]:
+    annotations = entry.annotations or {}
+    named = (annotations.get(key, "") for key in (_CONTAINERD_NAME, _REF_NAME))
+    return [name.rpartition(":")[2] for name in named if name]
 
 
 def _names(entry: Descriptor) -> tuple[Reference, ...]:

@@ -6,32 +6,29 @@ import os
 
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import option
-from sandbox.errors import NotFoundError, SandboxError, UsageError
+from sandbox.errors import SandboxError, UsageError
 
 _NETWORKS = ("default", "none", "host")
 _PROGRESS = ("auto", "plain", "quiet")
-_NOT_BUILT_CONTEXTS = ("http://", "https://", "git://", "git@", "ssh://")
 
 
 def build(invocation: Invocation) -> int:
     """Print the image's ID where `-q` asks for it; progress and errors go to standard error."""
     # the language, and what builds, are for this command alone
     from sandbox.build.build_image import BuildOptions, build_image
+    from sandbox.build.named_contexts import read_contexts
     from sandbox.build.plain_progress import PlainProgress
+    from sandbox.build.ssh_agents import read_ssh
+    from sandbox.cli.build_values import read_secret
     from sandbox.container.image_lookup import choose_progress
     from sandbox.image.references import parse_reference
 
     context = invocation.context
-    path = invocation.arguments[0]
-    if path.startswith(_NOT_BUILT_CONTEXTS):
-        raise UsageError(f"building from {path} is not built yet", mend="clone or download it, and build the directory")
-    file = invocation.text("file") or ""
     quiet = invocation.flag("quiet") or _one_of(invocation, "progress", _PROGRESS) == "quiet"
-    if path == "-" and file not in ("", "-"):
-        raise UsageError("a Dockerfile of its own with a context on standard input is not built yet")
     options = BuildOptions(
-        "" if path == "-" else os.path.join(context.cwd, path),
-        os.path.join(context.cwd, file) if file not in ("", "-") else file,
+        invocation.arguments[0],
+        invocation.text("file") or "",
+        context.cwd,
         tuple(parse_reference(name) for name in invocation.texts("tag")),
         _pairs(invocation.texts("build-arg"), context),
         invocation.text("target") or "",
@@ -39,7 +36,9 @@ def build(invocation: Invocation) -> int:
         pull=invocation.flag("pull"),
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
-        secrets=dict(_read_secret(text, context) for text in invocation.texts("secret")),
+        secrets=dict(read_secret(text, context) for text in invocation.texts("secret")),
+        contexts=read_contexts(invocation.texts("build-context")),
+        ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
         events=PlainProgress(quiet=quiet),
     )
     for name in options.names:
@@ -82,25 +81,6 @@ def _labels(texts: tuple[str, ...]) -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in texts)
 
 
-def _read_secret(text: str, context: Context) -> tuple[str, bytes]:
-    fields = dict(field.partition("=")[::2] for field in text.split(","))
-    unknown = fields.keys() - {"id", "src", "source", "env", "type"}
-    name = fields.get("id") or ""
-    if unknown or not name:
-        raise UsageError(f"invalid --secret {text!r}", mend="--secret id=NAME,src=FILE or id=NAME,env=VARIABLE")
-    source = fields.get("src") or fields.get("source") or ""
-    variable = fields.get("env") or (name if not source and name in context.env else "")
-    if variable:
-        if variable not in context.env:
-            raise NotFoundError(f"the variable {variable} of --secret {name} is not set")
-        return name, os.fsencode(context.env[variable])
-    try:
-        with open(os.path.join(context.cwd, source or name), "rb") as file:
-            return name, file.read()
-    except OSError as error:
-        raise NotFoundError(f"cannot read the secret {name}", cause=f"{source or name}: {error.strerror}") from error
-
-
 def _write_iidfile(invocation: Invocation, image_id: str) -> None:
     path = invocation.text("iidfile")
     if path is None:
@@ -116,7 +96,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "image build",
         "Build an image from a Dockerfile",
-        "[OPTIONS] PATH|-",
+        "[OPTIONS] PATH|URL|-",
         (
             option("-t --tag", "list", 'Name and optionally a tag (format: "name:tag")', "stringArray"),
             option("-f --file", "text", 'Name of the Dockerfile (default: "PATH/Dockerfile")', "string"),
@@ -130,10 +110,16 @@ COMMANDS: tuple[Command, ...] = (
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
             option("--progress", "text", "Set type of progress output (auto, plain, quiet)", "string", "auto"),
             option("--secret", "list", 'Secret to expose to the build ("id=mysecret[,src=/local/secret]")', "list"),
+            option("--ssh", "list", 'SSH agent socket or keys to expose ("default|ID[=SOCKET|KEY]")', "list"),
+            option("--build-context", "list", "Additional build contexts (e.g., NAME=PATH)", "stringArray"),
         ),
         build,
         least=1,
         most=1,
-        examples=("sandbox build -t app .", "sandbox build -t tools - < Dockerfile"),
+        examples=(
+            "sandbox build -t app .",
+            "sandbox build -t tools - < Dockerfile",
+            "sandbox build https://github.com/owner/app.git#v1:docker",
+        ),
     ),
 )

@@ -95,7 +95,7 @@ def web_server(certificate: tuple[Path, Path] | None = None) -> Iterator[WebServ
             context.load_cert_chain(*certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
         web.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
-        with _serving(server):
+        with serving(server):
             yield web
 
 
@@ -111,12 +111,13 @@ def git_daemon(root: Path) -> Iterator[str]:
                 check=False,
             )  # fmt: skip
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server, _serving(server):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server, serving(server):
         yield f"git://127.0.0.1:{server.server_address[1]}"
 
 
 @contextmanager
-def _serving(server: socketserver.BaseServer) -> Iterator[None]:
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
+    """Answer connections in a thread for as long as the block."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,0 +1,126 @@
+"""`--ssh`: the agents a build may ask, by id: the caller's socket, or one of the build's own that holds given keys.
+
+An agent made here lives below the runtime directory and ends with us: it is started around a program that reads from
+our pipe, and leaves when that program does, also after SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.errors import HostError, NotFoundError, SandboxError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sandbox.paths import Paths
+
+_MEND_INSTALL = "sudo apt-get install -y openssh-client"
+
+
+class SshSource(NamedTuple):
+    """One `--ssh`: a socket, private keys, or with no path the agent of SSH_AUTH_SOCK."""
+
+    id: str
+    paths: tuple[str, ...]
+
+
+def read_ssh(text: str, cwd: str) -> SshSource:
+    """`default` or `ID[=SOCKET|KEY[,KEY]]`. Raises UsageError."""
+    name, equals, rest = text.partition("=")
+    if not name or (equals and not rest):
+        raise UsageError(f"invalid --ssh {text!r}", mend="--ssh default, or --ssh ID=SOCKET|KEY[,KEY]")
+    return SshSource(name, tuple(os.path.join(cwd, os.path.expanduser(path)) for path in rest.split(",") if path))
+
+
+@contextmanager
+def agent_sockets(paths: Paths, env: Mapping[str, str], sources: tuple[SshSource, ...]) -> Iterator[dict[str, str]]:
+    """The agents' sockets by id, for as long as the block. Raises SandboxError."""
+    with ExitStack() as stack:
+        found: dict[str, str] = {}
+        for source in sources:
+            if source.id in found:
+                raise UsageError(f"--ssh {source.id} is given twice")
+            found[source.id] = _open(paths, env, source, stack)
+        yield found
+
+
+def _open(paths: Paths, env: Mapping[str, str], source: SshSource, stack: ExitStack) -> str:
+    if not source.paths:
+        socket = env.get("SSH_AUTH_SOCK", "")
+        if not socket:
+            raise NotFoundError(
+                f"there is no SSH agent for --ssh {source.id}", cause="SSH_AUTH_SOCK is not set",
+                mend="eval $(ssh-agent) && ssh-add",
+            )  # fmt: skip
+        return _check_socket(socket)
+    try:
+        kinds = {stat.S_IFMT(os.stat(path).st_mode) for path in source.paths}
+    except OSError as error:
+        raise NotFoundError(f"cannot read {error.filename} of --ssh {source.id}", cause=error.strerror or "") from error
+    if kinds == {stat.S_IFSOCK} and len(source.paths) == 1:
+        return source.paths[0]
+    if kinds != {stat.S_IFREG}:
+        raise UsageError(f"--ssh {source.id} takes one socket, or keys")
+    return _start_agent(paths, env, source, stack)
+
+
+def _check_socket(path: str) -> str:
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise NotFoundError(f"SSH_AUTH_SOCK names {path}, which is no socket")
+    except OSError as error:
+        raise NotFoundError(
+            f"cannot reach the SSH agent at {path}", cause=error.strerror or "", mend="eval $(ssh-agent) && ssh-add"
+        ) from error
+    return path
+
+
+def _start_agent(paths: Paths, env: Mapping[str, str], source: SshSource, stack: ExitStack) -> str:
+    place = tempfile.mkdtemp(dir=paths.runtime_root, prefix="ssh-")
+    stack.callback(shutil.rmtree, place, ignore_errors=True)
+    socket = f"{place}/agent"
+    words = ["ssh-agent", "-a", socket, "/bin/sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat']
+    clean = {"PATH": env.get("PATH", os.defpath), "HOME": env.get("HOME", "/")}
+    try:
+        agent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean)
+    except FileNotFoundError as error:
+        raise HostError("cannot hold the keys of --ssh", cause="there is no ssh-agent", mend=_MEND_INSTALL) from error
+    stack.callback(_end_agent, agent)
+    assert agent.stdout is not None
+    # its socket is there before the program it runs
+    pid = agent.stdout.readline()
+    if not pid.strip().isdigit():
+        raise SandboxError("ssh-agent did not start", mend="try it by itself: ssh-agent true")
+    stack.callback(_terminate, int(pid))
+    for key in source.paths:
+        done = subprocess.run(
+            ["ssh-add", "-q", "--", key], env={**clean, "SSH_AUTH_SOCK": socket, "SSH_ASKPASS_REQUIRE": "never"},
+            stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise SandboxError(
+                f"cannot use the key {key} of --ssh {source.id}", cause=said[-1] if said else "it has a passphrase",
+                mend=f"ssh-add {key}, and --ssh {source.id}: keys with a passphrase need an agent of yours",
+            )  # fmt: skip
+    return socket
+
+
+def _end_agent(agent: subprocess.Popen[bytes]) -> None:
+    for pipe in (agent.stdin, agent.stdout):
+        if pipe is not None:
+            pipe.close()
+    agent.wait()
+
+
+def _terminate(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)

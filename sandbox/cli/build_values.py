@@ -1,0 +1,56 @@
+"""Values of `sandbox build`'s options that have a form of their own: `--secret`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.container.option_values.comma_fields import split_fields
+from sandbox.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from sandbox.cli.command import Context
+
+_SECRET_BYTES_MOST = 500 * 1024
+_FORM = "--secret id=NAME[,src=FILE], --secret id=NAME,env=VARIABLE"
+
+
+def read_secret(text: str, context: Context) -> tuple[str, bytes]:
+    """Id and value of a `--secret`; one that names neither file nor variable is that of its id. Raises SandboxError."""
+    fields: dict[str, str] = {}
+    for field in split_fields(text):
+        key, equals, value = field.partition("=")
+        key = {"source": "src"}.get(key.lower(), key.lower())
+        if not equals or key not in ("id", "src", "env", "type"):
+            raise UsageError(f"invalid --secret {text!r}: unexpected {field!r}", mend=_FORM)
+        fields[key] = value
+    name, kind, source = fields.get("id", ""), fields.get("type", ""), fields.get("src", "")
+    variable = fields.get("env", "")
+    if kind not in ("", "file", "env"):
+        raise UsageError(f"invalid --secret {text!r}: its type is file or env", mend=_FORM)
+    if kind == "env" and not variable:
+        variable, source = source or name, ""
+    if not variable and not source and kind != "file" and name in context.env:
+        variable = name
+    name = name or os.path.basename(source) or variable
+    if not name:
+        raise UsageError(f"invalid --secret {text!r}: it has no id", mend=_FORM)
+    return name, _check_size(name, _read_value(name, source or name, variable, context))
+
+
+def _read_value(name: str, source: str, variable: str, context: Context) -> bytes:
+    if variable:
+        if variable not in context.env:
+            raise NotFoundError(f"the variable {variable} of --secret {name} is not set")
+        return os.fsencode(context.env[variable])
+    try:
+        with open(os.path.join(context.cwd, source), "rb") as file:
+            return file.read(_SECRET_BYTES_MOST + 1)
+    except OSError as error:
+        raise NotFoundError(f"cannot read the secret {name}", cause=f"{source}: {error.strerror}") from error
+
+
+def _check_size(name: str, value: bytes) -> bytes:
+    if len(value) > _SECRET_BYTES_MOST:
+        raise UsageError(f"the secret {name} is larger than {_SECRET_BYTES_MOST // 1024} KiB")
+    return value
