@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 
@@ -76,15 +78,32 @@ def wait_processes_gone(home: str, seconds: float = 10, *, besides: str = "") ->
     """The processes of `home` that are still there when the time is up; [] as soon as all have gone.
 
     One whose command line is `besides` may stay.
-
-    There is no event for the end of a process that is nobody's child here, so this looks again and again.
     """
     deadline = time.monotonic() + seconds
     while left := [line for line in processes_of(home) if line.partition(" ")[2] != besides or not besides]:
-        if time.monotonic() > deadline:
+        rest = deadline - time.monotonic()
+        if rest <= 0 or not _wait_one_ended([int(line.split()[0]) for line in left], rest):
             break
-        time.sleep(0.02)
     return left
+
+
+def wait_ended(pid: int, seconds: float = 30) -> None:
+    """Wait for the end of a process, which may be nobody's child here. Fails the test when the time is up."""
+    assert _wait_one_ended([pid], seconds), f"process {pid} did not end in {seconds} seconds"
+
+
+def _wait_one_ended(pids: list[int], seconds: float) -> bool:
+    """Whether one of the processes ended; at once where one is gone already."""
+    poller = select.poll()
+    with ExitStack() as stack:
+        for pid in pids:
+            try:
+                pidfd = os.pidfd_open(pid)
+            except ProcessLookupError:
+                return True
+            stack.callback(os.close, pidfd)
+            poller.register(pidfd, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
 
 def kill(processes: list[str]) -> None:

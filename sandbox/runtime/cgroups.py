@@ -10,6 +10,7 @@ directory below a cgroup that was handed to this user.
 from __future__ import annotations
 
 import os
+import select
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
@@ -230,10 +231,20 @@ def remove_container_cgroup(cgroup: ContainerCgroup) -> None:
 
 
 def _wait_until_empty(cgroup: str) -> None:
-    # those of `--pid host` do not end with the container's first process, and cgroup.kill does not wait for them
+    """Wait until the kernel tells that no process is left in it, for a while.
+
+    Those of `--pid host` do not end with the container's first process, and cgroup.kill does not wait for them.
+    """
     deadline = time.monotonic() + _REMOVAL_SECONDS
-    while "populated 1" in _text(f"{cgroup}/cgroup.events") and time.monotonic() < deadline:
-        time.sleep(0.002)
+    # gone already, or going while we look (ENODEV): empty either way
+    with suppress(OSError), open(f"{cgroup}/cgroup.events", "rb", buffering=0) as events:
+        poller = select.poll()
+        # cgroup-v2.rst, "cgroup.events": a change is told as POLLPRI to who has read the file
+        poller.register(events, select.POLLPRI)
+        while b"populated 1" in os.pread(events.fileno(), 4096, 0):
+            left = deadline - time.monotonic()
+            if left <= 0 or not poller.poll(left * 1000):
+                return
 
 
 def _swap_limit(resources: Resources) -> str:

@@ -71,7 +71,8 @@ def start_scope(unit: str, pid: int, env: Mapping[str, str]) -> str:
             cause="busctl --user call … StartTransientUnit failed",
             mend="systemctl --user status",
         )
-    # the answer says that the job is queued; that it is done shows in the process itself
+    # The answer says that the job is queued; that it is done shows in the process itself. There is nothing to wait on:
+    # a process's cgroup has no event, and JobRemoved goes to the bus name that asked, busctl's, which is gone by then.
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while (now := cgroup_of(pid)) == before:
         if time.monotonic() > deadline:

@@ -68,13 +68,16 @@ def busybox(sandbox: Sandbox, busybox_tar: Path) -> str:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; a test that waits in vain fails. For what another process does in its own time."""
+    """Look again and again until a condition holds; a test that waits in vain fails.
+
+    For what another process does in its own time and tells nobody. Each look is a command or a request, and takes its
+    own time; where there is an event (a process ends, a line is written) the test waits for that.
+    """
 
     def wait(condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
             assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.02)
 
     return wait
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import leaks
 from tests.integration.container.conftest import monitor_pid, slirp_pid, state_files
 
 if TYPE_CHECKING:
@@ -110,13 +111,11 @@ def test_always_restarts_until_it_is_stopped(sandbox: Sandbox, busybox: str, eve
     assert _inspect(sandbox, "phoenix", "{{.State.Status}}") == "exited"
 
 
-def test_a_killed_monitor_takes_its_container_along_and_the_next_command_mends(
-    sandbox: Sandbox, busybox: str, eventually: Wait
-) -> None:
+def test_a_killed_monitor_takes_its_container_along_and_the_next_command_mends(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run(*DETACHED, "--name", "orphan", busybox, "sleep", "1000")
     pid, monitor = int(_inspect(sandbox, "orphan", "{{.State.Pid}}")), monitor_pid(sandbox, "orphan")
     os.kill(monitor, signal.SIGKILL)
-    eventually(lambda: _is_gone(pid))
+    leaks.wait_ended(pid)
     assert "Exited (137)" in sandbox.run("ps", "-a").stdout
     assert _inspect(sandbox, "orphan", "{{.State.Error}}") == "the monitor was killed"
     assert sandbox.run("wait", "orphan").stdout == "137\n"
@@ -161,14 +160,14 @@ def test_a_killed_slirp4netns_is_started_again_with_its_ports(sandbox: Sandbox, 
     monitor = monitor_pid(sandbox, "cut")
     helper = slirp_pid(monitor)
     os.kill(helper, signal.SIGKILL)
-    eventually(lambda: _is_gone(helper))
+    leaks.wait_ended(helper)
     assert sandbox.run("exec", "cut", "echo", "alive").stdout == "alive\n"
     eventually(lambda: _answers(f"http://127.0.0.1:{port}/hostname"))
     assert "Up " in sandbox.run("ps").stdout
     again = slirp_pid(monitor)
     assert again != helper
     sandbox.run("rm", "-f", "cut")
-    eventually(lambda: _is_gone(again))
+    leaks.wait_ended(again)
     assert state_files(sandbox) == []
 
 

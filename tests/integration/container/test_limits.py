@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import leaks
 from tests.integration.container.conftest import monitor_pid
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def test_the_cgroup_of_a_killed_monitor_goes_with_the_next_command(
     pid = int(_inspect(sandbox, "orphan", "{{.State.Pid}}"))
     subtree = os.path.dirname(_cgroup(pid))
     os.kill(monitor_pid(sandbox, "orphan"), signal.SIGKILL)
-    eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+    leaks.wait_ended(pid)
     assert "Exited (137)" in sandbox.run("ps", "-a").stdout
     eventually(lambda: not os.path.exists(subtree))
 

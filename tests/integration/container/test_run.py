@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import leaks
 from tests.integration.container.conftest import state_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.command import Sandbox
@@ -171,9 +171,7 @@ def test_twenty_at_once(sandbox: Sandbox, busybox: str) -> None:
     assert sandbox.run("ps", "-aq").stdout == ""
 
 
-def test_killing_the_command_in_the_foreground_leaves_the_container_running(
-    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_killing_the_command_in_the_foreground_leaves_the_container_running(sandbox: Sandbox, busybox: str) -> None:
     process = sandbox.spawn("run", "--network", "none", "--name", "kept", busybox, "sh", "-c", "echo up; sleep 1000")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -185,12 +183,13 @@ def test_killing_the_command_in_the_foreground_leaves_the_container_running(
     assert "Up " in sandbox.run("ps").stdout
     assert sandbox.run("exec", "kept", "echo", "alive").stdout == "alive\n"
     sandbox.run("rm", "-f", "kept")
-    eventually(lambda: state_files(sandbox) == [])
+    assert leaks.wait_processes_gone(str(sandbox.home.root)) == []
+    assert state_files(sandbox) == []
 
 
 @pytest.mark.parametrize("delay_ms", [5, 30, 60, 90, 120, 160, 200, 300])
 def test_killing_the_command_at_any_moment_of_the_start_leaves_nothing_half_made(
-    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None], delay_ms: int
+    sandbox: Sandbox, busybox: str, delay_ms: int
 ) -> None:
     process = sandbox.spawn("run", "-d", "--rm", "--network", "none", busybox, "true")
     try:
@@ -198,8 +197,9 @@ def test_killing_the_command_at_any_moment_of_the_start_leaves_nothing_half_made
     except subprocess.TimeoutExpired:
         process.kill()
     process.communicate()
-    eventually(lambda: sandbox.run("ps", "-aq").stdout == "")
-    eventually(lambda: state_files(sandbox) == [])
+    assert leaks.wait_processes_gone(str(sandbox.home.root)) == []
+    assert sandbox.run("ps", "-aq").stdout == ""
+    assert state_files(sandbox) == []
 
 
 @pytest.mark.requires("slirp4netns", "tap")

@@ -241,7 +241,7 @@ def test_killed_in_mid_pull(sandbox: Sandbox, hostile: Hostile) -> None:
         handler.wfile.flush()
         partial = sandbox.home.data / f"sandbox/blobs/partial/{handler.server.image.layers[1][7:]}"
         # written in pieces of a megabyte: the second is there or about to be
-        while not partial.exists() or partial.stat().st_size < 1 << 20:
+        while process.poll() is None and (not partial.exists() or partial.stat().st_size < 1 << 20):
             pass
         os.kill(process.pid, signal.SIGKILL)
         process = None
