@@ -16,6 +16,7 @@ from sandbox.build.builder import build_in_namespace, read_triggers
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
 from sandbox.build.errors import DockerfileError, Place, did_you_mean
+from sandbox.build.exporting import Exported, ExportRequest, export_result
 from sandbox.build.instructions import Copy, Run
 from sandbox.build.named_contexts import context_name, read_layout, replace_stages
 from sandbox.build.outline import reachable_stages
@@ -24,15 +25,12 @@ from sandbox.build.request import BaseImage, BuildPlan, BuildResult
 from sandbox.build.ssh_agents import agent_sockets
 from sandbox.build.stages import read_dockerfile
 from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
-from sandbox.image.archives import make_manifest
-from sandbox.image.documents import decode_config
 from sandbox.image.platforms import host_platform, parse_platform
-from sandbox.image.recording import content_store, image_platform, images_lock, parse_time_ns, save_record
+from sandbox.image.recording import content_store, images_lock
 from sandbox.image.store import ImageRecord, find_image
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
 from storage.digests import parse_digest
-from storage.layers import LayerStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from sandbox.build.ssh_agents import SshSource
     from sandbox.build.stages import Program
     from sandbox.image.progress import Progress
-    from sandbox.image.references import Reference
     from sandbox.paths import Paths
 
 
@@ -57,7 +54,6 @@ class BuildOptions(NamedTuple):
     context: str
     file: str = ""
     cwd: str = "."
-    names: tuple[Reference, ...] = ()
     arguments: Mapping[str, str] = {}
     target: str = ""
     no_cache: bool = False
@@ -65,6 +61,8 @@ class BuildOptions(NamedTuple):
     labels: Mapping[str, str] = {}
     network: str = "default"
     secrets: Mapping[str, bytes] = {}
+    #: where the result goes
+    export: ExportRequest = ExportRequest()
     #: who shows what happens
     events: EventSink = PlainProgress()
     #: what names stand for (`--build-context`), by the compared form of the names
@@ -73,15 +71,17 @@ class BuildOptions(NamedTuple):
     ssh: tuple[SshSource, ...] = ()
 
 
-def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress) -> ImageRecord:
-    """The image, recorded. Raises DockerfileError with the place for what is wrong with the file, else SandboxError."""
+def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress) -> Exported:
+    """The result, brought to where it goes. Raises DockerfileError with the place for what is wrong with the file, else
+    SandboxError.
+    """
     with agent_sockets(paths, env, options.ssh) as ssh, images_lock(paths):
         # a context that comes by SSH has the caller's agent, as the caller's own git would
         room = ContextRoom(paths, options.cwd, env, options.secrets, ssh.get("default") or env.get("SSH_AUTH_SOCK", ""))
         try:
             plan = _Planner(paths, env, options, progress, room).plan()
             result = _call_builder(paths, plan._replace(ssh=ssh))
-            return _record(paths, result, options.names)
+            return export_result(paths, env, result, options.export, options.events)
         finally:
             room.close()
 
@@ -93,27 +93,6 @@ def _call_builder(paths: Paths, plan: BuildPlan) -> BuildResult:
         message, place, expected, mend = answer["error"]
         raise DockerfileError(message, Place(*place), expected=expected, mend=mend)
     return BuildResult(*answer["result"])
-
-
-def _record(paths: Paths, result: BuildResult, names: Sequence[Reference]) -> ImageRecord:
-    content = content_store(paths)
-    with translated(ImageError, "cannot store the image"):
-        data = json.dumps(result.config, separators=(",", ":")).encode()
-        config = decode_config(data, "the built image")
-        image_id = content.put(data)
-        manifest = content.put(make_manifest(data, [dict(layer) for layer in result.layers]))
-        store = LayerStore(paths.layers)
-        size = 0
-        for chain_id in result.chain_ids:
-            described = store.describe(parse_digest(chain_id)).get("size_bytes")
-            size += described if isinstance(described, int) else 0
-    created_ns = parse_time_ns(config.created)
-    record = ImageRecord(
-        image_id, "", tuple(result.chain_ids), result.config, str(image_platform(config)), manifest, created_ns,
-        created_ns, size,
-    )  # fmt: skip
-    save_record(paths, record, names, [])
-    return record
 
 
 class _Planner:
@@ -151,7 +130,7 @@ class _Planner:
             program, globals_, stages, target, self._images, main.tree, self._trees,
             self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
             {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets, self._env, {},
-            self._options.events,
+            self._options.events, self._options.export.rewritten_epoch,
         )  # fmt: skip
 
     def _find_target(self, program: Program) -> int:

@@ -42,7 +42,7 @@ def build_in_namespace(paths: Paths, plan: BuildPlan) -> dict[str, Any]:
 
 
 def _build(paths: Paths, plan: BuildPlan) -> BuildResult:
-    workshop = Workshop(paths)
+    workshop = Workshop(paths, plan.rewritten_epoch)
     try:
         return _Builder(paths, plan, workshop).run()
     finally:

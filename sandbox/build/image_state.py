@@ -122,9 +122,15 @@ def _with_times(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def now() -> str:
-    """RFC 3339 with nanoseconds."""
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z"
+    """This moment, as `as_time`."""
+    return as_time(time.time_ns())
+
+
+def as_time(time_ns: int) -> str:
+    """RFC 3339 as Go writes it: nanoseconds, without the zeros at their end."""
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    fraction = f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"
 
 
 def quoted(words: Sequence[str]) -> str:

@@ -47,6 +47,8 @@ class BuildPlan(NamedTuple):
     ssh: Mapping[str, str]
     #: who shows what happens
     events: EventSink
+    #: files of new layers get no later time than this, in seconds since 1970
+    rewritten_epoch: int | None = None
 
 
 class BuildResult(NamedTuple):

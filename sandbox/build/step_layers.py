@@ -26,6 +26,7 @@ from storage.locks import lock_directory, lock_nowait, unlock
 from storage.overlay.kernel import KernelDriver
 from storage.resolve import mkdir_in_root
 from storage.syscalls import MNT_DETACH, umount2
+from storage.times import clamp_times
 from storage.tree import remove_tree
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ class BuildLayer(NamedTuple):
 
 
 class Workshop:
-    """Where one build makes its layers. `close` removes all that was not committed."""
+    """Where one build makes its layers. `close` removes all that was not committed.
 
-    def __init__(self, paths: Paths) -> None:
+    With `epoch` no file of a new layer has a later modification time (`rewrite-timestamp`).
+    """
+
+    def __init__(self, paths: Paths, epoch: int | None = None) -> None:
         self._paths = paths
+        self.epoch = epoch
         base = f"{paths.data_root}/build"
         os.makedirs(base, mode=0o700, exist_ok=True)
         _sweep(base)
@@ -121,6 +126,8 @@ class Workshop:
         with translated(ImageError, "cannot store the layer"):
             upper_fd = os.open(f"{step.directory}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
+                if self.epoch is not None:
+                    clamp_times(upper_fd, self.epoch * 10**9)
                 with tempfile.TemporaryFile(dir=self.directory) as archive:
                     diff = write_layer(upper_fd, archive.fileno())
                     self._keep_blob(archive.fileno(), diff.diff_id, diff.archive_bytes)

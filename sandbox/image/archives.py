@@ -18,6 +18,8 @@ from msgspec import Meta
 from sandbox.errors import ImageError
 from sandbox.image.documents import (
     CONFIG_BYTES_MAX,
+    DOCKER_CONFIG,
+    DOCKER_MANIFEST,
     LAYERS_MAX,
     MANIFEST_BYTES_MAX,
     OCI_CONFIG,
@@ -40,7 +42,7 @@ from sandbox.image.spool import Spool
 from storage.digests import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
     from sandbox.image.documents import Descriptor
@@ -229,12 +231,24 @@ def layer_descriptor(head: bytes, digest: Digest, size: int) -> dict[str, object
     return {"mediaType": media_type, "digest": digest, "size": size}
 
 
-def make_manifest(config_data: bytes, layers: list[dict[str, object]]) -> bytes:
-    """A manifest for what came without one."""
-    config = {"mediaType": OCI_CONFIG, "digest": digest_of(config_data), "size": len(config_data)}
-    return json.dumps(
-        {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers}, separators=(",", ":")
-    ).encode()
+def make_manifest(
+    config_data: bytes,
+    layers: Sequence[Mapping[str, object]],
+    *,
+    oci: bool = True,
+    annotations: Mapping[str, str] | None = None,
+) -> bytes:
+    """A manifest for what came without one, in OCI's media types or in Docker's; those of `layers` are as they are."""
+    config = {
+        "mediaType": OCI_CONFIG if oci else DOCKER_CONFIG, "digest": digest_of(config_data), "size": len(config_data)
+    }  # fmt: skip
+    document: dict[str, object] = {
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST if oci else DOCKER_MANIFEST, "config": config,
+        "layers": list(layers),
+    }  # fmt: skip
+    if annotations:
+        document["annotations"] = dict(sorted(annotations.items()))
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _blob_name(digest: Digest) -> str:

@@ -6,10 +6,10 @@ import io
 import json
 import os
 import tarfile
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sandbox.errors import ImageError, translated
-from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST, Manifest, decode_manifest
+from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference
 from sandbox.image.store import get_image
@@ -18,31 +18,31 @@ from storage.digests import parse_digest
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sandbox.image.documents import Descriptor
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
     from storage.content import ContentStore
 
 
-class _Chosen(NamedTuple):
-    """An image to save, under the names asked for."""
+class ChosenImage(NamedTuple):
+    """An image to save, under the names asked for; `annotations` are of the descriptors that name it in index.json."""
 
     record: ImageRecord
     names: tuple[Reference, ...]
+    annotations: Mapping[str, str] = {}
 
 
-def choose_images(paths: Paths, texts: Sequence[str]) -> tuple[_Chosen, ...]:
+def choose_images(paths: Paths, texts: Sequence[str]) -> tuple[ChosenImage, ...]:
     """What `texts` name, each image once; a repository without tag means all its tags. Raises NotFoundError."""
     connection = open_state(paths)
-    chosen: dict[str, _Chosen] = {}
+    chosen: dict[str, ChosenImage] = {}
     try:
         for text in texts:
             for record, names in _find(connection, text):
-                before = chosen.get(record.id, _Chosen(record, ()))
-                chosen[record.id] = _Chosen(record, tuple(dict.fromkeys((*before.names, *names))))
+                before = chosen.get(record.id, ChosenImage(record, ()))
+                chosen[record.id] = ChosenImage(record, tuple(dict.fromkeys((*before.names, *names))))
     finally:
         connection.close()
     return tuple(chosen.values())
@@ -79,7 +79,7 @@ def tags_of(connection: sqlite3.Connection, repository: str) -> tuple[Reference,
     return tuple(parse_reference(name) for (name,) in rows)
 
 
-def write_archive(paths: Paths, images: Sequence[_Chosen], stream: BinaryIO) -> None:
+def write_archive(paths: Paths, images: Sequence[ChosenImage], stream: BinaryIO) -> None:
     """Write the images to `stream`, which need not seek. Raises ImageError where a blob is missing or damaged."""
     content = content_store(paths)
     entries, index, repositories = [], [], dict[str, dict[str, str]]()
@@ -93,18 +93,17 @@ def write_archive(paths: Paths, images: Sequence[_Chosen], stream: BinaryIO) -> 
         for image in images:
             with translated(ImageError, f"cannot save {image.record.id[:19]}"):
                 data = content.read(parse_digest(image.record.manifest_digest))
-                manifest = decode_manifest(data, "", image.record.id)
-                assert isinstance(manifest, Manifest)
-                for digest in (manifest.config.digest, *(layer.digest for layer in manifest.layers)):
-                    _add_blob(tar, content, digest, written)
+                manifest = json.loads(data)
+                for descriptor in (manifest["config"], *manifest["layers"]):
+                    _add_blob(tar, content, descriptor["digest"], written)
                 _add(tar, _blob_name(image.record.manifest_digest), data, written)
-            layers = [_blob_name(layer.digest) for layer in manifest.layers]
+            layers = [_blob_name(layer["digest"]) for layer in manifest["layers"]]
             tags = [name.familiar for name in image.names]
             entries.append(
                 {"Config": _blob_name(image.record.id), "RepoTags": tags or None, "Layers": layers,
-                 "LayerSources": _sources(manifest.layers, image.record)}
+                 "LayerSources": _sources(manifest["layers"], image.record)}
             )  # fmt: skip
-            index += _index_entries(image, len(data), manifest.media_type or OCI_MANIFEST)
+            index += _index_entries(image, len(data), manifest.get("mediaType") or OCI_MANIFEST)
             for name in image.names if image.record.layers else ():
                 repositories.setdefault(name.familiar_repository, {})[name.tag] = image.record.layers[-1][7:]
         _add_json(tar, "index.json", {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": index})
@@ -113,27 +112,20 @@ def write_archive(paths: Paths, images: Sequence[_Chosen], stream: BinaryIO) -> 
         _add_json(tar, "repositories", repositories)
 
 
-def _sources(layers: Iterable[Descriptor], record: ImageRecord) -> dict[str, object]:
+def _sources(layers: Iterable[dict[str, Any]], record: ImageRecord) -> dict[str, object]:
     return {
-        diff_id: {"mediaType": layer.media_type, "size": layer.size, "digest": layer.digest}
-        for diff_id, layer in zip(record.config["rootfs"]["diff_ids"], layers, strict=True)
+        diff_id: {"mediaType": layer["mediaType"], "size": layer["size"], "digest": layer["digest"]}
+        for diff_id, layer in zip(record.config["rootfs"].get("diff_ids") or (), layers, strict=True)
     }
 
 
-def _index_entries(image: _Chosen, size: int, media_type: str) -> list[dict[str, object]]:
+def _index_entries(image: ChosenImage, size: int, media_type: str) -> list[dict[str, object]]:
     descriptor: dict[str, object] = {"mediaType": media_type, "digest": image.record.manifest_digest, "size": size}
-    if not image.names:
-        return [descriptor]
-    return [
-        {
-            **descriptor,
-            "annotations": {
-                "io.containerd.image.name": name.name,
-                "org.opencontainers.image.ref.name": name.tag,
-            },
-        }
-        for name in image.names
+    named: list[dict[str, str]] = [
+        {"io.containerd.image.name": name.name, "org.opencontainers.image.ref.name": name.tag} for name in image.names
     ]
+    annotated = [{**image.annotations, **names} for names in named or [{}]]
+    return [{**descriptor, "annotations": annotations} if annotations else descriptor for annotations in annotated]
 
 
 def _add_blob(tar: tarfile.TarFile, content: ContentStore, digest_text: str, written: set[str]) -> None:

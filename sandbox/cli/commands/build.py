@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
+from sandbox.cli import build_refusals, build_results
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import option
-from sandbox.errors import SandboxError, UsageError
+from sandbox.errors import UsageError
 
 _NETWORKS = ("default", "none", "host")
 _PROGRESS = ("auto", "plain", "quiet")
@@ -21,38 +20,31 @@ def build(invocation: Invocation) -> int:
     from sandbox.build.ssh_agents import read_ssh
     from sandbox.cli.build_values import read_secret
     from sandbox.container.image_lookup import choose_progress
-    from sandbox.image.references import parse_reference
 
+    build_refusals.refuse_impossible(invocation)
     context = invocation.context
     quiet = invocation.flag("quiet") or _one_of(invocation, "progress", _PROGRESS) == "quiet"
+    # as buildx does: what makes builds reproducible is given on
+    epoch = {key: context.env[key] for key in ("SOURCE_DATE_EPOCH",) if key in context.env}
+    arguments = {**epoch, **_pairs(invocation.texts("build-arg"), context)}
     options = BuildOptions(
         invocation.arguments[0],
         invocation.text("file") or "",
         context.cwd,
-        tuple(parse_reference(name) for name in invocation.texts("tag")),
-        _pairs(invocation.texts("build-arg"), context),
+        arguments,
         invocation.text("target") or "",
         no_cache=invocation.flag("no-cache"),
         pull=invocation.flag("pull"),
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
+        export=build_results.read_export(invocation, arguments),
         secrets=dict(read_secret(text, context) for text in invocation.texts("secret")),
         contexts=read_contexts(invocation.texts("build-context")),
         ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
         events=PlainProgress(quiet=quiet),
     )
-    for name in options.names:
-        if name.digest:
-            raise UsageError(f"invalid tag {name.familiar!r}: a digest cannot be given", mend="-t NAME:TAG")
     progress = choose_progress(context.stderr, context.env, quiet=quiet)
-    record = build_image(context.find_paths(), context.env, options, progress)
-    _write_iidfile(invocation, record.id)
-    if quiet:
-        context.print(record.id)
-        return 0
-    context.note(f"Built {record.id}")
-    for name in options.names:
-        context.note(f"Tagged {name.familiar if name.tag else name.familiar + ':latest'}")
+    build_results.write_results(invocation, build_image(context.find_paths(), context.env, options, progress))
     return 0
 
 
@@ -81,37 +73,25 @@ def _labels(texts: tuple[str, ...]) -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in texts)
 
 
-def _write_iidfile(invocation: Invocation, image_id: str) -> None:
-    path = invocation.text("iidfile")
-    if path is None:
-        return
-    try:
-        with open(os.path.join(invocation.context.cwd, path), "w") as file:
-            file.write(image_id)
-    except OSError as error:
-        raise SandboxError(f"cannot write {path}", cause=error.strerror or str(error)) from error
-
-
 COMMANDS: tuple[Command, ...] = (
     Command(
         "image build",
         "Build an image from a Dockerfile",
         "[OPTIONS] PATH|URL|-",
         (
-            option("-t --tag", "list", 'Name and optionally a tag (format: "name:tag")', "stringArray"),
             option("-f --file", "text", 'Name of the Dockerfile (default: "PATH/Dockerfile")', "string"),
             option("--build-arg", "list", "Set build-time variables", "stringArray"),
             option("--target", "text", "Set the target build stage to build", "string"),
             option("--no-cache", "flag", "Do not use cache when building the image"),
             option("--pull", "flag", "Always attempt to pull all referenced images"),
-            option("-q --quiet", "flag", "Suppress the build output and print image ID on success"),
-            option("--iidfile", "text", "Write the image ID to a file", "string"),
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
             option("--progress", "text", "Set type of progress output (auto, plain, quiet)", "string", "auto"),
             option("--secret", "list", 'Secret to expose to the build ("id=mysecret[,src=/local/secret]")', "list"),
             option("--ssh", "list", 'SSH agent socket or keys to expose ("default|ID[=SOCKET|KEY]")', "list"),
             option("--build-context", "list", "Additional build contexts (e.g., NAME=PATH)", "stringArray"),
+            *build_results.OPTIONS,
+            *build_refusals.OPTIONS,
         ),
         build,
         least=1,

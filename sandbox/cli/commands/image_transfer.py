@@ -99,6 +99,7 @@ def load(invocation: Invocation) -> int:
 def save(invocation: Invocation) -> int:
     """Write the archive to a file, whole or not at all, or to standard output."""
     from sandbox.image.saving import choose_images, write_archive
+    from sandbox.image.whole_file import written_whole
 
     context = invocation.context
     output = invocation.text("output")
@@ -110,7 +111,7 @@ def save(invocation: Invocation) -> int:
         context.stdout.flush()
         write_archive(paths, images, context.stdout.buffer)
         return 0
-    with _written_whole(context, output) as stream:
+    with written_whole(os.path.join(context.cwd, output)) as stream:
         write_archive(paths, images, stream)
     return 0
 
@@ -159,29 +160,6 @@ def _open_input(context: Context, path: str | None) -> Iterator[tuple[BinaryIO, 
         raise NotFoundError(f"cannot open {path}", cause=error.strerror or "", mend=f"ls -l {path}") from error
     with stream:
         yield stream, path
-
-
-@contextmanager
-def _written_whole(context: Context, path: str) -> Iterator[BinaryIO]:
-    """A file that appears under its name when it is complete; what is no plain file is written to directly."""
-    import tempfile
-
-    target = os.path.join(context.cwd, path)
-    try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            with open(target, "wb") as stream:
-                yield stream
-            return
-        fd, aside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".sandbox-save-")
-        try:
-            with open(fd, "wb") as stream:
-                yield stream
-            os.replace(aside, target)
-        except BaseException:
-            os.unlink(aside)
-            raise
-    except OSError as error:
-        raise SandboxError(f"cannot write {path}", cause=error.strerror or str(error), mend=f"df {path}") from error
 
 
 COMMANDS = (
