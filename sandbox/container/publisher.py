@@ -61,9 +61,11 @@ class Publisher:
         return tuple(PublishedPort(*port) for port in json.loads(answer))
 
     def close(self) -> None:
-        """Let it go and reap it; harmless when called twice."""
+        """End it and reap it; harmless when called twice."""
         self._connection.close()
         if self._pid:
+            # where nothing was published it may still be importing: nobody waits for that
+            os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self._pid = 0
 
