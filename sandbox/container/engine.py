@@ -110,9 +110,13 @@ class KernelEngine:
     def network_pidfd(self) -> int:
         return self._network.pidfd if self._network is not None else -1
 
-    def revive_network(self, ports: Sequence[PublishedPort]) -> None:
+    def revive_network(self, ports: Sequence[PublishedPort]) -> int:
         assert self._network is not None
-        self._network.revive(ports)
+        return self._network.revive(ports)
+
+    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
+        assert self._network is not None
+        self._network.finish_revival(ports)
 
     def start(self, ends: ContainerEnds | None) -> None:
         if ends is None:

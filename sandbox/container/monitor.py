@@ -26,6 +26,7 @@ from sandbox.container.log_writer import LogWriter, parse_log_options
 from sandbox.container.reactor import READ, Reactor
 from sandbox.container.restart_policy import Ended, restart_delay
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
+from sandbox.container.stop_way import way_to_stop
 from sandbox.container.transitions import RunEnded, RunStarted
 from sandbox.errors import ConflictError, SandboxError
 from sandbox.named_tuple import NamedTuple
@@ -79,8 +80,13 @@ class Engine(Protocol):
     def network_pidfd(self) -> int:
         """Readable when what connects the container's network has ended; -1 where nothing does."""
 
-    def revive_network(self, ports: Sequence[PublishedPort]) -> None:
-        """Connect the network again, with the same ports. Raises SandboxError."""
+    def revive_network(self, ports: Sequence[PublishedPort]) -> int:
+        """Connect the network again, and begin to publish the same ports; what is returned is readable when that is
+        over, -1 where there are none. Raises SandboxError.
+        """
+
+    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
+        """After that. Raises SandboxError where the ports are not published."""
 
     def close(self) -> None:
         """Take down mounts, network and helpers."""
@@ -124,7 +130,9 @@ class Monitor:
         self._ports: tuple[PublishedPort, ...] = ()
         self._network_revivals = 0
         self._watched_network = -1
+        self._publishing = -1
         self._revival_timer: Timer | None = None
+        self._term_fd = -1
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
@@ -161,6 +169,7 @@ class Monitor:
     def serve(self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment) -> None:
         """Serve clients until the container's life is over; `starter` is attached before any output is read."""
         self._server = AttachServer(self._reactor, self, listener)
+        self._term_fd = self._reactor.watch_signal(signal.SIGTERM, self._stop_as_at_shutdown)
         if starter is not None:
             connection, decoder, early = starter.hand_over()
             client = self._server.adopt(connection, decoder, patient=True)
@@ -213,6 +222,17 @@ class Monitor:
     def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
         """Signal, and kill when the time is over (None: never); no restart follows."""
         self._stopped_by_user = True
+        self._stop(signal_number, timeout_seconds)
+
+    def _stop_as_at_shutdown(self) -> None:
+        """SIGTERM, from who ends the session or the machine: as Docker stops containers then.
+
+        Their own signal and time, no restart follows; that is no wish of the person's that they stay down.
+        """
+        self._no_restart = True
+        self._stop(*way_to_stop(self._container.config))
+
+    def _stop(self, signal_number: int, timeout_seconds: float | None) -> None:
         if self._restart_timer is not None:
             self._restart_timer.cancel()
             self._finish()
@@ -255,12 +275,28 @@ class Monitor:
     def _revive_network(self) -> None:
         self._revival_timer = None
         try:
-            self._engine.revive_network(self._ports)
+            self._publishing = self._engine.revive_network(self._ports)
         except SandboxError as error:
             self._note_error(error)
+        if self._publishing >= 0:
+            # which takes an import of trio's: who is attached need not wait for it
+            self._reactor.watch(self._publishing, READ, lambda _events: self._network_revived())
         self._watch_network()
 
+    def _network_revived(self) -> None:
+        self._forget_publishing()
+        try:
+            self._engine.finish_revival(self._ports)
+        except SandboxError as error:
+            self._note_error(error)
+
+    def _forget_publishing(self) -> None:
+        if self._publishing >= 0:
+            self._reactor.forget(self._publishing)
+            self._publishing = -1
+
     def _unwatch_network(self) -> None:
+        self._forget_publishing()
         if self._revival_timer is not None:
             self._revival_timer.cancel()
             self._revival_timer = None
@@ -370,6 +406,7 @@ class Monitor:
         self._server.ended(code)
         # the loop goes on until the last client has taken what it is to get, then nothing is watched any more
         self._server.close()
+        self._reactor.forget_signal(signal.SIGTERM, self._term_fd)
 
     # -- the record, also on a full disk -----------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ same namespace and the same ports are published. Connections that were open are 
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from net.slirp import SlirpPlan, assume_features, close_slirp, end_slirp, spawn_slirp, start_slirp, wait_ready
+from net.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.errors import HostError, translated
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class PrivateNetwork:
         self._process: SlirpProcess | None = None
         self._is_ready = False
         self._udp_loopback_pid = 0
+        self._publishing_pid = 0
+        self._publishing_pidfd = -1
 
     @property
     def pidfd(self) -> int:
@@ -64,8 +68,13 @@ class PrivateNetwork:
         with translated(HostError, self._what):
             self._udp_loopback_pid = start_udp_loopback(self._plan.netns_fd, [PortMapping(*port) for port in ports])
 
-    def revive(self, ports: Sequence[PublishedPort]) -> None:
-        """After slirp4netns has ended: start it again and publish `ports` again. Raises HostError."""
+    def revive(self, ports: Sequence[PublishedPort]) -> int:
+        """After slirp4netns has ended: start it again, and have `ports` published again beside the caller.
+
+        Returns a descriptor that is readable when `finish_revival` is due, -1 where there are no ports; it stays ours.
+        Raises HostError.
+        """
+        self._end_publishing()
         self._end_udp_loopback()
         if self._process is not None:
             close_slirp(self._process)
@@ -75,12 +84,22 @@ class PrivateNetwork:
             os.unlink(self._plan.api_socket)
         with translated(HostError, self._what):
             self._process = start_slirp(self._plan)
-        if ports:
-            self._publish(ports)
-            self.serve_udp_loopback(ports)
+        if not ports:
+            return -1
+        self._publishing_pid = self._start_publishing(ports)
+        self._publishing_pidfd = os.pidfd_open(self._publishing_pid)
+        return self._publishing_pidfd
+
+    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
+        """Raises HostError where the ports are not published."""
+        status = self._wait_publishing()
+        if status:
+            raise HostError(f"{self._what}: the ports are not published", cause="slirp4netns refused them")
+        self.serve_udp_loopback(ports)
 
     def close(self) -> None:
         """End slirp4netns and what helps it; harmless when called twice."""
+        self._end_publishing()
         self._end_udp_loopback()
         if self._process is not None:
             end_slirp(self._process)
@@ -93,12 +112,17 @@ class PrivateNetwork:
             end_udp_loopback(self._udp_loopback_pid)
             self._udp_loopback_pid = 0
 
-    def _publish(self, ports: Sequence[PublishedPort]) -> None:
+    def _start_publishing(self, ports: Sequence[PublishedPort]) -> int:
         # in a child: trio would stay in the monitor's memory for good
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
+                # it holds what keeps slirp4netns alive, and must not do so for longer than the monitor
+                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != parent:
+                    os._exit(status)
                 from net.ports import PortMapping
                 from net.publish import publish_ports
 
@@ -106,6 +130,15 @@ class PrivateNetwork:
                 status = 0
             finally:
                 os._exit(status)
-        _pid, status = os.waitpid(pid, 0)
-        if status:
-            raise HostError(f"{self._what}: the ports are not published", cause="slirp4netns refused them")
+        return pid
+
+    def _end_publishing(self) -> None:
+        if self._publishing_pid:
+            os.kill(self._publishing_pid, signal.SIGKILL)
+            self._wait_publishing()
+
+    def _wait_publishing(self) -> int:
+        _pid, status = os.waitpid(self._publishing_pid, 0)
+        os.close(self._publishing_pidfd)
+        self._publishing_pid, self._publishing_pidfd = 0, -1
+        return status

@@ -1,4 +1,4 @@
-"""The monitor's event loop: epoll, timers, nothing else.
+"""The monitor's event loop: epoll, timers, signals, nothing else.
 
 Plain callbacks and no trio: a monitor stays for as long as its container, so its memory is counted for each, and trio
 alone is more than the rest of the process. One thread; a callback runs to its end before the next one starts.
@@ -7,7 +7,9 @@ alone is more than the rest of the process. One thread; a callback runs to its e
 from __future__ import annotations
 
 import heapq
+import os
 import select
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,30 @@ class Reactor:
         if self._events.pop(fd, None) is not None:
             self._epoll.unregister(fd)
         self._callbacks.pop(fd, None)
+
+    def watch_signal(self, number: int, callback: Callable[[], None]) -> int:
+        """Call `callback` in the loop when the signal comes; returns the descriptor for `forget_signal`."""
+        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        owner = os.getpid()
+
+        def note(_number: int, _frame: object) -> None:
+            # a forked child has this handler until it sets its own
+            if os.getpid() == owner:
+                os.eventfd_write(fd, 1)
+
+        def told(_events: int) -> None:
+            os.eventfd_read(fd)
+            callback()
+
+        self.watch(fd, READ, told)
+        signal.signal(number, note)
+        return fd
+
+    def forget_signal(self, number: int, fd: int) -> None:
+        """The signal does what it does by default, from now on."""
+        signal.signal(number, signal.SIG_DFL)
+        self.forget(fd)
+        os.close(fd)
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
         timer = Timer(time.monotonic() + seconds, callback)

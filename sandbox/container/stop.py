@@ -16,8 +16,9 @@ from sandbox.container.channel import Channel
 from sandbox.container.frames import EXIT, MESSAGE
 from sandbox.container.local_sockets import connect_to
 from sandbox.container.reconcile import KILLED_EXIT_CODE, reconcile
+from sandbox.container.stop_way import wait_seconds, way_to_stop
 from sandbox.container.store import load_container
-from sandbox.errors import ConflictError, SandboxError, UsageError
+from sandbox.errors import ConflictError, SandboxError
 from sandbox.state import is_alive, open_state
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 SOCKET_NAME = "monitor.sock"
-DEFAULT_TIMEOUT_SECONDS = 10
 _ACTIVE = ("running", "restarting", "paused")
 #: how long a forced removal waits for an orderly end before it kills the monitor too
 _FORCE_SECONDS = 10.0
@@ -77,19 +77,16 @@ def stop_container(
     """
     if not is_active(container):
         return
-    config = container.config
+    way = way_to_stop(container.config)
     if signal_number is None:
-        signal_number = _stop_signal(config.stop_signal)
-    if timeout_seconds is None:
-        timeout_seconds = config.stop_timeout_seconds
-    if timeout_seconds is None:
-        timeout_seconds = DEFAULT_TIMEOUT_SECONDS
+        signal_number = way.signal_number
+    wait = way.wait_seconds if timeout_seconds is None else wait_seconds(timeout_seconds)
     channel = open_channel(paths, container)
     if channel is None:
         wait_monitor_gone(container)
         return
     try:
-        channel.send_message("stop", signal=signal_number, timeout=None if timeout_seconds < 0 else timeout_seconds)
+        channel.send_message("stop", signal=signal_number, timeout=wait)
         _read_exit(channel)
     finally:
         channel.close()
@@ -176,18 +173,6 @@ def _kill_monitor(container: Container) -> None:
     if is_alive(state.monitor_pid, state.monitor_start, state.boot_id):
         with suppress(ProcessLookupError):
             os.kill(state.monitor_pid, signal.SIGKILL)
-
-
-def _stop_signal(text: str) -> int:
-    if not text:
-        return int(signal.SIGTERM)
-    from sandbox.container.option_values.signals import parse_signal
-
-    try:
-        return parse_signal(text)
-    except UsageError:
-        # what --stop-signal says was checked; an image may say anything, and is stopped all the same, as by Docker
-        return int(signal.SIGTERM)
 
 
 def _read_exit(channel: Channel) -> int | None:

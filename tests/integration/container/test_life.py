@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,41 @@ def test_stop_asks_with_the_stop_signal_then_kills(sandbox: Sandbox, busybox: st
     assert _inspect(sandbox, "deaf", "{{.State.ExitCode}}") == "137"
     # again is no error, as in Docker
     assert sandbox.run("stop", "deaf").stdout == "deaf\n"
+
+
+def test_a_monitor_that_is_terminated_stops_its_container_as_docker_does_at_shutdown(
+    sandbox: Sandbox, busybox: str
+) -> None:
+    """By its stop signal, with time to end; its restart policy does not bring it back."""
+    polite = "trap 'echo asked; exit 5' USR1; echo up; while :; do sleep 0.05; done"
+    options = ("--name", "polite", "--restart", "always", "--stop-signal", "USR1")
+    sandbox.run(*DETACHED, *options, busybox, "sh", "-c", polite)
+    sandbox.wait_for_log("polite", "up")
+    monitor = monitor_pid(sandbox, "polite")
+    os.kill(monitor, signal.SIGTERM)
+    leaks.wait_ended(monitor)
+    assert _inspect(sandbox, "polite", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}") == "exited 5"
+    assert sandbox.run("logs", "polite").lines == ["up", "asked"]
+    sandbox.run("rm", "polite")
+    assert state_files(sandbox) == []
+
+
+def test_a_monitor_that_is_terminated_kills_when_the_time_is_over(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run(*DETACHED, "--name", "deaf", "--stop-timeout", "0", busybox, "sleep", "1000")
+    monitor = monitor_pid(sandbox, "deaf")
+    os.kill(monitor, signal.SIGTERM)
+    leaks.wait_ended(monitor)
+    assert _inspect(sandbox, "deaf", "{{.State.Status}} {{.State.ExitCode}}") == "exited 137"
+
+
+def test_a_monitor_that_is_terminated_between_two_runs_ends(sandbox: Sandbox, busybox: str) -> None:
+    """While it waits to start the container again there is nothing to signal."""
+    sandbox.run(*DETACHED, "--name", "failing", "--restart", "always", busybox, "false")
+    with closing(sqlite3.connect(sandbox.home.data / "sandbox/state.db")) as connection:
+        (monitor,) = connection.execute("SELECT json_extract(state, '$.monitor_pid') FROM container").fetchone()
+    os.kill(monitor, signal.SIGTERM)
+    assert leaks.wait_processes_gone(str(sandbox.home.root)) == []
+    assert _inspect(sandbox, "failing", "{{.State.Status}}") == "exited"
 
 
 def test_kill_sends_what_is_asked_for(sandbox: Sandbox, busybox: str) -> None:

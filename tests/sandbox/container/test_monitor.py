@@ -82,11 +82,36 @@ class PlainEngine:
     def network_pidfd(self) -> int:
         return -1
 
-    def revive_network(self, ports: Sequence[PublishedPort]) -> None:
+    def revive_network(self, ports: Sequence[PublishedPort]) -> int:
+        raise AssertionError("it has no network")
+
+    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
         raise AssertionError("it has no network")
 
     def close(self) -> None:
         pass
+
+
+class NetworkEngine(PlainEngine):
+    """Its network ends, and its ports are published, when the test says so by a pipe; `told` hears what is asked."""
+
+    def __init__(self, script: str, network_fd: int, publishing_fd: int, told: int) -> None:
+        super().__init__(script)
+        self._network_fd = network_fd
+        self._publishing_fd = publishing_fd
+        self._told = told
+
+    @property
+    def network_pidfd(self) -> int:
+        return self._network_fd
+
+    def revive_network(self, ports: Sequence[PublishedPort]) -> int:
+        self._network_fd = -1
+        os.write(self._told, b"r")
+        return self._publishing_fd
+
+    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
+        os.write(self._told, b"f")
 
 
 class FullDisk(DatabaseJournal):
@@ -117,6 +142,7 @@ def monitored(
     script: str,
     attachment: Attachment,
     journal: Callable[[Paths, str], DatabaseJournal] = DatabaseJournal,
+    engine: Callable[[str], PlainEngine] = PlainEngine,
 ) -> Iterator[tuple[Channel, Container]]:
     """A running monitor; gives the starter's channel and the record. The monitor must end by itself."""
     connection = open_state(paths)
@@ -131,7 +157,7 @@ def monitored(
         try:
             ours.close()
             reactor = Reactor()
-            monitor = Monitor(kept, PlainEngine(script), journal(paths, kept.id), reactor, data)
+            monitor = Monitor(kept, engine(script), journal(paths, kept.id), reactor, data)
             monitor.start_to_gate()
             monitor.go()
             monitor.serve(listen_at(runtime, "monitor.sock"), Channel(theirs), attachment)
@@ -393,3 +419,27 @@ def test_the_exit_code_outlives_a_full_disk(paths: Paths, auto_remove: bool) -> 
         connection = open_state(paths)
         assert load_container(connection, kept.id) is None
         connection.close()
+
+
+def test_who_is_attached_does_not_wait_while_ports_are_published_again(paths: Paths) -> None:
+    plain = a_container()
+    container = plain._replace(config=plain.config._replace(open_stdin=True, stdin_once=True))
+    network, publishing, told = os.pipe(), os.pipe(), os.pipe()
+
+    def engine(script: str) -> PlainEngine:
+        return NetworkEngine(script, network[0], publishing[0], told[1])
+
+    with monitored(paths, container, "cat", Attachment(stdin=True, stdout=True), engine=engine) as (channel, _kept):
+        os.write(network[1], b"x")
+        assert os.read(told[0], 1) == b"r"
+        channel.send(encode(STDIN, b"meanwhile"))
+        while (frame := channel.receive()) is not None and frame.kind != STDOUT:
+            pass
+        assert frame is not None
+        assert frame.payload == b"meanwhile"
+        os.write(publishing[1], b"x")
+        assert os.read(told[0], 1) == b"f"
+        channel.send(encode(STDIN_END))
+        assert _collect(channel)[2] == 0
+    for fd in (*network, *publishing, *told):
+        os.close(fd)
