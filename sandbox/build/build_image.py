@@ -12,23 +12,23 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.build.arguments import PROXIES, platform_arguments, read_globals
-from sandbox.build.builder import build_in_namespace, read_triggers
+from sandbox.build.builder import build
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
-from sandbox.build.errors import DockerfileError, Place, did_you_mean
+from sandbox.build.errors import DockerfileError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
 from sandbox.build.instructions import Copy, Run
 from sandbox.build.named_contexts import context_name, read_layout, replace_stages
 from sandbox.build.outline import reachable_stages
 from sandbox.build.plain_progress import PlainProgress
-from sandbox.build.request import BaseImage, BuildPlan, BuildResult
+from sandbox.build.request import BaseImage, BuildPlan
 from sandbox.build.ssh_agents import agent_sockets
+from sandbox.build.stage_builder import read_triggers
 from sandbox.build.stages import read_dockerfile
 from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
 from sandbox.image.platforms import host_platform, parse_platform
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.store import ImageRecord, find_image
-from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
 from storage.digests import parse_digest
 
@@ -80,19 +80,10 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, pro
         room = ContextRoom(paths, options.cwd, env, options.secrets, ssh.get("default") or env.get("SSH_AUTH_SOCK", ""))
         try:
             plan = _Planner(paths, env, options, progress, room).plan()
-            result = _call_builder(paths, plan._replace(ssh=ssh))
+            result = build(paths, plan._replace(ssh=ssh))
             return export_result(paths, env, result, options.export, options.events)
         finally:
             room.close()
-
-
-def _call_builder(paths: Paths, plan: BuildPlan) -> BuildResult:
-    answer = call_in_user_namespace(build_in_namespace, paths, plan)
-    assert isinstance(answer, dict)
-    if "error" in answer:
-        message, place, expected, mend = answer["error"]
-        raise DockerfileError(message, Place(*place), expected=expected, mend=mend)
-    return BuildResult(*answer["result"])
 
 
 class _Planner:
@@ -123,9 +114,16 @@ class _Planner:
         self._trees = {name: self._room.open_named(value) for name, value in contexts.items() if is_files(value)}
         predefined = platform_arguments(self._platform, self._platform, program.stages[target].name, given)
         globals_ = read_globals(program, given, predefined)
-        stages = reachable_stages(program, target, globals_)
-        for number in stages:
-            self._find_images(program, number, globals_)
+        waiting = list(reachable_stages(program, target, globals_))
+        found: set[int] = set()
+        while waiting:
+            number = waiting.pop(0)
+            if number not in found:
+                found.add(number)
+                # a base's ONBUILD may copy from a stage that nothing in the file names
+                for named in self._find_images(program, number, globals_):
+                    waiting += reachable_stages(program, named, globals_)
+        stages = tuple(sorted(found))
         return BuildPlan(
             program, globals_, stages, target, self._images, main.tree, self._trees,
             self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
@@ -146,7 +144,8 @@ class _Planner:
             )
         return found
 
-    def _find_images(self, program: Program, number: int, globals_: Globals) -> None:
+    def _find_images(self, program: Program, number: int, globals_: Globals) -> list[int]:
+        """Find the images stage `number` needs; the stages that its base's triggers take from."""
         stage = program.stages[number]
         node = stage.start.node
         platform = globals_.expand(stage.start.platform, node).text
@@ -164,6 +163,11 @@ class _Planner:
             is_number = name.isascii() and name.isdigit() and int(name) < number
             if name != "scratch" and not is_number and name.lower() not in above:
                 self._need(name, at)
+        named = [program.stages[i].name for i in range(number)]
+        names = [name.lower() for name, _at in _sources(triggers)]
+        return [number - 1 - named[::-1].index(name) for name in names if name in named] + [
+            int(name) for name in names if name.isascii() and name.isdigit() and int(name) < number
+        ]
 
     def _need(self, name: str, node: Node) -> None:
         if name in self._images or context_name(name) in self._trees:

@@ -80,6 +80,9 @@ class RunRoom:
             except BaseException:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(started.pidfd, signal.SIGKILL)
+                # its tree can be taken away only when the last of its processes is gone
+                with suppress(ChildProcessError):
+                    os.waitpid(started.pid, 0)
                 raise
             finally:
                 os.close(started.pidfd)

@@ -63,9 +63,7 @@ class Workshop:
     def __init__(self, paths: Paths, epoch: int | None = None) -> None:
         self._paths = paths
         self.epoch = epoch
-        base = f"{paths.data_root}/build"
-        os.makedirs(base, mode=0o700, exist_ok=True)
-        _sweep(base)
+        base = sweep(paths)
         self.directory = tempfile.mkdtemp(dir=base)
         self._lock_fd = lock_directory(self.directory)
         self.layers = LayerStore(paths.layers)
@@ -182,6 +180,41 @@ class Workshop:
             writer.commit()
 
 
+class NotCachedError(Exception):
+    """A step must be made, and this process makes none."""
+
+
+class StoredSteps(Workshop):
+    """Finds what earlier builds made, with no namespace and no place of its own; whatever makes something raises
+    NotCachedError.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self.epoch = None
+        self.layers = LayerStore(paths.layers)
+        self.content = content_store(paths)
+        self._connection = open_state(paths)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def new_directory(self) -> str:
+        raise NotCachedError
+
+    @contextmanager
+    def mounted(
+        self, layers: Sequence[BuildLayer], points: Sequence[tuple[str, bool]] | None = None, *, empty: bool = False
+    ) -> Iterator[MountedStep]:
+        raise NotCachedError
+        yield
+
+    def place(self, layer: BuildLayer, below: Sequence[BuildLayer]) -> BuildLayer:
+        chain_id = _next_chain(below, parse_digest(layer.diff_id))
+        if not self.layers.has(chain_id):
+            raise NotCachedError
+        return layer._replace(chain_id=chain_id)
+
+
 class MountedStep:
     """A step's merged tree at `root`; what it changes lies in `directory`/upper."""
 
@@ -228,7 +261,10 @@ def _copy_root(layer: str, upper: str) -> None:
             os.close(fd)
 
 
-def _sweep(base: str) -> None:
+def sweep(paths: Paths) -> str:
+    """Remove what killed builds left; the directory below which builds have their places."""
+    base = f"{paths.data_root}/build"
+    os.makedirs(base, mode=0o700, exist_ok=True)
     for name in os.listdir(base):
         fd = lock_nowait(f"{base}/{name}")
         if fd is not None:
@@ -236,6 +272,7 @@ def _sweep(base: str) -> None:
                 remove_tree(f"{base}/{name}")
             finally:
                 unlock(fd)
+    return base
 
 
 def _next_chain(below: Sequence[BuildLayer], diff_id: Digest) -> Digest:

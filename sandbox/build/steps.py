@@ -119,7 +119,6 @@ class Steps:
         path = stage.text(workdir.path, workdir.node)
         if not path.startswith("/"):
             path = posixpath.normpath(stage.path(path))
-        stage.image.config["WorkingDir"] = path
         made = posixpath.normpath(path) not in ("/", "//")
         if made:
 
@@ -131,6 +130,8 @@ class Steps:
                     os.chown(open_path(step.root_fd, name), *(owner or (0, 0)))
 
             self._layer(stage, workdir.node, report, _Recipe(["WORKDIR", path, stage.image.user], act))
+        # only now: a step that is tried again takes a relative path from where it did before
+        stage.image.config["WorkingDir"] = path
         stage.image.add_history(f"WORKDIR {path}", stage.layers[-1].created if made else "")
 
     def copy(self, stage: StageState, copy: Copy | Add, report: StepReport) -> None:

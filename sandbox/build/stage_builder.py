@@ -1,0 +1,177 @@
+"""One stage, instruction by instruction.
+
+A `StageBuilder` can stop before a step and go on in a forked process: what it knows stands in it between two steps, and
+a step that could not be carried out leaves it as it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.build.arguments import Scope
+from sandbox.build.errors import DockerfileError
+from sandbox.build.image_state import ImageState
+from sandbox.build.instructions import Add, Copy, Run, Workdir
+from sandbox.build.named_contexts import context_name
+from sandbox.build.parser import parse_dockerfile
+from sandbox.build.progress import Vertex, begin_step, vertex_id
+from sandbox.build.readers import read_instruction
+from sandbox.build.stage_state import StageState, configure
+from sandbox.build.step_layers import BuildLayer
+from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.build.instructions import Instruction
+    from sandbox.build.parser import Node
+    from sandbox.build.progress import Event, EventSink, StepReport
+    from sandbox.build.request import BuildPlan
+    from sandbox.build.steps import Steps
+
+    StageFinder = Callable[[int], StageState]
+
+
+class StageBuilder:
+    """Builds stage `number`. `find_stage` gives a finished stage, and may wait for it or raise."""
+
+    def __init__(self, plan: BuildPlan, number: int) -> None:
+        self.number = number
+        self._plan = plan
+        self._stage = plan.program.stages[number]
+        self._state: StageState | None = None
+        self._instructions: tuple[Instruction, ...] = ()
+        self._next = 0
+        self._above: tuple[str, ...] = ()
+
+    def told(self, plan: BuildPlan) -> StageBuilder:
+        """The same, telling the events of this plan."""
+        self._plan = plan
+        return self
+
+    @property
+    def base_stage(self) -> int | None:
+        """The stage this one starts from, where it has not begun and starts from one."""
+        if self._state is not None:
+            return None
+        return stage_above(self._plan, self._base(), self.number)
+
+    def run(self, steps: Steps, find_stage: StageFinder, *, hold: bool = False) -> StageState:
+        """Go on to the stage's end. Raises what a step raises, and can be called again then.
+
+        With `hold` nothing is told of a step that cannot be carried out.
+        """
+        state = self._state
+        if state is None:
+            state = self._start(steps, find_stage, hold=hold)
+        while self._next < len(self._instructions):
+            instruction = self._instructions[self._next]
+            if isinstance(instruction, Run | Copy | Add | Workdir):
+                self._carry_out(state, instruction, steps, hold=hold)
+            elif not configure(state, instruction):
+                raise instruction.node.error(f"{instruction.node.instruction} is not built yet")
+            self._next += 1
+        return state
+
+    def _carry_out(
+        self, state: StageState, instruction: Run | Copy | Add | Workdir, steps: Steps, *, hold: bool
+    ) -> None:
+        def act(report: StepReport) -> None:
+            match instruction:
+                case Run():
+                    steps.run(state, instruction, report)
+                case Workdir():
+                    steps.work_in(state, instruction, report)
+                case _:
+                    steps.copy(state, instruction, report)
+
+        self._report(self._describe(instruction.node, self._next + 2), act, hold=hold)
+
+    def _report(self, vertex: Vertex, act: Callable[[StepReport], None], *, hold: bool) -> None:
+        held: list[Event] = []
+        sink: EventSink = held.append if hold else self._plan.events
+        report = begin_step(sink, vertex)
+        try:
+            act(report)
+        except SandboxError as error:
+            report.failed(error.message)
+            raise
+        self._above = (vertex.id,)
+        for event in held:
+            self._plan.events(event)
+
+    def _base(self) -> str:
+        return self._plan.globals.expand(self._stage.base, self._stage.start.node).text
+
+    def _start(self, steps: Steps, find_stage: StageFinder, *, hold: bool) -> StageState:
+        node = self._stage.start.node
+        base = self._base()
+        above = stage_above(self._plan, base, self.number)
+        if above is not None:
+            parent = find_stage(above)
+            state = StageState(parent.image.inherit(), list(parent.layers), parent.scope.inherit())
+            state.arguments = list(parent.arguments)
+        elif base == "scratch":
+            state = self._from_scratch()
+        elif context_name(base) in self._plan.contexts:
+            state = self._from_scratch()
+            self._report(
+                self._describe(node, 1), lambda report: steps.import_context(state, base, node, report), hold=hold
+            )
+        else:
+            state = image_stage(self._plan, base)
+        triggers = read_triggers(state.image.document, node)
+        state.image.config.pop("OnBuild", None)
+        self._instructions = (*triggers, *self._stage.instructions)
+        self._state = state
+        return state
+
+    def _from_scratch(self) -> StageState:
+        image = ImageState.scratch(self._plan.platform)
+        return StageState(image, [], Scope(self._plan.globals, image.environment))
+
+    def _describe(self, node: Node, position: int) -> Vertex:
+        stage = self._stage.name or ("" if len(self._plan.stages) == 1 else f"stage-{self.number}")
+        total = max(len(self._instructions), len(self._stage.instructions)) + 1
+        shown = " ".join(filter(None, (stage, f"{position}/{total}")))
+        name = f"[{shown}] {node.original}"
+        return Vertex(
+            vertex_id(self.number, position, name), name, stage, position, total, self._above, node.start_line
+        )
+
+
+def image_stage(plan: BuildPlan, name: str) -> StageState:
+    """The image `name` as a stage that has ended."""
+    found = plan.images[name]
+    image = ImageState.from_base(found.config)
+    return StageState(image, [BuildLayer(*layer) for layer in found.layers], Scope(plan.globals, image.environment))
+
+
+def find_tree(plan: BuildPlan, number: int, find_stage: StageFinder, name: str, node: Node) -> StageState:
+    """What `from=` names in stage `number`: a stage above by name or number, else an image. Raises DockerfileError."""
+    above = stage_above(plan, name, number, by_number=True)
+    if above is not None:
+        return find_stage(above)
+    if name == "scratch" or name not in plan.images:
+        raise node.error(f"there is no stage or image {name!r}")
+    return image_stage(plan, name)
+
+
+def stage_above(plan: BuildPlan, name: str, number: int, *, by_number: bool = False) -> int | None:
+    """The nearest stage of that name above stage `number`; with `by_number`, "0" is the first."""
+    stages = plan.program.stages
+    if by_number and name.isascii() and name.isdigit():
+        return int(name) if len(name) < 6 and int(name) < number else None
+    found = [i for i in range(number) if stages[i].name and stages[i].name == name.lower()]
+    return found[-1] if found else None
+
+
+def read_triggers(config: dict[str, Any], node: Node) -> tuple[Instruction, ...]:
+    """The instructions a base's ONBUILD left, to be carried out right after FROM. Raises DockerfileError."""
+    found = []
+    for text in (config.get("config") or {}).get("OnBuild") or ():
+        try:
+            found += [read_instruction(trigger) for trigger in parse_dockerfile(str(text), "ONBUILD of the base").nodes]
+        except DockerfileError as error:
+            raise node.error(f"ONBUILD of the base image: {error.message}") from error
+    return tuple(found)

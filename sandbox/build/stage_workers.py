@@ -1,0 +1,237 @@
+"""Stages built at the same time, each in a process of its own.
+
+    command ── fork ──▶ coordinator (root of an outer user namespace)
+                          ├─ fork ──▶ a stage (a mount namespace of its own: its mounts go with it)
+                          └─ fork ──▶ another
+
+A stage begins when the one it starts from has ended; for one that it only copies from it waits at that step. Processes
+and not threads: a step makes namespaces, and for that a process must never have had a second thread. When one fails,
+the others are told to end (SIGTERM: they end their containers and take their trees away), then killed; what they leave
+is reaped and removed here. The command's end does the same: the coordinator sees its socket close.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sandbox.build.progress import Event, decode_event, encode_event
+from sandbox.build.stage_builder import StageBuilder, find_tree
+from sandbox.build.stage_messages import Lines, decode_stage, encode_failure, encode_stage
+from sandbox.build.step_layers import Workshop, sweep
+from sandbox.build.steps import Steps
+from sandbox.errors import SandboxError
+from sandbox.runtime import syscalls as sc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from sandbox.build.parser import Node
+    from sandbox.build.request import BuildPlan
+    from sandbox.build.stage_state import StageState
+    from sandbox.paths import Paths
+
+#: how long a stage that is told to end may take to clean up before it is killed
+_PATIENCE_SECONDS = 5.0
+
+
+class _StageEndedError(BaseException):
+    """The coordinator wants this stage to end."""
+
+
+class Coordinator:
+    """Builds what the target needs and is not there yet. Runs in the outer user namespace, single-threaded.
+
+    `done` are the stages that have ended, `builders` those that have not, as far as they have come.
+    """
+
+    def __init__(
+        self, paths: Paths, plan: BuildPlan, done: Mapping[int, StageState], builders: Mapping[int, StageBuilder]
+    ) -> None:
+        self._paths = paths
+        self._plan = plan
+        self._done = {number: encode_stage(state) for number, state in done.items()}
+        self._builders = dict(builders)
+        self._workers: dict[int, _Worker] = {}
+        self._waiting: list[tuple[int, _Worker]] = []
+        self._open: dict[str, None] = {}
+        self._failure: list[Any] | None = None
+
+    def run(self, command: socket.socket) -> None:
+        """Build, telling `command` what happens and at last the result; ends early when `command` closes."""
+        sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
+        # ctrl-C reaches the whole foreground process group: the command decides, and closes its end. Not SIG_IGN,
+        # which the programs that are started would inherit
+        signal.signal(signal.SIGINT, _pass_over)
+        lines = Lines(command)
+        with selectors.DefaultSelector() as selector:
+            selector.register(command, selectors.EVENT_READ)
+            try:
+                while self._plan.target not in self._done and self._failure is None:
+                    self._start_ready(selector)
+                    for key, _events in selector.select():
+                        if key.fileobj is command:
+                            return
+                        self._hear(key.data, selector, lines)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            finally:
+                self._end_all()
+        for vertex in self._open:
+            lines.send({"event": encode_event(Event("cancelled", vertex, time.time_ns()))})
+        if self._failure is not None:
+            lines.send({"error": self._failure})
+        else:
+            lines.send({"stage": self._done[self._plan.target]})
+
+    def _start_ready(self, selector: selectors.BaseSelector) -> None:
+        for number, builder in list(self._builders.items()):
+            base = builder.base_stage
+            if base is None or base in self._done:
+                del self._builders[number]
+                worker = self._start(builder)
+                selector.register(worker.end, selectors.EVENT_READ, worker)
+            elif base not in self._builders and base not in self._workers:
+                self._builders[base] = StageBuilder(self._plan, base)
+                self._start_ready(selector)
+                return
+
+    def _start(self, builder: StageBuilder) -> _Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        pid = os.fork()
+        if pid == 0:
+            # the ends of the others stay open here until exec: none of them counts on them closing
+            ours.close()
+            _build_stage(theirs, self._paths, self._plan, builder, self._done)
+        theirs.close()
+        self._workers[builder.number] = worker = _Worker(builder.number, pid, ours)
+        return worker
+
+    def _hear(self, worker: _Worker, selector: selectors.BaseSelector, command: Lines) -> None:
+        messages = worker.lines.receive()
+        if messages is None:
+            selector.unregister(worker.end)
+            if worker.number not in self._done and self._failure is None:
+                name = self._plan.program.stages[worker.number].name or worker.number
+                error = SandboxError(f"the process that built stage {name} died", mend="try again")
+                self._failure = encode_failure(error)
+            return
+        for message in messages:
+            if "event" in message:
+                self._note(decode_event(message["event"]))
+                command.send(message)
+            elif "need" in message:
+                self._waiting.append((message["need"], worker))
+                self._start_needed(message["need"])
+            elif "stage" in message:
+                self._done[worker.number] = message["stage"]
+            elif self._failure is None:
+                self._failure = message["error"]
+        self._answer()
+
+    def _start_needed(self, number: int) -> None:
+        """A stage that only an ONBUILD of a base names is not among the planned."""
+        if number not in self._done and number not in self._workers and number not in self._builders:
+            self._builders[number] = StageBuilder(self._plan, number)
+
+    def _answer(self) -> None:
+        for number, worker in list(self._waiting):
+            if number in self._done:
+                self._waiting.remove((number, worker))
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    worker.lines.send({"stage": self._done[number]})
+
+    def _note(self, event: Event) -> None:
+        if event.kind == "started":
+            self._open[event.vertex] = None
+        elif event.kind in ("cached", "finished", "failed"):
+            self._open.pop(event.vertex, None)
+
+    def _end_all(self) -> None:
+        """End what still works, reap everything below us, remove what was left."""
+        for worker in self._workers.values():
+            # ours until it is reaped, so the number is nobody else's
+            os.kill(worker.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        with selectors.DefaultSelector() as selector:
+            pidfds = [os.pidfd_open(worker.pid) for worker in self._workers.values()]
+            for pidfd in pidfds:
+                selector.register(pidfd, selectors.EVENT_READ)
+            while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+                for key, _events in selector.select(left):
+                    selector.unregister(key.fileobj)
+            for pidfd in pidfds:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.close(pidfd)
+        with suppress(ChildProcessError):
+            # containers and slirp4netns end with their stage's process, and come to us as their new parent
+            while True:
+                os.waitpid(-1, 0)
+        for worker in self._workers.values():
+            worker.end.close()
+        self._workers.clear()
+        sweep(self._paths)
+
+
+class _Worker:
+    def __init__(self, number: int, pid: int, end: socket.socket) -> None:
+        self.number, self.pid, self.end = number, pid, end
+        self.lines = Lines(end)
+
+
+def _build_stage(
+    end: socket.socket, paths: Paths, plan: BuildPlan, builder: StageBuilder, done: Mapping[int, Any]
+) -> NoReturn:
+    """In the forked child: build, tell how it went, end."""
+    try:
+        signal.signal(signal.SIGTERM, _end_stage)
+        sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
+        lines = Lines(end)
+        try:
+            sc.unshare(sc.CLONE_NEWNS)
+            lines.send({"stage": encode_stage(_run_builder(lines, paths, plan, builder, done))})
+        except Exception as error:  # noqa: BLE001  # a process boundary: every failure is told to the coordinator
+            lines.send({"error": encode_failure(error)})
+    finally:
+        os._exit(0)
+
+
+def _run_builder(
+    lines: Lines, paths: Paths, plan: BuildPlan, builder: StageBuilder, done: Mapping[int, Any]
+) -> StageState:
+    known = dict(done)
+
+    def find_stage(number: int) -> StageState:
+        if number not in known:
+            lines.send({"need": number})
+            known[number] = next(iter(lines))["stage"]
+        return decode_stage(known[number], plan.globals)
+
+    def trees(name: str, node: Node) -> StageState:
+        return find_tree(plan, builder.number, find_stage, name, node)
+
+    told = plan._replace(events=lambda event: lines.send({"event": encode_event(event)}))
+    workshop = Workshop(paths, plan.rewritten_epoch)
+    try:
+        steps = Steps(paths, told, workshop, trees)
+        try:
+            return builder.told(told).run(steps, find_stage)
+        finally:
+            steps.close()
+    finally:
+        workshop.close()
+
+
+def _end_stage(_number: int, _frame: FrameType | None) -> None:
+    raise _StageEndedError
+
+
+def _pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Neither die nor have programs that are started ignore it."""
