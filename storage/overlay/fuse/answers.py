@@ -17,19 +17,27 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+def failure(error: Exception) -> FUSEError:
+    """The answer to a request that failed; what nobody foresaw is EIO, and a line in the log."""
+    if isinstance(error, OSError):
+        return FUSEError(error.errno or errno.EIO)
+    if isinstance(error, FUSEError):
+        return error
+    if isinstance(error, KeyError):
+        # a number or a handle that is gone
+        return FUSEError(errno.ESTALE)
+    _log.error("a request failed", exc_info=error)
+    return FUSEError(errno.EIO)
+
+
 def answered(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """The handler, with OSError turned into the answer; what nobody foresaw is EIO, and a line in the log."""
+    """The handler, with whatever it raises turned into the answer. Hot handlers do that themselves: a call less."""
 
     @functools.wraps(handler)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await handler(*args, **kwargs)
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
-        except FUSEError:
-            raise
-        except Exception:  # noqa: BLE001  # a request's boundary: one that fails ends no other
-            _log.exception("%s failed", handler.__name__)
-            raise FUSEError(errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # a request's boundary: one that fails ends no other
+            raise failure(error) from None
 
     return guarded

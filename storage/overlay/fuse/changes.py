@@ -73,6 +73,9 @@ class Changes(Files):
                 self._own(fd, directory, ctx, mode)
                 if directory_fd == self.work.fd:
                     make_opaque(fd)
+                    if mode & stat.S_ISGID:
+                        # mkdir(2) takes it from the parent only, and that is the work directory
+                        os.fchmod(fd, mode)
             finally:
                 os.close(fd)
 
@@ -185,8 +188,8 @@ class Changes(Files):
     @answered
     async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         directory, node = self._named(parent_inode, name)
-        self.open_before_removal(node)
         directory_fd = self.tree.upper_fd(directory)
+        self.open_before_removal(node)
         if name not in self.tree.under(directory):
             os.unlink(name, dir_fd=directory_fd)
         elif node.upper:
@@ -203,6 +206,7 @@ class Changes(Files):
         if self.tree.children(node):
             raise FUSEError(errno.ENOTEMPTY)
         directory_fd = self.tree.upper_fd(directory)
+        self.tree.keep_open(node)
         if name in self.tree.under(directory):
             if node.upper:
                 self.work.swap_for_whiteout(directory_fd, name)

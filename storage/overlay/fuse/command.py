@@ -16,6 +16,7 @@ from storage.overlay.fuse.config import OverlayConfig
 from storage.overlay.fuse.mounting import MountOptions, mount_fuse
 
 _USAGE = "usage: sandbox-overlay [-f] [-d] [-o lowerdir=DIR[:DIR…][,upperdir=DIR,workdir=DIR][,OPTION…]] MOUNTPOINT"
+#: our own: `indexdir=DIR`, where indexes of lower layers are kept; who gives it says that they never change
 #: options of fuse-overlayfs, mount(8) and FUSE that ask for what is so anyway, or change nothing here
 # fmt: off
 _HARMLESS = frozenset(
@@ -122,8 +123,10 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
     refused = sorted(name for name in options if name in _UNSUPPORTED)
     if refused:
         raise UsageError(f"{', '.join(refused)}: not here; use an id-mapped mount or the owner's user namespace")
+    index_directory = options.pop("indexdir", "")
     config = OverlayConfig(
         lower=tuple(lower[::-1]),
+        indexes=tuple(_index_path(index_directory, layer) for layer in lower[::-1]) if index_directory else (),
         upper=upper,
         work=work,
         writeback=options.pop("writeback", "1") != "0",
@@ -140,6 +143,15 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
     if unknown:
         raise UsageError(f"unknown option {unknown[0]}")
     return CommandLine(config, mount, places[-1], foreground, debug)
+
+
+def _index_path(directory: str, layer: str) -> str:
+    """Where the index of a layer is kept: one file for each root directory."""
+    try:
+        status = os.stat(layer)
+    except OSError as error:
+        raise UsageError(f"{layer}: {os.strerror(error.errno or 0)}") from error
+    return os.path.join(os.path.abspath(directory), f"{status.st_dev:x}-{status.st_ino:x}.index")
 
 
 def main(words: list[str]) -> int:

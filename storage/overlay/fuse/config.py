@@ -14,6 +14,10 @@ class OverlayConfig(NamedTuple):
     lower: tuple[str | int, ...]
     upper: str | int | None = None
     work: str | int | None = None
+    indexes: tuple[str | None, ...] = ()
+    """Paths of index files (see `index.py`), one for each of `lower`, made where missing. A layer that has one must
+    never change again.
+    """
     writeback: bool = True
     """Whether the kernel collects writes in its page cache; without it each write(2) comes to the server at once."""
     volatile: bool = False

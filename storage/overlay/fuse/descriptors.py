@@ -63,7 +63,7 @@ class Descriptors:
             raise FileNotFoundError(errno.ENOENT, "the directory was removed")
         start = self._open.get(above)
         if start is None:
-            start = above.root_fd if isinstance(above, LowerDirectory) else self._upper_root_fd
+            start = above.layer.root_fd if isinstance(above, LowerDirectory) else self._upper_root_fd
         if not way:
             return start
         fd = start

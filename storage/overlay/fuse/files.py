@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyfuse3 import FileInfo, FUSEError
 
-from storage.overlay.fuse.answers import answered
+from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.requests import Requests
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Files(Requests):
             node = self.nodes[inode]
             if flags & (os.O_ACCMODE | os.O_TRUNC) == os.O_RDONLY and node.parent is not None:
                 return self.hold(Handle(node, -1, writable=False))
-        except KeyError:
-            raise FUSEError(errno.ESTALE) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
         return await self._open(node, flags, ctx)
 
     @answered
@@ -65,6 +65,14 @@ class Files(Requests):
             if handle.fd >= 0 and node.parent is None:
                 return os.open(b"/proc/self/fd/%d" % handle.fd, flags | os.O_CLOEXEC)
         directory_fd, name = self.tree.place(node)
+        try:
+            return os.open(name, flags | _OPEN, dir_fd=directory_fd)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        # those that are kept to be quick are the first to go
+        self.tree.descriptors.close()
+        directory_fd, name = self.tree.place(node)
         return os.open(name, flags | _OPEN, dir_fd=directory_fd)
 
     def hold(self, handle: Handle) -> FileInfo:
@@ -80,6 +88,7 @@ class Files(Requests):
 
     def open_before_removal(self, node: Node) -> None:
         """Open what readers of the node would open later, when it has no name any more."""
+        self.tree.keep_open(node)
         for handle in node.handles or ():
             if handle.fd < 0:
                 handle.fd = self.open_node(node, os.O_RDONLY)
@@ -102,8 +111,8 @@ class Files(Requests):
                 return await self._read_from_disk(handle, off, size)
             # the reply is sent before anything else runs
             return view[:count]  # type: ignore[return-value]  # any buffer will do
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
 
     def _is_at_end(self, handle: Handle, off: int, count: int) -> bool:
         """Whether a read gave less because there is no more; else it would have had to wait for the disk."""
@@ -128,8 +137,8 @@ class Files(Requests):
                 count += os.pwrite(handle.fd, buf[count:], off + count)
             handle.node.stale = True
             return count
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
 
     async def flush(self, fh: FileHandleT) -> None:
         # the kernel writes back what it has before this, and does not ask again
@@ -146,8 +155,8 @@ class Files(Requests):
             node.stale = True
         if handle.fd >= 0:
             os.close(handle.fd)
-        if node.parent is None and node.lookups <= 0 and node.handles is None:
-            self.nodes.pop(node.number, None)
+        if node.parent is None and node.lookups <= 0:
+            self.tree.let_go(node)
 
     @answered
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:

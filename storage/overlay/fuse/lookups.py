@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyfuse3
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.answers import answered
+from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.nodes import Directory, Node, negative_entry
 from storage.overlay.fuse.requests import Requests
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyfuse3 import EntryAttributes, FileHandleT, FileNameT, InodeT, ReaddirToken, RequestContext, StatvfsData
 
 _ABSENT = negative_entry()
+#: from how many known inodes on what the kernel has forgotten is forgotten here too, and read again when needed
+_MANY_NODES = 100_000
 
 
 class Listing:
@@ -46,10 +48,8 @@ class Lookups(Requests):
                 self.tree.refresh(node)
             node.lookups += 1
             return node.entry  # type: ignore[no-any-return]
-        except KeyError:
-            raise FUSEError(errno.ESTALE) from None
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
 
     def _special_name(self, number: InodeT, name: FileNameT) -> EntryAttributes:
         if name not in (b".", b".."):
@@ -68,8 +68,11 @@ class Lookups(Requests):
             node = nodes.get(number)
             if node is not None:
                 node.lookups -= count
-                if node.lookups <= 0 and node.parent is None and not node.handles:
-                    nodes.pop(number, None)
+                if node.lookups <= 0:
+                    if node.parent is None:
+                        self.tree.let_go(node)
+                    elif len(nodes) > _MANY_NODES:
+                        self.tree.unload(node)
 
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         try:
@@ -77,10 +80,8 @@ class Lookups(Requests):
             if node.stale:
                 self.tree.refresh(node)
             return node.entry
-        except KeyError:
-            raise FUSEError(errno.ESTALE) from None
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
 
     @answered
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
@@ -99,8 +100,8 @@ class Lookups(Requests):
             if entries is None or start_id == 0:
                 entries = listing.entries = list(self.tree.children(listing.directory).items())
             self._list(listing.directory, entries, start_id, token)
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
 
     def _list(self, directory: Directory, entries: list[tuple[bytes, Node]], start: int, token: ReaddirToken) -> None:
         reply, refresh = pyfuse3.readdir_reply, self.tree.refresh
@@ -112,10 +113,13 @@ class Lookups(Requests):
             return
         for place in range(max(start - 2, 0), len(entries)):
             name, node = entries[place]
+            if children.get(name) is not node:
+                found = children.get(name)
+                if found is None:
+                    continue
+                node = found
             if node.stale:
                 refresh(node)
-            if children.get(name) is not node:
-                continue
             if not reply(token, name, node.entry, place + 3):
                 return
             node.lookups += 1

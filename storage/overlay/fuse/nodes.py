@@ -8,7 +8,7 @@ same after copy-up and after another mount.
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyfuse3
 
@@ -17,20 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.overlay.fuse.files import Handle
+    from storage.overlay.fuse.index import IndexedStatus, LayerIndex, Record
 
 FOREVER = 1e8
 """Seconds that the kernel may keep an answer: nobody but us changes the tree."""
 
 
+class Layer(NamedTuple):
+    """A lower layer: its root directory, and its index if it has one."""
+
+    root_fd: int
+    device: int
+    indexed: LayerIndex | None = None
+
+
 class LowerDirectory:
     """A directory of a lower layer, found by its way from the layer's root; layers never change."""
 
-    __slots__ = ("name", "parent", "root_fd")
+    __slots__ = ("layer", "name", "parent", "place")
 
-    def __init__(self, root_fd: int, parent: LowerDirectory | None, name: bytes) -> None:
-        self.root_fd = root_fd
+    def __init__(self, layer: Layer, parent: LowerDirectory | None, name: bytes, place: int = 0) -> None:
+        self.layer = layer
         self.parent = parent
         self.name = name
+        self.place = place
+        """In the layer's index."""
 
 
 class Node:
@@ -44,6 +55,7 @@ class Node:
         "lower",
         "name",
         "number",
+        "orphan_fd",
         "parent",
         "stale",
         "upper",
@@ -59,6 +71,8 @@ class Node:
         self.upper = False
         self.lower: LowerDirectory | None = None
         """For a file that is not in the upper directory: the lower directory that has it, as `name`."""
+        self.orphan_fd = -1
+        """O_PATH, of what has no name any more and is no regular file."""
         self.lookups = 0
         self.stale = False
         """Whether `entry` must be read anew from the upper directory."""
@@ -87,7 +101,7 @@ class Directory(Node):
         """Names that lower layers have here. None while no name was added or taken: then they are the children's."""
 
 
-def make_entry(status: os.stat_result, number: int) -> pyfuse3.EntryAttributes:
+def make_entry(status: os.stat_result | IndexedStatus, number: int) -> pyfuse3.EntryAttributes:
     """The kernel's form of `status`."""
     entry = pyfuse3.EntryAttributes()
     entry.entry_timeout = FOREVER
@@ -97,7 +111,19 @@ def make_entry(status: os.stat_result, number: int) -> pyfuse3.EntryAttributes:
     return entry
 
 
-def fill_entry(entry: pyfuse3.EntryAttributes, status: os.stat_result) -> None:
+def make_indexed_entry(record: Record, number: int) -> pyfuse3.EntryAttributes:
+    """The kernel's form of a record of an index; the same as `make_entry`, in fewer steps."""
+    entry = pyfuse3.EntryAttributes()
+    entry.entry_timeout = entry.attr_timeout = FOREVER
+    entry.st_ino = number
+    (
+        _, _, _, entry.st_mode, entry.st_nlink, entry.st_uid, entry.st_gid, _, entry.st_rdev, entry.st_size,
+        entry.st_blocks, _, entry.st_atime_ns, entry.st_mtime_ns, entry.st_ctime_ns,
+    ) = record  # fmt: skip
+    return entry
+
+
+def fill_entry(entry: pyfuse3.EntryAttributes, status: os.stat_result | IndexedStatus) -> None:
     """Take all but the number from `status`."""
     entry.st_mode = status.st_mode
     entry.st_nlink = status.st_nlink

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.overlay.fuse.index import IndexedStatus
 
 ROOT_NUMBER = 1
 NUMBER_XATTR = "user.overlay.sandbox.number"
@@ -24,10 +28,13 @@ class Numbers:
         self._devices: dict[int, int] = {}
         self._spare = _SPARE
 
-    def of(self, status: os.stat_result) -> int:
+    def of(self, status: os.stat_result | IndexedStatus) -> int:
         """The number of a file that was found in a layer, or made in the upper directory."""
-        number = status.st_ino
-        place = self._devices.setdefault(status.st_dev, len(self._devices))
+        return self.of_inode(status.st_ino, status.st_dev)
+
+    def of_inode(self, number: int, device: int) -> int:
+        """As `of`, of the two fields that count."""
+        place = self._devices.setdefault(device, len(self._devices))
         if number >> _DEVICE_SHIFT or number < _TAKEN or place >= 1 << 12:
             return self.spare()
         return number | place << _DEVICE_SHIFT

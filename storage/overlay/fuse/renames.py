@@ -104,6 +104,7 @@ class Renames(Changes):
             return
         if self.tree.children(target):
             raise FUSEError(errno.ENOTEMPTY)
+        self.tree.keep_open(target)
         if target.upper and self.tree.under(target):
             self.work.swap_for_empty(self.tree.upper_fd(new.directory), new.name)
             self.tree.descriptors.forget(target)

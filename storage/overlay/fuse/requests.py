@@ -67,6 +67,8 @@ class Requests(pyfuse3.Operations):
     def place(self, node: Node) -> bytes:
         """A path to the node; to what is open of it where it has no name, and then a link to be followed."""
         if node.parent is None and node is not self.tree.root:
+            if node.orphan_fd >= 0:
+                return b"/proc/self/fd/%d" % node.orphan_fd
             for handle in node.handles or ():
                 if handle.fd >= 0:
                     return b"/proc/self/fd/%d" % handle.fd

@@ -6,19 +6,23 @@ in an archive, and the xattrs `user.overlay.whiteout` and `user.overlay.opaque`.
 
 from __future__ import annotations
 
-import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from storage.overlay.fuse.descriptors import readable
+from storage.overlay.fuse.entries import is_whiteout, read_mark, scan
+from storage.overlay.fuse.index import IndexedStatus, has_xattrs, hides_below
 from storage.overlay.fuse.nodes import LowerDirectory
-from storage.whiteouts import META_PREFIX, OPAQUE_NAME, OPAQUE_XATTR, PREFIX, WHITEOUT_XATTR, entry_path
+from storage.whiteouts import META_PREFIX, OPAQUE_NAME, PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import os
 
     from storage.overlay.fuse.descriptors import Descriptors
+    from storage.overlay.fuse.index import LayerIndex, Record
     from storage.overlay.fuse.nodes import Directory
+
+    Status = os.stat_result | IndexedStatus
 
 #: an archive's, and the one that fuse-overlayfs writes
 _OPAQUE_NAMES = (OPAQUE_NAME, b".wh..opq")
@@ -27,10 +31,11 @@ _OPAQUE_NAMES = (OPAQUE_NAME, b".wh..opq")
 class Found:
     """What a name leads to: the topmost entry, and for directories those that are merged into it."""
 
-    __slots__ = ("in_upper", "is_open", "lowers", "source", "status")
+    __slots__ = ("in_upper", "is_open", "lowers", "may_have_xattrs", "source", "status")
 
-    def __init__(self, status: os.stat_result, source: LowerDirectory | None) -> None:
+    def __init__(self, status: Status, source: LowerDirectory | None, *, may_have_xattrs: bool) -> None:
         self.status = status
+        self.may_have_xattrs = may_have_xattrs
         self.in_upper = source is None
         self.source = source
         self.lowers: list[LowerDirectory] = []
@@ -59,8 +64,19 @@ def read_merged(directory: Directory, descriptors: Descriptors) -> Content:
         if merge.is_opaque:
             break
         shown.append(lower)
-        merge.add(descriptors.lower(lower), lower)
+        if lower.layer.indexed is not None:
+            merge.add_indexed(lower.layer.indexed, lower)
+        else:
+            merge.add(descriptors.lower(lower), lower)
     return Content(merge.found, tuple(shown), merge.under, merge.dotted)
+
+
+def find_indexed(name: bytes, record: Record, lower: LowerDirectory) -> Found:
+    """What a record of an index says, for a name that nothing is merged with."""
+    found = Found(IndexedStatus(record, lower.layer.device), lower, may_have_xattrs=has_xattrs(record))
+    if found.is_open:
+        found.lowers.append(LowerDirectory(lower.layer, lower, name, record[7]))
+    return found
 
 
 class _Merge:
@@ -83,60 +99,52 @@ class _Merge:
                 if name.startswith(PREFIX):
                     if lower is None:
                         self.dotted.append(name)
-                    if name in _OPAQUE_NAMES:
-                        self.is_opaque = True
-                    elif not name.startswith(META_PREFIX):
-                        hidden.add(name[len(PREFIX) :])
+                    self._take_dotted(name, hidden)
                 elif is_whiteout(fd, name, status, mark):
                     hidden.add(name)
                 else:
                     self._take(name, status, lower)
+        self._finish(mark, hidden, lower)
+
+    def add_indexed(self, index: LayerIndex, lower: LowerDirectory) -> None:
+        """As `add`, for a directory of a layer that has an index."""
+        hidden: set[bytes] = set()
+        directory = index.directory(lower.place)
+        for name, record in index.records(directory):
+            if hides_below(record):
+                hidden.add(name)
+            elif name.startswith(PREFIX):
+                self._take_dotted(name, hidden)
+            else:
+                self._take(name, IndexedStatus(record, lower.layer.device), lower, may_have_xattrs=has_xattrs(record))
+        self._finish(directory.mark, hidden, lower)
+
+    def _take_dotted(self, name: bytes, hidden: set[bytes]) -> None:
+        if name in _OPAQUE_NAMES:
+            self.is_opaque = True
+        elif not name.startswith(META_PREFIX):
+            hidden.add(name[len(PREFIX) :])
+
+    def _finish(self, mark: bytes, hidden: set[bytes], lower: LowerDirectory | None) -> None:
         self.is_opaque |= mark == b"y"
         # a whiteout hides what lies below its layer, not beside it
         self._hidden |= hidden
         if lower is not None:
             self._hidden_in_lowers |= hidden
 
-    def _take(self, name: bytes, status: os.stat_result, lower: LowerDirectory | None) -> None:
+    def _take(self, name: bytes, status: Status, lower: LowerDirectory | None, *, may_have_xattrs: bool = True) -> None:
         if lower is not None and name not in self._hidden_in_lowers:
             self.under.add(name)
         if name in self._hidden:
             return
         known = self.found.get(name)
         if known is None:
-            self.found[name] = known = Found(status, lower)
+            self.found[name] = known = Found(status, lower, may_have_xattrs=may_have_xattrs)
         elif not known.is_open:
             return
         elif not stat.S_ISDIR(status.st_mode):
             known.is_open = False
             return
         if known.is_open and lower is not None:
-            known.lowers.append(LowerDirectory(lower.root_fd, lower, name))
-
-
-def scan(directory_fd: int) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Names and attributes of what the directory has."""
-    with os.scandir(directory_fd) as entries:
-        for entry in entries:
-            yield os.fsencode(entry.name), entry.stat(follow_symlinks=False)
-
-
-def read_mark(directory_fd: int) -> bytes:
-    """The directory's mark: b"y" opaque, b"x" with whiteouts that are xattrs, or nothing."""
-    try:
-        return os.getxattr(directory_fd, OPAQUE_XATTR)
-    except OSError:
-        return b""
-
-
-def is_whiteout(directory_fd: int, name: bytes, status: os.stat_result, mark: bytes) -> bool:
-    """Whether the entry hides one below, in a form that is not its name."""
-    if stat.S_ISCHR(status.st_mode):
-        return status.st_rdev == 0
-    if mark != b"x" or status.st_size or not stat.S_ISREG(status.st_mode):
-        return False
-    try:
-        os.getxattr(entry_path(directory_fd, name), WHITEOUT_XATTR, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
+            place = status.place if isinstance(status, IndexedStatus) else 0
+            known.lowers.append(LowerDirectory(lower.layer, lower, name, place))

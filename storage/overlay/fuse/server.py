@@ -17,6 +17,8 @@ import trio
 
 from storage.errors import StorageError, os_failure
 from storage.overlay.fuse.copy_up import CopyUp
+from storage.overlay.fuse.index import open_index
+from storage.overlay.fuse.nodes import Layer
 from storage.overlay.fuse.operations import OverlayOperations
 from storage.overlay.fuse.pump import TASKS, Pump
 from storage.overlay.fuse.tree import Tree
@@ -75,13 +77,13 @@ def _prepare(
 ) -> tuple[OverlayOperations, Pump]:
     pump = Pump()
     try:
-        lower_fds = [_open(lower, stack) for lower in reversed(config.lower)]
+        layers = [_open_layer(config, place, stack) for place in reversed(range(len(config.lower)))]
         upper_fd = None if config.upper is None else _open(config.upper, stack)
         work = None
         if config.work is not None:
             work = Work(_open(config.work, stack))
             stack.callback(work.close)
-        tree = Tree(lower_fds, upper_fd, work, kept_fds)
+        tree = Tree(layers, upper_fd, work, kept_fds)
         stack.callback(tree.descriptors.close)
     except OSError as error:
         raise os_failure("cannot open the directories of an overlay", error) from error
@@ -90,6 +92,12 @@ def _prepare(
         tree, pump, copy_up, durable=not config.volatile, writeback=config.writeback, ready=on_ready
     )
     return operations, pump
+
+
+def _open_layer(config: OverlayConfig, place: int, stack: ExitStack) -> Layer:
+    fd = _open(config.lower[place], stack)
+    path = config.indexes[place] if config.indexes else None
+    return Layer(fd, os.fstat(fd).st_dev, open_index(path, fd) if path is not None else None)
 
 
 def _open(place: str | int, stack: ExitStack) -> int:

@@ -13,34 +13,44 @@ from typing import TYPE_CHECKING
 
 from storage.copy_tree import copy_metadata
 from storage.overlay.fuse.descriptors import Descriptors, readable
-from storage.overlay.fuse.nodes import Directory, LowerDirectory, Node, fill_entry, make_entry
+from storage.overlay.fuse.index import has_xattrs
+from storage.overlay.fuse.nodes import (
+    Directory,
+    Layer,
+    LowerDirectory,
+    Node,
+    fill_entry,
+    make_entry,
+    make_indexed_entry,
+)
 from storage.overlay.fuse.numbers import ROOT_NUMBER, Numbers, store_number, stored_number
-from storage.overlay.fuse.scan import Content, Found, read_merged
+from storage.overlay.fuse.scan import Content, Found, find_indexed, read_merged
 from storage.whiteouts import OPAQUE_XATTR, PREFIX, entry_path, make_opaque, make_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage.overlay.fuse.index import Record
     from storage.overlay.fuse.work import Work
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Tree:
-    """All nodes. `lower_fds` come topmost first; without `upper_fd` and `work` nothing can be changed."""
+    """All nodes. `layers` come topmost first; without `upper_fd` and `work` nothing can be changed."""
 
-    def __init__(self, lower_fds: Sequence[int], upper_fd: int | None, work: Work | None, kept_fds: int) -> None:
+    def __init__(self, layers: Sequence[Layer], upper_fd: int | None, work: Work | None, kept_fds: int) -> None:
         self.numbers = Numbers()
         self.work = work
         self._all_read = False
-        top = upper_fd if upper_fd is not None else lower_fds[0]
+        top = upper_fd if upper_fd is not None else layers[0].root_fd
         self.descriptors = Descriptors(top, kept_fds)
         self.top_fd = top
-        for fd in (top, *lower_fds):
+        for fd in (top, *(layer.root_fd for layer in layers)):
             self.numbers.of(os.fstat(fd))
         self.root = Directory(ROOT_NUMBER, make_entry(os.fstat(top), ROOT_NUMBER), None, b"")
         self.root.upper = upper_fd is not None
-        self.root.lowers = tuple(LowerDirectory(fd, None, b"") for fd in lower_fds)
+        self.root.lowers = tuple(LowerDirectory(layer, None, b"") for layer in layers)
         self.root.lookups = 1
         self.nodes: dict[int, Node] = {ROOT_NUMBER: self.root}
         self.root.stale = True
@@ -95,6 +105,8 @@ class Tree:
         self._all_read = True
 
     def _status(self, node: Node) -> os.stat_result | None:
+        if node.orphan_fd >= 0:
+            return os.fstat(node.orphan_fd)
         for handle in node.handles or ():
             if handle.fd >= 0:
                 return os.fstat(handle.fd)
@@ -109,6 +121,8 @@ class Tree:
         if directory.parent is None and directory is not self.root:
             directory.children = {}
             return
+        if len(directory.lowers) == 1 and not directory.upper and self._read_indexed(directory, directory.lowers[0]):
+            return
         content = read_merged(directory, self.descriptors)
         directory.lowers = content.lowers
         if directory.upper:
@@ -117,6 +131,25 @@ class Tree:
         children = directory.children = {}
         for name, found in content.found.items():
             children[name] = self._adopt(directory, name, found)
+
+    def _read_indexed(self, directory: Directory, lower: LowerDirectory) -> bool:
+        """Read what one layer alone has, and has nothing to hide with: most directories of an image, in one loop."""
+        indexed = lower.layer.indexed
+        if indexed is None:
+            return False
+        place = indexed.directory(lower.place)
+        if place.has_whiteouts:
+            return False
+        children = directory.children = {}
+        nodes, number_of = self.nodes, self.numbers.of_inode
+        device = lower.layer.device
+        for name, record in indexed.records(place):
+            number = number_of(record[11], device)
+            if number in nodes:
+                children[name] = self._adopt(directory, name, find_indexed(name, record, lower))
+            else:
+                children[name] = nodes[number] = _indexed_node(number, record, directory, name, lower)
+        return True
 
     def _replace_dotted(self, directory: Directory, content: Content) -> None:
         """Give whiteouts in an archive's form, which another program left in the upper directory, the usual one."""
@@ -164,9 +197,13 @@ class Tree:
         if not stat.S_ISDIR(found.status.st_mode):
             node = Node(number, entry, directory, name)
             node.upper, node.lower = found.in_upper, found.source
+            if not found.may_have_xattrs:
+                node.xattrs = ()
             return node
         made = Directory(number, entry, directory, name)
         made.upper = found.in_upper
+        if not found.may_have_xattrs:
+            made.xattrs = ()
         if found.in_upper and found.lowers and self._is_opaque(directory, name):
             found.lowers = []
         made.lowers = tuple(found.lowers)
@@ -229,8 +266,38 @@ class Tree:
         if isinstance(node, Directory):
             node.children = {}
             self.descriptors.forget(node)
-        if node.lookups <= 0:
+        self.let_go(node)
+
+    def keep_open(self, node: Node) -> None:
+        """Keep hold of what is about to lose its name, where no handle of a file does: who has it open may go on."""
+        if node.upper and node.handles is None and node.orphan_fd < 0 and not stat.S_ISREG(node.entry.st_mode):
+            directory_fd, name = self.place(node)
+            node.orphan_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
+
+    def let_go(self, node: Node) -> None:
+        """Forget a node without a name that nobody asks for any more."""
+        if node.lookups <= 0 and node.parent is None and node.handles is None and node is not self.root:
             self.nodes.pop(node.number, None)
+            if node.orphan_fd >= 0:
+                os.close(node.orphan_fd)
+                node.orphan_fd = -1
+
+    def unload(self, node: Node) -> None:
+        """Forget what a directory has, to be read again, where the kernel has forgotten all of it."""
+        directory = node if isinstance(node, Directory) else node.parent
+        if directory is None or not directory.children:
+            return
+        for child in directory.children.values():
+            if child.lookups > 0 or child.handles is not None or child.links is not None:
+                return
+            if isinstance(child, Directory) and child.children is not None:
+                return
+        for child in directory.children.values():
+            self.nodes.pop(child.number, None)
+            if isinstance(child, Directory):
+                self.descriptors.forget(child)
+        directory.children = directory.under = None
+        self._all_read = False
 
     def upper_fd(self, directory: Directory) -> int:
         """A descriptor of the directory's part of the upper directory, made with those above it if it has none."""
@@ -276,6 +343,22 @@ class Tree:
         directory.under = under
         directory.stale = True
         self.descriptors.forget(directory)
+
+
+def _indexed_node(number: int, record: Record, directory: Directory, name: bytes, lower: LowerDirectory) -> Node:
+    entry = make_indexed_entry(record, number)
+    node: Node
+    if stat.S_ISDIR(record[3]):
+        node = made = Directory(number, entry, directory, name)
+        made.lowers = (LowerDirectory(lower.layer, lower, name, record[7]),)
+    else:
+        node = Node(number, entry, directory, name)
+        node.lower = lower
+        if record[4] > 1:
+            node.links = [(directory, name)]
+    if not has_xattrs(record):
+        node.xattrs = ()
+    return node
 
 
 def is_merged(directory: Node) -> bool:

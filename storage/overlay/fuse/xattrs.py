@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.answers import answered
+from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.requests import Requests
 from storage.whiteouts import FORGEABLE_PREFIXES
 
@@ -42,10 +42,8 @@ class Xattrs(Requests):
             if text not in names:
                 raise FUSEError(errno.ENODATA)
             return os.getxattr(self.place(node), text, follow_symlinks=node.parent is None)
-        except KeyError:
-            raise FUSEError(errno.ESTALE) from None
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
+        except Exception as error:  # noqa: BLE001  # see `answered`
+            raise failure(error) from None
 
     @answered
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
