@@ -90,7 +90,10 @@ class CopyRoom:
             # names of users are the stage's, also where its files are not looked at
             below = stack.enter_context(self._workshop.mounted(stage.layers)) if request.link and by_name else step
             owner = find_owner(below.root_fd, request.chown) if request.chown else None
-            self._act(request, owner, step, [one for origin in origins for one in origin.open(stack)], stack)
+            try:
+                self._act(request, owner, step, [one for origin in origins for one in origin.open(stack)], stack)
+            except OSError as error:
+                raise StepError(f"cannot make {request.target}", cause=error.strerror or str(error)) from error
 
         return CopyPlan(key, act, request.history, request.link)
 

@@ -6,7 +6,8 @@
     ◀─────────────────────────────────────────── standard output: {"digest", "etag", …} or {"error": [what, why, mend]}
 
 A process of its own, for the builder forks and enters namespaces, which no process with trio's threads may. Redirects
-are followed here: what proves who we are stays with the host it was meant for, and none leads from https to http.
+are followed here: what proves who we are stays with the host it was meant for, none leads from https to http, and
+none to services that only we can reach (`sandbox.image.reach`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import httpx
 from sandbox import __version__
 from sandbox.errors import SandboxError
 from sandbox.image.pull import run_trio
+from sandbox.image.reach import Reach
 from sandbox.image.transport import ConnectionProblem, RoutedTransport, Trust
 from sandbox.runtime import syscalls
 
@@ -64,8 +66,12 @@ async def _fetch(job: _Job) -> dict[str, Any]:
             transport=RoutedTransport(job.env, trust), follow_redirects=False, timeout=_TIMEOUT, trust_env=False,
             headers=headers,
         ) as client:  # fmt: skip
+            reach = Reach(first.host, first, kind="server")
             for _hop in range(_REDIRECTS_MAX + 1):
-                async with client.stream("GET", url, headers=_headers(job, first, url)) as response:
+                # whoever wrote the URL chose its host; nobody chose where that sends us
+                limit = {} if _is_same(first, url) else {"reach": reach}
+                headers = _headers(job, first, url)
+                async with client.stream("GET", url, headers=headers, extensions=limit) as response:
                     if not response.has_redirect_location:
                         return await _keep(job, response)
                     url = _redirect(job, url, response.headers["location"])
@@ -78,9 +84,13 @@ async def _fetch(job: _Job) -> dict[str, Any]:
 
 def _headers(job: _Job, first: httpx.URL, url: httpx.URL) -> dict[str, str]:
     headers = {"If-None-Match": job.etag} if job.etag else {}
-    if job.authorization and (url.scheme, url.netloc) == (first.scheme, first.netloc):
+    if job.authorization and _is_same(first, url):
         headers["Authorization"] = job.authorization
     return headers
+
+
+def _is_same(first: httpx.URL, url: httpx.URL) -> bool:
+    return (url.scheme, url.host, url.port) == (first.scheme, first.host, first.port)
 
 
 def _redirect(job: _Job, url: httpx.URL, location: str) -> httpx.URL:

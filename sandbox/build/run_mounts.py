@@ -58,6 +58,8 @@ class MountRoom:
             variables: dict[str, str] = {}
             for wanted in mounts:
                 target = posixpath.join("/", directory, wanted.target)
+                if posixpath.normpath(target) in ("/", "//") and wanted.type not in ("secret", "ssh"):
+                    raise StepError(f"invalid mount target {target!r}", mend="target=DIRECTORY in the mount")
                 if wanted.type == "tmpfs":
                     size = f"size={wanted.size_bytes}" if wanted.size_bytes else ""
                     made.append(TmpfsMount(target, size, wanted.readonly))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from sandbox.runtime.users import resolve_identity
 from storage.resolve import open_in_root
@@ -20,9 +21,14 @@ def find_owner(root_fd: int, text: str) -> tuple[int, int]:
 
 
 def _read_accounts(root_fd: int, name: str) -> str:
+    """The file's text; "" where it is none, for a base may have a directory or a link to nothing there."""
     try:
         fd = open_in_root(root_fd, f"etc/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return ""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_ACCOUNTS_MOST).decode(errors="replace")
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return os.pread(fd, _ACCOUNTS_MOST, 0).decode(errors="replace")
+    finally:
+        os.close(fd)

@@ -84,10 +84,13 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
 
 
 class Reach:
-    """How far the registry at `registry_url` may send us. `domain` is its name, for errors."""
+    """How far the registry at `registry_url` may send us. `domain` is its name, for errors; `kind` what it is."""
 
-    def __init__(self, domain: str, registry_url: httpx.URL, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self, domain: str, registry_url: httpx.URL, resolve: Resolve = resolve, *, kind: str = "registry"
+    ) -> None:
         self._domain = domain
+        self._kind = kind
         self._registry_url = registry_url
         self._resolve = resolve
         self._own: Scope | None = None
@@ -132,11 +135,13 @@ class Reach:
         if scope != Scope.NOWHERE and scope >= own:
             return
         where = _WORDS[scope] if address == url.host else f"{address}, {_WORDS[scope]}"
-        private = scope == Scope.PRIVATE
+        configurable = scope == Scope.PRIVATE and self._kind == "registry"
         raise RegistryError(
-            f"refusing to go where the registry {self._domain} sends us: {printable(str(url))}",
-            cause=f"{printable(url.host)} is {where}" + (", and the registry is not" if scope else ""),
-            mend=f'if it belongs there, in config.toml: [registries] redirects = ["{url.host}"]' if private else "",
+            f"refusing to go where the {self._kind} {self._domain} sends us: {printable(str(url))}",
+            cause=f"{printable(url.host)} is {where}" + (f", and the {self._kind} is not" if scope else ""),
+            mend=f'if it belongs there, in config.toml: [registries] redirects = ["{url.host}"]'
+            if configurable
+            else "",
         )
 
 

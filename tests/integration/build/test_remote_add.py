@@ -116,6 +116,8 @@ def test_redirects_lead_on_but_never_from_https_to_http(builder: Builder, web: W
         assert builder.run("cat", "/a/to", "/a/up") == "plainsecure"
         assert "redirects" in _build(builder, f"ADD {web.url}/loop /l", status=1)
         assert "no web page" in _build(builder, f"ADD {web.url}/file /l", status=1)
+        web.answers["/cloud"] = Answer(b"", {"Location": "http://169.254.169.254/latest/meta-data"}, 302)
+        assert "refusing to go where the server" in _build(builder, f"ADD {web.url}/cloud /l", status=1)
         assert "from https to" in _build(builder, f"ADD {secure.url}/down /l", status=1)
         digest = hashlib.sha256(b"plain").hexdigest()
         _build(builder, f"ADD --checksum=sha256:{digest} {secure.url}/down /l")
