@@ -19,8 +19,9 @@ from sandbox.build.run_mounts import MountRoom, is_directory
 from sandbox.build.run_step import RunRequest, RunRoom
 from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.step_owners import find_owner
-from sandbox.errors import StartError
+from sandbox.errors import ImageError, StartError
 from sandbox.runtime.spec import BindMount
+from storage.errors import StorageError, os_failure
 from storage.resolve import make_directories
 
 if TYPE_CHECKING:
@@ -167,9 +168,12 @@ class Steps:
                 step = stack.enter_context(self._workshop.mounted(stage.layers, points, empty=linked))
                 recipe.act(step)
                 layer = self._workshop.commit(step, stage.layers)
-        except (StepError, StartError) as error:
+        except (StepError, StartError, ImageError, StorageError) as error:
             cause = f": {error.cause}" if error.cause else ""
             raise node.error(f"{error.message}{cause}", mend=error.mend) from error
+        except OSError as error:
+            failure = os_failure("cannot carry out this step", error)
+            raise node.error(f"{failure.message}: {failure.cause}", mend=failure.mend) from error
         self._workshop.remember(key, layer)
         stage.layers.append(layer)
         report.finished()

@@ -207,15 +207,18 @@ class _Link:
         self._received = bytearray()
 
     async def ask(self, layer: Layer, request: dict[str, Any]) -> dict[str, Any]:
+        import trio
+
         async with self._lock:
-            await self._stream.send_all(json.dumps(request).encode() + b"\n")
-            while b"\n" not in self._received:
-                part = await self._stream.receive_some()
-                if not part:
-                    raise ImageError(
-                        f"cannot unpack layer {layer.blob}", cause="the process that unpacked it died", mend="try again"
-                    )
-                self._received += part
+            try:
+                await self._stream.send_all(json.dumps(request).encode() + b"\n")
+                while b"\n" not in self._received:
+                    part = await self._stream.receive_some()
+                    if not part:
+                        raise _dead_worker(layer)
+                    self._received += part
+            except trio.BrokenResourceError as error:
+                raise _dead_worker(layer) from error
             line, _, rest = bytes(self._received).partition(b"\n")
             self._received = bytearray(rest)
         answer: dict[str, Any] = json.loads(line)
@@ -223,6 +226,10 @@ class _Link:
             message, cause, mend = answer["error"]
             raise ImageError(f"cannot unpack layer {layer.blob}: {message}", cause=cause, mend=mend)
         return answer
+
+
+def _dead_worker(layer: Layer) -> ImageError:
+    return ImageError(f"cannot unpack layer {layer.blob}", cause="the process that unpacked it died", mend="try again")
 
 
 @asynccontextmanager
