@@ -16,12 +16,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import HostError, NotFoundError, SandboxError, UsageError
+from storage.locks import lock_directory, lock_nowait, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sandbox.paths import Paths
 
+_PREFIX = "ssh-"
 _MEND_INSTALL = "sudo apt-get install -y openssh-client"
 
 
@@ -84,7 +86,9 @@ def _check_socket(path: str) -> str:
 
 
 def _start_agent(paths: Paths, env: Mapping[str, str], source: SshSource, stack: ExitStack) -> str:
-    place = tempfile.mkdtemp(dir=paths.runtime_root, prefix="ssh-")
+    _sweep(paths.runtime_root)
+    place = tempfile.mkdtemp(dir=paths.runtime_root, prefix=_PREFIX)
+    stack.callback(unlock, lock_directory(place))
     stack.callback(shutil.rmtree, place, ignore_errors=True)
     socket = f"{place}/agent"
     words = ["ssh-agent", "-a", socket, "/bin/sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat']
@@ -112,6 +116,15 @@ def _start_agent(paths: Paths, env: Mapping[str, str], source: SshSource, stack:
                 mend=f"ssh-add {key}, and --ssh {source.id}: keys with a passphrase need an agent of yours",
             )  # fmt: skip
     return socket
+
+
+def _sweep(runtime_root: str) -> None:
+    """Remove what killed builds left: the kernel let go of their locks."""
+    for name in os.listdir(runtime_root):
+        fd = lock_nowait(f"{runtime_root}/{name}") if name.startswith(_PREFIX) else None
+        if fd is not None:
+            shutil.rmtree(f"{runtime_root}/{name}", ignore_errors=True)
+            unlock(fd)
 
 
 def _end_agent(agent: subprocess.Popen[bytes]) -> None:

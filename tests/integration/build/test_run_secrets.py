@@ -83,7 +83,11 @@ def test_an_agent_lists_and_signs_and_does_nothing_else(python: Builder, key: Pa
     run = python.sandbox.run
     with _agent(python.sandbox, key) as socket:
         python.sandbox.env["SSH_AUTH_SOCK"] = socket
+        stale = python.sandbox.home.runtime / "sandbox/ssh-stale"
+        stale.mkdir(parents=True)
         run("build", "-t", "made", "--ssh", "default", "--ssh", f"other={key}", context)
+        # what a killed build left is gone, and so is what this one needed
+        assert not list(stale.parent.glob("ssh-*"))
         # 14: a signature; 5: refused; and the key is still there
         assert python.run("cat", "/a") == "1 the-key 14 5 1\n"
         assert python.run("cat", "/b") == "1 the-key 14 5 1\n7:8 666\n1 the-key 14 5 1\n"
