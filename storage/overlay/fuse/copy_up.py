@@ -84,9 +84,11 @@ class CopyUp:
             if not below.lowers:
                 continue
             fd = self._tree.descriptors.upper(below)
+            before = os.fstat(fd)
             make_opaque_at(fd)
             for name in self._tree.under(below) - self._tree.children(below).keys():
                 os.unlink(name, dir_fd=fd)
+            os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=fd)
             below.lowers, below.under = (), set()
             below.stale = True
 
