@@ -1,7 +1,7 @@
 """`RUN --mount`: what is mounted for one command, and gone after it.
 
-bind     a copy of the source, so that what the command writes there is lost, as it must be; the source is found
-         inside the context's or the stage's root only (CVE-2024-1753, CVE-2024-23651)
+bind     the source under an overlay, or a copy of it, so that what the command writes there is lost, as it must be;
+         it is found inside the context's or the stage's root only (CVE-2024-1753, CVE-2024-23651)
 cache    a directory in the store, named by a digest of its id (CVE-2024-9675)
 tmpfs, secret   memory; a secret's text is never written to a disk, into a layer or into a cache key
 ssh      a socket that leads to an agent outside, see `ssh_mounts`
@@ -19,6 +19,7 @@ from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.ssh_mounts import relay_agent
 from sandbox.runtime.spec import BindMount, TmpfsMount
+from storage.errors import StorageError
 from storage.locks import lock_file, unlock
 from storage.syscalls import MNT_DETACH, mount, umount2
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sandbox.build.mounts import Mount
+    from sandbox.build.sources import Found
     from sandbox.build.step_layers import Workshop
     from sandbox.runtime import spec
 
@@ -78,11 +80,27 @@ class MountRoom:
         self, wanted: Mount, target: str, open_source: Callable[[str, ExitStack], Source], stack: ExitStack
     ) -> BindMount:
         source = open_source(wanted.source_name, stack)
-        return BindMount(self._copy(source, wanted.source, stack), target, wanted.readonly)
-
-    def _copy(self, source: Source, path: str, stack: ExitStack) -> str:
-        found = open_found(source, posixpath.normpath(f"/{path}").lstrip("/"))
+        found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
         stack.callback(os.close, found.fd)
+        if source.keeps_owners:
+            # a stage's tree is mounted for this command alone, with an upper directory that nobody keeps
+            path = os.readlink(f"/proc/self/fd/{found.fd}")
+        else:
+            path = self._overlay(source, found, stack) or self._copy(source, found, stack)
+        return BindMount(path, target, wanted.readonly)
+
+    def _overlay(self, source: Source, found: Found, stack: ExitStack) -> str:
+        """A directory of a context under an overlay; "" where that cannot be: files would have to be hidden in it, or
+        its file system is none to be a lower layer.
+        """
+        if not found.is_directory or source.rules:
+            return ""
+        try:
+            return stack.enter_context(self._workshop.overlaid(f"/proc/self/fd/{found.fd}"))
+        except StorageError:
+            return ""
+
+    def _copy(self, source: Source, found: Found, stack: ExitStack) -> str:
         place = self._workshop.new_directory()
         root_fd = os.open(place, _DIRECTORY)
         stack.callback(os.close, root_fd)
@@ -104,7 +122,10 @@ class MountRoom:
             stack.callback(unlock, lock_file(f"{place}.lock"))
         if not os.path.isdir(place):
             if wanted.source_name:
-                os.rename(self._copy(open_source(wanted.source_name, stack), wanted.source, stack), place)
+                source = open_source(wanted.source_name, stack)
+                found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
+                stack.callback(os.close, found.fd)
+                os.rename(self._copy(source, found, stack), place)
             else:
                 os.mkdir(place)
             os.chmod(place, 0o755 if wanted.mode is None else wanted.mode & 0o7777)

@@ -118,6 +118,24 @@ class Workshop:
             step.unmount()
             remove_tree(directory)
 
+    @contextmanager
+    def overlaid(self, tree: str) -> Iterator[str]:
+        """A directory under an overlay of its own, so that what is changed there is lost. StorageError where its file
+        system cannot be a lower layer.
+        """
+        directory = self.new_directory()
+        root = f"{directory}/root"
+        os.mkdir(root, 0o755)
+        try:
+            self._driver.prepare(directory)
+            self._driver.mount_root([tree], directory, root)
+            try:
+                yield root
+            finally:
+                umount2(root, MNT_DETACH)
+        finally:
+            remove_tree(directory)
+
     def commit(self, step: MountedStep, below: Sequence[BuildLayer]) -> BuildLayer:
         """The layer that the step's changes are, stored whole. Raises ImageError."""
         step.unmount()

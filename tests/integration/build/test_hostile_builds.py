@@ -154,3 +154,22 @@ def test_account_files_of_a_base_are_read_as_text_of_the_base(builder: Builder, 
         failed = builder.build(files, status=1)
         assert f"{me}" in failed.stderr
         assert "3 | COPY" in failed.stderr
+
+
+def test_what_a_command_writes_to_a_bound_tree_is_lost(builder: Builder) -> None:
+    change = "echo new > /m/d/f && rm /m/d/g && mkdir /m/made && cat /m/d/f /m/d/h"
+    text = (
+        "FROM busybox AS tree\nCOPY d /t/d\n"
+        f"FROM busybox\nRUN --mount=from=tree,source=/t,target=/m,rw {change} > /stage\n"
+        f"RUN --mount=target=/m,rw {change} > /context\nRUN --mount=target=/m,source=d/f cat /m > /file\n"
+        "RUN --mount=target=/m ! touch /m/d/f 2>/dev/null && cat /m/d/f > /read-only\nCOPY --from=tree /t /kept\n"
+    )
+    for ignored in ("", "other\n"):
+        files: dict[str, str | bytes] = {"Dockerfile": text, "d/f": "old\n", "d/g": "g\n", "d/h": "h\n", "other": ""}
+        context = builder.context({**files, ".dockerignore": ignored} if ignored else files)
+        builder.sandbox.run("build", "--no-cache", "-t", "made", context)
+        assert builder.run("cat", "/stage", "/context", "/file", "/read-only") == "new\nh\nnew\nh\nold\nold\n"
+        assert builder.run("ls", "/kept/d").split() == ["f", "g", "h"]
+        assert (context / "d/f").read_text() == "old\n"
+        assert not (context / "made").exists()
+        assert "m" not in builder.tree()
