@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.build.git_urls import GitUrl, parse_git_url, redact
 from sandbox.build.sources import StepError
+from sandbox.build.url_source import url_name
 
 _HUB = "https://github.com/moby/buildkit.git"
 
@@ -76,3 +79,32 @@ def test_what_cannot_be_is_refused(text: str) -> None:
 
 def test_passwords_are_not_shown() -> None:
     assert redact("fatal: https://user:pass@host/x, not found") == "fatal: https://xxxxx:xxxxx@host/x, not found"
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from(["https://", "http://h/", "git://", "ssh://u@", "git@h:", "github.com/"]),
+            st.text(alphabet="ab/.:@[]?#&=%-~ \n\0é"),
+            st.sampled_from(["", ".git", ".git#", "?ref=", "?subdir=.."]),
+        ),
+    )
+)
+def test_any_text_is_a_repository_or_not_or_refused(text: str) -> None:
+    for as_context in (False, True):
+        try:
+            found = parse_git_url(text, as_context=as_context)
+        except StepError:
+            continue
+        if found is not None:
+            assert not found.ref.startswith("-")
+            assert not found.host.startswith("-")
+            assert ".." not in found.subdirectory.split("/")
+    try:
+        name = url_name(text)
+    except StepError:
+        return
+    assert "/" not in name
+    assert name not in ("", ".", "..")
