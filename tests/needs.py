@@ -101,6 +101,10 @@ def _fuse() -> str:
         return _tried(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place])
 
 
+def _pyfuse3() -> str:
+    return _tried([sys.executable, "-c", "import pyfuse3"])
+
+
 def _seccomp() -> str:
     return _tried([sys.executable, "-c", "import ctypes; ctypes.CDLL('libseccomp.so.2').seccomp_init"])
 
@@ -148,6 +152,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "overlay": _overlay,
     "tap": _tap,
     "fuse": _fuse,
+    "pyfuse3": _pyfuse3,
     "seccomp": _seccomp,
     "ipv6": _ipv6,
     "cgroup_v2": _cgroup_v2,
