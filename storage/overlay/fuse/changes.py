@@ -71,7 +71,7 @@ class Changes(Files):
             fd = os.open(made, _READ_DIRECTORY, dir_fd=directory_fd)
             try:
                 self._own(fd, directory, ctx, mode)
-                if directory_fd == self.work.fd:
+                if is_aside:
                     make_opaque(fd)
                     if mode & stat.S_ISGID:
                         # mkdir(2) takes it from the parent only, and that is the work directory
@@ -80,11 +80,12 @@ class Changes(Files):
                 os.close(fd)
 
         directory_fd = self.tree.upper_fd(directory)
-        if name in self.tree.under(directory):
-            with self.work.aside() as made:
-                make(self.work.fd, made)
+        is_aside = name in self.tree.under(directory)
+        if is_aside:
+            with self.work.aside_like(directory_fd) as (aside_fd, made):
+                make(aside_fd, made)
                 # what is left aside is the whiteout
-                renameat2(self.work.fd, made, directory_fd, name, RENAME_EXCHANGE)
+                renameat2(aside_fd, made, directory_fd, name, RENAME_EXCHANGE)
         else:
             make(directory_fd, name)
         return self._entry_of_new(directory, name)
@@ -153,9 +154,9 @@ class Changes(Files):
         directory_fd = self.tree.upper_fd(directory)
         if name not in self.tree.under(directory):
             return make(directory_fd, name)
-        with self.work.aside() as made:
-            result = make(self.work.fd, made)
-            os.rename(made, name, src_dir_fd=self.work.fd, dst_dir_fd=self.tree.upper_fd(directory))
+        with self.work.aside_like(directory_fd) as (aside_fd, made):
+            result = make(aside_fd, made)
+            os.rename(made, name, src_dir_fd=aside_fd, dst_dir_fd=self.tree.upper_fd(directory))
         return result
 
     def _entry_of_new(self, directory: Directory, name: bytes) -> EntryAttributes:
@@ -180,8 +181,9 @@ class Changes(Files):
             os.chown(name, uid, gid, dir_fd=directory_fd, follow_symlinks=False)
 
     def _owner(self, directory: Directory, ctx: RequestContext) -> tuple[int, int]:
-        entry = directory.entry
-        return ctx.uid, entry.st_gid if entry.st_mode & stat.S_ISGID else ctx.gid
+        entry, owners = directory.entry, self.tree.owners
+        uid, gid = ctx.uid, entry.st_gid if entry.st_mode & stat.S_ISGID else ctx.gid
+        return (uid, gid) if owners is None else (owners.kept_uid(uid), owners.kept_gid(gid))
 
     # ---- removing ----------------------------------------------------------------------------------------------------
 

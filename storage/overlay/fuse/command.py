@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 from storage.errors import StorageError, os_failure
 from storage.overlay.fuse.config import OverlayConfig
 from storage.overlay.fuse.mounting import MountOptions, mount_fuse
+from storage.overlay.fuse.owners import Owners, parse_id_ranges
 
 _USAGE = "usage: sandbox-overlay [-f] [-d] [-o lowerdir=DIR[:DIR…][,upperdir=DIR,workdir=DIR][,OPTION…]] MOUNTPOINT"
 #: our own: `indexdir=DIR`, where indexes of lower layers are kept; who gives it says that they never change
@@ -30,7 +31,7 @@ _HARMLESS = frozenset(
     }
 )
 # fmt: on
-_UNSUPPORTED = ("uidmapping", "gidmapping", "squash_to_root", "squash_to_uid", "squash_to_gid", "plugins")
+_OWNER_OPTIONS = ("uidmapping", "gidmapping", "squash_to_root", "squash_to_uid", "squash_to_gid")
 
 
 class CommandLine(NamedTuple):
@@ -120,9 +121,6 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
         raise UsageError("no lowerdir is given")
     if (upper is None) != (work is None):
         raise UsageError("upperdir and workdir are given together, or neither")
-    refused = sorted(name for name in options if name in _UNSUPPORTED)
-    if refused:
-        raise UsageError(f"{', '.join(refused)}: not here; use an id-mapped mount or the owner's user namespace")
     index_directory = options.pop("indexdir", "")
     config = OverlayConfig(
         lower=tuple(lower[::-1]),
@@ -130,6 +128,7 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
         upper=upper,
         work=work,
         writeback=options.pop("writeback", "1") != "0",
+        owners=_owners(options),
         volatile="volatile" in options or options.get("fsync") == "0",
     )
     mount = MountOptions(
@@ -143,6 +142,22 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
     if unknown:
         raise UsageError(f"unknown option {unknown[0]}")
     return CommandLine(config, mount, places[-1], foreground, debug)
+
+
+def _owners(options: dict[str, str]) -> Owners | None:
+    given = {name: options.pop(name) for name in _OWNER_OPTIONS if name in options}
+    if not given:
+        return None
+    root = 0 if "squash_to_root" in given else None
+    try:
+        return Owners(
+            parse_id_ranges(given["uidmapping"]) if "uidmapping" in given else (),
+            parse_id_ranges(given["gidmapping"]) if "gidmapping" in given else (),
+            int(given["squash_to_uid"]) if "squash_to_uid" in given else root,
+            int(given["squash_to_gid"]) if "squash_to_gid" in given else root,
+        )
+    except ValueError as error:
+        raise UsageError(f"cannot read the options of owners: {error}") from None
 
 
 def _index_path(directory: str, layer: str) -> str:

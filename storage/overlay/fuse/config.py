@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from storage.overlay.fuse.owners import Owners
 
 
 class OverlayConfig(NamedTuple):
@@ -20,5 +23,7 @@ class OverlayConfig(NamedTuple):
     """
     writeback: bool = True
     """Whether the kernel collects writes in its page cache; without it each write(2) comes to the server at once."""
+    owners: Owners | None = None
+    """Who is shown as owner, where not who is on the disk."""
     volatile: bool = False
     """Whether nothing is written to the disk on purpose: fsync is answered without being done."""

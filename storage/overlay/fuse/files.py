@@ -187,6 +187,8 @@ class Files(Requests):
         if fields.update_uid or fields.update_gid:
             uid = attr.st_uid if fields.update_uid else -1
             gid = attr.st_gid if fields.update_gid else -1
+            if self.tree.owners is not None:
+                uid, gid = self.tree.owners.kept_uid(uid), self.tree.owners.kept_gid(gid)
             os.chown(place, uid, gid, follow_symlinks=follow)
         if fields.update_mode and not stat.S_ISLNK(node.entry.st_mode):
             # not a symlink: the upper directory is ours alone

@@ -30,7 +30,10 @@ from storage.whiteouts import OPAQUE_XATTR, PREFIX, entry_path, make_opaque, mak
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage.overlay.fuse.index import Record
+    from pyfuse3 import EntryAttributes
+
+    from storage.overlay.fuse.index import IndexedStatus, Record
+    from storage.overlay.fuse.owners import Owners
     from storage.overlay.fuse.work import Work
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -39,7 +42,15 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class Tree:
     """All nodes. `layers` come topmost first; without `upper_fd` and `work` nothing can be changed."""
 
-    def __init__(self, layers: Sequence[Layer], upper_fd: int | None, work: Work | None, kept_fds: int) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        upper_fd: int | None,
+        work: Work | None,
+        kept_fds: int,
+        owners: Owners | None = None,
+    ) -> None:
+        self.owners = owners
         self.numbers = Numbers()
         self.work = work
         self._all_read = False
@@ -72,6 +83,8 @@ class Tree:
         if status is None:
             return
         fill_entry(node.entry, status)
+        if self.owners is not None:
+            self.owners.show(node.entry)
         if node.__class__ is Directory and is_merged(node):
             # as overlayfs says it: programs take 1 for "not counted"
             node.entry.st_nlink = 1
@@ -141,14 +154,16 @@ class Tree:
         if place.has_whiteouts:
             return False
         children = directory.children = {}
-        nodes, number_of = self.nodes, self.numbers.of_inode
+        nodes, number_of, owners = self.nodes, self.numbers.of_inode, self.owners
         device = lower.layer.device
         for name, record in indexed.records(place):
             number = number_of(record[11], device)
             if number in nodes:
                 children[name] = self._adopt(directory, name, find_indexed(name, record, lower))
             else:
-                children[name] = nodes[number] = _indexed_node(number, record, directory, name, lower)
+                node = children[name] = nodes[number] = _indexed_node(number, record, directory, name, lower)
+                if owners is not None:
+                    owners.show(node.entry)
         return True
 
     def _replace_dotted(self, directory: Directory, content: Content) -> None:
@@ -185,6 +200,12 @@ class Tree:
         self.nodes[number] = node
         return node
 
+    def _entry(self, status: os.stat_result | IndexedStatus, number: int) -> EntryAttributes:
+        entry = make_entry(status, number)
+        if self.owners is not None:
+            self.owners.show(entry)
+        return entry
+
     def _number(self, directory: Directory, name: bytes, found: Found) -> int:
         if found.in_upper:
             stored = stored_number(entry_path(self.descriptors.upper(directory), name))
@@ -193,7 +214,7 @@ class Tree:
         return self.numbers.of(found.status)
 
     def _make(self, directory: Directory, name: bytes, found: Found, number: int) -> Node:
-        entry = make_entry(found.status, number)
+        entry = self._entry(found.status, number)
         if not stat.S_ISDIR(found.status.st_mode):
             node = Node(number, entry, directory, name)
             node.upper, node.lower = found.in_upper, found.source
@@ -227,7 +248,7 @@ class Tree:
         if number in self.nodes:
             # a removed file's, which the kernel has not let go of yet
             number = self.numbers.spare()
-        node = kind(number, make_entry(status, number), directory, name)
+        node = kind(number, self._entry(status, number), directory, name)
         node.upper = True
         if isinstance(node, Directory):
             node.children, node.under = {}, set()

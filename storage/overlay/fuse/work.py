@@ -22,6 +22,7 @@ from storage.whiteouts import OPAQUE_XATTR, WHITEOUT_XATTR, entry_path, make_opa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_DEFAULT_ACL = "system.posix_acl_default"
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -58,6 +59,24 @@ class Work:
             yield name
         finally:
             remove_entry(self.fd, name)
+
+    @contextmanager
+    def aside_like(self, directory_fd: int) -> Iterator[tuple[int, bytes]]:
+        """As `aside`, with the directory the name is in: one that hands down the same ACL as the given one."""
+        try:
+            acl = os.getxattr(entry_path(directory_fd, b"."), _DEFAULT_ACL)
+        except OSError:
+            with self.aside() as name:
+                yield self.fd, name
+            return
+        with self.aside() as name:
+            os.mkdir(name, 0o700, dir_fd=self.fd)
+            fd = os.open(name, _READ, dir_fd=self.fd)
+            try:
+                os.setxattr(fd, _DEFAULT_ACL, acl)
+                yield fd, b"made"
+            finally:
+                os.close(fd)
 
     def create(self, name: bytes) -> int:
         """A new file."""

@@ -1,0 +1,118 @@
+"""The command line of `sandbox-overlay`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage.overlay.fuse.command import UsageError, main, parse, split_directories, split_options
+from storage.syscalls import MNT_DETACH, umount2
+from tests.storage.fuse_mount import NEEDS
+from tests.storage.namespace import call_in_namespace
+from tests.storage.tree import Archive, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def test_fuse_overlayfs_order() -> None:
+    command = parse(["-o", "lowerdir=/top:/bottom,upperdir=/u,workdir=/w,volatile", "-f", "/mnt"])
+    assert command.overlay.lower == ("/bottom", "/top")
+    assert (command.overlay.upper, command.overlay.work, command.overlay.volatile) == ("/u", "/w", True)
+    assert (command.target, command.foreground, command.debug) == ("/mnt", True, False)
+
+
+def test_helper_order_of_mount() -> None:
+    command = parse(["overlay", "/mnt", "-o", "rw,nodev,lowerdir=/l,upperdir=/u", "-oworkdir=/w"])
+    assert (command.target, command.mount.source, command.mount.dev, command.mount.suid) == (
+        "/mnt",
+        "overlay",
+        False,
+        True,
+    )
+
+
+def test_without_an_upper_directory_it_is_read_only() -> None:
+    assert parse(["-o", "lowerdir=/l", "/mnt"]).mount.read_only
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["static_nlink,noacl,threaded=1,timeout=3", "xattr_permissions=2,allow_other,suid,dev", "squash_to_root", "x-a=b"],
+)
+def test_what_fuse_overlayfs_takes_is_taken(options: str) -> None:
+    assert parse(["-o", f"lowerdir=/l,upperdir=/u,workdir=/w,{options}", "/mnt"]).target == "/mnt"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["/mnt"],
+        ["-o"],
+        ["-o", "upperdir=/u,workdir=/w", "/mnt"],
+        ["-o", "lowerdir=/l,upperdir=/u", "/mnt"],
+        ["-o", "lowerdir=/l,nonsense", "/mnt"],
+        ["-o", "lowerdir=/l,uidmapping=0:1", "/mnt"],
+        ["-o", "lowerdir=/l,squash_to_uid=x", "/mnt"],
+        ["--nonsense", "/mnt"],
+        ["a", "b", "c", "-o", "lowerdir=/l"],
+    ],
+)
+def test_a_command_line_that_says_nothing(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(words)
+
+
+def test_escapes_in_directories() -> None:
+    assert split_options("lowerdir=/a\\:b:/c\\,d,upperdir=/u") == {"lowerdir": "/a\\:b:/c,d", "upperdir": "/u"}
+    assert split_directories("/a\\:b:/c\\\\d") == ["/a:b", "/c\\d"]
+
+
+def test_a_missing_directory_is_named(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-f", "-o", f"lowerdir={tmp_path}/none", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"sandbox-overlay: cannot use {tmp_path}/none: No such file or directory\n"
+
+
+@pytest.mark.requires(*NEEDS)
+def test_it_goes_to_the_background_once_mounted(tree: Tree) -> None:
+    tree.unpack(Archive().file("f", b"x").bytes())
+    call_in_namespace(_in_background, tree.root, tree.layers)
+
+
+def _in_background(place: str, layers: Sequence[str]) -> None:
+    os.chdir(place)
+    for name in ("u", "w", "m"):
+        os.mkdir(name)
+    assert main(["-o", f"lowerdir={layers[0]},upperdir=u,workdir=w", "m"]) == 0
+    with open("m/f") as file:
+        assert file.read() == "x"
+    with open("/proc/mounts") as mounts:
+        assert any(line.split()[2] == "fuse.sandbox-overlay" for line in mounts if f"{place}/m" in line)
+    umount2("m", MNT_DETACH)
+
+
+@pytest.mark.requires(*NEEDS)
+def test_owners_may_be_mapped(tree: Tree) -> None:
+    tree.unpack(Archive().file("f", b"x", uid=1005, gid=2005).bytes())
+    call_in_namespace(_with_mapping, tree.root, tree.layers)
+
+
+def _with_mapping(place: str, layers: Sequence[str]) -> None:
+    os.chdir(place)
+    for name in ("u", "w", "m"):
+        os.mkdir(name)
+    options = f"lowerdir={layers[0]},upperdir=u,workdir=w,uidmapping=0:1000:10,gidmapping=0:2000:10"
+    assert main(["-o", options, "m"]) == 0
+    try:
+        status = os.stat("m/f")
+        assert (status.st_uid, status.st_gid) == (5, 5)
+        os.close(os.open("m/new", os.O_CREAT))
+        os.chown("m/f", 6, -1)
+        assert (os.stat("u/f").st_uid, os.stat("u/f").st_gid) == (1006, 2005)
+        assert (os.stat("u/new").st_uid, os.stat("u/new").st_gid) == (1000, 2000)
+        assert os.stat("m/new").st_uid == 0
+    finally:
+        umount2("m", MNT_DETACH)
