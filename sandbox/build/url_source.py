@@ -1,27 +1,18 @@
-"""Files from the web, for `ADD URL` and for contexts that are URLs: fetched by a process of their own, kept by ETag.
-
-    DATA/cache/urls/<sha256 of the URL>{,.json}     the last body of a URL whose server gave an ETag
-
-What is kept is content for the next question to the server, never an answer by itself; its digest is verified before
-it is used again.
-"""
+"""Files from the web, for `ADD URL` and for contexts that are URLs: fetched by a process of their own."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import posixpath
 import subprocess
 import sys
-import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sandbox.build.git_urls import redact
 from sandbox.build.sources import StepError
-from storage.copy_tree import copy_data
+from sandbox.build.url_cache import KeptUrl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +71,7 @@ def fetch_url(url: str, checksum: str, place: str, paths: Paths, access: UrlAcce
     """Fetch into the empty directory `place`. Raises StepError, also for content that is not `checksum`."""
     shown = redact(url)
     target = f"{place}/{url_name(url)}"
-    kept = _Kept(paths, url)
+    kept = KeptUrl(paths, url)
     fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         answer = _ask(url, checksum, fd, paths, access, kept.etag)
@@ -133,49 +124,3 @@ def _authorization(url: str, access: UrlAccess) -> str:
     if not text.isprintable() or not text.isascii():
         raise StepError(f"the secret for {host} is no header")
     return text if header is not None else f"Bearer {text}"
-
-
-class _Kept:
-    """What is known of a URL from before."""
-
-    def __init__(self, paths: Paths, url: str) -> None:
-        self._directory = f"{paths.cache}/urls"
-        self._path = f"{self._directory}/{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()}"
-        self._answer: dict[str, Any] = {}
-        with suppress(OSError, ValueError), open(f"{self._path}.json", encoding="utf-8") as file:
-            self._answer = json.load(file)
-
-    @property
-    def etag(self) -> str:
-        return str(self._answer.get("etag") or "")
-
-    def restore(self, fd: int) -> dict[str, Any] | None:
-        """Copy the body; None where it is not what was kept."""
-        try:
-            with open(self._path, "rb") as file:
-                copy_data(file.fileno(), fd)
-        except OSError:
-            return None
-        sha256 = hashlib.sha256()
-        with open(os.dup(fd), "rb") as copied:
-            copied.seek(0)
-            while piece := copied.read(1 << 20):
-                sha256.update(piece)
-        if self._answer.get("digest") == f"sha256:{sha256.hexdigest()}":
-            return self._answer
-        os.ftruncate(fd, 0)
-        os.lseek(fd, 0, os.SEEK_SET)
-        return None
-
-    def remember(self, fd: int, answer: dict[str, Any]) -> None:
-        """Keep the body of an answer that can be asked about again; a full disk only costs the cache."""
-        if not answer["etag"]:
-            return
-        with suppress(OSError):
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as body:
-                copy_data(fd, body.fileno())
-            os.rename(body.name, self._path)
-            with tempfile.NamedTemporaryFile("w", dir=self._directory, delete=False) as text:
-                json.dump(answer, text)
-            os.rename(text.name, f"{self._path}.json")
