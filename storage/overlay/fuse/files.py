@@ -32,6 +32,27 @@ class Handle:
         self.writable = writable
 
 
+class _Target:
+    """How the calls that set attributes are told what to change: a descriptor, or a name in a directory."""
+
+    __slots__ = ("dir_fd", "follow", "place")
+
+    def __init__(self, requests: Requests, node: Node, fd: int) -> None:
+        self.place: int | bytes = fd
+        self.dir_fd: int | None = None
+        self.follow = True
+        if fd < 0 and node.parent is not None:
+            self.dir_fd, self.place = requests.tree.place(node)
+            self.follow = False
+        elif fd < 0:
+            # the root, or what has no name any more: by a link in /proc, which is to be followed
+            self.place = requests.place(node)
+
+    def status(self) -> os.stat_result:
+        """Its attributes."""
+        return os.stat(self.place, dir_fd=self.dir_fd, follow_symlinks=self.follow)
+
+
 class Files(Requests):
     """open, read, write, flush, release, fsync, setattr."""
 
@@ -170,7 +191,8 @@ class Files(Requests):
     ) -> EntryAttributes:
         node = self.node(inode)
         if _changes(fields):
-            await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
+            if not node.upper:
+                await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
             self._set(node, attr, fields, fh)
             node.stale = True
         if node.stale:
@@ -179,9 +201,7 @@ class Files(Requests):
 
     def _set(self, node: Node, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None) -> None:
         fd = self._writable_fd(node, fh)
-        place = self.place(node) if fd < 0 else fd
-        # a path without a name behind it is a link to what is open; descriptors and symlinks do not mix
-        follow = fd >= 0 or (node.parent is None and node is not self.tree.root)
+        target = _Target(self, node, fd)
         if fields.update_size:
             self._truncate(node, attr.st_size, fd)
         if fields.update_uid or fields.update_gid:
@@ -189,17 +209,17 @@ class Files(Requests):
             gid = attr.st_gid if fields.update_gid else -1
             if self.tree.owners is not None:
                 uid, gid = self.tree.owners.kept_uid(uid), self.tree.owners.kept_gid(gid)
-            os.chown(place, uid, gid, follow_symlinks=follow)
+            os.chown(target.place, uid, gid, dir_fd=target.dir_fd, follow_symlinks=target.follow)
         if fields.update_mode and not stat.S_ISLNK(node.entry.st_mode):
             # not a symlink: the upper directory is ours alone
-            os.chmod(place, stat.S_IMODE(attr.st_mode))
+            os.chmod(target.place, stat.S_IMODE(attr.st_mode), dir_fd=target.dir_fd)
         if fields.update_atime or fields.update_mtime:
-            now = node.entry if fields.update_atime and fields.update_mtime else os.stat(place, follow_symlinks=follow)
+            now = node.entry if fields.update_atime and fields.update_mtime else target.status()
             times = (
                 attr.st_atime_ns if fields.update_atime else now.st_atime_ns,
                 attr.st_mtime_ns if fields.update_mtime else now.st_mtime_ns,
             )
-            os.utime(place, ns=times, follow_symlinks=follow)
+            os.utime(target.place, ns=times, dir_fd=target.dir_fd, follow_symlinks=target.follow)
 
     def _writable_fd(self, node: Node, fh: FileHandleT | None) -> int:
         """What the file is open for writing with, or -1."""

@@ -98,10 +98,15 @@ class Lookups(Requests):
         try:
             entries = listing.entries
             if entries is None or start_id == 0:
-                entries = listing.entries = list(self.tree.children(listing.directory).items())
+                entries = listing.entries = self._entries(listing.directory)
             self._list(listing.directory, entries, start_id, token)
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
+
+    def _entries(self, directory: Directory) -> list[tuple[bytes, Node]]:
+        if directory.listing is None:
+            directory.listing = list(self.tree.children(directory).items())
+        return directory.listing
 
     def _list(self, directory: Directory, entries: list[tuple[bytes, Node]], start: int, token: ReaddirToken) -> None:
         reply, refresh = pyfuse3.readdir_reply, self.tree.refresh
@@ -111,16 +116,19 @@ class Lookups(Requests):
             return
         if start <= 1 and not reply(token, b"..", (directory.parent or directory).entry, 2):
             return
-        for place in range(max(start - 2, 0), len(entries)):
-            name, node = entries[place]
-            if children.get(name) is not node:
+        first = max(start - 2, 0)
+        place = first + 2
+        is_current = entries is directory.listing
+        for name, node in entries[first:] if first else entries:
+            place += 1
+            if not is_current and children.get(name) is not node:
                 found = children.get(name)
                 if found is None:
                     continue
                 node = found
             if node.stale:
                 refresh(node)
-            if not reply(token, name, node.entry, place + 3):
+            if not reply(token, name, node.entry, place):
                 return
             node.lookups += 1
 

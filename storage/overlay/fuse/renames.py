@@ -97,6 +97,7 @@ class Renames(Changes):
             self.tree.drop_name(target, new.directory, new.name)
         self._settle(node, old, new)
         self.tree.children(old.directory).pop(old.name, None)
+        old.directory.listing = None
 
     def _prepare_target(self, target: Node, new: _Place) -> None:
         if not isinstance(target, Directory):
@@ -138,6 +139,7 @@ class Renames(Changes):
             node.links.append((new.directory, new.name))
         node.parent, node.name = new.directory, new.name
         self.tree.children(new.directory)[new.name] = node
+        new.directory.listing = None
         node.stale = old.directory.stale = new.directory.stale = True
 
 

@@ -254,6 +254,7 @@ class Tree:
             node.children, node.under = {}, set()
         self.nodes[number] = node
         self.children(directory)[name] = node
+        directory.listing = None
         directory.stale = True
         return node
 
@@ -265,11 +266,13 @@ class Tree:
         if node.parent is None:
             node.parent, node.name = directory, name
         self.children(directory)[name] = node
+        directory.listing = None
         node.stale = directory.stale = True
 
     def drop_name(self, node: Node, directory: Directory, name: bytes) -> None:
         """Record that a name of the node is gone."""
         self.children(directory).pop(name, None)
+        directory.listing = None
         directory.stale = True
         if node.links is not None:
             node.links.remove((directory, name))
@@ -285,7 +288,7 @@ class Tree:
         node.stale = False
         node.entry.st_nlink = 0
         if isinstance(node, Directory):
-            node.children = {}
+            node.children, node.listing = {}, None
             self.descriptors.forget(node)
         self.let_go(node)
 
@@ -317,7 +320,7 @@ class Tree:
             self.nodes.pop(child.number, None)
             if isinstance(child, Directory):
                 self.descriptors.forget(child)
-        directory.children = directory.under = None
+        directory.children = directory.under = directory.listing = None
         self._all_read = False
 
     def upper_fd(self, directory: Directory) -> int:
