@@ -86,6 +86,19 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (digest, domain, path)
     ) STRICT;
     """,
+    """
+    ALTER TABLE build_cache ADD COLUMN description TEXT NOT NULL DEFAULT '';
+    ALTER TABLE build_cache ADD COLUMN created_ns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE build_cache ADD COLUMN used_ns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE build_cache ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE build_mount (          -- RUN --mount=type=cache: a directory below DATA/build-mounts
+        name TEXT PRIMARY KEY,          -- the directory's
+        description TEXT NOT NULL,      -- the id, or the path it is mounted at
+        created_ns INTEGER NOT NULL,
+        used_ns INTEGER NOT NULL,
+        uses INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 
 

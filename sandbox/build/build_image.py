@@ -57,6 +57,8 @@ class BuildOptions(NamedTuple):
     arguments: Mapping[str, str] = {}
     target: str = ""
     no_cache: bool = False
+    #: names of stages, lower case
+    no_cache_stages: frozenset[str] = frozenset()
     pull: bool = False
     labels: Mapping[str, str] = {}
     network: str = "default"
@@ -128,7 +130,7 @@ class _Planner:
             program, globals_, stages, target, self._images, main.tree, self._trees,
             self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
             {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets, self._env, {},
-            self._options.events, self._options.export.rewritten_epoch,
+            self._options.events, self._options.export.rewritten_epoch, self._options.no_cache_stages,
         )  # fmt: skip
 
     def _find_target(self, program: Program) -> int:

@@ -12,6 +12,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, NoReturn
 
+from sandbox.build.digest_memory import Memories
 from sandbox.build.progress import decode_event
 from sandbox.build.request import BuildResult
 from sandbox.build.stage_builder import StageBuilder, find_tree
@@ -32,15 +33,19 @@ if TYPE_CHECKING:
 
 def build(paths: Paths, plan: BuildPlan) -> BuildResult:
     """The image's parts. Raises DockerfileError with the place, SandboxError; then nothing half-made is left."""
-    done, builders = _look_up(paths, plan)
-    target = done.get(plan.target) or _make(paths, plan, done, builders)
+    memories = Memories(paths)
+    done, builders = _look_up(paths, plan, memories)
+    memories.save()
+    target = done.get(plan.target) or _make(paths, plan, memories, (done, builders))
     document = target.image.finished([layer.diff_id for layer in target.layers], plan.labels)
     return BuildResult(
         document, [layer.descriptor for layer in target.layers], [layer.chain_id for layer in target.layers]
     )
 
 
-def _look_up(paths: Paths, plan: BuildPlan) -> tuple[dict[int, StageState], dict[int, StageBuilder]]:
+def _look_up(
+    paths: Paths, plan: BuildPlan, memories: Memories
+) -> tuple[dict[int, StageState], dict[int, StageBuilder]]:
     """The stages of which everything is there, and the others as far as they are."""
     done: dict[int, StageState] = {}
     builders: dict[int, StageBuilder] = {}
@@ -59,7 +64,8 @@ def _look_up(paths: Paths, plan: BuildPlan) -> tuple[dict[int, StageState], dict
                 return find_tree(plan, number, find_stage, name, node)
 
             try:
-                done[number] = builder.run(Steps(paths, plan, stored, trees), find_stage, hold=True)
+                steps = Steps(paths, plan, stored, trees, memories, fresh=plan.is_fresh(number))
+                done[number] = builder.run(steps, find_stage, hold=True)
             except (NotCachedError, SandboxError, OSError):
                 # also what fails: it may not where root of the namespace tries, and else fails there again
                 builders[number] = builder
@@ -69,13 +75,15 @@ def _look_up(paths: Paths, plan: BuildPlan) -> tuple[dict[int, StageState], dict
     return done, builders
 
 
-def _make(paths: Paths, plan: BuildPlan, done: dict[int, StageState], builders: dict[int, StageBuilder]) -> StageState:
+def _make(
+    paths: Paths, plan: BuildPlan, memories: Memories, looked_up: tuple[dict[int, StageState], dict[int, StageBuilder]]
+) -> StageState:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     peers = make_peers()
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _coordinate(peers, theirs, Coordinator(paths, plan, done, builders))
+        _coordinate(peers, theirs, Coordinator(paths, plan, memories, *looked_up))
     theirs.close()
     with ours:
         try:

@@ -57,6 +57,8 @@ class CopyPlan(NamedTuple):
     history: str
     #: made in an empty tree, whatever lies below: `--link`
     linked: bool
+    #: the key by what the stages and images hold that are copied from; None where it is that already
+    look: Callable[[], list[object]] | None = None
 
 
 class CopyRoom:
@@ -86,6 +88,10 @@ class CopyRoom:
             stage.chain_id if request.link and by_name else "",
         ]  # fmt: skip
 
+        def look() -> list[object]:
+            held = [[_digest(one) for one in origin.open(stack)] for origin in origins]
+            return [*key[:7], held, *key[8:]]
+
         def act(step: MountedStep) -> None:
             # names of users are the stage's, also where its files are not looked at
             below = stack.enter_context(self._workshop.mounted(stage.layers)) if request.link and by_name else step
@@ -95,7 +101,8 @@ class CopyRoom:
             except OSError as error:
                 raise StepError(f"cannot make {request.target}", cause=error.strerror or str(error)) from error
 
-        return CopyPlan(key, act, request.history, request.link)
+        by_layers = bool(request.source_name and request.sources and self._identify(request.source_name, node))
+        return CopyPlan(key, act, request.history, request.link, look if by_layers else None)
 
     def _find_origins(self, request: CopyRequest, node: Node, stack: ExitStack) -> list[Origin]:
         """Where each source comes from. Raises StepError, WordError."""

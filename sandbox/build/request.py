@@ -49,6 +49,13 @@ class BuildPlan(NamedTuple):
     events: EventSink
     #: files of new layers get no later time than this, in seconds since 1970
     rewritten_epoch: int | None = None
+    #: names of stages, lower case, whose steps are all made anew
+    no_cache_stages: frozenset[str] = frozenset()
+
+    def is_fresh(self, number: int) -> bool:
+        """Whether no layer of an earlier build is taken for the steps of this stage."""
+        names = {self.program.stages[number].name, str(number)}
+        return self.no_cache or bool(names & self.no_cache_stages)
 
 
 class BuildResult(NamedTuple):

@@ -2,25 +2,24 @@
 
 bind     the source under an overlay, or a copy of it, so that what the command writes there is lost, as it must be;
          it is found inside the context's or the stage's root only (CVE-2024-1753, CVE-2024-23651)
-cache    a directory in the store, named by a digest of its id (CVE-2024-9675)
+cache    a directory in the store, see `cache_mounts`
 tmpfs, secret   memory; a secret's text is never written to a disk, into a layer or into a cache key
 ssh      a socket that leads to an agent outside, see `ssh_mounts`
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from sandbox.build.cache_mounts import CacheMounts, name_of
 from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.ssh_mounts import relay_agent
 from sandbox.runtime.spec import BindMount, TmpfsMount
 from storage.errors import StorageError
-from storage.locks import lock_file, unlock
 from storage.syscalls import MNT_DETACH, mount, umount2
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class MountRoom:
         self, workshop: Workshop, caches: str, secrets: Mapping[str, bytes], agents: Mapping[str, str]
     ) -> None:
         self._workshop = workshop
-        self._caches = caches
+        self._caches = CacheMounts(workshop.cache, caches)
         self._secrets = secrets
         self._agents = agents
 
@@ -58,6 +57,7 @@ class MountRoom:
             made: list[spec.Mount] = []
             seen: list[Mount] = []
             variables: dict[str, str] = {}
+            names = self._caches.lock(mounts, directory, stack)
             for wanted in mounts:
                 target = posixpath.join("/", directory, wanted.target)
                 if posixpath.normpath(target) in ("/", "//") and wanted.type not in ("secret", "ssh"):
@@ -66,7 +66,12 @@ class MountRoom:
                     size = f"size={wanted.size_bytes}" if wanted.size_bytes else ""
                     made.append(TmpfsMount(target, size, wanted.readonly))
                 elif wanted.type == "cache":
-                    made.append(self._cache(wanted, target, open_source, stack))
+                    name = names[name_of(wanted, directory)]
+                    made.append(
+                        self._caches.mount(
+                            wanted, target, name, lambda one: self._first_content(one, open_source, stack)
+                        )
+                    )
                 elif wanted.type == "bind":
                     made.append(self._bind(wanted, target, open_source, stack))
                 elif wanted.type == "secret":
@@ -109,28 +114,13 @@ class MountRoom:
         copier.copy(source, found)
         return f"{place}/content"
 
-    def _cache(
-        self, wanted: Mount, target: str, open_source: Callable[[str, ExitStack], Source], stack: ExitStack
-    ) -> BindMount:
-        # one id with another owner, mode or first content is another cache, as in BuildKit
-        apart = (wanted.id or target, wanted.uid, wanted.gid, wanted.mode, wanted.source_name, wanted.source)
-        name = hashlib.sha256(repr(apart).encode(errors="surrogateescape")).hexdigest()
-        place = f"{self._caches}/{name}"
-        os.makedirs(self._caches, mode=0o700, exist_ok=True)
-        if wanted.sharing in ("locked", "private"):
-            # private asks for a cache of one's own where this one is in use: waiting for it gives no less
-            stack.callback(unlock, lock_file(f"{place}.lock"))
-        if not os.path.isdir(place):
-            if wanted.source_name:
-                source = open_source(wanted.source_name, stack)
-                found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
-                stack.callback(os.close, found.fd)
-                os.rename(self._copy(source, found, stack), place)
-            else:
-                os.mkdir(place)
-            os.chmod(place, 0o755 if wanted.mode is None else wanted.mode & 0o7777)
-            os.chown(place, wanted.uid or 0, wanted.gid or 0)
-        return BindMount(place, target, wanted.readonly)
+    def _first_content(self, wanted: Mount, open_source: Callable[[str, ExitStack], Source], stack: ExitStack) -> str:
+        if not wanted.source_name:
+            return self._workshop.new_directory()
+        source = open_source(wanted.source_name, stack)
+        found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
+        stack.callback(os.close, found.fd)
+        return self._copy(source, found, stack)
 
     def _secret(self, wanted: Mount, directory: str, variables: dict[str, str], stack: ExitStack) -> list[spec.Mount]:
         name = wanted.id or wanted.source or posixpath.basename(wanted.target)

@@ -11,6 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from sandbox.build.digest_memory import now_ns
 from sandbox.build.dockerignore import clean_path
 from sandbox.build.path_patterns import PathPattern
 from sandbox.errors import SandboxError
@@ -22,6 +23,7 @@ from storage.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sandbox.build.digest_memory import DigestMemory
     from sandbox.build.dockerignore import IgnoreRules
     from storage.walk import Step
 
@@ -39,6 +41,7 @@ class Source(NamedTuple):
     root_fd: int
     rules: IgnoreRules | None = None
     keeps_owners: bool = True
+    memory: DigestMemory | None = None
 
 
 class Selection:
@@ -189,12 +192,17 @@ def digest_found(source: Source, found: Found, selection: Selection = _ALL) -> s
             if step.leaving or hidden:
                 continue
             empty = False
-            link = os.readlink(step.name, dir_fd=step.dir_fd) if stat.S_ISLNK(step.status.st_mode) else b""
-            fd = os.open(step.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step.dir_fd)
-            try:
-                _add(total, path, step.status, fd, link, source)
-            finally:
-                os.close(fd)
+            if stat.S_ISREG(step.status.st_mode):
+                known = source.memory and source.memory.find(step.status)
+                fd = -1 if known else os.open(step.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step.dir_fd)
+                try:
+                    _add(total, path, step.status, fd, b"", source)
+                finally:
+                    if fd >= 0:
+                        os.close(fd)
+            else:
+                link = os.readlink(step.name, dir_fd=step.dir_fd) if stat.S_ISLNK(step.status.st_mode) else b""
+                _add(total, path, step.status, -1, link, source)
     except OSError as error:
         raise StepError(f"cannot read {found.real_path or '.'}", cause=error.strerror or str(error)) from error
     finally:
@@ -242,11 +250,19 @@ def _add(total: hashlib._Hash, path: str, status: os.stat_result, fd: int, link:
     head = (path, f"{status.st_mode:o}", owner, os.fsdecode(link), str(status.st_rdev))
     total.update(b"\0".join(os.fsencode(part) for part in head) + b"\0")
     if stat.S_ISREG(status.st_mode):
-        content = hashlib.sha256()
-        with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
-            while data := file.read(_READ_SIZE):
-                content.update(data)
-        total.update(content.digest())
+        total.update((source.memory and source.memory.find(status)) or _read_digest(fd, source.memory))
+
+
+def _read_digest(fd: int, memory: DigestMemory | None) -> bytes:
+    content = hashlib.sha256()
+    began_ns = now_ns()
+    with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        while data := file.read(_READ_SIZE):
+            content.update(data)
+        if memory is not None:
+            memory.add(before, os.fstat(file.fileno()), began_ns, content.digest())
+    return content.digest()
 
 
 def _is_hidden(source: Source, found: Found) -> bool:

@@ -17,7 +17,7 @@ from sandbox.build.parser import parse_dockerfile
 from sandbox.build.progress import Vertex, begin_step, vertex_id
 from sandbox.build.readers import read_instruction
 from sandbox.build.stage_state import StageState, configure
-from sandbox.build.step_layers import BuildLayer
+from sandbox.build.step_cache import BuildLayer
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class StageBuilder:
         while self._next < len(self._instructions):
             instruction = self._instructions[self._next]
             if isinstance(instruction, Run | Copy | Add | Workdir):
+                for name in _source_names(instruction):
+                    # waited for before the step is said to have begun
+                    above = stage_above(self._plan, name, self.number, by_number=True)
+                    if above is not None:
+                        find_stage(above)
                 self._carry_out(state, instruction, steps, hold=hold)
             elif not configure(state, instruction):
                 raise instruction.node.error(f"{instruction.node.instruction} is not built yet")
@@ -138,6 +143,16 @@ class StageBuilder:
         return Vertex(
             vertex_id(self.number, position, name), name, stage, position, total, self._above, node.start_line
         )
+
+
+def _source_names(instruction: Instruction) -> tuple[str, ...]:
+    match instruction:
+        case Copy():
+            return (instruction.source_name,)
+        case Run():
+            return tuple(name for name in instruction.mount_sources if name)
+        case _:
+            return ()
 
 
 def image_stage(plan: BuildPlan, name: str) -> StageState:

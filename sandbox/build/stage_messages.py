@@ -17,7 +17,7 @@ from sandbox.build.arguments import Scope
 from sandbox.build.errors import DockerfileError, Place
 from sandbox.build.image_state import ImageState
 from sandbox.build.stage_state import StageState
-from sandbox.build.step_layers import BuildLayer
+from sandbox.build.step_cache import BuildLayer
 from sandbox.errors import SandboxError
 from storage.errors import StorageError
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sandbox.build.image_state import ImageState
     from sandbox.build.instructions import CommandLine, Instruction
     from sandbox.build.parser import Node
-    from sandbox.build.step_layers import BuildLayer
+    from sandbox.build.step_cache import BuildLayer
 
 
 class StageState:

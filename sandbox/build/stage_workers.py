@@ -18,7 +18,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from sandbox.build.progress import Event, decode_event, encode_event
 from sandbox.build.stage_builder import StageBuilder, find_tree
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from sandbox.build.digest_memory import Memories
     from sandbox.build.parser import Node
     from sandbox.build.request import BuildPlan
     from sandbox.build.stage_state import StageState
@@ -52,10 +53,12 @@ class Coordinator:
     """
 
     def __init__(
-        self, paths: Paths, plan: BuildPlan, done: Mapping[int, StageState], builders: Mapping[int, StageBuilder]
-    ) -> None:
+        self, paths: Paths, plan: BuildPlan, memories: Memories, done: Mapping[int, StageState],
+        builders: Mapping[int, StageBuilder],
+    ) -> None:  # fmt: skip
         self._paths = paths
         self._plan = plan
+        self._memories = memories
         self._done = {number: encode_stage(state) for number, state in done.items()}
         self._builders = dict(builders)
         self._workers: dict[int, _Worker] = {}
@@ -108,7 +111,7 @@ class Coordinator:
         if pid == 0:
             # the ends of the others stay open here until exec: none of them counts on them closing
             ours.close()
-            _build_stage(theirs, self._paths, self._plan, builder, self._done)
+            _build_stage(_Duty(Lines(theirs), self._paths, self._plan, self._memories, self._done), builder)
         theirs.close()
         self._workers[builder.number] = worker = _Worker(builder.number, pid, ours)
         return worker
@@ -186,43 +189,48 @@ class _Worker:
         self.lines = Lines(end)
 
 
-def _build_stage(
-    end: socket.socket, paths: Paths, plan: BuildPlan, builder: StageBuilder, done: Mapping[int, Any]
-) -> NoReturn:
+class _Duty(NamedTuple):
+    """What a stage's process works with."""
+
+    lines: Lines
+    paths: Paths
+    plan: BuildPlan
+    memories: Memories
+    done: Mapping[int, Any]
+
+
+def _build_stage(duty: _Duty, builder: StageBuilder) -> NoReturn:
     """In the forked child: build, tell how it went, end."""
     try:
         signal.signal(signal.SIGTERM, _end_stage)
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
-        lines = Lines(end)
         try:
             sc.unshare(sc.CLONE_NEWNS)
-            lines.send({"stage": encode_stage(_run_builder(lines, paths, plan, builder, done))})
+            duty.lines.send({"stage": encode_stage(_run_builder(duty, builder))})
         except Exception as error:  # noqa: BLE001  # a process boundary: every failure is told to the coordinator
-            lines.send({"error": encode_failure(error)})
+            duty.lines.send({"error": encode_failure(error)})
     finally:
         os._exit(0)
 
 
-def _run_builder(
-    lines: Lines, paths: Paths, plan: BuildPlan, builder: StageBuilder, done: Mapping[int, Any]
-) -> StageState:
-    known = dict(done)
+def _run_builder(duty: _Duty, builder: StageBuilder) -> StageState:
+    known = dict(duty.done)
 
     def find_stage(number: int) -> StageState:
         if number not in known:
-            lines.send({"need": number})
-            known[number] = next(iter(lines))["stage"]
-        return decode_stage(known[number], plan.globals)
+            duty.lines.send({"need": number})
+            known[number] = next(iter(duty.lines))["stage"]
+        return decode_stage(known[number], duty.plan.globals)
 
     def trees(name: str, node: Node) -> StageState:
-        return find_tree(plan, builder.number, find_stage, name, node)
+        return find_tree(duty.plan, builder.number, find_stage, name, node)
 
-    told = plan._replace(events=lambda event: lines.send({"event": encode_event(event)}))
-    workshop = Workshop(paths, plan.rewritten_epoch)
+    plan = duty.plan._replace(events=lambda event: duty.lines.send({"event": encode_event(event)}))
+    workshop = Workshop(duty.paths, plan.rewritten_epoch)
     try:
-        steps = Steps(paths, told, workshop, trees)
+        steps = Steps(duty.paths, plan, workshop, trees, duty.memories, fresh=plan.is_fresh(builder.number))
         try:
-            return builder.told(told).run(steps, find_stage)
+            return builder.told(plan).run(steps, find_stage)
         finally:
             steps.close()
     finally:

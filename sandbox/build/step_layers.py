@@ -8,16 +8,15 @@ Runs as root of the outer user namespace in a mount namespace of its own: mounts
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sandbox.build.image_state import now
+from sandbox.build.step_cache import BuildLayer, StepCache
 from sandbox.errors import ImageError, translated
 from sandbox.image.recording import content_store
-from sandbox.state import open_state
 from storage.copy_tree import copy_metadata, copy_tree
 from storage.diff import write_layer
 from storage.digests import Digest, chain_ids, parse_digest
@@ -44,21 +43,14 @@ _MOUNT_POINTS = (
 )  # fmt: skip
 
 
-class BuildLayer(NamedTuple):
-    """A layer of a stage: its place in the store, and how manifest and config name it."""
-
-    chain_id: str
-    diff_id: str
-    descriptor: dict[str, Any]
-    #: when a build made it, RFC 3339
-    created: str = ""
-
-
 class Workshop:
     """Where one build makes its layers. `close` removes all that was not committed.
 
     With `epoch` no file of a new layer has a later modification time (`rewrite-timestamp`).
     """
+
+    #: whether a step can be made here
+    makes = True
 
     def __init__(self, paths: Paths, epoch: int | None = None) -> None:
         self._paths = paths
@@ -70,10 +62,10 @@ class Workshop:
         self.content = content_store(paths)
         self._driver = KernelDriver()
         self._steps = 0
-        self._connection = open_state(paths)
+        self.cache = StepCache(paths, self.layers, self.content)
 
     def close(self) -> None:
-        self._connection.close()
+        self.cache.close()
         try:
             remove_tree(self.directory)
         finally:
@@ -173,19 +165,6 @@ class Workshop:
                 stage.commit(self.layers.describe(known))
         return layer._replace(chain_id=chain_id)
 
-    def find_cached(self, key: str) -> BuildLayer | None:
-        """The layer a step of this key gave before, where it is whole still."""
-        row = self._connection.execute("SELECT layer FROM build_cache WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        found = BuildLayer(*json.loads(row[0]))
-        chain_id, diff_id = parse_digest(found.chain_id), parse_digest(found.diff_id)
-        return found if self.layers.has(chain_id) and self.content.has(diff_id) else None
-
-    def remember(self, key: str, layer: BuildLayer) -> None:
-        """Let later builds find the layer by the step's key."""
-        self._connection.execute("INSERT OR REPLACE INTO build_cache VALUES (?, ?)", (key, json.dumps(layer)))
-
     def _keep_blob(self, fd: int, digest: Digest, size: int) -> None:
         with self.content.writer(digest, size) as writer:
             if writer.done:
@@ -207,14 +186,16 @@ class StoredSteps(Workshop):
     NotCachedError.
     """
 
+    makes = False
+
     def __init__(self, paths: Paths) -> None:
         self.epoch = None
         self.layers = LayerStore(paths.layers)
         self.content = content_store(paths)
-        self._connection = open_state(paths)
+        self.cache = StepCache(paths, self.layers, self.content)
 
     def close(self) -> None:
-        self._connection.close()
+        self.cache.close()
 
     def new_directory(self) -> str:
         raise NotCachedError

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import read_mounts
-from sandbox.build.copy_step import CopyRoom, digest_path
+from sandbox.build.copy_step import CopyRoom, digest_path, located
 from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.heredocs import read_marker
 from sandbox.build.named_contexts import context_name
@@ -18,6 +18,8 @@ from sandbox.build.remote_origins import Remotes
 from sandbox.build.run_mounts import MountRoom, is_directory
 from sandbox.build.run_step import RunRequest, RunRoom
 from sandbox.build.sources import Source, StepError, open_found
+from sandbox.build.step_cache import step_lock
+from sandbox.build.step_layers import NotCachedError
 from sandbox.build.step_owners import find_owner
 from sandbox.errors import ImageError, StartError
 from sandbox.runtime.spec import BindMount
@@ -27,12 +29,14 @@ from storage.resolve import make_directories
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.build.digest_memory import Memories
     from sandbox.build.instructions import Add, Copy, Run, Workdir
     from sandbox.build.parser import Node
     from sandbox.build.progress import StepReport
     from sandbox.build.request import BuildPlan
     from sandbox.build.run_step import NetworkName
     from sandbox.build.stage_state import StageState
+    from sandbox.build.step_cache import BuildLayer
     from sandbox.build.step_layers import MountedStep, Workshop
     from sandbox.paths import Paths
     from sandbox.runtime import spec
@@ -53,15 +57,23 @@ class _Recipe(NamedTuple):
     act: Callable[[MountedStep], None]
     prepare: Callable[[ExitStack], list[tuple[str, bool]]] | None = None
     linked: bool = False
+    #: the parts by what the trees hold that are copied from; asked for where no layer is known by their layers
+    look: Callable[[], object] | None = None
 
 
 class Steps:
-    """Carries out what changes files. `trees` gives the layers of a `from=`: a stage or an image."""
+    """Carries out what changes files. `trees` gives the layers of a `from=`: a stage or an image.
+
+    With `fresh` no layer of an earlier build is taken.
+    """
 
     def __init__(
-        self, paths: Paths, plan: BuildPlan, workshop: Workshop, trees: Callable[[str, Node], StageState]
-    ) -> None:
+        self, paths: Paths, plan: BuildPlan, workshop: Workshop, trees: Callable[[str, Node], StageState],
+        memories: Memories, *, fresh: bool = False,
+    ) -> None:  # fmt: skip
         self._plan = plan
+        self._memories = memories
+        self._fresh = fresh
         self._paths = paths
         self._workshop = workshop
         self._trees = trees
@@ -139,7 +151,7 @@ class Steps:
         """Raises DockerfileError where a source is missing or the target cannot take it."""
         with ExitStack() as stack:
             plan = self._copies.plan(stage, copy, stack)
-            self._layer(stage, copy.node, report, _Recipe(plan.key, plan.act, linked=plan.linked))
+            self._layer(stage, copy.node, report, _Recipe(plan.key, plan.act, linked=plan.linked, look=plan.look))
         stage.image.add_history(plan.history, stage.layers[-1].created)
 
     def _execute(self, request: RunRequest, node: Node, report: StepReport) -> None:
@@ -152,37 +164,61 @@ class Steps:
 
     def _layer(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe) -> None:
         """Add the layer that `recipe` makes, or the one an earlier build made of the same parts."""
-        linked = recipe.linked
-        text = json.dumps(
-            [_CACHE_VERSION, self._plan.rewritten_epoch, "linked" if linked else stage.chain_id, recipe.parts]
-        )
-        key = hashlib.sha256(text.encode()).hexdigest()
-        cached = None if self._plan.no_cache else self._workshop.find_cached(key)
-        if cached is not None:
-            report.cached()
-            stage.layers.append(self._workshop.place(cached, stage.layers) if linked else cached)
-            return
+        cache = self._workshop.cache
+        key = self._key(stage, recipe, recipe.parts)
+        if self._fresh or not self._take(stage, report, recipe, cache.find(key)):
+            if not self._workshop.makes:
+                raise NotCachedError
+            # another build, or another stage of this one, may be at the same step
+            with step_lock(self._paths, key):
+                keys = [key]
+                if not self._fresh:
+                    if self._take(stage, report, recipe, cache.find(key)):
+                        return
+                    if recipe.look is not None:
+                        # made of other layers that hold the same
+                        keys.append(self._key(stage, recipe, _look(recipe.look, node)))
+                        found = cache.find(keys[-1])
+                        if self._take(stage, report, recipe, found) and found is not None:
+                            cache.remember(key, found, node.original)
+                            return
+                layer = self._make(stage, node, recipe)
+                for one in keys:
+                    cache.remember(one, layer, node.original)
+            stage.layers.append(layer)
+            report.finished()
+
+    def _key(self, stage: StageState, recipe: _Recipe, parts: object) -> str:
+        below = "linked" if recipe.linked else stage.chain_id
+        text = json.dumps([_CACHE_VERSION, self._plan.rewritten_epoch, below, parts])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _take(self, stage: StageState, report: StepReport, recipe: _Recipe, cached: BuildLayer | None) -> bool:
+        if cached is None:
+            return False
+        stage.layers.append(self._workshop.place(cached, stage.layers) if recipe.linked else cached)
+        report.cached()
+        return True
+
+    def _make(self, stage: StageState, node: Node, recipe: _Recipe) -> BuildLayer:
         try:
             with ExitStack() as stack:
                 points = None if recipe.prepare is None else recipe.prepare(stack)
-                step = stack.enter_context(self._workshop.mounted(stage.layers, points, empty=linked))
+                step = stack.enter_context(self._workshop.mounted(stage.layers, points, empty=recipe.linked))
                 recipe.act(step)
-                layer = self._workshop.commit(step, stage.layers)
+                return self._workshop.commit(step, stage.layers)
         except (StepError, StartError, ImageError, StorageError) as error:
             cause = f": {error.cause}" if error.cause else ""
             raise node.error(f"{error.message}{cause}", mend=error.mend) from error
         except OSError as error:
             failure = os_failure("cannot carry out this step", error)
             raise node.error(f"{failure.message}: {failure.cause}", mend=failure.mend) from error
-        self._workshop.remember(key, layer)
-        stage.layers.append(layer)
-        report.finished()
 
     def _open_source(self, name: str, node: Node, stack: ExitStack) -> Source:
         """The context, or the root of a stage or image, for as long as `stack` is open."""
         tree = self._plan.contexts.get(context_name(name)) if name else self._plan.context
         if tree is not None:
-            return Source(tree.fd, tree.rules, keeps_owners=False)
+            return Source(tree.fd, tree.rules, keeps_owners=False, memory=self._memories.of(tree.fd))
         if name:
             step = stack.enter_context(self._workshop.mounted(self._trees(name, node).layers))
             return Source(step.root_fd)
@@ -230,6 +266,13 @@ class Steps:
             os.fchmod(file.fileno(), 0o755)
             file.write(content)
         return BindMount(f"{place}/script", f"/dev/pipes/{name}", read_only=True, recursive=False)
+
+
+def _look(look: Callable[[], object], node: Node) -> object:
+    try:
+        return look()
+    except StepError as error:
+        raise located(node, error) from error
 
 
 def open_path(root_fd: int, name: bytes) -> bytes:

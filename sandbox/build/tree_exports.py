@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sandbox.build.step_layers import BuildLayer, Workshop
+from sandbox.build.step_cache import BuildLayer
+from sandbox.build.step_layers import Workshop
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.give_tree import give_tree

@@ -185,6 +185,7 @@ def _used_layers(connection: sqlite3.Connection) -> set[str]:
         # a container keeps its layers when its image was removed by force
         layers = _member(config, "layers")
         used.update(layers if isinstance(layers, list) else [])
+    used.update(json.loads(layer)[0] for (layer,) in connection.execute("SELECT layer FROM build_cache"))
     return used
 
 
@@ -196,6 +197,11 @@ def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[
         diff_ids.update(json.loads(config)["rootfs"].get("diff_ids") or ())
         manifest = json.loads(content.read(parse_digest(manifest_digest)))
         needed.update(layer["digest"] for layer in manifest["layers"])
+    for (layer,) in connection.execute("SELECT layer FROM build_cache"):
+        # a cached step is used again only with its archive
+        _chain_id, diff_id, *_rest = json.loads(layer)
+        needed.add(diff_id)
+        diff_ids.add(diff_id)
     return needed | needed_blobs(connection, diff_ids)
 
 

@@ -34,6 +34,7 @@ def build(invocation: Invocation) -> int:
         arguments,
         invocation.text("target") or "",
         no_cache=invocation.flag("no-cache"),
+        no_cache_stages=_names(invocation.texts("no-cache-filter")),
         pull=invocation.flag("pull"),
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
@@ -69,6 +70,11 @@ def _pairs(texts: tuple[str, ...], context: Context) -> dict[str, str]:
     return found
 
 
+def _names(texts: tuple[str, ...]) -> frozenset[str]:
+    """Names of stages, several in one value by commas."""
+    return frozenset(name.strip().lower() for text in texts for name in text.split(",") if name.strip())
+
+
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in texts)
 
@@ -83,6 +89,7 @@ COMMANDS: tuple[Command, ...] = (
             option("--build-arg", "list", "Set build-time variables", "stringArray"),
             option("--target", "text", "Set the target build stage to build", "string"),
             option("--no-cache", "flag", "Do not use cache when building the image"),
+            option("--no-cache-filter", "list", "Do not cache specified stages", "stringArray"),
             option("--pull", "flag", "Always attempt to pull all referenced images"),
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),

@@ -1,0 +1,117 @@
+"""`sandbox builder du` and `sandbox builder prune`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.cli.command import Command, Invocation
+from sandbox.cli.filters import FilterError, parse_filters, parse_time
+from sandbox.cli.flags import option
+from sandbox.cli.humane import ago, ellipsis, human_size
+from sandbox.cli.table import render_table
+from sandbox.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.build.cache_usage import CacheRecord
+
+_KEYS = ("until", "unused-for", "id", "type")
+_KINDS = ("regular", "exec.cachemount")
+_WARNING = "WARNING! This will remove {what} build cache. Are you sure you want to continue? [y/N] "
+
+
+def du(invocation: Invocation) -> int:
+    """Print every record of the cache, and what they take together."""
+    from sandbox.build.cache_usage import freed_bytes, list_cache
+
+    records = list_cache(invocation.context.find_paths())
+    now_ns = time.time_ns()
+    rows: list[Sequence[str]] = [("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED", "TYPE", "DESCRIPTION")]
+    for record in records:
+        description = record.description if invocation.flag("verbose") else ellipsis(record.description, 50)
+        rows.append((*_cells(record, now_ns), record.kind, description))
+    invocation.context.print_quoted(render_table(rows).rstrip("\n"))
+    reclaimable = freed_bytes(records, records)
+    shared = {record.chain_id: record.size_bytes for record in records if record.shared}
+    invocation.context.print(f"Shared:\t\t{human_size(sum(shared.values()))}")
+    invocation.context.print(f"Private:\t{human_size(reclaimable)}")
+    invocation.context.print(f"Reclaimable:\t{human_size(reclaimable)}")
+    invocation.context.print(f"Total:\t\t{human_size(sum(shared.values()) + reclaimable)}")
+    return 0
+
+
+def prune(invocation: Invocation) -> int:
+    """Remove the cache, or what filters and limits say of it; print what went and how much that was."""
+    from sandbox.build.cache_usage import PruneRequest, prune_cache
+
+    context = invocation.context
+    filters = parse_filters(invocation.texts("filter"), _KEYS)
+    now_ns = time.time_ns()
+    times = [parse_time(text, now_ns) for key in ("until", "unused-for") for text in filters.of(key)]
+    for kind in filters.of("type"):
+        if kind not in _KINDS:
+            raise FilterError(f"invalid filter 'type={kind}'", mend=f"type={'|'.join(_KINDS)}")
+    everything = invocation.flag("all")
+    request = PruneRequest(
+        everything, min(times) if times else None, filters.of("id"), filters.of("type"), _limit(invocation)
+    )
+    if not invocation.flag("force"):
+        context.stdout.write(_WARNING.format(what="all" if everything else "all dangling"))
+        context.stdout.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return 0
+    removed, freed = prune_cache(context.find_paths(), request)
+    if removed:
+        rows = [("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED"), *(_cells(record, now_ns) for record in removed)]
+        context.print_quoted(render_table(rows).rstrip("\n"))
+    context.print(f"Total:\t{human_size(freed)}")
+    return 0
+
+
+def _cells(record: CacheRecord, now_ns: int) -> Sequence[str]:
+    return (record.id[:25], str(not record.shared).lower(), human_size(record.size_bytes), ago(record.used_ns, now_ns))
+
+
+def _limit(invocation: Invocation) -> int | None:
+    """How much may stay: what is reserved always, and up to the most that may be used."""
+    from sandbox.container.option_values.sizes import parse_size
+
+    found = []
+    for key in ("keep-storage", "reserved-space", "max-used-space"):
+        text = invocation.text(key)
+        if text is not None:
+            try:
+                found.append(parse_size(text))
+            except UsageError as error:
+                raise UsageError(f"invalid --{key} {text!r}", mend=f"--{key} 10GB") from error
+    return max(found) if found else None
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "builder du",
+        "Show what the build cache takes",
+        "[OPTIONS]",
+        (option("--verbose", "flag", "Show whole descriptions"),),
+        du,
+        examples=("sandbox builder du",),
+    ),
+    Command(
+        "builder prune",
+        "Remove build cache",
+        "[OPTIONS]",
+        (
+            option("-a --all", "flag", "Remove all of the cache, also steps that images are made of"),
+            option("--filter", "list", 'Provide filter values (e.g., "until=24h", "id=ID")', "filter"),
+            option("-f --force", "flag", "Do not prompt for confirmation"),
+            option("--keep-storage", "text", "Amount of cache to keep (the longest unused goes first)", "bytes"),
+            option("--reserved-space", "text", "Amount of cache that always stays", "bytes"),
+            option("--max-used-space", "text", "Amount of cache that may stay", "bytes"),
+        ),
+        prune,
+        examples=("sandbox builder prune -f --filter until=24h", "sandbox builder prune -af"),
+    ),
+)
