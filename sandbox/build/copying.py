@@ -143,8 +143,13 @@ class Copier:
         directory = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._walk(source, found, selection, directory, top_fd)
-            if created and not self._changes.replaces:
+            if self._changes.replaces:
+                return
+            if created:
                 self._describe(source, top_fd, found.status, directory)
+            else:
+                # as BuildKit: its owner and mode stay, and it does not get the time of this moment
+                os.utime(top_fd, ns=(found.status.st_mtime_ns, found.status.st_mtime_ns))
         finally:
             os.close(directory)
 

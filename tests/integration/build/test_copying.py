@@ -149,18 +149,20 @@ def test_modes_and_owners(builder: Builder) -> None:
 
 
 def test_times_links_attributes_and_odd_files_are_kept(builder: Builder) -> None:
-    context = builder.context({"Dockerfile": "FROM busybox\nCOPY t /t\n", "t/f": "x", "t/dangling": "-> nowhere"})
+    context = builder.context(
+        {"Dockerfile": "FROM busybox\nCOPY t /t\nCOPY t /bin\n", "t/f": "x", "t/dangling": "-> nowhere"}
+    )
     os.link(context / "t/f", context / "t/g")
     os.mkfifo(context / "t/fifo", 0o640)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(context / "t/sock"))
         os.setxattr(context / "t/f", "user.note", b"kept")
-        for name in ("t/f", "t/dangling", "t/fifo"):
+        for name in ("t/f", "t/dangling", "t/fifo", "t"):
             os.utime(context / name, (5, 1_111_111_111), follow_symlinks=False)
         builder.sandbox.run("build", "-t", "made", context)
     tree = builder.tree()
     assert tree["t/g"].islnk()
     assert tree["t/dangling"].linkname == "nowhere"
-    assert {tree[name].mtime for name in ("t/f", "t/dangling", "t/fifo")} == {1_111_111_111}
+    assert {tree[name].mtime for name in ("t/f", "t/dangling", "t/fifo", "t", "bin")} == {1_111_111_111}
     assert (tree["t/fifo"].type, tree["t/fifo"].mode) == (tarfile.FIFOTYPE, 0o640)
     assert tree["t/f"].pax_headers["SCHILY.xattr.user.note"] == "kept"
