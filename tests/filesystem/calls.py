@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Answer = str | int | None
 #: linux/time.h; the time module does not name it
 _CLOCK_REALTIME_COARSE = 5
+_NOT_OPEN = 999_999
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _STEP = re.compile(r"^(?:as (?P<who>\d+(?::[\d,]+)?) )?(?P<call>.+?)(?: -> (?P<variable>\w+))?(?: = (?P<outcome>.+))?$")
 
@@ -110,8 +111,8 @@ class Caller:
         self.marks: dict[str, os.stat_result] = {}
 
     def fd(self, word: str) -> int:
-        """The descriptor that `$name` stands for; -1, which gives EBADF, where it could not be opened."""
-        return self.variables.get(word.removeprefix("$"), -1)
+        """The descriptor that `$name` stands for; one that gives EBADF where it could not be opened."""
+        return self.variables.get(word.removeprefix("$"), _NOT_OPEN)
 
     def run(self, step: Step) -> str:
         """The outcome of the step, as a word. Raises only for a step that makes no sense."""
@@ -128,6 +129,9 @@ class Caller:
                 _become_root()
         if step.variable is not None:
             assert isinstance(answer, int)
+            before = self.variables.pop(step.variable, None)
+            if before is not None:
+                os.close(before)
             self.variables[step.variable] = answer
             return "ok"
         return "ok" if answer is None else str(answer)

@@ -50,6 +50,13 @@ def fstat(caller: Caller, fd: str, words: str) -> Answer:
 
 
 @CALLS.add
+def look(_: Caller, path: str) -> Answer:
+    """What lstat(2) says that does not depend on the file system: of a directory neither size nor links."""
+    status = os.lstat(path_name(path))
+    return _fields(status, "kind,mode,uid,gid" if stat.S_ISDIR(status.st_mode) else "kind,mode,uid,gid,nlink,size")
+
+
+@CALLS.add
 def statx(_: Caller, path: str) -> Answer:
     """Whether statx(2) and lstat(2) say the same, and statx has all of the basic fields."""
     found, status = kernel_calls.statx(path_name(path)), os.lstat(path_name(path))

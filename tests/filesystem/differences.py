@@ -68,6 +68,10 @@ DIFFERENCES: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
             ORIGINS,
             "with write-back cache mtime is the kernel's, which sees no change in truncate(2) to the same size",
         ),
+        "write: clears setgid without group execution for who is not of the group": (
+            ORIGINS,
+            "fuse_setattr takes setgid off with group execution only; without it the bit has no effect",
+        ),
         "rename: WHITEOUT": (ORIGINS, "refused: a whiteout would be made in the merged tree"),
         "open: a fifo without a reader": (ORIGINS, _FIFO),
         "open: names of whiteouts": (ORIGINS, _OWN_WORDS),

@@ -190,7 +190,8 @@ class Files(Requests):
         self, inode: InodeT, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None, ctx: RequestContext
     ) -> EntryAttributes:
         node = self.node(inode)
-        if _changes(fields):
+        # of a file that is gone for good the kernel may still write back times, and syncfs(2) would tell of an error
+        if _changes(fields) and not self.is_gone(node):
             if not node.upper:
                 await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
             self._set(node, attr, fields, fh)

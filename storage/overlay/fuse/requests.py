@@ -73,3 +73,9 @@ class Requests(pyfuse3.Operations):
                 if handle.fd >= 0:
                     return b"/proc/self/fd/%d" % handle.fd
         return self.tree.path(node)
+
+    def is_gone(self, node: Node) -> bool:
+        """Whether the node has no name any more, and nobody has it open."""
+        if node.parent is not None or node is self.tree.root or node.orphan_fd >= 0:
+            return False
+        return all(handle.fd < 0 for handle in node.handles or ())

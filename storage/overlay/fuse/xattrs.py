@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pyfuse3 import FUSEError
+from pyfuse3 import FUSEError, get_sup_groups
 
 from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.requests import Requests
@@ -89,6 +89,6 @@ class Xattrs(Requests):
 
     def _drop_setgid(self, node: Node, ctx: RequestContext) -> None:
         """Setting an ACL takes the set-group-id bit from who is not in the group; root may keep it."""
-        mode = node.entry.st_mode
-        if mode & stat.S_ISGID and ctx.uid and ctx.gid != node.entry.st_gid and not stat.S_ISDIR(mode):
+        mode, gid = node.entry.st_mode, node.entry.st_gid
+        if mode & stat.S_ISGID and ctx.uid and ctx.gid != gid and gid not in get_sup_groups(ctx.pid):
             os.chmod(self.place(node), stat.S_IMODE(os.stat(self.place(node)).st_mode) & ~stat.S_ISGID)
