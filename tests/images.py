@@ -127,3 +127,22 @@ umoci config --image layout:latest --config.cmd bash --config.env LANG=C.UTF-8 \
 umoci gc --layout layout
 """,
 )
+
+#: what compiles C
+GCC = Recipe(
+    "gcc",
+    r"""
+export PATH="$PATH:/usr/sbin:/sbin"
+. /etc/os-release
+mmdebstrap --mode=root --variant=minbase --quiet --skip=cleanup/reproducible --include=gcc,libc6-dev,make \
+  "$VERSION_CODENAME" tree
+rm -rf tree/var/cache/apt/* tree/var/lib/apt/lists/* tree/dev/* tree/usr/share/doc tree/usr/share/locale
+tar --sort=name --numeric-owner --xattrs --xattrs-include='*' -C tree -cf layer.tar .
+umoci init --layout layout
+umoci new --image layout:latest
+umoci raw add-layer --image layout:latest layer.tar
+umoci config --image layout:latest --config.cmd bash \
+  --config.env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umoci gc --layout layout
+""",
+)
