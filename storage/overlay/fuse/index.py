@@ -116,11 +116,22 @@ def open_index(path: str, layer_fd: int) -> LayerIndex | None:
                 return LayerIndex(fd, root_number)
             finally:
                 os.close(fd)
-        try:
-            write_index(path, layer_fd)
-        except (OSError, ValueError):
+        if not _write_in_child(path, layer_fd):
             return None
     return None
+
+
+def _write_in_child(path: str, layer_fd: int) -> bool:
+    """Whether the index was made: by a child, for a server is to stay small for as long as it lives."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    status = 1
+    try:
+        write_index(path, layer_fd)
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def write_index(path: str, layer_fd: int) -> None:

@@ -26,11 +26,11 @@ _MANY_NODES = 100_000
 class Listing:
     """An open directory. What it lists is settled when it is read from the start, less what was removed since."""
 
-    __slots__ = ("directory", "entries")
+    __slots__ = ("directory", "names")
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
-        self.entries: list[tuple[bytes, Node]] | None = None
+        self.names: list[bytes] | None = None
 
 
 class Lookups(Requests):
@@ -96,19 +96,18 @@ class Lookups(Requests):
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         listing = self.listings[fh]
         try:
-            entries = listing.entries
-            if entries is None or start_id == 0:
-                entries = listing.entries = self._entries(listing.directory)
-            self._list(listing.directory, entries, start_id, token)
+            if listing.names is None or start_id == 0:
+                listing.names = self._names_in(listing.directory)
+            self._list(listing.directory, listing.names, start_id, token)
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
 
-    def _entries(self, directory: Directory) -> list[tuple[bytes, Node]]:
+    def _names_in(self, directory: Directory) -> list[bytes]:
         if directory.listing is None:
-            directory.listing = list(self.tree.children(directory).items())
+            directory.listing = list(self.tree.children(directory))
         return directory.listing
 
-    def _list(self, directory: Directory, entries: list[tuple[bytes, Node]], start: int, token: ReaddirToken) -> None:
+    def _list(self, directory: Directory, names: list[bytes], start: int, token: ReaddirToken) -> None:
         reply, refresh = pyfuse3.readdir_reply, self.tree.refresh
         children = self.tree.children(directory)
         # `.` and `..` are not counted as looked up
@@ -118,14 +117,11 @@ class Lookups(Requests):
             return
         first = max(start - 2, 0)
         place = first + 2
-        is_current = entries is directory.listing
-        for name, node in entries[first:] if first else entries:
+        for name in names[first:] if first else names:
             place += 1
-            if not is_current and children.get(name) is not node:
-                found = children.get(name)
-                if found is None:
-                    continue
-                node = found
+            node = children.get(name)
+            if node is None:
+                continue
             if node.stale:
                 refresh(node)
             if not reply(token, name, node.entry, place):

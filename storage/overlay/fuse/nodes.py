@@ -95,8 +95,8 @@ class Directory(Node):
     def __init__(self, number: int, entry: pyfuse3.EntryAttributes, parent: Directory | None, name: bytes) -> None:
         super().__init__(number, entry, parent, name)
         self.children: dict[bytes, Node] | None = None
-        self.listing: list[tuple[bytes, Node]] | None = None
-        """`children` in the order that those who read the directory are told; None once it changed."""
+        self.listing: list[bytes] | None = None
+        """Names, in the order that those who read the directory are told; None once they changed."""
         self.lowers: tuple[LowerDirectory, ...] = ()
         """What it merges, topmost first."""
         self.under: set[bytes] | None = None
