@@ -7,30 +7,26 @@ recorded here in one transaction. The store is held against removal from the fir
 
 from __future__ import annotations
 
-import json
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import PROXIES, platform_arguments, read_globals
+from sandbox.build.base_images import BaseImages, ImageNeed
 from sandbox.build.builder import build
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
-from sandbox.build.errors import DockerfileError, did_you_mean
+from sandbox.build.errors import did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
 from sandbox.build.instructions import Copy, Run
-from sandbox.build.named_contexts import context_name, read_layout, replace_stages
+from sandbox.build.named_contexts import context_name, replace_stages
 from sandbox.build.outline import reachable_stages
 from sandbox.build.plain_progress import PlainProgress
-from sandbox.build.request import BaseImage, BuildPlan
+from sandbox.build.request import BuildPlan, RunSettings, read_stage_platform
 from sandbox.build.ssh_agents import agent_sockets
 from sandbox.build.stage_builder import read_triggers
 from sandbox.build.stages import read_dockerfile
-from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
+from sandbox.errors import NotFoundError
 from sandbox.image.platforms import host_platform, parse_platform
-from sandbox.image.recording import content_store, images_lock
-from sandbox.image.store import ImageRecord, find_image
-from sandbox.state import open_state
-from storage.digests import parse_digest
+from sandbox.image.recording import images_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +58,9 @@ class BuildOptions(NamedTuple):
     pull: bool = False
     labels: Mapping[str, str] = {}
     network: str = "default"
+    #: what is built for, "" for this machine's own
+    platform: str = ""
+    settings: RunSettings = RunSettings()
     secrets: Mapping[str, bytes] = {}
     #: where the result goes
     export: ExportRequest = ExportRequest()
@@ -99,8 +98,11 @@ class _Planner:
         self._options = options
         self._progress = progress
         self._room = room
-        self._platform = host_platform()
-        self._images: dict[str, BaseImage] = {}
+        self._native = host_platform()
+        asked = options.platform or env.get("DOCKER_DEFAULT_PLATFORM") or ""
+        self._asked = parse_platform(asked) if asked else None
+        self._platform = self._asked or self._native
+        self._images = BaseImages(paths, env, progress, options.contexts, options.cwd, pull=options.pull)
         self._trees: dict[str, ContextTree] = {}
 
     def plan(self) -> BuildPlan:
@@ -114,9 +116,10 @@ class _Planner:
         program = replace_stages(program, contexts)
         target = self._find_target(program)
         self._trees = {name: self._room.open_named(value) for name, value in contexts.items() if is_files(value)}
-        predefined = platform_arguments(self._platform, self._platform, program.stages[target].name, given)
+        predefined = platform_arguments(self._native, self._platform, program.stages[target].name, given)
         globals_ = read_globals(program, given, predefined)
         waiting = list(reachable_stages(program, target, globals_))
+        self._images.pull_missing(need for number in waiting for need in self._needs(program, number, globals_, ()))
         found: set[int] = set()
         while waiting:
             number = waiting.pop(0)
@@ -127,10 +130,12 @@ class _Planner:
                     waiting += reachable_stages(program, named, globals_)
         stages = tuple(sorted(found))
         return BuildPlan(
-            program, globals_, stages, target, self._images, main.tree, self._trees,
-            self._platform, self._options.network, self._options.no_cache, dict(self._options.labels),
-            {key: value for key, value in given.items() if key in PROXIES}, self._options.secrets, self._env, {},
+            program, globals_, stages, target, self._images.found, main.tree, self._trees,
+            self._platform, self._native, self._asked is not None, self._options.network, self._options.no_cache,
+            dict(self._options.labels), {key: value for key, value in given.items() if key in PROXIES},
+            self._options.secrets, self._env, {},
             self._options.events, self._options.export.rewritten_epoch, self._options.no_cache_stages,
+            self._options.settings,
         )  # fmt: skip
 
     def _find_target(self, program: Program) -> int:
@@ -146,78 +151,41 @@ class _Planner:
             )
         return found
 
-    def _find_images(self, program: Program, number: int, globals_: Globals) -> list[int]:
-        """Find the images stage `number` needs; the stages that its base's triggers take from."""
+    def _needs(
+        self, program: Program, number: int, globals_: Globals, triggers: Sequence[Instruction]
+    ) -> list[ImageNeed]:
+        """The images stage `number` needs, its base first, as far as they are not stages or contexts."""
         stage = program.stages[number]
         node = stage.start.node
-        platform = globals_.expand(stage.start.platform, node).text
-        if platform and str(parse_platform(platform).normalised()) != str(self._platform.normalised()):
-            raise node.error(f"building for {platform} is not built yet: this machine is {self._platform}")
         base = globals_.expand(stage.base, node).text
         if not base:
             raise node.error(f"base name ({stage.base}) should not be blank", mend="give the ARG in it a value")
+        platform = read_stage_platform(globals_, stage.start) or self._asked
         above = {program.stages[i].name for i in range(number)} - {""}
-        triggers: tuple[Instruction, ...] = ()
-        if base != "scratch" and base.lower() not in above:
-            self._need(base, node)
-            triggers = read_triggers(self._images[base].config, node) if base in self._images else ()
+        found = [] if base.lower() in above else [ImageNeed(base, platform, node)]
         for name, at in _sources((*triggers, *stage.instructions)):
             is_number = name.isascii() and name.isdigit() and int(name) < number
-            if name != "scratch" and not is_number and name.lower() not in above:
-                self._need(name, at)
+            if not is_number and name.lower() not in above:
+                found.append(ImageNeed(name, self._asked, at))
+        return [need for need in found if need.name != "scratch" and context_name(need.name) not in self._trees]
+
+    def _find_images(self, program: Program, number: int, globals_: Globals) -> list[int]:
+        """Find the images stage `number` needs; the stages that its base's triggers take from."""
+        triggers: tuple[Instruction, ...] = ()
+        node = program.stages[number].start.node
+        for need in self._needs(program, number, globals_, ()):
+            image = self._images.find(need, self._native)
+            if need.node is node:
+                triggers = read_triggers(image.config, node)
+        if not triggers:
+            return []
+        for need in self._needs(program, number, globals_, triggers):
+            self._images.find(need, self._native)
         named = [program.stages[i].name for i in range(number)]
         names = [name.lower() for name, _at in _sources(triggers)]
         return [number - 1 - named[::-1].index(name) for name in names if name in named] + [
             int(name) for name in names if name.isascii() and name.isdigit() and int(name) < number
         ]
-
-    def _need(self, name: str, node: Node) -> None:
-        if name in self._images or context_name(name) in self._trees:
-            return
-        try:
-            self._images[name] = self._find_image(name)
-        except SandboxError as error:
-            if isinstance(error, DockerfileError):
-                raise
-            cause = f": {error.cause}" if error.cause else ""
-            raise node.error(f"{name}: {error.message}{cause}", mend=error.mend) from error
-
-    def _find_image(self, name: str) -> BaseImage:
-        value = self._options.contexts.get(context_name(name), "")
-        record = None
-        if value.startswith("oci-layout://"):
-            layout = read_layout(value)
-            # msgspec and trio come with this
-            from sandbox.image.archives import load_layout
-
-            record = load_layout(
-                self._paths, os.path.join(self._options.cwd, layout.path), layout.wanted, self._platform
-            )
-        elif value.startswith("docker-image://"):
-            name = value.removeprefix("docker-image://")
-        if record is None and not self._options.pull:
-            record = self._look_up(name)
-        if record is None:
-            # trio, httpx and msgspec come with this: only where there is something to pull
-            from sandbox.image.pull import pull_image
-
-            pull_image(self._paths, self._env, name, None, self._progress)
-            record = self._look_up(name)
-        if record is None:
-            raise ConflictError(f"{name} was removed as soon as it was pulled")
-        with translated(ImageError, f"cannot read the manifest of {name}"):
-            content = content_store(self._paths)
-            manifest: dict[str, Any] = json.loads(content.read(parse_digest(record.manifest_digest)))
-        diff_ids = record.config["rootfs"].get("diff_ids") or ()
-        return BaseImage(record.config, tuple(zip(record.layers, diff_ids, manifest["layers"], strict=True)))
-
-    def _look_up(self, name: str) -> ImageRecord | None:
-        # closed again at once: no connection may be open where a process is forked that opens one too
-        connection = open_state(self._paths)
-        try:
-            return find_image(connection, name)
-        finally:
-            connection.close()
 
 
 def _sources(instructions: Sequence[Instruction]) -> Iterator[tuple[str, Node]]:

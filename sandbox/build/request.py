@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sandbox.errors import UsageError
+from sandbox.image.platforms import parse_platform
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.build.arguments import Globals
     from sandbox.build.contexts import ContextTree
+    from sandbox.build.instructions import From
     from sandbox.build.progress import EventSink
     from sandbox.build.stages import Program
     from sandbox.image.platforms import Platform
+    from sandbox.runtime.spec import ResourceLimit
 
 
 class BaseImage(NamedTuple):
@@ -19,6 +24,19 @@ class BaseImage(NamedTuple):
 
     config: dict[str, Any]
     layers: tuple[tuple[str, str, dict[str, Any]], ...]  # chain id, diff id, descriptor
+
+
+class RunSettings(NamedTuple):
+    """What every RUN gets beside its own flags: `extra_hosts` are name:address."""
+
+    extra_hosts: tuple[str, ...] = ()
+    shm_size_bytes: int = 0
+    limits: tuple[ResourceLimit, ...] = ()
+
+
+def image_key(name: str, platform: Platform | None) -> str:
+    """What an image is found by: its name, and the platform where one is asked for."""
+    return f"{name}\0{platform.normalised()}" if platform else name
 
 
 class BuildPlan(NamedTuple):
@@ -35,7 +53,11 @@ class BuildPlan(NamedTuple):
     context: ContextTree | None
     #: named contexts that are files, by the compared form of their names
     contexts: Mapping[str, ContextTree]
+    #: what is built for, and what this machine runs
     platform: Platform
+    native: Platform
+    #: whether somebody asked for `platform`: images are then taken for no other
+    platform_asked: bool
     network: str
     no_cache: bool
     labels: dict[str, str]
@@ -52,10 +74,33 @@ class BuildPlan(NamedTuple):
     #: names of stages, lower case, whose steps are all made anew
     no_cache_stages: frozenset[str] = frozenset()
 
+    settings: RunSettings = RunSettings()
+
+    @property
+    def wanted_platform(self) -> Platform | None:
+        """What images are wanted for that no `FROM --platform` names; None where nobody asked."""
+        return self.platform if self.platform_asked else None
+
+    def stage_platform(self, number: int) -> Platform | None:
+        """What the base of a stage is wanted for. Raises DockerfileError."""
+        start = self.program.stages[number].start
+        return read_stage_platform(self.globals, start) or self.wanted_platform
+
     def is_fresh(self, number: int) -> bool:
         """Whether no layer of an earlier build is taken for the steps of this stage."""
         names = {self.program.stages[number].name, str(number)}
         return self.no_cache or bool(names & self.no_cache_stages)
+
+
+def read_stage_platform(globals_: Globals, start: From) -> Platform | None:
+    """The platform of a `FROM --platform`, None without. Raises DockerfileError."""
+    text = globals_.expand(start.platform, start.node).text
+    if not text:
+        return None
+    try:
+        return parse_platform(text)
+    except UsageError as error:
+        raise start.node.error(f"{error.message}", mend=error.mend) from error
 
 
 class BuildResult(NamedTuple):

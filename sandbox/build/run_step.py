@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from net.addresses import CONTAINER_ADDRESS
+from net.host_ports import outgoing_address
 from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
 from net.slirp import SlirpPlan, SlirpProcess, assume_features, end_slirp, spawn_slirp, wait_ready
 from sandbox.errors import HostError, translated
@@ -26,10 +27,12 @@ from sandbox.runtime.spec import BindMount, ContainerSpec, ProcessSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.build.request import RunSettings
     from sandbox.paths import Paths
     from sandbox.runtime.spec import Mount
 
 _HOSTNAME = "buildkitsandbox"
+_SHM_BYTES = 64 << 20
 
 NetworkName = Literal["default", "none", "host"]
 
@@ -55,7 +58,8 @@ class _Network(NamedTuple):
 class RunRoom:
     """Runs commands for one build; `directory` is the build's own. `close` ends what serves them."""
 
-    def __init__(self, paths: Paths, directory: str) -> None:
+    def __init__(self, paths: Paths, directory: str, settings: RunSettings) -> None:
+        self._settings = settings
         self._directory = directory
         self._networks: dict[str, _Network] = {}
         self._capabilities = resolve_capabilities((), ())
@@ -121,6 +125,7 @@ class RunRoom:
                 user=request.user,
                 capabilities=self._capabilities,
                 seccomp_program=self._seccomp,
+                resource_limits=self._settings.limits,
             ),
             root=request.root,
             hostname=_HOSTNAME,
@@ -128,13 +133,18 @@ class RunRoom:
             network="host" if request.network == "host" else "private",
             masked_paths=default_masked_paths(),
             read_only_paths=DEFAULT_READ_ONLY_PATHS,
+            shm_size_bytes=self._settings.shm_size_bytes or _SHM_BYTES,
         )
 
     def _write_files(self, network: NetworkName) -> tuple[BindMount, ...]:
         private = network == "default"
         place = f"{self._directory}/network-{network}"
         os.mkdir(place, 0o755)
-        hosts = render_hosts((_HOSTNAME,), (), address=CONTAINER_ADDRESS if private else "127.0.0.1", gateway=None)
+        extra = self._settings.extra_hosts
+        gateway = outgoing_address() if private and any(host.endswith("host-gateway") for host in extra) else None
+        with translated(HostError, "cannot set up the hosts file of RUN"):
+            address = CONTAINER_ADDRESS if private else "127.0.0.1"
+            hosts = render_hosts((_HOSTNAME,), extra, address=address, gateway=gateway)
         resolver = container_resolver(
             read_host_resolver(), Resolver((), (), ()), private=private, followed=is_followed()
         )

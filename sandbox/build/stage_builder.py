@@ -16,6 +16,7 @@ from sandbox.build.named_contexts import context_name
 from sandbox.build.parser import parse_dockerfile
 from sandbox.build.progress import Vertex, begin_step, vertex_id
 from sandbox.build.readers import read_instruction
+from sandbox.build.request import image_key
 from sandbox.build.stage_state import StageState, configure
 from sandbox.build.step_cache import BuildLayer
 from sandbox.errors import SandboxError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sandbox.build.progress import Event, EventSink, StepReport
     from sandbox.build.request import BuildPlan
     from sandbox.build.steps import Steps
+    from sandbox.image.platforms import Platform
 
     StageFinder = Callable[[int], StageState]
 
@@ -124,7 +126,7 @@ class StageBuilder:
                 self._describe(node, 1), lambda report: steps.import_context(state, base, node, report), hold=hold
             )
         else:
-            state = image_stage(self._plan, base)
+            state = image_stage(self._plan, base, self._plan.stage_platform(self.number))
         triggers = read_triggers(state.image.document, node)
         state.image.config.pop("OnBuild", None)
         self._instructions = (*triggers, *self._stage.instructions)
@@ -132,7 +134,7 @@ class StageBuilder:
         return state
 
     def _from_scratch(self) -> StageState:
-        image = ImageState.scratch(self._plan.platform)
+        image = ImageState.scratch(self._plan.stage_platform(self.number) or self._plan.platform)
         return StageState(image, [], Scope(self._plan.globals, image.environment))
 
     def _describe(self, node: Node, position: int) -> Vertex:
@@ -155,9 +157,9 @@ def _source_names(instruction: Instruction) -> tuple[str, ...]:
             return ()
 
 
-def image_stage(plan: BuildPlan, name: str) -> StageState:
+def image_stage(plan: BuildPlan, name: str, platform: Platform | None) -> StageState:
     """The image `name` as a stage that has ended."""
-    found = plan.images[name]
+    found = plan.images[image_key(name, platform)]
     image = ImageState.from_base(found.config)
     return StageState(image, [BuildLayer(*layer) for layer in found.layers], Scope(plan.globals, image.environment))
 
@@ -167,9 +169,9 @@ def find_tree(plan: BuildPlan, number: int, find_stage: StageFinder, name: str, 
     above = stage_above(plan, name, number, by_number=True)
     if above is not None:
         return find_stage(above)
-    if name == "scratch" or name not in plan.images:
+    if name == "scratch" or image_key(name, plan.wanted_platform) not in plan.images:
         raise node.error(f"there is no stage or image {name!r}")
-    return image_stage(plan, name)
+    return image_stage(plan, name, plan.wanted_platform)
 
 
 def stage_above(plan: BuildPlan, name: str, number: int, *, by_number: bool = False) -> int | None:

@@ -16,6 +16,7 @@ from sandbox.build.heredocs import read_marker
 from sandbox.build.named_contexts import context_name
 from sandbox.build.remote_origins import Remotes
 from sandbox.build.run_mounts import MountRoom, is_directory
+from sandbox.build.run_platform import check_runnable
 from sandbox.build.run_step import RunRequest, RunRoom
 from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.step_cache import step_lock
@@ -100,11 +101,13 @@ class Steps:
         key = [
             "RUN", words, script, sorted(stage.scope.environment.items()), stage.image.directory, stage.image.user,
             network, [self._mount_key(mount, node) for mount in mounts],
+            *([list(self._plan.settings)] if any(self._plan.settings) else []),
         ]  # fmt: skip
 
         mounted: list[tuple[tuple[spec.Mount, ...], dict[str, str]]] = []
 
         def prepare(stack: ExitStack) -> list[tuple[str, bool]]:
+            check_runnable(stage.image.document, self._plan.native)
             made, variables = stack.enter_context(
                 self._mounts.prepared(
                     mounts, stage.image.directory, lambda name, inner: self._open_source(name, node, inner)
@@ -156,7 +159,7 @@ class Steps:
 
     def _execute(self, request: RunRequest, node: Node, report: StepReport) -> None:
         if self._room is None:
-            self._room = RunRoom(self._paths, self._workshop.directory)
+            self._room = RunRoom(self._paths, self._workshop.directory, self._plan.settings)
         exit_code = self._room.run(request, report.output)
         if exit_code:
             command = " ".join(request.arguments)

@@ -1,4 +1,4 @@
-"""Values of `sandbox build`'s options that have a form of their own: `--secret`."""
+"""Values of `sandbox build`'s options that have a form of their own: `--secret`, `--platform`, what RUN gets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.build.request import RunSettings
     from sandbox.cli.command import Context
 
 _SECRET_BYTES_MOST = 500 * 1024
@@ -54,3 +57,31 @@ def _check_size(name: str, value: bytes) -> bytes:
     if len(value) > _SECRET_BYTES_MOST:
         raise UsageError(f"the secret {name} is larger than {_SECRET_BYTES_MOST // 1024} KiB")
     return value
+
+
+def read_platform(text: str) -> str:
+    """The one platform of `--platform`, "" for this machine's. Raises UsageError."""
+    from sandbox.image.platforms import parse_platform
+
+    if "," in text:
+        raise UsageError(
+            f"--platform {text}: one build makes an image for one platform",
+            mend="build once for each, with a tag of its own",
+        )
+    return str(parse_platform(text)) if text and text != "local" else ""
+
+
+def read_settings(hosts: Sequence[str], shm_size: str | None, ulimits: Sequence[str]) -> RunSettings:
+    """What `--add-host`, `--shm-size` and `--ulimit` give every RUN. Raises UsageError."""
+    from sandbox.build.request import RunSettings
+    from sandbox.container.option_values.hosts import parse_extra_host
+    from sandbox.container.option_values.limits import parse_ulimit
+    from sandbox.container.option_values.sizes import parse_size
+    from sandbox.container.translate import resource_limit
+
+    limits = {limit.name: limit for limit in map(parse_ulimit, ulimits)}
+    return RunSettings(
+        tuple(parse_extra_host(host) for host in hosts),
+        parse_size(shm_size) if shm_size else 0,
+        tuple(map(resource_limit, limits.values())),
+    )

@@ -10,7 +10,7 @@ from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_
 from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, ResourceLimit, TmpfsMount
 
 if TYPE_CHECKING:
-    from sandbox.container.record import Container, ContainerConfig, MountPoint
+    from sandbox.container.record import Container, ContainerConfig, MountPoint, Rlimit
     from sandbox.paths import Paths
     from sandbox.runtime.spec import Mount
 
@@ -105,11 +105,14 @@ def process_spec(container: Container, seccomp_program: bytes | None) -> Process
         capabilities=resolve_capabilities(config.cap_add, config.cap_drop, privileged=config.privileged),
         no_new_privileges="no-new-privileges" in config.security_options,
         seccomp_program=seccomp_program,
-        resource_limits=tuple(
-            ResourceLimit(_RESOURCES.index(limit.name), limit.soft, limit.hard) for limit in config.rlimits
-        ),
+        resource_limits=tuple(map(resource_limit, config.rlimits)),
         oom_score_adjust=config.oom_score_adjust or None,
     )
+
+
+def resource_limit(limit: Rlimit) -> ResourceLimit:
+    """A `--ulimit` as the kernel takes it."""
+    return ResourceLimit(_RESOURCES.index(limit.name), limit.soft, limit.hard)
 
 
 def container_environment(container: Container, *, terminal: bool) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def build(invocation: Invocation) -> int:
     from sandbox.build.named_contexts import read_contexts
     from sandbox.build.plain_progress import PlainProgress
     from sandbox.build.ssh_agents import read_ssh
-    from sandbox.cli.build_values import read_secret
+    from sandbox.cli.build_values import read_platform, read_secret, read_settings
     from sandbox.container.image_lookup import choose_progress
 
     build_refusals.refuse_impossible(invocation)
@@ -36,6 +36,8 @@ def build(invocation: Invocation) -> int:
         no_cache=invocation.flag("no-cache"),
         no_cache_stages=_names(invocation.texts("no-cache-filter")),
         pull=invocation.flag("pull"),
+        platform=read_platform(invocation.text("platform") or ""),
+        settings=read_settings(invocation.texts("add-host"), invocation.text("shm-size"), invocation.texts("ulimit")),
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
         export=build_results.read_export(invocation, arguments),
@@ -91,6 +93,10 @@ COMMANDS: tuple[Command, ...] = (
             option("--no-cache", "flag", "Do not use cache when building the image"),
             option("--no-cache-filter", "list", "Do not cache specified stages", "stringArray"),
             option("--pull", "flag", "Always attempt to pull all referenced images"),
+            option("--platform", "text", "Set target platform for build", "string"),
+            option("--add-host", "list", 'Add a custom host-to-IP mapping ("host:ip")', "strings"),
+            option("--shm-size", "text", 'Shared memory size for build containers ("/dev/shm")', "bytes"),
+            option("--ulimit", "list", "Ulimit options", "ulimit"),
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
             option("--progress", "text", "Set type of progress output (auto, plain, quiet)", "string", "auto"),
