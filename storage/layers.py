@@ -2,6 +2,7 @@
 
     ROOT/<hex>/diff          the tree, in overlay form
     ROOT/<hex>/layer.json    what was unpacked: diff id, size, notes
+    ROOT/<hex>/fuse.index    names and attributes of the tree, made by the FUSE overlay when it first mounts it
     ROOT/.stage/<hex>/       a layer being unpacked; its maker holds flock on the directory
     ROOT/.stage/<hex>.gone   a removed layer being deleted
     ROOT/.stage/<hex>.check  a layer unpacked a second time, to be compared
@@ -34,6 +35,14 @@ _HEX_LENGTH = 64
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
 _FS_TOPDIR_FL = 0x00020000
+
+
+def index_path(layer: str) -> str | None:
+    """Where the FUSE overlay keeps its index of the layer whose tree is `layer`; None for a tree that is no layer's,
+    and may change.
+    """
+    directory, name = os.path.split(layer)
+    return f"{directory}/fuse.index" if name == "diff" and os.path.exists(f"{directory}/layer.json") else None
 
 
 class LayerStore:

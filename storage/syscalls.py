@@ -18,6 +18,10 @@ RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
+# sched.h
+CLONE_NEWNS = 0x00020000
+# linux/prctl.h
+PR_SET_DUMPABLE = 4
 # linux/mount.h
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -117,6 +121,9 @@ _mount = _bind("mount", _str, _str, _str, _ulong, _str)
 _umount2 = _bind("umount2", _str, _int)
 _renameat2 = _bind("renameat2", _int, _str, _int, _str, _uint)
 _syncfs = _bind("syncfs", _int)
+_unshare = _bind("unshare", _int)
+_prctl = _bind("prctl", _int, _ulong, _ulong, _ulong, _ulong)
+_close_range = _bind_number("close_range", 436, _uint, _uint, _uint)
 _openat2 = _bind_number("openat2", 437, _int, _str, _ptr, ctypes.c_size_t)
 _open_tree = _bind_number("open_tree", 428, _int, _str, _uint)
 _move_mount = _bind_number("move_mount", 429, _int, _str, _int, _str, _uint)
@@ -196,3 +203,18 @@ def renameat2(old_dir_fd: int, old_path: str | bytes, new_dir_fd: int, new_path:
 def syncfs(fd: int) -> None:
     """Write back everything of the file system `fd` lies on."""
     _syncfs(fd)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2); os.unshare exists from Python 3.12 on only."""
+    _unshare(flags)
+
+
+def prctl(option: int, argument: int = 0, argument3: int = 0) -> int:
+    """prctl(2)."""
+    return _prctl(option, argument, argument3, 0, 0)
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
+    """close_range(2)."""
+    _close_range(first, last, flags)

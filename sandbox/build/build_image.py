@@ -24,7 +24,8 @@ from sandbox.build.request import BuildPlan, RunSettings, read_stage_platform
 from sandbox.build.ssh_agents import agent_sockets
 from sandbox.build.stage_builder import read_triggers
 from sandbox.build.stages import read_dockerfile
-from sandbox.errors import NotFoundError
+from sandbox.container.driver_choice import driver_of_store
+from sandbox.errors import HostError, NotFoundError
 from sandbox.image.platforms import host_platform, parse_platform
 from sandbox.image.recording import images_lock
 
@@ -134,9 +135,20 @@ class _Planner:
             self._platform, self._native, self._asked is not None, self._options.network, self._options.no_cache,
             dict(self._options.labels), {key: value for key, value in given.items() if key in PROXIES},
             self._options.secrets, self._env, {},
-            self._options.events, self._options.export.rewritten_epoch, self._options.no_cache_stages,
+            self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
+            self._options.no_cache_stages,
             self._options.settings,
         )  # fmt: skip
+
+    def _storage_driver(self) -> str:
+        name = driver_of_store(self._paths)
+        if name == "copy":
+            raise HostError(
+                "a build needs a storage driver that tells what a step changed, and this store has `copy`",
+                cause="the kernel's overlay does not work here, and pyfuse3 is not installed or not used",
+                mend="pip install 'sandbox[fuse]'; sandbox doctor",
+            )
+        return name
 
     def _find_target(self, program: Program) -> int:
         wanted = self._options.target

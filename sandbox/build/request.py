@@ -69,6 +69,8 @@ class BuildPlan(NamedTuple):
     ssh: Mapping[str, str]
     #: who shows what happens
     events: EventSink
+    #: mounts the steps' trees
+    storage_driver: str
     #: files of new layers get no later time than this, in seconds since 1970
     rewritten_epoch: int | None = None
     #: names of stages, lower case, whose steps are all made anew

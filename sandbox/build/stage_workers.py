@@ -226,7 +226,7 @@ def _run_builder(duty: _Duty, builder: StageBuilder) -> StageState:
         return find_tree(duty.plan, builder.number, find_stage, name, node)
 
     plan = duty.plan._replace(events=lambda event: duty.lines.send({"event": encode_event(event)}))
-    workshop = Workshop(duty.paths, plan.rewritten_epoch)
+    workshop = Workshop(duty.paths, plan.storage_driver, plan.rewritten_epoch)
     try:
         steps = Steps(duty.paths, plan, workshop, trees, duty.memories, fresh=plan.is_fresh(builder.number))
         try:

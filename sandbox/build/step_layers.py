@@ -22,9 +22,8 @@ from storage.diff import write_layer
 from storage.digests import Digest, chain_ids, parse_digest
 from storage.layers import LayerStore
 from storage.locks import lock_directory, lock_nowait, unlock
-from storage.overlay.kernel import KernelDriver
+from storage.overlay.named import driver_named
 from storage.resolve import mkdir_in_root
-from storage.syscalls import MNT_DETACH, umount2
 from storage.times import clamp_times
 from storage.tree import remove_tree
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sandbox.paths import Paths
+    from storage.overlay.driver import RootMount
 
 _READ_SIZE = 1 << 20
 _MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,7 +52,7 @@ class Workshop:
     #: whether a step can be made here
     makes = True
 
-    def __init__(self, paths: Paths, epoch: int | None = None) -> None:
+    def __init__(self, paths: Paths, driver: str, epoch: int | None = None) -> None:
         self._paths = paths
         self.epoch = epoch
         base = sweep(paths)
@@ -60,7 +60,7 @@ class Workshop:
         self._lock_fd = lock_directory(self.directory)
         self.layers = LayerStore(paths.layers)
         self.content = content_store(paths)
-        self._driver = KernelDriver()
+        self._driver = driver_named(driver)
         self._steps = 0
         self.cache = StepCache(paths, self.layers, self.content)
 
@@ -102,8 +102,9 @@ class Workshop:
                 lowers = [f"{directory}/empty"]
             if points is not None:
                 lowers = [_make_points(f"{directory}/points", points), *lowers]
-            self._driver.mount_root(lowers, directory, root)
-        step = MountedStep(directory, root)
+            mounted = self._driver.mount_root(lowers, directory, root)
+            mounted.wait_ready()
+        step = MountedStep(directory, mounted)
         try:
             yield step
         finally:
@@ -120,11 +121,12 @@ class Workshop:
         os.mkdir(root, 0o755)
         try:
             self._driver.prepare(directory)
-            self._driver.mount_root([tree], directory, root)
+            mounted = self._driver.mount_root([tree], directory, root)
             try:
+                mounted.wait_ready()
                 yield root
             finally:
-                umount2(root, MNT_DETACH)
+                mounted.unmount()
         finally:
             remove_tree(directory)
 
@@ -217,17 +219,17 @@ class StoredSteps(Workshop):
 class MountedStep:
     """A step's merged tree at `root`; what it changes lies in `directory`/upper."""
 
-    def __init__(self, directory: str, root: str) -> None:
-        self.directory, self.root = directory, root
-        self._mounted = True
-        self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def __init__(self, directory: str, mount: RootMount) -> None:
+        self.directory, self.root = directory, mount.target
+        self._mount: RootMount | None = mount
+        self.root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def unmount(self) -> None:
         """Twice is safe."""
-        if self._mounted:
+        if self._mount is not None:
+            mount, self._mount = self._mount, None
             os.close(self.root_fd)
-            umount2(self.root, MNT_DETACH)
-            self._mounted = False
+            mount.unmount()
 
 
 def _make_points(place: str, points: Sequence[tuple[str, bool]]) -> str:

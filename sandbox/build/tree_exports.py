@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.build.step_cache import BuildLayer
 from sandbox.build.step_layers import Workshop
+from sandbox.container.driver_choice import driver_of_store
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.give_tree import give_tree
@@ -46,13 +47,14 @@ def export_tar(paths: Paths, layers: Sequence[tuple[str, str]], out_fd: int) -> 
 
 
 def _export(paths: Paths, layers: Sequence[tuple[str, str]], how: tuple[str, int, bool]) -> tuple[str, ...]:
-    notes = call_in_user_namespace(_export_in_namespace, paths, [list(layer) for layer in layers], *how)
+    driver = driver_of_store(paths)
+    notes = call_in_user_namespace(_export_in_namespace, paths, driver, [list(layer) for layer in layers], *how)
     assert isinstance(notes, list)
     return tuple(str(note) for note in notes)
 
 
-def _export_in_namespace(paths: Paths, layers: list[list[str]], kind: str, fd: int, replace: bool) -> Any:
-    workshop = Workshop(paths)
+def _export_in_namespace(paths: Paths, driver: str, layers: list[list[str]], kind: str, fd: int, replace: bool) -> Any:
+    workshop = Workshop(paths, driver)
     try:
         with (
             translated(SandboxError, "cannot export the tree"),

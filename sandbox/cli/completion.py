@@ -29,7 +29,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "restart": ("no", "on-failure", "always", "unless-stopped"),
     "pull": ("always", "missing", "never"),
     "log-driver": ("json-file", "local", "none"),
-    "storage-driver": ("overlay", "copy"),
+    "storage-driver": ("overlay", "fuse", "copy"),
     "stop-signal": ("TERM", "INT", "QUIT", "HUP", "KILL"),
     "signal": ("TERM", "INT", "QUIT", "HUP", "KILL"),
     "format": ("table", "json"),

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sandbox import __version__
+from sandbox.container.driver_choice import describe_choice
 from sandbox.container.reconcile import reconcile_all
 from sandbox.container.store import all_containers
 from sandbox.doctor.check import this_machine
@@ -18,7 +19,7 @@ from sandbox.state import open_state
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Context
-    from sandbox.doctor.check import Check, Machine
+    from sandbox.doctor.check import Check
     from sandbox.paths import Paths
 
 #: what `info` warns of, as Docker's does of missing limits
@@ -48,7 +49,7 @@ def describe_system(context: Context) -> dict[str, Any]:
     checks = {name: run_check(name, machine) for name in _WARNED}
     return {
         **_counts(paths),
-        **_driver(paths, machine),
+        **_driver(paths),
         **_confinement(checks),
         "KernelVersion": os.uname().release,
         "OperatingSystem": _operating_system(),
@@ -87,17 +88,17 @@ def _counts(paths: Paths) -> dict[str, Any]:
     }
 
 
-def _driver(paths: Paths, machine: Machine) -> dict[str, Any]:
+def _driver(paths: Paths) -> dict[str, Any]:
     from sandbox.config import load_config
 
     configured = load_config(paths).storage_driver
-    overlay = run_check("overlay", machine)
     if configured:
         name, reason = configured, f"asked for in {paths.config_root}/config.toml"
-    elif overlay.status == "ok":
-        name, reason = "overlay", overlay.detail
     else:
-        name, reason = "copy", overlay.cause or overlay.detail
+        try:
+            name, reason = describe_choice(paths)
+        except SandboxError as error:
+            name, reason = "", error.cause or error.message
     return {"Driver": name, "DriverStatus": [["Reason", reason]]}
 
 

@@ -20,14 +20,26 @@ def storage_driver(connection: sqlite3.Connection, paths: Paths, forced: str = "
     # another kernel, or the data on another file system, is another question
     key = f"storage driver {wanted} {os.uname().release} {os.stat(paths.data_root).st_dev}"
     row = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
-    if row is not None:
+    if row is not None and not (row[0] == "copy" and not wanted and _has_fuse()):
         return str(row[0])
-    name = _probed(paths, wanted)
+    name, _reason = describe_choice(paths, wanted)
     connection.execute("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", (key, name))
     return name
 
 
-def _probed(paths: Paths, wanted: str) -> str:
+def driver_of_store(paths: Paths) -> str:
+    """As `storage_driver`, for a caller that has no database open."""
+    from sandbox.state import open_state
+
+    connection = open_state(paths)
+    try:
+        return storage_driver(connection, paths)
+    finally:
+        connection.close()
+
+
+def describe_choice(paths: Paths, wanted: str = "") -> tuple[str, str]:
+    """The driver found by trying, and why this one. Raises HostError as `storage_driver` does."""
     # once for each kernel
     from sandbox.runtime.user_namespace import call_in_user_namespace
     from storage.overlay.named import driver_named
@@ -36,11 +48,22 @@ def _probed(paths: Paths, wanted: str) -> str:
         if wanted:
             # an unknown name is told before any namespace is made
             driver_named(wanted)
-        name = call_in_user_namespace(_choose, wanted, paths.data_root)
-    return str(name)
+        answer = call_in_user_namespace(_choose, wanted, paths.data_root)
+    assert isinstance(answer, list)
+    return str(answer[0]), str(answer[1])
 
 
-def _choose(wanted: str, place: str) -> str:
+def _has_fuse() -> bool:
+    # where copies were all there was, pyfuse3 may have been installed since
+    from storage.overlay.fuse.driver import is_installed
+
+    return is_installed()
+
+
+def _choose(wanted: str, place: str) -> list[str]:
     from storage.overlay.choose import choose_driver, probe_kernel_overlay
+    from storage.overlay.fuse.driver import probe_fuse_overlay
 
-    return choose_driver(wanted or None, lambda: probe_kernel_overlay(place)).driver.name
+    probes = {"overlay": lambda: probe_kernel_overlay(place), "fuse": lambda: probe_fuse_overlay(place)}
+    choice = choose_driver(wanted or None, probes)
+    return [choice.driver.name, choice.reason]

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from sandbox.container.etc_files import write_etc_files
 from sandbox.container.limits import Limits
 from sandbox.container.monitor import Started
+from sandbox.container.mount_servers import forget_server, note_server
 from sandbox.container.seccomp_filter import seccomp_program
+from sandbox.container.transitions import MountLost
 from sandbox.container.translate import (
     NetworkFiles,
     container_spec,
@@ -29,7 +31,6 @@ from sandbox.runtime.process import Stdio
 from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.overlay.named import driver_named
-from storage.syscalls import MNT_DETACH, umount2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sandbox.runtime.cgroups import ContainerCgroup
     from sandbox.runtime.spec import ContainerSpec
     from sandbox.runtime.terminal import WindowSize
+    from storage.overlay.driver import RootMount
 
 ROOT_NAME = "rootfs"
 SLIRP_SOCKET_NAME = "slirp.sock"
@@ -73,7 +75,8 @@ class KernelEngine:
         self._limits = limits or Limits()
         self._oom_kills = 0
         self._cgroup: ContainerCgroup | None = None
-        self._mounted = False
+        self._driver = driver_named(container.config.storage_driver)
+        self._mount: RootMount | None = None
         self._seccomp: bytes | None = None
 
     @property
@@ -87,6 +90,8 @@ class KernelEngine:
     def prepare(self) -> None:
         """Everything that outlives one run. Raises SandboxError; `close` is due even then."""
         os.makedirs(self._root, mode=0o700, exist_ok=True)
+        if self._driver.starts_slowly:
+            self._mount_root()
         self._seccomp = seccomp_program(self._paths, self._container)
         if self._limits.subtree:
             from sandbox.runtime.cgroups import LimitWrite, count_oom_kills, make_container_cgroup
@@ -99,6 +104,7 @@ class KernelEngine:
         self._launcher.prepare(self._first_spec)
         self._begin_network()
         self._mount_root()
+        self._wait_mounted()
         self._fill_volumes()
 
     def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
@@ -118,11 +124,24 @@ class KernelEngine:
         assert self._network is not None
         self._network.finish_revival(ports)
 
+    @property
+    def mount_pidfds(self) -> Sequence[int]:
+        return () if self._mount is None or self._mount.pidfd < 0 else (self._mount.pidfd,)
+
+    def lost_mount(self, pidfd: int) -> MountLost:
+        assert self._mount is not None
+        return MountLost("/", self._mount.failure())
+
+    def break_mounts(self) -> None:
+        if self._mount is not None:
+            self._mount.kill()
+
     def start(self, ends: ContainerEnds | None) -> None:
         if ends is None:
             stdio = Stdio(window_size=self._window_size)
         else:
             stdio = Stdio(ends.stdin_fd, ends.stdout_fd, ends.stderr_fd)
+        self._mend_mounts()
         spec, self._first_spec = self._first_spec or self._spec(), None
         self._pending = self._launcher.set_up(spec, stdio)
         if self._network is not None:
@@ -153,9 +172,7 @@ class KernelEngine:
         if self._network is not None:
             self._network.close()
             self._network = None
-        if self._mounted:
-            umount2(self._root, MNT_DETACH)
-            self._mounted = False
+        self._unmount_root()
         self._launcher.close()
         if self._cgroup is not None:
             from sandbox.runtime.cgroups import remove_container_cgroup
@@ -199,15 +216,34 @@ class KernelEngine:
         self._network.begin()
 
     def _mount_root(self) -> None:
+        if self._mount is not None:
+            return
         config = self._container.config
         upper = f"{self._paths.container_data(self._container.id)}/{OVERLAY_NAME}"
         store = LayerStore(self._paths.layers)
         with translated(StartError, f"cannot mount the root of container {self._container.name}"):
-            driver = driver_named(config.storage_driver)
-            driver.prepare(upper)
+            self._driver.prepare(upper)
             layers = [store.path(parse_digest(chain_id)) for chain_id in config.layers]
-            driver.mount_root(layers, upper, self._root)
-        self._mounted = True
+            self._mount = self._driver.mount_root(layers, upper, self._root)
+        if self._mount.pid:
+            note_server(self._root, self._mount.pid)
+
+    def _wait_mounted(self) -> None:
+        assert self._mount is not None
+        with translated(StartError, f"cannot mount the root of container {self._container.name}"):
+            self._mount.wait_ready()
+
+    def _unmount_root(self) -> None:
+        if self._mount is not None:
+            mount, self._mount = self._mount, None
+            mount.unmount()
+            forget_server(self._root)
+
+    def _mend_mounts(self) -> None:
+        if self._mount is not None and self._mount.failure():
+            self._unmount_root()
+            self._mount_root()
+            self._wait_mounted()
 
     def _fill_volumes(self) -> None:
         mounts = self._container.config.mounts

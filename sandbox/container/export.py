@@ -11,7 +11,6 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.overlay.named import driver_named
-from storage.syscalls import MNT_DETACH, umount2
 from storage.tar_write import write_tree
 
 if TYPE_CHECKING:
@@ -39,8 +38,9 @@ def _export(paths: Paths, container: Container, directory: str, out_fd: int) -> 
     upper = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
     driver = driver_named(config.storage_driver)
     driver.prepare(upper)
-    driver.mount_root([store.path(parse_digest(chain_id)) for chain_id in config.layers], upper, directory)
+    mounted = driver.mount_root([store.path(parse_digest(chain_id)) for chain_id in config.layers], upper, directory)
     try:
+        mounted.wait_ready()
         root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             return list(write_tree(root_fd, out_fd))
@@ -49,4 +49,4 @@ def _export(paths: Paths, container: Container, directory: str, out_fd: int) -> 
     except OSError as error:
         raise SandboxError(f"cannot export container {container.name}", cause=error.strerror or str(error)) from error
     finally:
-        umount2(directory, MNT_DETACH)
+        mounted.unmount()

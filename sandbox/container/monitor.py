@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.container.attach_server import AttachServer
 from sandbox.container.frames import STDOUT, encode_message
 from sandbox.container.log_writer import LogWriter, parse_log_options
+from sandbox.container.mount_watch import MountWatch, ServedMounts
 from sandbox.container.reactor import READ, Reactor
 from sandbox.container.restart_policy import Ended, restart_delay
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
@@ -57,7 +58,7 @@ class Started(NamedTuple):
     master_fd: int = -1
 
 
-class Engine(Protocol):
+class Engine(ServedMounts, Protocol):
     """What the kernel, storage and network are asked for."""
 
     def start(self, ends: ContainerEnds | None) -> None:
@@ -133,11 +134,14 @@ class Monitor:
         self._publishing = -1
         self._revival_timer: Timer | None = None
         self._term_fd = -1
+        self._mounts = MountWatch(engine, self._reactor, lambda lost: self._record(lost.apply))
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
     def start_to_gate(self) -> None:
         """Make the container's process, which waits. Raises SandboxError."""
+        # a start mounts again what was lost
+        self._mounts.end()
         config = self._container.config
         ends: ContainerEnds | None = None
         if not config.terminal:
@@ -165,6 +169,7 @@ class Monitor:
         # a first start that cannot be recorded is none; once clients are served, life goes on
         write = self._journal.update if self._server is None else self._record
         write(started.apply)
+        self._mounts.begin()
 
     def serve(self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment) -> None:
         """Serve clients until the container's life is over; `starter` is attached before any output is read."""
@@ -214,6 +219,8 @@ class Monitor:
             self._no_restart = True
         try:
             signal.pidfd_send_signal(self._process.pidfd, number)
+            if number == signal.SIGKILL:
+                self._break_mounts_later(self._process)
         except ProcessLookupError:
             raise ConflictError(f"container {self._container.name} is not running") from None
         except (OSError, ValueError, OverflowError) as error:
@@ -247,7 +254,15 @@ class Monitor:
             if self._kill_timer is not None:
                 self._kill_timer.cancel()
             process = self._process
-            self._kill_timer = self._reactor.after(timeout_seconds, lambda: _kill(process))
+            self._kill_timer = self._reactor.after(timeout_seconds, lambda: self._kill(process))
+
+    def _kill(self, process: Started) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+        self._break_mounts_later(process)
+
+    def _break_mounts_later(self, killed: Started) -> None:
+        self._mounts.break_unless(lambda: self._process is not killed)
 
     def output_blocked(self, blocked: bool) -> None:
         if self._stdio is not None:
@@ -396,6 +411,7 @@ class Monitor:
         if self._log is not None:
             self._log.close()
         self._unwatch_network()
+        self._mounts.end()
         self._engine.close()
         code = self._last_exit_code
         ended = RunEnded(code, time.time_ns(), self._oom_killed, stopped_by_user=self._stopped_by_user)
@@ -452,8 +468,3 @@ class Monitor:
 def _open_log(container: Container, directory: str) -> LogWriter | None:
     log = container.config.log
     return None if log.driver == "none" else LogWriter(directory, parse_log_options(log.options))
-
-
-def _kill(process: Started) -> None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)

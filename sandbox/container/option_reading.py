@@ -21,7 +21,7 @@ _ONLY_VALUES: dict[str, tuple[str, ...]] = {
     "runtime": ("",),
     "userns": ("",),
     "volume-driver": ("", "local"),
-    "storage-driver": ("", "overlay", "copy"),
+    "storage-driver": ("", "overlay", "fuse", "copy"),
     "pull": ("always", "missing", "never"),
 }
 

@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from sandbox.container.mount_servers import end_left_servers
 from sandbox.container.store import load_container, update_state
 from sandbox.state import DatabaseError, boot_id, is_alive
 
@@ -34,7 +35,7 @@ def is_stale(state: ContainerState) -> bool:
 def mended_state(state: ContainerState, *, same_boot: bool, now_ns: int) -> ContainerState:
     """What a stale `state` becomes: exited if it had run, else as it was, without its processes."""
     cleared = state._replace(
-        pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=(), health="", cgroup=""
+        pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=(), health="", cgroup="", lost_mount=""
     )
     if state.status not in _ACTIVE:
         return cleared
@@ -57,6 +58,7 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
         if not is_stale(state):
             return state
         # and inside it these go, before anybody can claim the container and make his own
+        end_left_servers(paths.container_runtime(container.id))
         remove_runtime_files(paths.container_runtime(container.id))
         return mended_state(state, same_boot=state.boot_id == this_boot, now_ns=time.time_ns())
 

@@ -96,7 +96,7 @@ _SHARED: tuple[Option, ...] = (
     option("--shm-size", "text", "Size of /dev/shm", "bytes"),
     option("--stop-signal", "text", "Signal to stop the container", "string"),
     option("--stop-timeout", "number", "Timeout (in seconds) to stop a container", "int"),
-    option("--storage-driver", "text", "Storage driver for the container's root (overlay, copy)", "string"),
+    option("--storage-driver", "text", "Storage driver for the container's root (overlay, fuse, copy)", "string"),
     option("--storage-opt", "list", "Storage driver options for the container", hidden=True),
     option("--sysctl", "list", "Sysctl options", "map"),
     option("--tmpfs", "list", "Mount a tmpfs directory"),

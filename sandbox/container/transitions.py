@@ -35,6 +35,7 @@ class RunStarted(NamedTuple):
             stopped_by_user=False,
             published_ports=ports,
             cgroup=self.cgroup,
+            lost_mount="",
         )
 
 
@@ -68,6 +69,18 @@ class RunEnded(NamedTuple):
             published_ports=(),
             cgroup="",
         )
+
+
+class MountLost(NamedTuple):
+    """What served the file system at `target` ended while the container runs: it is there no more."""
+
+    target: str
+    reason: str
+
+    def apply(self, state: ContainerState) -> ContainerState:
+        what = "root file system" if self.target == "/" else f"file system at {self.target}"
+        error = f"the {what} is lost: its server (FUSE) ended: {self.reason}"
+        return state._replace(error=error, lost_mount=state.lost_mount or self.target)
 
 
 class StartFailed(NamedTuple):

@@ -10,6 +10,7 @@ from sandbox.doctor.check import Check, Machine, from_error, passed
 from sandbox.doctor.mounts import find_mount
 from sandbox.errors import SandboxError
 from sandbox.runtime.user_namespace import call_in_user_namespace
+from storage.overlay.fuse.driver import INSTALL, is_installed
 
 if TYPE_CHECKING:
     from sandbox.doctor.check import Status
@@ -48,7 +49,8 @@ def check_overlay(machine: Machine) -> Check:
         call_in_user_namespace(_probe_overlay, machine.paths.data_root)
     except SandboxError as error:
         filesystem = find_mount(machine.paths.data_root).filesystem
-        cause = f"{error.cause or error.message} (on {filesystem}); images are copied instead, slowly and at full size"
+        instead = "the slower one on FUSE is used" if is_installed() else "images are copied, slowly and at full size"
+        cause = f"{error.cause or error.message} (on {filesystem}); {instead}"
         return Check("overlay", "warning", "the kernel's overlay does not work here", cause, _ELSEWHERE)
     return passed("overlay", "the kernel's overlay mounts in the data root")
 
@@ -112,7 +114,8 @@ def check_fuse(machine: Machine) -> Check:
         call_in_user_namespace(_mount_fuse, machine.paths.runtime_root)
     except SandboxError as error:
         return from_error("fuse", error, "warning")
-    return passed("fuse", "/dev/fuse opens, and a FUSE file system mounts")
+    needs = "" if is_installed() else f"; the storage driver fuse needs pyfuse3 as well: {INSTALL}"
+    return passed("fuse", f"/dev/fuse opens, and a FUSE file system mounts{needs}")
 
 
 # the rest runs in the forked process, inside

@@ -17,6 +17,7 @@ from storage.syscalls import (
     AT_FDCWD,
     AT_RECURSIVE,
     AT_SYMLINK_NOFOLLOW,
+    CLONE_NEWNS,
     FSCONFIG_CMD_CREATE,
     FSCONFIG_SET_FLAG,
     FSCONFIG_SET_STRING,
@@ -34,17 +35,21 @@ from storage.syscalls import (
     MS_SLAVE,
     OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
+    PR_SET_DUMPABLE,
     RESOLVE_BENEATH,
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS,
+    close_range,
     fsconfig,
     fsmount,
     fsopen,
     mount_setattr,
     move_mount,
     openat2,
+    prctl,
     umount2,
+    unshare,
 )
 from storage.syscalls import open_tree as _open_tree
 
@@ -127,18 +132,16 @@ __all__ = (
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_int, _uint, _long, _ulong, _text, _pointer = (
+_int, _uint, _long, _text, _pointer = (
     ctypes.c_int,
     ctypes.c_uint,
     ctypes.c_long,
-    ctypes.c_ulong,
     ctypes.c_char_p,
     ctypes.c_void_p,
 )
 
 # sched.h
 CLONE_NEWTIME = 0x00000080
-CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -148,7 +151,6 @@ CLONE_NEWNET = 0x40000000
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1
-PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
@@ -181,10 +183,7 @@ _MACHINE_NUMBERS = {
     "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317},
     "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277},
 }
-_NUMBERS = {
-    "close_range": 436,
-    **_MACHINE_NUMBERS.get(os.uname().machine, {}),
-}
+_NUMBERS = _MACHINE_NUMBERS.get(os.uname().machine, {})
 
 
 def _check(result: int, function: Any, _arguments: object) -> int:  # Any: ctypes types no function object
@@ -207,12 +206,9 @@ def _bind(name: str, *argument_types: Any) -> Callable[..., int]:
     return lambda *arguments: call(number, *arguments)
 
 
-_unshare = _bind("unshare", _int)
 _setns = _bind("setns", _int, _int)
-_prctl = _bind("prctl", _int, _ulong, _ulong, _ulong, _ulong)
 _capset = _bind("capset", _pointer, _pointer)
 _fstatfs = _bind("fstatfs", _int, _pointer)
-_close_range = _bind("close_range", _uint, _uint, _uint)
 _pivot_root = _bind("pivot_root", _text, _text)
 _sethostname = _bind("sethostname", _text, ctypes.c_size_t)
 _setdomainname = _bind("setdomainname", _text, ctypes.c_size_t)
@@ -220,25 +216,15 @@ _keyctl = _bind("keyctl", _int, _text)
 _seccomp = _bind("seccomp", _uint, _uint, _pointer)
 
 
-def unshare(flags: int) -> None:
-    """unshare(2); os.unshare exists from Python 3.12 on only."""
-    _unshare(flags)
-
-
 def setns(fd: int, nstype: int) -> None:
     """setns(2)."""
     _setns(fd, nstype)
 
 
-def prctl(option: int, argument: int = 0, argument3: int = 0) -> int:
-    """prctl(2)."""
-    return _prctl(option, argument, argument3, 0, 0)
-
-
 def is_child_subreaper() -> bool:
     """prctl(PR_GET_CHILD_SUBREAPER)."""
     answer = ctypes.c_int()
-    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer), 0, 0, 0)
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer))
     return bool(answer.value)
 
 
@@ -255,11 +241,6 @@ def filesystem_type(fd: int) -> int:
     buffer = (ctypes.c_long * 32)()  # struct statfs is 120 bytes where a long has 64 bits
     _fstatfs(fd, buffer)
     return int(buffer[0])
-
-
-def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
-    """close_range(2)."""
-    _close_range(first, last, flags)
 
 
 def open_tree(dir_fd: int, path: str, flags: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from storage.copy_tree import merge_layer
 from storage.errors import os_failure
-from storage.overlay.driver import visible_layers
+from storage.overlay.driver import RootMount, visible_layers
 from storage.syscalls import MS_BIND, mount
 from storage.tree import remove_tree
 
@@ -25,6 +25,7 @@ class CopyDriver:
     """Driver `copy`."""
 
     name = "copy"
+    starts_slowly = False
 
     def prepare(self, upper_dir: str) -> None:
         try:
@@ -32,7 +33,7 @@ class CopyDriver:
         except OSError as error:
             raise os_failure(f"cannot prepare {upper_dir}", error) from error
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> None:
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
         root = f"{upper_dir}/root"
         try:
             if not os.path.isdir(root):
@@ -40,6 +41,7 @@ class CopyDriver:
             mount(root, target, None, MS_BIND, None)
         except OSError as error:
             raise os_failure(f"cannot make a root file system at {target}", error) from error
+        return RootMount(target)
 
     def remove(self, upper_dir: str) -> None:
         for part in ("root", "root.new"):

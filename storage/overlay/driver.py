@@ -5,10 +5,39 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
+from storage.syscalls import MNT_DETACH, umount2
 from storage.whiteouts import is_opaque
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class RootMount:
+    """A mounted root file system. `pid` serves it, and `pidfd` is readable when that has ended; 0 and -1 where none
+    does.
+    """
+
+    pid = 0
+    pidfd = -1
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def wait_ready(self) -> None:
+        """Wait until it can be looked into. Raises StorageError where that will never be."""
+
+    def failure(self) -> str:
+        """Why it is gone, or "" while it is there."""
+        return ""
+
+    def kill(self) -> None:
+        """End what serves it: whoever waits for it, and it for us, gets an error."""
+
+    def unmount(self) -> None:
+        """Unmount; all that was written lies in the upper directory then. Twice is safe."""
+        if self.target:
+            target, self.target = self.target, ""
+            umount2(target, MNT_DETACH)
 
 
 class Driver(Protocol):
@@ -19,11 +48,13 @@ class Driver(Protocol):
     """
 
     name: str
+    #: takes its time until it can be looked into: to be mounted before everything else
+    starts_slowly: bool
 
     def prepare(self, upper_dir: str) -> None:
         """Make `upper_dir` ready; twice is safe."""
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> None:
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
         """Mount the root file system at the directory `target`: `layers`, lowest first, under what `upper_dir` has.
 
         Again after a stop or a crash gives the same tree with the container's changes.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from storage.copy_tree import copy_metadata
 from storage.errors import os_failure
-from storage.overlay.driver import visible_layers
+from storage.overlay.driver import RootMount, visible_layers
 from storage.syscalls import (
     FSCONFIG_CMD_CREATE,
     FSCONFIG_SET_FLAG,
@@ -39,26 +39,38 @@ class KernelDriver:
     """Driver `overlay`."""
 
     name = "overlay"
+    starts_slowly = False
 
     def prepare(self, upper_dir: str) -> None:
-        try:
-            os.makedirs(upper_dir, mode=0o700, exist_ok=True)
-            for part in ("work", "empty"):
-                os.makedirs(f"{upper_dir}/{part}", mode=0o755, exist_ok=True)
-        except OSError as error:
-            raise os_failure(f"cannot prepare {upper_dir}", error) from error
+        prepare_parts(upper_dir)
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> None:
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
         try:
             layers = visible_layers(layers) or (f"{upper_dir}/empty",)
-            _make_upper(layers[-1], upper_dir)
+            make_upper(layers[-1], upper_dir)
             mount_overlay(layers[::-1], f"{upper_dir}/upper", f"{upper_dir}/work", target)
         except OSError as error:
             raise os_failure(f"cannot mount an overlay at {target}", error) from error
+        return RootMount(target)
 
     def remove(self, upper_dir: str) -> None:
-        for part in _PARTS:
-            remove_tree(f"{upper_dir}/{part}")
+        remove_parts(upper_dir)
+
+
+def prepare_parts(upper_dir: str) -> None:
+    """Make the parts of `upper_dir` that a mount needs; twice is safe. StorageError."""
+    try:
+        os.makedirs(upper_dir, mode=0o700, exist_ok=True)
+        for part in ("work", "empty"):
+            os.makedirs(f"{upper_dir}/{part}", mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise os_failure(f"cannot prepare {upper_dir}", error) from error
+
+
+def remove_parts(upper_dir: str) -> None:
+    """Remove all parts of `upper_dir`; missing is fine. StorageError."""
+    for part in _PARTS:
+        remove_tree(f"{upper_dir}/{part}")
 
 
 def mount_overlay(lower_dirs: Sequence[str], upper_dir: str, work_dir: str, target: str) -> None:
@@ -110,7 +122,7 @@ def _descriptor_path(path: str, stack: ExitStack) -> str:
     return f"/proc/self/fd/{fd}"
 
 
-def _make_upper(top_layer: str, upper_dir: str) -> None:
+def make_upper(top_layer: str, upper_dir: str) -> None:
     """Make the upper directory: the root of the merged tree has its owner, mode and times, so they are the image's."""
     upper = f"{upper_dir}/upper"
     if os.path.isdir(upper):

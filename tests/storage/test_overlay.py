@@ -12,8 +12,8 @@ import pytest
 from storage.errors import StorageError
 from storage.overlay import kernel
 from storage.overlay.choose import choose_driver, probe_kernel_overlay
+from storage.overlay.fuse.driver import probe_fuse_overlay
 from storage.overlay.named import DRIVER_NAMES, driver_named
-from storage.syscalls import MNT_DETACH, umount2
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Tree, found_in
 
@@ -21,16 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+DRIVERS = [
+    pytest.param(name, marks=pytest.mark.requires("fuse", "pyfuse3") if name == "fuse" else ()) for name in DRIVER_NAMES
+]
+
+
 def _mounted(name: str, layers: Sequence[str], place: str, act: Callable[[str], Any]) -> Any:
     driver = driver_named(name)
     target = f"{place}/merged"
     os.makedirs(target, exist_ok=True)
     driver.prepare(f"{place}/storage")
-    driver.mount_root(layers, f"{place}/storage", target)
+    mounted = driver.mount_root(layers, f"{place}/storage", target)
     try:
+        mounted.wait_ready()
         return act(target)
     finally:
-        umount2(target, MNT_DETACH)
+        mounted.unmount()
 
 
 def _two_layers(tree: Tree) -> None:
@@ -41,7 +47,7 @@ def _two_layers(tree: Tree) -> None:
     tree.unpack(upper.symlink("s", "/d/kept").file("caps", b"x", mode=0o4755, uid=5).bytes())
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", DRIVERS)
 def test_layers_merge(tree: Tree, name: str) -> None:
     _two_layers(tree)
     found = call_in_namespace(_mounted, name, tree.layers, tree.root, found_in)
@@ -58,7 +64,7 @@ def test_layers_merge(tree: Tree, name: str) -> None:
     assert (found["d/kept"].uid, found["caps"].mode, found["caps"].uid) == (7, 0o4755, 5)
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", DRIVERS)
 def test_changes_last_and_layers_stay(tree: Tree, name: str) -> None:
     _two_layers(tree)
     before = [tree.found(0), tree.found(1)]
@@ -79,14 +85,14 @@ def _change(root: str) -> None:
     os.mkdir(f"{root}/fresh")
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", DRIVERS)
 def test_an_image_without_layers_is_an_empty_root(tree: Tree, name: str) -> None:
     found = call_in_namespace(_mounted, name, [], tree.root, found_in)
     assert set(found) == {"."}
     assert found["."].mode == 0o755
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", DRIVERS)
 def test_remove_leaves_nothing(tree: Tree, name: str) -> None:
     _two_layers(tree)
     call_in_namespace(_mounted, name, tree.layers, tree.root, _change)
@@ -104,7 +110,7 @@ def _many_layers(tree: Tree, count: int) -> None:
         tree.layers.append(path)
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", DRIVERS)
 def test_127_layers_with_long_and_awkward_paths(tree: Tree, name: str) -> None:
     _many_layers(tree, 127)
     assert len(call_in_namespace(_mounted, name, tree.layers, tree.root, os.listdir)) == 127
@@ -140,26 +146,42 @@ def test_probe_works_here_and_leaves_nothing(tree: Tree) -> None:
     assert os.listdir(tree.root) == []
 
 
+@pytest.mark.requires("fuse", "pyfuse3")
+def test_probe_of_the_fuse_overlay_works_here_and_leaves_nothing(tree: Tree) -> None:
+    call_in_namespace(probe_fuse_overlay, tree.root)
+    assert os.listdir(tree.root) == []
+
+
 def _broken() -> None:
     raise StorageError("the kernel's overlay does not work here", cause="Operation not permitted")
 
 
-def test_choice_follows_the_probe() -> None:
-    chosen = choose_driver(None, lambda: None)
-    assert (chosen.driver.name, chosen.reason) == ("overlay", "a probe mount of the kernel's overlay worked")
-    chosen = choose_driver(None, _broken)
+def _fine() -> None:
+    pass
+
+
+def test_choice_follows_the_probes() -> None:
+    chosen = choose_driver(None, {"overlay": _fine, "fuse": _broken})
+    assert (chosen.driver.name, chosen.reason) == ("overlay", "a probe mount of overlay worked")
+    chosen = choose_driver(None, {"overlay": _broken, "fuse": _fine})
+    assert chosen.driver.name == "fuse"
+    assert chosen.reason.endswith("Operation not permitted; a probe mount of fuse worked")
+    chosen = choose_driver(None, {"overlay": _broken, "fuse": _broken})
     assert chosen.driver.name == "copy"
     assert "Operation not permitted" in chosen.reason
 
 
 def test_forced_choice() -> None:
-    assert choose_driver("copy", _broken).driver.name == "copy"
-    assert choose_driver("overlay2", lambda: None).driver.name == "overlay"
-    with pytest.raises(StorageError, match="driver overlay does not work here") as caught:
-        choose_driver("overlay", _broken)
-    assert (caught.value.cause, caught.value.mend) == ("Operation not permitted", "use --storage-driver copy")
+    broken = {"overlay": _broken, "fuse": _broken}
+    assert choose_driver("copy", broken).driver.name == "copy"
+    assert choose_driver("overlay2", {"overlay": _fine, "fuse": _broken}).driver.name == "overlay"
+    assert choose_driver("fuse", {"overlay": _broken, "fuse": _fine}).driver.name == "fuse"
+    for name in broken:
+        with pytest.raises(StorageError, match=f"driver {name} does not work here") as caught:
+            choose_driver(name, broken)
+        assert (caught.value.cause, caught.value.mend) == ("Operation not permitted", "use --storage-driver copy")
     with pytest.raises(StorageError, match="unknown storage driver 'zfs'"):
-        choose_driver("zfs", _broken)
+        choose_driver("zfs", broken)
 
 
 def test_missing_layer_is_a_clear_error(tree: Tree) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.record import ContainerState, PublishedPort
     from sandbox.container.stdio import ContainerEnds
+    from sandbox.container.transitions import MountLost
     from sandbox.paths import Paths
 
 
@@ -87,6 +88,16 @@ class PlainEngine:
 
     def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
         raise AssertionError("it has no network")
+
+    @property
+    def mount_pidfds(self) -> tuple[int, ...]:
+        return ()
+
+    def lost_mount(self, pidfd: int) -> MountLost:
+        raise AssertionError(pidfd)
+
+    def break_mounts(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

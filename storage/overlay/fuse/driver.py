@@ -1,0 +1,85 @@
+"""Driver `fuse`: the overlay of this package, mounted for a container and served by a process of its own.
+
+UPPER_DIR is laid out as the kernel driver's, and what lies in it means the same: a container may change between them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from storage.errors import StorageError, os_failure
+from storage.layers import index_path
+from storage.overlay.driver import visible_layers
+from storage.overlay.fuse.config import OverlayConfig
+from storage.overlay.fuse.server_process import serve_mount
+from storage.overlay.kernel import make_upper, prepare_parts, remove_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from storage.overlay.driver import RootMount
+
+INSTALL = "pip install 'sandbox[fuse]'"
+
+
+class FuseDriver:
+    """Driver `fuse`."""
+
+    name = "fuse"
+    starts_slowly = True
+
+    def prepare(self, upper_dir: str) -> None:
+        prepare_parts(upper_dir)
+
+    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
+        try:
+            layers = visible_layers(layers) or (f"{upper_dir}/empty",)
+            make_upper(layers[-1], upper_dir)
+        except OSError as error:
+            raise os_failure(f"cannot mount an overlay at {target}", error) from error
+        config = OverlayConfig(
+            lower=tuple(layers),
+            upper=f"{upper_dir}/upper",
+            work=f"{upper_dir}/work",
+            indexes=tuple(index_path(layer) for layer in layers),
+        )
+
+        def serve_overlay(device_fd: int, on_ready: Callable[[], None]) -> None:
+            # in the server: pyfuse3 and trio are its alone
+            from storage.overlay.fuse.server import serve
+
+            serve(config, f"/dev/fd/{device_fd}", on_ready)
+
+        return serve_mount(target, serve_overlay)
+
+    def remove(self, upper_dir: str) -> None:
+        remove_parts(upper_dir)
+
+
+def check_pyfuse3() -> None:
+    """StorageError where pyfuse3 is not installed; does not import it."""
+    from importlib.util import find_spec
+
+    if find_spec("pyfuse3") is None:
+        raise StorageError("the FUSE overlay does not work here", cause="pyfuse3 is not installed", mend=INSTALL)
+
+
+def probe_fuse_overlay(place: str) -> None:
+    """Mount one below the directory `place` and look whether it does what layers need. StorageError where it does not.
+
+    As `probe_kernel_overlay`, and where that runs.
+    """
+    from storage.overlay.choose import probe_driver
+
+    check_pyfuse3()
+    probe_driver(FuseDriver(), place)
+
+
+def is_installed() -> bool:
+    """Whether pyfuse3 can be imported, without importing it."""
+    try:
+        check_pyfuse3()
+    except StorageError:
+        return False
+    return os.path.exists("/dev/fuse")
