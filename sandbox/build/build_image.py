@@ -134,7 +134,7 @@ class _Planner:
             program, globals_, stages, target, self._images.found, main.tree, self._trees,
             self._platform, self._native, self._asked is not None, self._options.network, self._options.no_cache,
             dict(self._options.labels), {key: value for key, value in given.items() if key in PROXIES},
-            self._options.secrets, self._env, {},
+            self._options.secrets, self._env, {}, {},
             self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
             self._options.no_cache_stages,
             self._options.settings,

@@ -11,6 +11,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sandbox.build.url_cache import list_kept, remove_kept
 from sandbox.errors import ConflictError
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.removal import collect_garbage
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
     from sandbox.paths import Paths
 
-RecordKind = Literal["regular", "exec.cachemount"]
+RecordKind = Literal["regular", "exec.cachemount", "source.http"]
 
 
 class CacheRecord(NamedTuple):
-    """One step or cache mount. `size_bytes` is what its own files take, unpacked and as an archive; `shared` that an
-    image or container needs the layer too, so that removing the record frees nothing.
+    """One step, cache mount or file from the web. `size_bytes` is what its own files take, unpacked and as an archive;
+    `shared` that an image or container needs the layer too, so that removing the record frees nothing.
     """
 
     id: str
@@ -88,6 +89,9 @@ def list_cache(paths: Paths) -> list[CacheRecord]:
             created_ns, used_ns, uses = rest
             kind: RecordKind = "exec.cachemount"
             records.append(CacheRecord(name, kind, description, size, created_ns, used_ns, uses, shared=False))
+    for body in list_kept(paths):
+        at = body.used_ns
+        records.append(CacheRecord(body.name, "source.http", body.url, body.size_bytes, at, at, 1, shared=False))
     return sorted(records, key=lambda record: (-record.used_ns, record.id))
 
 
@@ -102,6 +106,9 @@ def prune_cache(paths: Paths, request: PruneRequest) -> Pruned:
         try:
             with transaction(connection):
                 for record in chosen:
+                    if record.kind == "source.http":
+                        remove_kept(paths, record.id)
+                        continue
                     table, column = ("build_cache", "key") if record.kind == "regular" else ("build_mount", "name")
                     connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (record.id,))
         finally:

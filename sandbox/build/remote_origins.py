@@ -40,6 +40,7 @@ class Remotes:
         self._workshop = workshop
         self._paths = paths
         self._urls = UrlAccess(plan.env, plan.secrets)
+        self._commits = plan.commits
         self._git = GitAccess(plan.env, plan.secrets, plan.ssh.get("default", ""))
 
     def find(self, source: str, request: CopyRequest) -> Origin | None:
@@ -68,7 +69,10 @@ class Remotes:
         keep = url.keep_git_dir if request.keep_git_dir is None else request.keep_git_dir
         if url.keep_git_dir is not None and keep != url.keep_git_dir:
             raise StepError(f"{url.shown}: --keep-git-dir and the URL's keep-git-dir differ")
-        commit = resolve_git(url, checksum, self._git)
+        # one meaning for the whole build; and the look for cached steps, which comes first, asks for the rest too
+        commit = self._commits.get((url, checksum))
+        if commit is None:
+            commit = self._commits[url, checksum] = resolve_git(url, checksum, self._git)
 
         def open_tree(stack: ExitStack) -> list[Taken]:
             place = self._workshop.new_directory()

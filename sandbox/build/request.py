@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from sandbox.build.arguments import Globals
     from sandbox.build.contexts import ContextTree
+    from sandbox.build.git_source import GitCommit
+    from sandbox.build.git_urls import GitUrl
     from sandbox.build.instructions import From
     from sandbox.build.progress import EventSink
     from sandbox.build.stages import Program
@@ -67,6 +69,8 @@ class BuildPlan(NamedTuple):
     env: Mapping[str, str]
     #: sockets of SSH agents by their ids
     ssh: Mapping[str, str]
+    #: what refs of Git repositories meant when this build asked first; filled as it goes on
+    commits: dict[tuple[GitUrl, str], GitCommit]
     #: who shows what happens
     events: EventSink
     #: mounts the steps' trees

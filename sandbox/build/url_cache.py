@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 
 class KeptBody(NamedTuple):
-    """One body that is kept: the name of its files, what it takes, and when it came or was used again."""
+    """One body that is kept: the name of its files, its URL without credentials, what it takes, and when it came or
+    was used again.
+    """
 
     name: str
+    url: str
     size_bytes: int
     used_ns: int
 
@@ -39,19 +42,28 @@ def list_kept(paths: Paths) -> list[KeptBody]:
             with suppress(FileNotFoundError):
                 status = os.stat(f"{_directory(paths)}/{name}")
                 if not name.endswith(".json"):
-                    found.append(KeptBody(name, status.st_blocks * 512, status.st_mtime_ns))
+                    url = str(_read_answer(f"{_directory(paths)}/{name}").get("url") or "")
+                    found.append(KeptBody(name, url, status.st_size, status.st_mtime_ns))
     return found
 
 
-def remove_kept(paths: Paths, body: KeptBody) -> None:
+def remove_kept(paths: Paths, name: str) -> None:
     """Forget a body; missing is fine, and a build that uses it now has it open already."""
-    for name in (f"{body.name}.json", body.name):
+    for file in (f"{name}.json", name):
         with suppress(FileNotFoundError):
-            os.unlink(f"{_directory(paths)}/{name}")
+            os.unlink(f"{_directory(paths)}/{file}")
 
 
 def _directory(paths: Paths) -> str:
     return f"{paths.cache}/urls"
+
+
+def _read_answer(path: str) -> dict[str, Any]:
+    """What the server said of a body; empty where that is not known any more."""
+    with suppress(OSError, ValueError), open(f"{path}.json", encoding="utf-8") as file:
+        answer: dict[str, Any] = json.load(file)
+        return answer
+    return {}
 
 
 class KeptUrl:
@@ -60,9 +72,7 @@ class KeptUrl:
     def __init__(self, paths: Paths, url: str) -> None:
         self._directory = _directory(paths)
         self._path = f"{self._directory}/{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()}"
-        self._answer: dict[str, Any] = {}
-        with suppress(OSError, ValueError), open(f"{self._path}.json", encoding="utf-8") as file:
-            self._answer = json.load(file)
+        self._answer = _read_answer(self._path)
 
     @property
     def etag(self) -> str:
@@ -88,8 +98,10 @@ class KeptUrl:
         os.lseek(fd, 0, os.SEEK_SET)
         return None
 
-    def remember(self, fd: int, answer: dict[str, Any]) -> None:
-        """Keep the body of an answer that can be asked about again; a full disk only costs the cache."""
+    def remember(self, fd: int, answer: dict[str, Any], shown: str) -> None:
+        """Keep the body of an answer that can be asked about again; a full disk only costs the cache. `shown` is the
+        URL for people.
+        """
         if not answer["etag"]:
             return
         with suppress(OSError):
@@ -97,7 +109,7 @@ class KeptUrl:
             with self._aside(self._path) as body:
                 copy_data(fd, body.fileno())
             with self._aside(f"{self._path}.json") as text:
-                text.write(json.dumps(answer).encode())
+                text.write(json.dumps({**answer, "url": shown}).encode())
 
     @contextmanager
     def _aside(self, path: str) -> Iterator[BinaryIO]:

@@ -80,7 +80,7 @@ def fetch_url(url: str, checksum: str, place: str, paths: Paths, access: UrlAcce
             if answer.get("same"):
                 raise StepError(f"cannot download {shown}", cause="the server says 304 to what was never asked before")
         else:
-            kept.remember(fd, answer)
+            kept.remember(fd, answer, shown)
         digest = str(answer["digest"])
         if checksum and digest != checksum:
             raise StepError(f"digest mismatch for {shown}: {digest} (expected: {checksum})")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandbox.build.cache_usage import CacheRecord
 
 _KEYS = ("until", "unused-for", "id", "type")
-_KINDS = ("regular", "exec.cachemount")
+_KINDS = ("regular", "exec.cachemount", "source.http")
 _WARNING = "WARNING! This will remove {what} build cache. Are you sure you want to continue? [y/N] "
 
 

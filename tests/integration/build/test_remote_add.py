@@ -95,11 +95,16 @@ def test_what_a_url_holds_decides_over_the_cache(builder: Builder, web: WebServe
     web.answers["/f"] = Answer(b"two", {"ETag": '"2"'})
     assert "CACHED" not in _build(builder, line)
     assert builder.run("cat", "/f") == "two"
+    listed = builder.sandbox.run("builder", "du", "--verbose").stdout
+    assert "source.http" in listed
+    assert f"{web.url}/f" in listed
     for kept in builder.sandbox.home.data.glob("sandbox/cache/urls/*"):
         if kept.suffix != ".json":
             kept.write_bytes(b"damaged")
     _build(builder, line, options=("--no-cache",))
     assert builder.run("cat", "/f") == "two"
+    builder.sandbox.run("builder", "prune", "-f", "--filter", "type=source.http")
+    assert not list(builder.sandbox.home.data.glob("sandbox/cache/urls/*"))
 
 
 def test_redirects_lead_on_but_never_from_https_to_http(builder: Builder, web: WebServer, tmp_path: Path) -> None:
