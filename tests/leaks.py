@@ -74,7 +74,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def wait_processes_gone(home: str, seconds: float = 10, *, besides: str = "") -> list[str]:
+def wait_processes_gone(home: str, seconds: float = 60, *, besides: str = "") -> list[str]:
     """The processes of `home` that are still there when the time is up; [] as soon as all have gone.
 
     One whose command line is `besides` may stay.
@@ -87,7 +87,7 @@ def wait_processes_gone(home: str, seconds: float = 10, *, besides: str = "") ->
     return left
 
 
-def wait_ended(pid: int, seconds: float = 30) -> None:
+def wait_ended(pid: int, seconds: float = 60) -> None:
     """Wait for the end of a process, which may be nobody's child here. Fails the test when the time is up."""
     assert _wait_one_ended([pid], seconds), f"process {pid} did not end in {seconds} seconds"
 

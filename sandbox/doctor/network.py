@@ -80,7 +80,7 @@ def _start_slirp(search_path: str) -> list[str]:
         netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         with tempfile.TemporaryDirectory(prefix="sandbox-") as directory:
             plan = SlirpPlan(probe_features(search_path), netns_fd, f"{directory}/api.sock")
-            process = start_slirp(plan, timeout_seconds=3)
+            process = start_slirp(plan)
             end_slirp(process)
             return list(process.notes)
     except NetError as error:

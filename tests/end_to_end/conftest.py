@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import socket
+import http.client
+import time
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,19 +36,24 @@ def debian(sandbox: Sandbox, debian_image: str) -> str:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    """A port of the loopback that was free a moment ago."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    return find
+    """Finds a port that is free."""
+    return find_free_port
 
 
 def fetch(port: int, path: str = "/") -> str:
-    """The body at this port of the loopback."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
-        body: bytes = answer.read()
-        return body.decode()
+    """The body at this port of the loopback.
+
+    Asked for again while nobody answers: `run -d` returns when the port is published and the program runs, which may
+    be before it listens; then slirp4netns closes what comes.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+                body: bytes = answer.read()
+                return body.decode()
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise

@@ -11,6 +11,7 @@ import pytest
 
 from storage.errors import StorageError
 from storage.give_tree import give_tree
+from storage.tree import disk_usage, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,17 +33,21 @@ def _give(source: Path, target: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "source"
     path.mkdir()
-    return path
+    yield path
+    # pytest removes old directories by recursion, and a whole later run would end where one is too deep for that
+    remove_tree(str(path))
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Path:
+def target(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "target"
     path.mkdir()
-    return path
+    yield path
+    # pytest removes old directories by recursion, and a whole later run would end where one is too deep for that
+    remove_tree(str(path))
 
 
 def test_all_kinds(source: Path, target: Path) -> None:
@@ -139,3 +144,4 @@ def test_deeper_than_descriptors_and_paths_allow(source: Path, target: Path) -> 
             here = inner
         os.close(here)
     assert _give(source, target) == ()
+    assert disk_usage(str(target)).entries == 1500

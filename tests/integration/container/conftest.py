@@ -75,7 +75,7 @@ def eventually() -> Callable[[Callable[[], object]], None]:
     """
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, "it never came true"
 

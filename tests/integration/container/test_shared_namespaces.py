@@ -74,7 +74,8 @@ def test_containers_share_memory(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run(*DETACHED, "--name", "giver", "--shm-size", "8m", busybox, "sh", "-c", give)
     ipc = sandbox.run("exec", "giver", "busybox", "readlink", "/proc/self/ns/ipc").stdout.strip()
     script = (
-        "busybox readlink /proc/self/ns/ipc; until cat /dev/shm/file; do sleep 0.01; done; echo back > /dev/shm/file"
+        "busybox readlink /proc/self/ns/ipc; until grep shared /dev/shm/file; do sleep 0.01; done; "
+        "echo back > /dev/shm/file"
     )
     assert _inside(sandbox, busybox, ("--ipc", "container:giver"), script) == [ipc, "shared"]
     assert sandbox.run("exec", "giver", "cat", "/dev/shm/file").stdout == "back\n"

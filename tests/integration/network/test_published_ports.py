@@ -11,6 +11,7 @@ import pytest
 from net.host_ports import unprivileged_port_start
 from tests.needs import CONTAINER
 from tests.net.private_network import ECHO_SERVER
+from tests.ports import find_free_port
 
 if TYPE_CHECKING:
     from tests.command import Sandbox
@@ -23,9 +24,7 @@ pytestmark = [
 
 @pytest.fixture
 def port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return find_free_port()
 
 
 def test_ports_answer_on_the_loopback(sandbox: Sandbox, debian_image: str, port: int) -> None:
