@@ -27,6 +27,8 @@ T = TypeVar("T")
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT_DEVICE = 0
+#: what a new file may get of its directory's
+_HANDED_DOWN = {"system.posix_acl_default", "security.selinux", "security.SMACK64"}
 
 
 class Changes(Files):
@@ -47,17 +49,19 @@ class Changes(Files):
     ) -> tuple[FileInfo, EntryAttributes]:
         directory = self._parent_of_new(parent_inode, name)
 
-        def make(directory_fd: int, made: bytes) -> int:
+        def make(directory_fd: int, made: bytes) -> tuple[int, os.stat_result]:
             fd = os.open(made, _CREATE, stat.S_IMODE(mode), dir_fd=directory_fd)
             try:
-                self._own(fd, directory, ctx, mode)
+                return fd, self._own(fd, directory, ctx, mode)
             except BaseException:
                 os.close(fd)
                 raise
-            return fd
 
-        fd = self._make(directory, name, make)
-        node = self.tree.new(directory, name, os.fstat(fd))
+        fd, status = self._make(directory, name, make)
+        node = self.tree.new(directory, name, status)
+        if not _HANDED_DOWN.intersection(self.xattr_names(directory)):
+            # each write(2) asks for capabilities
+            node.xattrs = ()
         node.lookups += 1
         return self.hold(Handle(node, fd, writable=True)), node.entry
 
@@ -165,14 +169,16 @@ class Changes(Files):
         node.lookups += 1
         return node.entry
 
-    def _own(self, fd: int, directory: Directory, ctx: RequestContext, mode: int) -> None:
-        """Give what was made to who asked for it."""
+    def _own(self, fd: int, directory: Directory, ctx: RequestContext, mode: int) -> os.stat_result:
+        """Give what was made to who asked for it; how it is then."""
         uid, gid = self._owner(directory, ctx)
         status = os.fstat(fd)
         if (status.st_uid, status.st_gid) != (uid, gid):
             os.fchown(fd, uid, gid)
             if mode & (stat.S_ISUID | stat.S_ISGID):
                 os.fchmod(fd, stat.S_IMODE(status.st_mode))
+            return os.fstat(fd)
+        return status
 
     def _own_name(self, directory_fd: int, name: bytes, directory: Directory, ctx: RequestContext) -> None:
         uid, gid = self._owner(directory, ctx)

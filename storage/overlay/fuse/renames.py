@@ -52,6 +52,9 @@ class Renames(Changes):
         new = self._look(parent_inode_new, name_new)
         _check(old, new, flags)
         assert old.node is not None
+        if not flags and isinstance(new.node, Directory) and self.tree.children(new.node):
+            # told before all of a tree is copied in vain
+            raise FUSEError(errno.ENOTEMPTY)
         await self.copy_up.whole(old.node)
         if flags & RENAME_EXCHANGE and new.node is not None:
             await self.copy_up.whole(new.node)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 import pyfuse3
 from pyfuse3 import FUSEError
 
 from storage.overlay.fuse.nodes import Directory, Node
+from storage.whiteouts import FORGEABLE_PREFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyfuse3 import FileHandleT, InodeT
 
@@ -79,3 +81,17 @@ class Requests(pyfuse3.Operations):
         if node.parent is not None or node is self.tree.root or node.orphan_fd >= 0:
             return False
         return all(handle.fd < 0 for handle in node.handles or ())
+
+    def xattr_names(self, node: Node) -> Sequence[str]:
+        """Names of the extended attributes of a node that are not for the file systems' own books."""
+        if node.xattrs is None:
+            if node.parent is None and node is not self.tree.root and not node.handles and node.lower is None:
+                return ()
+            try:
+                names = os.listxattr(self.place(node), follow_symlinks=node.parent is None)
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                names = []
+            node.xattrs = tuple(name for name in names if not name.startswith(FORGEABLE_PREFIXES))
+        return node.xattrs

@@ -37,7 +37,7 @@ class Xattrs(Requests):
             node = self.nodes[inode]
             names = node.xattrs
             if names is None:
-                names = self._names(node)
+                names = self.xattr_names(node)
             text = os.fsdecode(name)
             if text not in names:
                 raise FUSEError(errno.ENODATA)
@@ -47,7 +47,7 @@ class Xattrs(Requests):
 
     @answered
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
-        return [os.fsencode(name) for name in self._names(self.node(inode))]
+        return [os.fsencode(name) for name in self.xattr_names(self.node(inode))]
 
     @answered
     async def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
@@ -63,24 +63,11 @@ class Xattrs(Requests):
     @answered
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
         node, text = self.node(inode), os.fsdecode(name)
-        if text not in self._names(node):
+        if text not in self.xattr_names(node):
             raise FUSEError(errno.ENODATA)
         await self.copy_up.node(node)
         os.removexattr(self.place(node), text, follow_symlinks=node.parent is None)
         self._changed(node, text)
-
-    def _names(self, node: Node) -> Sequence[str]:
-        if node.xattrs is None:
-            if node.parent is None and node is not self.tree.root and not node.handles and node.lower is None:
-                return ()
-            try:
-                names = os.listxattr(self.place(node), follow_symlinks=node.parent is None)
-            except OSError as error:
-                if error.errno != errno.EOPNOTSUPP:
-                    raise
-                names = []
-            node.xattrs = tuple(name for name in names if not name.startswith(FORGEABLE_PREFIXES))
-        return node.xattrs
 
     def _changed(self, node: Node, name: str) -> None:
         node.xattrs = None
