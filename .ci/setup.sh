@@ -7,8 +7,9 @@
 # shellcheck shell=bash
 
 PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns fuse3 libseccomp2 ca-certificates"
-TEST_PACKAGES="git openssh-client openssh-server openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps gcc libc6-dev fuse-overlayfs rsync pkg-config libfuse3-dev python3-dev"
+TEST_PACKAGES="git openssh-client openssh-server openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps gcc libc6-dev fuse-overlayfs rsync pkg-config libfuse3-dev python3-dev make acl"
 BENCHMARK_PACKAGES="podman crun catatonit bubblewrap"
+LONG_PACKAGES="postgresql"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}
 # the script that sources this, from the checkout: found now, before anybody changes directory
 script=$(realpath --relative-to="$here" "${BASH_SOURCE[-1]}")

@@ -142,6 +142,11 @@ def _cgroup_v2() -> str:
     return "no cgroup v2 subtree with cpu, memory and pids is delegated to this user"
 
 
+def _postgresql() -> str:
+    found = list(Path("/usr/lib/postgresql").glob("*/bin/pgbench"))
+    return "" if found else "pgbench is not installed (package postgresql)"
+
+
 def _systemd() -> str:
     return _tried(["systemctl", "--user", "show-environment"], "systemd")
 
@@ -171,6 +176,10 @@ PROBES: dict[str, Callable[[], str]] = {
     "zstd": _program("zstd"),
     "git": _program("git"),
     "gcc": _program("gcc"),
+    "make": _program("make"),
+    "rsync": _program("rsync"),
+    "acl": _program("setfacl", "acl"),
+    "postgresql": _postgresql,
     "vectors": _vectors,
 }
 

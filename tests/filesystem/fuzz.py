@@ -123,7 +123,7 @@ def _run_steps(dice: random.Random, plan: FuzzPlan, tested: _Side, oracle: _Side
     history: list[str] = []
 
     def report(problem: str) -> str:
-        return "\n".join([f"seed {plan.seed}, step {len(history)}: {problem}", "before it:", *history[-25:]])
+        return "\n".join([f"seed {plan.seed}, step {len(history)}: {problem}", "before it:", *history[-40:]])
 
     for number in range(plan.steps):
         if number % 211 == 210:

@@ -43,7 +43,8 @@ def _look(root: str, path: str, recent_ns: int, found: dict[str, Seen]) -> None:
         return
     kind = stat.filemode(status.st_mode)[0]
     is_directory = kind == "d"
-    mtime = 0 if status.st_mtime_ns > recent_ns else status.st_mtime_ns
+    # what goes through a fifo changes its times in the kernel alone: see differences.py
+    mtime = 0 if status.st_mtime_ns > recent_ns or kind == "p" else status.st_mtime_ns
     found[path] = Seen(
         kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, 0 if is_directory else status.st_nlink,
         0 if is_directory else status.st_size, _content(full, kind), _xattrs(full), mtime,
