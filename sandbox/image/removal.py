@@ -199,8 +199,8 @@ def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[
         needed.update(layer["digest"] for layer in manifest["layers"])
     for (layer,) in connection.execute("SELECT layer FROM build_cache"):
         # a cached step is used again only with its archive
-        _chain_id, diff_id, *_rest = json.loads(layer)
-        needed.add(diff_id)
+        _chain_id, diff_id, descriptor, *_rest = json.loads(layer)
+        needed |= {diff_id, descriptor["digest"]}
         diff_ids.add(diff_id)
     return needed | needed_blobs(connection, diff_ids)
 
