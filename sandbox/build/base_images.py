@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.build.errors import DockerfileError
 from sandbox.build.named_contexts import context_name, read_layout
+from sandbox.build.progress import Vertex, begin_step, reported_step, vertex_id
 from sandbox.build.request import BaseImage, image_key
 from sandbox.build.stage_messages import decode_failure, encode_failure
+from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.errors import ConflictError, ImageError, SandboxError, translated
 from sandbox.image.platforms import parse_platform
+from sandbox.image.progress import QuietProgress
 from sandbox.image.recording import content_store
 from sandbox.image.store import ImageRecord, find_image
 from sandbox.state import open_state
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sandbox.build.parser import Node
+    from sandbox.build.progress import EventSink, StepReport
     from sandbox.image.platforms import Platform
     from sandbox.image.progress import Progress
     from sandbox.paths import Paths
@@ -50,12 +54,12 @@ class BaseImages:
     """
 
     def __init__(
-        self, paths: Paths, env: Mapping[str, str], progress: Progress, contexts: Mapping[str, str], cwd: str, *,
+        self, paths: Paths, env: Mapping[str, str], events: EventSink, contexts: Mapping[str, str], cwd: str, *,
         pull: bool,
     ) -> None:  # fmt: skip
         self._paths = paths
         self._env = env
-        self._progress = progress
+        self._events = events
         self._contexts = contexts
         self._cwd = cwd
         self._pull = pull
@@ -68,20 +72,28 @@ class BaseImages:
         if len(missing) < 2:
             return  # `find` does it
         running: list[tuple[ImageNeed, int, int]] = []
+        reports: dict[str, StepReport] = {}
         try:
             for need in missing.values():
                 running.append((need, *self._fork_pull(need)))
+                reports[need.key] = begin_step(self._events, _vertex(need))
             while running:
                 need, pid, fd = running[0]
                 with os.fdopen(fd, "rb", closefd=False) as pipe:
                     answer = pipe.read()
+                report = reports.pop(need.key)
                 if answer:
-                    raise _located(need, decode_failure(json.loads(answer)))
+                    failure = decode_failure(json.loads(answer))
+                    report.failed(failure.message)
+                    raise _located(need, failure)
+                report.finished()
                 self._pulled.add(need.key)
                 os.close(fd)
                 os.waitpid(pid, 0)
                 running.pop(0)
         finally:
+            for report in reports.values():
+                report.cancelled()
             for _need, pid, fd in running:
                 # each holds the writing end of a pipe that nobody reads then; what it has begun it may leave: a pull
                 # goes on from there
@@ -110,7 +122,8 @@ class BaseImages:
         if record is None and (not self._pull or need.key in self._pulled):
             record = self._look_up(self._name(need), need.platform)
         if record is None:
-            self._pull_one(need)
+            with reported_step(self._events, _vertex(need)) as report:
+                self._pull_one(need, ReportedProgress(report))
             record = self._look_up(self._name(need), need.platform)
         if record is None:
             raise ConflictError(f"{need.name} was removed as soon as it was pulled")
@@ -142,12 +155,12 @@ class BaseImages:
             return record
         return record if parse_platform(record.platform).normalised() == platform.normalised() else None
 
-    def _pull_one(self, need: ImageNeed) -> None:
+    def _pull_one(self, need: ImageNeed, progress: Progress) -> None:
         # trio, httpx and msgspec come with this: only where there is something to pull
         from sandbox.image.pull import pull_image
 
         platform = str(need.platform) if need.platform else None
-        pull_image(self._paths, self._env, self._name(need), platform, self._progress)
+        pull_image(self._paths, self._env, self._name(need), platform, progress)
 
     def _fork_pull(self, need: ImageNeed) -> tuple[int, int]:
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -158,11 +171,17 @@ class BaseImages:
         try:
             os.close(reading)
             try:
-                self._pull_one(need)
+                # one process shows what happens: this one's own view is a copy of it
+                self._pull_one(need, QuietProgress())
             except Exception as error:  # noqa: BLE001  # a process boundary: every failure is told to the parent
                 os.write(writing, json.dumps(encode_failure(error)).encode())
         finally:
             os._exit(0)
+
+
+def _vertex(need: ImageNeed) -> Vertex:
+    wanted = f" ({need.platform})" if need.platform else ""
+    return Vertex(vertex_id("pull", need.key), f"[internal] pull {need.name}{wanted}")
 
 
 def _located(need: ImageNeed, error: SandboxError) -> SandboxError:

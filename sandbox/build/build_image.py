@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.build.arguments import PROXIES, platform_arguments, read_globals
 from sandbox.build.base_images import BaseImages, ImageNeed
 from sandbox.build.builder import build
-from sandbox.build.cache_transfer import CachePlace, export_caches, import_caches, with_inline_cache
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
 from sandbox.build.errors import did_you_mean
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from sandbox.build.progress import EventSink
     from sandbox.build.ssh_agents import SshSource
     from sandbox.build.stages import Program
-    from sandbox.image.progress import Progress
     from sandbox.paths import Paths
 
 
@@ -63,8 +61,6 @@ class BuildOptions(NamedTuple):
     #: what is built for, "" for this machine's own
     platform: str = ""
     settings: RunSettings = RunSettings()
-    cache_from: tuple[CachePlace, ...] = ()
-    cache_to: tuple[CachePlace, ...] = ()
     secrets: Mapping[str, bytes] = {}
     #: where the result goes
     export: ExportRequest = ExportRequest()
@@ -76,7 +72,7 @@ class BuildOptions(NamedTuple):
     ssh: tuple[SshSource, ...] = ()
 
 
-def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress) -> Exported:
+def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> Exported:
     """The result, brought to where it goes. Raises DockerfileError with the place for what is wrong with the file, else
     SandboxError.
     """
@@ -84,15 +80,9 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, pro
         # a context that comes by SSH has the caller's agent, as the caller's own git would
         room = ContextRoom(paths, options.cwd, env, options.secrets, ssh.get("default") or env.get("SSH_AUTH_SOCK", ""))
         try:
-            plan = _Planner(paths, env, options, progress, room).plan()
-            import_caches(paths, env, options.cache_from, options.events, progress)
+            plan = _Planner(paths, env, options, room).plan()
             result = build(paths, plan._replace(ssh=ssh))
-            inline = any(place.kind == "inline" for place in options.cache_to)
-            exported = export_result(
-                paths, env, with_inline_cache(paths, result) if inline else result, options.export, options.events
-            )
-            export_caches(paths, env, result, options.cache_to, options.events)
-            return exported
+            return export_result(paths, env, result, options.export, options.events)
         finally:
             room.close()
 
@@ -100,19 +90,16 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions, pro
 class _Planner:
     """The look at everything before anything is made."""
 
-    def __init__(
-        self, paths: Paths, env: Mapping[str, str], options: BuildOptions, progress: Progress, room: ContextRoom
-    ) -> None:
+    def __init__(self, paths: Paths, env: Mapping[str, str], options: BuildOptions, room: ContextRoom) -> None:
         self._paths = paths
         self._env = env
         self._options = options
-        self._progress = progress
         self._room = room
         self._native = host_platform()
         asked = options.platform or env.get("DOCKER_DEFAULT_PLATFORM") or ""
         self._asked = parse_platform(asked) if asked else None
         self._platform = self._asked or self._native
-        self._images = BaseImages(paths, env, progress, options.contexts, options.cwd, pull=options.pull)
+        self._images = BaseImages(paths, env, options.events, options.contexts, options.cwd, pull=options.pull)
         self._trees: dict[str, ContextTree] = {}
 
     def plan(self) -> BuildPlan:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.build.image_state import as_time
 from sandbox.build.outputs import Output
-from sandbox.build.progress import Vertex, begin_step, vertex_id
+from sandbox.build.progress import Vertex, reported_step, vertex_id
+from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.build.tree_exports import export_directory, export_tar
 from sandbox.errors import ImageError, SandboxError, translated
 from sandbox.image.archives import make_manifest
 from sandbox.image.documents import DOCKER_MANIFEST, OCI_MANIFEST, decode_config
 from sandbox.image.layer_blobs import LayerForm, form_layers
-from sandbox.image.progress import short_digest
 from sandbox.image.push import PushJob, push_jobs
 from sandbox.image.recording import content_store, image_platform, parse_time_ns, save_record
 from sandbox.image.saving import ChosenImage, write_archive
@@ -80,14 +80,8 @@ def export_result(
     """Bring the result to every output, in their order; the caller holds the store. Raises SandboxError."""
     exporter = _Exporter(paths, env, result, request)
     for position, output in enumerate(request.outputs):
-        name = _TITLES[output.type]
-        report = begin_step(events, Vertex(vertex_id("export", position), name))
-        try:
+        with reported_step(events, Vertex(vertex_id("export", position), _TITLES[output.type])) as report:
             exporter.export(output, report)
-        except BaseException as error:
-            report.failed(error.message if isinstance(error, SandboxError) else str(error))
-            raise
-        report.finished()
     return exporter.exported
 
 
@@ -96,25 +90,6 @@ _TITLES = {
     "oci": "exporting to oci image format", "docker": "exporting to docker image format",
     "image": "exporting to image", "cacheonly": "exporting to nothing",
 }  # fmt: skip
-
-
-class ReportedProgress:
-    """What a transfer tells, as the statuses of a step."""
-
-    def __init__(self, report: StepReport) -> None:
-        self._report = report
-
-    def line(self, text: str) -> None:
-        self._report.status(text)
-
-    def layer(self, blob: str, status: str) -> None:
-        self._report.status(f"{short_digest(blob)}: {status}")
-
-    def layer_bytes(self, blob: str, received: int, size: int) -> None:
-        self._report.status(f"pushing layer {short_digest(blob)}", received, size)
-
-    def close(self) -> None:
-        pass
 
 
 class _Exporter:

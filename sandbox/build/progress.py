@@ -16,10 +16,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 EventKind = Literal["started", "cached", "output", "status", "finished", "failed", "cancelled", "warning"]
 
@@ -105,6 +106,18 @@ def begin_step(sink: EventSink, vertex: Vertex) -> StepReport:
     """Tell that a step has begun."""
     sink(Event("started", vertex.id, time.time_ns(), step=vertex))
     return StepReport(sink, vertex)
+
+
+@contextmanager
+def reported_step(sink: EventSink, vertex: Vertex) -> Iterator[StepReport]:
+    """A step for as long as the block: failed with the error's message where one leaves it."""
+    report = begin_step(sink, vertex)
+    try:
+        yield report
+    except BaseException as error:
+        report.failed(str(error) or type(error).__name__)
+        raise
+    report.finished()
 
 
 def warn(sink: EventSink, text: str) -> None:

@@ -67,9 +67,7 @@ class StepCache:
         if row is None:
             return None
         found = BuildLayer(*json.loads(row[0]))
-        # the archive as it lies: as it was made, or compressed where a cache was imported
-        archive = parse_digest(found.descriptor["digest"])
-        if not (self._layers.has(parse_digest(found.chain_id)) and self._content.has(archive)):
+        if not (self._layers.has(parse_digest(found.chain_id)) and self._content.has(parse_digest(found.diff_id))):
             return None
         self._used.append(key)
         return found

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from sandbox.cli import build_refusals, build_results
+from sandbox.cli import build_progress, build_refusals, build_results
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
 
 _NETWORKS = ("default", "none", "host")
-_PROGRESS = ("auto", "plain", "quiet")
 
 
 def build(invocation: Invocation) -> int:
     """Print the image's ID where `-q` asks for it; progress and errors go to standard error."""
     # the language, and what builds, are for this command alone
     from sandbox.build.build_image import BuildOptions, build_image
-    from sandbox.build.cache_transfer import read_cache_from, read_cache_to
     from sandbox.build.named_contexts import read_contexts
-    from sandbox.build.plain_progress import PlainProgress
     from sandbox.build.ssh_agents import read_ssh
     from sandbox.cli.build_values import read_platform, read_secret, read_settings
-    from sandbox.container.image_lookup import choose_progress
 
     build_refusals.refuse_impossible(invocation)
     context = invocation.context
-    quiet = invocation.flag("quiet") or _one_of(invocation, "progress", _PROGRESS) == "quiet"
+    display = build_progress.choose_display(invocation)
     # as buildx does: what makes builds reproducible is given on
     epoch = {key: context.env[key] for key in ("SOURCE_DATE_EPOCH",) if key in context.env}
     arguments = {**epoch, **_pairs(invocation.texts("build-arg"), context)}
@@ -42,15 +38,16 @@ def build(invocation: Invocation) -> int:
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
         export=build_results.read_export(invocation, arguments),
-        cache_from=tuple(read_cache_from(text, context.cwd) for text in invocation.texts("cache-from")),
-        cache_to=tuple(read_cache_to(text, context.cwd) for text in invocation.texts("cache-to")),
         secrets=dict(read_secret(text, context) for text in invocation.texts("secret")),
         contexts=read_contexts(invocation.texts("build-context")),
         ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
-        events=PlainProgress(quiet=quiet),
+        events=display,
     )
-    progress = choose_progress(context.stderr, context.env, quiet=quiet)
-    build_results.write_results(invocation, build_image(context.find_paths(), context.env, options, progress))
+    try:
+        exported = build_image(context.find_paths(), context.env, options)
+    finally:
+        display.close()
+    build_results.write_results(invocation, exported)
     return 0
 
 
@@ -96,17 +93,13 @@ COMMANDS: tuple[Command, ...] = (
             option("--no-cache", "flag", "Do not use cache when building the image"),
             option("--no-cache-filter", "list", "Do not cache specified stages", "stringArray"),
             option("--pull", "flag", "Always attempt to pull all referenced images"),
-            option("--cache-from", "list", "External cache sources (e.g., type=local,src=path/to/dir)", "stringArray"),
-            option(
-                "--cache-to", "list", "Cache export destinations (e.g., type=local,dest=path/to/dir)", "stringArray"
-            ),
             option("--platform", "text", "Set target platform for build", "string"),
             option("--add-host", "list", 'Add a custom host-to-IP mapping ("host:ip")', "strings"),
             option("--shm-size", "text", 'Shared memory size for build containers ("/dev/shm")', "bytes"),
             option("--ulimit", "list", "Ulimit options", "ulimit"),
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
-            option("--progress", "text", "Set type of progress output (auto, plain, quiet)", "string", "auto"),
+            *build_progress.OPTIONS,
             option("--secret", "list", 'Secret to expose to the build ("id=mysecret[,src=/local/secret]")', "list"),
             option("--ssh", "list", 'SSH agent socket or keys to expose ("default|ID[=SOCKET|KEY]")', "list"),
             option("--build-context", "list", "Additional build contexts (e.g., NAME=PATH)", "stringArray"),
