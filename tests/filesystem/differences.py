@@ -46,6 +46,7 @@ DIFFERENCES: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "rename: over a directory emptied before": (_BELOW, _EXDEV),
         "rename: with a file open below": (_BELOW, _EXDEV),
         "rename: with the directory open": (_BELOW, _EXDEV),
+        "mkdir: link counts of directories count those in them": (_BELOW, "1 for merged directories: not counted"),
         "rename: WHITEOUT": (ORIGINS, "leaves a whiteout where ext4, without CAP_MKNOD, refuses"),
         "write: to a fifo changes its times": (ORIGINS, _FIFO),
         "open: of an existing file changes nothing": (_BELOW, _SIMPLE_COPY_UP),

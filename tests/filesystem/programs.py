@@ -268,6 +268,8 @@ def use_postgresql(mounted: Mounted, seconds: int) -> str:
     place = f"{mounted.target}/pg"
     os.mkdir(place)
     os.chown(place, 1000, 1000)
+    # the directory of the test is its user's alone
+    os.chmod(os.path.dirname(mounted.target), 0o711)
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     as_user = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups")
 

@@ -128,6 +128,7 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
         upper=upper,
         work=work,
         writeback=options.pop("writeback", "1") != "0",
+        static_nlink=options.pop("static_nlink", None) is not None,
         owners=_owners(options),
         volatile="volatile" in options or options.get("fsync") == "0",
     )

@@ -25,5 +25,7 @@ class OverlayConfig(NamedTuple):
     """Whether the kernel collects writes in its page cache; without it each write(2) comes to the server at once."""
     owners: Owners | None = None
     """Who is shown as owner, where not who is on the disk."""
+    static_nlink: bool = False
+    """Whether directories have a link count of 1, which says that subdirectories are not counted."""
     volatile: bool = False
     """Whether nothing is written to the disk on purpose: fsync is answered without being done."""

@@ -83,7 +83,7 @@ def _prepare(
         if config.work is not None:
             work = Work(_open(config.work, stack))
             stack.callback(work.close)
-        tree = Tree(layers, upper_fd, work, kept_fds, config.owners)
+        tree = Tree(layers, upper_fd, work, kept_fds, config.owners, static_nlink=config.static_nlink)
         stack.callback(tree.descriptors.close)
     except OSError as error:
         raise os_failure("cannot open the directories of an overlay", error) from error

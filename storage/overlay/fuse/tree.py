@@ -49,8 +49,11 @@ class Tree:
         work: Work | None,
         kept_fds: int,
         owners: Owners | None = None,
+        *,
+        static_nlink: bool = False,
     ) -> None:
         self.owners = owners
+        self._static_nlink = static_nlink
         self.numbers = Numbers()
         self.work = work
         self._all_read = False
@@ -85,9 +88,14 @@ class Tree:
         fill_entry(node.entry, status)
         if self.owners is not None:
             self.owners.show(node.entry)
-        if node.__class__ is Directory and is_merged(node):
-            # as overlayfs says it: programs take 1 for "not counted"
-            node.entry.st_nlink = 1
+        if isinstance(node, Directory) and (self._static_nlink or is_merged(node)):
+            node.entry.st_nlink = self._directory_links(node)
+
+    def _directory_links(self, directory: Directory) -> int:
+        # no part knows of the subdirectories of the others; programs take 1 for "not counted"
+        if self._static_nlink:
+            return 1
+        return 2 + sum(isinstance(child, Directory) for child in self.children(directory).values())
 
     def place(self, node: Node) -> tuple[int, bytes]:
         """Where a named file or a directory other than the root is: a directory's descriptor and the name in it."""
@@ -228,8 +236,8 @@ class Tree:
         if found.in_upper and found.lowers and self._is_opaque(directory, name):
             found.lowers = []
         made.lowers = tuple(found.lowers)
-        if is_merged(made):
-            entry.st_nlink = 1
+        # counted when somebody asks: it takes reading the directory
+        made.stale = self._static_nlink or is_merged(made)
         return made
 
     def _is_opaque(self, directory: Directory, name: bytes) -> bool:
