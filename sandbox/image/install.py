@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import trio
-
 from sandbox.image.pull import run_trio, with_workers
 from sandbox.image.recording import base_lock, content_store, make_record, plan_layers, save_record
 from sandbox.image.unpacking import open_pool
@@ -67,6 +65,9 @@ async def _install(paths: Paths, store: LayerStore, pool: UnpackPool, image: Loc
 
 
 async def _unpack(paths: Paths, pool: UnpackPool, layers: Sequence[Layer]) -> None:
+    # here: a build records its image with this module loaded and nothing to unpack
+    import trio
+
     async with base_lock(paths, layers), trio.open_nursery() as nursery:
         lower_ready = trio.Event()
         lower_ready.set()

@@ -48,6 +48,10 @@ def test_a_command_that_people_wait_for_imports_nothing_heavy(module: str, home:
     assert _with_main(module, home) & HEAVY == set()
 
 
+def test_a_build_of_which_all_is_cached_brings_no_registry_client(home: Home) -> None:
+    assert _with_main("sandbox.build.build_image", home) & {"trio", "httpx", "typer", "rich"} == set()
+
+
 def test_run_forks_the_monitor_before_it_imports_the_rest(home: Home) -> None:
     assert _with_main("sandbox.cli.commands.run", home) & AFTER_THE_FORK == set()
 
