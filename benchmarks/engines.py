@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 #: what makes podman work without systemd, and with the driver that sandbox uses
 _CONTAINERS_CONF = '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "crun"\n'
-_STORAGE_CONF = '[storage]\ndriver = "overlay"\n'
+#: the places are podman's own defaults; buildah has none
+_STORAGE_CONF = """[storage]
+driver = "overlay"
+graphroot = "{home}/data/containers/storage"
+runroot = "{home}/run/containers"
+"""
 _POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
 
@@ -92,7 +97,7 @@ def podman_engine(home: Path) -> Engine | str:
     config = home / "config" / "containers"
     config.mkdir()
     (config / "containers.conf").write_text(_CONTAINERS_CONF)
-    (config / "storage.conf").write_text(_STORAGE_CONF)
+    (config / "storage.conf").write_text(_STORAGE_CONF.format(home=home))
     (config / "policy.json").write_text(_POLICY)
     version = subprocess.run([program, "--version"], env=env, capture_output=True, text=True, check=True).stdout
     engine = Engine("podman", version.strip(), (program,), home, env, ("--tls-verify=false",), "catatonit -P")

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import memory
+from benchmarks import builds, memory
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -25,7 +25,9 @@ from tests.registry import run_registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ROWS = ("run", "publish", "exec", "pull", "memory", "ps")
+ROWS = (
+    "run", "publish", "exec", "pull", "memory", "ps", "build-cached", "build-changed", "build-steps", "build-stages",
+)  # fmt: skip
 
 
 class Bench(NamedTuple):
@@ -169,6 +171,16 @@ def measure_ps(bench: Bench) -> list[Row]:
     return [Row(f"`ps -a` with {count} containers", "ms", taken, 1.0)]
 
 
+def _builds(measure: Callable[[builds.BuildBench], list[Row]]) -> Callable[[Bench], list[Row]]:
+    def measured(bench: Bench) -> list[Row]:
+        with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp") as place:
+            return measure(
+                builds.BuildBench(bench.small, Path(place), lambda count, once: _by_turns(bench, count, once))
+            )
+
+    return measured
+
+
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks/run")
     parser.add_argument("--page", type=Path, required=True)
@@ -201,7 +213,9 @@ def main(words: Sequence[str]) -> int:
 def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
     measures: dict[str, Callable[[Bench], list[Row]]] = {
         "run": measure_run, "publish": measure_publish, "exec": measure_exec, "pull": measure_pull,
-        "memory": measure_memory, "ps": measure_ps,
+        "memory": measure_memory, "ps": measure_ps, "build-cached": _builds(builds.measure_cached),
+        "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
+        "build-stages": _builds(builds.measure_stages),
     }  # fmt: skip
     rows: list[Row] = []
     for name in names:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.build.arguments import PROXIES, platform_arguments, read_globals
 from sandbox.build.base_images import BaseImages, ImageNeed
 from sandbox.build.builder import build
+from sandbox.build.cache_transfer import CachePlace, export_caches, import_caches, with_inline_cache
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
 from sandbox.build.errors import did_you_mean
@@ -27,6 +28,7 @@ from sandbox.build.stages import read_dockerfile
 from sandbox.container.driver_choice import driver_of_store
 from sandbox.errors import HostError, NotFoundError
 from sandbox.image.platforms import host_platform, parse_platform
+from sandbox.image.progress import QuietProgress
 from sandbox.image.recording import images_lock
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class BuildOptions(NamedTuple):
     #: what is built for, "" for this machine's own
     platform: str = ""
     settings: RunSettings = RunSettings()
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
     secrets: Mapping[str, bytes] = {}
     #: where the result goes
     export: ExportRequest = ExportRequest()
@@ -81,8 +85,14 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
         room = ContextRoom(paths, options.cwd, env, options.secrets, ssh.get("default") or env.get("SSH_AUTH_SOCK", ""))
         try:
             plan = _Planner(paths, env, options, room).plan()
+            import_caches(paths, env, options.cache_from, options.events, QuietProgress())
             result = build(paths, plan._replace(ssh=ssh))
-            return export_result(paths, env, result, options.export, options.events)
+            inline = any(place.kind == "inline" for place in options.cache_to)
+            exported = export_result(
+                paths, env, with_inline_cache(paths, result) if inline else result, options.export, options.events
+            )
+            export_caches(paths, env, result, options.cache_to, options.events)
+            return exported
         finally:
             room.close()
 

@@ -36,10 +36,19 @@ def build(paths: Paths, plan: BuildPlan) -> BuildResult:
     memories = Memories(paths)
     done, builders = _look_up(paths, plan, memories)
     memories.save()
-    target = done.get(plan.target) or _make(paths, plan, memories, (done, builders))
-    document = target.image.finished([layer.diff_id for layer in target.layers], plan.labels)
+    if plan.target not in done:
+        done = _make(paths, plan, memories, (done, builders))
+    others = [_finish(plan, state) for number, state in done.items() if number != plan.target]
+    return _finish(plan, done[plan.target])._replace(others=others)
+
+
+def _finish(plan: BuildPlan, state: StageState) -> BuildResult:
+    document = state.image.finished([layer.diff_id for layer in state.layers], plan.labels)
     return BuildResult(
-        document, [layer.descriptor for layer in target.layers], [layer.chain_id for layer in target.layers]
+        document,
+        [layer.descriptor for layer in state.layers],
+        [layer.chain_id for layer in state.layers],
+        state.records,
     )
 
 
@@ -77,7 +86,7 @@ def _look_up(
 
 def _make(
     paths: Paths, plan: BuildPlan, memories: Memories, looked_up: tuple[dict[int, StageState], dict[int, StageBuilder]]
-) -> StageState:
+) -> dict[int, StageState]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     peers = make_peers()
     pid = os.fork()
@@ -91,8 +100,9 @@ def _make(
             for message in Lines(ours):
                 if "event" in message:
                     plan.events(decode_event(message["event"]))
-                elif "stage" in message:
-                    return decode_stage(message["stage"], plan.globals)
+                elif "stages" in message:
+                    found = message["stages"].items()
+                    return {int(number): decode_stage(stage, plan.globals) for number, stage in found}
                 else:
                     raise decode_failure(message["error"])
             raise SandboxError("the process that coordinates the build died", mend="try again")

@@ -174,11 +174,11 @@ def _list_steps(paths: Paths, connection: sqlite3.Connection) -> list[CacheRecor
     for key, layer, description, created_ns, used_ns, uses in connection.execute(
         "SELECT key, layer, description, created_ns, used_ns, uses FROM build_cache"
     ):
-        chain_id, diff_id, *_rest = json.loads(layer)
+        chain_id, _diff_id, descriptor, *_rest = json.loads(layer)
         size = 0
         try:
             described = store.describe(parse_digest(chain_id)).get("size_bytes")
-            size = (described if isinstance(described, int) else 0) + content.size(parse_digest(diff_id))
+            size = (described if isinstance(described, int) else 0) + content.size(parse_digest(descriptor["digest"]))
         except StorageError:
             pass  # not whole any more: it takes nothing
         kind: RecordKind = "regular"

@@ -8,7 +8,7 @@ from sandbox.errors import UsageError
 from sandbox.image.platforms import parse_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sandbox.build.arguments import Globals
     from sandbox.build.contexts import ContextTree
@@ -115,3 +115,6 @@ class BuildResult(NamedTuple):
     config: dict[str, Any]
     layers: list[dict[str, Any]]
     chain_ids: list[str]
+    #: what the steps were made of, for a cache: see `StageState.records`; and the stages that are not the target
+    records: Sequence[list[Any]] = ()
+    others: Sequence[BuildResult] = ()

@@ -118,6 +118,7 @@ class StageBuilder:
             parent = find_stage(above)
             state = StageState(parent.image.inherit(), list(parent.layers), parent.scope.inherit())
             state.arguments = list(parent.arguments)
+            state.records = list(parent.records)
         elif base == "scratch":
             state = self._from_scratch()
         elif context_name(base) in self._plan.contexts:

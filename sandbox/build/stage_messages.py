@@ -66,6 +66,7 @@ def encode_stage(state: StageState) -> dict[str, Any]:
         "environment": state.scope.environment,
         "declared": sorted(state.scope.declared),
         "arguments": state.arguments,
+        "records": state.records,
     }
 
 
@@ -77,6 +78,7 @@ def decode_stage(values: dict[str, Any], globals_: Globals) -> StageState:
         Scope(globals_, values["environment"], values["declared"]),
     )
     state.arguments = list(values["arguments"])
+    state.records = list(values["records"])
     return state
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from net.errors import NetError
 from net.ports import parse_exposed
@@ -41,6 +41,8 @@ class StageState:
         self.scope = scope
         #: the ARGs so far that have a value, for the history
         self.arguments: list[str] = []
+        #: [key, position of the layer, description, when it was made] of each step, for a cache that is exported
+        self.records: list[list[Any]] = []
 
     def text(self, written: str, node: Node) -> str:
         """`written` expanded."""

@@ -91,7 +91,7 @@ class Coordinator:
         if self._failure is not None:
             lines.send({"error": self._failure})
         else:
-            lines.send({"stage": self._done[self._plan.target]})
+            lines.send({"stages": {str(number): stage for number, stage in self._done.items()}})
 
     def _start_ready(self, selector: selectors.BaseSelector) -> None:
         for number, builder in list(self._builders.items()):

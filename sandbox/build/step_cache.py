@@ -67,7 +67,9 @@ class StepCache:
         if row is None:
             return None
         found = BuildLayer(*json.loads(row[0]))
-        if not (self._layers.has(parse_digest(found.chain_id)) and self._content.has(parse_digest(found.diff_id))):
+        # the archive as it lies: as it was made, or compressed where a cache was imported
+        archive = parse_digest(found.descriptor["digest"])
+        if not (self._layers.has(parse_digest(found.chain_id)) and self._content.has(archive)):
             return None
         self._used.append(key)
         return found

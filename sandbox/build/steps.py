@@ -167,8 +167,12 @@ class Steps:
 
     def _layer(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe) -> None:
         """Add the layer that `recipe` makes, or the one an earlier build made of the same parts."""
-        cache = self._workshop.cache
         key = self._key(stage, recipe, recipe.parts)
+        self._find_or_make(stage, node, report, recipe, key)
+        stage.records.append([key, len(stage.layers) - 1, node.original, stage.layers[-1].created])
+
+    def _find_or_make(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe, key: str) -> None:
+        cache = self._workshop.cache
         if self._fresh or not self._take(stage, report, recipe, cache.find(key)):
             if not self._workshop.makes:
                 raise NotCachedError

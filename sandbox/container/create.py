@@ -45,16 +45,34 @@ def create_container(
     try:
         for mount in config.mounts:
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
-                os.makedirs(mount.source, exist_ok=True)
+                _make_source(mount)
+        _make_data(paths, container)
+    except StartError:
+        delete_container(connection, container.id)
+        raise
+    return container
+
+
+def _make_source(mount: MountPoint) -> None:
+    try:
+        os.makedirs(mount.source, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"cannot make {mount.source}, which is to be mounted at {mount.target}",
+            cause=f"{error.strerror}: {error.filename}",
+            mend=f"-v DIRECTORY:{mount.target} with a directory that is there, or that you may make",
+        ) from error
+
+
+def _make_data(paths: Paths, container: Container) -> None:
+    try:
         os.makedirs(paths.container_data(container.id), mode=0o700)
     except OSError as error:
-        delete_container(connection, container.id)
         raise StartError(
             f"cannot create container {container.name}",
             cause=f"{error.strerror}: {error.filename}",
             mend=f"df {paths.data_root}",
         ) from error
-    return container
 
 
 def check_mounts(mounts: tuple[MountPoint, ...]) -> None:

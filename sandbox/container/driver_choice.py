@@ -53,6 +53,14 @@ def describe_choice(paths: Paths, wanted: str = "") -> tuple[str, str]:
     return str(answer[0]), str(answer[1])
 
 
+def require_fuse(what: str) -> None:
+    """Raise HostError where `what`, which takes a FUSE server of ours, cannot be had; asks for packages only."""
+    from storage.overlay.fuse.driver import check_pyfuse3
+
+    with translated(HostError, f"cannot {what}"):
+        check_pyfuse3()
+
+
 def _has_fuse() -> bool:
     # where copies were all there was, pyfuse3 may have been installed since
     from storage.overlay.fuse.driver import is_installed

@@ -35,6 +35,7 @@ from storage.overlay.named import driver_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sandbox.container.mapped_mounts import MappedMounts
     from sandbox.container.neighbours import Neighbours
     from sandbox.container.private_network import PrivateNetwork
     from sandbox.container.record import Container, PublishedPort
@@ -77,6 +78,7 @@ class KernelEngine:
         self._cgroup: ContainerCgroup | None = None
         self._driver = driver_named(container.config.storage_driver)
         self._mount: RootMount | None = None
+        self._mapped: MappedMounts | None = None
         self._seccomp: bytes | None = None
 
     @property
@@ -105,6 +107,7 @@ class KernelEngine:
         self._begin_network()
         self._mount_root()
         self._wait_mounted()
+        self._mount_mapped()
         self._fill_volumes()
 
     def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
@@ -126,13 +129,18 @@ class KernelEngine:
 
     @property
     def mount_pidfds(self) -> Sequence[int]:
-        return () if self._mount is None or self._mount.pidfd < 0 else (self._mount.pidfd,)
+        root = () if self._mount is None or self._mount.pidfd < 0 else (self._mount.pidfd,)
+        return root if self._mapped is None else (*root, *self._mapped.pidfds)
 
     def lost_mount(self, pidfd: int) -> MountLost:
+        if self._mapped is not None and pidfd in self._mapped.pidfds:
+            return MountLost(*self._mapped.lost(pidfd))
         assert self._mount is not None
         return MountLost("/", self._mount.failure())
 
     def break_mounts(self) -> None:
+        if self._mapped is not None:
+            self._mapped.kill()
         if self._mount is not None:
             self._mount.kill()
 
@@ -172,6 +180,8 @@ class KernelEngine:
         if self._network is not None:
             self._network.close()
             self._network = None
+        if self._mapped is not None:
+            self._mapped.unmount()
         self._unmount_root()
         self._launcher.close()
         if self._cgroup is not None:
@@ -244,6 +254,15 @@ class KernelEngine:
             self._unmount_root()
             self._mount_root()
             self._wait_mounted()
+        if self._mapped is not None:
+            self._mapped.mount(self._root)
+
+    def _mount_mapped(self) -> None:
+        if any(mount.mapped_user for mount in self._container.config.mounts):
+            from sandbox.container.mapped_mounts import MappedMounts  # only where there are some
+
+            self._mapped = MappedMounts(self._container.config, self._runtime_dir)
+            self._mapped.mount(self._root)
 
     def _fill_volumes(self) -> None:
         mounts = self._container.config.mounts

@@ -177,8 +177,12 @@ def _host_config(config: ContainerConfig) -> Document:
     }
 
 
+def _mode_words(mount: MountPoint) -> list[str]:
+    return [word for word, given in (("ro", mount.read_only), ("idmap", mount.mapped_user)) if given]
+
+
 def _bind_text(mount: MountPoint) -> str:
-    words = [word for word, given in (("ro", mount.read_only), (mount.propagation, mount.propagation)) if given]
+    words = [*_mode_words(mount), *([mount.propagation] if mount.propagation else [])]
     return ":".join([mount.source, mount.target, *([",".join(words)] if words != ["rprivate"] else [])])
 
 
@@ -193,7 +197,7 @@ def _mount(paths: Paths, mount: MountPoint) -> Document:
         document["Driver"] = "local"
     propagation = mount.propagation if mount.kind == "bind" else ""
     return document | {
-        "Mode": "ro" if mount.read_only else "",
+        "Mode": ",".join(_mode_words(mount)),
         "RW": not mount.read_only,
         "Propagation": propagation,
     }

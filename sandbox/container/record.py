@@ -34,6 +34,8 @@ class MountPoint(NamedTuple):
     #: further tmpfs options in mount(8) form
     tmpfs_options: str = ""
     volume_labels: tuple[tuple[str, str], ...] = ()
+    #: whom the caller's files belong to inside, "USER" or "UID:GID"; "" is no mapping. Bind mounts only
+    mapped_user: str = ""
 
 
 class PublishedPort(NamedTuple):

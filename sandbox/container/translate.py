@@ -72,7 +72,7 @@ def container_spec(
         hostname=hostname_of(container),
         domain_name=config.domain_name,
         read_only_root=config.read_only,
-        mounts=(*_etc_mounts(config, files), *(_mount(paths, mount) for mount in config.mounts)),
+        mounts=(*_etc_mounts(config, files), *_mounts(paths, container)),
         devices=tuple(DeviceNode(device.host_path, device.container_path) for device in config.devices),
         network=_network_mode(config),
         join_network_pid=joined.network,
@@ -160,6 +160,21 @@ def _etc_mounts(config: ContainerConfig, files: NetworkFiles) -> tuple[BindMount
     return tuple(
         BindMount(source, target, recursive=False) for target, source in wanted if source and target not in taken
     )
+
+
+def _mounts(paths: Paths, container: Container) -> tuple[Mount, ...]:
+    return tuple(
+        _mapped_mount(paths, container, position) if mount.mapped_user else _mount(paths, mount)
+        for position, mount in enumerate(container.config.mounts)
+    )
+
+
+def _mapped_mount(paths: Paths, container: Container, position: int) -> BindMount:
+    from sandbox.container.mapped_mounts import mapped_path  # only where there are some
+
+    mount = container.config.mounts[position]
+    source = mapped_path(paths.container_runtime(container.id), position)
+    return BindMount(source, mount.target, mount.read_only, recursive=False, propagation=mount.propagation)
 
 
 def _mount(paths: Paths, mount: MountPoint) -> Mount:

@@ -191,7 +191,7 @@ class RegistrySession:
             raise RegistryError(f"{self.what}: the registry named a URL that is none", cause=str(error)) from error
 
     def _connect_failure(self, url: httpx.URL, error: httpx.ConnectError) -> Exception:
-        here = str(url).startswith(self._base)
+        here = self._is_here(url)
         failure = unreachable(
             self._endpoint.domain if here else url.netloc.decode(), f"{url.scheme}://{url.host}", error
         )

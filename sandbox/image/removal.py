@@ -13,7 +13,7 @@ from sandbox.errors import ConflictError, ImageError, translated
 from sandbox.image.layer_blobs import forget_source, needed_blobs
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
-from sandbox.image.store import digests_of, get_image, names_of
+from sandbox.image.store import digests_of, get_image, list_images, names_of
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
@@ -21,6 +21,7 @@ from storage.layers import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
@@ -199,24 +200,27 @@ def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[
         needed.update(layer["digest"] for layer in manifest["layers"])
     for (layer,) in connection.execute("SELECT layer FROM build_cache"):
         # a cached step is used again only with its archive
-        _chain_id, diff_id, *_rest = json.loads(layer)
-        needed.add(diff_id)
+        _chain_id, diff_id, descriptor, *_rest = json.loads(layer)
+        needed |= {diff_id, descriptor["digest"]}
         diff_ids.add(diff_id)
     return needed | needed_blobs(connection, diff_ids)
 
 
-def prune_dangling(paths: Paths) -> Removed:
-    """Remove every image that has no name and no container."""
+def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool]) -> Removed:
+    """Remove the images that no container was made of and that `accept` takes, told their names."""
     connection = open_state(paths)
     try:
         with transaction(connection):
-            rows = connection.execute(
-                "SELECT id FROM image WHERE id NOT IN (SELECT image_id FROM image_name) "
-                "AND id NOT IN (SELECT image_id FROM container)"
-            ).fetchall()
-            for (image_id,) in rows:
-                forget_image(connection, image_id)
-        deleted = tuple(image_id for (image_id,) in rows)
-        return Removed((), (*deleted, *collect_garbage(paths, connection)) if deleted else ())
+            used = {image_id for (image_id,) in connection.execute("SELECT image_id FROM container")}
+            untagged: list[str] = []
+            deleted: list[str] = []
+            for image in list_images(connection):
+                names = names_of(connection, image.id)
+                if image.id not in used and accept(image, names):
+                    untagged += [name.familiar for name in (*names, *digests_of(connection, image.id))]
+                    deleted.append(image.id)
+                    forget_image(connection, image.id)
+        collected = collect_garbage(paths, connection) if deleted else ()
+        return Removed(tuple(untagged), (*deleted, *collected))
     finally:
         connection.close()

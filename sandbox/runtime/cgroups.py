@@ -190,13 +190,13 @@ def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> Contain
     return ContainerCgroup(container, origin)
 
 
-def join_cgroup(cgroup: str, env: Mapping[str, str]) -> None:
-    """Move the calling process into a container's cgroup. Raises StartError."""
+def join_cgroup(cgroup: str, pid: int, env: Mapping[str, str]) -> None:
+    """Move a child of the caller into a container's cgroup. Raises StartError."""
     try:
-        _write(f"{cgroup}/cgroup.procs", "0")
+        _write(f"{cgroup}/cgroup.procs", str(pid))
     except PermissionError as error:
         # out of a log-in session only systemd can move it
-        if not attach_to_scope(cgroup, os.getpid(), env):
+        if not attach_to_scope(cgroup, pid, env):
             raise StartError(f"cannot enter the cgroup {cgroup}", cause=error.strerror or "") from error
     except OSError as error:
         raise StartError(f"cannot enter the cgroup {cgroup}", cause=error.strerror or "") from error

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import ConflictError, StartError
 from sandbox.runtime import syscalls as sc
+from sandbox.runtime.cgroup_entry import CgroupEntry
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.launch import PendingStart
 from sandbox.runtime.process import ProcessSetup, Stdio, write_oom_score
@@ -63,18 +64,20 @@ def set_up_exec(
     was_subreaper = sc.is_child_subreaper()
     sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    entry = CgroupEntry(cgroup, os.environ)
     between = os.fork()
     if between == 0:
         ours.close()
-        _Child(namespaces, ProcessSetup(spec, stdio, theirs, stub_fd, process_limit), spec, theirs).run(cgroup)
+        _Child(namespaces, ProcessSetup(spec, stdio, theirs, stub_fd, process_limit), spec, theirs, entry).run()
     theirs.close()
     for fd, _flag in namespaces:
         os.close(fd)
     os.close(stub_fd)
     pending = PendingStart(spec.arguments[0], ours)
     try:
-        pending.wait_ready(between)
+        pending.wait_ready(between, entry)
     except BaseException:
+        entry.close()
         pending.abandon()
         raise
     finally:
@@ -116,20 +119,18 @@ class _Child:
         setup: ProcessSetup,
         spec: ProcessSpec,
         channel: socket.socket,
+        entry: CgroupEntry,
     ) -> None:
         self._namespaces = namespaces
+        self._entry = entry
         self._setup = setup
         self._spec = spec
         self._channel = channel
 
-    def run(self, cgroup: str) -> NoReturn:
+    def run(self) -> NoReturn:
         """Enter the namespaces and fork the process."""
         try:
             write_oom_score(self._spec.oom_score_adjust)
-            if cgroup:
-                from sandbox.runtime.cgroups import join_cgroup
-
-                join_cgroup(cgroup, os.environ)
             # before setns: the container's processes must not reach this one's memory, /proc/PID/exe or descriptors
             sc.prctl(sc.PR_SET_DUMPABLE, 0)
             sys.meta_path.clear()
@@ -148,6 +149,7 @@ class _Child:
 
     def _run_process(self) -> NoReturn:
         try:
+            self._entry.wait()
             self._setup.prepare(console=False)
             self._setup.channel.send(b"R")
             if self._setup.channel.recv(1) == b"g":

@@ -34,6 +34,7 @@ from net.namespace import prepare_namespace
 from sandbox.errors import StartError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
+from sandbox.runtime.cgroup_entry import CgroupEntry
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.id_maps import format_map, identity_lines
 from sandbox.runtime.init_stub import make_init
@@ -94,15 +95,17 @@ class Launcher:
     def set_up(self, spec: ContainerSpec, stdio: Stdio) -> PendingStart:
         """Bring the container up to the gate: all that is left is `release`. Raises SandboxError, with nothing left."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        entry = CgroupEntry(spec.cgroup, {})
         between = os.fork()
         if between == 0:
             ours.close()
-            _Child(self, spec, stdio, theirs).run()
+            _Child(self, spec, stdio, theirs, entry).run()
         theirs.close()
         pending = PendingStart(spec.process.arguments[0], ours)
         try:
-            pending.wait_ready(between)
+            pending.wait_ready(between, entry)
         except BaseException:
+            entry.close()
             pending.abandon()
             raise
         return pending
@@ -154,7 +157,7 @@ class PendingStart:
         self.pidfd = -1
         self.terminal_fd: int | None = None
 
-    def wait_ready(self, between: int) -> None:
+    def wait_ready(self, between: int, entry: CgroupEntry) -> None:
         """Read reports until the gate is reached. Raises the SandboxError that was reported."""
         between_alive, ready, failure = True, False, None
         try:
@@ -168,6 +171,7 @@ class PendingStart:
                     os.waitpid(between, 0)
                     between_alive = False
                     self.pidfd = os.pidfd_open(self.pid)
+                    entry.bring(self.pid)
                 elif kind == b"R":
                     ready = True
                 elif kind == b"E":
@@ -222,8 +226,11 @@ class PendingStart:
 class _Child:
     """What runs in the forked child, and in pid 1 below it."""
 
-    def __init__(self, launcher: Launcher, spec: ContainerSpec, stdio: Stdio, channel: socket.socket) -> None:
+    def __init__(
+        self, launcher: Launcher, spec: ContainerSpec, stdio: Stdio, channel: socket.socket, entry: CgroupEntry
+    ) -> None:
         self._launcher = launcher
+        self._entry = entry
         self._spec = spec
         self._stdio = stdio
         self._channel = channel
@@ -237,10 +244,6 @@ class _Child:
             # a container's process must never read our memory or /proc/PID/exe, ptrace(2) §access mode checking
             write_oom_score(self._spec.process.oom_score_adjust)
             sc.prctl(sc.PR_SET_DUMPABLE, 0)
-            if self._spec.cgroup:
-                from sandbox.runtime.cgroups import join_cgroup
-
-                join_cgroup(self._spec.cgroup, {})
             self._doing = "make the container's namespaces"
             joins_pids = self._spec.pid_mode == "join"
             if joins_pids:
@@ -272,7 +275,7 @@ class _Child:
         sc.prctl(sc.PR_SET_DUMPABLE, 0)  # setns(2) into a user namespace is a change of credentials
         if self._launcher.network_fd is not None:
             sc.setns(self._launcher.network_fd, sc.CLONE_NEWNET)
-        flags = sc.CLONE_NEWNS | sc.CLONE_NEWCGROUP
+        flags = sc.CLONE_NEWNS
         for mode, flag in (
             (spec.pid_mode, sc.CLONE_NEWPID),
             (spec.ipc_mode, sc.CLONE_NEWIPC),
@@ -286,10 +289,13 @@ class _Child:
         setup = None
         channel = self._channel
         try:
+            self._entry.wait()
             if joins_pids:
                 # this procfs belongs to the other container's user namespace: mounted before ours is entered
                 self._prepared["/proc"] = make_filesystem("proc", (), _NO_DEV_EXEC_SUID)
                 self._enter_namespaces()
+            # the cgroup it is in now is the root of what it sees
+            sc.unshare(sc.CLONE_NEWCGROUP)
             self._build_root()
             self._doing = "set up the container's first process"
             setup = ProcessSetup(

@@ -70,8 +70,13 @@ def resolve_identity(user: str, additional_groups: tuple[str, ...], passwd_text:
 
 def read_account_file(path: str) -> str:
     """The text of a regular file in the current root, "" where there is none; never blocks on a FIFO or device."""
+    return read_account_text(AT_FDCWD, path)
+
+
+def read_account_text(root_fd: int, path: str) -> str:
+    """As `read_account_file`, in the root that `root_fd` is."""
     try:
-        fd = openat2(AT_FDCWD, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+        fd = openat2(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     except OSError:
         return ""
     try:

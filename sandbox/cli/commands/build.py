@@ -14,6 +14,7 @@ def build(invocation: Invocation) -> int:
     """Print the image's ID where `-q` asks for it; progress and errors go to standard error."""
     # the language, and what builds, are for this command alone
     from sandbox.build.build_image import BuildOptions, build_image
+    from sandbox.build.cache_transfer import read_cache_from, read_cache_to
     from sandbox.build.named_contexts import read_contexts
     from sandbox.build.ssh_agents import read_ssh
     from sandbox.cli.build_values import read_platform, read_secret, read_settings
@@ -38,6 +39,8 @@ def build(invocation: Invocation) -> int:
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
         export=build_results.read_export(invocation, arguments),
+        cache_from=tuple(read_cache_from(text, context.cwd) for text in invocation.texts("cache-from")),
+        cache_to=tuple(read_cache_to(text, context.cwd) for text in invocation.texts("cache-to")),
         secrets=dict(read_secret(text, context) for text in invocation.texts("secret")),
         contexts=read_contexts(invocation.texts("build-context")),
         ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
@@ -93,6 +96,10 @@ COMMANDS: tuple[Command, ...] = (
             option("--no-cache", "flag", "Do not use cache when building the image"),
             option("--no-cache-filter", "list", "Do not cache specified stages", "stringArray"),
             option("--pull", "flag", "Always attempt to pull all referenced images"),
+            option("--cache-from", "list", "External cache sources (e.g., type=local,src=path/to/dir)", "stringArray"),
+            option(
+                "--cache-to", "list", "Cache export destinations (e.g., type=local,dest=path/to/dir)", "stringArray"
+            ),
             option("--platform", "text", "Set target platform for build", "string"),
             option("--add-host", "list", 'Add a custom host-to-IP mapping ("host:ip")', "strings"),
             option("--shm-size", "text", 'Shared memory size for build containers ("/dev/shm")', "bytes"),

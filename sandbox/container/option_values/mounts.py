@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.container.option_values.sizes import parse_size
-from sandbox.container.option_values.volumes import check_target, check_volume_name, clean_path
+from sandbox.container.option_values.volumes import IMAGE_USER, check_target, check_volume_name, clean_path
 from sandbox.container.record import MountPoint
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SPACE = " \t\n\r\v\f"
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-_SWITCHES = frozenset({"readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src"})
+_SWITCHES = frozenset({"readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap"})
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _PROPAGATION = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
 _RECURSION = frozenset({"enabled", "disabled", "writable", "readonly"})
@@ -33,6 +33,7 @@ class MountRequest(NamedTuple):
     propagation: str = ""
     recursion: str = ""
     create_source: bool = False
+    mapped_user: str = ""
     no_copy: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     driver: str = ""
@@ -117,6 +118,11 @@ def _non_recursive(request: MountRequest, key: str, value: str) -> MountRequest:
     return request._replace(recursion="disabled" if _boolean(key, value) else "enabled")
 
 
+def _mapped_user(value: str) -> str:
+    # bare, as a switch, it is whoever the container runs as
+    return IMAGE_USER if value == "true" else value
+
+
 _KEYS: dict[str, Callable[[MountRequest, str, str], MountRequest]] = {
     "type": lambda request, _key, value: request._replace(kind=value.lower()),
     "source": lambda request, _key, value: request._replace(source=value),
@@ -128,6 +134,7 @@ _KEYS: dict[str, Callable[[MountRequest, str, str], MountRequest]] = {
     "bind-recursive": lambda request, key, value: request._replace(recursion=_one_of(key, value, _RECURSION)),
     "bind-nonrecursive": _non_recursive,
     "bind-create-src": lambda request, key, value: request._replace(create_source=_boolean(key, value)),
+    "idmap": lambda request, _key, value: request._replace(mapped_user=_mapped_user(value)),
     "volume-subpath": lambda request, _key, value: request._replace(subpath=value),
     "volume-nocopy": lambda request, key, value: request._replace(no_copy=_boolean(key, value)),
     "volume-label": lambda request, _key, value: request._replace(labels=_add_pair(request.labels, value)),
@@ -145,6 +152,8 @@ def _check(request: MountRequest, families: set[str]) -> None:
         raise UsageError("type is required")
     if not request.target:
         raise UsageError("target is required")
+    if request.mapped_user and request.kind != "bind":
+        raise UsageError(f"cannot mix 'idmap' with mount type '{request.kind}'")
     for family in sorted(families):
         if family != request.kind:
             raise UsageError(f"cannot mix '{family}-*' options with mount type '{request.kind}'")
@@ -185,6 +194,7 @@ def _bind(request: MountRequest, cwd: str) -> MountPoint:
         propagation=request.propagation or "rprivate",
         create_source=request.create_source,
         recursive=request.recursion != "disabled",
+        mapped_user=request.mapped_user,
     )
 
 

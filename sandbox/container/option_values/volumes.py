@@ -11,6 +11,8 @@ from sandbox.container.record import MountPoint
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
+#: stands for the user that the container runs as
+IMAGE_USER = "user"
 _PROPAGATION = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
 #: each group may be given once
 _MODE_GROUPS = (
@@ -19,6 +21,7 @@ _MODE_GROUPS = (
     _PROPAGATION,
     frozenset({"nocopy"}),
     frozenset({"consistent", "cached", "delegated"}),
+    frozenset({"idmap"}),
 )
 
 
@@ -66,6 +69,8 @@ def parse_volume(text: str) -> VolumeSpec:
     spec = VolumeSpec(source, target, modes)
     if spec.propagation and not spec.is_bind:
         raise _invalid(text, "mount propagation is for host directories only")
+    if "idmap" in spec.modes and not spec.is_bind:
+        raise _invalid(text, "idmap is for host directories only")
     if not spec.copy_up and spec.is_bind:
         raise _invalid(text, "nocopy is for volumes only")
     return spec
@@ -108,6 +113,7 @@ def mount_of(spec: VolumeSpec) -> MountPoint:
             read_only=spec.read_only,
             propagation=spec.propagation or "rprivate",
             create_source=True,
+            mapped_user=IMAGE_USER if "idmap" in spec.modes else "",
         )
     if spec.source:
         check_volume_name(spec.source)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from storage.overlay.fuse.tree import Tree
     from storage.overlay.fuse.work import Work
 
+_AT_ONCE = 8
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -58,10 +59,29 @@ class CopyUp:
             await self.node(node)
             return
         while lower := self._lower_nodes(node):
-            for found in lower:
-                if found.is_linked():
-                    await self.node(found)
+            await self._all(lower)
         self._detach(node)
+
+    async def _all(self, nodes: list[Node]) -> None:
+        """Copy up several at a time: each waits for the disk, which takes several at once as well as one."""
+        waiting = iter(nodes)
+        failures: list[OSError] = []
+
+        async def work() -> None:
+            for node in waiting:
+                if failures:
+                    return
+                try:
+                    if node.is_linked():
+                        await self.node(node)
+                except OSError as error:
+                    failures.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(_AT_ONCE):
+                nursery.start_soon(work)
+        if failures:
+            raise failures[0]
 
     def _lower_nodes(self, directory: Directory) -> list[Node]:
         """What in and below the directory is not in the upper one."""

@@ -45,7 +45,7 @@ def serve(config: OverlayConfig, mount: str, on_ready: Callable[[], None]) -> No
         operations, pump = _prepare(config, stack, kept_fds, on_ready)
         pump.install()
         try:
-            pyfuse3.init(operations, mount, {"default_permissions", "allow_other", "fsname=sandbox-overlay"})
+            pyfuse3.init(operations, mount, _mount_options())
         except RuntimeError as error:
             raise StorageError(f"cannot mount an overlay at {mount}", cause=str(error)) from error
         # what is there now stays: the collector need not look at it again, and the tree has no cycles that matter
@@ -56,6 +56,12 @@ def serve(config: OverlayConfig, mount: str, on_ready: Callable[[], None]) -> No
             trio.run(_run)
         finally:
             pyfuse3.close(unmount=not mount.startswith("/dev/fd/"))
+
+
+def _mount_options() -> set[str]:
+    """Options for where libfuse mounts, by fusermount3: users may open theirs to others only if the host allows it."""
+    options = {"default_permissions", "fsname=sandbox-overlay", "subtype=sandbox-overlay"}
+    return options | {"allow_other"} if os.geteuid() == 0 else options
 
 
 async def _run() -> None:

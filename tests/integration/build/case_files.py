@@ -113,7 +113,7 @@ def write_context(case: Case, root: Path) -> None:
     for name, members in archives.items():
         _write_archive(root / name, members)
     for name, version in case.wheels:
-        _write_wheel(root / "wheels", name, version)
+        write_wheel(root / "wheels", name, version)
     for directory, _directories, names in os.walk(root, topdown=False):
         for name in names:
             os.utime(os.path.join(directory, name), (_MTIME, _MTIME), follow_symlinks=False)
@@ -136,8 +136,9 @@ def _write_archive(path: Path, members: list[File]) -> None:
                 archive.addfile(entry, io.BytesIO(data))
 
 
-def _write_wheel(directory: Path, name: str, version: str) -> None:
-    directory.mkdir(exist_ok=True)
+def write_wheel(directory: Path, name: str, version: str) -> None:
+    """Put a wheel into the directory, made where missing: `NAME.VERSION`, and a program `NAME` that prints both."""
+    directory.mkdir(parents=True, exist_ok=True)
     information = f"{name}-{version}.dist-info"
     texts = {
         f"{name}/__init__.py": f'VERSION = "{version}"\n\n\ndef main() -> None:\n    print("{name}", VERSION)\n',

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.build.conftest import Builder, load_layout
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.command import Sandbox
+    from tests.integration.build.conftest import Builder
 
 pytestmark = [pytest.mark.requires("userns", "subids", "overlay", "seccomp"), pytest.mark.slow]
-
-
-@pytest.mark.requires("tap", "slirp4netns")
-def test_the_first_example_serves(sandbox: Sandbox, debian_layout: Path) -> None:
-    load_layout(sandbox, debian_layout, "python:slim")
-    builder = Builder(sandbox)
-    serve = (
-        "import http.server, os\n"
-        "class Handler(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self):\n"
-        "        self.send_response(200); self.end_headers()\n"
-        "        self.wfile.write(('Hello ' + os.environ['NAME'] + open('made').read()).encode())\n"
-        "server = http.server.HTTPServer(('', 80), Handler)\n"
-        "print('listening', flush=True)\n"
-        "server.serve_forever()\n"
-    )
-    files: dict[str, str | bytes] = {
-        "Dockerfile": (
-            "FROM python:slim\nWORKDIR /app\nCOPY . /app\nRUN python3 -c \"open('made', 'w').write('!')\"\n"
-            'EXPOSE 80\nENV NAME World\nCMD ["python3", "app.py"]\n'
-        ),
-        "app.py": serve,
-    }
-    builder.build(files)
-    assert builder.config()["ExposedPorts"] == {"80/tcp": {}}
-    sandbox.run("run", "-d", "--name", "web", "-p", "127.0.0.1:0:80", "made")
-    sandbox.wait_for_log("web", "listening")
-    port = sandbox.run("port", "web", "80").stdout.strip().rpartition(":")[2]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
-        assert answer.read() == b"Hello World!"
 
 
 def test_a_build_made_again_is_all_cached_and_the_same_image(builder: Builder) -> None:

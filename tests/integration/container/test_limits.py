@@ -98,6 +98,16 @@ def test_processes_over_the_limit_are_refused(sandbox: Sandbox, busybox: str) ->
     assert "all" not in done.stdout
 
 
+def test_one_process_is_enough_for_one(sandbox: Sandbox, busybox: str) -> None:
+    """Neither start nor exec takes a second one on its way, with cgroups or without."""
+    assert sandbox.run(*RUN, "--pids-limit", "1", busybox, "echo", "alone").stdout == "alone\n"
+    refused = sandbox.run(*RUN, "--pids-limit", "1", busybox, "sh", "-c", "true & echo two", status=None)
+    assert "can't fork" in refused.stderr
+    sandbox.run(*DETACHED, "--name", "two", "--pids-limit", "2", busybox, "sleep", "1000")
+    assert sandbox.run("exec", "two", "echo", "second").stdout == "second\n"
+    assert "can't fork" in sandbox.run("exec", "two", "sh", "-c", "true & echo third", status=None).stderr
+
+
 @pytest.mark.requires("cgroup_v2")
 def test_limits_hold_for_exec_and_after_a_restart(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run(*DETACHED, "--name", "kept", "--memory", "32m", busybox, "sleep", "1000")

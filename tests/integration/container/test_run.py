@@ -60,6 +60,15 @@ def test_a_failed_start_stays_as_created_with_its_reason(sandbox: Sandbox, busyb
     assert state_files(sandbox) == []
 
 
+def test_a_mount_source_that_cannot_be_made_is_named(sandbox: Sandbox, busybox: str) -> None:
+    refused = sandbox.run(*RUN, "-v", "/proc/nowhere/at/all:/data", busybox, "true", status=125)
+    assert "cannot make /proc/nowhere/at/all, which is to be mounted at /data" in refused.stderr
+    assert "cause: No such file or directory: /proc/nowhere" in refused.stderr
+    assert "mend: -v DIRECTORY:/data" in refused.stderr
+    assert sandbox.run("ps", "-aq").stdout == ""
+    assert state_files(sandbox) == []
+
+
 def test_input_is_passed_on_with_its_end(sandbox: Sandbox, busybox: str) -> None:
     data = b"0123456789abcde\n" * 40000
     done = sandbox.run(*RUN, "-i", busybox, "sh", "-c", "cat; echo end", input=data)

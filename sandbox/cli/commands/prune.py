@@ -1,0 +1,209 @@
+"""`sandbox system df`, and what takes away what nobody uses: `container prune`, `image prune`, `system prune`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.cli.command import Command, Invocation
+from sandbox.cli.filters import Filters, parse_filters, parse_time
+from sandbox.cli.flags import option
+from sandbox.cli.humane import human_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandbox.image.removal import Removed
+    from sandbox.upkeep.usage import Share
+
+_KEYS = ("until", "label", "label!")
+_QUESTION = "Are you sure you want to continue? [y/N] "
+_HEADERS = {
+    "Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE",
+}  # fmt: skip
+
+
+def df(invocation: Invocation) -> int:
+    """Print Docker's table of disk usage."""
+    from sandbox.cli.table import print_listing
+    from sandbox.upkeep.usage import measure
+
+    rows = [
+        {
+            "Type": share.kind,
+            "TotalCount": str(share.total),
+            "Active": str(share.active),
+            "Size": human_size(share.size_bytes),
+            "Reclaimable": _reclaimable(share),
+        }
+        for share in measure(invocation.context.find_paths())
+    ]
+    print_listing(invocation.context, _HEADERS, list(_HEADERS), rows, invocation.text("format"))
+    return 0
+
+
+def prune_containers(invocation: Invocation) -> int:
+    """Print the ids of those that went, and what that freed."""
+    from sandbox.upkeep.prune import prune_containers as prune
+
+    accept = _acceptance(invocation, _KEYS)
+    if _is_refused(invocation, "WARNING! This will remove all stopped containers.\n"):
+        return 0
+    pruned = prune(invocation.context.find_paths(), accept)
+    _print_containers(invocation, pruned.ids)
+    _print_total(invocation, pruned.freed_bytes)
+    return 0
+
+
+def prune_images(invocation: Invocation) -> int:
+    """Print what was untagged and deleted, and what that freed."""
+    from sandbox.upkeep.prune import prune_unused_images
+
+    filters = parse_filters(invocation.texts("filter"), ("dangling", *_KEYS))
+    named = invocation.flag("all") or filters.flag("dangling") is False
+    accept = _acceptance(invocation, ("dangling", *_KEYS))
+    what = "all images without at least one container associated to them" if named else "all dangling images"
+    if _is_refused(invocation, f"WARNING! This will remove {what}.\n"):
+        return 0
+    pruned = prune_unused_images(invocation.context.find_paths(), accept, named=named)
+    _print_images(invocation, pruned.removed)
+    _print_total(invocation, pruned.freed_bytes)
+    return 0
+
+
+def prune_all(invocation: Invocation) -> int:
+    """Containers first: their images are unused then."""
+    from sandbox.build.cache_usage import PruneRequest, prune_cache
+    from sandbox.upkeep.prune import prune_containers as prune
+    from sandbox.upkeep.prune import prune_unused_images
+
+    everything = invocation.flag("all")
+    accept = _acceptance(invocation, _KEYS)
+    images = "all images without at least one container associated to them" if everything else "all dangling images"
+    cache = "all build cache" if everything else "unused build cache"
+    lines = ["all stopped containers", images, cache]
+    listed = "".join(f"  - {line}\n" for line in lines)
+    if _is_refused(invocation, f"WARNING! This will remove:\n{listed}\n"):
+        return 0
+    paths = invocation.context.find_paths()
+    containers = prune(paths, accept)
+    _print_containers(invocation, containers.ids)
+    pruned = prune_unused_images(paths, accept, named=everything)
+    _print_images(invocation, pruned.removed)
+    freed = containers.freed_bytes + pruned.freed_bytes
+    filters = parse_filters(invocation.texts("filter"), _KEYS)
+    if not filters.given("label") and not filters.given("label!"):
+        # a step of a build has no labels
+        times = [parse_time(text, time.time_ns()) for text in filters.of("until")]
+        cached = prune_cache(paths, PruneRequest(everything, min(times) if times else None))
+        if cached.records:
+            invocation.context.print("Deleted build cache objects:")
+            for record in cached.records:
+                invocation.context.print(record.id[:25])
+            invocation.context.print("")
+        freed += cached.freed_bytes
+    _print_total(invocation, freed)
+    return 0
+
+
+def _acceptance(invocation: Invocation, keys: tuple[str, ...]) -> Callable[[int, Mapping[str, str]], bool]:
+    filters = parse_filters(invocation.texts("filter"), keys)
+    now_ns = time.time_ns()
+    bounds = [parse_time(text, now_ns) for text in filters.of("until")]
+
+    def accept(created_ns: int, labels: Mapping[str, str]) -> bool:
+        return all(created_ns < bound for bound in bounds) and _fits(filters, labels)
+
+    return accept
+
+
+def _fits(filters: Filters, labels: Mapping[str, str]) -> bool:
+    return (not filters.given("label") or filters.match_labels(labels)) and (
+        not filters.given("label!") or filters.match_labels(labels, "label!")
+    )
+
+
+def _is_refused(invocation: Invocation, warning: str) -> bool:
+    if invocation.flag("force"):
+        return False
+    invocation.context.stdout.write(warning + _QUESTION)
+    invocation.context.stdout.flush()
+    return sys.stdin.readline().strip().lower() not in ("y", "yes")
+
+
+def _print_containers(invocation: Invocation, ids: tuple[str, ...]) -> None:
+    if ids:
+        invocation.context.print("Deleted Containers:")
+        for container_id in ids:
+            invocation.context.print(container_id)
+        invocation.context.print("")
+
+
+def _print_images(invocation: Invocation, removed: Removed) -> None:
+    if removed.untagged or removed.deleted:
+        invocation.context.print("Deleted Images:")
+        for name in removed.untagged:
+            invocation.context.print_quoted(f"untagged: {name}")
+        for digest in removed.deleted:
+            invocation.context.print(f"deleted: {digest}")
+        invocation.context.print("")
+
+
+def _print_total(invocation: Invocation, freed_bytes: int) -> None:
+    invocation.context.print(f"Total reclaimed space: {human_size(freed_bytes)}")
+
+
+def _reclaimable(share: Share) -> str:
+    text = human_size(share.reclaimable_bytes)
+    if share.kind == "Build Cache" or not share.size_bytes:
+        return text
+    return f"{text} ({share.reclaimable_bytes * 100 // share.size_bytes}%)"
+
+
+_FILTER = option("--filter", "list", 'Provide filter values (e.g. "until=24h", "label=<key>=<value>")', "filter")
+_FORCE = option("-f --force", "flag", "Do not prompt for confirmation")
+_ALL = option("-a --all", "flag", "Remove all unused images not just dangling ones")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "container prune",
+        "Remove all stopped containers",
+        "[OPTIONS]",
+        (_FILTER, _FORCE),
+        prune_containers,
+        most=0,
+        examples=("sandbox container prune -f --filter until=24h",),
+    ),
+    Command(
+        "image prune",
+        "Remove unused images",
+        "[OPTIONS]",
+        (_ALL, _FILTER, _FORCE),
+        prune_images,
+        most=0,
+        examples=("sandbox image prune -f", "sandbox image prune -a"),
+    ),
+    Command(
+        "system prune",
+        "Remove unused data",
+        "[OPTIONS]",
+        (_ALL, _FILTER, _FORCE),
+        prune_all,
+        most=0,
+        examples=("sandbox system prune -af",),
+    ),
+    Command(
+        "system df",
+        "Show disk usage",
+        "[OPTIONS]",
+        (
+            option(
+                "--format", "text", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template", "string",
+            ),
+        ),
+        df,
+        most=0,
+        examples=("sandbox system df",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,83 @@
+"""What nobody uses, removed: stopped containers, images without a container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.container.reconcile import reconcile_all
+from sandbox.container.remove import remove_container
+from sandbox.container.sizes import container_sizes
+from sandbox.container.store import all_containers
+from sandbox.errors import ConflictError, NotFoundError
+from sandbox.image.removal import Removed, prune_images
+from sandbox.state import open_state
+from sandbox.upkeep.usage import stored_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandbox.image.references import Reference
+    from sandbox.image.store import ImageRecord
+    from sandbox.paths import Paths
+
+_STOPPED = frozenset({"created", "exited", "dead"})
+
+
+class PrunedContainers(NamedTuple):
+    """The ids of those that went, and the bytes they had written."""
+
+    ids: tuple[str, ...]
+    freed_bytes: int
+
+
+class PrunedImages(NamedTuple):
+    """What went, and the bytes that freed: layers that the build cache keeps are not among them."""
+
+    removed: Removed
+    freed_bytes: int
+
+
+def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bool]) -> PrunedContainers:
+    """Remove the containers that do not run, with what they wrote; their unnamed volumes stay, as Docker has it.
+
+    `accept` is asked with the time each was made (ns since 1970) and its labels.
+    """
+    connection = open_state(paths)
+    try:
+        found = reconcile_all(connection, paths, all_containers(connection))
+    finally:
+        # closed before anything forks
+        connection.close()
+    chosen = [
+        container
+        for container in found
+        if container.state.status in _STOPPED and accept(container.created_ns, dict(container.config.labels))
+    ]
+    ids: list[str] = []
+    freed = 0
+    for container in chosen:
+        size = container_sizes(paths, container).written_bytes
+        connection = open_state(paths)
+        try:
+            remove_container(connection, paths, container.id)
+        except (ConflictError, NotFoundError):
+            continue  # started, or removed by somebody, meanwhile
+        finally:
+            connection.close()
+        ids.append(container.id)
+        freed += size
+    return PrunedContainers(tuple(ids), freed)
+
+
+def prune_unused_images(
+    paths: Paths, accept: Callable[[int, Mapping[str, str]], bool], *, named: bool = False
+) -> PrunedImages:
+    """Remove images without a container that have no name; with `named`, those that have one too."""
+
+    def takes(image: ImageRecord, names: tuple[Reference, ...]) -> bool:
+        labels = (image.config.get("config") or {}).get("Labels") or {}
+        return (named or not names) and accept(image.created_ns, labels)
+
+    before = stored_bytes(paths)
+    removed = prune_images(paths, takes)
+    return PrunedImages(removed, max(before - stored_bytes(paths), 0) if removed.deleted else 0)

@@ -1,0 +1,99 @@
+"""What the store takes on disk: `system df`, and what a prune has freed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.container.reconcile import reconcile_all
+from sandbox.container.sizes import container_sizes
+from sandbox.container.store import all_containers
+from sandbox.image.recording import content_store
+from sandbox.image.store import list_images
+from sandbox.runtime.user_namespace import call_in_user_namespace
+from sandbox.state import open_state
+from storage.digests import parse_digest
+from storage.errors import StorageError
+from storage.layers import LayerStore
+from storage.tree import disk_usage
+
+if TYPE_CHECKING:
+    from sandbox.paths import Paths
+
+_ALIVE = frozenset({"running", "paused", "restarting"})
+
+
+class Share(NamedTuple):
+    """One kind of thing: how many there are and are in use, what they take, and what a prune could free."""
+
+    kind: str
+    total: int
+    active: int
+    size_bytes: int
+    reclaimable_bytes: int
+
+
+def measure(paths: Paths) -> tuple[Share, ...]:
+    """Images, containers, local volumes and build cache. Layers that images share are counted once."""
+    from sandbox.build.cache_usage import freed_bytes, list_cache
+
+    connection = open_state(paths)
+    try:
+        containers = reconcile_all(connection, paths, all_containers(connection))
+        images = list_images(connection)
+        volumes = [name for (name,) in connection.execute("SELECT name FROM volume")]
+    finally:
+        # closed before anything forks
+        connection.close()
+    layers = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
+    used_images = {container.config.image_id for container in containers}
+    used_layers = {chain_id for image in images if image.id in used_images for chain_id in image.layers}
+    written = {container.id: container_sizes(paths, container).written_bytes for container in containers}
+    running = [container.id for container in containers if container.state.status in _ALIVE]
+    mounted = {m.source for container in containers for m in container.config.mounts if m.kind == "volume"}
+    sizes = dict(zip(volumes, _volume_bytes(paths, volumes), strict=True))
+    cache = list_cache(paths)
+    freed = freed_bytes(cache, cache)
+    return (
+        Share("Images", len(images), sum(image.id in used_images for image in images), sum(layers.values()),
+              sum(size for chain_id, size in layers.items() if chain_id not in used_layers)),
+        Share("Containers", len(containers), len(running), sum(written.values()),
+              sum(size for container_id, size in written.items() if container_id not in running)),
+        Share("Local Volumes", len(volumes), len(mounted & set(volumes)), sum(sizes.values()),
+              sum(size for name, size in sizes.items() if name not in mounted)),
+        Share("Build Cache", len(cache), sum(record.shared for record in cache), freed, freed),
+    )  # fmt: skip
+
+
+def stored_bytes(paths: Paths) -> int:
+    """What blobs and layers take: looked at before and after a removal, it is what that freed."""
+    content, store = content_store(paths), LayerStore(paths.layers)
+    blobs = 0
+    for digest in content.digests():
+        try:
+            blobs += content.size(digest)
+        except StorageError:
+            continue  # removed by somebody meanwhile
+    return blobs + sum(_layer_bytes(paths, chain_id) for chain_id in store.chain_ids())
+
+
+def _layer_bytes(paths: Paths, chain_id: str) -> int:
+    try:
+        size = LayerStore(paths.layers).describe(parse_digest(chain_id)).get("size_bytes")
+    except StorageError:
+        return 0
+    return size if isinstance(size, int) else 0
+
+
+def _volume_bytes(paths: Paths, names: list[str]) -> list[int]:
+    if not names:
+        return []
+    sizes = call_in_user_namespace(_measure_volumes, paths.volumes, names)
+    assert isinstance(sizes, list)
+    return sizes
+
+
+def _measure_volumes(root: str, names: list[str]) -> list[int]:
+    """As root of the namespace, which may look everywhere."""
+    places = [f"{root}/{name}/_data" for name in names]
+    return [disk_usage(place).size_bytes if os.path.isdir(place) else 0 for place in places]

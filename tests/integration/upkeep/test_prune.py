@@ -1,0 +1,67 @@
+"""`system df` and the prunes: what nobody uses goes, and nothing else; what is told as freed is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.upkeep.conftest import Store
+
+pytestmark = [pytest.mark.requires("userns", "subids", "overlay", "seccomp", "umoci", "busybox"), pytest.mark.slow]
+
+
+def _usage(store: Store) -> dict[str, list[str]]:
+    rows = store.sandbox.run("system", "df", "--format", "{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}").lines
+    return {kind: rest for kind, *rest in (row.split("|") for row in rows)}
+
+
+def test_df_counts_what_is_there_and_in_use(store: Store) -> None:
+    table = store.sandbox.run("system", "df").lines
+    assert table[0].split() == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
+    usage = _usage(store)
+    assert usage["Images"][:2] == ["2", "1"]
+    # /written of the container, /kept/file of its volume
+    assert usage["Containers"] == ["1", "0", "8B"]
+    assert usage["Local Volumes"] == ["1", "1", "5B"]
+    assert usage["Build Cache"][0] == "1"
+
+
+def test_stopped_containers_go_and_running_ones_stay(store: Store) -> None:
+    running = store.sandbox.run("run", "-d", "--network", "none", "made", "sleep", "1000").stdout.strip()
+    stopped = store.sandbox.run("ps", "-aq", "--no-trunc", "--filter", "name=job").stdout.strip()
+    assert store.sandbox.run("container", "prune", input="n\n").stdout.endswith("[y/N] ")
+    nothing = store.sandbox.run("container", "prune", "-f", "--filter", "label=nobody-has-it")
+    assert nothing.lines == ["Total reclaimed space: 0B"]
+    pruned = store.sandbox.run("container", "prune", "-f")
+    assert pruned.lines == ["Deleted Containers:", stopped, "", "Total reclaimed space: 8B"]
+    assert store.sandbox.run("ps", "-aq", "--no-trunc").lines == [running]
+    store.sandbox.run("rm", "-f", running)
+
+
+def test_images_without_a_name_go_and_with_all_those_without_a_container(store: Store) -> None:
+    store.sandbox.run("build", "-q", "-t", "again", "-", input="FROM busybox\nRUN echo 1 > /f\n")
+    first = store.sandbox.run("images", "-q", "--no-trunc", "again").stdout.strip()
+    store.sandbox.run("build", "-q", "-t", "again", "-", input="FROM busybox\nRUN echo 2 > /f\n")
+    pruned = store.sandbox.run("image", "prune", "-f").lines
+    assert pruned[:2] == ["Deleted Images:", f"deleted: {first}"]
+    assert sorted(store.sandbox.run("images", "--format", "{{.Repository}}").lines) == ["again", "busybox", "made"]
+    store.sandbox.run("image", "prune", "-af")
+    # a container was made of it
+    assert store.sandbox.run("images", "--format", "{{.Repository}}").lines == ["made"]
+    store.is_whole()
+
+
+def test_all_that_is_unused_goes(store: Store) -> None:
+    refused = store.sandbox.run("system", "prune", input="\n").stdout
+    assert "  - all stopped containers\n  - all dangling images\n  - unused build cache\n" in refused
+    pruned = store.sandbox.run("system", "prune", "-af").stdout
+    assert "Deleted Containers:" in pruned
+    assert "untagged: made:latest" in pruned
+    assert _usage(store)["Images"] == ["0", "0", "0B"]
+    assert _usage(store)["Build Cache"][0] == "0"
+    # named volumes are somebody's data
+    assert _usage(store)["Local Volumes"] == ["1", "0", "5B"]
+    assert store.found(clean=True) == []
+    assert list((store.root / "blobs/sha256").iterdir()) == []
