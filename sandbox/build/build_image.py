@@ -15,18 +15,22 @@ from sandbox.build.builder import build
 from sandbox.build.cache_transfer import CachePlace, export_caches, import_caches, with_inline_cache
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
-from sandbox.build.errors import did_you_mean
+from sandbox.build.errors import DockerfileError, LanguageError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
+from sandbox.build.image_state import ImageState
 from sandbox.build.instructions import Copy, Run
+from sandbox.build.lint import check_program
+from sandbox.build.lint_stages import Surroundings
 from sandbox.build.named_contexts import context_name, replace_stages
 from sandbox.build.outline import reachable_stages
 from sandbox.build.plain_progress import PlainProgress
-from sandbox.build.request import BuildPlan, RunSettings, read_stage_platform
+from sandbox.build.progress import warn
+from sandbox.build.request import BuildPlan, BuildResult, RunSettings, image_key, read_stage_platform
 from sandbox.build.ssh_agents import agent_sockets
 from sandbox.build.stage_builder import read_triggers
 from sandbox.build.stages import read_dockerfile
 from sandbox.container.driver_choice import driver_of_store
-from sandbox.errors import HostError, NotFoundError
+from sandbox.errors import HostError, NotFoundError, SandboxError
 from sandbox.image.platforms import host_platform, parse_platform
 from sandbox.image.progress import QuietProgress
 from sandbox.image.recording import images_lock
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from sandbox.build.ssh_agents import SshSource
     from sandbox.build.stages import Program
     from sandbox.paths import Paths
+
+#: of an instruction that failed, so many lines after the first
+_LINES_SHOWN = 20
 
 
 class BuildOptions(NamedTuple):
@@ -86,7 +93,7 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
         try:
             plan = _Planner(paths, env, options, room).plan()
             import_caches(paths, env, options.cache_from, options.events, QuietProgress())
-            result = build(paths, plan._replace(ssh=ssh))
+            result = _build_plan(paths, plan._replace(ssh=ssh))
             inline = any(place.kind == "inline" for place in options.cache_to)
             exported = export_result(
                 paths, env, with_inline_cache(paths, result) if inline else result, options.export, options.events
@@ -95,6 +102,19 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
             return exported
         finally:
             room.close()
+
+
+def _build_plan(paths: Paths, plan: BuildPlan) -> BuildResult:
+    try:
+        return build(paths, plan)
+    except DockerfileError as error:
+        source = plan.program.dockerfile.source
+        if error.place.file == source.name:
+            for node in plan.program.dockerfile.nodes:
+                if node.start_line <= error.place.line <= node.end_line:
+                    lines = source.lines[error.place.line : min(node.end_line, error.place.line + _LINES_SHOWN)]
+                    error.following = tuple(line.rstrip("\r\n") for line in lines)
+        raise
 
 
 class _Planner:
@@ -136,6 +156,7 @@ class _Planner:
                 for named in self._find_images(program, number, globals_):
                     waiting += reachable_stages(program, named, globals_)
         stages = tuple(sorted(found))
+        self._check(program, predefined, main.tree)
         return BuildPlan(
             program, globals_, stages, target, self._images.found, main.tree, self._trees,
             self._platform, self._native, self._asked is not None, self._options.network, self._options.no_cache,
@@ -145,6 +166,30 @@ class _Planner:
             self._options.no_cache_stages,
             self._options.settings,
         )  # fmt: skip
+
+    def _check(self, program: Program, predefined: Mapping[str, str], tree: ContextTree | None) -> None:
+        """Warn of what the rules find; an error where the file wants it to be one."""
+
+        def environment(name: str) -> Mapping[str, str] | None:
+            image = self._images.found.get(image_key(name, self._asked)) or self._images.found.get(name)
+            return None if image is None else ImageState.from_base(image.config).environment
+
+        try:
+            report = check_program(
+                program, self._options.arguments, predefined, Surroundings(environment, tree.rules if tree else None)
+            )
+        except LanguageError:
+            # of a stage that is not built, or the build will say it at its own time
+            return
+        for finding in report.findings:
+            warn(self._options.events, str(finding))
+        if report.fails:
+            rules = ", ".join(dict.fromkeys(finding.rule.name for finding in report.findings))
+            raise SandboxError(
+                f"lint violation found for rules: {rules}",
+                cause=str(report.findings[0]),
+                mend="sandbox build --check PATH shows each; without error=true they are warnings",
+            )
 
     def _storage_driver(self) -> str:
         name = driver_of_store(self._paths)

@@ -54,6 +54,8 @@ class DockerfileError(LanguageError):
         super().__init__(message, mend=mend)
         self.place = place
         self.expected = expected
+        #: the lines after that of the place which belong to the same instruction
+        self.following: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
@@ -66,6 +68,8 @@ class DockerfileError(LanguageError):
             f"  {number} | {shown}",
             f"  {' ' * len(number)} | {' ' * (column - 1)}^",
         ]
+        for further, text in enumerate(self.following, self.place.line + 1):
+            lines.append(f"  {further:{len(number)}} | {_window(text, 1)[0]}")
         if self.expected:
             lines.append(f"  expected: {printable(self.expected)}")
         if self.mend:

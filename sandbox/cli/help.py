@@ -56,13 +56,15 @@ def _top_level() -> list[str]:
 
 
 def _noun(noun: str) -> list[str]:
-    verbs = sorted(target for target in COMMANDS if target.startswith(f"{noun} "))
+    # of aliases those that another noun's command has under this one: `builder build`
+    elsewhere = [path for path, target in ALIASES.items() if not target.startswith(f"{noun} ")]
+    verbs = sorted(path for path in (*COMMANDS, *elsewhere) if path.startswith(f"{noun} "))
     return [
         f"Usage:  sandbox {noun} COMMAND",
         "",
         NOUN_SUMMARIES[noun],
         "",
-        *_section("Commands", ((target.partition(" ")[2], COMMANDS[target][1]) for target in verbs)),
+        *_section("Commands", ((path.partition(" ")[2], _summary(path)) for path in verbs)),
         f"Run 'sandbox {noun} COMMAND --help' for more information on a command.",
     ]
 

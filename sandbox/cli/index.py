@@ -72,6 +72,7 @@ ALIASES: dict[str, str] = {
     "container remove": "container rm",
     "build": "image build",
     "builder build": "image build",
+    "buildx build": "image build",
     "pull": "image pull",
     "push": "image push",
     "images": "image ls",
@@ -99,11 +100,12 @@ NOUN_SUMMARIES: dict[str, str] = {
     "container": "Manage containers",
     "image": "Manage images",
     "builder": "Manage builds",
+    "buildx": "Build images, by the name of Docker's plugin",
     "system": "Manage sandbox",
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
+    "attest", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
     "events", "manifest", "network", "node", "pause", "plugin", "search", "secret", "service", "stack", "stats",
     "swarm", "top", "trust", "unpause", "update", "volume",
 })  # fmt: skip

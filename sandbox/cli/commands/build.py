@@ -15,9 +15,11 @@ def build(invocation: Invocation) -> int:
     # the language, and what builds, are for this command alone
     from sandbox.build.build_image import BuildOptions, build_image
     from sandbox.build.cache_transfer import read_cache_from, read_cache_to
+    from sandbox.build.calls import answer_call, read_call
     from sandbox.build.named_contexts import read_contexts
     from sandbox.build.ssh_agents import read_ssh
     from sandbox.cli.build_values import read_platform, read_secret, read_settings
+    from sandbox.cli.table import render_table
 
     build_refusals.refuse_impossible(invocation)
     context = invocation.context
@@ -46,6 +48,11 @@ def build(invocation: Invocation) -> int:
         ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
         events=display,
     )
+    call = read_call(invocation.text("call") or "", check=invocation.flag("check"))
+    if call.method != "build":
+        answer = answer_call(context.find_paths(), context.env, options, call, render_table)
+        context.print(answer.text)
+        return answer.status
     try:
         exported = build_image(context.find_paths(), context.env, options)
     finally:
@@ -107,6 +114,8 @@ COMMANDS: tuple[Command, ...] = (
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
             *build_progress.OPTIONS,
+            option("--check", "flag", 'Shorthand for "--call=check": lint the Dockerfile, build nothing'),
+            option("--call", "text", 'Method for evaluating build ("check", "outline", "targets")', "string"),
             option("--secret", "list", 'Secret to expose to the build ("id=mysecret[,src=/local/secret]")', "list"),
             option("--ssh", "list", 'SSH agent socket or keys to expose ("default|ID[=SOCKET|KEY]")', "list"),
             option("--build-context", "list", "Additional build contexts (e.g., NAME=PATH)", "stringArray"),
@@ -119,6 +128,9 @@ COMMANDS: tuple[Command, ...] = (
         examples=(
             "sandbox build -t app .",
             "sandbox build -t tools - < Dockerfile",
+            "sandbox build --check .",
+            "sandbox build -o type=local,dest=out --target binaries .",
+            "sandbox build -t registry.example/app:1 --push .",
             "sandbox build https://github.com/owner/app.git#v1:docker",
         ),
     ),
