@@ -52,10 +52,13 @@ class Home(NamedTuple):
         return self.root / "run"
 
     @classmethod
-    def make(cls) -> Home:
+    def make(cls, storage_driver: str = "") -> Home:
         home = cls(Path(tempfile.mkdtemp(prefix="sbx-", dir="/tmp")))
         for directory in (home.data, home.config, home.runtime):
             directory.mkdir(mode=0o700)
+        if storage_driver:
+            (home.config / "sandbox").mkdir()
+            (home.config / "sandbox/config.toml").write_text(f'[storage]\ndriver = "{storage_driver}"\n')
         return home
 
     def remove(self) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--storage-driver", default="", help="what `sandbox` is configured to mount roots with")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if os.getuid() == 0:
         raise pytest.UsageError("the tests run as an unprivileged user, never as root: use ./check")
@@ -68,9 +72,9 @@ def _nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
     """A home with state and runtime directories of its own; after the test no process of it may be left."""
-    place = Home.make()
+    place = Home.make(request.config.getoption("--storage-driver"))
     yield place
     left = leaks.wait_processes_gone(str(place.root))
     leaks.kill(left)

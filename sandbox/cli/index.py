@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image tag": ("image", "Create a tag that refers to an image"),
     "image inspect": ("image", "Display detailed information on images"),
     "image history": ("image", "Show the history of an image"),
+    "image slim-report": ("image_slim", "Show what a smaller image could leave out"),
     "image load": ("image_transfer", "Load an image from a tar archive or standard input"),
     "image save": ("image_transfer", "Save one or more images to a tar archive"),
     "image import": ("image_transfer", "Make an image of the contents of a tar archive"),

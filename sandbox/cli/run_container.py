@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.container.create import create_container
-from sandbox.container.driver_choice import require_fuse, storage_driver
+from sandbox.container.driver_choice import require_fuse, with_storage_driver
 from sandbox.container.identity import write_cidfile
 from sandbox.container.image_lookup import find_or_pull
 from sandbox.container.limits import claim_cgroup, plan_container_limits
@@ -82,7 +82,7 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         image.platform,
         mounts_of=lambda word: _mounts_of(connection, word),
     )
-    config = config._replace(storage_driver=storage_driver(connection, paths, config.storage_driver))
+    config = with_storage_driver(connection, paths, config)
     if any(mount.mapped_user for mount in config.mounts):
         require_fuse("mount a directory with mapped owners (idmap)")
     plan = plan_container_limits(config, invocation.context.env)

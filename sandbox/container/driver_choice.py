@@ -6,11 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from sandbox.config import load_config
-from sandbox.errors import HostError, translated
+from sandbox.errors import HostError, UsageError, translated
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from sandbox.container.record import ContainerConfig
     from sandbox.paths import Paths
 
 
@@ -25,6 +26,27 @@ def storage_driver(connection: sqlite3.Connection, paths: Paths, forced: str = "
     name, _reason = describe_choice(paths, wanted)
     connection.execute("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", (key, name))
     return name
+
+
+def with_storage_driver(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> ContainerConfig:
+    """`config` with the driver that it gets: `fuse` where it wants what only that can do. Raises HostError."""
+    wants = [
+        what
+        for what, wanted in (
+            ("limit the size of a root file system (--storage-opt size)", config.storage_size_bytes),
+            ("take down what is read of the image (--trace-files)", config.trace_path),
+        )
+        if wanted
+    ]
+    if not wants:
+        return config._replace(storage_driver=storage_driver(connection, paths, config.storage_driver))
+    if config.storage_driver and storage_driver(connection, paths, config.storage_driver) != "fuse":
+        raise UsageError(
+            f"the storage driver {config.storage_driver} cannot {wants[0]}",
+            mend="leave out --storage-driver, or use fuse",
+        )
+    with translated(HostError, f"cannot {wants[0]}"):
+        return config._replace(storage_driver=storage_driver(connection, paths, "fuse"))
 
 
 def driver_of_store(paths: Paths) -> str:

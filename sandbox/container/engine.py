@@ -30,6 +30,7 @@ from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.digests import parse_digest
 from storage.layers import LayerStore
+from storage.overlay.driver import RootOptions
 from storage.overlay.named import driver_named
 
 if TYPE_CHECKING:
@@ -234,7 +235,8 @@ class KernelEngine:
         with translated(StartError, f"cannot mount the root of container {self._container.name}"):
             self._driver.prepare(upper)
             layers = [store.path(parse_digest(chain_id)) for chain_id in config.layers]
-            self._mount = self._driver.mount_root(layers, upper, self._root)
+            options = RootOptions(config.storage_size_bytes, config.trace_path)
+            self._mount = self._driver.mount_root(layers, upper, self._root, options)
         if self._mount.pid:
             note_server(self._root, self._mount.pid)
 

@@ -151,6 +151,7 @@ def _host_config(config: ContainerConfig) -> Document:
         "Tmpfs": {mount.target: mount.tmpfs_options for mount in config.mounts if mount.kind == "tmpfs"},
         "UTSMode": config.uts_mode,
         "UsernsMode": "",
+        "StorageOpt": {"size": str(config.storage_size_bytes)} if config.storage_size_bytes else None,
         "ShmSize": config.shm_size_bytes,
         "Sysctls": dict(config.sysctls),
         "Runtime": "sandbox",

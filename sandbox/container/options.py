@@ -6,9 +6,10 @@ value is imported only where an option of that kind was given: `run` pays for wh
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from sandbox.container.option_reading import invalid_argument, parse_one, refuse_unsupported
+from sandbox.container.option_reading import invalid_argument, parse_each, parse_one, refuse_unsupported
 from sandbox.container.record import ContainerConfig
 from sandbox.container.run_options import CREATE_OPTIONS, RUN_OPTIONS
 from sandbox.errors import UsageError
@@ -60,6 +61,10 @@ def build_config(
         platform=platform,
         storage_driver=invocation.text("storage-driver") or "",
     )
+    if invocation.given("storage-opt"):
+        config = config._replace(storage_size_bytes=_storage_size(invocation))
+    if trace := invocation.text("trace-files"):
+        config = config._replace(trace_path=os.path.join(invocation.context.cwd, trace))
     config = _process(invocation, defaults, config)
     config = _identity(invocation, defaults, config)
     config = _lifecycle(invocation, defaults, config)
@@ -138,6 +143,21 @@ def _process(invocation: Invocation, defaults: ImageDefaults, config: ContainerC
         stdin_once=invocation.flag("interactive") and attached_streams(invocation).stdin,
         init=invocation.flag("init"),
     )
+
+
+def _storage_size(invocation: Invocation) -> int:
+    from sandbox.container.option_values.sizes import parse_size
+
+    def parse(text: str) -> int:
+        key, _, value = text.partition("=")
+        if key.strip().lower() != "size":
+            raise UsageError(f"unknown storage option {key!r}", mend="--storage-opt size=2G")
+        size = parse_size(value)
+        if size <= 0:
+            raise UsageError("the size must be more than 0")
+        return size
+
+    return parse_each(invocation, "storage-opt", parse)[-1]
 
 
 def _from_cwd(invocation: Invocation, key: str) -> list[str]:

@@ -97,8 +97,9 @@ _SHARED: tuple[Option, ...] = (
     option("--stop-signal", "text", "Signal to stop the container", "string"),
     option("--stop-timeout", "number", "Timeout (in seconds) to stop a container", "int"),
     option("--storage-driver", "text", "Storage driver for the container's root (overlay, fuse, copy)", "string"),
-    option("--storage-opt", "list", "Storage driver options for the container", hidden=True),
+    option("--storage-opt", "list", "Storage driver options for the container (size=BYTES)"),
     option("--sysctl", "list", "Sysctl options", "map"),
+    option("--trace-files", "text", "Write to this file what is opened, read and listed of the image", "file"),
     option("--tmpfs", "list", "Mount a tmpfs directory"),
     option("-t --tty", "flag", "Allocate a pseudo-TTY"),
     option("--ulimit", "list", "Ulimit options", "ulimit"),
@@ -151,6 +152,5 @@ UNSUPPORTED: dict[str, str] = {
     "mac-address": _NO_NETWORK,
     "memory-swappiness": "cgroup v2 has no such setting",
     "oom-kill-disable": "cgroup v2 has no such setting",
-    "storage-opt": "the size of a container's root cannot be limited without a quota",
     "use-api-socket": "there is no API socket yet",
 }

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from storage.copy_tree import merge_layer
 from storage.errors import os_failure
-from storage.overlay.driver import RootMount, visible_layers
+from storage.overlay.driver import RootMount, refuse_options, visible_layers
 from storage.syscalls import MS_BIND, mount
 from storage.tree import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from storage.overlay.driver import RootOptions
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -33,7 +35,10 @@ class CopyDriver:
         except OSError as error:
             raise os_failure(f"cannot prepare {upper_dir}", error) from error
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
+    def mount_root(
+        self, layers: Sequence[str], upper_dir: str, target: str, options: RootOptions | None = None
+    ) -> RootMount:
+        refuse_options(self.name, options)
         root = f"{upper_dir}/root"
         try:
             if not os.path.isdir(root):

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from storage.errors import StorageError
 from storage.syscalls import MNT_DETACH, umount2
 from storage.whiteouts import is_opaque
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class RootOptions(NamedTuple):
+    """What only some drivers can do for a root file system; the others refuse it."""
+
+    #: the most that may be written to it; 0 is no limit
+    quota_bytes: int = 0
+    #: a file that takes down what was read of the layers; "" is none
+    trace_path: str = ""
 
 
 class RootMount:
@@ -54,7 +64,9 @@ class Driver(Protocol):
     def prepare(self, upper_dir: str) -> None:
         """Make `upper_dir` ready; twice is safe."""
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
+    def mount_root(
+        self, layers: Sequence[str], upper_dir: str, target: str, options: RootOptions | None = None
+    ) -> RootMount:
         """Mount the root file system at the directory `target`: `layers`, lowest first, under what `upper_dir` has.
 
         Again after a stop or a crash gives the same tree with the container's changes.
@@ -74,3 +86,10 @@ def visible_layers(layers: Sequence[str]) -> Sequence[str]:
         finally:
             os.close(fd)
     return layers
+
+
+def refuse_options(name: str, options: RootOptions | None) -> None:
+    """Raise StorageError for what driver `name` cannot do."""
+    if options is not None and options != RootOptions():
+        what = "limit the size of a root file system" if options.quota_bytes else "take down what is read"
+        raise StorageError(f"the storage driver {name} cannot {what}", mend="use --storage-driver fuse")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from storage.copy_tree import copy_metadata
 from storage.errors import os_failure
-from storage.overlay.driver import RootMount, visible_layers
+from storage.overlay.driver import RootMount, refuse_options, visible_layers
 from storage.syscalls import (
     FSCONFIG_CMD_CREATE,
     FSCONFIG_SET_FLAG,
@@ -31,6 +31,8 @@ from storage.tree import remove_tree
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage.overlay.driver import RootOptions
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PARTS = ("upper", "work", "empty")
 
@@ -44,7 +46,10 @@ class KernelDriver:
     def prepare(self, upper_dir: str) -> None:
         prepare_parts(upper_dir)
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
+    def mount_root(
+        self, layers: Sequence[str], upper_dir: str, target: str, options: RootOptions | None = None
+    ) -> RootMount:
+        refuse_options(self.name, options)
         try:
             layers = visible_layers(layers) or (f"{upper_dir}/empty",)
             make_upper(layers[-1], upper_dir)

@@ -27,5 +27,9 @@ class OverlayConfig(NamedTuple):
     """Who is shown as owner, where not who is on the disk."""
     static_nlink: bool = False
     """Whether directories have a link count of 1, which says that subdirectories are not counted."""
+    quota_bytes: int = 0
+    """The most that the upper directory may take (see `quota.py`); 0 is no limit."""
+    trace_path: str = ""
+    """A file that takes down what was read of layers (see `tracing.py`)."""
     volatile: bool = False
     """Whether nothing is written to the disk on purpose: fsync is answered without being done."""

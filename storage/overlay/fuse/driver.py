@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import StorageError, os_failure
 from storage.layers import index_path
-from storage.overlay.driver import visible_layers
+from storage.overlay.driver import RootOptions, visible_layers
 from storage.overlay.fuse.config import OverlayConfig
 from storage.overlay.fuse.server_process import serve_mount
 from storage.overlay.kernel import make_upper, prepare_parts, remove_parts
@@ -32,17 +32,24 @@ class FuseDriver:
     def prepare(self, upper_dir: str) -> None:
         prepare_parts(upper_dir)
 
-    def mount_root(self, layers: Sequence[str], upper_dir: str, target: str) -> RootMount:
+    def mount_root(
+        self, layers: Sequence[str], upper_dir: str, target: str, options: RootOptions | None = None
+    ) -> RootMount:
         try:
             layers = visible_layers(layers) or (f"{upper_dir}/empty",)
             make_upper(layers[-1], upper_dir)
         except OSError as error:
             raise os_failure(f"cannot mount an overlay at {target}", error) from error
+        options = options or RootOptions()
         config = OverlayConfig(
             lower=tuple(layers),
             upper=f"{upper_dir}/upper",
             work=f"{upper_dir}/work",
             indexes=tuple(index_path(layer) for layer in layers),
+            # a write that only the cache has seen cannot be refused
+            writeback=not options.quota_bytes,
+            quota_bytes=options.quota_bytes,
+            trace_path=options.trace_path,
         )
 
         def serve_overlay(device_fd: int, on_ready: Callable[[], None]) -> None:

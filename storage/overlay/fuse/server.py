@@ -16,10 +16,9 @@ import pyfuse3
 import trio
 
 from storage.errors import StorageError, os_failure
-from storage.overlay.fuse.copy_up import CopyUp
+from storage.overlay.fuse.extensions import limit_writes, trace_reads, types_for
 from storage.overlay.fuse.index import open_index
 from storage.overlay.fuse.nodes import Layer
-from storage.overlay.fuse.operations import OverlayOperations
 from storage.overlay.fuse.pump import TASKS, Pump
 from storage.overlay.fuse.tree import Tree
 from storage.overlay.fuse.work import Work
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from storage.overlay.fuse.config import OverlayConfig
+    from storage.overlay.fuse.operations import OverlayOperations
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _KEPT_FDS = 1024
@@ -93,10 +93,18 @@ def _prepare(
         stack.callback(tree.descriptors.close)
     except OSError as error:
         raise os_failure("cannot open the directories of an overlay", error) from error
-    copy_up = CopyUp(tree, pump, durable=not config.volatile)
-    operations = OverlayOperations(
+    copy_up_type, operations_type = types_for(config)
+    copy_up = copy_up_type(tree, pump, durable=not config.volatile)
+    operations = operations_type(
         tree, pump, copy_up, durable=not config.volatile, writeback=config.writeback, ready=on_ready
     )
+    if config.quota_bytes and upper_fd is not None:
+        limit_writes(operations, copy_up, config.quota_bytes, upper_fd)
+    if config.trace_path:
+        try:
+            trace_reads(operations, copy_up, config, layers, stack)
+        except OSError as error:
+            raise os_failure(f"cannot write {config.trace_path}", error) from error
     return operations, pump
 
 

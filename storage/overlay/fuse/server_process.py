@@ -88,6 +88,8 @@ class ServedMount(RootMount):
             if not self._read_report():
                 break
         if not self._report.startswith(b"R"):
+            # it has said its last, and is ending
+            self._has_ended(None)
             raise StorageError("the file system's server (FUSE) did not start", cause=self.failure())
 
     def failure(self) -> str:
