@@ -57,6 +57,7 @@ class Files(Requests):
     """open, read, write, flush, release, fsync, setattr."""
 
     _buffer = memoryview(bytearray(_LARGEST))
+    _no_wait = os.RWF_NOWAIT
 
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         try:
@@ -121,19 +122,25 @@ class Files(Requests):
                 handle.fd = self.open_node(handle.node, os.O_RDONLY)
             view = self._buffer[:size]
             try:
-                count = os.preadv(handle.fd, (view,), off, os.RWF_NOWAIT)
-            except BlockingIOError:
-                count = -1
+                count = os.preadv(handle.fd, (view,), off, self._no_wait)
             except OSError as error:
-                if error.errno != errno.EOPNOTSUPP:
-                    raise
-                count = os.preadv(handle.fd, (view,), off)
+                count = self._read_otherwise(handle.fd, view, off, error)
             if count < size and not self._is_at_end(handle, off, count):
                 return await self._read_from_disk(handle, off, size)
             # the reply is sent before anything else runs
             return view[:count]  # type: ignore[return-value]  # any buffer will do
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
+
+    def _read_otherwise(self, fd: int, view: memoryview, off: int, error: OSError) -> int:
+        """What is read where RWF_NOWAIT failed; -1 if it would have to wait for the disk."""
+        if error.errno == errno.EAGAIN:
+            return -1
+        if error.errno != errno.EOPNOTSUPP:
+            raise error
+        # the file system cannot tell: it is not asked again
+        self._no_wait = 0
+        return os.preadv(fd, (view,), off)
 
     def _is_at_end(self, handle: Handle, off: int, count: int) -> bool:
         """Whether a read gave less because there is no more; else it would have had to wait for the disk."""
@@ -142,7 +149,7 @@ class Files(Requests):
         if handle.node.lower is not None and off + count == handle.node.entry.st_size:
             return True
         try:
-            return os.preadv(handle.fd, (self._buffer[count : count + 1],), off + count, os.RWF_NOWAIT) == 0
+            return os.preadv(handle.fd, (self._buffer[count : count + 1],), off + count, self._no_wait) == 0
         except BlockingIOError:
             return False
 
