@@ -58,7 +58,8 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
         if not is_stale(state):
             return state
         # and inside it these go, before anybody can claim the container and make his own
-        end_left_servers(paths.container_runtime(container.id))
+        if state.boot_id == this_boot:
+            end_left_servers(paths.container_runtime(container.id))
         remove_runtime_files(paths.container_runtime(container.id))
         return mended_state(state, same_boot=state.boot_id == this_boot, now_ns=time.time_ns())
 

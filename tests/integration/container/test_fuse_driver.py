@@ -115,6 +115,7 @@ def test_the_upper_directory_may_change_its_driver(sandbox: Sandbox, busybox: st
 
 
 def test_info_says_which_driver_and_why(sandbox: Sandbox) -> None:
+    (sandbox.home.config / "sandbox/config.toml").unlink(missing_ok=True)
     shown = json.loads(sandbox.run("info", "--format", "json").stdout)
     assert shown["Driver"] in ("overlay", "fuse")
     assert "a probe mount of" in shown["DriverStatus"][0][1]
