@@ -17,6 +17,7 @@ from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.directives import TRUE
 from sandbox.build.errors import DockerfileError, LanguageError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
+from sandbox.build.failed_state import keep_state
 from sandbox.build.image_state import ImageState
 from sandbox.build.instructions import Copy, Run
 from sandbox.build.lint import check_program
@@ -81,6 +82,8 @@ class BuildOptions(NamedTuple):
     contexts: Mapping[str, str] = {}
     #: sockets and keys of SSH agents (`--ssh`)
     ssh: tuple[SshSource, ...] = ()
+    #: the state before a step that fails is kept as an image, which the error names (`--debug-shell`)
+    keep_failed: bool = False
 
 
 def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> Exported:
@@ -93,7 +96,7 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
         try:
             plan = _Planner(paths, env, options, room).plan()
             import_caches(paths, env, options.cache_from, options.events, QuietProgress())
-            result = _build_plan(paths, plan._replace(ssh=ssh))
+            result = _build_plan(paths, env, plan._replace(ssh=ssh), keep=options.keep_failed)
             inline = any(place.kind == "inline" for place in options.cache_to)
             exported = export_result(
                 paths, env, with_inline_cache(paths, result) if inline else result, options.export, options.events
@@ -104,7 +107,7 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
             room.close()
 
 
-def _build_plan(paths: Paths, plan: BuildPlan) -> BuildResult:
+def _build_plan(paths: Paths, env: Mapping[str, str], plan: BuildPlan, *, keep: bool) -> BuildResult:
     try:
         return build(paths, plan)
     except DockerfileError as error:
@@ -114,6 +117,9 @@ def _build_plan(paths: Paths, plan: BuildPlan) -> BuildResult:
                 if node.start_line <= error.place.line <= node.end_line:
                     lines = source.lines[error.place.line : min(node.end_line, error.place.line + _LINES_SHOWN)]
                     error.following = tuple(line.rstrip("\r\n") for line in lines)
+        state = keep_state(paths, env, plan, error.place) if keep else None
+        if state is not None:
+            error.state = (state.image_id, state.shell)
         raise
 
 

@@ -56,6 +56,8 @@ class DockerfileError(LanguageError):
         self.expected = expected
         #: the lines after that of the place which belong to the same instruction
         self.following: tuple[str, ...] = ()
+        #: an image of the state before the step that failed, and the shell in it, where they were asked for
+        self.state: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"

@@ -56,6 +56,8 @@ class Exported(NamedTuple):
     size: int = 0
     names: tuple[Reference, ...] = ()
     loaded: bool = False
+    #: the program that RUN's shell form uses in it
+    shell: str = "/bin/sh"
 
 
 class ExportRequest(NamedTuple):
@@ -101,7 +103,8 @@ class _Exporter:
         self._content = content_store(paths)
         self._document = with_epoch(result.config, request.epoch)
         self._config = json.dumps(self._document, separators=(",", ":")).encode()
-        self.exported = Exported(digest_of(self._config), str(self._document.get("created") or ""))
+        shell = (self._document["config"].get("Shell") or ["/bin/sh"])[0]
+        self.exported = Exported(digest_of(self._config), str(self._document.get("created") or ""), shell=shell)
 
     def export(self, output: Output, report: StepReport) -> None:
         self._report = report

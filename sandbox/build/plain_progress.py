@@ -31,8 +31,9 @@ class QuietProgress:
             self._steps.take(event)
 
     def close(self) -> None:
-        """Show what failed."""
+        """Show what failed. Twice is safe."""
         self._write(*self._steps.failure())
+        self._steps.failed = None
 
     def _write(self, *lines: str) -> None:
         sys.stderr.write("".join(f"{line}\n" for line in lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.cli import build_progress, build_refusals, build_results
+from sandbox.cli import build_debug, build_progress, build_refusals, build_results
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
@@ -16,12 +16,14 @@ def build(invocation: Invocation) -> int:
     from sandbox.build.build_image import BuildOptions, build_image
     from sandbox.build.cache_transfer import read_cache_from, read_cache_to
     from sandbox.build.calls import answer_call, read_call
+    from sandbox.build.errors import DockerfileError
     from sandbox.build.named_contexts import read_contexts
     from sandbox.build.ssh_agents import read_ssh
     from sandbox.cli.build_values import read_platform, read_secret, read_settings
     from sandbox.cli.table import render_table
 
     build_refusals.refuse_impossible(invocation)
+    build_debug.check_terminal(invocation)
     context = invocation.context
     display = build_progress.choose_display(invocation)
     # as buildx does: what makes builds reproducible is given on
@@ -47,6 +49,7 @@ def build(invocation: Invocation) -> int:
         contexts=read_contexts(invocation.texts("build-context")),
         ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
         events=display,
+        keep_failed=invocation.flag("debug-shell"),
     )
     call = read_call(invocation.text("call") or "", check=invocation.flag("check"))
     if call.method != "build":
@@ -55,6 +58,11 @@ def build(invocation: Invocation) -> int:
         return answer.status
     try:
         exported = build_image(context.find_paths(), context.env, options)
+    except DockerfileError as error:
+        display.close()
+        if error.state is None:
+            raise
+        return build_debug.open_shell(invocation, error, *error.state)
     finally:
         display.close()
     build_results.write_results(invocation, exported)
@@ -114,6 +122,7 @@ COMMANDS: tuple[Command, ...] = (
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
             *build_progress.OPTIONS,
+            *build_debug.OPTIONS,
             option("--check", "flag", 'Shorthand for "--call=check": lint the Dockerfile, build nothing'),
             option("--call", "text", 'Method for evaluating build ("check", "outline", "targets")', "string"),
             option("--secret", "list", 'Secret to expose to the build ("id=mysecret[,src=/local/secret]")', "list"),
