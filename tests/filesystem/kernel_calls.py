@@ -65,6 +65,11 @@ def utimensat(path: bytes, atime: tuple[int, int], mtime: tuple[int, int], flags
     _call("utimensat", AT_FDCWD, path, (_Timespec * 2)(_Timespec(*atime), _Timespec(*mtime)), flags)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of what descendants leave behind, prctl(2) PR_SET_CHILD_SUBREAPER."""
+    _call("prctl", 36, 1, 0, 0, 0)
+
+
 def syncfs(fd: int) -> None:
     """syncfs(2)."""
     _call("syncfs", fd)

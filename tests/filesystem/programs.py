@@ -6,7 +6,6 @@ Each function gets a mount and returns "", or what was wrong. What a program its
 from __future__ import annotations
 
 import os
-import select
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.tree import remove_tree
+from tests.filesystem.kernel_calls import adopt_orphans
 from tests.filesystem.stands import Layers, kill_server, stand_named, unmount
 
 if TYPE_CHECKING:
@@ -265,6 +265,7 @@ def _make_rich_tree(root: str) -> None:
 
 def use_postgresql(mounted: Mounted, seconds: int) -> str:
     """initdb, pgbench, kill -9 of everything in the middle of it, recovery; accounts and history must agree."""
+    adopt_orphans()
     place = f"{mounted.target}/pg"
     os.mkdir(place)
     os.chown(place, 1000, 1000)
@@ -284,10 +285,11 @@ def use_postgresql(mounted: Mounted, seconds: int) -> str:
             "pg_ctl", "-D", f"{place}/data", "-w", "-t", "120", "-l", f"{place}/log", "-o", f"-k {place} -h ''", "start"
         )
 
-    bench = ("pgbench", "-h", place, "-U", "u", "-c", "4", "-j", "2")
+    connect = ("pgbench", "-h", place, "-U", "u")
+    bench = (*connect, "-c", "4", "-j", "2")
     run("initdb", "-D", f"{place}/data", "-U", "u", "-A", "trust", "-k")
     start()
-    run(*bench, "-i", "-q", "-s", "5", "postgres")
+    run(*connect, "-i", "-q", "-s", "5", "postgres")
     run(*bench, "-T", str(seconds), "postgres")
     postmaster = int(Path(f"{place}/data/postmaster.pid").read_text().split()[0])
     load = subprocess.Popen(
@@ -314,15 +316,12 @@ def use_postgresql(mounted: Mounted, seconds: int) -> str:
 
 
 def _kill_tree(pid: int) -> None:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    waiters = [os.pidfd_open(int(number)) for number in (str(pid), *children)]
-    for number in (str(pid), *children):
-        os.kill(int(number), 9)
-    for waiter in waiters:
-        poll = select.poll()
-        poll.register(waiter, select.POLLIN)
-        poll.poll()
-        os.close(waiter)
+    """SIGKILL to the server and its children, all of whom are ours then, and wait: zombies hold pid files."""
+    children = [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    for number in (pid, *children):
+        os.kill(number, 9)
+    for number in (pid, *children):
+        os.waitpid(number, 0)
 
 
 _PREPARED: dict[Callable[..., str], Callable[..., None]] = {

@@ -104,7 +104,7 @@ def _with_mapping(place: str, layers: Sequence[str]) -> None:
     os.chdir(place)
     for name in ("u", "w", "m"):
         os.mkdir(name)
-    options = f"lowerdir={layers[0]},upperdir=u,workdir=w,uidmapping=0:1000:10,gidmapping=0:2000:10"
+    options = f"lowerdir={layers[0]},upperdir=u,workdir=w,uidmapping=1000:0:10,gidmapping=2000:0:10"
     assert main(["-o", options, "m"]) == 0
     try:
         status = os.stat("m/f")

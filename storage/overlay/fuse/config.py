@@ -27,6 +27,8 @@ class OverlayConfig(NamedTuple):
     """Who is shown as owner, where not who is on the disk."""
     static_nlink: bool = False
     """Whether directories have a link count of 1, which says that subdirectories are not counted."""
+    no_xattrs: bool = False
+    """Whether there are no extended attributes in it."""
     quota_bytes: int = 0
     """The most that the upper directory may take (see `quota.py`); 0 is no limit."""
     trace_path: str = ""

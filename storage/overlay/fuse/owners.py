@@ -44,11 +44,12 @@ class Owners(NamedTuple):
 
 
 def parse_id_ranges(text: str) -> tuple[IdRange, ...]:
-    """`SHOWN:KEPT:COUNT[:SHOWN:KEPT:COUNT…]`, as fuse-overlayfs has it. ValueError."""
+    """`KEPT:SHOWN:COUNT[:KEPT:SHOWN:COUNT…]`, in fuse-overlayfs's order. ValueError."""
     numbers = [int(word) for word in text.split(":")]
     if len(numbers) % 3 or min(numbers) < 0:
-        raise ValueError(f"{text!r} is not SHOWN:KEPT:COUNT")
-    return tuple(IdRange(*numbers[place : place + 3]) for place in range(0, len(numbers), 3))
+        raise ValueError(f"{text!r} is not KEPT:SHOWN:COUNT")
+    triples = (numbers[place : place + 3] for place in range(0, len(numbers), 3))
+    return tuple(IdRange(shown, kept, length) for kept, shown, length in triples)
 
 
 def _shown(ranges: tuple[IdRange, ...], kept: int) -> int:

@@ -98,6 +98,7 @@ def _prepare(
     operations = operations_type(
         tree, pump, copy_up, durable=not config.volatile, writeback=config.writeback, ready=on_ready
     )
+    operations.no_xattrs = config.no_xattrs
     if config.quota_bytes and upper_fd is not None:
         limit_writes(operations, copy_up, config.quota_bytes, upper_fd)
     if config.trace_path:

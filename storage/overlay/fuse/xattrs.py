@@ -32,8 +32,11 @@ _DEFAULT_ACL = "system.posix_acl_default"
 class Xattrs(Requests):
     """getxattr, listxattr, setxattr, removexattr."""
 
+    no_xattrs = False
+
     async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
         try:
+            self._refuse_without()
             node = self.nodes[inode]
             names = node.xattrs
             if names is None:
@@ -47,10 +50,12 @@ class Xattrs(Requests):
 
     @answered
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
+        self._refuse_without()
         return [os.fsencode(name) for name in self.xattr_names(self.node(inode))]
 
     @answered
     async def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
+        self._refuse_without()
         node, text = self.node(inode), os.fsdecode(name)
         if text.startswith(FORGEABLE_PREFIXES):
             raise FUSEError(errno.EPERM)
@@ -62,12 +67,18 @@ class Xattrs(Requests):
 
     @answered
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
+        self._refuse_without()
         node, text = self.node(inode), os.fsdecode(name)
         if text not in self.xattr_names(node):
             raise FUSEError(errno.ENODATA)
         await self.copy_up.node(node)
         os.removexattr(self.place(node), text, follow_symlinks=node.parent is None)
         self._changed(node, text)
+
+    def _refuse_without(self) -> None:
+        if self.no_xattrs:
+            # the kernel does not ask again, and says EOPNOTSUPP
+            raise FUSEError(errno.ENOSYS)
 
     def _changed(self, node: Node, name: str) -> None:
         node.xattrs = None
