@@ -22,7 +22,7 @@ from sandbox.upkeep.blobs import BlobCheck
 from sandbox.upkeep.findings import Finding, Report
 from sandbox.upkeep.images import ImageCheck
 from sandbox.upkeep.layers import LayerCheck, remove_layer
-from sandbox.upkeep.leftovers import find_leftovers
+from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
 from sandbox.upkeep.places import PlaceCheck
 from sandbox.upkeep.records import Records, check_database, read_records
 from storage.errors import StorageError
@@ -118,6 +118,7 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
         ImageCheck(desk, blobs, layers).check_all(records)
         places.check_all(records, layers)
         find_leftovers(desk)
+        check_cache_mounts(desk)
         if options.repair:
             find_unused(desk, read_records(connection, paths))
         elif unused is None:

@@ -37,6 +37,40 @@ def find_leftovers(desk: Desk) -> None:
         )
 
 
+def check_cache_mounts(desk: Desk) -> None:
+    """Directories of `RUN --mount=type=cache` against their records, both ways; one that a build uses is locked."""
+    directory = f"{desk.paths.data_root}/build-mounts"
+    try:
+        there = {name for name in os.listdir(directory) if not name.endswith(".lock")}
+    except FileNotFoundError:
+        there = set()
+    # records come after directories, and are read after them
+    recorded = {name for (name,) in desk.connection.execute("SELECT name FROM build_mount")}
+    for name in sorted(there ^ recorded):
+        if _is_locked(f"{directory}/{name}.lock"):
+            continue
+        if name in there:
+            desk.report(
+                Finding("build cache", name, "a cache mount without a record: its build was killed", leftover=True),
+                partial(call_in_user_namespace, remove_tree, f"{directory}/{name}"),
+            )
+        else:
+            desk.report(
+                Finding("build cache", name, "the directory of this cache mount has been removed", leftover=True),
+                partial(desk.connection.execute, "DELETE FROM build_mount WHERE name = ?", (name,)),
+            )
+
+
+def _is_locked(path: str) -> bool:
+    if not os.path.exists(path):
+        return False
+    fd = lock_nowait(path)
+    if fd is None:
+        return True
+    unlock(fd)
+    return False
+
+
 def _free(directory: str) -> Iterator[str]:
     try:
         names = sorted(os.listdir(directory))

@@ -14,7 +14,7 @@ import pytest
 
 from tests import images
 from tests.integration.build.case_files import Case, read_cases, write_context
-from tests.integration.build.two_builders import BASES, Pair
+from tests.integration.build.two_builders import ALIASES, BASES, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def _last_base(case: Case) -> str:
         base = stages.get(match[1].lower(), match[1])
         if match[2]:
             stages[match[2].lower()] = base
-    return "" if base == "scratch" else next(known for known in BASES if known == base.partition(":")[0])
+    return "" if base == "scratch" else next(known for known in (*BASES, *ALIASES) if known == base.partition(":")[0])
 
 
 def _tree_differences(ours: Tree, theirs: Tree) -> dict[str, tuple[object, object]]:

@@ -277,9 +277,19 @@ def _leave_runtime(store: Store) -> None:
     (store.sandbox.home.runtime / "sandbox/containers" / ("d" * 32) / "root").mkdir(parents=True)
 
 
+def _leave_cache_mount(store: Store) -> None:
+    store.in_namespace('mkdir -p "$1" && chown 5:5 "$1"', store.root / "build-mounts" / ("e" * 64) / "x")
+
+
+def _leave_record_of_a_cache_mount(store: Store) -> None:
+    store.query("INSERT INTO build_mount VALUES ('gone', '/cache', 1, 1, 1)")
+
+
 @pytest.mark.parametrize(
     ("leave", "kind"),
     [
+        (_leave_cache_mount, "build cache"),
+        (_leave_record_of_a_cache_mount, "build cache"),
         (_leave_download, "download"),
         (_leave_stage, "stage"),
         (_leave_build, "build"),
