@@ -33,7 +33,6 @@ from sandbox.build.stages import read_dockerfile
 from sandbox.container.driver_choice import driver_of_store
 from sandbox.errors import HostError, NotFoundError, SandboxError
 from sandbox.image.platforms import host_platform, parse_platform
-from sandbox.image.progress import QuietProgress
 from sandbox.image.recording import images_lock
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
         room = ContextRoom(paths, options.cwd, env, options.secrets, ssh.get("default") or env.get("SSH_AUTH_SOCK", ""))
         try:
             plan = _Planner(paths, env, options, room).plan()
-            import_caches(paths, env, options.cache_from, options.events, QuietProgress())
+            import_caches(paths, env, options.cache_from, options.events)
             result = _build_plan(paths, env, plan._replace(ssh=ssh), keep=options.keep_failed)
             inline = any(place.kind == "inline" for place in options.cache_to)
             exported = export_result(

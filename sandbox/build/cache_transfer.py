@@ -4,7 +4,7 @@ A cache is an OCI image like any other, so every registry keeps it and everythin
 has one more member:
 
     "sandbox.buildcache.v1": {
-        "records": [[KEY, POSITION, DESCRIPTION], …],   the step of this key gave the layer at this position
+        "records": [[KEY, POSITION, DESCRIPTION, CREATED], …],  the step of this key gave the layer at this position
         "others":  [TAG, …]                             mode=max: further images, of the other stages
     }
 
@@ -23,6 +23,7 @@ from sandbox.build.exporting import ExportRequest, export_result
 from sandbox.build.outputs import Output
 from sandbox.build.progress import Vertex, begin_step, vertex_id, warn
 from sandbox.build.step_cache import BuildLayer, StepCache
+from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.errors import ImageError, SandboxError, UsageError
 from sandbox.image.platforms import host_platform
@@ -106,14 +107,12 @@ def _read(text: str, cwd: str, flag: str, place_key: str) -> CachePlace:
 # --- import
 
 
-def import_caches(
-    paths: Paths, env: Mapping[str, str], places: Sequence[CachePlace], events: EventSink, progress: Progress
-) -> None:
+def import_caches(paths: Paths, env: Mapping[str, str], places: Sequence[CachePlace], events: EventSink) -> None:
     """Let the build find what these caches have; one that cannot be had is a warning. The caller holds the store."""
     for number, place in enumerate(places):
         report = begin_step(events, Vertex(vertex_id("import", number), f"importing cache from {place.place}"))
         try:
-            _import(paths, env, place, progress)
+            _import(paths, env, place, ReportedProgress(report))
         except SandboxError as error:
             report.failed(error.message)
             warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,9 @@ def _cached(builder: Builder, context: Path, *options: str) -> list[bool]:
     """For each step whether it was cached, by stage and position."""
     lines = builder.sandbox.run("build", "-t", "made", *options, context).stderr.splitlines()
     ends = {line.split()[0]: line.endswith(" CACHED") for line in lines if line.endswith("CACHED") or " DONE " in line}
-    begun = [
-        line.split(" ", 1) for line in lines if line.startswith("#") and " [" in line and "/" in line.split("]")[0]
-    ]
-    return [ends[number] for number, _title in sorted(begun, key=lambda line: line[1])]
+    # a step's title comes again where its output goes on after another's
+    begun = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines if re.match(r"#[0-9]+ \[[^]]*/", line)}
+    return [ends[number] for number in sorted(begun, key=lambda number: begun[number])]
 
 
 def test_content_counts_and_neither_times_nor_the_place(builder: Builder) -> None:
