@@ -63,7 +63,7 @@ class Changes(Files):
             # each write(2) asks for capabilities
             node.xattrs = ()
         node.lookups += 1
-        return self.hold(Handle(node, fd, writable=True)), node.entry
+        return self.hold(Handle(node, fd, True)), node.entry
 
     @answered
     async def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:

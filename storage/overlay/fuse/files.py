@@ -26,7 +26,7 @@ class Handle:
 
     __slots__ = ("fd", "node", "writable")
 
-    def __init__(self, node: Node, fd: int, *, writable: bool) -> None:
+    def __init__(self, node: Node, fd: int, writable: bool) -> None:  # positional is quicker
         self.node = node
         self.fd = fd
         self.writable = writable
@@ -63,7 +63,7 @@ class Files(Requests):
         try:
             node = self.nodes[inode]
             if flags & (os.O_ACCMODE | os.O_TRUNC) == os.O_RDONLY and node.parent is not None:
-                return self.hold(Handle(node, -1, writable=False))
+                return self.hold(Handle(node, -1, False))
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
         return await self._open(node, flags, ctx)
@@ -71,7 +71,7 @@ class Files(Requests):
     @answered
     async def _open(self, node: Node, flags: FlagT, ctx: RequestContext) -> FileInfo:
         if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC:
-            return self.hold(Handle(node, self.open_node(node, os.O_RDONLY), writable=False))
+            return self.hold(Handle(node, self.open_node(node, os.O_RDONLY), False))
         truncate = bool(flags & os.O_TRUNC)
         await self.copy_up.node(node, truncate=truncate)
         # the kernel reads pages of what it was told to write only
@@ -79,7 +79,7 @@ class Files(Requests):
         if truncate:
             self._drop_privileges(node, fd, ctx)
         node.stale = True
-        return self.hold(Handle(node, fd, writable=True))
+        return self.hold(Handle(node, fd, True))
 
     def open_node(self, node: Node, flags: int) -> int:
         """A descriptor of a regular file."""
@@ -106,7 +106,8 @@ class Files(Requests):
             node.handles = [handle]
         else:
             node.handles.append(handle)
-        return FileInfo(fh=number, keep_cache=True)
+        # its pages stay in the cache: that is the default
+        return FileInfo(number)
 
     def open_before_removal(self, node: Node) -> None:
         """Open what readers of the node would open later, when it has no name any more."""

@@ -14,13 +14,13 @@ While work is under way in threads the task does not wait by itself: trio must h
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pyfuse3
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 T = TypeVar("T")
 TASKS = 64
@@ -28,6 +28,19 @@ TASKS = 64
 _THREADS = 8
 _LOOK_MS = 3
 _LOOKS = 256  # requests after which other tasks (signals) get a chance
+
+
+class _Now:
+    """What is awaited without waiting: a coroutine that does nothing would be made anew each time."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+#: an iterator is all that await needs, typing wants a generator
+_NOW = cast("Awaitable[None]", _Now())
 
 
 class Pump:
@@ -43,7 +56,8 @@ class Pump:
         self._poll = select.poll()
         self._polled = -1
         self._jobs = 0
-        self._looks = 0
+        self._look = self._poll.poll
+        self._looks = _LOOKS
         self._limiter: trio.CapacityLimiter | None = None
         self._waiting = trio.lowlevel.ParkingLot()
         self._held = False
@@ -74,37 +88,42 @@ class Pump:
         """The turn to read; as the lock that pyfuse3 wants."""
         return self
 
-    async def __aenter__(self) -> None:
+    def __aenter__(self) -> Awaitable[None]:
+        if self._held:
+            return self._wait_for_turn()
+        self._held = True
+        return _NOW
+
+    async def _wait_for_turn(self) -> None:
         while self._held:
             await self._waiting.park()
         self._held = True
 
-    async def __aexit__(self, *_exception: object) -> None:
+    def __aexit__(self, *_exception: object) -> Awaitable[None]:
         self._held = False
         if self._ended:
             self._waiting.unpark_all()
+        return _NOW
 
     async def wait_readable(self, fd: int) -> None:
         """Return when there is a request, or the mount is gone."""
         if fd != self._polled:
             self._poll.register(fd, select.POLLIN)
             self._polled = fd
-        self._looks += 1
-        if self._looks < _LOOKS and self._look(0 if self._jobs else _LOOK_MS):
-            return
-        self._looks = 0
+        if self._looks:
+            self._looks -= 1
+            found = self._look(0 if self._jobs else _LOOK_MS)
+            if found:
+                # what is more than readable is over
+                self._ended |= found[0][1] != select.POLLIN
+                return
+        self._looks = _LOOKS
         await trio.lowlevel.wait_readable(fd)
-        self._look(0)
+        for _fd, event in self._look(0):
+            self._ended |= event != select.POLLIN
 
     def notify_closing(self, fd: int) -> None:
         """Let all that wait see that the session is over."""
         self._ended = True
         self._waiting.unpark_all()
         trio.lowlevel.notify_closing(fd)
-
-    def _look(self, milliseconds: int) -> bool:
-        for _fd, event in self._poll.poll(milliseconds):
-            if event & ~select.POLLIN:
-                self._ended = True
-            return True
-        return False
