@@ -27,7 +27,7 @@ from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.errors import ImageError, SandboxError, UsageError
 from sandbox.image.platforms import host_platform
-from sandbox.image.recording import content_store
+from sandbox.image.recording import content_store, parse_time_ns
 from sandbox.image.references import parse_reference
 from sandbox.image.removal import forget_image
 from sandbox.image.store import find_image, set_name
@@ -137,8 +137,9 @@ def _import(paths: Paths, env: Mapping[str, str], place: CachePlace, progress: P
             if not isinstance(member, dict):
                 raise ImageError(f"{place.place} is no build cache", cause=f"its config has no {MEMBER}")
             _remember(paths, image, member)
-            if not tag:
-                waiting += [str(one) for one in member.get("others") or ()][:_OTHERS_MOST]
+            others = member.get("others")
+            if not tag and isinstance(others, list):
+                waiting += [str(one) for one in others[:_OTHERS_MOST]]
         finally:
             if image.id not in known:
                 _forget(paths, image.id)
@@ -204,7 +205,9 @@ def _remember(paths: Paths, image: ImageRecord, member: Mapping[str, Any]) -> No
             match record:
                 case [str(key), int(position), str(description), str(created)] if 0 <= position < len(layers):
                     if len(key) == 64 and cache.find(key) is None:
-                        cache.remember(key, BuildLayer(*layers[position], created), description[:4096])
+                        # a time that is none would spoil the history of what is built
+                        made = created if parse_time_ns(created) else ""
+                        cache.remember(key, BuildLayer(*layers[position], made), description[:4096])
     finally:
         cache.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,44 @@ def test_a_local_cache(builder: Builder, mode: str, cached: int) -> None:
     found, again = _build(builder, context, "--cache-from", f"type=local,src={place}")
     assert (found, again) == (cached, first)
     assert builder.sandbox.run("system", "check").status == 0
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        7, {}, {"records": 3, "others": 4}, {"records": [["k" * 64, 99, "", ""], ["k", 0, "", ""], [1, 2], None]},
+        {"others": ["../../etc"]}, {"others": [{"a": 1}]},
+    ],
+)  # fmt: skip
+def test_a_cache_that_lies_about_itself_does_no_harm(builder: Builder, member: object) -> None:
+    context = _context(builder)
+    place = builder.sandbox.home.root / "cache"
+    _build(builder, context, "--cache-to", f"type=local,dest={place}")
+    _rewrite(place, member)
+    _forget(builder)
+    done = builder.sandbox.run("build", "-t", "made", "--cache-from", f"type=local,src={place}", context)
+    assert "Traceback" not in done.stderr
+    assert " CACHED" not in done.stderr
+    assert builder.sandbox.run("system", "check").status == 0
+
+
+def _rewrite(place: Path, member: object) -> None:
+    """Change what a layout's config says of its steps, all digests being right."""
+
+    def store(document: object) -> tuple[str, int]:
+        data = json.dumps(document).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (place / "blobs" / "sha256" / digest).write_bytes(data)
+        return f"sha256:{digest}", len(data)
+
+    index = json.loads((place / "index.json").read_text())
+    (entry,) = index["manifests"]
+    manifest = json.loads((place / "blobs" / "sha256" / entry["digest"][7:]).read_text())
+    config = json.loads((place / "blobs" / "sha256" / manifest["config"]["digest"][7:]).read_text())
+    config["sandbox.buildcache.v1"] = member
+    manifest["config"]["digest"], manifest["config"]["size"] = store(config)
+    entry["digest"], entry["size"] = store(manifest)
+    (place / "index.json").write_text(json.dumps(index))
 
 
 def test_a_registry_cache_leaves_no_image_here(builder: Builder, registry: Registry) -> None:
