@@ -293,7 +293,7 @@ def use_postgresql(mounted: Mounted, seconds: int) -> str:
     run(*bench, "-T", str(seconds), "postgres")
     postmaster = int(Path(f"{place}/data/postmaster.pid").read_text().split()[0])
     load = subprocess.Popen(
-        [*as_user, f"{programs}/pgbench", *bench[1:], "-T", "600", "postgres"],
+        [*as_user, f"{programs}/pgbench", *bench[1:], "-n", "-T", "600", "postgres"],
         env=_ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     before = int(query("SELECT count(*) FROM pgbench_history"))
