@@ -374,6 +374,13 @@ def test_a_damaged_index_is_made_anew(tree: Tree) -> None:
         assert len(call_in_namespace(_read, path)) == len(whole)
 
 
+def test_an_index_of_other_content_is_made_anew(tree: Tree) -> None:
+    tree.unpack(Archive().file("a").bytes())
+    assert set(in_overlay(tree.root, tree.layers, _all, **_indexed(tree))) == {".", "a"}
+    call_in_namespace(_write, f"{tree.layers[0]}/b", b"by a repair")
+    assert set(in_overlay(tree.root, tree.layers, _all, **_indexed(tree))) == {".", "a", "b"}
+
+
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()

@@ -3,7 +3,7 @@
 Layers never change, so what `scan` would ask of the file system is read from the index, without a system call, and its
 pages are shared by all containers of an image. The file, little-endian:
 
-    header       magic, number of the layer's root directory, counts, places of the tables
+    header       magic, number and change time of the layer's root directory, counts, places of the tables
     directories  for each: its first entry, how many, its mark (see `entries.read_mark`), whether it has whiteouts
     entries      those of one directory together, sorted by name; a directory's says where its own are
     names        one after another
@@ -27,8 +27,8 @@ from storage.whiteouts import FORGEABLE_PREFIXES, PREFIX, entry_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MAGIC = b"sbx-idx1"
-_HEADER = struct.Struct("<8sQIIQQQQ")
+_MAGIC = b"sbx-idx2"
+_HEADER = struct.Struct("<8sQqIIQQQQ")
 _DIRECTORY = struct.Struct("<IIBBxx")
 #: name's place and length, flags, mode, nlink, uid, gid, own directory, rdev, size, blocks, number, times
 _ENTRY = struct.Struct("<IHHIIIIIQQQQqqq")
@@ -53,12 +53,12 @@ class IndexedDirectory(NamedTuple):
 class LayerIndex:
     """A mapped index. Raises ValueError where the file is none, OSError where it cannot be read."""
 
-    def __init__(self, fd: int, root_number: int) -> None:
+    def __init__(self, fd: int, root: os.stat_result) -> None:
         self._map = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
         if len(self._map) < _HEADER.size:
             raise ValueError("the index is cut short")
-        magic, root, directories, entries, *places = _HEADER.unpack_from(self._map)
-        if magic != _MAGIC or root != root_number:
+        magic, number, ctime_ns, directories, entries, *places = _HEADER.unpack_from(self._map)
+        if (magic, number, ctime_ns) != (_MAGIC, root.st_ino, root.st_ctime_ns):
             raise ValueError("the index is not of this layer")
         self._directories, self._entries, self._names, end = places
         fits = self._directories + directories * _DIRECTORY.size <= self._entries
@@ -108,12 +108,12 @@ def has_xattrs(record: Record) -> bool:
 
 def open_index(path: str, layer_fd: int) -> LayerIndex | None:
     """The index at `path` of the layer, made now if it is not there; None where there is none to be had."""
-    root_number = os.fstat(layer_fd).st_ino
+    root = os.fstat(layer_fd)
     for _ in range(2):
         with suppress(OSError, ValueError):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                return LayerIndex(fd, root_number)
+                return LayerIndex(fd, root)
             finally:
                 os.close(fd)
         if not _write_in_child(path, layer_fd):
@@ -171,8 +171,9 @@ class _Maker:
         directories = _HEADER.size
         entries = directories + len(self._directories)
         names = entries + len(self._entries)
+        root = os.fstat(self._root_fd)
         header = _HEADER.pack(
-            _MAGIC, os.fstat(self._root_fd).st_ino, self._seen, self._count,
+            _MAGIC, root.st_ino, root.st_ctime_ns, self._seen, self._count,
             directories, entries, names, names + len(self._names),
         )  # fmt: skip
         return b"".join((header, self._directories, self._entries, self._names))
