@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 #: how long a stage that is told to end may take to clean up before it is killed
 _PATIENCE_SECONDS = 5.0
+#: until a stage that could not end where it was is told again
+_AGAIN_SECONDS = 0.01
 
 
 class _StageEndedError(BaseException):
@@ -202,6 +205,8 @@ class _Duty(NamedTuple):
 def _build_stage(duty: _Duty, builder: StageBuilder) -> NoReturn:
     """In the forked child: build, tell how it went, end."""
     try:
+        sys.unraisablehook = _end_in_a_moment
+        signal.signal(signal.SIGALRM, _end_stage)
         signal.signal(signal.SIGTERM, _end_stage)
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
@@ -239,6 +244,14 @@ def _run_builder(duty: _Duty, builder: StageBuilder) -> StageState:
 
 def _end_stage(_number: int, _frame: FrameType | None) -> None:
     raise _StageEndedError
+
+
+def _end_in_a_moment(lost: sys.UnraisableHookArgs) -> None:
+    """The end came in the middle of a finalizer or of what runs around a fork, where Python drops exceptions."""
+    if issubclass(lost.exc_type, _StageEndedError):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _pass_over(_number: int, _frame: FrameType | None) -> None:
