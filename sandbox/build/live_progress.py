@@ -105,7 +105,8 @@ class LiveProgress:
             size = os.get_terminal_size(self._stream.fileno())
         except OSError:
             return 80, 24
-        return max(size.columns, 20), max(size.lines, 4)
+        # nobody told the terminal its size: 0, as in `script` and some CI runners
+        return max(size.columns or 80, 20), max(size.lines or 24, 4)
 
     def _lines(self, now: int, width: int, height: int) -> Iterator[tuple[str, str]]:
         steps = list(self._steps.by_id.values())
