@@ -159,8 +159,12 @@ def _become_root() -> None:
     os.setgroups([])
 
 
-def wait_clock_tick() -> None:
-    """Let the clock that file systems stamp with go on, so that a later change has a later time."""
-    start = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
-    while time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) == start:
+def wait_clock_tick(stamp_ns: int = 0) -> None:
+    """Let the clock that file systems stamp with go on, so that a later change has a later time than `stamp_ns`.
+
+    A stamp may be ahead of that clock: where somebody looks at times, ext4 stamps with the fine one (Linux 6.13), and
+    until the coarse one has passed it, every file system of the machine gives that stamp again.
+    """
+    start = max(time.clock_gettime_ns(_CLOCK_REALTIME_COARSE), stamp_ns)
+    while time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) <= start:
         os.sched_yield()

@@ -117,8 +117,9 @@ def utimens(_: Caller, path: str, atime: str, mtime: str, words: str = "0") -> N
 @CALLS.add
 def mark(caller: Caller, path: str) -> Answer:
     """Remember the times of the path; see `changed`."""
-    caller.marks[path] = os.lstat(path_name(path))
-    wait_clock_tick()
+    caller.marks[path] = status = os.lstat(path_name(path))
+    # not mtime: a test may have set it to a day to come
+    wait_clock_tick(status.st_ctime_ns)
     return None
 
 
