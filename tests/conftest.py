@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if os.getuid() == 0:
         raise pytest.UsageError("the tests run as an unprivileged user, never as root: use ./check")
+    # a shell without job control starts what is in its background with these ignored, and so would every command be
+    # that a test starts, and interrupts: a handler becomes the default at exec
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)
