@@ -2,7 +2,7 @@
 
     caller (monitor, build, export)          server
     open /dev/fuse, fork ─────────────────▶  its own session and mount namespace, without any mount of ours
-    mount(2) at the target                   imports pyfuse3 and trio, which takes longest
+    mount(2) at the target ──────── b"m" ─▶  imports pyfuse3 and trio, which takes longest
     goes on; who looks below the target
     waits in the kernel for FUSE_INIT
            ◀───────────────────────── b"R"   serves until the mount is gone, then ends
@@ -171,19 +171,23 @@ def serve_mount(target: str, serve: Serve, options: FuseOptions | None = None) -
     except OSError as error:
         raise device_error(error) from error
     reading, writing = os.pipe2(os.O_CLOEXEC)
+    gate, opener = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
-        _run_server(serve, device_fd, writing)
+        _run_server(serve, device_fd, writing, gate)
     os.close(writing)
+    os.close(gate)
     served = ServedMount(target, pid, reading)
     try:
         served.attach(device_fd, options)
+        os.write(opener, b"m")
     except OSError as error:
         served.close()
         raise os_failure(f"cannot mount a FUSE file system at {target}", error) from error
     finally:
         # the server's is the only one left: when it dies, whoever waits for it gets ENOTCONN
         os.close(device_fd)
+        os.close(opener)
     return served
 
 
@@ -195,10 +199,14 @@ def device_error(error: OSError) -> StorageError:
     return StorageError(f"{DEVICE} cannot be opened", cause=cause, mend=f"sudo chmod 0666 {DEVICE}")
 
 
-def _run_server(serve: Serve, device_fd: int, report_fd: int) -> NoReturn:
+def _run_server(serve: Serve, device_fd: int, report_fd: int, gate: int) -> NoReturn:
     status = 1
     try:
-        _become_server(device_fd, report_fd)
+        _become_server({device_fd, report_fd, gate})
+        # until it is mounted, reading from /dev/fuse is EPERM
+        if not os.read(gate, 1):
+            os._exit(status)
+        os.close(gate)
         serve(device_fd, lambda: _report(report_fd, b"R"))
         status = 0
     except BaseException as error:  # noqa: BLE001  # a process boundary: the caller reads it as a report
@@ -207,7 +215,7 @@ def _run_server(serve: Serve, device_fd: int, report_fd: int) -> NoReturn:
         os._exit(status)
 
 
-def _become_server(device_fd: int, report_fd: int) -> None:
+def _become_server(kept: set[int]) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0)
@@ -216,7 +224,7 @@ def _become_server(device_fd: int, report_fd: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    _leave_descriptors({device_fd, report_fd})
+    _leave_descriptors(kept)
     unshare(CLONE_NEWNS)
     _leave_mounts()
     with open("/proc/self/comm", "w") as file:
@@ -267,6 +275,9 @@ def _describe(error: BaseException) -> str:
         return f"{error}: install it with: pip install 'sandbox[fuse]'"
     import traceback  # only for a fault of ours
 
+    while isinstance(error, BaseExceptionGroup):
+        # trio has one for each task that met the same
+        error = error.exceptions[0]
     return "".join(traceback.format_exception(error)[-3:])
 
 
