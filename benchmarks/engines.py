@@ -19,8 +19,8 @@ _CONTAINERS_CONF = '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file
 #: the places are podman's own defaults; buildah has none
 _STORAGE_CONF = """[storage]
 driver = "overlay"
-graphroot = "{home}/data/containers/storage"
-runroot = "{home}/run/containers"
+graphroot = "{data}/containers/storage"
+runroot = "{run}/containers"
 """
 _POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
@@ -57,6 +57,14 @@ class Engine(NamedTuple):
         found = self.run("ps", "-aq").split()
         if found:
             self.run("rm", "-f", *found, check=False)
+
+    def with_store(self, store: Path) -> Engine:
+        """The same engine over another, empty store at `store`, which is made."""
+        store.mkdir(mode=0o700)
+        configuration = store / "storage.conf"
+        configuration.write_text(_STORAGE_CONF.format(data=store, run=self.home / "run"))
+        places = {"XDG_DATA_HOME": str(store), "CONTAINERS_STORAGE_CONF": str(configuration)}
+        return self._replace(env={**self.env, **places})
 
     def wait_idle(self) -> None:
         """Wait for the processes of containers that were removed. Raises RuntimeError where one goes on."""
@@ -97,7 +105,7 @@ def podman_engine(home: Path) -> Engine | str:
     config = home / "config" / "containers"
     config.mkdir()
     (config / "containers.conf").write_text(_CONTAINERS_CONF)
-    (config / "storage.conf").write_text(_STORAGE_CONF.format(home=home))
+    (config / "storage.conf").write_text(_STORAGE_CONF.format(data=home / "data", run=home / "run"))
     (config / "policy.json").write_text(_POLICY)
     version = subprocess.run([program, "--version"], env=env, capture_output=True, text=True, check=True).stdout
     engine = Engine("podman", version.strip(), (program,), home, env, ("--tls-verify=false",), "catatonit -P")

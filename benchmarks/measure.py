@@ -120,9 +120,7 @@ def measure_pull(bench: Bench) -> list[Row]:
 
     def once(engine: Engine) -> float:
         # a store that is new, not one that was emptied: for minutes ext4 walks past the inodes of deleted files
-        store = engine.home / f"store-{next(stores)}"
-        store.mkdir(mode=0o700)
-        fresh = engine._replace(env={**engine.env, "XDG_DATA_HOME": str(store)})
+        fresh = engine.with_store(engine.home / f"store-{next(stores)}")
         return _timed(fresh, "pull", "-q", *engine.pull_options, bench.large)
 
     taken = _by_turns(bench, 7, once)
