@@ -137,17 +137,13 @@ def _probe_overlay(directory: str) -> None:
 
 
 def _mount_fuse(directory: str) -> None:
+    from storage.overlay.fuse.server_process import DEVICE, device_error
     from storage.syscalls import mount
 
-    device = "/dev/fuse"
     try:
-        fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        mend = "sudo modprobe fuse"
-        raise SandboxError(f"there is no {device}", cause="the kernel module is not loaded", mend=mend) from None
+        fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        mend = f"sudo chmod 0666 {device}"
-        raise SandboxError(f"{device} cannot be opened", cause=error.strerror or "", mend=mend) from None
+        raise device_error(error) from error
     try:
         mount("none", directory, "fuse", 0, f"fd={fd},rootmode=40000,user_id=0,group_id=0")
     except OSError as error:
