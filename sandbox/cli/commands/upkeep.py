@@ -54,7 +54,7 @@ def _lines(finding: Finding, *, repairing: bool) -> list[str]:
 
 
 def _summary(report: Report) -> str:
-    counted = ", ".join(f"{report.checked[key]} {word}{_plural(report.checked[key], word)}" for key, word in _KINDS)
+    counted = ", ".join(_counted(report.checked[key], words) for key, words in _KINDS)
     wrong = sum(not (finding.leftover or finding.repaired) for finding in report.findings)
     mended = sum(finding.repaired and not finding.leftover for finding in report.findings)
     left = sum(finding.leftover for finding in report.findings)
@@ -64,8 +64,9 @@ def _summary(report: Report) -> str:
     return f"Checked {counted}: {', '.join(said)}"
 
 
-def _plural(count: int, word: str) -> str:
-    return "" if count == 1 or " " in word else "s"
+def _counted(count: int, words: str) -> str:
+    noun, space, rest = words.partition(" ")
+    return f"{count} {noun}{'' if count == 1 else 's'}{space}{rest}"
 
 
 def _print_json(invocation: Invocation, report: Report) -> None:
