@@ -3,7 +3,7 @@
     [registries]
     insecure = ["registry.lan:5000"]        # plain HTTP, or TLS nobody vouches for
     concurrency = 4                         # layers downloaded at once
-    redirects = ["storage.lan"]             # hosts in a private network that registries outside of it may send us to
+    redirects = ["storage.lan"]             # hosts in a private network that servers outside of it may send us to
 
     [registries.mirrors]                    # asked first, in this order; http:// only where written so
     "docker.io" = ["http://127.0.0.1:5000"]

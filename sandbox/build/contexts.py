@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.dockerignore import ignore_file_names, read_ignore_file
 from sandbox.build.git_source import GitAccess, checkout_git, resolve_git
-from sandbox.build.git_urls import parse_git_url, redact
+from sandbox.build.git_urls import parse_git_url
 from sandbox.build.sources import is_archive
-from sandbox.build.url_source import UrlAccess, fetch_url, is_url
+from sandbox.build.url_source import UrlAccess, fetch_url
 from sandbox.errors import NotFoundError, SandboxError
+from sandbox.image.web_file import is_url, redact
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.errors import StorageError
 from storage.locks import lock_directory, unlock

@@ -6,11 +6,11 @@ import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.dockerignore import clean_path
-from sandbox.build.git_urls import parse_git_url, redact
+from sandbox.build.git_urls import parse_git_url
 from sandbox.build.instructions import Add, Copy
 from sandbox.build.sources import StepError
-from sandbox.build.url_source import is_url
 from sandbox.build.words import expand_heredoc
+from sandbox.image.web_file import is_url, redact
 
 if TYPE_CHECKING:
     from sandbox.build.parser import Node

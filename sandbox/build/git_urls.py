@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox.build.sources import StepError
+from sandbox.image.web_file import redact
 
 _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
 _SCP = re.compile(
@@ -43,11 +44,6 @@ class GitUrl(NamedTuple):
     def shown(self) -> str:
         """The remote without its password."""
         return redact(self.remote)
-
-
-def redact(url: str) -> str:
-    """A URL without the credentials in it."""
-    return re.sub(r"(?<=://)[^/@]*:[^/@]*@", "xxxxx:xxxxx@", url)
 
 
 def is_commit(ref: str) -> bool:

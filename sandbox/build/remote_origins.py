@@ -9,7 +9,8 @@ from sandbox.build.dockerignore import read_patterns
 from sandbox.build.git_source import GitAccess, checkout_git, resolve_git
 from sandbox.build.git_urls import parse_git_url
 from sandbox.build.sources import Selection, Source, StepError, Taken
-from sandbox.build.url_source import UrlAccess, check_digest, fetch_url, is_url, url_name
+from sandbox.build.url_source import UrlAccess, check_digest, fetch_url, url_name
+from sandbox.image.web_file import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

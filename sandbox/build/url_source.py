@@ -1,31 +1,24 @@
-"""Files from the web, for `ADD URL` and for contexts that are URLs: fetched by a process of their own."""
+"""Files from the web, for `ADD URL` and for contexts that are URLs: their names, times, digests, and what is kept."""
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from sandbox.build.git_urls import redact
 from sandbox.build.sources import StepError
 from sandbox.build.url_cache import KeptUrl
+from sandbox.errors import SandboxError
+from sandbox.image.web_file import WebRequest, fetch_file, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.paths import Paths
 
-_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from sandbox.build.fetch_url import main; main()"
-#: what of the caller's environment decides how a server is reached
-_KEPT = (
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "SSL_CERT_FILE", "SSL_CERT_DIR",
-)  # fmt: skip
 _NAME_BYTES_MOST = 255
+_VERIFY_MEND = "ADD --checksum=sha256:… says what must come, whatever the way"
 
 
 class UrlAccess(NamedTuple):
@@ -40,11 +33,6 @@ class UrlFile(NamedTuple):
 
     path: str
     digest: str
-
-
-def is_url(text: str) -> bool:
-    """Whether a source is fetched from the web (Git repositories, which may look the same, are asked for before)."""
-    return text.startswith(("http://", "https://"))
 
 
 def url_name(url: str) -> str:
@@ -91,26 +79,11 @@ def fetch_url(url: str, checksum: str, place: str, paths: Paths, access: UrlAcce
 
 
 def _ask(url: str, checksum: str, fd: int, paths: Paths, access: UrlAccess, etag: str) -> dict[str, Any]:
-    env = {name: access.env[name] for name in _KEPT if name in access.env}
-    job = {
-        "url": url, "shown": redact(url), "env": env, "config_root": paths.config_root,
-        "authorization": _authorization(url, access), "etag": etag, "verified": bool(checksum), "output": fd,
-    }  # fmt: skip
-    # by the interpreter alone: nothing of the caller's PYTHON variables or directory is imported
-    modules = [path for path in sys.path if path.startswith("/")]
-    done = subprocess.run(
-        [sys.executable, "-IS", "-c", _BOOT, *modules], input=json.dumps(job).encode(), capture_output=True,
-        pass_fds=(fd,), env=env, check=False,
-    )  # fmt: skip
+    request = WebRequest(url, _authorization(url, access), etag, bool(checksum), _VERIFY_MEND)
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError as error:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise StepError(f"cannot download {redact(url)}", cause=said[-1] if said else "its process died") from error
-    if "error" in answer:
-        message, cause, mend = answer["error"]
-        raise StepError(message, cause=cause, mend=mend)
-    return answer
+        return fetch_file(request, fd, paths, access.env)
+    except SandboxError as error:
+        raise StepError(error.message, cause=error.cause, mend=error.mend) from error
 
 
 def _authorization(url: str, access: UrlAccess) -> str:

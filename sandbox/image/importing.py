@@ -8,12 +8,13 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from sandbox.errors import ImageError, RegistryError, translated
+from sandbox.errors import ImageError, translated
 from sandbox.image.archives import layer_descriptor, make_manifest
 from sandbox.image.changes import apply_change
 from sandbox.image.documents import decode_config
 from sandbox.image.install import LocalImage, install_images
 from sandbox.image.recording import content_store
+from sandbox.image.web_file import WebRequest, fetch_file
 from storage.decompress import decompressed
 from storage.digests import Digest
 from storage.errors import os_failure
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from storage.content import ContentStore
 
 _READ_SIZE = 1 << 20
-_REDIRECTS_MAX = 10
 
 
 class ImportRequest(NamedTuple):
@@ -118,25 +118,14 @@ def _store(file: BinaryIO, blob: Digest, diff_id: Digest, content: ContentStore)
 
 
 def download(url: str, paths: Paths, env: Mapping[str, str]) -> BinaryIO:
-    """What lies at an http(s) URL, in a nameless file the caller closes. Raises RegistryError."""
-    import httpx
-
-    from sandbox.image.endpoints import proxy_for
-
+    """What lies at an http(s) URL, in a nameless file the caller closes. Raises SandboxError."""
     os.makedirs(f"{paths.data_root}/tmp", mode=0o700, exist_ok=True)
     file = tempfile.TemporaryFile(dir=f"{paths.data_root}/tmp")  # noqa: SIM115  the caller owns it
-    target = httpx.URL(url)
-    proxy = proxy_for(target.scheme, target.host, env)
+    request = WebRequest(url, verify_mend="fetch it by other means, and import the file")
     try:
-        with (
-            httpx.Client(proxy=proxy, trust_env=False, follow_redirects=True, max_redirects=_REDIRECTS_MAX) as client,
-            client.stream("GET", target) as response,
-        ):
-            response.raise_for_status()
-            for piece in response.iter_raw(_READ_SIZE):
-                file.write(piece)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        fetch_file(request, file.fileno(), paths, env)
+    except BaseException:
         file.close()
-        raise RegistryError(f"cannot download {url[:200]}", cause=str(error), mend="check the URL") from error
+        raise
     file.seek(0)
     return file

@@ -1,4 +1,5 @@
-"""Which addresses a registry may send us to: by a redirect, as its token server, or as the place of an upload.
+"""Which addresses a registry may send us to: by a redirect, as its token server, or as the place of an upload; and
+where any other server may.
 
 A registry answers with any URL it likes, and we send a GET there from inside the person's network. Real ones name
 storage and token servers in the same net or further out; a hostile one would name what only we can reach: services
@@ -135,12 +136,11 @@ class Reach:
         if scope != Scope.NOWHERE and scope >= own:
             return
         where = _WORDS[scope] if address == url.host else f"{address}, {_WORDS[scope]}"
-        configurable = scope == Scope.PRIVATE and self._kind == "registry"
         raise RegistryError(
             f"refusing to go where the {self._kind} {self._domain} sends us: {printable(str(url))}",
             cause=f"{printable(url.host)} is {where}" + (f", and the {self._kind} is not" if scope else ""),
             mend=f'if it belongs there, in config.toml: [registries] redirects = ["{url.host}"]'
-            if configurable
+            if scope == Scope.PRIVATE
             else "",
         )
 

@@ -123,6 +123,7 @@ def import_(invocation: Invocation) -> int:
     from sandbox.image.importing import ImportRequest, download, import_archive
     from sandbox.image.platforms import host_platform, parse_platform
     from sandbox.image.references import parse_reference
+    from sandbox.image.web_file import is_url, redact
 
     context = invocation.context
     source, *name = invocation.arguments
@@ -135,9 +136,9 @@ def import_(invocation: Invocation) -> int:
         datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     )
     paths = context.find_paths()
-    if source.startswith(("http://", "https://")):
+    if is_url(source):
         with download(source, paths, context.env) as file:
-            record = import_archive(paths, file, source, request)
+            record = import_archive(paths, file, redact(source), request)
     else:
         with _open_input(context, None if source == "-" else source) as (stream, what):
             record = import_archive(paths, stream, what, request)

@@ -1,4 +1,4 @@
-"""A registry that sends us where only we can reach: refused before anything is sent.
+"""A registry, or a server we import from, that sends us where only we can reach: refused before anything is sent.
 
 Every request of these tests goes to the loopback, also if the product were wrong: what is not on the loopback goes
 through a proxy that is, and that counts.
@@ -13,7 +13,7 @@ import pytest
 from tests.integration.image.hostile import Image, make_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.command import Sandbox
     from tests.integration.image.hostile import Handler, Hostile
@@ -134,3 +134,79 @@ def test_a_token_server_is_no_way_round(sandbox: Sandbox, hostile: Hostile, serv
     refused = sandbox.run("pull", f"{hostile.host}/x", status=1)
     assert "refusing to go where the registry" in refused.stderr
     assert proxy.requests == []
+
+
+_ARCHIVE = make_layer({"x": b"1"})
+
+
+def _answer(answers: Mapping[str, tuple[int, bytes, dict[str, str]]]) -> Callable[[Handler], bool]:
+    def answer(handler: Handler) -> bool:
+        if handler.path not in answers:
+            return False
+        handler.answer(*answers[handler.path])
+        return True
+
+    return answer
+
+
+def test_an_import_follows_redirects_where_they_may_lead(
+    sandbox: Sandbox, hostile: Hostile, serve: Callable[[Image], Hostile]
+) -> None:
+    """From this machine to this machine, and out of it."""
+    proxy = serve(hostile.image)
+    sandbox.env["HTTP_PROXY"] = f"http://{proxy.host}"
+    out = {"Location": "http://cdn.invalid/root.tar"}
+    hostile.hooks.append(_answer({"/a": (302, b"", {"Location": "/b"}), "/b": (301, b"", out)}))
+    proxy.hooks.append(_answer({"http://cdn.invalid/root.tar": (200, _ARCHIVE, {})}))
+    image_id = sandbox.run("import", f"http://{hostile.host}/a", "mine").stdout.strip()
+    assert sandbox.run("images", "-q", "--no-trunc").lines == [image_id]
+    assert [path for path, _headers in proxy.requests] == ["http://cdn.invalid/root.tar"]
+
+
+@pytest.mark.parametrize(
+    ("location", "cause"),
+    [
+        ("http://127.0.0.1:PORT/root.tar", "this machine itself, and the server is not"),
+        ("http://localhost:PORT/root.tar", "this machine itself, and the server is not"),
+        ("http://10.0.0.7/root.tar", "an address of a private network, and the server is not"),
+        ("http://169.254.169.254/latest", "no address that anybody may be sent to"),
+    ],
+)
+def test_an_import_from_elsewhere_does_not_lead_here(
+    sandbox: Sandbox, serve: Callable[[Image], Hostile], location: str, cause: str
+) -> None:
+    proxy, victim = serve(Image(_ARCHIVE)), serve(Image(_ARCHIVE))
+    sandbox.env["HTTP_PROXY"] = f"http://{proxy.host}"
+    there = {"Location": location.replace("PORT", str(victim.server_port))}
+    proxy.hooks.append(_answer({"http://far.invalid/root.tar": (302, b"", there)}))
+    refused = sandbox.run("import", "http://far.invalid/root.tar", "mine", status=1)
+    assert "refusing to go where the server far.invalid sends us" in refused.stderr
+    assert cause in refused.stderr
+    assert victim.requests == []
+    assert [path for path, _headers in proxy.requests] == ["http://far.invalid/root.tar"]
+    assert not sandbox.run("images", "-q").lines
+
+
+def test_an_import_may_be_sent_into_a_private_network_that_the_settings_name(
+    sandbox: Sandbox, serve: Callable[[Image], Hostile]
+) -> None:
+    proxy = serve(Image(_ARCHIVE))
+    sandbox.env["HTTP_PROXY"] = f"http://{proxy.host}"
+    there = {"Location": "http://10.0.0.7/root.tar"}
+    proxy.hooks.append(
+        _answer({"http://far.invalid/": (302, b"", there), "http://10.0.0.7/root.tar": (200, _ARCHIVE, {})})
+    )
+    refused = sandbox.run("import", "http://far.invalid/", status=1)
+    assert '[registries] redirects = ["10.0.0.7"]' in refused.stderr
+    directory = sandbox.home.config / "sandbox"
+    directory.mkdir(exist_ok=True)
+    (directory / "config.toml").write_text('[registries]\nredirects = ["10.0.0.7"]\n')
+    sandbox.run("import", "http://far.invalid/")
+
+
+def test_an_import_shows_no_password_of_its_url(sandbox: Sandbox, hostile: Hostile) -> None:
+    hostile.hooks.append(_answer({"/root.tar": (200, _ARCHIVE, {})}))
+    url = f"http://me:secret@{hostile.host}/"
+    assert "secret" not in sandbox.run("import", f"{url}none", status=1).stderr
+    sandbox.run("import", f"{url}root.tar", "mine")
+    assert "secret" not in sandbox.run("image", "inspect", "mine").stdout

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.build.git_urls import GitUrl, parse_git_url, redact
+from sandbox.build.git_urls import GitUrl, parse_git_url
 from sandbox.build.sources import StepError
 from sandbox.build.url_source import url_name
+from sandbox.image.web_file import redact
 
 _HUB = "https://github.com/moby/buildkit.git"
 

@@ -1,11 +1,11 @@
-"""The process that downloads one URL for a build; the only one that imports httpx and trio for it.
+"""The process that downloads one URL, for a build or an import; the only one that imports httpx and trio for it.
 
-    builder                                      this process
+    caller                                       this process
     standard input: what to fetch, JSON ───────▶
     descriptor: an empty file ─────────────────▶ gets the body
     ◀─────────────────────────────────────────── standard output: {"digest", "etag", …} or {"error": [what, why, mend]}
 
-A process of its own, for the builder forks and enters namespaces, which no process with trio's threads may. Redirects
+A process of its own, for the caller forks and enters namespaces, which no process with trio's threads may. Redirects
 are followed here: what proves who we are stays with the host it was meant for, none leads from https to http, and
 none to services that only we can reach (`sandbox.image.reach`).
 """
@@ -34,14 +34,18 @@ _TIMEOUT = httpx.Timeout(60.0, connect=30.0)
 
 
 class _Job(NamedTuple):
+    """As `sandbox.image.web_file.WebRequest`; `output` is the descriptor."""
+
     url: str
     shown: str
     env: dict[str, str]
     config_root: str
     authorization: str
     etag: str
-    #: the content is verified, so that the way it comes may be any
     verified: bool
+    verify_mend: str
+    #: hosts of private networks that the person's settings name
+    redirects: tuple[str, ...]
     output: int
 
 
@@ -63,8 +67,8 @@ async def _fetch(job: _Job) -> dict[str, Any]:
     try:
         first = url = httpx.URL(job.url)
         async with httpx.AsyncClient(
-            transport=RoutedTransport(job.env, trust), follow_redirects=False, timeout=_TIMEOUT, trust_env=False,
-            headers=headers,
+            transport=RoutedTransport(job.env, trust, job.redirects), follow_redirects=False, timeout=_TIMEOUT,
+            trust_env=False, headers=headers,
         ) as client:  # fmt: skip
             reach = Reach(first.host, first, kind="server")
             for _hop in range(_REDIRECTS_MAX + 1):
@@ -103,7 +107,7 @@ def _redirect(job: _Job, url: httpx.URL, location: str) -> httpx.URL:
         raise SandboxError(
             f"cannot download {job.shown}",
             cause=f"it leads from https to {str(target)[:200]!r}, where anybody on the way may change it",
-            mend="ADD --checksum=sha256:… says what must come, whatever the way",
+            mend=job.verify_mend,
         )
     return target
 
