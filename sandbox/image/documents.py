@@ -124,7 +124,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True,
 
     schema_version: Annotated[int, Meta(ge=2, le=2)]
     config: Descriptor
-    layers: Annotated[tuple[Descriptor, ...], Meta(min_length=1, max_length=LAYERS_MAX)]
+    #: OCI's schema wants one at least; an image of metadata alone has none, and builders push it, registries keep it so
+    layers: Annotated[tuple[Descriptor, ...], Meta(max_length=LAYERS_MAX)]
     media_type: MediaType | None = None
     artifact_type: MediaType | None = None
     annotations: dict[str, str] | None = None
