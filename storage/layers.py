@@ -54,7 +54,7 @@ class LayerStore:
         try:
             if not os.path.isdir(self._stages):
                 os.makedirs(self._stages, mode=0o700, exist_ok=True)
-                _spread_subdirectories(self._stages)
+                spread_subdirectories(self._stages)
         except OSError as error:
             raise os_failure(f"cannot make the layer store {root_dir}", error) from error
 
@@ -218,8 +218,8 @@ def _is_free(path: str) -> bool:
     return True
 
 
-def _spread_subdirectories(directory: str) -> None:
-    """Have ext4 place each layer away from the others (chattr(1) +T); other file systems know nothing of it.
+def spread_subdirectories(directory: str) -> None:
+    """Have ext4 place each subdirectory away from the others (chattr(1) +T); other file systems know nothing of it.
 
     Layers that are unpacked at once then do not search the same inode tables, nor those of layers just removed: for a
     while ext4 steps over every inode that was deleted, at each file it makes.
