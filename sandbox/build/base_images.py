@@ -118,7 +118,7 @@ class BaseImages:
             from sandbox.image.archives import load_layout
 
             path = os.path.join(self._cwd, layout.path)
-            record = load_layout(self._paths, path, layout.wanted, need.platform or native)
+            record = load_layout(self._paths, path, layout.wanted, need.platform or native, QuietProgress().line)
         if record is None and (not self._pull or need.key in self._pulled):
             record = self._look_up(self._name(need), need.platform)
         if record is None:

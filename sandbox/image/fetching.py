@@ -23,7 +23,6 @@ from sandbox.image.documents import (
 )
 from sandbox.image.layer_blobs import add_source
 from sandbox.image.platforms import Platform, choose_platform
-from sandbox.image.progress import short_digest
 from sandbox.image.pull_job import Pulled
 from sandbox.image.recording import base_lock, image_platform, make_record, plan_layers, save_record
 from sandbox.image.registry import Fetched, RegistryClient
@@ -101,7 +100,7 @@ class Fetcher:
         all_tags: bool,
     ) -> tuple[Pulled, ...]:
         """Pull `reference`, or every tag of its repository."""
-        async with open_pool(self._layers, sockets) as pool:
+        async with open_pool(self._layers, sockets, self._progress.line) as pool:
             if not all_tags:
                 return (await self._pull_one(reference, sources, pool),)
             tags = await _first(sources, lambda source: source.list_tags())
@@ -226,10 +225,8 @@ class Fetcher:
         layer = layers[position]
         await arrived[layer.blob].wait()
         already = self._layers.has(layer.chain_id)
-        notes = await pool.install(layers, position, lower_ready, done)
+        await pool.install(layers, position, lower_ready, done)
         self._progress.layer(layer.blob, "Already exists" if already else "Pull complete")
-        for note in notes:
-            self._progress.line(f"{short_digest(layer.blob)}: {note}")
 
     async def _start_downloads(self, nursery: trio.Nursery, image: _Image, arrived: dict[Digest, trio.Event]) -> None:
         queue: list[Descriptor] = []

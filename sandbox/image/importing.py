@@ -20,7 +20,7 @@ from storage.digests import Digest
 from storage.errors import os_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.image.platforms import Platform
     from sandbox.image.references import Reference
@@ -41,8 +41,12 @@ class ImportRequest(NamedTuple):
     created: str
 
 
-def import_archive(paths: Paths, stream: BinaryIO, what: str, request: ImportRequest) -> ImageRecord:
-    """The image whose file system is the archive in `stream`; `what` names it in errors. Raises ImageError."""
+def import_archive(
+    paths: Paths, stream: BinaryIO, what: str, request: ImportRequest, tell: Callable[[str], None]
+) -> ImageRecord:
+    """The image whose file system is the archive in `stream`; `what` names it in errors. `tell` gets a line for what
+    of the archive could not be had. Raises ImageError.
+    """
     config: dict[str, Any] = {}
     for change in request.changes:
         apply_change(config, change)
@@ -54,7 +58,7 @@ def import_archive(paths: Paths, stream: BinaryIO, what: str, request: ImportReq
         names = (request.reference,) if request.reference else ()
         return [LocalImage(decode_config(data, what), data, manifest, (blob,), names)]
 
-    (record,) = install_images(paths, collect, lambda _image, _record: None)
+    (record,) = install_images(paths, collect, tell)
     return record
 
 

@@ -32,21 +32,26 @@ class LocalImage(NamedTuple):
 
 
 def install_images(
-    paths: Paths, collect: Callable[[], Sequence[LocalImage]], done: Callable[[LocalImage, ImageRecord], None]
+    paths: Paths,
+    collect: Callable[[], Sequence[LocalImage]],
+    tell: Callable[[str], None],
+    done: Callable[[LocalImage, ImageRecord], None] | None = None,
 ) -> tuple[ImageRecord, ...]:
     """Unpack and record what `collect` brings into the content store, telling `done` of each. Raises ImageError.
 
-    `collect` runs with the store held, so that nothing it brings is collected as garbage.
+    `tell` gets a line for what of a layer could not be had. `collect` runs with the store held, so that nothing it
+    brings is collected as garbage.
     """
     records = []
 
     async def main(sockets: Sequence[socket.socket]) -> None:
         store = LayerStore(paths.layers)
-        async with open_pool(store, sockets) as pool:
+        async with open_pool(store, sockets, tell) as pool:
             for image in collect():
                 record = await _install(paths, store, pool, image)
                 records.append(record)
-                done(image, record)
+                if done is not None:
+                    done(image, record)
 
     with_workers(paths, lambda workers: run_trio(lambda: main(workers.sockets)))
     return tuple(records)

@@ -23,6 +23,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import ImageError
+from sandbox.image.progress import short_digest
 from storage.digests import parse_digest
 from storage.errors import StorageError
 from storage.inherit import inherit_directories
@@ -145,27 +146,26 @@ def _opened(paths: Sequence[str]) -> Iterator[list[int]]:
 class UnpackPool:
     """The parent's side, inside trio: hands layers to whichever worker is free. Made by `open_pool`."""
 
-    def __init__(self, store: LayerStore, streams: Sequence[trio.SocketStream]) -> None:
+    def __init__(self, store: LayerStore, streams: Sequence[trio.SocketStream], tell: Callable[[str], None]) -> None:
         import trio
 
         self._store = store
+        self._tell = tell
         self._workers = [_Link(stream, trio.Lock()) for stream in streams]
         self._give, self._take = trio.open_memory_channel[_Link](len(streams))
         for worker in self._workers:
             # as many places as workers: giving one back never waits
             self._give.send_nowait(worker)
 
-    async def install(
-        self, layers: Sequence[Layer], position: int, lower_ready: trio.Event, done: trio.Event
-    ) -> Sequence[str]:
+    async def install(self, layers: Sequence[Layer], position: int, lower_ready: trio.Event, done: trio.Event) -> None:
         """Bring `layers[position]` into the store once its blob is there; sets `done`. Raises ImageError.
 
-        `lower_ready` tells that every layer below is there. Returns what of the layer could not be had, a line each.
+        `lower_ready` tells that every layer below is there. What of the layer could not be had is told, a line each.
         """
         layer = layers[position]
         if self._store.has(layer.chain_id):
             done.set()
-            return ()
+            return
         lowers = [self._store.path(lower.chain_id) for lower in reversed(layers[:position])]
         try:
             worker, notes = await self._unpack(layer, [])
@@ -178,7 +178,8 @@ class UnpackPool:
         await lower_ready.wait()
         await worker.ask(layer, {"do": "finish", "chain": layer.chain_id, "lowers": lowers})
         done.set()
-        return notes
+        for note in notes:
+            self._tell(f"{short_digest(layer.blob)}: {note}")
 
     async def _unpack(self, layer: Layer, lowers: list[str]) -> tuple[_Link, Sequence[str]]:
         worker = await self._take.receive()
@@ -233,13 +234,17 @@ def _dead_worker(layer: Layer) -> ImageError:
 
 
 @asynccontextmanager
-async def open_pool(store: LayerStore, sockets: Sequence[socket.socket]) -> AsyncIterator[UnpackPool]:
-    """The pool over the parent's ends of the workers' sockets, which are closed at the end."""
+async def open_pool(
+    store: LayerStore, sockets: Sequence[socket.socket], tell: Callable[[str], None]
+) -> AsyncIterator[UnpackPool]:
+    """The pool over the parent's ends of the workers' sockets, which are closed at the end. `tell` gets a line for
+    everything that a layer has and that could not be had of it: devices, owners that are not mapped.
+    """
     import trio
 
     streams = [trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in sockets]
     try:
-        yield UnpackPool(store, streams)
+        yield UnpackPool(store, streams, tell)
     finally:
         for stream in streams:
             # closing a socket does not wait; a cancelled task may do it

@@ -76,6 +76,7 @@ def load(invocation: Invocation) -> int:
     """Print what `docker load` prints."""
     from sandbox.image.archives import load_archive
     from sandbox.image.platforms import host_platform, parse_platform
+    from sandbox.image.progress import PlainProgress, QuietProgress
 
     context = invocation.context
     platform = invocation.text("platform")
@@ -89,10 +90,12 @@ def load(invocation: Invocation) -> int:
         if not quiet:
             context.stdout.flush()
 
+    progress = QuietProgress() if quiet else PlainProgress(context.stdout)
     with _open_input(context, invocation.text("input")) as (stream, what):
         load_archive(
-            context.find_paths(), stream, what, parse_platform(platform) if platform else host_platform(), done
-        )
+            context.find_paths(), stream, what, parse_platform(platform) if platform else host_platform(), done,
+            progress.line,
+        )  # fmt: skip
     return 0
 
 
@@ -138,10 +141,10 @@ def import_(invocation: Invocation) -> int:
     paths = context.find_paths()
     if is_url(source):
         with download(source, paths, context.env) as file:
-            record = import_archive(paths, file, redact(source), request)
+            record = import_archive(paths, file, redact(source), request, context.note)
     else:
         with _open_input(context, None if source == "-" else source) as (stream, what):
-            record = import_archive(paths, stream, what, request)
+            record = import_archive(paths, stream, what, request, context.note)
     context.print(record.id)
     return 0
 

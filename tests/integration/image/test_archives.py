@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.image.conftest import layers
-from tests.integration.image.hostile import Hostile, make_layer
+from tests.integration.image.hostile import Hostile, Image, make_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.command import Sandbox
@@ -275,3 +276,41 @@ def test_import_with_a_bad_change(sandbox: Sandbox, change: str) -> None:
 @pytest.mark.parametrize("words", [("load", "-i", "/nonesuch"), ("import", "/nonesuch")])
 def test_no_such_file(sandbox: Sandbox, words: tuple[str, ...]) -> None:
     assert "cannot open /nonesuch" in sandbox.run(*words, status=1).stderr
+
+
+# --- what cannot be had of a layer
+
+
+def _with_a_device() -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        device = tarfile.TarInfo("sda")
+        device.type, device.devmajor, device.devminor = tarfile.BLKTYPE, 8, 0
+        tar.addfile(device)
+        foreign = tarfile.TarInfo("foreign")
+        foreign.uid = foreign.gid = 3_000_000
+        tar.addfile(foreign)
+    return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def test_every_way_in_names_what_could_not_be_had(sandbox: Sandbox, serve: Callable[[Image], Hostile]) -> None:
+    layer = _with_a_device()
+    server = serve(Image(layer))
+    short = hashlib.sha256(layer).hexdigest()[:12]
+    pulled = sandbox.run("pull", f"{server.host}/x")
+    notes = [line for line in pulled.lines if line.startswith(f"{short}: passed over") or "became 0:0" in line]
+    assert len(notes) == 2, pulled.stdout
+    archive = sandbox.home.root / "x.tar"
+    sandbox.run("save", "-o", archive, f"{server.host}/x")
+
+    def load(*words: str) -> list[str]:
+        sandbox.run("rmi", "-f", *sandbox.run("images", "-q").lines)
+        return sandbox.run("load", *words, "-i", archive).lines
+
+    assert load() == [*notes, f"Loaded image: {server.host}/x:latest"]
+    assert load("-q") == [f"Loaded image: {server.host}/x:latest"]
+    sandbox.run("rmi", "-f", *sandbox.run("images", "-q").lines)
+    imported = sandbox.run("import", "-", input=layer)
+    # its output is the ID alone
+    assert imported.stderr.splitlines() == notes
+    assert len(imported.lines) == 1
