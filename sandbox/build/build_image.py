@@ -14,10 +14,10 @@ from sandbox.build.base_images import BaseImages, ImageNeed
 from sandbox.build.builder import build
 from sandbox.build.cache_transfer import CachePlace, export_caches, import_caches, with_inline_cache
 from sandbox.build.contexts import ContextRoom, is_files
+from sandbox.build.debug_shell import open_shell, with_shell
 from sandbox.build.directives import TRUE
 from sandbox.build.errors import DockerfileError, LanguageError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
-from sandbox.build.failed_state import keep_state
 from sandbox.build.image_state import ImageState
 from sandbox.build.instructions import Copy, Run
 from sandbox.build.lint import check_program
@@ -36,7 +36,7 @@ from sandbox.image.platforms import host_platform, parse_platform
 from sandbox.image.recording import images_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sandbox.build.arguments import Globals
     from sandbox.build.contexts import ContextTree
@@ -81,8 +81,8 @@ class BuildOptions(NamedTuple):
     contexts: Mapping[str, str] = {}
     #: sockets and keys of SSH agents (`--ssh`)
     ssh: tuple[SshSource, ...] = ()
-    #: the state before a step that fails is kept as an image, which the error names (`--debug-shell`)
-    keep_failed: bool = False
+    #: shows a step's failure before a shell is opened in its place (`--debug-shell`); None where none is wanted
+    before_shell: Callable[[DockerfileError], None] | None = None
 
 
 def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> Exported:
@@ -95,7 +95,7 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
         try:
             plan = _Planner(paths, env, options, room).plan()
             import_caches(paths, env, options.cache_from, options.events)
-            result = _build_plan(paths, env, plan._replace(ssh=ssh), keep=options.keep_failed)
+            result = _build_plan(paths, plan._replace(ssh=ssh), options.before_shell)
             inline = any(place.kind == "inline" for place in options.cache_to)
             exported = export_result(
                 paths, env, with_inline_cache(paths, result) if inline else result, options.export, options.events
@@ -106,7 +106,7 @@ def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> 
             room.close()
 
 
-def _build_plan(paths: Paths, env: Mapping[str, str], plan: BuildPlan, *, keep: bool) -> BuildResult:
+def _build_plan(paths: Paths, plan: BuildPlan, before_shell: Callable[[DockerfileError], None] | None) -> BuildResult:
     try:
         return build(paths, plan)
     except DockerfileError as error:
@@ -116,9 +116,16 @@ def _build_plan(paths: Paths, env: Mapping[str, str], plan: BuildPlan, *, keep: 
                 if node.start_line <= error.place.line <= node.end_line:
                     lines = source.lines[error.place.line : min(node.end_line, error.place.line + _LINES_SHOWN)]
                     error.following = tuple(line.rstrip("\r\n") for line in lines)
-        state = keep_state(paths, env, plan, error.place) if keep else None
-        if state is not None:
-            error.state = (state.image_id, state.shell)
+        shell = with_shell(plan, error.place) if before_shell is not None else None
+        if before_shell is not None and shell is not None:
+            before_shell(error)
+            error.shown = True
+            try:
+                open_shell(paths, shell)
+            except DockerfileError as again:
+                # what kept the step from being tried keeps the shell too
+                if again.message != error.message:
+                    raise
         raise
 
 

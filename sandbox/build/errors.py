@@ -56,8 +56,8 @@ class DockerfileError(LanguageError):
         self.expected = expected
         #: the lines after that of the place which belong to the same instruction
         self.following: tuple[str, ...] = ()
-        #: an image of the state before the step that failed, and the shell in it, where they were asked for
-        self.state: tuple[str, str] | None = None
+        #: whether a person has been shown it already
+        self.shown = False
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"

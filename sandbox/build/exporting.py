@@ -56,8 +56,6 @@ class Exported(NamedTuple):
     size: int = 0
     names: tuple[Reference, ...] = ()
     loaded: bool = False
-    #: the program that RUN's shell form uses in it
-    shell: str = "/bin/sh"
 
 
 class ExportRequest(NamedTuple):
@@ -103,8 +101,7 @@ class _Exporter:
         self._content = content_store(paths)
         self._document = with_epoch(result.config, request.epoch)
         self._config = json.dumps(self._document, separators=(",", ":")).encode()
-        shell = (self._document["config"].get("Shell") or ["/bin/sh"])[0]
-        self.exported = Exported(digest_of(self._config), str(self._document.get("created") or ""), shell=shell)
+        self.exported = Exported(digest_of(self._config), str(self._document.get("created") or ""))
 
     def export(self, output: Output, report: StepReport) -> None:
         self._report = report

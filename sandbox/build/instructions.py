@@ -179,6 +179,13 @@ class Maintainer(NamedTuple):
     name: str
 
 
+class DebugShell(NamedTuple):
+    """No instruction of the language: it stands in place of one that failed, `run` where that was a RUN."""
+
+    node: Node
+    run: Run | None
+
+
 Instruction = (
     From
     | Run
@@ -198,4 +205,5 @@ Instruction = (
     | Healthcheck
     | Shell
     | Maintainer
+    | DebugShell
 )

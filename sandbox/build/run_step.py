@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sandbox.build.request import RunSettings
     from sandbox.paths import Paths
+    from sandbox.runtime.launch import Started
     from sandbox.runtime.spec import Mount
 
 _HOSTNAME = "buildkitsandbox"
@@ -69,7 +70,7 @@ class RunRoom:
         """Run to the end, giving `show` the output as it comes; the exit code, 128 and the signal's number for one
         that was killed. Raises SandboxError where it cannot be started.
         """
-        network = self._networks.get(request.network) or self._open_network(request)
+        network = self._network(request)
         spec = self._spec(request, network.files)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
@@ -82,11 +83,7 @@ class RunRoom:
                     show(data)
                 _pid, status = os.waitpid(started.pid, 0)
             except BaseException:
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(started.pidfd, signal.SIGKILL)
-                # its tree can be taken away only when the last of its processes is gone
-                with suppress(ChildProcessError):
-                    os.waitpid(started.pid, 0)
+                _end(started)
                 raise
             finally:
                 os.close(started.pidfd)
@@ -95,12 +92,33 @@ class RunRoom:
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
+    def shell(self, request: RunRequest) -> None:
+        """Run a command on a terminal of its own, which this process's streams are carried to, until it ends. Raises
+        SandboxError where it cannot be started.
+        """
+        # few builds come here
+        from sandbox.container.exec_session import relay_terminal
+        from sandbox.runtime.terminal import get_window_size
+
+        network = self._network(request)
+        spec = self._spec(request, network.files)
+        spec = spec._replace(process=spec.process._replace(terminal=True))
+        started = network.launcher.start(spec, Stdio(window_size=get_window_size(0)))
+        try:
+            relay_terminal(started)
+        except BaseException:
+            _end(started)
+            raise
+
     def close(self) -> None:
         for network in self._networks.values():
             if network.slirp is not None:
                 end_slirp(network.slirp)
             network.launcher.close()
         self._networks.clear()
+
+    def _network(self, request: RunRequest) -> _Network:
+        return self._networks.get(request.network) or self._open_network(request)
 
     def _open_network(self, request: RunRequest) -> _Network:
         launcher = Launcher()
@@ -154,3 +172,11 @@ class RunRoom:
                 os.fchmod(file.fileno(), 0o644)
                 file.write(text)
         return tuple(BindMount(f"{place}/{name}", f"/etc/{name}", recursive=False) for name in texts)
+
+
+def _end(started: Started) -> None:
+    with suppress(ProcessLookupError, OSError):
+        signal.pidfd_send_signal(started.pidfd, signal.SIGKILL)
+    # its tree can be taken away only when the last of its processes is gone
+    with suppress(ChildProcessError):
+        os.waitpid(started.pid, 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.build.arguments import Scope
 from sandbox.build.errors import DockerfileError
 from sandbox.build.image_state import ImageState
-from sandbox.build.instructions import Add, Copy, Run, Workdir
+from sandbox.build.instructions import Add, Copy, DebugShell, Run, Workdir
 from sandbox.build.named_contexts import context_name
 from sandbox.build.parser import parse_dockerfile
 from sandbox.build.progress import Vertex, begin_step, vertex_id
@@ -68,7 +68,7 @@ class StageBuilder:
             state = self._start(steps, find_stage, hold=hold)
         while self._next < len(self._instructions):
             instruction = self._instructions[self._next]
-            if isinstance(instruction, Run | Copy | Add | Workdir):
+            if isinstance(instruction, Run | Copy | Add | Workdir | DebugShell):
                 for name in _source_names(instruction):
                     # waited for before the step is said to have begun
                     above = stage_above(self._plan, name, self.number, by_number=True)
@@ -81,7 +81,7 @@ class StageBuilder:
         return state
 
     def _carry_out(
-        self, state: StageState, instruction: Run | Copy | Add | Workdir, steps: Steps, *, hold: bool
+        self, state: StageState, instruction: Run | Copy | Add | Workdir | DebugShell, steps: Steps, *, hold: bool
     ) -> None:
         def act(report: StepReport) -> None:
             match instruction:
@@ -89,6 +89,8 @@ class StageBuilder:
                     steps.run(state, instruction, report)
                 case Workdir():
                     steps.work_in(state, instruction, report)
+                case DebugShell():
+                    steps.open_shell(state, instruction)
                 case _:
                     steps.copy(state, instruction, report)
 
@@ -154,6 +156,8 @@ def _source_names(instruction: Instruction) -> tuple[str, ...]:
             return (instruction.source_name,)
         case Run():
             return tuple(name for name in instruction.mount_sources if name)
+        case DebugShell():
+            return _source_names(instruction.run) if instruction.run else ()
         case _:
             return ()
 

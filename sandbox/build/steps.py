@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import posixpath
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import read_mounts
@@ -28,10 +28,11 @@ from storage.errors import StorageError, os_failure
 from storage.resolve import make_directories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sandbox.build.digest_memory import Memories
-    from sandbox.build.instructions import Add, Copy, Run, Workdir
+    from sandbox.build.instructions import Add, Copy, DebugShell, Run, Workdir
+    from sandbox.build.mounts import Mount
     from sandbox.build.parser import Node
     from sandbox.build.progress import StepReport
     from sandbox.build.request import BuildPlan
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from sandbox.build.step_layers import MountedStep, Workshop
     from sandbox.paths import Paths
     from sandbox.runtime import spec
+
+    _Prepare = Callable[[ExitStack], list[tuple[str, bool]]]
 
 _NETWORKS: dict[str, NetworkName] = {"default": "default", "none": "none", "host": "host"}
 #: raised by a new meaning of a step: what was cached before is made anew
@@ -56,10 +59,19 @@ class _Recipe(NamedTuple):
 
     parts: object
     act: Callable[[MountedStep], None]
-    prepare: Callable[[ExitStack], list[tuple[str, bool]]] | None = None
+    prepare: _Prepare | None = None
     linked: bool = False
     #: the parts by what the trees hold that are copied from; asked for where no layer is known by their layers
     look: Callable[[], object] | None = None
+
+
+class _Command(NamedTuple):
+    """A command at its place in a stage: `prepare` makes its mounts, as for `_Recipe`, and then `request` asks for it,
+    with the tree's root and its words.
+    """
+
+    prepare: _Prepare
+    request: Callable[[str, tuple[str, ...]], RunRequest]
 
 
 class Steps:
@@ -95,15 +107,49 @@ class Steps:
         if run.devices:
             raise node.error("RUN --device is not built yet")
         words, script = _command(stage, run)
-        environment = {**self._plan.proxies, **stage.scope.environment}
         mounts = read_mounts(run, stage.scope)
-        network = run.network if run.network != "default" else self._plan.network
+        network = self._network(run)
         key = [
             "RUN", words, script, sorted(stage.scope.environment.items()), stage.image.directory, stage.image.user,
             network, [self._mount_key(mount, node) for mount in mounts],
             *([list(self._plan.settings)] if any(self._plan.settings) else []),
         ]  # fmt: skip
 
+        command = self._placed(stage, node, mounts, network, script)
+
+        def act(step: MountedStep) -> None:
+            self._execute(command.request(step.root, words), node, report)
+
+        self._layer(stage, node, report, _Recipe(key, act, command.prepare))
+        values = [f"{name}={stage.scope.environment[name]}" for name in stage.arguments]
+        counted = [f"|{len(values)}", *values] if values else []
+        stage.image.add_history(f"RUN {' '.join([*counted, *words])} # buildkit", stage.layers[-1].created)
+
+    def open_shell(self, stage: StageState, shell: DebugShell) -> None:
+        """Run the stage's shell as the step that `shell` stands for would be run, on a terminal. Raises
+        DockerfileError where it cannot be started.
+        """
+        run, node = shell.run, shell.node
+        mounts = read_mounts(run, stage.scope) if run else ()
+        script = _command(stage, run)[1] if run else None
+        network = self._network(run) if run else self._plan.network
+        command = self._placed(stage, node, mounts, network, script)
+
+        if not self._workshop.makes:
+            raise NotCachedError
+        with _located(node), self._mounted(stage, command.prepare) as step:
+            request = command.request(step.root, stage.image.shell[:1])
+            if "TERM" not in stage.scope.environment:
+                request = request._replace(environment=(*request.environment, "TERM=xterm"))
+            self._runs().shell(request)
+
+    def _network(self, run: Run) -> str:
+        return run.network if run.network != "default" else self._plan.network
+
+    def _placed(
+        self, stage: StageState, node: Node, mounts: tuple[Mount, ...], network: str, script: tuple[str, str] | None
+    ) -> _Command:
+        environment = {**self._plan.proxies, **stage.scope.environment}
         mounted: list[tuple[tuple[spec.Mount, ...], dict[str, str]]] = []
 
         def prepare(stack: ExitStack) -> list[tuple[str, bool]]:
@@ -118,18 +164,14 @@ class Steps:
             mounted.append((made, variables))
             return [(mount.target, is_directory(mount)) for mount in made]
 
-        def act(step: MountedStep) -> None:
+        def request(root: str, words: tuple[str, ...]) -> RunRequest:
             ((made, variables),) = mounted
-            request = RunRequest(
-                step.root, words, tuple(f"{k}={v}" for k, v in {**environment, **variables}.items()),
+            return RunRequest(
+                root, words, tuple(f"{k}={v}" for k, v in {**environment, **variables}.items()),
                 stage.image.directory, stage.image.user, _NETWORKS[network], made,
             )  # fmt: skip
-            self._execute(request, node, report)
 
-        self._layer(stage, node, report, _Recipe(key, act, prepare))
-        values = [f"{name}={stage.scope.environment[name]}" for name in stage.arguments]
-        counted = [f"|{len(values)}", *values] if values else []
-        stage.image.add_history(f"RUN {' '.join([*counted, *words])} # buildkit", stage.layers[-1].created)
+        return _Command(prepare, request)
 
     def work_in(self, stage: StageState, workdir: Workdir, report: StepReport) -> None:
         path = stage.text(workdir.path, workdir.node)
@@ -158,12 +200,15 @@ class Steps:
         stage.image.add_history(plan.history, stage.layers[-1].created)
 
     def _execute(self, request: RunRequest, node: Node, report: StepReport) -> None:
-        if self._room is None:
-            self._room = RunRoom(self._paths, self._workshop.directory, self._plan.settings)
-        exit_code = self._room.run(request, report.output)
+        exit_code = self._runs().run(request, report.output)
         if exit_code:
             command = " ".join(request.arguments)
             raise node.error(f'process "{command}" did not complete successfully: exit code: {exit_code}')
+
+    def _runs(self) -> RunRoom:
+        if self._room is None:
+            self._room = RunRoom(self._paths, self._workshop.directory, self._plan.settings)
+        return self._room
 
     def _layer(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe) -> None:
         """Add the layer that `recipe` makes, or the one an earlier build made of the same parts."""
@@ -208,18 +253,15 @@ class Steps:
         return True
 
     def _make(self, stage: StageState, node: Node, recipe: _Recipe) -> BuildLayer:
-        try:
-            with ExitStack() as stack:
-                points = None if recipe.prepare is None else recipe.prepare(stack)
-                step = stack.enter_context(self._workshop.mounted(stage.layers, points, empty=recipe.linked))
-                recipe.act(step)
-                return self._workshop.commit(step, stage.layers)
-        except (StepError, StartError, ImageError, StorageError) as error:
-            cause = f": {error.cause}" if error.cause else ""
-            raise node.error(f"{error.message}{cause}", mend=error.mend) from error
-        except OSError as error:
-            failure = os_failure("cannot carry out this step", error)
-            raise node.error(f"{failure.message}: {failure.cause}", mend=failure.mend) from error
+        with _located(node), self._mounted(stage, recipe.prepare, empty=recipe.linked) as step:
+            recipe.act(step)
+            return self._workshop.commit(step, stage.layers)
+
+    @contextmanager
+    def _mounted(self, stage: StageState, prepare: _Prepare | None, *, empty: bool = False) -> Iterator[MountedStep]:
+        with ExitStack() as stack:
+            points = None if prepare is None else prepare(stack)
+            yield stack.enter_context(self._workshop.mounted(stage.layers, points, empty=empty))
 
     def _open_source(self, name: str, node: Node, stack: ExitStack) -> Source:
         """The context, or the root of a stage or image, for as long as `stack` is open."""
@@ -273,6 +315,19 @@ class Steps:
             os.fchmod(file.fileno(), 0o755)
             file.write(content)
         return BindMount(f"{place}/script", f"/dev/pipes/{name}", read_only=True, recursive=False)
+
+
+@contextmanager
+def _located(node: Node) -> Iterator[None]:
+    """Errors of carrying out a step get the place of its instruction."""
+    try:
+        yield
+    except (StepError, StartError, ImageError, StorageError) as error:
+        cause = f": {error.cause}" if error.cause else ""
+        raise node.error(f"{error.message}{cause}", mend=error.mend) from error
+    except OSError as error:
+        failure = os_failure("cannot carry out this step", error)
+        raise node.error(f"{failure.message}: {failure.cause}", mend=failure.mend) from error
 
 
 def _look(look: Callable[[], object], node: Node) -> object:

@@ -1,18 +1,22 @@
-"""`--debug-shell`: a shell in the state before the step that failed, with the terminal as `run -it` has it."""
+"""`--debug-shell`: a shell in place of the step that failed."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox.cli.command import Invocation, render_error
-from sandbox.cli.flags import option, parse_flags
+from sandbox.cli.command import render_error
+from sandbox.cli.flags import option
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
-    from sandbox.build.errors import DockerfileError
+    from collections.abc import Callable
 
-OPTIONS = (option("--debug-shell", "flag", "Open a shell in the state before the step that fails"),)
+    from sandbox.build.errors import DockerfileError
+    from sandbox.cli.build_progress import Display
+    from sandbox.cli.command import Invocation
+
+OPTIONS = (option("--debug-shell", "flag", "Open a shell in place of the step that fails"),)
 
 
 def check_terminal(invocation: Invocation) -> None:
@@ -21,19 +25,12 @@ def check_terminal(invocation: Invocation) -> None:
         raise UsageError("--debug-shell needs a terminal", cause="the input or the output is none")
 
 
-def open_shell(invocation: Invocation, error: DockerfileError, image_id: str, shell: str) -> int:
-    """Show the error, run the shell until it ends, remove the image; the status of a build that failed."""
-    from sandbox.cli.commands.run import COMMANDS
-    from sandbox.image.removal import remove_image
+def announcer(invocation: Invocation, display: Display) -> Callable[[DockerfileError], None] | None:
+    """What shows a step's failure before the shell opens; None where none is asked for."""
 
-    context = invocation.context
-    context.note(render_error(error))
-    context.note(f"The state before that step, in {shell}; the build ends with the shell.")
-    run = next(command for command in COMMANDS if command.path == "container run")
-    words = ("-it", "--rm", "--pull", "never", "--entrypoint", shell, image_id)
-    parsed = parse_flags(run.options, words, interspersed=run.interspersed)
-    try:
-        run.handler(Invocation(run, context, parsed.values, parsed.arguments))
-    finally:
-        remove_image(context.find_paths(), image_id, force=True)
-    return error.exit_status
+    def announce(error: DockerfileError) -> None:
+        display.close()
+        invocation.context.note(render_error(error))
+        invocation.context.note("A shell in place of that step, with its mounts and variables; the build ends with it.")
+
+    return announce if invocation.flag("debug-shell") else None

@@ -1,4 +1,5 @@
-"""The command's side of `exec`: its streams carried to the process and back, until the process ends.
+"""The command's side of `exec`: its streams carried to the process and back, until the process ends; and of a build's
+shell.
 
 The process never gets the command's own descriptors: one of a terminal or a file would let it act on the host's side.
 """
@@ -60,9 +61,20 @@ def run_attached(target: ExecTarget, spec: ProcessSpec, *, stdin: bool, detach_k
         if ends is not None:
             ends.close()
     if kept is None:
-        assert started.terminal_fd is not None
-        kept = MonitorEnds(started.terminal_fd, started.terminal_fd)
+        kept = _terminal_ends(started)
     return _Relay(started, kept, stdin=stdin, detach_keys=detach_keys).run()
+
+
+def relay_terminal(started: Started) -> int:
+    """Carry this process's streams to the terminal of one it has started, until that ends; its exit code. The
+    descriptors of `started` are closed then.
+    """
+    return _Relay(started, _terminal_ends(started), stdin=True, detach_keys=b"").run()
+
+
+def _terminal_ends(started: Started) -> MonitorEnds:
+    assert started.terminal_fd is not None
+    return MonitorEnds(started.terminal_fd, started.terminal_fd)
 
 
 def _start(target: ExecTarget, spec: ProcessSpec, stdio: ProcessStdio) -> Started:

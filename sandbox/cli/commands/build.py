@@ -49,7 +49,7 @@ def build(invocation: Invocation) -> int:
         contexts=read_contexts(invocation.texts("build-context")),
         ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
         events=display,
-        keep_failed=invocation.flag("debug-shell"),
+        before_shell=build_debug.announcer(invocation, display),
     )
     call = read_call(invocation.text("call") or "", check=invocation.flag("check"))
     if call.method != "build":
@@ -59,10 +59,9 @@ def build(invocation: Invocation) -> int:
     try:
         exported = build_image(context.find_paths(), context.env, options)
     except DockerfileError as error:
-        display.close()
-        if error.state is None:
+        if not error.shown:
             raise
-        return build_debug.open_shell(invocation, error, *error.state)
+        return error.exit_status
     finally:
         display.close()
     build_results.write_results(invocation, exported)
