@@ -6,11 +6,16 @@ process that waits for it cannot even be killed. So whoever finds the monitor de
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from sandbox.state import boot_id, is_alive, process_start
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _SUFFIX = ".server"
 #: to write back what is cached, after the monitor's death
@@ -29,19 +34,28 @@ def forget_server(target: str) -> None:
         os.unlink(f"{target}{_SUFFIX}")
 
 
-def end_left_servers(directory: str) -> None:
-    """End the servers that are taken down in a container's runtime directory; its monitor must be dead."""
+def end_left_servers(directory_fd: int, *, wait: bool) -> bool:
+    """End the servers that are taken down in a container's runtime directory; its monitor must be dead.
+
+    That takes a moment where one hangs, and nobody else waits for it: without `wait`, False at once where another
+    process is at it.
+    """
     try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return
-    for name in names:
+        fcntl.flock(directory_fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    for name in os.listdir(directory_fd):
         if name.endswith(_SUFFIX):
-            with open(f"{directory}/{name}") as file:
+            with suppress(FileNotFoundError), _open(name, directory_fd) as file:
                 fields = file.read().split()
-            # cut short by a full disk or a kill
-            if len(fields) == 3:
-                _end(int(fields[0]), int(fields[1]), fields[2])
+                # cut short by a full disk or a kill
+                if len(fields) == 3:
+                    _end(int(fields[0]), int(fields[1]), fields[2])
+    return True
+
+
+def _open(name: str, directory_fd: int) -> TextIO:
+    return open(name, opener=lambda path, flags: os.open(path, flags, dir_fd=directory_fd))
 
 
 def _end(pid: int, start: int, boot: str) -> None:

@@ -47,19 +47,42 @@ def mended_state(state: ContainerState, *, same_boot: bool, now_ns: int) -> Cont
     )
 
 
-def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container) -> Container | None:
-    """`container` as it truly is; its record and leavings are mended first. None where it was to be removed on exit."""
-    if not is_stale(container.state):
-        return container
+def reconcile(
+    connection: sqlite3.Connection, paths: Paths, container: Container, *, only_tell: bool = False
+) -> Container | None:
+    """`container` as it truly is; its record and leavings are mended first. None where it was to be removed on exit.
+
+    Where another process waits for what is left of it to end, that is waited for too; but not to `only_tell` of it.
+    """
+    while is_stale(container.state):
+        runtime = _open_directory(paths.container_runtime(container.id))
+        try:
+            # looked at with the directory in hand: it is of this monitor, for none starts before the record is mended
+            present = load_container(connection, container.id)
+            if present is None:
+                return None
+            if _monitor(present.state) == _monitor(container.state):
+                may_be_left = runtime >= 0 and container.state.boot_id == boot_id()
+                # outside any transaction: one that hangs is given seconds
+                if may_be_left and not end_left_servers(runtime, wait=not only_tell):
+                    return _told(container)
+                return _mend(connection, paths, container, only_tell=only_tell)
+            container = present
+        finally:
+            if runtime >= 0:
+                os.close(runtime)
+    return container
+
+
+def _mend(connection: sqlite3.Connection, paths: Paths, container: Container, *, only_tell: bool) -> Container | None:
+    """`container`, whose monitor is dead and has left nobody."""
     this_boot = boot_id()
 
     def mend(state: ContainerState) -> ContainerState:
         # asked again inside the transaction: another command may have mended and started it meanwhile
-        if not is_stale(state):
+        if _monitor(state) != _monitor(container.state) or not is_stale(state):
             return state
         # and inside it these go, before anybody can claim the container and make his own
-        if state.boot_id == this_boot:
-            end_left_servers(paths.container_runtime(container.id))
         remove_runtime_files(paths.container_runtime(container.id))
         return mended_state(state, same_boot=state.boot_id == this_boot, now_ns=time.time_ns())
 
@@ -67,10 +90,11 @@ def reconcile(connection: sqlite3.Connection, paths: Paths, container: Container
         state = update_state(connection, container.id, mend)
     except DatabaseError:
         # a full disk: the truth can be told all the same, and whoever wants to change something will be told why not
-        same_boot = container.state.boot_id == this_boot
-        return container._replace(state=mended_state(container.state, same_boot=same_boot, now_ns=time.time_ns()))
+        return _told(container)
     if state is None:
         return None
+    if is_stale(state):
+        return reconcile(connection, paths, container._replace(state=state), only_tell=only_tell)
     if state.monitor_pid:
         return load_container(connection, container.id)
     if container.state.cgroup:
@@ -90,7 +114,25 @@ def reconcile_all(connection: sqlite3.Connection, paths: Paths, containers: list
     """`containers` as they truly are, in the same order, without those that were to be removed on exit."""
     if not any(is_stale(container.state) for container in containers):
         return containers
-    return [c for c in (reconcile(connection, paths, container) for container in containers) if c is not None]
+    told = (reconcile(connection, paths, container, only_tell=True) for container in containers)
+    return [container for container in told if container is not None]
+
+
+def _told(container: Container) -> Container:
+    state = mended_state(container.state, same_boot=container.state.boot_id == boot_id(), now_ns=time.time_ns())
+    return container._replace(state=state)
+
+
+def _monitor(state: ContainerState) -> tuple[int, int, str]:
+    return state.monitor_pid, state.monitor_start, state.boot_id
+
+
+def _open_directory(path: str) -> int:
+    """A descriptor, or -1 where there is no directory."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
 
 
 def remove_runtime_files(directory: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.state import process_start
-from tests.integration.container.conftest import state_files
+from tests.integration.container.conftest import monitor_pid, state_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +81,53 @@ def test_a_server_that_hangs_keeps_nobody_from_removing(
     sandbox.run("rm", "-f", "hung", timeout_seconds=60)
     eventually(lambda: process_start(server) == 0)
     assert state_files(sandbox) == []
+
+
+def test_what_hangs_of_one_container_blocks_no_other_command(sandbox: Sandbox, busybox: str) -> None:
+    """While one command waits for what a killed monitor left, others tell the truth, and write."""
+    sandbox.run(*RUN, "-d", "--name", "hung", busybox, "sh", "-c", "while :; do ls / > /out; done")
+    (server,) = _servers(sandbox)
+    os.kill(server, signal.SIGSTOP)
+    monitor = monitor_pid(sandbox, "hung")
+    waiter = os.pidfd_open(monitor)
+    os.kill(monitor, signal.SIGKILL)
+    # somebody is at it, for as long as this test likes
+    (runtime,) = sandbox.home.runtime.glob("sandbox/containers/*")
+    held = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        select.select([waiter], [], [])
+        with sandbox.spawn("rm", "-f", "hung") as removal:
+            assert "Exited (137)" in sandbox.run("ps", "-a").stdout
+            assert "Exited (137)" in sandbox.run("ps", "-a", "--filter", "name=hung").stdout
+            sandbox.run("create", "--name", "other", busybox)
+            sandbox.run("rm", "other")
+            assert removal.poll() is None
+            assert process_start(server) != 0
+            os.close(held)
+            held = -1
+            removal.communicate()
+        assert removal.returncode == 0
+    finally:
+        os.close(waiter)
+        if held >= 0:
+            os.close(held)
+    assert process_start(server) == 0
+    assert state_files(sandbox) == []
+
+
+def test_the_first_to_see_it_ends_what_hangs(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run(*RUN, "-d", "--name", "hung", busybox, "sh", "-c", "while :; do ls / > /out; done")
+    (server,) = _servers(sandbox)
+    os.kill(server, signal.SIGSTOP)
+    monitor = monitor_pid(sandbox, "hung")
+    waiter = os.pidfd_open(monitor)
+    os.kill(monitor, signal.SIGKILL)
+    select.select([waiter], [], [])
+    os.close(waiter)
+    assert "Exited (137)" in sandbox.run("ps", "-a").stdout
+    assert process_start(server) == 0
+    assert sandbox.run("start", "hung").lines == ["hung"]
 
 
 def test_the_monitor_killed_its_server_ends_too(
