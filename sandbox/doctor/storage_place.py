@@ -137,15 +137,14 @@ def _probe_overlay(directory: str) -> None:
 
 
 def _mount_fuse(directory: str) -> None:
-    from storage.overlay.fuse.server_process import DEVICE, device_error
-    from storage.syscalls import mount
+    from storage.overlay.fuse.mounting import FuseOptions, device_error, mount_device, open_device
 
     try:
-        fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        fd = open_device()
     except OSError as error:
         raise device_error(error) from error
     try:
-        mount("none", directory, "fuse", 0, f"fd={fd},rootmode=40000,user_id=0,group_id=0")
+        mount_device(fd, directory, FuseOptions("fuse", "none"))
     except OSError as error:
         raise SandboxError("a FUSE file system does not mount", cause=error.strerror or str(error)) from error
     finally:

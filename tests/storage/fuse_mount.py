@@ -37,12 +37,12 @@ def mounted(
 
     `prepare` is called in the server before it serves.
     """
-    from storage.overlay.fuse.mounting import MountOptions, mount_fuse  # not everywhere is pyfuse3 installed
+    from storage.overlay.fuse.mounting import FuseOptions, mount_fuse  # not everywhere is pyfuse3 installed
 
     for name in ("fuse-upper", "fuse-work", "fuse-merged"):
         os.makedirs(f"{place}/{name}", exist_ok=True)
     root = f"{place}/fuse-merged"
-    fd = mount_fuse(root, MountOptions())
+    fd = mount_fuse(root, FuseOptions("fuse.sandbox-overlay", "sandbox-overlay"))
     ready, told = os.pipe()
     server = os.fork()
     if server == 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage.overlay.fuse.command import UsageError, main, parse, split_directories, split_options
-from storage.syscalls import MNT_DETACH, umount2
+from storage.syscalls import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, umount2
 from tests.storage.fuse_mount import NEEDS
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Tree
@@ -26,16 +26,13 @@ def test_fuse_overlayfs_order() -> None:
 
 def test_helper_order_of_mount() -> None:
     command = parse(["overlay", "/mnt", "-o", "rw,nodev,lowerdir=/l,upperdir=/u", "-oworkdir=/w"])
-    assert (command.target, command.mount.source, command.mount.dev, command.mount.suid) == (
-        "/mnt",
-        "overlay",
-        False,
-        True,
-    )
+    assert (command.target, command.mount.source, command.mount.flags) == ("/mnt", "overlay", MS_NODEV)
+    command = parse(["overlay", "/mnt", "-o", "ro,nosuid,noexec,lowerdir=/l,upperdir=/u,workdir=/w"])
+    assert command.mount.flags == MS_RDONLY | MS_NOSUID | MS_NOEXEC
 
 
 def test_without_an_upper_directory_it_is_read_only() -> None:
-    assert parse(["-o", "lowerdir=/l", "/mnt"]).mount.read_only
+    assert parse(["-o", "lowerdir=/l", "/mnt"]).mount.flags == MS_RDONLY
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,12 @@ from typing import NamedTuple, NoReturn
 
 from storage.errors import StorageError, os_failure
 from storage.overlay.fuse.config import OverlayConfig
-from storage.overlay.fuse.mounting import MountOptions, mount_fuse
+from storage.overlay.fuse.mounting import FuseOptions, mount_fuse
 from storage.overlay.fuse.owners import Owners, parse_id_ranges
+from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
+#: what /proc/self/mountinfo shows, and mount(8) finds us by
+_FILESYSTEM = "fuse.sandbox-overlay"
 _USAGE = "usage: sandbox-overlay [-f] [-d] [-o lowerdir=DIR[:DIR…][,upperdir=DIR,workdir=DIR][,OPTION…]] MOUNTPOINT"
 #: our own: `indexdir=DIR`, where indexes of lower layers are kept; who gives it says that they never change
 #: options of fuse-overlayfs, mount(8) and FUSE that ask for what is so anyway, or change nothing here
@@ -31,6 +34,7 @@ _HARMLESS = frozenset(
     }
 )
 # fmt: on
+_FLAGS = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
 _OWNER_OPTIONS = ("uidmapping", "gidmapping", "squash_to_root", "squash_to_uid", "squash_to_gid")
 
 
@@ -38,7 +42,7 @@ class CommandLine(NamedTuple):
     """What was asked for."""
 
     overlay: OverlayConfig
-    mount: MountOptions
+    mount: FuseOptions
     target: str
     foreground: bool
     debug: bool
@@ -133,17 +137,15 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
         owners=_owners(options),
         volatile="volatile" in options or options.get("fsync") == "0",
     )
-    mount = MountOptions(
-        source=options.pop("fsname", "") or (places[0] if len(places) > 1 else "sandbox-overlay"),
-        read_only=upper is None or "ro" in options,
-        suid="nosuid" not in options,
-        dev="nodev" not in options,
-    )
-    known = _HARMLESS | {"volatile", "ro", "suid", "nosuid", "dev", "nodev", "subtype", "noexec", "noacl"}
+    source = options.pop("fsname", "") or (places[0] if len(places) > 1 else "sandbox-overlay")
+    flags = MS_RDONLY if upper is None else 0
+    for name, flag in _FLAGS.items():
+        flags |= flag if name in options else 0
+    known = _HARMLESS | _FLAGS.keys() | {"volatile", "suid", "dev", "subtype"}
     unknown = sorted(name for name in options if name not in known and not name.startswith(("x-", "comment")))
     if unknown:
         raise UsageError(f"unknown option {unknown[0]}")
-    return CommandLine(config, mount, places[-1], foreground, debug)
+    return CommandLine(config, FuseOptions(_FILESYSTEM, source, flags), places[-1], foreground, debug)
 
 
 def _owners(options: dict[str, str]) -> Owners | None:

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from storage.errors import os_failure
-from storage.overlay.fuse.server_process import FuseOptions, serve_mount
+from storage.overlay.fuse.server_process import serve_mount
 from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_POSIXACL, MS_RDONLY
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ def mount_mapped_bind(bind: MappedBind, target: str) -> ServedMount:
 
     # MS_POSIXACL leaves the umask to the server, which knows of default ACLs (fs/fuse/inode.c)
     flags = place.f_flag & _KEPT_FLAGS | MS_POSIXACL
-    return serve_mount(target, serve, FuseOptions(flags, stat.S_IFMT(status.st_mode)))
+    return serve_mount(target, serve, flags=flags, root_mode=stat.S_IFMT(status.st_mode))

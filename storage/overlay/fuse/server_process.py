@@ -22,16 +22,16 @@ import signal
 import stat
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from storage.errors import StorageError, os_failure
 from storage.overlay.driver import RootMount
+from storage.overlay.fuse.mounting import FuseOptions, device_error, mount_device, open_device
 from storage.syscalls import (
     CLONE_NEWNS,
     MNT_DETACH,
     PR_SET_DUMPABLE,
     close_range,
-    mount,
     prctl,
     umount2,
     unshare,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     #: serves the FUSE session of a descriptor until it is unmounted, and calls the function once it answers
     Serve = Callable[[int, Callable[[], None]], None]
 
-DEVICE = "/dev/fuse"
 #: the type that /proc/self/mountinfo shows
 FILESYSTEM = "fuse.sandbox"
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
@@ -54,14 +53,6 @@ _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal
 #: whoever waits for the end of a container has patience
 _IDLE_SECONDS = 4.0
 _LOOK_SECONDS = 0.5
-
-
-class FuseOptions(NamedTuple):
-    """How it is mounted: flags of mount(2), and the type of the root (a mapped bind mount may be of a file)."""
-
-    flags: int = 0
-    root_mode: int = stat.S_IFDIR
-    source: str = "sandbox"
 
 
 class ServedMount(RootMount):
@@ -78,8 +69,7 @@ class ServedMount(RootMount):
 
     def attach(self, device_fd: int, options: FuseOptions) -> None:
         """Mount it. OSError where the kernel refuses."""
-        data = f"fd={device_fd},rootmode={options.root_mode:o},user_id=0,group_id=0,allow_other,default_permissions"
-        mount(options.source, self.target, FILESYSTEM, options.flags, data)
+        mount_device(device_fd, self.target, options)
         self._mounted = True
 
     def wait_ready(self) -> None:
@@ -160,14 +150,15 @@ class ServedMount(RootMount):
         return bool(data)
 
 
-def serve_mount(target: str, serve: Serve, options: FuseOptions | None = None) -> ServedMount:
+def serve_mount(target: str, serve: Serve, *, flags: int = 0, root_mode: int = stat.S_IFDIR) -> ServedMount:
     """Mount a FUSE file system at `target`, answered by a new process that calls `serve`. Raises StorageError.
+
+    `flags` and `root_mode` as in `FuseOptions`.
 
     Returns at once: the server gets ready meanwhile, and whoever looks below `target` waits for it.
     """
-    options = options or FuseOptions()
     try:
-        device_fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        device_fd = open_device()
     except OSError as error:
         raise device_error(error) from error
     reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -179,7 +170,7 @@ def serve_mount(target: str, serve: Serve, options: FuseOptions | None = None) -
     os.close(gate)
     served = ServedMount(target, pid, reading)
     try:
-        served.attach(device_fd, options)
+        served.attach(device_fd, FuseOptions(FILESYSTEM, "sandbox", flags, root_mode))
         os.write(opener, b"m")
     except OSError as error:
         served.close()
@@ -189,14 +180,6 @@ def serve_mount(target: str, serve: Serve, options: FuseOptions | None = None) -
         os.close(device_fd)
         os.close(opener)
     return served
-
-
-def device_error(error: OSError) -> StorageError:
-    """What it means that /dev/fuse cannot be opened."""
-    if isinstance(error, FileNotFoundError):
-        return StorageError(f"there is no {DEVICE}", cause="the kernel module is not loaded", mend="sudo modprobe fuse")
-    cause = os.strerror(error.errno or 0)
-    return StorageError(f"{DEVICE} cannot be opened", cause=cause, mend=f"sudo chmod 0666 {DEVICE}")
 
 
 def _run_server(serve: Serve, device_fd: int, report_fd: int, gate: int) -> NoReturn:
