@@ -9,12 +9,13 @@ leaves the old state or the new one. A partial outlives its writer so that a lat
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from storage.digests import Digest, digest_hex, digest_of, parse_digest
@@ -97,29 +98,32 @@ class ContentStore:
 
         StorageError where it cannot be written, or what `pieces` raises: nothing is left then.
         """
-        fd, aside = tempfile.mkstemp(dir=self._partials, prefix="new-")
-        try:
-            # held, so that `sweep` knows a living writer's from a dead one's
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            sha256, size = hashlib.sha256(), 0
+        sha256, size = hashlib.sha256(), 0
+        with self.new_blob() as blob:
             for piece in pieces:
                 sha256.update(piece)
                 size += len(piece)
                 view = memoryview(piece)
                 while view:
-                    view = view[os.write(fd, view) :]
+                    view = view[os.write(blob.fd, view) :]
             digest = Digest("sha256:" + sha256.hexdigest())
-            os.fsync(fd)
-            os.rename(aside, self.path(digest))
-            aside = ""
-            sync_directory(self._blobs)
+            blob.commit(digest)
+        return digest, size
+
+    @contextmanager
+    def new_blob(self) -> Iterator[NewBlob]:
+        """A blob whose digest its writer knows at the end. StorageError for every OSError inside.
+
+        Left without `commit`, nothing of it stays.
+        """
+        try:
+            blob = NewBlob(self._blobs, self._partials)
+            try:
+                yield blob
+            finally:
+                blob.close()
         except OSError as error:
             raise os_failure("cannot store a blob", error) from error
-        finally:
-            os.close(fd)
-            if aside:
-                os.unlink(aside)
-        return digest, size
 
     def delete(self, digest: Digest) -> None:
         """Remove the blob; missing is fine."""
@@ -236,6 +240,47 @@ class BlobWriter:
     def _forget(self) -> None:
         if os.path.lexists(self._partial):
             os.unlink(self._partial)
+
+
+class NewBlob:
+    """A blob being written to `fd`. It has no name before `commit` where the file system can (O_TMPFILE), so that a
+    killed writer leaves nothing; elsewhere one that `ContentStore.sweep` knows.
+    """
+
+    def __init__(self, blobs: str, partials: str) -> None:
+        self._blobs = blobs
+        self._aside = ""
+        try:
+            self.fd = os.open(partials, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            # EISDIR: a kernel or a file system that does not know the flag
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+                raise
+            self.fd, self._aside = tempfile.mkstemp(dir=partials, prefix="new-")
+            # held, so that `sweep` knows a living writer's from a dead one's
+            fcntl.flock(self.fd, fcntl.LOCK_EX)
+
+    def commit(self, digest: Digest) -> None:
+        """Sync, and make the blob visible under `digest`, which must be that of all that was written. OSError."""
+        os.fsync(self.fd)
+        blobs_fd = os.open(self._blobs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if self._aside:
+                os.rename(self._aside, digest_hex(digest), dst_dir_fd=blobs_fd)
+                self._aside = ""
+            else:
+                # where it is there already it is the same
+                with suppress(FileExistsError):
+                    os.link(f"/proc/self/fd/{self.fd}", digest_hex(digest), dst_dir_fd=blobs_fd, follow_symlinks=True)
+            os.fsync(blobs_fd)
+        finally:
+            os.close(blobs_fd)
+
+    def close(self) -> None:
+        """Let go of it; what was not committed is gone."""
+        os.close(self.fd)
+        if self._aside:
+            os.unlink(self._aside)
 
 
 def sync_directory(path: str) -> None:

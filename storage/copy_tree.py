@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: the answers of file systems that never share, or never copy to each other inside the kernel
+_NEVER = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS)
+#: what is read and written in one piece
+_PIECE = 1 << 20
 _NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
 _NO_XATTR = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENODATA)
 
@@ -63,7 +67,7 @@ def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, n
             status = os.stat(base, dir_fd=source_fd, follow_symlinks=False)
             if is_whiteout(source_fd, base, status) or stat.S_ISDIR(status.st_mode):
                 return False
-            _copy_entry(Step(source_fd, base, status, False, 0), dir_fd, name)
+            _copy_entry(Step(source_fd, base, status, False, 0), dir_fd, name, DataCopy())
         except FileNotFoundError:
             if is_opaque(source_fd):
                 return False
@@ -83,6 +87,7 @@ class _Copy:
         self._fd = os.open(".", _OPEN_DIRECTORY, dir_fd=target_fd)
         self._path: list[bytes] = []
         self._linked: dict[tuple[int, int], bytes] = {}
+        self._data = DataCopy()
 
     def run(self) -> None:
         try:
@@ -105,7 +110,7 @@ class _Copy:
         else:
             remove_entry(self._fd, step.name)
             if not self._link(step):
-                _copy_entry(step, self._fd, step.name)
+                _copy_entry(step, self._fd, step.name, self._data)
 
     def _enter(self, step: Step) -> None:
         try:
@@ -163,11 +168,11 @@ class _Copy:
             os.close(fd)
 
 
-def _copy_entry(step: Step, dir_fd: int, name: bytes) -> None:
+def _copy_entry(step: Step, dir_fd: int, name: bytes, data: DataCopy) -> None:
     """Copy what is no directory."""
     mode = step.status.st_mode
     if stat.S_ISREG(mode):
-        _copy_file(step, dir_fd, name)
+        _copy_file(step, dir_fd, name, data)
         return
     if stat.S_ISLNK(mode):
         os.symlink(os.readlink(step.name, dir_fd=step.dir_fd), name, dir_fd=dir_fd)
@@ -179,12 +184,12 @@ def _copy_entry(step: Step, dir_fd: int, name: bytes) -> None:
     os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False)
 
 
-def _copy_file(step: Step, dir_fd: int, name: bytes) -> None:
+def _copy_file(step: Step, dir_fd: int, name: bytes, data: DataCopy) -> None:
     source_fd = os.open(step.name, _OPEN_FILE, dir_fd=step.dir_fd)
     try:
         target_fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)
         try:
-            copy_data(source_fd, target_fd)
+            data.copy(source_fd, target_fd)
             copy_metadata(source_fd, target_fd)
         finally:
             os.close(target_fd)
@@ -194,17 +199,58 @@ def _copy_file(step: Step, dir_fd: int, name: bytes) -> None:
 
 def copy_data(source_fd: int, target_fd: int) -> None:
     """Share or copy the data of one regular file to an empty one, holes kept."""
-    try:
-        fcntl.ioctl(target_fd, FICLONE, source_fd)
-    except OSError as error:
-        if error.errno not in _NO_CLONE:
-            raise
-    else:
-        return
-    size = os.fstat(source_fd).st_size
-    for start, end in _extents(source_fd, size):
-        _copy_range(source_fd, target_fd, start, end)
-    os.ftruncate(target_fd, size)
+    DataCopy().copy(source_fd, target_fd)
+
+
+class DataCopy:
+    """Copies the data of many files into one file system: what the kernel cannot do there is asked for once."""
+
+    def __init__(self) -> None:
+        #: devices of sources whose files cannot be shared, and those that the kernel does not copy from itself
+        self._unshared: set[int] = set()
+        self._unranged: set[int] = set()
+
+    def copy(self, source_fd: int, target_fd: int) -> None:
+        """Share or copy the data of one regular file to an empty one, holes kept."""
+        status = os.fstat(source_fd)
+        size, device = status.st_size, status.st_dev
+        if not size or (device not in self._unshared and self._share(source_fd, target_fd, device)):
+            return
+        # what has all its blocks has no holes to look for
+        if size <= _PIECE and status.st_blocks * 512 >= size and device in self._unranged:
+            data = os.pread(source_fd, size, 0)
+            if len(data) == size == os.pwrite(target_fd, data, 0):
+                return
+        for start, end in _extents(source_fd, size):
+            self._copy_range(source_fd, target_fd, start, end, device)
+        os.ftruncate(target_fd, size)
+
+    def _share(self, source_fd: int, target_fd: int, device: int) -> bool:
+        try:
+            fcntl.ioctl(target_fd, FICLONE, source_fd)
+        except OSError as error:
+            if error.errno not in _NO_CLONE:
+                raise
+            if error.errno in _NEVER:
+                self._unshared.add(device)
+            return False
+        return True
+
+    def _copy_range(self, source_fd: int, target_fd: int, start: int, end: int, device: int) -> None:
+        while start < end:
+            count = 0
+            if device not in self._unranged:
+                try:
+                    count = os.copy_file_range(source_fd, target_fd, end - start, start, start)
+                except OSError as error:
+                    if error.errno not in _NO_CLONE:
+                        raise
+                    if error.errno in _NEVER:
+                        self._unranged.add(device)
+            count = count or os.pwrite(target_fd, os.pread(source_fd, min(end - start, _PIECE), start), start)
+            if count == 0:
+                return
+            start += count
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
@@ -220,19 +266,6 @@ def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
             start, end = position, size
         yield start, end
         position = end
-
-
-def _copy_range(source_fd: int, target_fd: int, start: int, end: int) -> None:
-    while start < end:
-        try:
-            count = os.copy_file_range(source_fd, target_fd, end - start, start, start)
-        except OSError as error:
-            if error.errno not in _NO_CLONE:
-                raise
-            count = os.pwrite(target_fd, os.pread(source_fd, min(end - start, 1 << 20), start), start)
-        if count == 0:
-            return
-        start += count
 
 
 def _copy_xattrs(source: int | bytes, target: int | bytes) -> None:

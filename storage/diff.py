@@ -19,7 +19,6 @@ from storage.tar_write import TarWriter
 from storage.walk import Step, Walk
 from storage.whiteouts import OPAQUE_NAME, PREFIX, is_opaque, is_whiteout
 
-_READ_SIZE = 1 << 20
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -37,7 +36,8 @@ def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
     """Write the layer that `upper_fd` is to the empty file `out_fd`. StorageError where it cannot be read or written,
     or where the tree holds a name that an archive would take for a whiteout.
     """
-    writer = TarWriter(out_fd)
+    sha256 = hashlib.sha256()
+    writer = TarWriter(out_fd, sha256.update)
     size = entries = 0
     path: list[bytes] = []
     try:
@@ -66,10 +66,10 @@ def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
             elif stat.S_ISREG(step.status.st_mode):
                 size += step.status.st_size
         writer.finish()
-        diff_id, archive_bytes = _digest(out_fd)
     except OSError as error:
         raise os_failure("cannot write the layer", error) from error
-    return LayerDiff(diff_id, archive_bytes, size, entries, tuple(writer.notes))
+    diff_id = Digest("sha256:" + sha256.hexdigest())
+    return LayerDiff(diff_id, writer.size_bytes, size, entries, tuple(writer.notes))
 
 
 def _is_opaque(step: Step) -> bool:
@@ -78,12 +78,3 @@ def _is_opaque(step: Step) -> bool:
         return is_opaque(fd)
     finally:
         os.close(fd)
-
-
-def _digest(fd: int) -> tuple[Digest, int]:
-    sha256 = hashlib.sha256()
-    position = 0
-    while data := os.pread(fd, _READ_SIZE, position):
-        sha256.update(data)
-        position += len(data)
-    return Digest("sha256:" + sha256.hexdigest()), position

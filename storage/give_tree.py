@@ -12,7 +12,7 @@ import secrets
 import stat
 from typing import TYPE_CHECKING
 
-from storage.copy_tree import copy_data
+from storage.copy_tree import DataCopy
 from storage.errors import StorageError, os_failure
 from storage.resolve import open_in_root
 from storage.walk import Step, Walk
@@ -51,6 +51,7 @@ class _Giving:
         self._above: list[tuple[int, int]] = []
         self._linked: dict[tuple[int, int], bytes] = {}
         self._name = b""
+        self._data = DataCopy()
         self.notes: list[str] = []
 
     @property
@@ -127,7 +128,7 @@ class _Giving:
             try:
                 fd = os.open(name, _CREATE, 0o600, dir_fd=self._fd)
                 try:
-                    copy_data(source_fd, fd)
+                    self._data.copy(source_fd, fd)
                     os.fchmod(fd, stat.S_IMODE(step.status.st_mode) & 0o1777)
                 finally:
                     os.close(fd)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
@@ -17,13 +18,19 @@ from storage.walk import Step, Walk
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _BLOCK = 512
 _FLUSH_SIZE = 1 << 18
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
+#: name, three numbers, two more, checksum, kind, link name, magic and version, owner's and group's name, device, prefix
+_USTAR = struct.Struct("100s24s24s8sc100s8s64x16s167x")
+_MAGIC = b"ustar\x0000"
+#: what is the same in the sum over every header: the magic, and the checksum's own field read as blanks
+_SUM = sum(_MAGIC) + 8 * ord(" ")
+_NO_DEVICE = b"0000000\0" * 2
 _KINDS = {
     stat.S_IFREG: b"0",
     stat.S_IFLNK: b"2",
@@ -46,12 +53,16 @@ def write_tree(root_fd: int, out_fd: int, prefix: bytes = b"") -> tuple[str, ...
 
 
 class TarWriter:
-    """An archive in the making. `finish` writes the end mark; without it the archive is not whole."""
+    """An archive in the making, of `size_bytes` so far; `seen` is given all that is written to `out_fd`.
 
-    def __init__(self, out_fd: int) -> None:
+    `finish` writes the end mark; without it the archive is not whole.
+    """
+
+    def __init__(self, out_fd: int, seen: Callable[[bytes], object] | None = None) -> None:
         self._out_fd = out_fd
+        self._seen = seen
         self._buffer = bytearray()
-        self._size = 0
+        self.size_bytes = 0
         self._linked: dict[tuple[int, int], bytes] = {}
         self.notes: list[str] = []
 
@@ -79,7 +90,7 @@ class TarWriter:
         inode = (status.st_dev, status.st_ino)
         linked = self._linked.get(inode) if status.st_nlink > 1 and kind != b"5" else None
         if linked is not None:
-            self._header(name, b"1", status, link=linked)
+            self._write(_header(name, b"1", status, link=linked))
             return
         link = os.readlink(step.name, dir_fd=step.dir_fd) if kind == b"2" else b""
         if kind == b"0":
@@ -87,18 +98,18 @@ class TarWriter:
                 return
         else:
             xattrs = _read_xattrs(entry_path(step.dir_fd, step.name))
-            self._header(name + b"/" if kind == b"5" else name, kind, status, link=link, xattrs=xattrs)
+            self._write(_header(name + b"/" if kind == b"5" else name, kind, status, link=link, xattrs=xattrs))
         if status.st_nlink > 1 and kind != b"5":
             self._linked[inode] = name
 
     def add_empty(self, name: bytes) -> None:
         """Add an empty file of no time and no rights: a mark such as a whiteout."""
-        self._write(_name_records(name) + _ustar(name, b"0", 0, 0, 0, 0, 0, b"", (0, 0)))
+        self._write(_name_records(name) + _ustar(name, b"0", 0, 0, 0, 0, 0))
 
     def finish(self) -> None:
         """Write the end mark, filled up to tar's usual record of 10 KiB."""
         self._write(bytes(2 * _BLOCK))
-        self._write(bytes(-self._size % 10240))
+        self._write(bytes(-self.size_bytes % 10240))
         try:
             self._flush()
         except OSError as error:
@@ -112,54 +123,72 @@ class TarWriter:
         try:
             # again, by the descriptor: the size that is announced is that of the file which is read
             status = os.fstat(fd)
-            self._header(name, b"0", status, size=status.st_size, xattrs=_read_xattrs(fd))
-            left = status.st_size
-            while left and (data := os.read(fd, min(left, _FLUSH_SIZE))):
+            size = left = status.st_size
+            header = _header(name, b"0", status, size=size, xattrs=_read_xattrs(fd))
+            data = os.read(fd, min(left, _FLUSH_SIZE)) if left else b""
+            left -= len(data)
+            if not left:
+                # most files are small: one piece each
+                self._write(b"".join((header, data, bytes(-size % _BLOCK))))
+                return True
+            self._write(header)
+            while data:
                 self._write(data)
+                data = os.read(fd, min(left, _FLUSH_SIZE)) if left else b""
                 left -= len(data)
             while left:
                 zeros = bytes(min(left, _FLUSH_SIZE))
                 self._write(zeros)
                 left -= len(zeros)
-            self._write(bytes(-status.st_size % _BLOCK))
+            self._write(bytes(-size % _BLOCK))
         finally:
             os.close(fd)
         return True
 
-    def _header(
-        self,
-        name: bytes,
-        kind: bytes,
-        status: os.stat_result,
-        *,
-        link: bytes = b"",
-        size: int = 0,
-        xattrs: Mapping[str, bytes] | None = None,
-    ) -> None:
-        owner = (xattrs or {}).get(OWNER_XATTR)
-        uid, gid = map(int, owner.split(b":")) if owner else (status.st_uid, status.st_gid)
-        records = _pax_records(name, link, uid, gid, size, status.st_mtime_ns)
-        for xattr, value in sorted((xattrs or {}).items()):
-            if not xattr.startswith(FORGEABLE_PREFIXES):
-                records[b"SCHILY.xattr." + os.fsencode(xattr)] = value
-        self._write(_extended_header(name, records))
-        device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in b"34" else (0, 0)
-        seconds = max(status.st_mtime_ns // 1_000_000_000, 0)
-        mode = stat.S_IMODE(status.st_mode)
-        self._write(_ustar(name, kind, mode, uid, gid, size, seconds, link, device))
-
     def _write(self, data: bytes) -> None:
+        self.size_bytes += len(data)
+        if len(data) >= _FLUSH_SIZE:
+            self._flush()
+            self._put(data)
+            return
         self._buffer += data
-        self._size += len(data)
         if len(self._buffer) >= _FLUSH_SIZE:
             self._flush()
 
     def _flush(self) -> None:
         # copied first: a bytearray that a view holds cannot be emptied
-        view = memoryview(bytes(self._buffer))
+        data = bytes(self._buffer)
         self._buffer.clear()
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        if self._seen is not None:
+            self._seen(data)
+        view = memoryview(data)
         while view:
             view = view[os.write(self._out_fd, view) :]
+
+
+def _header(
+    name: bytes,
+    kind: bytes,
+    status: os.stat_result,
+    *,
+    link: bytes = b"",
+    size: int = 0,
+    xattrs: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """The header of an entry, and before it what that cannot hold."""
+    owner = xattrs.get(OWNER_XATTR) if xattrs else None
+    uid, gid = map(int, owner.split(b":")) if owner else (status.st_uid, status.st_gid)
+    records = _pax_records(name, link, uid, gid, size, status.st_mtime_ns)
+    for xattr, value in sorted(xattrs.items()) if xattrs else ():
+        if not xattr.startswith(FORGEABLE_PREFIXES):
+            records[b"SCHILY.xattr." + os.fsencode(xattr)] = value
+    device = _device_numbers(status.st_rdev) if kind in b"34" else _NO_DEVICE
+    seconds = max(status.st_mtime_ns // 1_000_000_000, 0)
+    mode = stat.S_IMODE(status.st_mode)
+    return _extended_header(name, records) + _ustar(name, kind, mode, uid, gid, size, seconds, link, device)
 
 
 def _name_records(name: bytes) -> bytes:
@@ -170,7 +199,7 @@ def _extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
     if not records:
         return b""
     data = b"".join(_record(keyword, value) for keyword, value in records.items())
-    header = _ustar(b"PaxHeaders/" + name[:80], b"x", 0o644, 0, 0, len(data), 0, b"", (0, 0))
+    header = _ustar(b"PaxHeaders/" + name[:80], b"x", 0o644, 0, 0, len(data), 0)
     return header + data + bytes(-len(data) % _BLOCK)
 
 
@@ -216,22 +245,20 @@ def _ustar(
     gid: int,
     size: int,
     seconds: int,
-    link: bytes,
-    device: tuple[int, int],
+    link: bytes = b"",
+    device: bytes = _NO_DEVICE,
 ) -> bytes:
     """One header block; what does not fit is cut, for a PAX header says it."""
-    fields = (
-        name[:100].ljust(100, b"\0"),
-        b"%07o\0%07o\0%07o\0" % (mode, min(uid, _MAX_ID), min(gid, _MAX_ID)),
-        b"%011o\0%011o\0" % (min(size, _MAX_SIZE), min(seconds, _MAX_SIZE)),
-        b"        ",
-        kind,
-        link[:100].ljust(100, b"\0"),
-        b"ustar\x0000" + bytes(64),
-        b"%07o\0%07o\0" % (min(device[0], _MAX_ID), min(device[1], _MAX_ID)),
-    )
-    block = b"".join(fields).ljust(_BLOCK, b"\0")
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    name, link = name[:100], link[:100]
+    numbers = b"%07o\0%07o\0%07o\0" % (mode, min(uid, _MAX_ID), min(gid, _MAX_ID))
+    more = b"%011o\0%011o\0" % (min(size, _MAX_SIZE), min(seconds, _MAX_SIZE))
+    # of what is not zero: most of a block is
+    checksum = _SUM + sum(b"".join((name, numbers, more, kind, link, device)))
+    return _USTAR.pack(name, numbers, more, b"%06o\0 " % checksum, kind, link, _MAGIC, device)
+
+
+def _device_numbers(device: int) -> bytes:
+    return b"%07o\0%07o\0" % (min(os.major(device), _MAX_ID), min(os.minor(device), _MAX_ID))
 
 
 def _read_xattrs(place: int | bytes) -> dict[str, bytes]:

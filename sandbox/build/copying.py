@@ -12,8 +12,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.build.sources import Found, Selection, Source, StepError, walk_visible
-from storage.copy_tree import copy_data
+from sandbox.build.sources import ALL, Found, Selection, Source, StepError, walk_visible
+from storage.copy_tree import DataCopy
 from storage.resolve import make_directories, open_in_root
 from storage.tree import remove_entry
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
@@ -56,6 +56,7 @@ class Copier:
         self._changes = changes
         self._linked: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._kept: list[int] = []
+        self._data = DataCopy()
 
     def close(self) -> None:
         for fd in self._kept:
@@ -64,7 +65,7 @@ class Copier:
 
     def copy(self, source: Source, found: Found, selection: Selection | None = None) -> None:
         """A file to the target or into it, the content of a directory into it. Raises StepError."""
-        selection = selection or Selection()
+        selection = selection or ALL
         try:
             if found.is_directory:
                 self._copy_content(source, found, selection)
@@ -124,8 +125,8 @@ class Copier:
     def _copy_single(self, source: Source, found: Found) -> None:
         dir_fd, base = self._place(found.name)
         try:
-            self._clear(dir_fd, base)
             if not stat.S_ISREG(found.status.st_mode):
+                self._clear(dir_fd, base)
                 self._make_special(source, dir_fd, base, found.status)
                 return
             data_fd = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_CLOEXEC)
@@ -198,10 +199,10 @@ class Copier:
 
     def _copy_entry(self, source: Source, step: Step, dir_fd: int) -> None:
         status = step.status
-        self._clear(dir_fd, step.name)
         inode = (status.st_dev, status.st_ino)
         known = self._linked.get(inode) if status.st_nlink > 1 else None
         if known is not None:
+            self._clear(dir_fd, step.name)
             os.link(known[1], step.name, src_dir_fd=known[0], dst_dir_fd=dir_fd, follow_symlinks=False)
             return
         if stat.S_ISREG(status.st_mode):
@@ -211,11 +212,13 @@ class Copier:
             finally:
                 os.close(data_fd)
         elif stat.S_ISLNK(status.st_mode):
+            self._clear(dir_fd, step.name)
             os.symlink(os.readlink(step.name, dir_fd=step.dir_fd), step.name, dir_fd=dir_fd)
             os.chown(step.name, *self._owner(source, status), dir_fd=dir_fd, follow_symlinks=False)
             times = (status.st_mtime_ns, status.st_mtime_ns)
             os.utime(step.name, ns=times, dir_fd=dir_fd, follow_symlinks=False)
         else:
+            self._clear(dir_fd, step.name)
             self._make_special(source, dir_fd, step.name, status)
         if status.st_nlink > 1 and len(self._kept) < _KEPT_MOST:
             kept = os.dup(dir_fd)
@@ -235,9 +238,13 @@ class Copier:
         os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False)
 
     def _write_file(self, source: Source, data_fd: int, status: os.stat_result, dir_fd: int, name: bytes) -> None:
-        fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)
         try:
-            copy_data(data_fd, fd)
+            fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)
+        except FileExistsError:
+            self._clear(dir_fd, name)
+            fd = os.open(name, _CREATE, 0o600, dir_fd=dir_fd)
+        try:
+            self._data.copy(data_fd, fd)
             self._describe(source, fd, status, data_fd)
         finally:
             os.close(fd)

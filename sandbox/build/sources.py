@@ -77,7 +77,8 @@ class Selection:
         return self._prefix in ("/", below) or self._prefix.startswith(below) or below.startswith(self._prefix)
 
 
-_ALL = Selection()
+#: everything is taken
+ALL = Selection()
 
 
 class Taken(NamedTuple):
@@ -173,7 +174,7 @@ def open_found(source: Source, path: str) -> Found:
     return found
 
 
-def digest_found(source: Source, found: Found, selection: Selection = _ALL) -> str:
+def digest_found(source: Source, found: Found, selection: Selection = ALL) -> str:
     """What is copied of it, in one digest: names, kinds, modes and content; never times, and no owners of a context.
 
     Empty where the selection takes nothing.
@@ -182,9 +183,12 @@ def digest_found(source: Source, found: Found, selection: Selection = _ALL) -> s
     if not found.is_directory:
         if selection.hides(found.name):
             return ""
-        _add(total, "", found.status, found.fd, b"", source)
+        total.update(_head("", found.status, b"", source))
+        if stat.S_ISREG(found.status.st_mode):
+            known = source.memory and source.memory.find(found.status)
+            total.update(known or _read_digest(found.fd, source.memory))
         return total.hexdigest()
-    _add(total, "", found.status, -1, b"", source)
+    total.update(_head("", found.status, b"", source))
     empty = True
     directory = os.open(f"/proc/self/fd/{found.fd}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -192,52 +196,43 @@ def digest_found(source: Source, found: Found, selection: Selection = _ALL) -> s
             if step.leaving or hidden:
                 continue
             empty = False
+            link = os.readlink(step.name, dir_fd=step.dir_fd) if stat.S_ISLNK(step.status.st_mode) else b""
+            total.update(_head(path, step.status, link, source))
             if stat.S_ISREG(step.status.st_mode):
-                known = source.memory and source.memory.find(step.status)
-                fd = -1 if known else os.open(step.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step.dir_fd)
-                try:
-                    _add(total, path, step.status, fd, b"", source)
-                finally:
-                    if fd >= 0:
-                        os.close(fd)
-            else:
-                link = os.readlink(step.name, dir_fd=step.dir_fd) if stat.S_ISLNK(step.status.st_mode) else b""
-                _add(total, path, step.status, -1, link, source)
+                total.update(_entry_digest(step, source.memory))
     except OSError as error:
         raise StepError(f"cannot read {found.real_path or '.'}", cause=error.strerror or str(error)) from error
     finally:
         os.close(directory)
-    return "" if empty and selection is not _ALL else total.hexdigest()
+    return "" if empty and selection is not ALL else total.hexdigest()
 
 
 def walk_visible(
-    directory_fd: int, base: str, rules: IgnoreRules | None, selection: Selection = _ALL
+    directory_fd: int, base: str, rules: IgnoreRules | None, selection: Selection = ALL
 ) -> Iterator[tuple[Step, str, bool]]:
     """The steps below a directory with their paths from it, and whether rules or selection hide them.
 
     A hidden directory is gone into only where something in it may be taken.
     """
     walk = Walk(directory_fd)
-    parts: list[str] = []
-    hidden_above: list[bool] = []
+    #: the directories we are in, and whether each is hidden
+    above: list[tuple[str, bool]] = []
+    prefix = ""
     for step in walk:
         if step.leaving:
-            path = "/".join(parts)
-            parts.pop()
-            yield step, path, hidden_above.pop()
+            path, hidden = above.pop()
+            prefix = f"{above[-1][0]}/" if above else ""
+            yield step, path, hidden
             continue
-        parts.append(os.fsdecode(step.name))
-        path = "/".join(parts)
+        path = prefix + os.fsdecode(step.name)
         ignored = rules is not None and rules.ignores(f"{base}/{path}" if base else path)
-        hidden = ignored or selection.hides(path)
-        if not stat.S_ISDIR(step.status.st_mode):
-            parts.pop()
-        elif hidden and not (_may_hold(rules, ignored) and selection.may_hold(path)):
-            walk.skip()
-            parts.pop()
-            continue
-        else:
-            hidden_above.append(hidden)
+        hidden = ignored or (selection is not ALL and selection.hides(path))
+        if stat.S_ISDIR(step.status.st_mode):
+            if hidden and not (_may_hold(rules, ignored) and selection.may_hold(path)):
+                walk.skip()
+                continue
+            above.append((path, hidden))
+            prefix = f"{path}/"
         yield step, path, hidden
 
 
@@ -245,12 +240,21 @@ def _may_hold(rules: IgnoreRules | None, ignored: bool) -> bool:
     return not ignored or (rules is not None and rules.has_exceptions)
 
 
-def _add(total: hashlib._Hash, path: str, status: os.stat_result, fd: int, link: bytes, source: Source) -> None:
+def _head(path: str, status: os.stat_result, link: bytes, source: Source) -> bytes:
+    """What a digest takes in of an entry before its content."""
     owner = f"{status.st_uid}:{status.st_gid}" if source.keeps_owners else ""
-    head = (path, f"{status.st_mode:o}", owner, os.fsdecode(link), str(status.st_rdev))
-    total.update(b"\0".join(os.fsencode(part) for part in head) + b"\0")
-    if stat.S_ISREG(status.st_mode):
-        total.update((source.memory and source.memory.find(status)) or _read_digest(fd, source.memory))
+    return os.fsencode(f"{path}\0{status.st_mode:o}\0{owner}\0{os.fsdecode(link)}\0{status.st_rdev}\0")
+
+
+def _entry_digest(step: Step, memory: DigestMemory | None) -> bytes:
+    known = memory and memory.find(step.status)
+    if known:
+        return known
+    fd = os.open(step.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step.dir_fd)
+    try:
+        return _read_digest(fd, memory)
+    finally:
+        os.close(fd)
 
 
 def _read_digest(fd: int, memory: DigestMemory | None) -> bytes:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
     from storage.overlay.driver import RootMount
 
-_READ_SIZE = 1 << 20
 _MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 #: places a container's own mounts need; the lowest layer of every step has them, so that no step seems to make them
@@ -138,9 +137,9 @@ class Workshop:
             try:
                 if self.epoch is not None:
                     clamp_times(upper_fd, self.epoch * 10**9)
-                with tempfile.TemporaryFile(dir=self.directory) as archive:
-                    diff = write_layer(upper_fd, archive.fileno())
-                    self._keep_blob(archive.fileno(), diff.diff_id, diff.archive_bytes)
+                with self.content.new_blob() as archive:
+                    diff = write_layer(upper_fd, archive.fd)
+                    archive.commit(diff.diff_id)
             finally:
                 os.close(upper_fd)
             chain_id = _next_chain(below, diff.diff_id)
@@ -166,17 +165,6 @@ class Workshop:
                     os.close(source_fd)
                 stage.commit(self.layers.describe(known))
         return layer._replace(chain_id=chain_id)
-
-    def _keep_blob(self, fd: int, digest: Digest, size: int) -> None:
-        with self.content.writer(digest, size) as writer:
-            if writer.done:
-                return
-            writer.restart()
-            position = 0
-            while data := os.pread(fd, _READ_SIZE, position):
-                writer.append(data)
-                position += len(data)
-            writer.commit()
 
 
 class NotCachedError(Exception):

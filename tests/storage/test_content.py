@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import stat
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from storage.syscalls import mount
 from tests.storage.namespace import call_in_namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DATA = b"some content" * 1000
@@ -196,3 +199,56 @@ def _fill(place: str) -> tuple[str, list[str]]:
         except StorageError as error:
             return error.cause, os.listdir(f"{place}/partial")
     return "", []
+
+
+@pytest.fixture(params=["without a name", "with a name"])
+def either_store(request: pytest.FixtureRequest, store: ContentStore, monkeypatch: pytest.MonkeyPatch) -> ContentStore:
+    """A store on a file system that has files without a name, and on one that has not."""
+    if request.param == "with a name":
+        plain_open = os.open
+
+        def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            return plain_open(path, flags, mode, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "open", refuse)
+    return store
+
+
+def test_a_blob_that_gets_its_digest_at_the_end(either_store: ContentStore) -> None:
+    for _ in range(2):
+        with either_store.new_blob() as blob:
+            os.write(blob.fd, DATA)
+            blob.commit(DIGEST)
+        assert either_store.read(DIGEST) == DATA
+        assert stat.S_IMODE(os.stat(either_store.path(DIGEST)).st_mode) == 0o600
+    assert _names(either_store, "partial") == []
+
+
+def test_a_new_blob_without_its_end_leaves_nothing(either_store: ContentStore) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield DATA
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StorageError, match="cannot store a blob") as raised:
+        either_store.put_pieces(pieces())
+    assert "full" in raised.value.cause
+    with either_store.new_blob() as blob:
+        os.write(blob.fd, DATA)
+    assert _names(either_store, "partial") == _names(either_store, "sha256") == []
+
+
+def test_a_killed_writer_of_a_new_blob_leaves_nothing_for_long(either_store: ContentStore) -> None:
+    child = os.fork()
+    if child == 0:
+        with either_store.new_blob() as blob:
+            os.write(blob.fd, DATA)
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with either_store.new_blob() as living:
+        os.write(living.fd, DATA)
+        either_store.sweep()
+        living.commit(DIGEST)
+    assert _names(either_store, "partial") == []
+    assert either_store.read(DIGEST) == DATA

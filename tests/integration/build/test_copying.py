@@ -166,3 +166,23 @@ def test_times_links_attributes_and_odd_files_are_kept(builder: Builder) -> None
     assert {tree[name].mtime for name in ("t/f", "t/dangling", "t/fifo", "t", "bin")} == {1_111_111_111}
     assert (tree["t/fifo"].type, tree["t/fifo"].mode) == (tarfile.FIFOTYPE, 0o640)
     assert tree["t/f"].pax_headers["SCHILY.xattr.user.note"] == "kept"
+
+
+def test_what_is_in_the_way_is_replaced_but_a_directory_is_not(builder: Builder) -> None:
+    text = (
+        "FROM busybox\nCOPY one /d\nRUN ln -sf /etc/passwd /d/link && ln -f /d/plain /d/hard\n"
+        "COPY two three/ /d/\n"
+        "CMD cat /d/plain /d/link /d/hard /d/sub/below && test ! -L /d/link && wc -l < /etc/passwd\n"
+    )
+    files: dict[str, str | bytes] = {
+        "one/plain": "1 plain\n", "one/link": "1 link\n", "one/sub/below": "1 below\n",
+        "two/plain": "2 plain\n", "two/link": "2 link\n", "three/plain": "3 plain\n", "three/sub/below": "3 below\n",
+    }  # fmt: skip
+    builder.build({"Dockerfile": text, **files})
+    *lines, accounts = builder.run().splitlines()
+    assert lines == ["3 plain", "2 link", "1 plain", "3 below"]
+    assert int(accounts) >= 1
+    assert sorted(entry.name for entry in builder.layers()[-1]) == ["d", "d/link", "d/plain", "d/sub", "d/sub/below"]
+    failed = builder.build({"Dockerfile": "FROM busybox\nRUN mkdir -p /d/plain/x\nCOPY one /d\n", **files}, status=1)
+    assert "cannot replace to directory plain with file" in failed.stderr
+    assert "3 | COPY one /d" in failed.stderr

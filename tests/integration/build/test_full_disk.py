@@ -89,7 +89,7 @@ def _stored(place: str) -> list[str]:
         pytest.param("RUN cat /dev/zero > /big", "No space left on device", id="RUN"),
         pytest.param("COPY big /big", "No space left on device", id="COPY"),
         pytest.param("COPY medium /big", "the disk is full", id="the layer's archive"),
-        pytest.param("RUN head -c 5000000 /dev/zero > /big", "the disk is full", id="the archive of a RUN"),
+        pytest.param("RUN head -c 7000000 /dev/zero > /big", "the disk is full", id="the archive of a RUN"),
         pytest.param("RUN i=0; while echo > /f$i; do i=$((i+1)); done; exit 0", "the disk is full", id="inodes"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_step_that_fills_the_disk(tmp_path: Path, line: str, said: str) -> Non
     assert busybox is not None
     shutil.copy(busybox, context / "busybox")
     (context / "big").write_bytes(bytes(20 * _MIB))
-    (context / "medium").write_bytes(bytes(5 * _MIB))
+    (context / "medium").write_bytes(bytes(7 * _MIB))
     applets = 'SHELL ["/bin/sh", "-c"]\n'
     (context / "base").write_text(_BASE)
     (context / "full").write_text(f"FROM base\n{applets}{line}\n")
