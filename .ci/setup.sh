@@ -10,6 +10,8 @@ PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns fuse3 libseccomp2 ca-c
 TEST_PACKAGES="git openssh-client openssh-server openssl busybox-static docker-registry skopeo umoci buildah mmdebstrap curl strace zstd iproute2 procps gcc libc6-dev fuse-overlayfs rsync pkg-config libfuse3-dev python3-dev make acl"
 BENCHMARK_PACKAGES="podman crun catatonit bubblewrap"
 LONG_PACKAGES="postgresql"
+# what the tests take from their environment (docs/testing.md): handed on to the user who runs them
+TEST_VARIABLES="SANDBOX_COMMAND SANDBOX_KILL_SEED SANDBOX_OVERLAY_COMMAND SANDBOX_TEST_CACHE SANDBOX_VECTORS"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}
 # the script that sources this, from the checkout: found now, before anybody changes directory
 script=$(realpath --relative-to="$here" "${BASH_SOURCE[-1]}")
@@ -126,7 +128,7 @@ become_user() { # as root: the same script, from a copy of the checkout, as $SBX
   fi
   chown -R "$SBX_USER:" "$home/.cache/sandbox-setup"
   chown "$SBX_USER:" "$home/.cache"
-  for name in $(compgen -e | grep -E '^(CI|TERM|LANG|NO_COLOR|SSL_CERT_FILE|PIP_.*|.*_proxy|.*_PROXY|SANDBOX_VECTORS)$'); do
+  for name in $(compgen -e | grep -E "^(CI|TERM|LANG|NO_COLOR|SSL_CERT_FILE|PIP_.*|.*_proxy|.*_PROXY|SANDBOX_PYTHON|${TEST_VARIABLES// /|})\$"); do
     keep+=("$name=${!name}")
   done
   [ -z "${SANDBOX_VECTORS:-}" ] || keep+=("SANDBOX_VECTORS=$SANDBOX_VECTORS")
