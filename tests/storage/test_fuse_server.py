@@ -273,6 +273,49 @@ def _kill_in_copy_up(place: str, layers: Sequence[str]) -> None:
         assert os.stat(f"{overlay.root}/big").st_size == 96 << 20
 
 
+SIZES = (0, 1, 4095, 4096, 4097, 100_000, 1 << 17)
+
+
+def test_a_small_file_is_given_to_the_kernel_when_it_is_opened(tree: Tree) -> None:
+    archive = Archive()
+    for size in (*SIZES, (1 << 17) + 1):
+        archive.file(f"f{size}", _data(size))
+    tree.unpack(archive.bytes())
+    call_in_namespace(_read_without_server, tree.root, tree.layers)
+
+
+def _data(size: int) -> bytes:
+    return (b"%09d\n" % size * (size // 10 + 1))[:size]
+
+
+def _read_without_server(place: str, layers: Sequence[str]) -> None:
+    with mounted(place, layers) as overlay:
+        fds = {size: os.open(f"{overlay.root}/f{size}", os.O_RDONLY) for size in (*SIZES, (1 << 17) + 1)}
+        assert os.read(os.open(f"{overlay.root}/f4097", os.O_RDONLY), 4098) == _data(4097)
+        overlay.kill_server()
+        for size in SIZES:
+            assert os.read(fds[size], size + 1) == _data(size), size
+        # a large one is asked for when it is read
+        assert _failure(os.read, fds[(1 << 17) + 1], 10) == "ENOTCONN"
+
+
+def test_a_file_is_not_given_while_somebody_reads_it(tree: Tree) -> None:
+    tree.unpack(Archive().file("f", _data(5000)).bytes())
+    call_in_namespace(_drop_and_open, tree.root, tree.layers)
+
+
+def _drop_and_open(place: str, layers: Sequence[str]) -> None:
+    with mounted(place, layers) as overlay:
+        first = os.open(f"{overlay.root}/f", os.O_RDONLY)
+        os.posix_fadvise(first, 0, 0, os.POSIX_FADV_DONTNEED)
+        second = os.open(f"{overlay.root}/f", os.O_RDONLY)
+        assert os.pread(second, 6000, 0) == _data(5000)
+        os.posix_fadvise(first, 0, 0, os.POSIX_FADV_DONTNEED)
+        third = os.open(f"{overlay.root}/f", os.O_RDONLY)
+        overlay.kill_server()
+        assert _failure(os.read, third, 10) == "ENOTCONN"
+
+
 def test_the_server_ends_with_its_mount(tree: Tree) -> None:
     tree.unpack(Archive().file("f").bytes())
     call_in_namespace(_unmount, tree.root, tree.layers)

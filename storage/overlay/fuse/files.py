@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from pyfuse3 import FileInfo, FUSEError
+from pyfuse3 import FileInfo, FUSEError, notify_store
 
 from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.requests import Requests
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LARGEST = 1 << 20
+_GIVEN_BYTES = 1 << 17  # what the kernel reads ahead of a file that is read from its start
 
 
 class Handle:
@@ -56,6 +57,8 @@ class _Target:
 class Files(Requests):
     """open, read, write, flush, release, fsync, setattr."""
 
+    gives_data = True
+    """Whether a small file's data is given to the kernel when it is opened. It is not asked for then."""
     _buffer = memoryview(bytearray(_LARGEST))
     _no_wait = os.RWF_NOWAIT
 
@@ -63,6 +66,8 @@ class Files(Requests):
         try:
             node = self.nodes[inode]
             if flags & (os.O_ACCMODE | os.O_TRUNC) == os.O_RDONLY and node.parent is not None:
+                if not node.given and node.handles is None and node.lower is not None:
+                    self._give(node)
                 return self.hold(Handle(node, -1, False))
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
@@ -80,6 +85,28 @@ class Files(Requests):
             self._drop_privileges(node, fd, ctx)
         node.stale = True
         return self.hold(Handle(node, fd, True))
+
+    def _give(self, node: Node) -> None:
+        """Put a small lower file's data into the kernel's page cache, see FUSE_NOTIFY_STORE in <linux/fuse.h>.
+
+        Only while nobody has it open: the kernel holds pages locked while it waits for a read, and we would wait for
+        them. What the kernel has dropped since it asks for.
+        """
+        node.given = True
+        size = node.entry.st_size
+        if not 0 < size <= _GIVEN_BYTES or not self.gives_data:
+            return
+        view = self._buffer[:size]
+        try:
+            fd = self.open_node(node, os.O_RDONLY)
+            try:
+                if os.preadv(fd, (view,), 0, self._no_wait) == size:
+                    notify_store(node.number, 0, view)  # type: ignore[arg-type]  # any buffer will do
+            finally:
+                os.close(fd)
+        except OSError:
+            # what must come from the disk, or cannot be opened, is seen to when it is asked for
+            return
 
     def open_node(self, node: Node, flags: int) -> int:
         """A descriptor of a regular file."""

@@ -69,6 +69,7 @@ class Lookups(Requests):
             if node is not None:
                 node.lookups -= count
                 if node.lookups <= 0:
+                    node.given = False
                     if node.parent is None:
                         self.tree.let_go(node)
                     elif len(nodes) > _MANY_NODES:

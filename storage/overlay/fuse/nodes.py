@@ -49,6 +49,7 @@ class Node:
 
     __slots__ = (
         "entry",
+        "given",
         "handles",
         "links",
         "lookups",
@@ -76,6 +77,8 @@ class Node:
         self.lookups = 0
         self.stale = False
         """Whether `entry` must be read anew from the upper directory."""
+        self.given = False
+        """Whether the kernel was given its data."""
         self.handles: list[Handle] | None = None
         self.links: list[tuple[Directory, bytes]] | None = None
         """All names known of a file that has or had several; None where `parent` and `name` say it all."""

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pyfuse3
 import trio
 
+from storage.overlay.fuse.busy_wait import BusyWait
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
@@ -57,6 +59,7 @@ class Pump:
         self._polled = -1
         self._jobs = 0
         self._look = self._poll.poll
+        self._next = BusyWait(self._look).next
         self._looks = _LOOKS
         self._limiter: trio.CapacityLimiter | None = None
         self._waiting = trio.lowlevel.ParkingLot()
@@ -105,18 +108,21 @@ class Pump:
             self._waiting.unpark_all()
         return _NOW
 
-    async def wait_readable(self, fd: int) -> None:
+    def wait_readable(self, fd: int) -> Awaitable[None]:
         """Return when there is a request, or the mount is gone."""
         if fd != self._polled:
             self._poll.register(fd, select.POLLIN)
             self._polled = fd
         if self._looks:
             self._looks -= 1
-            found = self._look(0 if self._jobs else _LOOK_MS)
+            found = self._look(0) if self._jobs else self._next(_LOOK_MS)
             if found:
                 # what is more than readable is over
                 self._ended |= found[0][1] != select.POLLIN
-                return
+                return _NOW
+        return self._wait_readable(fd)
+
+    async def _wait_readable(self, fd: int) -> None:
         self._looks = _LOOKS
         await trio.lowlevel.wait_readable(fd)
         for _fd, event in self._look(0):

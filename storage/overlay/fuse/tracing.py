@@ -76,6 +76,7 @@ class TracedOperations(OverlayOperations):
     """The handlers that take down. `trace` is set before the first request."""
 
     trace: Trace
+    gives_data = False  # what was asked for is what is taken down
 
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         node = self.nodes.get(inode)

@@ -1,0 +1,76 @@
+"""Staying awake for requests: only while it pays, and not against others who want the processor."""
+
+from __future__ import annotations
+
+from storage.overlay.fuse.busy_wait import BusyWait
+
+MICROSECOND = 1_000
+
+
+class Machine:
+    """A clock, and requests that come at given times. `look` counts how often the server slept."""
+
+    def __init__(self) -> None:
+        self.time = 0
+        self.due = 0
+        self.slept = 0
+        self.yield_takes = 0
+        self.waiting = BusyWait(self.look, self.now)
+
+    def look(self, sleep_ms: int) -> list[tuple[int, int]]:
+        if sleep_ms and self.time < self.due:
+            self.slept += 1
+            self.time = min(self.due, self.time + sleep_ms * 1_000_000)
+        return [(0, 1)] if self.time >= self.due else []
+
+    def now(self) -> int:
+        self.time += MICROSECOND + self.yield_takes
+        return self.time
+
+    def request_after(self, microseconds: int) -> bool:
+        """Whether the server was awake when the request came."""
+        self.due = self.time + microseconds * MICROSECOND
+        before = self.slept
+        found = self.waiting.next(3)
+        assert found or self.time < self.due
+        return self.slept == before
+
+
+def test_a_request_that_is_there_is_answered_at_once() -> None:
+    assert all(Machine().request_after(0) for _ in range(3))
+
+
+def test_quick_requests_keep_the_server_awake() -> None:
+    machine = Machine()
+    assert [machine.request_after(20) for _ in range(5)] == [False, True, True, True, True]
+
+
+def test_slow_requests_let_it_sleep() -> None:
+    machine = Machine()
+    for _ in range(100):
+        machine.request_after(20)
+    awake = [machine.request_after(1000) for _ in range(50)]
+    assert not any(awake)
+    # it does not even try any more
+    start = machine.time
+    machine.request_after(1000)
+    assert machine.time - start < 1010 * MICROSECOND
+
+
+def test_quick_requests_after_slow_ones_wake_it_again() -> None:
+    machine = Machine()
+    for _ in range(50):
+        machine.request_after(1000)
+    assert [machine.request_after(20) for _ in range(12)][-1]
+
+
+def test_it_gives_way_to_who_else_wants_the_processor() -> None:
+    machine = Machine()
+    for _ in range(10):
+        machine.request_after(20)
+    machine.yield_takes = 3000 * MICROSECOND
+    machine.request_after(20)
+    machine.yield_takes = 0
+    assert not any(machine.request_after(20) for _ in range(50))
+    machine.time += 20_000 * MICROSECOND
+    assert machine.request_after(20)
