@@ -13,8 +13,8 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from storage.unpack import OWNER_XATTR
-from storage.walk import Step, Walk
-from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque, is_whiteout
+from storage.walk import FirstNames, Step, Walk
+from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque_at, is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -61,7 +61,7 @@ def find_difference(expected_fd: int, found_fd: int, implied: Collection[bytes] 
 
 def _entries(root_fd: int, implied: frozenset[bytes]) -> Iterator[_Entry]:
     path: list[bytes] = []
-    first_names: dict[tuple[int, int], bytes] = {}
+    first_names = FirstNames()
     for step in Walk(root_fd):
         if step.leaving:
             path.pop()
@@ -72,9 +72,7 @@ def _entries(root_fd: int, implied: frozenset[bytes]) -> Iterator[_Entry]:
                 path.append(step.name)
 
 
-def _facts(
-    step: Step, path: bytes, implied: frozenset[bytes], first_names: dict[tuple[int, int], bytes]
-) -> dict[str, object]:
+def _facts(step: Step, path: bytes, implied: frozenset[bytes], first_names: FirstNames) -> dict[str, object]:
     status = step.status
     if is_whiteout(step.dir_fd, step.name, status):
         return {"kind": "whiteout"}
@@ -85,10 +83,10 @@ def _facts(
         facts[_TIME] = status.st_mtime_ns
     facts["attribute"] = _xattrs(entry_path(step.dir_fd, step.name))
     if stat.S_ISDIR(status.st_mode):
-        facts["opacity"] = _is_opaque(step)
+        facts["opacity"] = is_opaque_at(step.dir_fd, step.name)
         return facts
     if status.st_nlink > 1:
-        facts["hard link"] = first_names.setdefault((status.st_dev, status.st_ino), path)
+        facts["hard link"] = first_names.find(status, path) or path
     if stat.S_ISLNK(status.st_mode):
         facts["target"] = os.readlink(step.name, dir_fd=step.dir_fd)
     elif stat.S_ISREG(status.st_mode):
@@ -114,14 +112,6 @@ def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
         for name in sorted(os.listxattr(path, follow_symlinks=False))
         if name == OWNER_XATTR or not name.startswith((*FORGEABLE_PREFIXES, "security.selinux"))
     )
-
-
-def _is_opaque(step: Step) -> bool:
-    fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=step.dir_fd)
-    try:
-        return is_opaque(fd)
-    finally:
-        os.close(fd)
 
 
 def _shown(path: tuple[bytes, ...]) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from storage.resolve import open_in_root
 from storage.syscalls import FICLONE
 from storage.tree import remove_content, remove_entry
-from storage.walk import Step, Walk
-from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque, is_whiteout
+from storage.walk import FirstNames, Step, Walk
+from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque, is_opaque_at, is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,7 @@ class _Copy:
         self._source_fd, self._target_fd, self._layered = source_fd, target_fd, layered
         self._fd = os.open(".", _OPEN_DIRECTORY, dir_fd=target_fd)
         self._path: list[bytes] = []
-        self._linked: dict[tuple[int, int], bytes] = {}
+        self._first_names = FirstNames()
         self._data = DataCopy()
 
     def run(self) -> None:
@@ -125,7 +125,7 @@ class _Copy:
         if fd < 0:
             os.mkdir(step.name, 0o700, dir_fd=self._fd)
             fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=self._fd)
-        elif self._layered and self._source_is_opaque(step):
+        elif self._layered and is_opaque_at(step.dir_fd, step.name):
             remove_content(fd)
         os.close(self._fd)
         self._fd = fd
@@ -144,12 +144,8 @@ class _Copy:
 
     def _link(self, step: Step) -> bool:
         """Link to what was copied of the same file before; false where this is the first name of it."""
-        if step.status.st_nlink < 2:
-            return False
-        inode = (step.status.st_dev, step.status.st_ino)
-        known = self._linked.get(inode)
+        known = self._first_names.find(step.status, b"/".join((*self._path, step.name)))
         if known is None:
-            self._linked[inode] = b"/".join((*self._path, step.name))
             return False
         try:
             os.link(known, step.name, src_dir_fd=self._target_fd, dst_dir_fd=self._fd, follow_symlinks=False)
@@ -159,13 +155,6 @@ class _Copy:
                 raise
             return False
         return True
-
-    def _source_is_opaque(self, step: Step) -> bool:
-        fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=step.dir_fd)
-        try:
-            return is_opaque(fd)
-        finally:
-            os.close(fd)
 
 
 def _copy_entry(step: Step, dir_fd: int, name: bytes, data: DataCopy) -> None:

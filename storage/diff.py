@@ -16,10 +16,8 @@ from typing import NamedTuple
 from storage.digests import Digest
 from storage.errors import StorageError, os_failure
 from storage.tar_write import TarWriter
-from storage.walk import Step, Walk
-from storage.whiteouts import OPAQUE_NAME, PREFIX, is_opaque, is_whiteout
-
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from storage.walk import Walk
+from storage.whiteouts import OPAQUE_NAME, PREFIX, is_opaque, is_opaque_at, is_whiteout
 
 
 class LayerDiff(NamedTuple):
@@ -61,7 +59,7 @@ def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
             writer.add_entry(step, name)
             if stat.S_ISDIR(step.status.st_mode):
                 path.append(step.name)
-                if _is_opaque(step):
+                if is_opaque_at(step.dir_fd, step.name):
                     writer.add_empty(b"/".join((*path, OPAQUE_NAME)))
             elif stat.S_ISREG(step.status.st_mode):
                 size += step.status.st_size
@@ -70,11 +68,3 @@ def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
         raise os_failure("cannot write the layer", error) from error
     diff_id = Digest("sha256:" + sha256.hexdigest())
     return LayerDiff(diff_id, writer.size_bytes, size, entries, tuple(writer.notes))
-
-
-def _is_opaque(step: Step) -> bool:
-    fd = os.open(step.name, _OPEN, dir_fd=step.dir_fd)
-    try:
-        return is_opaque(fd)
-    finally:
-        os.close(fd)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from storage.copy_tree import DataCopy
 from storage.errors import StorageError, os_failure
 from storage.resolve import open_in_root
-from storage.walk import Step, Walk
+from storage.walk import FirstNames, Step, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class _Giving:
         #: the way down: names, and which directories they were
         self._path: list[bytes] = []
         self._above: list[tuple[int, int]] = []
-        self._linked: dict[tuple[int, int], bytes] = {}
+        self._first_names = FirstNames()
         self._name = b""
         self._data = DataCopy()
         self.notes: list[str] = []
@@ -107,12 +107,8 @@ class _Giving:
 
     def _link(self, step: Step) -> bool:
         """Whether the entry is another name of one given before, and now is so in the target too."""
-        if step.status.st_nlink < 2:
-            return False
-        inode = (step.status.st_dev, step.status.st_ino)
-        first = self._linked.get(inode)
+        first = self._first_names.find(step.status, b"/".join((*self._path, step.name)))
         if first is None:
-            self._linked[inode] = b"/".join((*self._path, step.name))
             return False
         fd = open_in_root(self._root_fd, first, os.O_PATH | os.O_NOFOLLOW)
         try:

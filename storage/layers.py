@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from storage.digests import Digest, digest_hex, parse_digest
 from storage.errors import StorageError, os_failure
-from storage.locks import lock_directory, lock_nowait, unlock
+from storage.locks import is_unlocked, lock_directory, remove_unlocked, unlock
 from storage.syscalls import syncfs
 from storage.tree import remove_content, remove_tree
 
@@ -123,18 +123,12 @@ class LayerStore:
 
     def leftovers(self) -> tuple[str, ...]:
         """What killed processes left in the stage, by name, sorted."""
-        return tuple(sorted(name for name in os.listdir(self._stages) if _is_free(f"{self._stages}/{name}")))
+        return tuple(sorted(name for name in os.listdir(self._stages) if is_unlocked(f"{self._stages}/{name}")))
 
     def sweep(self) -> None:
         """Remove what killed processes left in the stage; what a living one works on stays."""
         for name in os.listdir(self._stages):
-            place = f"{self._stages}/{name}"
-            fd = lock_nowait(place)
-            if fd is not None:
-                try:
-                    remove_tree(place)
-                finally:
-                    unlock(fd)
+            remove_unlocked(f"{self._stages}/{name}")
 
 
 class Stage:
@@ -208,14 +202,6 @@ class Stage:
             os.write(fd, data)
         finally:
             os.close(fd)
-
-
-def _is_free(path: str) -> bool:
-    fd = lock_nowait(path)
-    if fd is None:
-        return False
-    unlock(fd)
-    return True
 
 
 def spread_subdirectories(directory: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 
+from storage.tree import remove_tree
+
 
 def lock_file(path: str) -> int:
     """A locked read-write descriptor of the file at `path`, made where missing; waits for its holder."""
@@ -31,6 +33,25 @@ def lock_nowait(path: str) -> int | None:
         return fd
     os.close(fd)
     return None
+
+
+def is_unlocked(path: str) -> bool:
+    """Whether something is at `path`, and nobody holds it."""
+    fd = lock_nowait(path)
+    if fd is None:
+        return False
+    unlock(fd)
+    return True
+
+
+def remove_unlocked(path: str) -> None:
+    """Remove the file or tree at `path`, unless somebody holds it; missing is fine. StorageError as `remove_tree`."""
+    fd = lock_nowait(path)
+    if fd is not None:
+        try:
+            remove_tree(path)
+        finally:
+            unlock(fd)
 
 
 def unlock(fd: int) -> None:

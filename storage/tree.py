@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from storage.errors import os_failure
 from storage.resolve import mkdir_in_root, open_in_root
-from storage.walk import Walk
+from storage.walk import FirstNames, Walk
 
 __all__ = ["Usage", "disk_usage", "mkdir_in_root", "open_in_root", "remove_entry", "remove_tree"]
 
@@ -69,14 +69,14 @@ def remove_content(dir_fd: int) -> None:
 
 def disk_usage(path: str | bytes) -> Usage:
     """What the tree at `path` takes. StorageError where it cannot be read."""
-    seen: set[tuple[int, int]] = set()
+    first_names = FirstNames()
     allocated = size = entries = 0
     try:
         fd = os.open(path, _OPEN)
         try:
             for step in Walk(fd):
                 status = step.status
-                if step.leaving or _seen_before(status, seen):
+                if step.leaving or first_names.find(status, step.name) is not None:
                     continue
                 allocated += status.st_blocks * 512
                 size += status.st_size if stat.S_ISREG(status.st_mode) else 0
@@ -86,16 +86,6 @@ def disk_usage(path: str | bytes) -> Usage:
     except OSError as error:
         raise os_failure(f"cannot measure {os.fsdecode(path)}", error) from error
     return Usage(allocated, size, entries)
-
-
-def _seen_before(status: os.stat_result, seen: set[tuple[int, int]]) -> bool:
-    if status.st_nlink < 2 or stat.S_ISDIR(status.st_mode):
-        return False
-    inode = (status.st_dev, status.st_ino)
-    if inode in seen:
-        return True
-    seen.add(inode)
-    return False
 
 
 def _remove_directory(dir_fd: int, name: bytes) -> None:

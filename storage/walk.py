@@ -31,6 +31,23 @@ class Step(NamedTuple):
     depth: int
 
 
+class FirstNames:
+    """Under which path each file of several names was met first, in one walk or over several."""
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple[int, int], bytes] = {}
+
+    def find(self, status: os.stat_result, path: bytes) -> bytes | None:
+        """The first path of the file that `path` names too; None where it is the first, or can be the only one."""
+        if status.st_nlink < 2 or stat.S_ISDIR(status.st_mode):
+            return None
+        inode = (status.st_dev, status.st_ino)
+        found = self._paths.get(inode)
+        if found is None:
+            self._paths[inode] = path
+        return found
+
+
 class Walk:
     """An iterator of steps over what lies below `root_fd`, names sorted.
 

@@ -47,6 +47,11 @@ def is_opaque(fd: int) -> bool:
     return _xattr(fd, OPAQUE_XATTR) == b"y"
 
 
+def is_opaque_at(dir_fd: int, name: bytes) -> bool:
+    """`is_opaque` of a directory in `dir_fd`."""
+    return _xattr(entry_path(dir_fd, name), OPAQUE_XATTR) == b"y"
+
+
 def is_whiteout(dir_fd: int, name: bytes, status: os.stat_result) -> bool:
     """Whether the entry hides one of lower layers, in either form."""
     if stat.S_ISCHR(status.st_mode):

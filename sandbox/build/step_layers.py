@@ -21,7 +21,7 @@ from storage.copy_tree import copy_metadata, copy_tree
 from storage.diff import write_layer
 from storage.digests import Digest, chain_ids, parse_digest
 from storage.layers import LayerStore, spread_subdirectories
-from storage.locks import lock_directory, lock_nowait, unlock
+from storage.locks import lock_directory, remove_unlocked, unlock
 from storage.overlay.named import driver_named
 from storage.resolve import mkdir_in_root
 from storage.times import clamp_times
@@ -257,12 +257,7 @@ def sweep(paths: Paths) -> str:
     # the upper directory becomes the layer, where the files were made
     spread_subdirectories(base)
     for name in os.listdir(base):
-        fd = lock_nowait(f"{base}/{name}")
-        if fd is not None:
-            try:
-                remove_tree(f"{base}/{name}")
-            finally:
-                unlock(fd)
+        remove_unlocked(f"{base}/{name}")
     return base
 
 

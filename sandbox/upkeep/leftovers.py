@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
 from storage.layers import LayerStore
-from storage.locks import lock_nowait, unlock
+from storage.locks import is_unlocked, remove_unlocked
 from storage.tree import remove_tree
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def find_leftovers(desk: Desk) -> None:
     for path in _free(f"{root}/blobs/partial"):
         desk.report(
             Finding("download", os.path.basename(path), "it stopped; the next pull goes on from it", leftover=True),
-            partial(_remove_free, path),
+            partial(remove_unlocked, path),
         )
     stages = desk.layers.leftovers()
     for name in stages:
@@ -33,7 +33,7 @@ def find_leftovers(desk: Desk) -> None:
     for path in _free(f"{root}/build"):
         desk.report(
             Finding("build", os.path.basename(path), "it was killed; the next build removes it", leftover=True),
-            partial(call_in_user_namespace, _remove_free, path),
+            partial(call_in_user_namespace, remove_unlocked, path),
         )
 
 
@@ -62,13 +62,7 @@ def check_cache_mounts(desk: Desk) -> None:
 
 
 def _is_locked(path: str) -> bool:
-    if not os.path.exists(path):
-        return False
-    fd = lock_nowait(path)
-    if fd is None:
-        return True
-    unlock(fd)
-    return False
+    return os.path.exists(path) and not is_unlocked(path)
 
 
 def _free(directory: str) -> Iterator[str]:
@@ -77,19 +71,8 @@ def _free(directory: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     for name in names:
-        fd = lock_nowait(f"{directory}/{name}")
-        if fd is not None:
-            unlock(fd)
+        if is_unlocked(f"{directory}/{name}"):
             yield f"{directory}/{name}"
-
-
-def _remove_free(path: str) -> None:
-    fd = lock_nowait(path)
-    if fd is not None:
-        try:
-            remove_tree(path)
-        finally:
-            unlock(fd)
 
 
 def _sweep(layers_root: str) -> None:

@@ -25,7 +25,7 @@ from storage.overlay.fuse.nodes import (
 )
 from storage.overlay.fuse.numbers import ROOT_NUMBER, Numbers, store_number, stored_number
 from storage.overlay.fuse.scan import Content, Found, find_indexed, read_merged
-from storage.whiteouts import OPAQUE_XATTR, PREFIX, entry_path, make_opaque, make_whiteout
+from storage.whiteouts import PREFIX, entry_path, is_opaque_at, make_opaque, make_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,19 +233,12 @@ class Tree:
         made.upper = found.in_upper
         if not found.may_have_xattrs:
             made.xattrs = ()
-        if found.in_upper and found.lowers and self._is_opaque(directory, name):
+        if found.in_upper and found.lowers and is_opaque_at(self.descriptors.upper(directory), name):
             found.lowers = []
         made.lowers = tuple(found.lowers)
         # counted when somebody asks: it takes reading the directory
         made.stale = self._static_nlink or is_merged(made)
         return made
-
-    def _is_opaque(self, directory: Directory, name: bytes) -> bool:
-        try:
-            mark = os.getxattr(entry_path(self.descriptors.upper(directory), name), OPAQUE_XATTR, follow_symlinks=False)
-        except OSError:
-            return False
-        return mark == b"y"
 
     # ---- changing ----------------------------------------------------------------------------------------------------
 
