@@ -64,7 +64,7 @@ class LimitPlan(NamedTuple):
 
 def probe_cgroups(env: Mapping[str, str], root: str = _ROOT) -> CgroupProbe:
     """Look for a cgroup v2 subtree this user may use. Writes nothing."""
-    if not _is_unified(root):
+    if not sc.is_filesystem(root, sc.CGROUP2_SUPER_MAGIC):
         reason = f"{root} is not a cgroup v2 tree (this host still uses cgroup v1, alone or beside v2)"
         return CgroupProbe("none", reason=reason, mend="boot with systemd.unified_cgroup_hierarchy=1")
     # systemd first: below its own cgroups nobody else may make any (systemd.io/CGROUP_DELEGATION)
@@ -289,17 +289,6 @@ def _text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-def _is_unified(root: str) -> bool:
-    try:
-        fd = os.open(root, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return sc.filesystem_type(fd) == sc.CGROUP2_SUPER_MAGIC
-    finally:
-        os.close(fd)
 
 
 def _probe_systemd(root: str) -> CgroupProbe:

@@ -76,10 +76,6 @@ def set_up_exec(
     pending = PendingStart(spec.arguments[0], ours)
     try:
         pending.wait_ready(between, entry)
-    except BaseException:
-        entry.close()
-        pending.abandon()
-        raise
     finally:
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, was_subreaper)
     return pending

@@ -102,12 +102,7 @@ class Launcher:
             _Child(self, spec, stdio, theirs, entry).run()
         theirs.close()
         pending = PendingStart(spec.process.arguments[0], ours)
-        try:
-            pending.wait_ready(between, entry)
-        except BaseException:
-            entry.close()
-            pending.abandon()
-            raise
+        pending.wait_ready(between, entry)
         return pending
 
     def start(
@@ -158,7 +153,15 @@ class PendingStart:
         self.terminal_fd: int | None = None
 
     def wait_ready(self, between: int, entry: CgroupEntry) -> None:
-        """Read reports until the gate is reached. Raises the SandboxError that was reported."""
+        """Read reports until the gate is reached. Raises the SandboxError that was reported, with nothing left."""
+        try:
+            self._read_reports(between, entry)
+        except BaseException:
+            entry.close()
+            self.abandon()
+            raise
+
+    def _read_reports(self, between: int, entry: CgroupEntry) -> None:
         between_alive, ready, failure = True, False, None
         try:
             # "P" and "R" come from two processes, in either order
@@ -322,7 +325,8 @@ class _Child:
         self._doing = "create the working directory"
         builder.make_directory(spec.process.working_directory or "/")
         self._doing = "mount the container's file systems"
-        builder.execute(plan_root(spec, unified_cgroups=_cgroups_are_unified()))
+        unified_cgroups = sc.is_filesystem("/sys/fs/cgroup", sc.CGROUP2_SUPER_MAGIC)
+        builder.execute(plan_root(spec, unified_cgroups=unified_cgroups))
         if spec.uts_mode == "private":
             self._doing = "set the host name"
             sc.sethostname(spec.hostname)
@@ -394,14 +398,3 @@ def _join(pid: int, kind: str, flag: int) -> None:
             cause="it lies below another user namespace than this container's",
             mend="share network, pid and ipc with one and the same container",
         ) from error
-
-
-def _cgroups_are_unified() -> bool:
-    try:
-        fd = os.open("/sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return sc.filesystem_type(fd) == sc.CGROUP2_SUPER_MAGIC
-    finally:
-        os.close(fd)

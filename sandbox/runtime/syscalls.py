@@ -116,6 +116,7 @@ __all__ = (
     "fsmount",
     "fsopen",
     "is_child_subreaper",
+    "is_filesystem",
     "join_new_session_keyring",
     "mount_setattr",
     "move_mount",
@@ -241,6 +242,18 @@ def filesystem_type(fd: int) -> int:
     buffer = (ctypes.c_long * 32)()  # struct statfs is 120 bytes where a long has 64 bits
     _fstatfs(fd, buffer)
     return int(buffer[0])
+
+
+def is_filesystem(path: str, magic: int) -> bool:
+    """Whether `path` lies on a file system of this type; False where there is nothing."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return filesystem_type(fd) == magic
+    finally:
+        os.close(fd)
 
 
 def open_tree(dir_fd: int, path: str, flags: int) -> int:
