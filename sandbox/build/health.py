@@ -8,6 +8,7 @@ from sandbox.build.errors import did_you_mean
 from sandbox.build.flags import read_flags
 from sandbox.build.instructions import Healthcheck
 from sandbox.container.option_values.durations import parse_duration
+from sandbox.container.record import HealthCheck
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def read_healthcheck(node: Node) -> Healthcheck:
     if name == "NONE":
         if command:
             raise node.error("HEALTHCHECK NONE takes no arguments", command[0])
-        return Healthcheck(node, ("NONE",))
+        return Healthcheck(node, HealthCheck(("NONE",)))
     flags = read_flags(node)
     if name != "CMD":
         raise node.error(
@@ -39,8 +40,7 @@ def read_healthcheck(node: Node) -> Healthcheck:
         raise node.error("HEALTHCHECK CMD has no command", kind, expected="HEALTHCHECK CMD COMMAND")
     words = (word.text for word in command)
     test = ("CMD", *words) if node.json else ("CMD-SHELL", " ".join(words))
-    return Healthcheck(
-        node,
+    check = HealthCheck(
         test,
         _time(node, flags, "interval"),
         _time(node, flags, "timeout"),
@@ -48,6 +48,7 @@ def read_healthcheck(node: Node) -> Healthcheck:
         _time(node, flags, "start-interval"),
         _retries(node, flags),
     )
+    return Healthcheck(node, check)
 
 
 def _time(node: Node, flags: Flags, name: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from sandbox.build.heredocs import Heredoc
     from sandbox.build.parser import Node
+    from sandbox.container.record import HealthCheck
 
 
 class From(NamedTuple):
@@ -158,15 +159,10 @@ class StopSignal(NamedTuple):
 
 
 class Healthcheck(NamedTuple):
-    """`test` as the image's configuration has it ("NONE", "CMD", "CMD-SHELL" first); times in ns, 0 is the default."""
+    """NONE is a `check` too; times that are not given are 0."""
 
     node: Node
-    test: tuple[str, ...]
-    interval_ns: int = 0
-    timeout_ns: int = 0
-    start_period_ns: int = 0
-    start_interval_ns: int = 0
-    retries: int = 0
+    check: HealthCheck
 
 
 class Shell(NamedTuple):

@@ -15,11 +15,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-import unicodedata
 from typing import TYPE_CHECKING
 
 from sandbox.build.errors import printable
 from sandbox.build.shown_steps import ShownSteps
+from sandbox.cli.humane import display_width, ellipsis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +90,7 @@ class LiveProgress:
         now = time.time_ns()
         lines = list(self._lines(now, width, 10**6 if final else height - 1))
         above = sum(max(1, -(-drawn // width)) for drawn in self._drawn)
-        self._drawn = [cells(text) for text, _colour in lines]
+        self._drawn = [display_width(text) for text, _colour in lines]
         self._drawn_at = time.monotonic()
         # to the start of what was drawn, and all from there away
         start = f"\x1b[{above}A\r\x1b[J" if above else "\r"
@@ -119,11 +119,11 @@ class LiveProgress:
         below = [row for step in running for row in _running_rows(step, now, output)]
         room = max(0, height - 1 - len(below))
         header = f"[+] Building {seconds:.1f}s ({len(ended)}/{len(steps)})" + ("" if running else " FINISHED")
-        yield fit(header, width), "34" if not running else ""
+        yield ellipsis(header, width), "34" if not running else ""
         for text, taken, colour in [*(rows[-room:] if room else []), *below][: height - 1]:
             time_text = "" if taken is None else f" {taken:.1f}s"
-            left = fit(text, width - len(time_text))
-            yield left + " " * (width - cells(left) - len(time_text)) * bool(time_text) + time_text, colour
+            left = ellipsis(text, width - len(time_text))
+            yield left + " " * (width - display_width(left) - len(time_text)) * bool(time_text) + time_text, colour
 
 
 def _folded(steps: list[ShownStep]) -> Iterator[tuple[str, float | None, str]]:
@@ -150,29 +150,3 @@ def _running_rows(step: ShownStep, now: int, output: int) -> Iterator[tuple[str,
         output -= 1
     for line in list(step.tail)[-output:] if output else []:
         yield f" => => # {line.text}", None, ""
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(_cell(letter) for letter in text)
-
-
-def _cell(letter: str) -> int:
-    if unicodedata.combining(letter):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-
-
-def fit(text: str, width: int) -> str:
-    """As much of the text as `width` columns take, marked where it is cut."""
-    if cells(text) <= width:
-        return text
-    taken, used = [], 0
-    for letter in text:
-        used += _cell(letter)
-        if used > width - 1:
-            break
-        taken.append(letter)
-    return "".join(taken) + "…"

@@ -84,9 +84,7 @@ class MountRoom:
     def _bind(
         self, wanted: Mount, target: str, open_source: Callable[[str, ExitStack], Source], stack: ExitStack
     ) -> BindMount:
-        source = open_source(wanted.source_name, stack)
-        found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
-        stack.callback(os.close, found.fd)
+        source, found = _find(wanted, open_source, stack)
         if source.keeps_owners:
             # a stage's tree is mounted for this command alone, with an upper directory that nobody keeps
             path = os.readlink(f"/proc/self/fd/{found.fd}")
@@ -117,10 +115,7 @@ class MountRoom:
     def _first_content(self, wanted: Mount, open_source: Callable[[str, ExitStack], Source], stack: ExitStack) -> str:
         if not wanted.source_name:
             return self._workshop.new_directory()
-        source = open_source(wanted.source_name, stack)
-        found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
-        stack.callback(os.close, found.fd)
-        return self._copy(source, found, stack)
+        return self._copy(*_find(wanted, open_source, stack), stack)
 
     def _secret(self, wanted: Mount, directory: str, variables: dict[str, str], stack: ExitStack) -> list[spec.Mount]:
         name = wanted.id or wanted.source or posixpath.basename(wanted.target)
@@ -158,6 +153,14 @@ class MountRoom:
         # the first of several is what ssh(1) asks
         variables.setdefault("SSH_AUTH_SOCK", target)
         return [BindMount(path, target, recursive=False)]
+
+
+def _find(wanted: Mount, open_source: Callable[[str, ExitStack], Source], stack: ExitStack) -> tuple[Source, Found]:
+    """What a mount takes, inside the tree it names; open as long as the stack."""
+    source = open_source(wanted.source_name, stack)
+    found = open_found(source, posixpath.normpath(f"/{wanted.source}").lstrip("/"))
+    stack.callback(os.close, found.fd)
+    return source, found
 
 
 def is_directory(made: spec.Mount) -> bool:

@@ -23,6 +23,7 @@ from sandbox.build.instructions import (
     User,
     Volume,
 )
+from sandbox.container.option_values.health import health_document
 
 if TYPE_CHECKING:
     from sandbox.build.arguments import Scope
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sandbox.build.instructions import CommandLine, Instruction
     from sandbox.build.parser import Node
     from sandbox.build.step_cache import BuildLayer
+    from sandbox.container.record import HealthCheck
 
 
 class StageState:
@@ -128,22 +130,15 @@ def _configure_runtime(stage: StageState, instruction: Instruction) -> bool:
         case StopSignal(node, signal):
             image.config["StopSignal"] = stage.text(signal, node)
             image.add_history(f"STOPSIGNAL {image.config['StopSignal']}")
-        case Healthcheck():
-            _set_health(stage, instruction)
+        case Healthcheck(_, check):
+            _set_health(stage, check)
         case _:
             return False
     return True
 
 
-def _set_health(stage: StageState, health: Healthcheck) -> None:
-    values = {
-        "Test": list(health.test),
-        "Interval": health.interval_ns,
-        "Timeout": health.timeout_ns,
-        "StartPeriod": health.start_period_ns,
-        "StartInterval": health.start_interval_ns,
-        "Retries": health.retries,
-    }
+def _set_health(stage: StageState, health: HealthCheck) -> None:
+    values = health_document(health)
     stage.image.config["Healthcheck"] = {name: value for name, value in values.items() if value}
     shown = " ".join(f'"{value // 10**6}ms"' for value in (health.interval_ns, health.timeout_ns))
     stage.image.add_history(f"HEALTHCHECK &{{{quoted(health.test)} {shown} '{health.retries}'}}")

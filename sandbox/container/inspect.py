@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.cli.humane import rfc3339
 from sandbox.container.log_writer import LOG_NAME
+from sandbox.container.option_values.health import health_document
 from sandbox.container.translate import hostname_of, uses_private_network
 from sandbox.container.volumes import volume_data
 from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
@@ -105,15 +106,7 @@ def _config(container: Container) -> Document:
     if config.stop_timeout_seconds is not None:
         document["StopTimeout"] = config.stop_timeout_seconds
     if config.health.test:
-        health = config.health
-        document["Healthcheck"] = {
-            "Test": list(health.test),
-            "Interval": health.interval_ns,
-            "Timeout": health.timeout_ns,
-            "StartPeriod": health.start_period_ns,
-            "StartInterval": health.start_interval_ns,
-            "Retries": health.retries,
-        }
+        document["Healthcheck"] = health_document(config.health)
     return document
 
 
@@ -221,12 +214,7 @@ def _network_settings(container: Container) -> Document:
         ports = dict.fromkeys(config.exposed_ports) | _bindings(container.state.published_ports)
     up = running and private
     address, gateway = (CONTAINER_ADDRESS, GATEWAY_ADDRESS) if up else ("", "")
-    endpoint: Document = {
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": list(config.network_aliases) or None,
-        "MacAddress": "",
-        "NetworkID": "",
+    addresses: Document = {
         "EndpointID": "",
         "Gateway": gateway,
         "IPAddress": address,
@@ -234,6 +222,14 @@ def _network_settings(container: Container) -> Document:
         "IPv6Gateway": "",
         "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0,
+    }
+    endpoint: Document = {
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": list(config.network_aliases) or None,
+        "MacAddress": "",
+        "NetworkID": "",
+        **addresses,
         "DNSNames": None,
     }
     shared = config.network.startswith("container:")
@@ -243,13 +239,7 @@ def _network_settings(container: Container) -> Document:
         "SandboxID": "",
         "SandboxKey": "",
         "Ports": ports,
-        "EndpointID": "",
-        "Gateway": gateway,
-        "IPAddress": address,
-        "IPPrefixLen": 24 if up else 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
+        **addresses,
         "MacAddress": "",
         "Networks": {} if shared else {name: endpoint},
     }

@@ -19,6 +19,18 @@ def parse_health_time(text: str, name: str) -> int:
     return value
 
 
+def health_document(check: HealthCheck) -> dict[str, object]:
+    """As an image's or a container's configuration has it."""
+    return {
+        "Test": list(check.test),
+        "Interval": check.interval_ns,
+        "Timeout": check.timeout_ns,
+        "StartPeriod": check.start_period_ns,
+        "StartInterval": check.start_interval_ns,
+        "Retries": check.retries,
+    }
+
+
 def merge_health(image: HealthCheck, given: HealthCheck) -> HealthCheck:
     """`given` with what it leaves out taken from the image."""
     return HealthCheck(

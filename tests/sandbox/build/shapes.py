@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.build import instructions as said
+from sandbox.container.option_values.health import health_document
 
 if TYPE_CHECKING:
     from sandbox.build.mounts import Mount
@@ -85,15 +86,7 @@ def _command(found: said.Run | said.Cmd | said.Entrypoint) -> dict[str, Any]:
 
 
 def _health(found: said.Healthcheck) -> dict[str, Any]:
-    shape = {
-        "Test": list(found.test),
-        "Interval": found.interval_ns,
-        "Timeout": found.timeout_ns,
-        "StartPeriod": found.start_period_ns,
-        "StartInterval": found.start_interval_ns,
-        "Retries": found.retries,
-    }
-    return {name: value for name, value in shape.items() if value}
+    return {name: value for name, value in health_document(found.check).items() if value}
 
 
 def mount(found: Mount) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sandbox.build.instructions import Copy, Healthcheck, Onbuild, Run
 from sandbox.build.mounts import read_mount
 from sandbox.build.parser import parse_dockerfile
 from sandbox.build.stages import read_dockerfile
+from sandbox.container.record import HealthCheck
 
 #: an instruction, the column where it is wrong, and a part of the message
 _REFUSED = [
@@ -179,7 +180,7 @@ def test_healthcheck() -> None:
     text = 'FROM a\nHEALTHCHECK --interval=1m30s --start-interval=0 --retries=+2 cmd ["a", "b"]'
     (check,) = read_dockerfile(text).stages[0].instructions
     assert isinstance(check, Healthcheck)
-    assert check[1:] == (("CMD", "a", "b"), 90_000_000_000, 0, 0, 0, 2)
+    assert check.check == HealthCheck(("CMD", "a", "b"), 90_000_000_000, retries=2)
 
 
 _MOUNTS_REFUSED = [

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.build.live_progress import LiveProgress, cells, fit
+from sandbox.build.live_progress import LiveProgress
 from sandbox.build.plain_progress import PlainProgress, QuietProgress
 from sandbox.build.progress import Event, Vertex, begin_step, decode_event, encode_event, vertex_id, warn
 from sandbox.build.raw_progress import RawProgress
+from sandbox.cli.humane import display_width
 
 _ONE = Vertex(vertex_id(1), "[one 2/3] RUN make", "one", 2, 3, (vertex_id(0),), 7)
 _TWO = Vertex(vertex_id(2), "[two 2/2] COPY a b", "two", 2, 2)
@@ -114,7 +115,7 @@ def test_the_live_view_folds_what_was_cached_and_keeps_hostile_output_in_its_lin
     assert lines[1].startswith(" => CACHED 4 steps, to [3/9] COPY")
     assert lines[2].startswith(" => [one 2/3] RUN make ")
     assert len(lines) == 3
-    assert all(cells(line) <= 80 and line.isprintable() for line in lines)
+    assert all(display_width(line) <= 80 and line.isprintable() for line in lines)
 
 
 def test_the_live_view_shows_the_last_lines_of_what_runs_and_of_what_failed() -> None:
@@ -133,11 +134,6 @@ def test_the_live_view_shows_the_last_lines_of_what_runs_and_of_what_failed() ->
     assert lines[1].startswith(" => ERROR [one 2/3] RUN make")
     assert lines[2:4] == ["------", " > [one 2/3] RUN make:"]
     assert lines[4].endswith(" bad�[31m")
-
-
-@given(st.text(), st.integers(20, 200))
-def test_what_is_drawn_is_never_wider_than_the_terminal(text: str, width: int) -> None:
-    assert cells(fit(text, width)) <= width
 
 
 def _written(capsys: pytest.CaptureFixture[str]) -> list[str]:
