@@ -36,6 +36,7 @@ common() {
   echo "setting = $1" >package/etc/probe/kept.conf; echo "setting = $1" >package/etc/probe/edited.conf
   echo helper >package/usr/libexec/probe-helper; chmod 4755 package/usr/libexec/probe-helper
   chmod 2775 package/var/lib/probe
+  echo network >package/usr/libexec/probe-network; chmod 755 package/usr/libexec/probe-network
   echo "probe's own" >package/usr/share/base-files/motd
   mkfifo package/usr/share/probe/fifo
   for number in $(seq 300); do echo "$1 $number" >package/usr/share/probe/file$number; done
@@ -58,6 +59,7 @@ if [ "$1" = triggered ]; then echo "$2" >>/var/lib/probe/triggered; exit 0; fi
 getent passwd probe >/dev/null || useradd --system --home-dir /var/lib/probe --shell /usr/sbin/nologin probe
 dpkg-statoverride --list /var/lib/probe >/dev/null ||
   dpkg-statoverride --update --add probe probe 2770 /var/lib/probe
+setcap cap_net_bind_service=ep /usr/libexec/probe-network
 update-alternatives --install /usr/bin/trial trial /usr/bin/probe 50
 END
   cat >package/DEBIAN/prerm <<'END'

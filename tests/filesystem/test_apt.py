@@ -86,6 +86,7 @@ def _install(debian: _Debian) -> None:
     # by whom they were fetched: a root that cannot become _apt says so and goes on as root
     said = debian.shell(f"{_INSTALL} install {' '.join(DEBIAN_PACKAGES)} 2>&1")
     assert "unsandboxed" not in said
+    assert debian.shell("stat -c %U /var/cache/apt/archives/partial") == "_apt\n"
     debian.shell(f"{_INSTALL} install probe")
     assert debian.shell("probe; trial; cat /etc/probe/edited.conf") == "probe 1.0\nprobe 1.0\nsetting = 1.0\n"
     same = "set -- $(stat -c %i-%h /usr/bin/probe /usr/bin/probe-link /usr/share/probe/third-link); echo $1 $2 $3"
@@ -96,7 +97,7 @@ def _install(debian: _Debian) -> None:
     assert debian.shell("stat -c '%U:%G %a' /var/lib/probe /usr/libexec/probe-helper").splitlines() == [
         "probe:probe 2770", "root:root 4755",
     ]  # fmt: skip
-    assert "cap_net_raw" in debian.shell("getcap /usr/bin/ping /bin/ping")
+    assert "cap_net_bind_service=ep" in debian.shell("getcap /usr/libexec/probe-network")
     _check(debian)
 
 
@@ -140,7 +141,7 @@ def _check_telling(tree: Mapping[str, Seen]) -> None:
     assert tree["usr/bin/probe"].nlink == 3
     assert tree["var/lib/probe"].uid > 0
     assert tree["usr/bin/sudo"].mode == 0o4755
-    assert [name for name, _value in tree["usr/bin/ping"].xattrs] == ["security.capability"]
+    assert [name for name, _value in tree["usr/libexec/probe-network"].xattrs] == ["security.capability"]
 
 
 def test_a_tree_is_that_of_the_kernels_overlay(sandbox: Sandbox, debian_apt: str) -> None:

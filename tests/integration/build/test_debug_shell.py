@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.leaks import wait_processes_gone
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
@@ -109,6 +110,29 @@ def test_no_shell_where_there_is_none(builder: Builder) -> None:
     assert "/bin/sh" in seen
     seen = _debug(builder, {"Dockerfile": "FROM busybox\nRUN --mount=type=secret,required=true,id=k true\n"}, "exit")
     assert seen.count("secret k: not found") == 1
+
+
+def test_the_end_of_the_command_is_the_end_of_the_shell(builder: Builder) -> None:
+    context = builder.context({"Dockerfile": _FILE})
+    main, terminal = pty.openpty()
+    settings = termios.tcgetattr(terminal)
+    process = subprocess.Popen(
+        builder.sandbox.words("build", "--debug-shell", context), env=builder.sandbox.env | {"TERM": "xterm"},
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    try:
+        os.write(main, b"echo the-$((1 + 1))-nd\n")
+        seen = b""
+        while b"the-2-nd" not in seen:
+            seen += os.read(main, 1 << 16)
+        assert termios.tcgetattr(terminal) != settings
+        process.terminate()
+        process.wait()
+        assert wait_processes_gone(str(builder.sandbox.home.root)) == []
+        assert termios.tcgetattr(terminal) == settings
+    finally:
+        os.close(main)
+        os.close(terminal)
 
 
 def test_it_needs_a_terminal(builder: Builder) -> None:
