@@ -66,11 +66,24 @@ def test_quick_requests_after_slow_ones_wake_it_again() -> None:
 
 def test_it_gives_way_to_who_else_wants_the_processor() -> None:
     machine = Machine()
-    for _ in range(10):
+    rests = []
+    for _ in range(8):
+        while not machine.request_after(20):
+            pass
+        machine.yield_takes = 3000 * MICROSECOND
+        machine.request_after(20)
+        machine.yield_takes = 0
+        start = machine.time
+        while not machine.request_after(20):
+            pass
+        rests.append((machine.time - start) // (1000 * MICROSECOND))
+    assert rests == [1, 2, 4, 8, 16, 32, 32, 32]
+    for _ in range(40):
         machine.request_after(20)
     machine.yield_takes = 3000 * MICROSECOND
     machine.request_after(20)
     machine.yield_takes = 0
-    assert not any(machine.request_after(20) for _ in range(50))
-    machine.time += 20_000 * MICROSECOND
-    assert machine.request_after(20)
+    start = machine.time
+    while not machine.request_after(20):
+        pass
+    assert (machine.time - start) // (1000 * MICROSECOND) == 1

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _AWAKE_NS = 100_000
 _LATE_NS = 50_000  # a sched_yield(2) that took this long let somebody else work
-_REST_NS = 20_000_000  # how long the others are left alone then
+_REST_NS = 1_000_000  # how long the others are left alone then: twice as long each time
+_LONGEST_REST_NS = 32_000_000
+_UNDISTURBED = 32  # requests that came in time, after which a rest is short again
 _MOST_TRUST = 32
 _LOST_TRUST = 8
 
@@ -33,7 +35,9 @@ class BusyWait:
         self._look = look
         self._now = now
         self._trust = 0
+        self._rest_ns = _REST_NS
         self._rest_until = 0
+        self._undisturbed = 0
 
     def next(self, sleep_ms: int) -> list[Any]:
         """What `look` finds within `sleep_ms` milliseconds."""
@@ -57,11 +61,16 @@ class BusyWait:
             found = look(0)
             now = self._now()
             if now - last > _LATE_NS:
-                self._rest_until = now + _REST_NS
+                self._rest_until = now + self._rest_ns
+                self._rest_ns = min(2 * self._rest_ns, _LONGEST_REST_NS)
+                self._undisturbed = 0
                 return found
             if found:
                 if self._trust < _MOST_TRUST:
                     self._trust += 1
+                self._undisturbed += 1
+                if self._undisturbed == _UNDISTURBED:
+                    self._rest_ns = _REST_NS
                 return found
             last = now
         self._trust -= _LOST_TRUST
