@@ -70,7 +70,11 @@ class Buildah:
         (config / "policy.json").write_text(_POLICY)
         (config / "registries.conf").write_text("unqualified-search-registries = []\n")
         names = ("PATH", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
-        self._env: Mapping[str, str] = {name: value for name, value in self.home.env.items() if name in names}
+        # its cache mounts lie in TMPDIR, which the users of a machine would share in /var/tmp
+        temporary = self.home.root / "tmp"
+        temporary.mkdir()
+        kept = {name: value for name, value in self.home.env.items() if name in names}
+        self._env: Mapping[str, str] = {**kept, "TMPDIR": str(temporary)}
 
     def close(self) -> None:
         self.home.remove()
