@@ -1,6 +1,6 @@
 """Overlay file systems beside each other, row by row and by turns: the kernel's, Debian's fuse-overlayfs and ours.
 
-usage: python -m benchmarks.overlay --page FILE [--quick] [--stand NAME]... [ROW...]
+usage: python -m benchmarks.overlay --page FILE [--quick] [--apart] [--stand NAME]... [ROW...]
 
 Each round mounts all of them over the same layers, each with an upper directory of its own, and runs every row on one
 after the other; the order turns by one with each row, so that what else the machine does hits all alike.
@@ -37,8 +37,9 @@ _MEMORY_FILES = 20_000
 class _Place:
     """One file system's own directories, and its mount."""
 
-    def __init__(self, stand: Stand, root: str, lowers: Sequence[str]) -> None:
+    def __init__(self, stand: Stand, root: str, lowers: Sequence[str], processors: set[int] | None = None) -> None:
         self.stand, self.root = stand, root
+        self.processors = processors
         self.layers = Layers(tuple(lowers), f"{root}/upper", f"{root}/work")
         self.target = f"{root}/merged"
         self.server = 0
@@ -47,6 +48,8 @@ class _Place:
 
     def mount(self) -> None:
         self.server = self.stand.mount(self.layers, self.target)
+        if self.server and self.processors:
+            os.sched_setaffinity(self.server, self.processors)
 
     def unmount(self) -> None:
         unmount(self.target, self.server)
@@ -65,6 +68,8 @@ class Plan(NamedTuple):
     rows: tuple[str, ...]
     stands: tuple[str, ...]
     rounds: int
+    apart: bool = False
+    """Servers on one processor, and who uses them on another."""
 
 
 def _measure(place: str, plan: Plan) -> Measured:
@@ -72,11 +77,16 @@ def _measure(place: str, plan: Plan) -> Measured:
     lowers = make_layers(f"{place}/small", 10_000)
     modules = copy_standard_library(lowers[0])
     make_archive(f"{place}/tree.tar")
+    servers_on = None
+    if plan.apart:
+        first, second, *_ = sorted(os.sched_getaffinity(0))
+        servers_on = {first}
+        os.sched_setaffinity(0, {second})
     seconds: dict[str, dict[str, list[float]]] = {row: {name: [] for name in plan.stands} for row in plan.rows}
     try:
         for turn in range(plan.rounds):
             print(f"round {turn + 1} of {plan.rounds}", file=sys.stderr, flush=True)
-            _round(f"{place}/round{turn}", lowers, f"{place}/tree.tar", modules, turn, seconds)
+            _round(f"{place}/round{turn}", lowers, f"{place}/tree.tar", modules, turn, seconds, servers_on)
         large = make_layers(f"{place}/large", _MEMORY_FILES)
         memory = {name: _server_memory(f"{place}/memory-{name}", name, large) for name in plan.stands}
     finally:
@@ -91,11 +101,12 @@ def _round(
     modules: tuple[str, ...],
     turn: int,
     seconds: dict[str, dict[str, list[float]]],
+    servers_on: set[int] | None,
 ) -> None:
     names = list(next(iter(seconds.values())))
     with ExitStack() as stack:
         stack.callback(remove_tree, root)
-        places = {name: _Place(stand_named(name), f"{root}/{name}", lowers) for name in names}
+        places = {name: _Place(stand_named(name), f"{root}/{name}", lowers, servers_on) for name in names}
         for place in places.values():
             place.mount()
             stack.callback(place.unmount)
@@ -143,6 +154,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks/run overlay")
     parser.add_argument("--page", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--stand", action="append", choices=STANDS)
     parser.add_argument("rows", nargs="*", metavar="ROW")
     options = parser.parse_args(words)
@@ -152,14 +164,16 @@ def main(words: Sequence[str]) -> int:
     stands = tuple(options.stand or STANDS)
     if "sandbox-overlay" in stands and not sandbox_overlay_words():
         parser.error("sandbox-overlay is not installed (SANDBOX_OVERLAY_COMMAND names it)")
-    plan = Plan(tuple(options.rows or ROWS), stands, 3 if options.quick else 9)
+    plan = Plan(tuple(options.rows or ROWS), stands, 3 if options.quick else 9, options.apart)
+    if plan.apart and len(os.sched_getaffinity(0)) < 2:
+        parser.error("--apart takes two processors")
     with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp", ignore_cleanup_errors=True) as place:
         try:
             measured = call_in_namespace(_measure, place, plan)
         except StandError as error:
             print(error, file=sys.stderr)
             return 1
-    write_overlay_page(options.page, measured, _versions(stands))
+    write_overlay_page(options.page, measured, _versions(stands), apart=plan.apart)
     return 0
 
 

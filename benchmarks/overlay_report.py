@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OURS, _PEER = "sandbox-overlay", "fuse-overlayfs"
-_BEGIN, _END = "<!-- measured: written by benchmarks/run overlay -->", "<!-- end of measured overlay -->"
+_MARKS = ("<!-- measured: written by benchmarks/run overlay -->", "<!-- end of measured overlay -->")
+_MARKS_APART = (
+    "<!-- measured: written by benchmarks/run overlay --apart -->",
+    "<!-- end of measured overlay apart -->",
+)
 
 
 class Measured(NamedTuple):
@@ -59,8 +63,8 @@ def _cell(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.3f} s ({min(values):.3f}–{max(values):.3f})" if values else "–"
 
 
-def write_overlay_page(page: Path, measured: Measured, versions: Sequence[str]) -> None:
-    """Put the table into `page`, which keeps what was written by hand; print it as well."""
+def write_overlay_page(page: Path, measured: Measured, versions: Sequence[str], *, apart: bool) -> None:
+    """Put the table into its place in `page`, which keeps what was written by hand; print it as well."""
     rounds = max(len(values) for taken in measured.seconds.values() for values in taken.values())
     machine = (
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Linux {platform.release()}, "
@@ -68,4 +72,4 @@ def write_overlay_page(page: Path, measured: Measured, versions: Sequence[str]) 
         f"{os.getloadavg()[1]:.1f}. Medians of {rounds} rounds (least–most); the ratio is sandbox-overlay to "
         "fuse-overlayfs, the median of paired rounds."
     )
-    replace_measured(page, (_BEGIN, _END), f"{machine}\n\n{overlay_table(measured)}")
+    replace_measured(page, _MARKS_APART if apart else _MARKS, f"{machine}\n\n{overlay_table(measured)}")
