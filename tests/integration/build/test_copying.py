@@ -182,7 +182,9 @@ def test_what_is_in_the_way_is_replaced_but_a_directory_is_not(builder: Builder)
     *lines, accounts = builder.run().splitlines()
     assert lines == ["3 plain", "2 link", "1 plain", "3 below"]
     assert int(accounts) >= 1
-    assert sorted(entry.name for entry in builder.layers()[-1]) == ["d", "d/link", "d/plain", "d/sub", "d/sub/below"]
+    names = {entry.name for entry in builder.layers()[-1]}
+    # the FUSE overlay takes the other name of a linked file along
+    assert names - {"d/hard"} == {"d", "d/link", "d/plain", "d/sub", "d/sub/below"}
     failed = builder.build({"Dockerfile": "FROM busybox\nRUN mkdir -p /d/plain/x\nCOPY one /d\n", **files}, status=1)
     assert "cannot replace to directory plain with file" in failed.stderr
     assert "3 | COPY one /d" in failed.stderr
