@@ -105,7 +105,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     lowered = word.lower()
     if lowered in folded:
         return ""
-    distance, near = min(((_distance(lowered, name), name) for name in folded), default=(99, ""))
+    # of names equally far, the one of the same letters: two of them changed places (RNU is RUN, not ENV)
+    ranked = ((_distance(lowered, name), sorted(name) != sorted(lowered), name) for name in folded)
+    distance, _, near = min(ranked, default=(99, True, ""))
     if distance > 2 or distance >= len(word):
         from difflib import get_close_matches  # only an error pays for it
 

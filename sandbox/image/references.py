@@ -72,7 +72,10 @@ def parse_reference(text: str) -> Reference:
     domain, rest = _split_domain(text)
     remote = rest.split("@", 1)[0].split(":", 1)[0]
     if remote.lower() != remote:
-        raise _invalid(text, f"repository name {remote!r} must be lowercase", mend=remote.lower())
+        given = remote if text.endswith(rest) else remote.removeprefix("library/")  # which nobody typed
+        tail = rest[len(remote) :]
+        mend = text.removesuffix(given + tail) + given.lower() + tail
+        raise _invalid(text, f"repository name {given!r} must be lowercase", mend=mend)
     return parse_strict(f"{domain}/{rest}", shown=text)
 
 

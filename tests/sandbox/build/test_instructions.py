@@ -15,6 +15,7 @@ from sandbox.container.record import HealthCheck
 _REFUSED = [
     ("FORM a", 1, "did you mean FROM?"),
     ("RUM a", 1, "did you mean RUN?"),
+    ("RNU a", 1, "did you mean RUN?"),
     ("FROM", 1, "one or three"),
     ("FROM a b", 8, "one or three"),
     ("FROM a AS", 8, "one or three"),

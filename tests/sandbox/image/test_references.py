@@ -141,3 +141,22 @@ def test_any_text_is_a_reference_or_an_error(text: str) -> None:
 def test_default_tag() -> None:
     assert parse_reference("alpine").name == "docker.io/library/alpine:latest"
     assert parse_reference("alpine") == Reference("docker.io", "library/alpine")
+
+
+@pytest.mark.parametrize(
+    ("text", "given_name", "mend"),
+    [
+        ("A:B", "A", "a:B"),
+        ("Alpine", "Alpine", "alpine"),
+        ("A:A", "A", "a:A"),
+        ("docker.io/Alpine:3", "Alpine", "docker.io/alpine:3"),
+        ("ghcr.io/Owner/app:V1", "Owner/app", "ghcr.io/owner/app:V1"),
+        ("library/A", "library/A", "library/a"),
+    ],
+)
+def test_upper_case_is_named_as_it_was_given(text: str, given_name: str, mend: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        parse_reference(text)
+    assert caught.value.cause == f"repository name {given_name!r} must be lowercase"
+    assert caught.value.mend == f"try {mend}"
+    parse_reference(mend)
