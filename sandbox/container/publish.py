@@ -35,7 +35,7 @@ def publish_ports(
         raise _in_use_error(container.name, error, _holder(paths, error)) from error
     except NetError as error:
         raise StartError(
-            f"cannot publish the ports of container {container.name}: {error.message}",
+            f"container {container.name}: {error.message}",
             cause=error.cause,
             mend=error.mend,
         ) from error
