@@ -31,9 +31,11 @@ pytestmark = [pytest.mark.requires("userns", "subids", "overlay", "seccomp"), py
 
 _SEED = int(os.environ.get("SANDBOX_KILL_SEED", "3"))
 
+#: each command's failure is the step's: any of them may be what is killed
 _DOCKERFILE = """FROM busybox AS tools
 COPY round /round
-RUN mkdir -p /tools/bin && for i in $(seq 40); do cat /round > /tools/bin/tool$i; done && ln /tools/bin/tool1 /tools/one
+RUN set -e; mkdir -p /tools/bin; \\
+  for i in $(seq 40); do cat /round > /tools/bin/tool$i; done; ln /tools/bin/tool1 /tools/one
 FROM busybox AS data
 COPY round /round
 RUN --mount=type=cache,target=/cache cp /round /cache/last && seq 2000 > /numbers && rm /etc/group && cat /cache/last
