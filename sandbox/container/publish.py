@@ -34,11 +34,8 @@ def publish_ports(
     except PortInUseError as error:
         raise _in_use_error(container.name, error, _holder(paths, error)) from error
     except NetError as error:
-        raise StartError(
-            f"container {container.name}: {error.message}",
-            cause=error.cause,
-            mend=error.mend,
-        ) from error
+        message = f"container {container.name}: {error.message}"
+        raise StartError(message, cause=error.cause, mend=error.mend) from error
     except trio.TooSlowError as error:
         raise StartError(
             f"cannot publish the ports of container {container.name}",

@@ -72,12 +72,18 @@ def test_a_server_that_is_killed_is_told_and_mended_by_a_restart(
     assert sandbox.run("exec", "lost", "cat", "/file").stdout == "synced\n"
 
 
-def test_a_server_that_hangs_keeps_nobody_from_removing(
-    sandbox: Sandbox, busybox: str, eventually: Callable[..., None]
-) -> None:
+def _hung(sandbox: Sandbox, busybox: str) -> int:
+    """Start the container `hung`; the pid of its server, which answers no more."""
     sandbox.run(*RUN, "-d", "--name", "hung", busybox, "sh", "-c", "while :; do ls / > /out; done")
     (server,) = _servers(sandbox)
     os.kill(server, signal.SIGSTOP)
+    return server
+
+
+def test_a_server_that_hangs_keeps_nobody_from_removing(
+    sandbox: Sandbox, busybox: str, eventually: Callable[..., None]
+) -> None:
+    server = _hung(sandbox, busybox)
     sandbox.run("rm", "-f", "hung", timeout_seconds=60)
     eventually(lambda: process_start(server) == 0)
     assert state_files(sandbox) == []
@@ -85,9 +91,7 @@ def test_a_server_that_hangs_keeps_nobody_from_removing(
 
 def test_what_hangs_of_one_container_blocks_no_other_command(sandbox: Sandbox, busybox: str) -> None:
     """While one command waits for what a killed monitor left, others tell the truth, and write."""
-    sandbox.run(*RUN, "-d", "--name", "hung", busybox, "sh", "-c", "while :; do ls / > /out; done")
-    (server,) = _servers(sandbox)
-    os.kill(server, signal.SIGSTOP)
+    server = _hung(sandbox, busybox)
     monitor = monitor_pid(sandbox, "hung")
     waiter = os.pidfd_open(monitor)
     os.kill(monitor, signal.SIGKILL)
@@ -117,9 +121,7 @@ def test_what_hangs_of_one_container_blocks_no_other_command(sandbox: Sandbox, b
 
 
 def test_the_first_to_see_it_ends_what_hangs(sandbox: Sandbox, busybox: str) -> None:
-    sandbox.run(*RUN, "-d", "--name", "hung", busybox, "sh", "-c", "while :; do ls / > /out; done")
-    (server,) = _servers(sandbox)
-    os.kill(server, signal.SIGSTOP)
+    server = _hung(sandbox, busybox)
     monitor = monitor_pid(sandbox, "hung")
     waiter = os.pidfd_open(monitor)
     os.kill(monitor, signal.SIGKILL)
