@@ -3,7 +3,8 @@
 Nobody but root may cover a file where set-user-id programs go on working, so the tests' user becomes root of a user
 namespace that holds all it has: uid 0 is its first subordinate id, its own id is itself, and the other subordinate
 ids are what the namespace's /etc/subuid gives it. newuidmap is copied to a tmpfs of that namespace, whose root owns
-it there. Commands enter as the user, without any capability: for them this is just a machine.
+it there. Commands enter as the user, without any capability: for them this is just a machine. It has this machine's
+network, or one of its own with nothing but a loopback.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,9 +31,20 @@ _FIRST = 1 << 20
 #: what the namespace's root leaves of the 65,536 ids
 _COUNT = 65535
 _GATE = 'echo made; read -r _; exec setpriv --reuid 0 --regid 0 --clear-groups sh -ec "$0" sh "$@"'
-#: $1: a directory to work in; then pairs of a path and a file whose copy, root's, is put there ("": an empty directory)
+_LISTEN = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+socket.send_fds(socket.socket(fileno=int(sys.argv[3])), [b"listener"], [listener.fileno()])
+"""
+#: $1: a directory to work in; $2: addresses of the loopback in a network of its own; then pairs of a path and a file
+#: whose copy, root's, is put there ("": an empty directory)
 _COVER = """
-place=$1; shift
+place=$1
+for address in $2; do
+    ip address add "$address" dev lo
+    ip link set lo up
+done
+shift 2
 mount -t tmpfs -o mode=755 tmpfs "$place"
 for program in newuidmap newgidmap; do
     cp "$(command -v $program)" "$place/$program"
@@ -60,6 +74,7 @@ class OtherHost:
         self._name = pwd.getpwuid(os.getuid()).pw_name
         self._files: dict[str, tuple[str, int]] = {}
         self._hidden: list[str] = []
+        self._addresses: list[str] = []
         for kind in ("uid", "gid"):
             self.has_file(f"/etc/sub{kind}", f"{self._name}:{_FIRST}:{_COUNT}\n")
 
@@ -74,12 +89,16 @@ class OtherHost:
     def has_empty_directory(self, path: str) -> None:
         self._hidden.append(path)
 
+    def has_network(self, *addresses: str) -> None:
+        """Its network is a loopback with these addresses besides its own."""
+        self._addresses = ["127.0.0.1/8", *(f"{address}/32" for address in addresses)]
+
     @contextmanager
-    def enter(self) -> Iterator[Sandbox]:
+    def enter(self) -> Iterator[SandboxThere]:
         """The command, on that machine."""
         place = self._home.root / "host"
         (place / "tmpfs").mkdir(parents=True)
-        words = [str(place / "tmpfs")]
+        words = [str(place / "tmpfs"), " ".join(self._addresses)]
         for number, (path, (text, mode)) in enumerate(self._files.items()):
             file = place / f"file-{number}"
             file.write_text(text)
@@ -87,22 +106,38 @@ class OtherHost:
             words += [path, str(file)]
         for path in self._hidden:
             words += [path, ""]
-        with _namespace(words) as holder:
-            yield _SandboxInside(self._home, holder)
+        kinds = ("--user", "--mount", *(["--net"] if self._addresses else []))
+        with _namespace(kinds, words) as holder:
+            yield SandboxThere(self._home, ["nsenter", f"--target={holder}", *kinds])
 
 
-class _SandboxInside(Sandbox):
-    def __init__(self, home: Home, holder: int) -> None:
+class SandboxThere(Sandbox):
+    """The command on such a machine."""
+
+    def __init__(self, home: Home, enter: list[str]) -> None:
         super().__init__(home)
-        own = (f"--setuid={os.getuid()}", f"--setgid={os.getgid()}")
-        self._words = ["nsenter", f"--target={holder}", "--user", "--mount", *own, "--", *self._words]
+        self._enter = enter
+        self._words = [*self.enter_words(), *self._words]
+
+    def enter_words(self) -> list[str]:
+        """What makes the words behind it a command of the user there."""
+        return [*self._enter, f"--setuid={os.getuid()}", f"--setgid={os.getgid()}", "--"]
+
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A socket that is bound there, for a server here. The port may be any: root binds it."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            words = [*self._enter, "--", sys.executable, "-c", _LISTEN, address, str(port), str(theirs.fileno())]
+            subprocess.run(words, pass_fds=[theirs.fileno()], check=True)
+            _data, fds, _flags, _address = socket.recv_fds(ours, 16, 1)
+        return socket.socket(fileno=fds[0])
 
 
 @contextmanager
-def _namespace(words: Sequence[str]) -> Iterator[int]:
+def _namespace(kinds: Sequence[str], words: Sequence[str]) -> Iterator[int]:
     """A process, by its pid, that holds the namespaces for the length of the block."""
     holder = subprocess.Popen(
-        ["unshare", "--user", "--mount", "--propagation=private", "--keep-caps", "sh", "-c", _GATE, _COVER, *words],
+        ["unshare", *kinds, "--propagation=private", "--keep-caps", "sh", "-c", _GATE, _COVER, *words],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     with holder:

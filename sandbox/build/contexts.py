@@ -78,7 +78,7 @@ class ContextRoom:
         self._paths = paths
         self._cwd = cwd
         self._urls = UrlAccess(env, secrets)
-        self._git = GitAccess(env, secrets, agent_socket)
+        self._git = GitAccess(paths, env, secrets, agent_socket)
         self._stack = ExitStack()
         self._directory = ""
         self._places = 0

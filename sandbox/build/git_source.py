@@ -2,18 +2,21 @@
 
 The repository is hostile, and so may the URL be: arguments stand after `--`; no configuration of the user or the
 system, no hook and no template is read; only http, https, git and ssh are spoken, by submodules too, so that no local
-file comes in (`ext::` and file URLs are refused by git itself); a subdirectory is found without following links.
+file comes in (`ext::` and file URLs are refused by git itself); a subdirectory is found without following links. Every
+server is looked at before git speaks to it (`git_servers.py`): so submodules are brought one by one.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import shlex
 import stat
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
+from sandbox.build.git_servers import locate, look_at
 from sandbox.build.git_urls import is_commit
 from sandbox.build.sources import StepError
 from sandbox.image.web_file import redact
@@ -22,9 +25,10 @@ from storage.tree import remove_entry, remove_tree
 from storage.walk import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sandbox.build.git_urls import GitUrl
+    from sandbox.paths import Paths
 
 _PROTOCOLS = "http:https:git:ssh"
 _SETTINGS = (
@@ -32,15 +36,18 @@ _SETTINGS = (
     "protocol.ext.allow=never", "init.defaultBranch=master", "advice.detachedHead=false", "gc.auto=0",
 )  # fmt: skip
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: what of the caller's environment git needs to reach a server
-_KEPT = (
-    "PATH", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"
-)  # fmt: skip
+_REDIRECTED = re.compile(r"The requested URL returned error: 30[12378]\b")
+_GITLINK = "160000"
+#: of submodules in one another; a repository may be its own
+_DEPTH_MOST = 16
 
 
 class GitAccess(NamedTuple):
-    """With what a server is asked: the caller's environment, the build's secrets, and the socket of an SSH agent."""
+    """With what a server is asked: the person's settings, the caller's environment, the build's secrets, and the socket
+    of an SSH agent.
+    """
 
+    paths: Paths
     env: Mapping[str, str]
     secrets: Mapping[str, bytes]
     agent_socket: str = ""
@@ -62,7 +69,7 @@ def resolve_git(url: GitUrl, checksum: str, access: GitAccess) -> GitCommit:
         _check(url, checksum, url.ref)
         return GitCommit(url.ref, url.ref)
     ref = url.ref or "HEAD"
-    text = _run(url, access, "ls-remote", "--", url.remote, ref, f"{ref}^{{}}")
+    text = _ask(url, access, ["ls-remote"], [ref, f"{ref}^{{}}"])
     found = {name: commit for commit, _, name in (line.partition("\t") for line in text.splitlines())}
     names = [ref] if ref == "HEAD" else [
         f"refs/{ref.removeprefix('refs/')}",
@@ -87,8 +94,8 @@ def checkout_git(url: GitUrl, commit: GitCommit, place: str, access: GitAccess, 
     _run(url, access, "remote", "add", "--", "origin", url.remote, cwd=tree)
     _fetch(url, commit, tree, access)
     _run(url, access, "checkout", "-q", "--detach", commit.commit, "--", cwd=tree)
-    if url.submodules and os.path.lexists(f"{tree}/.gitmodules"):
-        _run(url, access, "submodule", "-q", "update", "--init", "--recursive", "--depth=1", cwd=tree)
+    if url.submodules:
+        _bring_submodules(url, access, tree)
     seconds = int(_run(url, access, "show", "-s", "--format=%ct", commit.commit, cwd=tree))
     keep = keep_git_dir and not url.subdirectory
     if keep:
@@ -115,9 +122,7 @@ def _fetch(url: GitUrl, commit: GitCommit, tree: str, access: GitAccess) -> None
     failure: StepError | None = None
     for *options, refspec in ways:
         try:
-            _run(
-                url, access, "fetch", "-q", "-u", "--no-recurse-submodules", *options, "--", "origin", refspec, cwd=tree
-            )
+            _ask(url, access, ["fetch", "-q", "-u", "--no-recurse-submodules", *options], [refspec], cwd=tree)
         except StepError as error:
             failure = error
             continue
@@ -129,6 +134,36 @@ def _fetch(url: GitUrl, commit: GitCommit, tree: str, access: GitAccess) -> None
         return
     assert failure is not None
     raise failure
+
+
+def _bring_submodules(url: GitUrl, access: GitAccess, tree: str, depth: int = 1) -> None:
+    if not os.path.lexists(f"{tree}/.gitmodules"):
+        return
+    if depth > _DEPTH_MOST:
+        raise StepError(f"{url.shown}: more than {_DEPTH_MOST} submodules in one another")
+    _run(url, access, "submodule", "-q", "init", cwd=tree)
+    paths = _submodule_values(url, access, tree, "path", "--blob", "HEAD:.gitmodules")
+    staged = _run(url, access, "ls-files", "-s", "-z", cwd=tree).split("\0")
+    links = {entry.partition("\t")[2] for entry in staged if entry.startswith(_GITLINK)}
+    for name, remote in _submodule_values(url, access, tree, "url", "--local").items():
+        path = paths.get(name)
+        if path not in links:
+            continue
+        words = ("submodule", "-q", "update", "--depth=1", "--", path)
+        try:
+            _run(url, access, *words, cwd=tree, remote=remote)
+        except _RedirectedError:
+            found = locate(remote, "", access.paths, access.env)
+            _run(url, access, "config", "--local", f"submodule.{name}.url", found, cwd=tree)
+            _run(url, access, *words, cwd=tree, remote=found)
+        _bring_submodules(url, access, f"{tree}/{path}", depth + 1)
+
+
+def _submodule_values(url: GitUrl, access: GitAccess, tree: str, key: str, *where: str) -> dict[str, str]:
+    """The values of a key of every submodule, by its name."""
+    text = _run(url, access, "config", "-z", *where, "--get-regexp", rf"^submodule\..*\.{key}$", cwd=tree)
+    pairs = (entry.partition("\n") for entry in text.split("\0") if entry)
+    return {name.removeprefix("submodule.").removesuffix(f".{key}"): value for name, _, value in pairs}
 
 
 def _local_name(ref: str) -> str:
@@ -168,21 +203,37 @@ def _check(url: GitUrl, checksum: str, *hashes: str) -> None:
         raise StepError(f"{url.shown}: expected checksum to match {checksum}, got {' or '.join(dict.fromkeys(hashes))}")
 
 
-def _run(url: GitUrl, access: GitAccess, *arguments: str, cwd: str = "/") -> str:
+class _RedirectedError(StepError):
+    """The server named another place, and git went nowhere."""
+
+
+def _ask(url: GitUrl, access: GitAccess, words: Sequence[str], wanted: Sequence[str], cwd: str = "/") -> str:
+    """What git says that has asked the server of a repository for what is wanted."""
+    try:
+        return _run(url, access, *words, "--", url.remote, *wanted, cwd=cwd, remote=url.remote)
+    except _RedirectedError:
+        found = locate(url.remote, _authorization(url, access), access.paths, access.env)
+        return _run(url, access, *words, "--", found, *wanted, cwd=cwd, remote=found)
+
+
+def _run(url: GitUrl, access: GitAccess, *arguments: str, cwd: str = "/", remote: str = "") -> str:
+    """What git says; `remote` is the server that it will ask, none where it has no need to."""
     words = ["git", *(word for setting in _SETTINGS for word in ("-c", setting)), *arguments]
+    env = _environment(url, access, look_at(remote, access.env) if remote else ())
     try:
         done = subprocess.run(
-            words, cwd=cwd, env=_environment(url, access), stdin=subprocess.DEVNULL, capture_output=True, umask=0o022,
-            check=False,
-        )  # fmt: skip
+            words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, umask=0o022, check=False
+        )
     except FileNotFoundError as error:
         raise StepError(
             f"cannot fetch {url.shown}", cause="there is no git program on this machine",
             mend="sudo apt-get install -y git",
         ) from error  # fmt: skip
     if done.returncode:
-        said = redact(done.stderr.decode(errors="replace")).strip().splitlines()
-        raise StepError(
+        text = redact(done.stderr.decode(errors="replace")).strip()
+        said = text.splitlines()
+        kind = _RedirectedError if _REDIRECTED.search(text) else StepError
+        raise kind(
             f"git {arguments[0]} of {url.shown} failed", cause=" ".join(said[-4:])[:1000], mend=_mend(url, access, said)
         )
     return done.stdout.decode(errors="replace")
@@ -199,11 +250,11 @@ def _mend(url: GitUrl, access: GitAccess, said: list[str]) -> str:
     return ""
 
 
-def _environment(url: GitUrl, access: GitAccess) -> dict[str, str]:
-    env = {name: access.env[name] for name in _KEPT if name in access.env}
-    env |= {
-        "HOME": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "", "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_SSH_COMMAND": _ssh_command(access), "LC_ALL": "C",
+def _environment(url: GitUrl, access: GitAccess, settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    env = {
+        "PATH": access.env.get("PATH", os.defpath), "HOME": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GIT_LITERAL_PATHSPECS": "1",
+        "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_SSH_COMMAND": _ssh_command(access), "LC_ALL": "C",
     }  # fmt: skip
     if access.env.get("SSL_CERT_FILE"):
         env["GIT_SSL_CAINFO"] = access.env["SSL_CERT_FILE"]
@@ -212,11 +263,11 @@ def _environment(url: GitUrl, access: GitAccess) -> dict[str, str]:
     header = _authorization(url, access)
     if header:
         base = f"{url.scheme}://{url.remote.partition('://')[2].partition('/')[0]}/"
-        # by the environment: arguments are seen by everybody. A redirect would take it along, so there is none
-        settings = ((f"http.{base}.extraHeader", f"Authorization: {header}"), ("http.followRedirects", "false"))
-        env["GIT_CONFIG_COUNT"] = str(len(settings))
-        for number, (key, value) in enumerate(settings):
-            env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        settings = [*settings, (f"http.{base}.extraHeader", f"Authorization: {header}")]
+    # by the environment: arguments are seen by everybody
+    env["GIT_CONFIG_COUNT"] = str(len(settings))
+    for number, (key, value) in enumerate(settings):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env
 
 

@@ -42,7 +42,7 @@ class Remotes:
         self._paths = paths
         self._urls = UrlAccess(plan.env, plan.secrets)
         self._commits = plan.commits
-        self._git = GitAccess(plan.env, plan.secrets, plan.ssh.get("default", ""))
+        self._git = GitAccess(paths, plan.env, plan.secrets, plan.ssh.get("default", ""))
 
     def find(self, source: str, request: CopyRequest) -> Origin | None:
         """The origin that a source of ADD names; None for a path. Raises StepError where it cannot be had."""

@@ -7,7 +7,7 @@
 
 A process of its own, for the caller forks and enters namespaces, which no process with trio's threads may. Redirects
 are followed here: what proves who we are stays with the host it was meant for, none leads from https to http, and
-none to services that only we can reach (`sandbox.image.reach`).
+none to services that only we can reach (`sandbox.image.reach`, which judges the first host too).
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class _Job(NamedTuple):
     etag: str
     verified: bool
     verify_mend: str
+    locate: bool
     #: hosts of private networks that the person's settings name
     redirects: tuple[str, ...]
-    output: int
+    output: int | None
 
 
 def main() -> None:
@@ -72,12 +73,12 @@ async def _fetch(job: _Job) -> dict[str, Any]:
         ) as client:  # fmt: skip
             reach = Reach(first.host, first, kind="server")
             for _hop in range(_REDIRECTS_MAX + 1):
-                # whoever wrote the URL chose its host; nobody chose where that sends us
+                # whoever wrote the URL chose its host, and nobody where that sends us
                 limit = {} if _is_same(first, url) else {"reach": reach}
                 headers = _headers(job, first, url)
                 async with client.stream("GET", url, headers=headers, extensions=limit) as response:
                     if not response.has_redirect_location:
-                        return await _keep(job, response)
+                        return {"url": str(url)} if job.locate else await _keep(job, response)
                     url = _redirect(job, url, response.headers["location"])
     except httpx.InvalidURL as error:
         raise SandboxError(f"cannot download {job.shown}", cause=f"invalid URL: {error}") from error
@@ -113,6 +114,7 @@ def _redirect(job: _Job, url: httpx.URL, location: str) -> httpx.URL:
 
 
 async def _keep(job: _Job, response: httpx.Response) -> dict[str, Any]:
+    assert job.output is not None
     if response.status_code == httpx.codes.NOT_MODIFIED:
         return {"same": True}
     if not response.is_success:

@@ -1,30 +1,31 @@
-"""Which addresses a registry may send us to: by a redirect, as its token server, or as the place of an upload; and
-where any other server may.
+"""Where our requests may go, by who named the host:
 
-A registry answers with any URL it likes, and we send a GET there from inside the person's network. Real ones name
-storage and token servers in the same net or further out; a hostile one would name what only we can reach: services
-of this machine or of its network, a cloud's metadata at a link-local address. So:
+    named by                                a person, a Dockerfile      a registry or another server
+    link-local, unspecified, multicast,
+    reserved, a cloud's own services        never                       never
+    this machine, private networks          always                      where that is no further out itself
+    every other address                     always                      always
 
-    link-local, unspecified, multicast, reserved    never
-    this machine, private networks                  where the registry itself is no further out
-    every other address                             always
+A registry answers with any URL it likes (a redirect, its token server, the place of an upload), and we send a GET there
+from inside the person's network. Real ones name storage and token servers in the same net or further out; a hostile one
+would name what only we can reach: services of this machine or of its network, a cloud's metadata at a link-local
+address. Hosts that the person's settings name (`registries.redirects`) may lie in a private network all the same. A
+mirror of the settings may lie anywhere: nobody else can name one.
 
-Hosts that the person's settings name (`registries.redirects`) may lie in a private network all the same. Names are
-looked up before anything is sent, and the address that was connected to is looked at again, before a byte goes there:
-the second answer of a name server may be another one. A proxy looks names up itself; then only addresses that are
-written in the URL are judged.
+Names are looked up before anything is sent, and the address that was connected to is looked at again, before a byte
+goes there: the second answer of a name server may be another one. A proxy looks names up itself; then only addresses
+that are written in the URL are judged.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from sandbox.errors import RegistryError
+from sandbox.image.addresses import Scope, is_address, refusal, scope_of
 from sandbox.image.auth import is_loopback
 from sandbox.image.registry_answers import printable
 
@@ -34,21 +35,7 @@ if TYPE_CHECKING:
     import httpx
 
     Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
-
-#: RFC 6052 §2.1 and RFC 3056 §2: IPv6 addresses that stand for an IPv4 one in them
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-#: RFC 6598: between a provider and its customers
-_SHARED = ipaddress.IPv4Network("100.64.0.0/10")
-
-
-class Scope(IntEnum):
-    """From how far an address can be reached, nearest first; NOWHERE is what nobody is to be sent to."""
-
-    NOWHERE = 0
-    MACHINE = 1
-    PRIVATE = 2
-    PUBLIC = 3
-
+    Trace = Callable[[str, dict[str, Any]], Awaitable[None]]  # Any: httpcore's
 
 _WORDS = {
     Scope.NOWHERE: "no address that anybody may be sent to",
@@ -57,22 +44,11 @@ _WORDS = {
 }
 
 
-def scope_of(address: str) -> Scope:
-    """The scope of an IPv4 or IPv6 address, which may have a zone. Raises ValueError for what is none."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour
-        if parsed in _NAT64:
-            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-        if inner is not None:
-            parsed = inner
-    if parsed.is_loopback:
-        return Scope.MACHINE
-    if parsed.is_unspecified or parsed.is_link_local or parsed.is_multicast or parsed.is_reserved:
-        return Scope.NOWHERE
-    if parsed.is_private or (isinstance(parsed, ipaddress.IPv4Address) and parsed in _SHARED):
-        return Scope.PRIVATE
-    return Scope.PUBLIC
+class Limit(Protocol):
+    """Where requests may go; `trusted` are hosts of private networks that the person's settings name."""
+
+    async def check(self, url: httpx.URL, *, proxied: bool, trusted: Collection[str] = ()) -> Trace:
+        """Raise RegistryError where we must not go; else what httpcore is to call as the request's "trace"."""
 
 
 async def resolve(host: str, port: int) -> tuple[str, ...]:
@@ -82,6 +58,28 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
     except (OSError, UnicodeError):
         return ()
     return tuple(str(entry[4][0]) for entry in found)
+
+
+class Chosen:
+    """How far away a host may be that a person or a Dockerfile names. A name is looked up once, each connection's
+    address is looked at.
+    """
+
+    def __init__(self, resolve: Resolve = resolve) -> None:
+        self._resolve = resolve
+        self._seen: set[tuple[str, bool]] = set()
+
+    async def check(self, url: httpx.URL, *, proxied: bool, trusted: Collection[str] = ()) -> Trace:
+        if (url.host, proxied) not in self._seen:
+            for address in await _addresses(url, self._resolve, proxied=proxied):
+                self._judge(url, address)
+            self._seen.add((url.host, proxied))
+        return _tracer(lambda peer: self._judge(url, peer), proxied=proxied)
+
+    def _judge(self, url: httpx.URL, address: str) -> None:
+        refused = refusal(url.host, address)
+        if refused is not None:
+            raise RegistryError(printable(refused.message), cause=printable(refused.cause), mend=refused.mend)
 
 
 class Reach:
@@ -96,41 +94,27 @@ class Reach:
         self._resolve = resolve
         self._own: Scope | None = None
 
-    async def check(self, url: httpx.URL, *, proxied: bool, trusted: Collection[str] = ()) -> Callable[..., Any]:
-        """Raise RegistryError where we must not go; else what httpcore is to call as the request's "trace"."""
+    async def check(self, url: httpx.URL, *, proxied: bool, trusted: Collection[str] = ()) -> Trace:
         own = await self._own_scope()
         if url.host in trusted:
             own = min(own, Scope.PRIVATE)
-        said = proxied or is_loopback(url.host) or _is_address(url.host)
-        for address in (url.host,) if said else await self._resolve(url.host, port_of(url)):
+        for address in await _addresses(url, self._resolve, proxied=proxied):
             self._judge(url, address, own)
-
-        async def connected(name: str, info: dict[str, Any]) -> None:  # Any: httpcore's
-            if name == "connection.connect_tcp.complete" and not proxied:
-                stream = info["return_value"]
-                peer = stream.get_extra_info("server_addr")
-                try:
-                    self._judge(url, str(peer[0]), own)
-                except RegistryError:
-                    await stream.aclose()
-                    raise
-
-        return connected
+        return _tracer(lambda peer: self._judge(url, peer, own), proxied=proxied)
 
     async def _own_scope(self) -> Scope:
         # once: a registry whose address changes meanwhile gets no further
         if self._own is None:
-            host = self._registry_url.host
-            if is_loopback(host):
-                self._own = Scope.MACHINE
-            else:
-                addresses = (host,) if _is_address(host) else await self._resolve(host, port_of(self._registry_url))
-                self._own = max((scope_of(address) for address in addresses), default=Scope.PUBLIC)
+            url = self._registry_url
+            scopes = [_scope(address) for address in await _addresses(url, self._resolve, proxied=False)]
+            own = max(scopes, default=Scope.PUBLIC)
+            # only a mirror is there, on the network next to this machine
+            self._own = Scope.PRIVATE if own == Scope.NOWHERE else own
         return self._own
 
     def _judge(self, url: httpx.URL, address: str, own: Scope) -> None:
         try:
-            scope = Scope.MACHINE if is_loopback(address) else scope_of(address)
+            scope = _scope(address)
         except ValueError:
             return  # a name, which a proxy looks up
         if scope != Scope.NOWHERE and scope >= own:
@@ -145,14 +129,31 @@ class Reach:
         )
 
 
+async def _addresses(url: httpx.URL, resolve: Resolve, *, proxied: bool) -> tuple[str, ...]:
+    """What is judged of a URL before anything is sent: the addresses of its host, or the host where we look up none."""
+    if proxied or is_loopback(url.host) or is_address(url.host):
+        return (url.host,)
+    return await resolve(url.host, port_of(url))
+
+
+def _tracer(judge: Callable[[str], None], *, proxied: bool) -> Trace:
+    async def connected(name: str, info: dict[str, Any]) -> None:  # Any: httpcore's
+        if name == "connection.connect_tcp.complete" and not proxied:
+            stream = info["return_value"]
+            peer = stream.get_extra_info("server_addr")
+            try:
+                judge(str(peer[0]))
+            except RegistryError:
+                await stream.aclose()
+                raise
+
+    return connected
+
+
 def port_of(url: httpx.URL) -> int:
     """The port, also where it is the scheme's own."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
-def _is_address(host: str) -> bool:
-    try:
-        scope_of(host)
-    except ValueError:
-        return False
-    return True
+def _scope(host: str) -> Scope:
+    return Scope.MACHINE if is_loopback(host) else scope_of(host)

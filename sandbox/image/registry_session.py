@@ -92,6 +92,8 @@ class RegistrySession:
         self._connected = len(endpoint.schemes) == 1
         self._authorization = ""
         self._reach: Reach | None = None
+        # a mirror is named by nothing but the person's settings
+        self._unlimited: dict[str, Any] = {"reach": None} if endpoint.mirror else {}
         # several layers meet the same expired token at once: one of them gets the next
         self._authenticating = trio.Lock()
 
@@ -108,7 +110,7 @@ class RegistrySession:
             self._base = f"{scheme}://{self._endpoint.location}"
             is_last = position == len(self._endpoint.schemes) - 1
             try:
-                async with self._http.stream("GET", f"{self._base}/v2/") as response:
+                async with self._http.stream("GET", f"{self._base}/v2/", extensions=self._unlimited) as response:
                     status = response.status_code
             except httpx.TransportError as error:
                 problem = ConnectionProblem(error)
@@ -164,8 +166,10 @@ class RegistrySession:
         base = httpx.URL(self._base)
         return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
-    def _limited(self) -> dict[str, Any]:
-        """The extensions of a request that goes where the registry says, see `reach.py`."""
+    def _limited(self, url: httpx.URL | None = None) -> dict[str, Any]:
+        """The extensions of a request to `url`, see `reach.py`: the registry itself, or where the registry says."""
+        if url is not None and self._is_here(url):
+            return self._unlimited
         if self._reach is None:
             self._reach = Reach(self._endpoint.domain, httpx.URL(self._base))
         return {"reach": self._reach}
@@ -178,9 +182,7 @@ class RegistrySession:
         if isinstance(body, Body):
             sent["Content-Length"] = str(body.size)
         content = body.chunks() if isinstance(body, Body) else body
-        request = self._http.build_request(
-            method, url, headers=sent, content=content, extensions={} if self._is_here(url) else self._limited()
-        )
+        request = self._http.build_request(method, url, headers=sent, content=content, extensions=self._limited(url))
         try:
             return await self._http.send(request, stream=True)
         except httpx.ConnectError as error:

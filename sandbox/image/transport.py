@@ -11,10 +11,12 @@ import httpx
 
 from sandbox.errors import HostError, RegistryError
 from sandbox.image.endpoints import proxy_for
-from sandbox.image.reach import Reach
+from sandbox.image.reach import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from sandbox.image.reach import Limit
 
 _SYSTEM_CERTIFICATES = "/etc/docker/certs.d"
 
@@ -81,22 +83,23 @@ class Trust:
 class RoutedTransport(httpx.AsyncBaseTransport):
     """One transport for each pair of proxy and trust, made when first needed.
 
-    A request whose extension "reach" is a `Reach` goes only where that lets it; `redirects` are hosts of private
-    networks that the person trusts.
+    A request goes only where its extension "reach" lets it, where `Chosen` does if it has none; with None it goes
+    anywhere. `redirects` are hosts of private networks that the person trusts.
     """
 
     def __init__(self, env: Mapping[str, str], trust: Trust, redirects: Collection[str] = ()) -> None:
         self._env = env
         self._trust = trust
         self._redirects = redirects
+        self._chosen = Chosen()
         self._transports: dict[tuple[str | None, str], httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         proxy = proxy_for(url.scheme, url.host, self._env)
-        reach = request.extensions.get("reach")
-        if isinstance(reach, Reach):
-            trace = await reach.check(url, proxied=proxy is not None, trusted=self._redirects)
+        limit: Limit | None = request.extensions.get("reach", self._chosen)
+        if limit is not None:
+            trace = await limit.check(url, proxied=proxy is not None, trusted=self._redirects)
             request.extensions = {**request.extensions, "trace": trace}
         key, context = "", None
         if url.scheme == "https":

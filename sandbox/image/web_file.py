@@ -34,12 +34,23 @@ class WebRequest(NamedTuple):
     verified: bool = False
     #: what a person can do where it may not be any
     verify_mend: str = ""
+    #: only the place that redirects lead to is wanted
+    locate: bool = False
 
 
 def fetch_file(request: WebRequest, fd: int, paths: Paths, env: Mapping[str, str]) -> dict[str, Any]:
     """Write the body to `fd`, an empty file; what the server said of it: `digest`, `size`, `etag`, `modified` (seconds
     since 1970), or `same` where the body has the ETag asked with. Raises SandboxError.
     """
+    return _ask(request, fd, paths, env)
+
+
+def locate_url(request: WebRequest, paths: Paths, env: Mapping[str, str]) -> str:
+    """The URL that a server's redirects lead to, whatever is there. Raises SandboxError."""
+    return str(_ask(request._replace(locate=True), None, paths, env)["url"])
+
+
+def _ask(request: WebRequest, fd: int | None, paths: Paths, env: Mapping[str, str]) -> dict[str, Any]:
     kept = {name: env[name] for name in _KEPT if name in env}
     job = {
         **request._asdict(), "shown": redact(request.url), "env": kept, "config_root": paths.config_root,
@@ -49,7 +60,7 @@ def fetch_file(request: WebRequest, fd: int, paths: Paths, env: Mapping[str, str
     modules = [path for path in sys.path if path.startswith("/")]
     done = subprocess.run(
         [sys.executable, "-IS", "-c", _BOOT, *modules], input=json.dumps(job).encode(), capture_output=True,
-        pass_fds=(fd,), env=kept, check=False,
+        pass_fds=() if fd is None else (fd,), env=kept, check=False,
     )  # fmt: skip
     try:
         answer: dict[str, Any] = json.loads(done.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import socketserver
 import ssl
 import subprocess
@@ -45,8 +46,12 @@ class WebServer:
 
 
 @contextmanager
-def web_server(certificate: tuple[Path, Path] | None = None) -> Iterator[WebServer]:
-    """A server for as long as the block; with a certificate and its key it speaks HTTPS."""
+def web_server(
+    certificate: tuple[Path, Path] | None = None, listener: socket.socket | None = None
+) -> Iterator[WebServer]:
+    """A server for as long as the block; with a certificate and its key it speaks HTTPS. `listener` is where it
+    listens, by default on a port of the loopback.
+    """
     web = WebServer()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -89,12 +94,17 @@ def web_server(certificate: tuple[Path, Path] | None = None) -> Iterator[WebServ
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    if listener is None:
+        listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    with http.server.ThreadingHTTPServer((host, port), Handler, bind_and_activate=False) as server:
+        server.socket.close()
+        server.socket = listener
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        web.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+        web.url = f"http{'s' if certificate else ''}://{host}:{port}"
         with serving(server):
             yield web
 

@@ -218,7 +218,7 @@ def test_submodules_come_along_and_read_no_local_file(builder: Builder, web: Web
     local = Repository(root / "local.git")
     local.git("submodule", "add", "-q", str(root / "sub.git"), "sub")
     local.commit({})
-    assert "git submodule" in _build(builder, f"ADD {web.url}/git/local.git /d/", status=1)
+    assert "no URL with http, https" in _build(builder, f"ADD {web.url}/git/local.git /d/", status=1)
 
 
 def test_a_token_for_git_is_asked_for_by_its_secret(builder: Builder, web: WebServer, repository: Repository) -> None:

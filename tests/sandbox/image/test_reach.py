@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import trio
 
 from sandbox.errors import RegistryError
-from sandbox.image.reach import Reach, Scope, scope_of
+from sandbox.image.addresses import Scope, is_address, scope_of
+from sandbox.image.reach import Chosen, Reach
 from sandbox.image.transport import RoutedTransport, Trust
 
 if TYPE_CHECKING:
@@ -39,7 +40,20 @@ if TYPE_CHECKING:
         ("172.31.0.1", Scope.PRIVATE),
         ("192.168.1.1", Scope.PRIVATE),
         ("100.64.0.1", Scope.PRIVATE),
-        ("fd00:ec2::254", Scope.PRIVATE),
+        ("fd00::ec2:254", Scope.PRIVATE),
+        ("fd00:ec2::254", Scope.NOWHERE),
+        ("fd20:ce::254", Scope.NOWHERE),
+        ("100.100.100.200", Scope.NOWHERE),
+        ("168.63.129.16", Scope.NOWHERE),
+        ("::ffff:168.63.129.16", Scope.NOWHERE),
+        ("2852039166", Scope.NOWHERE),
+        ("0xA9FEA9FE", Scope.NOWHERE),
+        ("0251.0376.0251.0376", Scope.NOWHERE),
+        ("169.254.43518", Scope.NOWHERE),
+        ("127.1", Scope.MACHINE),
+        ("0", Scope.NOWHERE),
+        ("::169.254.169.254", Scope.NOWHERE),
+        ("::ffff:0:169.254.169.254", Scope.NOWHERE),
         ("::ffff:10.0.0.1", Scope.PRIVATE),
         ("172.32.0.1", Scope.PUBLIC),
         ("1.1.1.1", Scope.PUBLIC),
@@ -48,6 +62,11 @@ if TYPE_CHECKING:
 )
 def test_scope(address: str, scope: Scope) -> None:
     assert scope_of(address) == scope
+
+
+@pytest.mark.parametrize("host", ["host", "1.2.3.4.5", "256.1.1.1", "4294967296", "1.2.3.", "0x7f.example", "a::g", ""])
+def test_names_are_no_addresses(host: str) -> None:
+    assert not is_address(host)
 
 
 #: what names mean in these tests: nothing is looked up, nothing is sent
@@ -127,17 +146,68 @@ def test_the_address_that_was_connected_to_is_judged_before_anything_is_sent() -
     async def first_answer(_host: str, _port: int) -> tuple[str, ...]:
         return ("203.0.114.1",)
 
+    reach = Reach("reg", httpx.URL("https://public.test"), first_answer)
+    assert _asked_nothing("http://rebound.test", "127.0.0.1", {"reach": reach}) == (
+        "refusing to go where the registry reg sends us: http://rebound.test:PORT/",
+        "rebound.test is 127.0.0.1, this machine itself, and the registry is not",
+    )
+
+
+def _asked_nothing(url: str, answer: str, extensions: dict[str, Reach]) -> tuple[str, str]:
+    """The error of a request whose name leads to `answer`; nothing is sent to a listener there."""
+
+    class Names(trio.abc.HostnameResolver):
+        async def getaddrinfo(
+            self, host: bytes | None, port: bytes | str | int | None, family: int = 0, type: int = 0, proto: int = 0,
+            flags: int = 0,
+        ) -> list[Any]:  # fmt: skip
+            # Any: trio's own type has a case for each family
+            assert port is not None
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (answer, int(port)))]
+
+        async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+            raise NotImplementedError
+
     async def main(port: int) -> None:
-        reach = Reach("reg", httpx.URL("https://public.test"), first_answer)
+        trio.socket.set_custom_hostname_resolver(Names())
         transport = RoutedTransport({}, Trust({}, "/nowhere", {}, frozenset()))
         async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
-            await client.get(f"http://127.1:{port}/", extensions={"reach": reach})
+            await client.get(f"{url}:{port}/", extensions=extensions)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # inet_aton(3) reads it as 127.0.0.1, and nothing before does
-        with pytest.raises(RegistryError, match="refusing to go"):
-            trio.run(main, listener.getsockname()[1])
-        connection, _address = listener.accept()
-        with connection:
-            connection.settimeout(10)
-            assert connection.recv(100) == b""
+        port = listener.getsockname()[1]
+        with pytest.raises(RegistryError) as caught:
+            trio.run(main, port)
+        listener.setblocking(False)
+        try:
+            connection, _address = listener.accept()
+        except BlockingIOError:
+            pass
+        else:
+            with connection:
+                connection.settimeout(10)
+                assert connection.recv(100) == b""
+    return caught.value.message.replace(str(port), "PORT"), caught.value.cause
+
+
+def test_what_a_person_names_may_be_anything_but_nowhere() -> None:
+    async def main() -> None:
+        chosen = Chosen(_resolve)
+        for url in (*_ANYWHERE, *_PRIVATE, *_MACHINE):
+            await chosen.check(httpx.URL(url), proxied=False)
+        for url in _NEVER:
+            # twice: what was looked up once is remembered only where nothing speaks against it
+            for _time in range(2):
+                with pytest.raises(RegistryError, match="refusing to connect to"):
+                    await chosen.check(httpx.URL(url), proxied=False)
+        await chosen.check(httpx.URL("http://metadata.test/"), proxied=True)
+
+    trio.run(main)
+
+
+def test_a_request_without_a_limit_is_one_that_a_person_chose() -> None:
+    """The name is looked up before anything is sent: 0.0.0.0 would lead to the listener."""
+    assert _asked_nothing("http://zero.test", "0.0.0.0", {}) == (
+        "refusing to connect to zero.test",
+        "zero.test is 0.0.0.0, the unspecified address",
+    )
