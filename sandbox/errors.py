@@ -48,7 +48,13 @@ class SandboxError(Exception):
         if self.mend:
             lines.append(f"  mend: {self.mend}")
         # a name out of a hostile image may hold a line break, behind which it could put a "mend" of its own
-        return "\n".join(line.replace("\n", "\\n") for line in lines)
+        text = "\n".join(line.replace("\n", "\\n") for line in lines)
+        if "://" not in text:
+            return text
+        # imported here: `re` is for the few errors with a URL
+        from sandbox.redaction import redact
+
+        return redact(text)
 
 
 class UsageError(SandboxError):

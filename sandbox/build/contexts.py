@@ -20,7 +20,8 @@ from sandbox.build.git_urls import parse_git_url
 from sandbox.build.sources import is_archive
 from sandbox.build.url_source import UrlAccess, fetch_url
 from sandbox.errors import NotFoundError, SandboxError
-from sandbox.image.web_file import is_url, redact
+from sandbox.image.web_file import is_url
+from sandbox.redaction import redact
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.errors import StorageError
 from storage.locks import lock_directory, unlock

@@ -10,7 +10,8 @@ from sandbox.build.git_urls import parse_git_url
 from sandbox.build.instructions import Add, Copy
 from sandbox.build.sources import StepError
 from sandbox.build.words import expand_heredoc
-from sandbox.image.web_file import is_url, redact
+from sandbox.image.web_file import is_url
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from sandbox.build.parser import Node

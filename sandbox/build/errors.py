@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import SandboxError
+from sandbox.redaction import mask, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +81,13 @@ class DockerfileError(LanguageError):
 
 
 def printable(text: str) -> str:
-    """`text` as one line that moves no cursor: a Dockerfile from elsewhere may hold terminal escapes, and megabytes."""
+    """`text` as one line that moves no cursor and shows no credentials of URLs: a Dockerfile from elsewhere may hold
+    terminal escapes, and megabytes.
+    """
+    return _plain(redact(text))
+
+
+def _plain(text: str) -> str:
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "…"
     if text.isprintable():
@@ -90,8 +97,9 @@ def printable(text: str) -> str:
 
 def _window(text: str, column: int) -> tuple[str, int]:
     """The part of a line to show, and the column in it; a line of megabytes is not for a terminal."""
+    text = mask(text)
     start = max(0, column - 1 - _SHOWN // 2) if len(text) > _SHOWN else 0
-    part = printable(text[start : start + _SHOWN])
+    part = _plain(text[start : start + _SHOWN])
     before, after = "…" if start else "", "…" if start + _SHOWN < len(text) else ""
     return f"{before}{part}{after}", column - start + len(before)
 

@@ -16,7 +16,8 @@ from sandbox.build.sources import StepError
 from sandbox.errors import SandboxError
 from sandbox.image.addresses import is_address, refusal
 from sandbox.image.endpoints import proxy_for
-from sandbox.image.web_file import WebRequest, locate_url, redact
+from sandbox.image.web_file import WebRequest, locate_url
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

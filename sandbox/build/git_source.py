@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.build.git_servers import locate, look_at
 from sandbox.build.git_urls import is_commit
 from sandbox.build.sources import StepError
-from sandbox.image.web_file import redact
+from sandbox.redaction import redact
 from storage.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from storage.tree import remove_entry, remove_tree
 from storage.walk import Walk

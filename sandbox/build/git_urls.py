@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox.build.sources import StepError
-from sandbox.image.web_file import redact
+from sandbox.redaction import redact
 
 _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
 _SCP = re.compile(

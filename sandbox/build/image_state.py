@@ -7,6 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from sandbox.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,9 +84,12 @@ class ImageState:
         self.config[member] = {**(self.config.get(member) or {}), **{name: {} for name in names}}
 
     def add_history(self, text: str, created: str = "") -> None:
-        """One entry; `created` is the layer's time, and empty for an instruction that made none."""
+        """One entry; `created` is the layer's time, and empty for an instruction that made none.
+
+        Whoever gets the image reads it: credentials of URLs stay out.
+        """
         entry: dict[str, Any] = {"created": created} if created else {}
-        entry |= {"created_by": text, "comment": _COMMENT}
+        entry |= {"created_by": redact(text), "comment": _COMMENT}
         if not created:
             entry["empty_layer"] = True
         self.document["history"].append(entry)

@@ -7,8 +7,8 @@
     warning                                      of the file, of no step
 
 Steps of stages that are built at the same time mix; `vertex` says whose an event is. Whoever shows a build (plain
-lines, a live view, JSON) is an `EventSink`; a build knows none of them. Events cross from the processes that build to
-the command as lines of JSON, `encode_event` and `decode_event`.
+lines, a live view, JSON) is an `EventSink`; a build knows none of them, and tells none the credentials of a URL. Events
+cross from the processes that build to the command as lines of JSON, `encode_event` and `decode_event`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,7 +89,7 @@ class StepReport:
 
     def status(self, text: str, current: int = 0, total: int = 0) -> None:
         """How far something has come, in bytes."""
-        self._sink(Event("status", self.vertex.id, time.time_ns(), text=text, current=current, total=total))
+        self._sink(Event("status", self.vertex.id, time.time_ns(), text=redact(text), current=current, total=total))
 
     def cached(self) -> None:
         self._sink(Event("cached", self.vertex.id, time.time_ns()))
@@ -96,7 +98,7 @@ class StepReport:
         self._sink(Event("finished", self.vertex.id, time.time_ns()))
 
     def failed(self, message: str) -> None:
-        self._sink(Event("failed", self.vertex.id, time.time_ns(), text=message))
+        self._sink(Event("failed", self.vertex.id, time.time_ns(), text=redact(message)))
 
     def cancelled(self) -> None:
         self._sink(Event("cancelled", self.vertex.id, time.time_ns()))
@@ -104,6 +106,7 @@ class StepReport:
 
 def begin_step(sink: EventSink, vertex: Vertex) -> StepReport:
     """Tell that a step has begun."""
+    vertex = vertex._replace(name=redact(vertex.name))
     sink(Event("started", vertex.id, time.time_ns(), step=vertex))
     return StepReport(sink, vertex)
 
@@ -122,7 +125,7 @@ def reported_step(sink: EventSink, vertex: Vertex) -> Iterator[StepReport]:
 
 def warn(sink: EventSink, text: str) -> None:
     """A warning of the file, of no step."""
-    sink(Event("warning", "", time.time_ns(), text=text))
+    sink(Event("warning", "", time.time_ns(), text=redact(text)))
 
 
 def vertex_id(*parts: object) -> str:

@@ -15,6 +15,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sandbox.redaction import redact
 from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
 from storage.locks import lock_file, unlock
@@ -75,12 +76,14 @@ class StepCache:
         return found
 
     def remember(self, key: str, layer: BuildLayer, description: str) -> None:
-        """Let later builds find the layer by the step's key; `description` is what people know the step by."""
+        """Let later builds find the layer by the step's key; `description` is what people know the step by, here and
+        where a cache is exported to: credentials of URLs stay out.
+        """
         now_ns = time.time_ns()
         self._connection.execute(
             "INSERT OR REPLACE INTO build_cache (key, layer, description, created_ns, used_ns, uses) "
             "VALUES (?, ?, ?, ?, ?, 1)",
-            (key, json.dumps(layer), description, now_ns, now_ns),
+            (key, json.dumps(layer), redact(description), now_ns, now_ns),
         )
 
     def note_mount(self, name: str, description: str) -> None:

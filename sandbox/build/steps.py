@@ -23,6 +23,7 @@ from sandbox.build.step_cache import step_lock
 from sandbox.build.step_layers import NotCachedError
 from sandbox.build.step_owners import find_owner
 from sandbox.errors import ImageError, StartError
+from sandbox.redaction import redact
 from sandbox.runtime.spec import BindMount
 from storage.errors import StorageError, os_failure
 from storage.resolve import make_directories
@@ -214,7 +215,7 @@ class Steps:
         """Add the layer that `recipe` makes, or the one an earlier build made of the same parts."""
         key = self._key(stage, recipe, recipe.parts)
         self._find_or_make(stage, node, report, recipe, key)
-        stage.records.append([key, len(stage.layers) - 1, node.original, stage.layers[-1].created])
+        stage.records.append([key, len(stage.layers) - 1, redact(node.original), stage.layers[-1].created])
 
     def _find_or_make(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe, key: str) -> None:
         cache = self._workshop.cache

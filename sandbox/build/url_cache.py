@@ -15,6 +15,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from sandbox.redaction import redact
 from storage.copy_tree import copy_data
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def list_kept(paths: Paths) -> list[KeptBody]:
             with suppress(FileNotFoundError):
                 status = os.stat(f"{_directory(paths)}/{name}")
                 if not name.endswith(".json"):
-                    url = str(_read_answer(f"{_directory(paths)}/{name}").get("url") or "")
+                    url = redact(str(_read_answer(f"{_directory(paths)}/{name}").get("url") or ""))
                     found.append(KeptBody(name, url, status.st_size, status.st_mtime_ns))
     return found
 

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 from sandbox.build.sources import StepError
 from sandbox.build.url_cache import KeptUrl
 from sandbox.errors import SandboxError
-from sandbox.image.web_file import WebRequest, fetch_file, redact
+from sandbox.image.web_file import WebRequest, fetch_file
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

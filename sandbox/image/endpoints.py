@@ -21,7 +21,7 @@ class Endpoint(NamedTuple):
 
     #: host[:port] of the place; credentials and certificates are looked up under it
     domain: str
-    #: below which /v2/ lies, without scheme
+    #: below which /v2/ lies, without scheme; a mirror's may begin with credentials
     location: str
     #: in the order to try
     schemes: tuple[str, ...]
@@ -69,7 +69,8 @@ def proxy_for(scheme: str, host: str, env: Mapping[str, str]) -> str | None:
 def _mirror(url: str, settings: RegistrySettings) -> Endpoint:
     parts = urlsplit(url)
     location = (parts.netloc + parts.path).rstrip("/")
-    return Endpoint(parts.netloc, location, (parts.scheme,), parts.netloc in settings.insecure, mirror=True)
+    domain = parts.netloc.rpartition("@")[2]
+    return Endpoint(domain, location, (parts.scheme,), domain in settings.insecure, mirror=True)
 
 
 def _variable(env: Mapping[str, str], name: str) -> str:

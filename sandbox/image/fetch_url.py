@@ -27,6 +27,7 @@ from sandbox.errors import SandboxError
 from sandbox.image.pull import run_trio
 from sandbox.image.reach import Reach
 from sandbox.image.transport import ConnectionProblem, RoutedTransport, Trust
+from sandbox.redaction import redact
 from sandbox.runtime import syscalls
 
 _REDIRECTS_MAX = 10
@@ -102,12 +103,12 @@ def _redirect(job: _Job, url: httpx.URL, location: str) -> httpx.URL:
     target = url.join(location)
     if target.scheme not in ("http", "https"):
         raise SandboxError(
-            f"cannot download {job.shown}", cause=f"it leads to {str(target)[:200]!r}, which is no web page"
+            f"cannot download {job.shown}", cause=f"it leads to {redact(str(target))[:200]!r}, which is no web page"
         )
     if url.scheme == "https" and target.scheme == "http" and not job.verified:
         raise SandboxError(
             f"cannot download {job.shown}",
-            cause=f"it leads from https to {str(target)[:200]!r}, where anybody on the way may change it",
+            cause=f"it leads from https to {redact(str(target))[:200]!r}, where anybody on the way may change it",
             mend=job.verify_mend,
         )
     return target

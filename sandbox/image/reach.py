@@ -28,6 +28,7 @@ from sandbox.errors import RegistryError
 from sandbox.image.addresses import Scope, is_address, refusal, scope_of
 from sandbox.image.auth import is_loopback
 from sandbox.image.registry_answers import printable
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -121,7 +122,7 @@ class Reach:
             return
         where = _WORDS[scope] if address == url.host else f"{address}, {_WORDS[scope]}"
         raise RegistryError(
-            f"refusing to go where the {self._kind} {self._domain} sends us: {printable(str(url))}",
+            f"refusing to go where the {self._kind} {self._domain} sends us: {printable(redact(str(url)))}",
             cause=f"{printable(url.host)} is {where}" + (f", and the {self._kind} is not" if scope else ""),
             mend=f'if it belongs there, in config.toml: [registries] redirects = ["{url.host}"]'
             if scope == Scope.PRIVATE

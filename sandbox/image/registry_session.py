@@ -19,6 +19,7 @@ from sandbox.image import auth
 from sandbox.image.reach import Reach
 from sandbox.image.registry_answers import error_codes, error_text, printable
 from sandbox.image.transport import ConnectionProblem, unreachable
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
@@ -224,7 +225,7 @@ class RegistrySession:
         downgraded = target.scheme == "http" and response.url.scheme == "https"
         if target.scheme not in ("http", "https") or not target.host or downgraded or target.userinfo:
             raise RegistryError(
-                f"{self.what}: refusing a redirect to {printable(str(target))}",
+                f"{self.what}: refusing a redirect to {printable(redact(str(target)))}",
                 cause="it would leave the encrypted connection" if downgraded else "it is not a plain http(s) URL",
             )
         return target

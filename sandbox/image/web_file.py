@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.config import load_config
 from sandbox.errors import SandboxError
+from sandbox.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,8 +77,3 @@ def _ask(request: WebRequest, fd: int | None, paths: Paths, env: Mapping[str, st
 def is_url(text: str) -> bool:
     """Whether a source is fetched from the web (Git repositories, which may look the same, are asked for before)."""
     return text.startswith(("http://", "https://"))
-
-
-def redact(url: str) -> str:
-    """A URL without the credentials in it."""
-    return re.sub(r"(?<=://)[^/@]*:[^/@]*@", "xxxxx:xxxxx@", url)

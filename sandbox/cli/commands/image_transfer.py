@@ -126,7 +126,8 @@ def import_(invocation: Invocation) -> int:
     from sandbox.image.importing import ImportRequest, download, import_archive
     from sandbox.image.platforms import host_platform, parse_platform
     from sandbox.image.references import parse_reference
-    from sandbox.image.web_file import is_url, redact
+    from sandbox.image.web_file import is_url
+    from sandbox.redaction import redact
 
     context = invocation.context
     source, *name = invocation.arguments

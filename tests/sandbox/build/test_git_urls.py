@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sandbox.build.git_urls import GitUrl, parse_git_url
 from sandbox.build.sources import StepError
 from sandbox.build.url_source import url_name
-from sandbox.image.web_file import redact
 
 _HUB = "https://github.com/moby/buildkit.git"
 
@@ -76,10 +75,6 @@ def test_switches_of_the_query() -> None:
 def test_what_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(StepError):
         parse_git_url(text)
-
-
-def test_passwords_are_not_shown() -> None:
-    assert redact("fatal: https://user:pass@host/x, not found") == "fatal: https://xxxxx:xxxxx@host/x, not found"
 
 
 @given(

@@ -28,6 +28,14 @@ from sandbox.image.endpoints import Endpoint, endpoints_for, proxy_for
                 Endpoint("docker.io", "registry-1.docker.io", ("https",)),
             ],
         ),
+        (
+            "lan",
+            {"mirrors": {"lan": ("http://me:pass@m.example:80/hub",)}, "insecure": ("m.example:80",)},
+            [
+                Endpoint("m.example:80", "me:pass@m.example:80/hub", ("http",), True, mirror=True),
+                Endpoint("lan", "lan", ("https",)),
+            ],
+        ),
     ],
 )
 def test_endpoints(domain: str, settings: dict[str, Any], expected: list[Endpoint]) -> None:
