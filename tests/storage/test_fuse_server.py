@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import resource
+import signal
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -330,6 +331,20 @@ def _unmount(place: str, layers: Sequence[str]) -> None:
         from storage.syscalls import MS_BIND, mount
 
         mount(place, overlay.root, None, MS_BIND, None)
+
+
+def test_the_server_ends_on_sigterm_while_it_sleeps_for_requests(tree: Tree) -> None:
+    tree.unpack(Archive().file("f").bytes())
+    for _ in range(10):
+        call_in_namespace(_terminate, tree.root, tree.layers)
+
+
+def _terminate(place: str, layers: Sequence[str]) -> None:
+    with mounted(place, layers) as overlay:
+        # it is about to sleep, or asleep, in read(2)
+        os.listdir(overlay.root)
+        os.kill(overlay.server, signal.SIGTERM)
+        assert os.waitpid(overlay.server, 0)[1] == 0
 
 
 def test_two_servers_do_not_share_an_upper_directory(tree: Tree) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _AWAKE_NS = 100_000
-_LATE_NS = 50_000  # a sched_yield(2) that took this long let somebody else work
+_LATE_NS = 8_000  # a sched_yield(2) that took this long let somebody else work, the client itself perhaps
 _REST_NS = 1_000_000  # how long the others are left alone then: twice as long each time
 _LONGEST_REST_NS = 32_000_000
 _UNDISTURBED = 32  # requests that came in time, after which a rest is short again
@@ -35,36 +35,26 @@ class BusyWait:
         self._look = look
         self._now = now
         self._trust = 0
+        self._asked = 0
         self._rest_ns = _REST_NS
         self._rest_until = 0
         self._undisturbed = 0
 
-    def next(self, sleep_ms: int) -> list[Any]:
-        """What `look` finds within `sleep_ms` milliseconds."""
-        found = self._look(0)
-        if found:
-            return found
+    def next(self) -> list[Any]:
+        """What `look` finds while it pays to stay awake; nothing where the caller had better sleep."""
         start = self._now()
-        if self._trust > 0 and start > self._rest_until:
-            found = self._stay_awake(start)
-            if found:
-                return found
-        found = self._look(sleep_ms)
-        if found and self._trust < _MOST_TRUST and self._now() - start < _AWAKE_NS:
+        if self._trust > 0:
+            if start > self._rest_until:
+                return self._stay_awake(start)
+        elif start - self._asked < _AWAKE_NS:
             self._trust += 1
-        return found
+        self._asked = start
+        return []
 
     def _stay_awake(self, start: int) -> list[Any]:
         look, last = self._look, start
         while last - start < _AWAKE_NS:
-            os.sched_yield()
             found = look(0)
-            now = self._now()
-            if now - last > _LATE_NS:
-                self._rest_until = now + self._rest_ns
-                self._rest_ns = min(2 * self._rest_ns, _LONGEST_REST_NS)
-                self._undisturbed = 0
-                return found
             if found:
                 if self._trust < _MOST_TRUST:
                     self._trust += 1
@@ -72,6 +62,13 @@ class BusyWait:
                 if self._undisturbed == _UNDISTURBED:
                     self._rest_ns = _REST_NS
                 return found
+            os.sched_yield()
+            now = self._now()
+            if now - last > _LATE_NS:
+                self._rest_until = now + self._rest_ns
+                self._rest_ns = min(2 * self._rest_ns, _LONGEST_REST_NS)
+                self._undisturbed = 0
+                return []
             last = now
         self._trust -= _LOST_TRUST
         return []

@@ -77,9 +77,10 @@ class CopyUp:
                 except OSError as error:
                     failures.append(error)
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(_AT_ONCE):
-                nursery.start_soon(work)
+        with self._pump.waiting():
+            async with trio.open_nursery() as nursery:
+                for _ in range(_AT_ONCE):
+                    nursery.start_soon(work)
         if failures:
             raise failures[0]
 

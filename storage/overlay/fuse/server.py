@@ -66,13 +66,15 @@ def _mount_options() -> set[str]:
 
 async def _run() -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_end_on_signal)
+        # the readers do not let others run while requests come
+        await nursery.start(_end_on_signal)
         await pyfuse3.main(min_tasks=TASKS, max_tasks=TASKS)
         nursery.cancel_scope.cancel()
 
 
-async def _end_on_signal() -> None:
+async def _end_on_signal(task_status: trio.TaskStatus[None]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for _number in signals:
             pyfuse3.terminate()
             return
