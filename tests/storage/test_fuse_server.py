@@ -199,6 +199,37 @@ def _check_owners(root: str) -> None:
     assert oct(made["open/p"].st_mode) == oct(stat.S_IFIFO | 0o644)
 
 
+def test_what_is_set_on_an_open_file_is_what_the_file_has(tree: Tree) -> None:
+    """As an archiver does it: written, then given owner, mode and times, then closed."""
+    tree.unpack(Archive().file("below", b"x", mode=0o755).bytes())
+    call_in_namespace(_set_while_open, tree.root, tree.layers)
+
+
+def _set_while_open(place: str, layers: Sequence[str]) -> None:
+    with mounted(place, layers) as overlay:
+        for name in ("new", "below"):
+            path = f"{overlay.root}/{name}"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            os.write(fd, b"x" * 100_000)
+            os.fchown(fd, 4, 5)
+            os.fchmod(fd, 0o640)
+            os.utime(fd, ns=(10**18, 2 * 10**18))
+            within = os.fstat(fd)
+            assert _settings(within) == (4, 5, 0o100640, 10**18, 2 * 10**18, 100_000)
+            os.fchmod(fd, 0o6751)
+            os.fchown(fd, 6, -1)
+            assert oct(os.fstat(fd).st_mode) == oct(os.stat(f"{overlay.upper}/{name}").st_mode) == "0o100751"
+            os.fchmod(fd, 0o604)
+            os.close(fd)
+            assert _settings(os.stat(path)) == (6, 5, 0o100604, 10**18, 2 * 10**18, 100_000)
+            assert os.stat(path).st_blocks == os.stat(f"{overlay.upper}/{name}").st_blocks > 0
+            assert _settings(os.stat(f"{overlay.upper}/{name}")) == _settings(os.stat(path))
+
+
+def _settings(status: os.stat_result) -> tuple[int, int, int, int, int, int]:
+    return status.st_uid, status.st_gid, status.st_mode, status.st_atime_ns, status.st_mtime_ns, status.st_size
+
+
 def test_writing_takes_the_set_id_bits(tree: Tree) -> None:
     tree.unpack(
         Archive().file("a", b"x", mode=0o6777).file("b", b"x", mode=0o6777).file("c", b"x", mode=0o6777).bytes()

@@ -59,6 +59,8 @@ class Files(Requests):
 
     gives_data = True
     """Whether a small file's data is given to the kernel when it is opened. It is not asked for then."""
+    #: the answer to each open: pages stay in the cache
+    _opened = FileInfo(keep_cache=True)
     _buffer = memoryview(bytearray(_LARGEST))
     _no_wait = os.RWF_NOWAIT
 
@@ -133,8 +135,9 @@ class Files(Requests):
             node.handles = [handle]
         else:
             node.handles.append(handle)
-        # its pages stay in the cache: that is the default
-        return FileInfo(number)
+        # read before anything else runs
+        self._opened.fh = number
+        return self._opened
 
     def open_before_removal(self, node: Node) -> None:
         """Open what readers of the node would open later, when it has no name any more."""
@@ -231,9 +234,37 @@ class Files(Requests):
                 await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
             self._set(node, attr, fields, fh)
             node.stale = True
+            if self._take(node, attr, fields):
+                return node.entry
         if node.stale:
             self.tree.refresh(node)
         return node.entry
+
+    def _take(self, node: Node, attr: EntryAttributes, fields: SetattrFields) -> bool:
+        """Note what was set, and whether that is all there is to know: else the attributes are read again.
+
+        Of a regular file the kernel keeps size and times itself (FUSE_WRITEBACK_CACHE), and when one that is open is
+        closed, it asks how many blocks it has.
+        """
+        entry = node.entry
+        if (
+            not self.enable_writeback_cache
+            or node.handles is None
+            or fields.update_size
+            or self.tree.owners is not None
+            or not stat.S_ISREG(entry.st_mode)
+            or (entry.st_mode | (attr.st_mode if fields.update_mode else 0)) & (stat.S_ISUID | stat.S_ISGID)
+        ):
+            return False
+        if fields.update_mode:
+            entry.st_mode = stat.S_IFREG | stat.S_IMODE(attr.st_mode)
+        if fields.update_uid:
+            entry.st_uid = attr.st_uid
+        if fields.update_gid:
+            entry.st_gid = attr.st_gid
+        if fields.update_atime:
+            entry.st_atime_ns = attr.st_atime_ns
+        return True
 
     def _set(self, node: Node, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None) -> None:
         fd = self._writable_fd(node, fh)

@@ -90,16 +90,23 @@ class Lookups(Requests):
         return os.readlink(name, dir_fd=directory_fd)
 
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        try:
+            # the kernel asks directories only
+            listing = Listing(self.nodes[inode])  # type: ignore[arg-type]
+        except KeyError as error:
+            raise failure(error) from None
         handle = self.new_handle()
-        self.listings[handle] = Listing(self.directory(inode))
+        self.listings[handle] = listing
         return handle
 
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         listing = self.listings[fh]
         try:
-            if listing.names is None or start_id == 0:
-                listing.names = self._names_in(listing.directory)
-            self._list(listing.directory, listing.names, start_id, token)
+            names = listing.names
+            if names is None or start_id == 0:
+                names = listing.names = self._names_in(listing.directory)
+            if start_id < len(names) + 2:
+                self._list(listing.directory, names, start_id, token)
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
 

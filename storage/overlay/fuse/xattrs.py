@@ -35,18 +35,18 @@ class Xattrs(Requests):
     no_xattrs = False
 
     async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
-        try:
+        if self.no_xattrs:
             self._refuse_without()
+        try:
             node = self.nodes[inode]
             names = node.xattrs
             if names is None:
                 names = self.xattr_names(node)
-            text = os.fsdecode(name)
-            if text not in names:
-                raise FUSEError(errno.ENODATA)
-            return os.getxattr(self.place(node), text, follow_symlinks=node.parent is None)
+            if names and (text := os.fsdecode(name)) in names:
+                return os.getxattr(self.place(node), text, follow_symlinks=node.parent is None)
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
+        raise FUSEError(errno.ENODATA)
 
     @answered
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
