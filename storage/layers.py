@@ -52,9 +52,7 @@ class LayerStore:
         self._root = root_dir
         self._stages = f"{root_dir}/.stage"
         try:
-            if not os.path.isdir(self._stages):
-                os.makedirs(self._stages, mode=0o700, exist_ok=True)
-                spread_subdirectories(self._stages)
+            make_spread_directory(self._stages)
         except OSError as error:
             raise os_failure(f"cannot make the layer store {root_dir}", error) from error
 
@@ -204,12 +202,16 @@ class Stage:
             os.close(fd)
 
 
-def spread_subdirectories(directory: str) -> None:
-    """Have ext4 place each subdirectory away from the others (chattr(1) +T); other file systems know nothing of it.
+def make_spread_directory(directory: str) -> None:
+    """Make a private directory, where it is not there yet, of which ext4 places each subdirectory away from the others
+    (chattr(1) +T); other file systems know nothing of it. Raises OSError.
 
-    Layers that are unpacked at once then do not search the same inode tables, nor those of layers just removed: for a
+    Layers that are made in it at once then do not search the same inode tables, nor those of layers just removed: for a
     while ext4 steps over every inode that was deleted, at each file it makes.
     """
+    if os.path.isdir(directory):
+        return
+    os.makedirs(directory, mode=0o700, exist_ok=True)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flags = int.from_bytes(fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(8)), sys.byteorder)

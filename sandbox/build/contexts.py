@@ -24,6 +24,7 @@ from sandbox.image.web_file import is_url
 from sandbox.redaction import redact
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.errors import StorageError
+from storage.layers import make_spread_directory
 from storage.locks import lock_directory, unlock
 from storage.resolve import open_in_root
 from storage.tree import remove_tree
@@ -190,7 +191,7 @@ class ContextRoom:
     def _new_directory(self) -> str:
         if not self._directory:
             base = f"{self._paths.data_root}/build"
-            os.makedirs(base, mode=0o700, exist_ok=True)
+            make_spread_directory(base)
             self._directory = tempfile.mkdtemp(dir=base, prefix="context-")
             lock_fd = lock_directory(self._directory)
             self._stack.callback(unlock, lock_fd)

@@ -20,7 +20,7 @@ from sandbox.image.recording import content_store
 from storage.copy_tree import copy_metadata, copy_tree
 from storage.diff import write_layer
 from storage.digests import Digest, chain_ids, parse_digest
-from storage.layers import LayerStore, spread_subdirectories
+from storage.layers import LayerStore, make_spread_directory
 from storage.locks import lock_directory, remove_unlocked, unlock
 from storage.overlay.named import driver_named
 from storage.resolve import mkdir_in_root
@@ -253,9 +253,8 @@ def _copy_root(layer: str, upper: str) -> None:
 def sweep(paths: Paths) -> str:
     """Remove what killed builds left; the directory below which builds have their places."""
     base = f"{paths.data_root}/build"
-    os.makedirs(base, mode=0o700, exist_ok=True)
     # the upper directory becomes the layer, where the files were made
-    spread_subdirectories(base)
+    make_spread_directory(base)
     for name in os.listdir(base):
         remove_unlocked(f"{base}/{name}")
     return base

@@ -14,7 +14,7 @@ import pytest
 
 from storage.digests import Digest, digest_of
 from storage.errors import StorageError
-from storage.layers import LayerStore, spread_subdirectories
+from storage.layers import LayerStore, make_spread_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,11 +131,15 @@ def test_no_path_is_made_of_what_is_no_digest(root: str) -> None:
         store.path(Digest("sha256:../../../etc"))
 
 
-def test_directories_whose_content_is_many_files_are_spread_where_the_file_system_can(tmp_path: Path) -> None:
-    def flags() -> int:
-        fd = os.open(tmp_path, os.O_RDONLY)
+def test_directories_whose_content_is_many_files_are_spread_once_where_the_file_system_can(tmp_path: Path) -> None:
+    place = tmp_path / "store/of/layers"
+
+    def flags(change: int | None = None) -> int:
+        fd = os.open(place, os.O_RDONLY)
         try:
-            # FS_IOC_GETFLAGS, linux/fs.h
+            # FS_IOC_GETFLAGS and FS_IOC_SETFLAGS, linux/fs.h
+            if change is not None:
+                fcntl.ioctl(fd, 0x40086602, change.to_bytes(8, sys.byteorder))
             return int.from_bytes(fcntl.ioctl(fd, 0x80086601, bytes(8)), sys.byteorder)
         except OSError as error:
             if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP):
@@ -144,13 +148,15 @@ def test_directories_whose_content_is_many_files_are_spread_where_the_file_syste
         finally:
             os.close(fd)
 
-    before = flags()
-    spread_subdirectories(str(tmp_path))
-    spread_subdirectories(str(tmp_path))
-    # FS_TOPDIR_FL is ext4's alone: elsewhere nothing changes, and nothing fails
-    assert flags() in (before, before | 0x20000)
+    make_spread_directory(str(place))
+    assert place.stat().st_mode & 0o777 == 0o700
     with open("/proc/mounts") as mounts:
         kinds = {line.split()[1]: line.split()[2] for line in mounts}
-    place = max((mount for mount in kinds if f"{tmp_path}/".startswith(f"{mount.rstrip('/')}/")), key=len)
-    if kinds[place] == "ext4":
+    mount = max((mount for mount in kinds if f"{tmp_path}/".startswith(f"{mount.rstrip('/')}/")), key=len)
+    # FS_TOPDIR_FL is ext4's alone: elsewhere nothing changes, and nothing fails
+    if kinds[mount] == "ext4":
         assert flags() & 0x20000
+        without = flags(flags() & ~0x20000)
+        make_spread_directory(str(place))
+        assert flags() == without
+    make_spread_directory(str(place))
