@@ -102,8 +102,19 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-def open_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
-    """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer. Raises HostError.
+@contextmanager
+def open_state(paths: Paths, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    """A connection as `connect_state` makes it, for the length of the block. Raises HostError."""
+    connection = connect_state(paths, durable=durable)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer; the caller closes it. Raises
+    HostError.
 
     With `durable` false a commit may be lost in a power failure (the database stays whole): for what a reboot undoes
     anyway, such as which containers run. No connection may be open across a fork after which the child opens one

@@ -146,11 +146,8 @@ class BaseImages:
 
     def _look_up(self, name: str, platform: Platform | None) -> ImageRecord | None:
         # closed again at once: no connection may be open where a process is forked that opens one too
-        connection = open_state(self._paths)
-        try:
+        with open_state(self._paths) as connection:
             record = find_image(connection, name)
-        finally:
-            connection.close()
         if record is None or platform is None:
             return record
         return record if parse_platform(record.platform).normalised() == platform.normalised() else None

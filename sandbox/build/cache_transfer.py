@@ -170,28 +170,18 @@ def _fetch(paths: Paths, env: Mapping[str, str], place: CachePlace, tag: str, pr
 
 
 def _look_up(paths: Paths, text: str) -> ImageRecord | None:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         return find_image(connection, text)
-    finally:
-        connection.close()
 
 
 def _image_ids(paths: Paths) -> set[str]:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         return {row[0] for row in connection.execute("SELECT id FROM image")}
-    finally:
-        connection.close()
 
 
 def _forget(paths: Paths, image_id: str) -> None:
-    connection = open_state(paths)
-    try:
-        with transaction(connection):
-            forget_image(connection, image_id)
-    finally:
-        connection.close()
+    with open_state(paths) as connection, transaction(connection):
+        forget_image(connection, image_id)
 
 
 def _remember(paths: Paths, image: ImageRecord, member: Mapping[str, Any]) -> None:
@@ -226,15 +216,12 @@ def _all_keys(paths: Paths, result: BuildResult) -> list[list[Any]]:
     positions = {chain_id: position for position, chain_id in enumerate(result.chain_ids)}
     found = {record[0]: record for record in result.records}
     own = {record[1] for record in result.records}
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         for key, layer, description in connection.execute("SELECT key, layer, description FROM build_cache"):
             known = BuildLayer(*json.loads(layer))
             position = positions.get(known.chain_id)
             if position in own:
                 found.setdefault(key, [key, position, description, known.created])
-    finally:
-        connection.close()
     return sorted(found.values(), key=lambda record: (record[1], record[0]))
 
 
@@ -279,9 +266,5 @@ def _export(paths: Paths, env: Mapping[str, str], result: BuildResult, place: Ca
 
 
 def _name_again(paths: Paths, text: str, image_id: str) -> None:
-    connection = open_state(paths)
-    try:
-        with transaction(connection):
-            set_name(connection, parse_reference(text), image_id)
-    finally:
-        connection.close()
+    with open_state(paths) as connection, transaction(connection):
+        set_name(connection, parse_reference(text), image_id)

@@ -75,13 +75,10 @@ class PruneRequest(NamedTuple):
 
 def list_cache(paths: Paths) -> list[CacheRecord]:
     """Every record, the last used first."""
-    connection = open_state(paths)
-    try:
+    # closed before a fork
+    with open_state(paths) as connection:
         records = _list_steps(paths, connection)
         mounts = connection.execute("SELECT name, description, created_ns, used_ns, uses FROM build_mount").fetchall()
-    finally:
-        # closed before a fork
-        connection.close()
     if mounts:
         sizes = call_in_user_namespace(_measure, _mounts_directory(paths), [row[0] for row in mounts])
         assert isinstance(sizes, list)
@@ -102,17 +99,13 @@ def prune_cache(paths: Paths, request: PruneRequest) -> Pruned:
             raise ConflictError("an image is being built or pulled", mend="try again when that has ended")
         records = list_cache(paths)
         chosen = choose(records, request)
-        connection = open_state(paths)
-        try:
-            with transaction(connection):
-                for record in chosen:
-                    if record.kind == "source.http":
-                        remove_kept(paths, record.id)
-                        continue
-                    table, column = ("build_cache", "key") if record.kind == "regular" else ("build_mount", "name")
-                    connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (record.id,))
-        finally:
-            connection.close()
+        with open_state(paths) as connection, transaction(connection):
+            for record in chosen:
+                if record.kind == "source.http":
+                    remove_kept(paths, record.id)
+                    continue
+                table, column = ("build_cache", "key") if record.kind == "regular" else ("build_mount", "name")
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (record.id,))
         mounts = [record.id for record in chosen if record.kind == "exec.cachemount"]
         if mounts:
             call_in_user_namespace(_remove_mounts, _mounts_directory(paths), mounts)
@@ -120,11 +113,8 @@ def prune_cache(paths: Paths, request: PruneRequest) -> Pruned:
             shutil.rmtree(f"{paths.cache}/contexts", ignore_errors=True)
     if chosen:
         # takes the lock itself; where somebody has begun to make an image, the next collection does it
-        connection = open_state(paths)
-        try:
+        with open_state(paths) as connection:
             collect_garbage(paths, connection)
-        finally:
-            connection.close()
     return Pruned(chosen, freed_bytes(chosen, records))
 
 

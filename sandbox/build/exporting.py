@@ -206,14 +206,11 @@ class _Exporter:
 
     def _form_layers(self, form: ImageForm, *, portable: bool) -> list[dict[str, Any]]:
         compression = form.compression or Compression("gzip" if portable else "uncompressed")
-        connection = open_state(self._paths)
-        try:
+        with open_state(self._paths) as connection:
             return form_layers(
                 connection, self._content, self._document["rootfs"]["diff_ids"], self._result.layers,
                 LayerForm(compression, form.force_compression, form.oci),
             )  # fmt: skip
-        finally:
-            connection.close()
 
 
 def with_epoch(document: Mapping[str, Any], epoch: int | None) -> dict[str, Any]:

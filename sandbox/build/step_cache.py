@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.redaction import redact
-from sandbox.state import open_state, transaction
+from sandbox.state import connect_state, transaction
 from storage.digests import parse_digest
 from storage.locks import lock_file, unlock
 
@@ -39,12 +39,14 @@ class BuildLayer(NamedTuple):
 
 
 class StepCache:
-    """Finds and remembers layers by key. Open only in a process that forks none which opens one too (`open_state`)."""
+    """Finds and remembers layers by key. As with `connect_state`, open only in a process that forks none which opens
+    one too.
+    """
 
     def __init__(self, paths: Paths, layers: LayerStore, content: ContentStore) -> None:
         self._layers = layers
         self._content = content
-        self._connection = open_state(paths)
+        self._connection = connect_state(paths)
         # when a step was last used may be lost with the power; a step made anew costs the disk far more than this
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._used: list[str] = []

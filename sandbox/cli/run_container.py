@@ -71,28 +71,28 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
 
 def create_from_options(invocation: Invocation, paths: Paths, identity: Identity) -> tuple[Container, LimitPlan]:
     """A new container as the command line asks for it, and how its limits are held. Raises SandboxError."""
-    connection = open_state(paths, durable=not invocation.flag("rm"))
-    image = find_or_pull(connection, paths, invocation)
-    config = build_config(
-        invocation,
-        image.config,
-        invocation.arguments[0],
-        image.id,
-        image.layers,
-        image.platform,
-        mounts_of=lambda word: _mounts_of(connection, word),
-    )
-    config = with_storage_driver(connection, paths, config)
-    if any(mount.mapped_user for mount in config.mounts):
-        require_fuse("mount a directory with mapped owners (idmap)")
-    plan = plan_container_limits(config, invocation.context.env)
-    for note in plan.notes:
-        invocation.context.note(f"WARNING: {note}")
-    try:
-        return create_container(connection, paths, identity, config), plan
-    except NotFoundError as error:
-        error.exit_status = 125
-        raise
+    with open_state(paths, durable=not invocation.flag("rm")) as connection:
+        image = find_or_pull(connection, paths, invocation)
+        config = build_config(
+            invocation,
+            image.config,
+            invocation.arguments[0],
+            image.id,
+            image.layers,
+            image.platform,
+            mounts_of=lambda word: _mounts_of(connection, word),
+        )
+        config = with_storage_driver(connection, paths, config)
+        if any(mount.mapped_user for mount in config.mounts):
+            require_fuse("mount a directory with mapped owners (idmap)")
+        plan = plan_container_limits(config, invocation.context.env)
+        for note in plan.notes:
+            invocation.context.note(f"WARNING: {note}")
+        try:
+            return create_container(connection, paths, identity, config), plan
+        except NotFoundError as error:
+            error.exit_status = 125
+            raise
 
 
 def _mounts_of(connection: sqlite3.Connection, word: str) -> tuple[MountPoint, ...]:

@@ -71,12 +71,9 @@ def describe_system(context: Context) -> dict[str, Any]:
 
 
 def _counts(paths: Paths) -> dict[str, Any]:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         states = [row.state.status for row in reconcile_all(connection, paths, all_containers(connection))]
         images = len(list_images(connection))
-    finally:
-        connection.close()
     running = sum(status in ("running", "restarting") for status in states)
     paused = states.count("paused")
     return {

@@ -53,11 +53,8 @@ def driver_of_store(paths: Paths) -> str:
     """As `storage_driver`, for a caller that has no database open."""
     from sandbox.state import open_state
 
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         return storage_driver(connection, paths)
-    finally:
-        connection.close()
 
 
 def describe_choice(paths: Paths, wanted: str = "") -> tuple[str, str]:

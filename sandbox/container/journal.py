@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.store import load_container, update_state
-from sandbox.state import DatabaseError, open_state
+from sandbox.state import DatabaseError, connect_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,7 +30,7 @@ class DatabaseJournal:
     @property
     def connection(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = open_state(self._paths, durable=False)
+            self._connection = connect_state(self._paths, durable=False)
         return self._connection
 
     def load(self) -> Container | None:

@@ -59,11 +59,8 @@ def _in_use_error(name: str, error: PortInUseError, holder: str) -> StartError:
 def _holder(paths: Paths, error: PortInUseError) -> str:
     """The name of the container of ours that has the port, "" where it is somebody else."""
     forward = error.forward
-    connection = open_state(paths, durable=False)
-    try:
+    with open_state(paths, durable=False) as connection:
         containers = present_containers(connection, paths)
-    finally:
-        connection.close()
     for container in containers:
         for port in container.state.published_ports:
             if (port.host_port, port.protocol) == (forward.host_port, forward.protocol) and addresses_overlap(

@@ -62,24 +62,22 @@ def start_container(paths: Paths, env: Mapping[str, str], request: StartRequest)
 
 
 def _look_up(paths: Paths, word: str) -> tuple[Container | None, int]:
-    connection = open_state(paths)
-    try:
-        container = open_container(connection, paths, word)
-        if is_active(container):
-            return None, 0
-        if container.state.monitor_pid:
-            # it has just ended, or is being started by another command
-            wait_monitor_gone(container)
-        return container, outer_namespace_pid(find_neighbours(connection, paths, container.config))
-    except NotFoundError:
-        raise
-    except SandboxError as error:
-        raise SandboxError(
-            f"cannot start container {word}: {error.message}", cause=error.cause, mend=error.mend
-        ) from error
-    finally:
-        # before the fork that follows
-        connection.close()
+    # closed before the fork that follows
+    with open_state(paths) as connection:
+        try:
+            container = open_container(connection, paths, word)
+            if is_active(container):
+                return None, 0
+            if container.state.monitor_pid:
+                # it has just ended, or is being started by another command
+                wait_monitor_gone(container)
+            return container, outer_namespace_pid(find_neighbours(connection, paths, container.config))
+        except NotFoundError:
+            raise
+        except SandboxError as error:
+            raise SandboxError(
+                f"cannot start container {word}: {error.message}", cause=error.cause, mend=error.mend
+            ) from error
 
 
 def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container:
@@ -91,12 +89,9 @@ def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container:
             raise ConflictError(f"container {container.name} is being started or removed by another command")
         return state._replace(monitor_pid=monitor_pid, monitor_start=started, boot_id=boot)
 
-    connection = open_state(paths, durable=False)
-    try:
+    with open_state(paths, durable=False) as connection:
         state = update_state(connection, container.id, claim)
         found = load_container(connection, container.id)
-    finally:
-        connection.close()
     if state is None or found is None:
         raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
     return found

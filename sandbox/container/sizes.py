@@ -27,11 +27,8 @@ def container_sizes(paths: Paths, container: Container) -> Sizes:
     directory = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
     part = "root" if container.config.storage_driver == "copy" else "upper"
     tree = f"{directory}/{part}"
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         row = connection.execute("SELECT size_bytes FROM image WHERE id = ?", (container.config.image_id,)).fetchone()
-    finally:
-        connection.close()
     image_bytes = int(row[0]) if row else 0
     with translated(SandboxError, f"cannot measure container {container.name}"):
         written = _measure(tree)

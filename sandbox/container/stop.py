@@ -156,15 +156,12 @@ def wait_monitor_gone(container: Container) -> None:
 
 def code_after_crash(paths: Paths, container: Container) -> int:
     """The exit code of a container whose monitor ended without a word; its record is mended."""
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         found = load_container(connection, container.id)
         if found is not None:
             # the kernel closes the socket of a killed monitor before it counts as dead
             wait_monitor_gone(found)
         mended = reconcile(connection, paths, found) if found is not None else None
-    finally:
-        connection.close()
     return mended.state.exit_code if mended is not None else KILLED_EXIT_CODE
 
 

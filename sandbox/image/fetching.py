@@ -122,12 +122,9 @@ class Fetcher:
         return Pulled(reference, record, image.digest, changed)
 
     def _remember_source(self, reference: Reference, image: _Image) -> None:
-        connection = open_state(self._job.paths)
-        try:
+        with open_state(self._job.paths) as connection:
             blobs = (image.manifest.config, *image.manifest.layers)
             add_source(connection, reference, [descriptor.digest for descriptor in blobs])
-        finally:
-            connection.close()
 
     # --- documents
 

@@ -78,8 +78,7 @@ def push_image(
 
 
 def _plan(paths: Paths, reference: Reference, *, all_tags: bool, platform: str | None) -> tuple[PushJob, ...]:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         names = tags_of(connection, reference.repository) if all_tags else (reference,)
         jobs = []
         for name in names:
@@ -91,8 +90,6 @@ def _plan(paths: Paths, reference: Reference, *, all_tags: bool, platform: str |
             jobs.append(plan_push(connection, content_store(paths), record, name, LayerForm()))
         if jobs and len(jobs) == len(names):
             return tuple(jobs)
-    finally:
-        connection.close()
     raise NotFoundError(
         f"An image does not exist locally with the tag: {reference.familiar_repository}"
         + (f":{reference.tag}" if reference.tag not in ("", DEFAULT_TAG) else ""),
@@ -153,21 +150,17 @@ def push_jobs(paths: Paths, env: Mapping[str, str], jobs: Sequence[PushJob], pro
 def _find_mounts(paths: Paths, jobs: Sequence[PushJob]) -> dict[str, str]:
     """For each blob a repository of the same registry that has it, where one is known."""
     reference = jobs[0].reference
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         found = {}
         for digest in {digest for job in jobs for _shown, digest, _size in job.blobs}:
             places = [path for domain, path in sources_of(connection, digest) if domain == reference.domain]
             if places and reference.path not in places:
                 found[digest] = places[0]
         return found
-    finally:
-        connection.close()
 
 
 def _remember(paths: Paths, jobs: Sequence[PushJob]) -> None:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         for job in jobs:
             add_source(connection, job.reference, [digest for _shown, digest, _size in job.blobs])
             # the image may have been removed while it was on its way
@@ -175,8 +168,6 @@ def _remember(paths: Paths, jobs: Sequence[PushJob]) -> None:
                 "INSERT OR IGNORE INTO image_digest SELECT ?, ?, id FROM image WHERE id = ?",
                 (job.reference.repository, job.digest, job.image_id),
             )
-    finally:
-        connection.close()
 
 
 class _Pusher:

@@ -79,15 +79,12 @@ def save_record(
     paths: Paths, record: ImageRecord, names: Sequence[Reference], digests: Sequence[tuple[str, str]]
 ) -> bool:
     """Write the image and its names in one transaction; whether that changed what a name or digest points to."""
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         with transaction(connection):
             asked = [*map(str, names), *(f"{repository}@{digest}" for repository, digest in digests)]
             before = [find_image(connection, text) for text in asked]
             record_image(connection, record, names, digests)
         return any(found is None or found.id != record.id for found in before)
-    finally:
-        connection.close()
 
 
 def parse_time_ns(text: str | None) -> int:

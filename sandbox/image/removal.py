@@ -50,15 +50,12 @@ def remove_image(paths: Paths, text: str, *, force: bool = False) -> Removed:
 
     Raises NotFoundError, and ConflictError where a container uses the image or an ID has several names.
     """
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         with transaction(connection):
             removed = _remove(connection, text, force=force)
         if not removed.deleted:
             return removed
         return removed._replace(deleted=(*removed.deleted, *collect_garbage(paths, connection)))
-    finally:
-        connection.close()
 
 
 def _remove(connection: sqlite3.Connection, text: str, *, force: bool) -> Removed:
@@ -208,8 +205,7 @@ def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[
 
 def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool]) -> Removed:
     """Remove the images that no container was made of and that `accept` takes, told their names."""
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         with transaction(connection):
             used = {image_id for (image_id,) in connection.execute("SELECT image_id FROM container")}
             untagged: list[str] = []
@@ -222,5 +218,3 @@ def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, .
                     forget_image(connection, image.id)
         collected = collect_garbage(paths, connection) if deleted else ()
         return Removed(tuple(untagged), (*deleted, *collected))
-    finally:
-        connection.close()

@@ -36,15 +36,12 @@ class ChosenImage(NamedTuple):
 
 def choose_images(paths: Paths, texts: Sequence[str]) -> tuple[ChosenImage, ...]:
     """What `texts` name, each image once; a repository without tag means all its tags. Raises NotFoundError."""
-    connection = open_state(paths)
     chosen: dict[str, ChosenImage] = {}
-    try:
+    with open_state(paths) as connection:
         for text in texts:
             for record, names in _find(connection, text):
                 before = chosen.get(record.id, ChosenImage(record, ()))
                 chosen[record.id] = ChosenImage(record, tuple(dict.fromkeys((*before.names, *names))))
-    finally:
-        connection.close()
     return tuple(chosen.values())
 
 

@@ -88,14 +88,11 @@ def _look_for_unused(paths: Paths) -> list[Finding] | None:
     with images_lock(paths, exclusive=True, wait=False) as held:
         if not held:
             return None
-        connection = open_state(paths)
-        try:
+        with open_state(paths) as connection:
             desk = _desk(paths, connection, Options())
             records = read_records(connection, paths)
             find_unused(desk, records)
             return desk.findings
-        finally:
-            connection.close()
 
 
 def _desk(paths: Paths, connection: sqlite3.Connection, options: Options) -> Desk:
@@ -103,8 +100,7 @@ def _desk(paths: Paths, connection: sqlite3.Connection, options: Options) -> Des
 
 
 def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Report:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         desk = _desk(paths, connection, options)
         for problem in check_database(connection):
             desk.report(Finding("database", paths.database, problem, "sqlite3 state.db .recover, on a copy"))
@@ -130,8 +126,6 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
             "build cache": len(records.cache), "blobs": blobs.count, "layers": layers.count,
         }  # fmt: skip
         return Report(tuple(desk.findings), counts, tuple(desk.notes))
-    finally:
-        connection.close()
 
 
 def find_unused(desk: Desk, records: Records) -> None:

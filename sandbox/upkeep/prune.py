@@ -42,12 +42,9 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
 
     `accept` is asked with the time each was made (ns since 1970) and its labels.
     """
-    connection = open_state(paths)
-    try:
+    # closed before anything forks
+    with open_state(paths) as connection:
         found = reconcile_all(connection, paths, all_containers(connection))
-    finally:
-        # closed before anything forks
-        connection.close()
     chosen = [
         container
         for container in found
@@ -57,13 +54,11 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
     freed = 0
     for container in chosen:
         size = container_sizes(paths, container).written_bytes
-        connection = open_state(paths)
-        try:
-            remove_container(connection, paths, container.id)
-        except (ConflictError, NotFoundError):
-            continue  # started, or removed by somebody, meanwhile
-        finally:
-            connection.close()
+        with open_state(paths) as connection:
+            try:
+                remove_container(connection, paths, container.id)
+            except (ConflictError, NotFoundError):
+                continue  # started, or removed by somebody, meanwhile
         ids.append(container.id)
         freed += size
     return PrunedContainers(tuple(ids), freed)

@@ -37,14 +37,11 @@ def measure(paths: Paths) -> tuple[Share, ...]:
     """Images, containers, local volumes and build cache. Layers that images share are counted once."""
     from sandbox.build.cache_usage import freed_bytes, list_cache
 
-    connection = open_state(paths)
-    try:
+    # closed before anything forks
+    with open_state(paths) as connection:
         containers = reconcile_all(connection, paths, all_containers(connection))
         images = list_images(connection)
         volumes = [name for (name,) in connection.execute("SELECT name FROM volume")]
-    finally:
-        # closed before anything forks
-        connection.close()
     layers = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
     used_images = {container.config.image_id for container in containers}
     used_layers = {chain_id for image in images if image.id in used_images for chain_id in image.layers}

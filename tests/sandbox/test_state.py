@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.errors import HostError
 from sandbox.paths import Paths
-from sandbox.state import MIGRATIONS, open_state
+from sandbox.state import MIGRATIONS, connect_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def _use(paths: Paths, start: tuple[int, int], answers: multiprocessing.SimpleQu
     # ends for everybody at once, when the test closes its end
     os.read(start[0], 1)
     try:
-        connection = open_state(paths)
+        connection = connect_state(paths)
         connection.execute("INSERT OR REPLACE INTO setting (key, value) VALUES ('a', 'b')")
         connection.close()
     except HostError as error:
@@ -56,7 +56,7 @@ def test_many_first_users_at_once_all_get_it(tmp_path: Path) -> None:
 def test_what_a_killed_first_use_left_is_no_hindrance(tmp_path: Path, left: str) -> None:
     paths = paths_in(tmp_path / "data")
     (tmp_path / "data" / left).write_bytes(b"" if left == "state.db" else b"half of a database")
-    connection = open_state(paths)
+    connection = connect_state(paths)
     assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
@@ -67,5 +67,5 @@ def test_what_is_no_database_is_said(tmp_path: Path) -> None:
     paths = paths_in(tmp_path / "data")
     (tmp_path / "data" / "state.db").write_bytes(b"no database" * 1000)
     with pytest.raises(HostError, match="cannot open the database") as caught:
-        open_state(paths)
+        connect_state(paths)
     assert caught.value.cause == "file is not a database"

@@ -100,9 +100,8 @@ def kill(invocation: Invocation) -> int:
         send_signal(paths, container, number)
         if number == 9:
             # dead when the command returns, as scripts that go on to `rm` expect
-            connection = open_state(paths)
-            wait_container(connection, paths, container)
-            connection.close()
+            with open_state(paths) as connection:
+                wait_container(connection, paths, container)
 
     return _for_each(invocation, kill_one)
 
@@ -117,17 +116,15 @@ def remove(invocation: Invocation) -> int:
         raise UsageError("links between containers do not exist here", mend="sandbox rm without --link")
 
     def remove_one(word: str) -> str | None:
-        connection = open_state(paths)
-        try:
-            remove_container(connection, paths, word, force=force, volumes=volumes)
-        except NotFoundError:
-            if not force:
-                raise
-            # rm -f of what is not there: said, but no failure
-            invocation.context.note(f"Error: No such container: {word}")
-            return None
-        finally:
-            connection.close()
+        with open_state(paths) as connection:
+            try:
+                remove_container(connection, paths, word, force=force, volumes=volumes)
+            except NotFoundError:
+                if not force:
+                    raise
+                # rm -f of what is not there: said, but no failure
+                invocation.context.note(f"Error: No such container: {word}")
+                return None
         return word
 
     return each(invocation, remove_one)
@@ -139,11 +136,8 @@ def wait(invocation: Invocation) -> int:
     paths = invocation.context.find_paths()
 
     def wait_one(word: str) -> str:
-        connection = open_state(paths)
-        try:
+        with open_state(paths) as connection:
             return str(wait_container(connection, paths, open_container(connection, paths, word)))
-        finally:
-            connection.close()
 
     return each(invocation, wait_one)
 
@@ -155,11 +149,11 @@ def rename(invocation: Invocation) -> int:
     word, name = invocation.arguments
     name = check_name(name)
     paths = invocation.context.find_paths()
-    connection = open_state(paths)
-    container = open_container(connection, paths, word)
-    if container.name == name:
-        raise ConflictError("Renaming a container with the same name as its current name")
-    rename_container(connection, container.id, name)
+    with open_state(paths) as connection:
+        container = open_container(connection, paths, word)
+        if container.name == name:
+            raise ConflictError("Renaming a container with the same name as its current name")
+        rename_container(connection, container.id, name)
     return 0
 
 
@@ -176,11 +170,8 @@ def _stop(invocation: Invocation, paths: Paths, container: Container) -> None:
 
 
 def _look_up(paths: Paths, word: str) -> Container:
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         return open_container(connection, paths, word)
-    finally:
-        connection.close()
 
 
 def _for_each(invocation: Invocation, action: Callable[[Paths, Container], None]) -> int:

@@ -28,9 +28,8 @@ def export(invocation: Invocation) -> int:
             mend=f"sandbox export -o {invocation.arguments[0]}.tar {invocation.arguments[0]}",
         )
     paths = invocation.context.find_paths()
-    connection = open_state(paths, durable=False)
-    container = open_container(connection, paths, invocation.arguments[0])
-    connection.close()
+    with open_state(paths, durable=False) as connection:
+        container = open_container(connection, paths, invocation.arguments[0])
     if not output:
         notes = export_container(paths, container, 1)
     else:

@@ -22,8 +22,8 @@ def list_containers(invocation: Invocation) -> int:
     """Print the containers that run, or with -a all."""
     context = invocation.context
     paths = context.find_paths()
-    connection = open_state(paths, durable=False)
-    chosen = _chosen(invocation, connection, paths)
+    with open_state(paths, durable=False) as connection:
+        chosen = _chosen(invocation, connection, paths)
     truncate = not invocation.flag("no-trunc")
     if invocation.flag("quiet"):
         for container in chosen:
@@ -67,18 +67,17 @@ def inspect(invocation: Invocation) -> int:
     from sandbox.container.inspect import inspect_container
 
     paths = invocation.context.find_paths()
-    connection = open_state(paths, durable=False)
-    with_size = invocation.flag("size")
-    documents = []
+    containers = []
     status = 0
-    for word in invocation.arguments:
-        try:
-            container = open_container(connection, paths, word)
-        except SandboxError as error:
-            invocation.context.note(render_error(error))
-            status = 1
-        else:
-            documents.append(inspect_container(paths, container, with_size=with_size))
+    with open_state(paths, durable=False) as connection:
+        for word in invocation.arguments:
+            try:
+                containers.append(open_container(connection, paths, word))
+            except SandboxError as error:
+                invocation.context.note(render_error(error))
+                status = 1
+    with_size = invocation.flag("size")
+    documents = [inspect_container(paths, container, with_size=with_size) for container in containers]
     return print_documents(invocation.context, documents, invocation.text("format")) or status
 
 
@@ -89,9 +88,9 @@ def port(invocation: Invocation) -> int:
     from net.ports import parse_port_number
 
     paths = invocation.context.find_paths()
-    connection = open_state(paths, durable=False)
     word, *rest = invocation.arguments
-    container = open_container(connection, paths, word)
+    with open_state(paths, durable=False) as connection:
+        container = open_container(connection, paths, word)
     published = container.state.published_ports
     if not rest:
         for entry in published:

@@ -119,11 +119,8 @@ def attach_to(invocation: Invocation, container: Container, *, stdin: bool, deta
 
 def _look_up(invocation: Invocation) -> Container:
     paths = invocation.context.find_paths()
-    connection = open_state(paths, durable=False)
-    try:
+    with open_state(paths, durable=False) as connection:
         return open_container(connection, paths, invocation.arguments[0])
-    finally:
-        connection.close()
 
 
 COMMANDS: tuple[Command, ...] = (

@@ -33,8 +33,8 @@ def execute(invocation: Invocation) -> int:
         privileged=invocation.flag("privileged"),
     )
     paths = invocation.context.find_paths()
-    connection = open_state(paths, durable=False)
-    container = open_container(connection, paths, invocation.arguments[0])
+    with open_state(paths, durable=False) as connection:
+        container = open_container(connection, paths, invocation.arguments[0])
     spec = exec_spec(paths, container, request)
     limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
     target = ExecTarget(container.state.pid, container.state.cgroup, limit)

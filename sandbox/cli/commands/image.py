@@ -51,11 +51,8 @@ def ls(invocation: Invocation) -> int:
     from sandbox.state import open_state
 
     context = invocation.context
-    connection = open_state(context.find_paths())
-    try:
+    with open_state(context.find_paths()) as connection:
         lines = list(_lines(connection, invocation))
-    finally:
-        connection.close()
     if invocation.flag("tree"):
         return _print_tree(invocation, lines)
     if invocation.flag("quiet") and not invocation.given("format"):
@@ -210,12 +207,8 @@ def tag(invocation: Invocation) -> int:
     from sandbox.state import open_state, transaction
 
     source, target = invocation.arguments
-    connection = open_state(invocation.context.find_paths())
-    try:
-        with transaction(connection):
-            tag_image(connection, get_image(connection, source).id, target)
-    finally:
-        connection.close()
+    with open_state(invocation.context.find_paths()) as connection, transaction(connection):
+        tag_image(connection, get_image(connection, source).id, target)
     return 0
 
 
@@ -228,16 +221,13 @@ def inspect(invocation: Invocation) -> int:
 
     context = invocation.context
     paths = context.find_paths()
-    connection = open_state(paths)
     documents, errors = [], []
-    try:
+    with open_state(paths) as connection:
         for text in invocation.arguments:
             try:
                 documents.append(inspect_image(paths, connection, get_image(connection, text)))
             except SandboxError as error:
                 errors.append(error)
-    finally:
-        connection.close()
     print_documents(context, documents, invocation.text("format"))
     for failure in errors:
         context.note(render_error(failure))
@@ -253,11 +243,8 @@ def history(invocation: Invocation) -> int:
 
     context = invocation.context
     paths = context.find_paths()
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         entries = image_history(paths, get_image(connection, invocation.arguments[0]))
-    finally:
-        connection.close()
     full, human, now = invocation.flag("no-trunc"), invocation.flag("human"), time.time_ns()
     if invocation.flag("quiet") and not invocation.given("format"):
         for entry in entries:

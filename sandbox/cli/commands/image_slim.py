@@ -34,11 +34,8 @@ def slim_report(invocation: Invocation) -> int:
     if form not in ("table", "json"):
         raise UsageError(f"unknown format {form!r}", mend="use --format table or json")
     paths = context.find_paths()
-    connection = open_state(paths)
-    try:
+    with open_state(paths) as connection:
         image = get_image(connection, invocation.arguments[0])
-    finally:
-        connection.close()
     used: set[tuple[str, str]] = set()
     for text in texts:
         used |= read_trace(os.path.join(context.cwd, text))

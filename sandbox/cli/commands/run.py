@@ -104,15 +104,13 @@ def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
     from sandbox.container.store import find_container  # only this rare option needs them before the fork
     from sandbox.state import open_state
 
-    connection = open_state(paths)
-    try:
-        owner = find_container(connection, named[0])
-    except NotFoundError as error:
-        error.exit_status = 125
-        raise
-    finally:
-        # before the fork that follows
-        connection.close()
+    # closed before the fork that follows
+    with open_state(paths) as connection:
+        try:
+            owner = find_container(connection, named[0])
+        except NotFoundError as error:
+            error.exit_status = 125
+            raise
     if owner.state.status != "running":
         raise StartError(
             f"cannot join the namespaces of container {named[0]}: it is not running", mend=f"sandbox start {named[0]}"

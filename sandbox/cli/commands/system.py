@@ -65,13 +65,13 @@ def inspect(invocation: Invocation) -> int:
     if kind not in ("", *_KINDS):
         raise UsageError(f'"{kind}" is not a valid value for --type', mend=f"one of: {', '.join(_KINDS)}")
     paths = context.find_paths()
-    connection = open_state(paths)
     documents, failures = [], []
-    for word in invocation.arguments:
-        try:
-            documents.append(_describe(connection, paths, word, kind, with_size=invocation.flag("size")))
-        except SandboxError as error:
-            failures.append(error)
+    with open_state(paths) as connection:
+        for word in invocation.arguments:
+            try:
+                documents.append(_describe(connection, paths, word, kind, with_size=invocation.flag("size")))
+            except SandboxError as error:
+                failures.append(error)
     status = print_documents(context, documents, invocation.text("format"))
     for failure in failures:
         context.note(render_error(failure))

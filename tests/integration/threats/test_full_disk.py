@@ -13,7 +13,7 @@ from sandbox.container.remove import remove_container
 from sandbox.container.store import all_containers, insert_container
 from sandbox.paths import Paths
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.state import boot_id, open_state
+from sandbox.state import boot_id, connect_state
 from storage.syscalls import mount
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _remove_on_a_full_disk(target: str) -> list[str]:
     mount("tmpfs", target, "tmpfs", 0, "size=1m")
     os.mkdir(f"{target}/run")
     paths = Paths(target, f"{target}/run", target)
-    connection = open_state(paths)
+    connection = connect_state(paths)
     config = ContainerConfig("busybox", "sha256:" + "b" * 64, (), ("sh",))
     # killed with its monitor: that is not written down yet either
     state = ContainerState("running", 1, 1, monitor_pid=1, monitor_start=1, boot_id=boot_id())

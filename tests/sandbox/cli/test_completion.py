@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.paths import find_paths
-from sandbox.state import open_state
+from sandbox.state import connect_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def test_options_and_their_values(tmp_path: Path) -> None:
 def test_names_from_the_database(tmp_path: Path) -> None:
     assert "web" not in ask(tmp_path, "bash", "sandbox stop w")
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    connection = open_state(find_paths({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": runtime}))
+    connection = connect_state(find_paths({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": runtime}))
     with connection:
         connection.execute("INSERT INTO container VALUES ('0', 'web', '', 0, '{}', '{}')")
     connection.close()

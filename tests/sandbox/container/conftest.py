@@ -9,7 +9,7 @@ import pytest
 from sandbox.container.names import new_container_id
 from sandbox.container.record import Container, ContainerConfig, ContainerState
 from sandbox.paths import Paths
-from sandbox.state import open_state
+from sandbox.state import connect_state
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,7 +27,7 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture
 def database(paths: Paths) -> Iterator[sqlite3.Connection]:
-    connection = open_state(paths)
+    connection = connect_state(paths)
     yield connection
     connection.close()
 

@@ -24,7 +24,7 @@ from sandbox.container.monitor_spawn import Attachment
 from sandbox.container.reactor import Reactor
 from sandbox.container.record import Container, LogConfig, RestartPolicy
 from sandbox.container.store import insert_container, load_container
-from sandbox.state import open_state
+from sandbox.state import connect_state
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def monitored(
     engine: Callable[[str], PlainEngine] = PlainEngine,
 ) -> Iterator[tuple[Channel, Container]]:
     """A running monitor; gives the starter's channel and the record. The monitor must end by itself."""
-    connection = open_state(paths)
+    connection = connect_state(paths)
     kept = insert_container(connection, container)
     connection.close()
     data, runtime = paths.container_data(kept.id), paths.container_runtime(kept.id)
@@ -198,7 +198,7 @@ def _collect(channel: Channel) -> tuple[bytes, bytes, int | None]:
 
 
 def _state(paths: Paths, container: Container) -> tuple[str, int, int]:
-    connection = open_state(paths)
+    connection = connect_state(paths)
     found = load_container(connection, container.id)
     connection.close()
     assert found is not None
@@ -333,7 +333,7 @@ def test_rm_leaves_neither_record_nor_files(paths: Paths) -> None:
     container = plain._replace(config=plain.config._replace(auto_remove=True))
     with monitored(paths, container, "exit 9", ALL) as (channel, kept):
         assert _collect(channel)[2] == 9
-        connection = open_state(paths)
+        connection = connect_state(paths)
         assert load_container(connection, kept.id) is None
         connection.close()
         assert not os.path.exists(paths.container_data(kept.id))
@@ -428,7 +428,7 @@ def test_the_exit_code_outlives_a_full_disk(paths: Paths, auto_remove: bool) -> 
     if not auto_remove:
         assert _state(paths, kept) == ("exited", 7, 0)
     else:
-        connection = open_state(paths)
+        connection = connect_state(paths)
         assert load_container(connection, kept.id) is None
         connection.close()
 

@@ -18,7 +18,7 @@ from sandbox.container.store import (
     update_state,
 )
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, UsageError
-from sandbox.state import open_state
+from sandbox.state import connect_state
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_update_state_is_undone_by_an_error_and_none_when_gone(database: sqlite3
 
 
 def _insert_named(paths: Paths, name: str, results: multiprocessing.SimpleQueue[str]) -> None:
-    connection = open_state(paths)
+    connection = connect_state(paths)
     try:
         results.put(insert_container(connection, a_container(name)).name)
     except ConflictError:

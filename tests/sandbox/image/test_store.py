@@ -20,7 +20,7 @@ from sandbox.image.store import (
     tag_image,
 )
 from sandbox.paths import Paths
-from sandbox.state import open_state, transaction
+from sandbox.state import connect_state, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,7 +34,7 @@ INDEX = "sha256:" + "f0" * 32
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    connection = open_state(Paths(str(tmp_path), str(tmp_path), str(tmp_path)))
+    connection = connect_state(Paths(str(tmp_path), str(tmp_path), str(tmp_path)))
     _add(connection, ALPINE, "alpine", 2)
     _add(connection, BUSYBOX, "ghcr.io/x/busybox:1.36", 1)
     yield connection
