@@ -64,7 +64,16 @@ class UsageError(SandboxError):
 
 
 class NotFoundError(SandboxError):
-    """No such object."""
+    """No such object. `word` is what was asked for, and `near` a name that is there and may have been meant."""
+
+    def __init__(
+        self, message: str, *, cause: str = "", mend: str = "", code: str = "", word: str = "", near: str = ""
+    ) -> None:
+        super().__init__(
+            message, cause=cause or (f"the nearest name here is {near}" if near else ""), mend=mend, code=code
+        )
+        self.word = word
+        self.near = near
 
 
 class ConflictError(SandboxError):

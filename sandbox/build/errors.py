@@ -106,28 +106,10 @@ def _window(text: str, column: int) -> tuple[str, int]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The text ` (did you mean X?)` where one of `known` is close to `word`, else the empty text."""
-    # comparing takes time by the square of the length, and no name of ours is long
-    if not 0 < len(word) <= 40:
+    names = tuple(known)
+    if any(name.lower() == word.lower() for name in names):
         return ""
-    folded = {name.lower(): name for name in known}
-    lowered = word.lower()
-    if lowered in folded:
-        return ""
-    # of names equally far, the one of the same letters: two of them changed places (RNU is RUN, not ENV)
-    ranked = ((_distance(lowered, name), sorted(name) != sorted(lowered), name) for name in folded)
-    distance, _, near = min(ranked, default=(99, True, ""))
-    if distance > 2 or distance >= len(word):
-        from difflib import get_close_matches  # only an error pays for it
+    from sandbox.near_names import nearest  # only an error pays for it
 
-        near = next(iter(get_close_matches(lowered, folded, n=1)), "")
-    return f" (did you mean {folded[near]}?)" if near else ""
-
-
-def _distance(one: str, other: str) -> int:
-    """How many characters must be put in, taken out or changed (Levenshtein)."""
-    row = list(range(len(other) + 1))
-    for i, char in enumerate(one, 1):
-        before, row[0] = row[0], i
-        for j, against in enumerate(other, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (char != against))
-    return row[-1]
+    near = nearest(word, names)
+    return f" (did you mean {near}?)" if near else ""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, TextIO
 
 from net.errors import NetError
 from sandbox.cli.humane import printable
-from sandbox.errors import SandboxError, UsageError
+from sandbox.errors import NotFoundError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.cli.flags import Option, Value
     from sandbox.paths import Paths
@@ -71,6 +71,8 @@ class Invocation(NamedTuple):
     context: Context
     values: Mapping[str, Value]
     arguments: tuple[str, ...]
+    #: the command as it was typed: "ps" for "container ls"
+    typed: str = ""
 
     def given(self, key: str) -> bool:
         return key in self.values
@@ -91,6 +93,16 @@ class Invocation(NamedTuple):
         value = self._value(key)
         return value if isinstance(value, int) else None
 
+    def retyped(self, arguments: Sequence[str]) -> str:
+        """The command line for a shell: this one's command and options, with other arguments."""
+        import shlex  # for errors only
+
+        words = ["sandbox", *(self.typed or self.command.path).split()]
+        declared = {option.key: option for option in self.command.options}
+        for key, value in self.values.items():
+            words += _option_words(declared[key], value)
+        return shlex.join([*words, *arguments])
+
     def _value(self, key: str) -> Value | None:
         if key in self.values:
             return self.values[key]
@@ -98,6 +110,24 @@ class Invocation(NamedTuple):
             if declared.key == key:
                 return declared.default
         raise AssertionError(f"{self.command.path} declares no option --{key}")
+
+
+def _option_words(declared: Option, value: Value) -> list[str]:
+    name = declared.names[0]
+    if isinstance(value, bool):
+        return [name if value else f"--{declared.key}=false"]
+    texts = value if isinstance(value, tuple) else (str(value),)
+    if declared.bare is not None:
+        # without the "=" such an option would stand alone, and its value be an argument
+        return [f"--{declared.key}={text}" for text in texts]
+    return [word for text in texts for word in (name, text)]
+
+
+def with_meant_name(invocation: Invocation, error: SandboxError, arguments: Sequence[str]) -> SandboxError:
+    """`error`, mended by the same command with the name that may have been meant, where it knows one."""
+    if isinstance(error, NotFoundError) and error.near and error.word in arguments:
+        error.mend = invocation.retyped([error.near if word == error.word else word for word in arguments])
+    return error
 
 
 def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
@@ -109,7 +139,8 @@ def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
         except UsageError:
             raise
         except (SandboxError, StorageError, NetError) as error:
-            invocation.context.note(render_error(as_sandbox_error(error)))
+            failure = with_meant_name(invocation, as_sandbox_error(error), (name,))
+            invocation.context.note(render_error(failure))
             status = 1
         else:
             if line is not None:

@@ -50,7 +50,7 @@ def _top_level() -> list[str]:
         *_section("Common Commands", ((name, _summary(name)) for name in TOP_LEVEL)),
         *_section("Management Commands", sorted(NOUN_SUMMARIES.items())),
         *_section("Commands", ((name, _summary(name)) for name in aliases)),
-        *_options("Global Options", GLOBAL_OPTIONS),
+        *_options("Global Options", [option for option in GLOBAL_OPTIONS if not option.hidden]),
         "Run 'sandbox COMMAND --help' for more information on a command.",
     ]
 

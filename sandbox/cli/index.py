@@ -74,6 +74,8 @@ ALIASES: dict[str, str] = {
     "build": "image build",
     "builder build": "image build",
     "buildx build": "image build",
+    "buildx du": "builder du",
+    "buildx prune": "builder prune",
     "pull": "image pull",
     "push": "image push",
     "images": "image ls",
@@ -106,7 +108,23 @@ NOUN_SUMMARIES: dict[str, str] = {
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "checkpoint", "commit", "compose", "config", "context", "cp", "diff",
-    "events", "manifest", "network", "node", "pause", "plugin", "search", "secret", "service", "stack", "stats",
-    "swarm", "top", "trust", "unpause", "update", "volume",
+    "attest", "bake", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "docker-compose",
+    "events", "manifest", "network", "node", "pause", "plugin", "scout", "search", "secret", "service", "stack",
+    "stats", "swarm", "top", "trust", "unpause", "update", "volume",
+    *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "imagetools", "inspect", "ls", "rm", "stop",
+                                    "use", "version")),
+    "system dial-stdio",
 })  # fmt: skip
+#: what does the work of some of them until they are there
+INSTEAD: dict[str, str] = {
+    "buildx create": "sandbox build; it needs no builder",
+    "buildx use": "sandbox build; it needs no builder",
+    "commit": "sandbox export CONTAINER | sandbox import - IMAGE",
+    "context": "leave it out: there is no daemon to choose",
+    "cp": "sandbox exec CONTAINER tar -c -C DIRECTORY FILE | tar -x, or tar -c FILE | sandbox exec -i CONTAINER tar -x",
+    "events": "sandbox wait CONTAINER, sandbox logs -f CONTAINER",
+    "network": "sandbox run --network container:NAME, which shares the network of a container that runs",
+    "search": "https://hub.docker.com/search",
+    "top": "sandbox exec CONTAINER ps",
+    "volume": "sandbox run -v NAME:/DIRECTORY IMAGE, which makes the volume where there is none",
+}

@@ -21,9 +21,13 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     elif format_text.strip() == "json":
         context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
     else:
-        from sandbox.cli.go_template import parse_template
+        from sandbox.cli.go_template import TemplateError, parse_template, template_mend
 
-        template = parse_template(format_text)
-        for document in documents:
-            context.print_quoted(template.render(document))
+        try:
+            template = parse_template(format_text)
+            for document in documents:
+                context.print_quoted(template.render(document))
+        except TemplateError as error:
+            error.mend = template_mend(error, format_text, documents[0] if documents else ())
+            raise
     return 0

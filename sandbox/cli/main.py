@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from net.errors import NetError
-from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, render_error
+from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, render_error, with_meant_name
 from sandbox.cli.flags import Option, Parsed, option, parse_flags
-from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES
+from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
 from sandbox.errors import HostError, SandboxError, UsageError
 from storage.errors import StorageError
 
@@ -27,10 +27,19 @@ GLOBAL_OPTIONS: tuple[Option, ...] = (
     option("--install-completion", "text", "Install completion for the current shell, or =SHELL", "shell", bare="auto"),
     option("--show-completion", "text", "Print the completion script for the current shell, or =SHELL", "shell",
            bare="auto"),
+    option("-H --host", "list", "Of Docker: the daemon to connect to", hidden=True),
+    option("-c --context", "text", "Of Docker: the daemon to connect to", hidden=True),
+    option("--config", "text", "Of Docker: the directory of its configuration", hidden=True),
+    option("-l --log-level", "text", "Of Docker: what its client logs", hidden=True),
+    *(option(f"--tls{name}", "flag", "Of Docker: how to reach the daemon", hidden=True) for name in ("", "verify")),
+    *(option(f"--tls{name}", "text", "Of Docker: how to reach the daemon", hidden=True)
+      for name in ("cacert", "cert", "key")),
 )  # fmt: skip
 _HELP = option("--help", "flag", "Show this message and quit")
 #: objects made and not freed before the collector looks at them
 _COLLECTED_AT = 50_000
+#: the nouns whose verbs stand at the top level too
+_LIFTED = ("container", "image", "system")
 #: set by the scripts that shells load; typer's name for it
 _COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 
@@ -100,6 +109,10 @@ def _answer(context: Context, top: Parsed) -> int:
 
         context.print(f"sandbox version {__version__}")
         return 0
+    refused = _refused(top)
+    if refused is not None:
+        context.stderr.write(_usage_text(refused, "sandbox", "[OPTIONS] COMMAND"))
+        return refused.exit_status
     for key in ("install-completion", "show-completion"):
         if key in top.values:
             from functools import partial
@@ -109,6 +122,19 @@ def _answer(context: Context, top: Parsed) -> int:
             action = partial(handle_completion, context, key, str(top.values[key]))
             return _guarded(context, action)
     return _dispatch(context, top.arguments, wants_help=bool(top.values.get("help")))
+
+
+def _refused(top: Parsed) -> UsageError | None:
+    """The error for an option of Docker's that a script may bring along and that means nothing here."""
+    for declared in GLOBAL_OPTIONS:
+        if not declared.hidden or declared.key not in top.values:
+            continue
+        if declared.key == "config":
+            return UsageError("--config is not supported", mend=f"set DOCKER_CONFIG={top.values['config']} for it")
+        if declared.key == "log-level":
+            return UsageError("--log-level is not supported", mend="leave it out; sandbox --debug tells more")
+        return UsageError(f"--{declared.key} is not supported: there is no daemon to connect to", mend="leave it out")
+    return None
 
 
 def _guarded(context: Context, action: Callable[[], int], *, failure_status: int = 1) -> int:
@@ -186,7 +212,7 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
         wrong = UsageError(f"sandbox: '{typed}' {_expected(command)}")
         context.stderr.write(_usage_text(wrong, typed, command.usage))
         return 1
-    invocation = Invocation(command, context, parsed.values, parsed.arguments)
+    invocation = Invocation(command, context, parsed.values, parsed.arguments, path)
 
     def handle() -> int:
         try:
@@ -194,6 +220,9 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
         except UsageError as error:
             # what the value should have been stands in the help
             error.mend = error.mend or f"{typed} --help"
+            raise
+        except SandboxError as error:
+            with_meant_name(invocation, error, parsed.arguments)
             raise
 
     # `run` tells its own failures from the container's by 125, whatever they are
@@ -235,15 +264,17 @@ def find_command(target: str) -> Command:
 
 def unknown_command(context: Context, path: str) -> int:
     """Say that there is no command `path`, and what may have been meant."""
-    from difflib import get_close_matches
+    from sandbox.near_names import nearest
 
-    noun = path.rpartition(" ")[0]
-    if path.split()[0] in NOT_BUILT:
-        context.note(f"sandbox: '{path}' is not built yet\n\nRun 'sandbox --help' for what is there")
+    noun, _, word = path.rpartition(" ")
+    if path in NOT_BUILT or path.split()[0] in NOT_BUILT or (noun in _LIFTED and word in NOT_BUILT):
+        instead = next((INSTEAD[key] for key in (path, word, path.split()[0]) if key in INSTEAD), "")
+        mend = f"\nUse instead: {instead}" if instead else ""
+        context.note(f"sandbox: '{path}' is not built yet{mend}\n\nRun 'sandbox --help' for what is there")
         return 1
-    known = [name for name in (*ALIASES, *COMMANDS) if name.startswith(f"{noun} " if noun else "")]
-    close = get_close_matches(path, known if noun else [*known, *NOUN_SUMMARIES], n=1)
-    hint = f"\n\nDid you mean: sandbox {close[0]}" if close else ""
+    known = [name.rpartition(" ") for name in (*ALIASES, *COMMANDS, *NOUN_SUMMARIES)]
+    near = nearest(word, [verb for under, _, verb in known if under == noun])
+    hint = f"\n\nDid you mean: sandbox {f'{noun} {near}' if noun else near}" if near else ""
     usage = f"\n\nUsage:  sandbox {noun} COMMAND" if noun else ""
     asked = f"sandbox {noun} --help" if noun else "sandbox --help"
     context.note(f"sandbox: unknown command: sandbox {path}{hint}{usage}\n\nRun '{asked}' for more information")

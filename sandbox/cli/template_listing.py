@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.go_template import TemplateError, TemplateParseError, parse_template
+from sandbox.cli.go_template import TemplateError, parse_template, template_mend
 from sandbox.cli.table import render_table
 
 if TYPE_CHECKING:
@@ -26,9 +26,12 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
     )
     try:
         template = parse_template(source)
-    except TemplateParseError as error:
-        raise TemplateError(error.message) from error
-    rendered = [template.render(dict(row), typed=True) for row in rows]
+        rendered = [template.render(dict(row), typed=True) for row in rows]
+    except TemplateError as error:
+        # Docker's status for a template of a listing that cannot be read is that of any failure
+        error.exit_status = TemplateError.exit_status
+        error.mend = template_mend(error, text, headers)
+        raise
     if not is_table:
         for line in rendered:
             context.print_quoted(line)

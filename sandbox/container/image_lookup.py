@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from sandbox.errors import NotFoundError, SandboxError, UsageError
-from sandbox.image.store import find_image
+from sandbox.errors import NotFoundError, RegistryError, SandboxError, UsageError
+from sandbox.image.store import find_image, near_image
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,10 +43,18 @@ def _find_or_pull(
     if found is not None and not _is_other_platform(found, invocation.text("platform")):
         return found
     if policy == "never":
-        raise NotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}")
+        near = near_image(connection, text)
+        raise NotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}", word=text, near=near)
     if policy == "missing":
         invocation.context.note(f"Unable to find image '{_with_tag(text)}' locally")
-    _pull(paths, invocation, text)
+    try:
+        _pull(paths, invocation, text)
+    except RegistryError as error:
+        near = near_image(connection, text) if policy == "missing" else ""
+        if near:
+            error.cause = f"{error.cause}; the nearest name here is {near}".removeprefix("; ")
+            error.mend = invocation.retyped((near, *invocation.arguments[1:]))
+        raise
     found = find_image(connection, text)
     if found is None:
         raise NotFoundError(f"No such image: {text}", cause="it was removed as soon as it was pulled")

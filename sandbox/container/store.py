@@ -86,8 +86,16 @@ def find_container(connection: sqlite3.Connection, text: str) -> Container:
             )
         row = rows[0] if rows else None
     if row is None:
-        raise NotFoundError(f"No such container: {text}")
+        raise _no_such_container(connection, text)
     return _from_row(row)
+
+
+def _no_such_container(connection: sqlite3.Connection, text: str) -> NotFoundError:
+    from sandbox.near_names import nearest  # only an error pays for it
+
+    names = [str(name) for (name,) in connection.execute("SELECT name FROM container ORDER BY name")]
+    near = nearest(text.removeprefix("/"), names)
+    return NotFoundError(f"No such container: {text}", mend="sandbox ps -a", word=text, near=near)
 
 
 def load_container(connection: sqlite3.Connection, container_id: str) -> Container | None:

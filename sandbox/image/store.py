@@ -65,8 +65,19 @@ def get_image(connection: sqlite3.Connection, text: str) -> ImageRecord:
     """Like find_image; raises NotFoundError where there is none."""
     found = find_image(connection, text)
     if found is None:
-        raise NotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}; sandbox images lists what is here")
+        mend = f"sandbox pull {text}; sandbox images lists what is here"
+        raise NotFoundError(f"No such image: {text}", mend=mend, word=text, near=near_image(connection, text))
     return found
+
+
+def near_image(connection: sqlite3.Connection, text: str) -> str:
+    """The name of an image that is here and may have been meant by `text`; "" where none is like it."""
+    from sandbox.near_names import nearest  # only an error pays for it
+
+    rows = connection.execute("SELECT name FROM image_name ORDER BY name").fetchall()
+    return nearest(
+        text.removesuffix(":latest"), [parse_reference(name).familiar.removesuffix(":latest") for (name,) in rows]
+    )
 
 
 def list_images(connection: sqlite3.Connection) -> list[ImageRecord]:

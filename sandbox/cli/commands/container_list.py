@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.cli.command import Command, render_error
+from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.container.access import open_container, present_containers
 from sandbox.errors import SandboxError, UsageError
@@ -74,7 +74,7 @@ def inspect(invocation: Invocation) -> int:
             try:
                 containers.append(open_container(connection, paths, word))
             except SandboxError as error:
-                invocation.context.note(render_error(error))
+                invocation.context.note(render_error(with_meant_name(invocation, error, (word,))))
                 status = 1
     with_size = invocation.flag("size")
     documents = [inspect_container(paths, container, with_size=with_size) for container in containers]

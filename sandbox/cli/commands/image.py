@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.cli.command import Command, each, render_error
+from sandbox.cli.command import Command, each, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.cli.humane import ago, created_at, ellipsis, human_size, short_id
 from sandbox.errors import SandboxError
@@ -227,7 +227,7 @@ def inspect(invocation: Invocation) -> int:
             try:
                 documents.append(inspect_image(paths, connection, get_image(connection, text)))
             except SandboxError as error:
-                errors.append(error)
+                errors.append(with_meant_name(invocation, error, (text,)))
     print_documents(context, documents, invocation.text("format"))
     for failure in errors:
         context.note(render_error(failure))

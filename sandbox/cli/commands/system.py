@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.command import Command, Invocation, render_error
+from sandbox.cli.command import Command, Invocation, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.errors import ImageError, NotFoundError, SandboxError, UsageError
 
@@ -71,7 +71,7 @@ def inspect(invocation: Invocation) -> int:
             try:
                 documents.append(_describe(connection, paths, word, kind, with_size=invocation.flag("size")))
             except SandboxError as error:
-                failures.append(error)
+                failures.append(with_meant_name(invocation, error, (word,)))
     status = print_documents(context, documents, invocation.text("format"))
     for failure in failures:
         context.note(render_error(failure))
@@ -81,6 +81,7 @@ def inspect(invocation: Invocation) -> int:
 def _describe(
     connection: sqlite3.Connection, paths: Paths, word: str, kind: str, *, with_size: bool
 ) -> dict[str, Any]:  # Any: JSON
+    near = ""
     # a container's name wins over an image's, as in Docker
     if kind != "image":
         from sandbox.container.access import open_container
@@ -88,9 +89,10 @@ def _describe(
 
         try:
             return inspect_container(paths, open_container(connection, paths, word), with_size=with_size)
-        except NotFoundError:
+        except NotFoundError as error:
             if kind:
                 raise
+            near = error.near
     from sandbox.image.inspect import inspect_image
     from sandbox.image.store import get_image
 
@@ -99,7 +101,9 @@ def _describe(
     except (NotFoundError, ImageError) as error:
         if kind:
             raise
-        raise NotFoundError(f"No such object: {word}", mend="sandbox ps -a; sandbox images") from error
+        near = near or (error.near if isinstance(error, NotFoundError) else "")
+        mend = "sandbox ps -a; sandbox images"
+        raise NotFoundError(f"No such object: {word}", mend=mend, word=word, near=near) from error
 
 
 def _print_formatted(invocation: Invocation, document: Mapping[str, Any]) -> bool:
@@ -115,9 +119,13 @@ def _formatted(text: str, document: Mapping[str, Any]) -> str:
         import json
 
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    from sandbox.cli.go_template import parse_template
+    from sandbox.cli.go_template import TemplateError, parse_template, template_mend
 
-    return parse_template(text).render(document, typed=True)
+    try:
+        return parse_template(text).render(document, typed=True)
+    except TemplateError as error:
+        error.mend = template_mend(error, text, document)
+        raise
 
 
 def _info_lines(document: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ Left out: define, block, template, and methods of Go types. Data is JSON-plain; 
 for a field that takes arguments (`{{.Label "name"}}`).
 """
 
-from sandbox.cli.go_template.errors import TemplateError, TemplateParseError
+from sandbox.cli.go_template.errors import TemplateError, TemplateParseError, UnknownFieldError, template_mend
 from sandbox.cli.go_template.evaluate import Template, parse_template
 
-__all__ = ["Template", "TemplateError", "TemplateParseError", "parse_template"]
+__all__ = ["Template", "TemplateError", "TemplateParseError", "UnknownFieldError", "parse_template", "template_mend"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.go_template.errors import TemplateError
+from sandbox.cli.go_template.errors import TemplateError, UnknownFieldError
 from sandbox.cli.go_template.functions import FUNCTIONS, is_true
 from sandbox.cli.go_template.nodes import (
     Action,
@@ -190,7 +190,8 @@ class _State:
             if name in value:
                 return value[name]
             if self._typed and value is self._root:
-                raise self._error(operand, f"can't evaluate field {name}")
+                failure = self._error(operand, f"can't evaluate field {name}")
+                raise UnknownFieldError(failure.message, name, value)
             return NO_VALUE
         if value is None:
             raise self._error(operand, f"nil pointer evaluating interface {{}}.{name}")

@@ -198,7 +198,7 @@ class _Parser:
         if name in _CONSTANTS:
             return Constant(_CONSTANTS[name])
         if name not in FUNCTIONS:
-            raise TemplateParseError(self.line, f'function "{name}" not defined')
+            raise TemplateParseError(self.line, f'function "{name}" not defined', function=name)
         return Function(name)
 
 

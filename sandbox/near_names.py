@@ -1,0 +1,39 @@
+"""Which of the names that are known was meant by one that is not. Imported where an error is on its way only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: comparing takes time by the square of the length, and no name of ours is long
+_LONGEST = 40
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one of `known` that is close to `word` without being it, whatever their cases; "" where none is."""
+    if not 0 < len(word) <= _LONGEST:
+        return ""
+    folded = {name.lower(): name for name in known if len(name) <= 2 * _LONGEST}
+    lowered = word.lower()
+    if lowered in folded:
+        return "" if word == folded[lowered] else folded[lowered]
+    # of names equally far, the one of the same letters: two of them changed places (RNU is RUN, not ENV)
+    ranked = ((_distance(lowered, name), sorted(name) != sorted(lowered), name) for name in folded)
+    distance, _, near = min(ranked, default=(99, True, ""))
+    if distance > 2 or distance >= len(word):
+        from difflib import get_close_matches
+
+        near = next(iter(get_close_matches(lowered, folded, n=1)), "")
+    return folded[near] if near else ""
+
+
+def _distance(one: str, other: str) -> int:
+    """How many characters must be put in, taken out or changed (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for i, char in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, against in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (char != against))
+    return row[-1]

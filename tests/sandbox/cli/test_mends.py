@@ -1,0 +1,152 @@
+"""What a person is told who mistyped: the names that are there, and the line to type instead."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from sandbox.cli.main import main
+from sandbox.container.store import insert_container
+from sandbox.image.references import parse_reference
+from sandbox.image.store import set_name
+from sandbox.paths import find_paths
+from sandbox.state import connect_state
+from tests.sandbox.container.conftest import a_container
+
+if TYPE_CHECKING:
+    from tests.command import Home
+
+
+class Result(NamedTuple):
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(home: Home, *words: str) -> Result:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    return Result(main(words, home.env, "/", stdout, stderr), stdout.getvalue(), stderr.getvalue())
+
+
+@pytest.fixture
+def web(home: Home) -> Home:
+    """A home with a container `web1` and an image `busybox`; neither has any file."""
+    connection = connect_state(find_paths(home.env))
+    image_id = "sha256:" + "b" * 64
+    insert_container(connection, a_container("web1"))
+    connection.execute(
+        "INSERT INTO image (id, manifest_digest, created_ns, pulled_ns, size_bytes, platform, layers, config) "
+        "VALUES (?, ?, 1, 1, 1, 'linux/amd64', '[]', '{}')",
+        (image_id, image_id),
+    )
+    set_name(connection, parse_reference("busybox"), image_id)
+    connection.close()
+    return home
+
+
+@pytest.mark.parametrize(
+    ("typed", "mend"),
+    [
+        ("stop -t 3 wbe1", "sandbox stop -t 3 web1"),
+        ("container stop WEB1", "sandbox container stop web1"),
+        ("rm -v web", "sandbox rm -v web1"),
+        ("logs -f --tail 3 web2", "sandbox logs -f -n 3 web1"),
+        ("exec -e A=1 wbe1 sh -c id", "sandbox exec -e A=1 web1 sh -c id"),
+        ("port webl 80", "sandbox port web1 80"),
+        ("inspect wbe1", "sandbox inspect web1"),
+        ("container inspect wbe1", "sandbox container inspect web1"),
+        ("stop nothing-like-it", "sandbox ps -a"),
+        ("exec nothing-like-it sh", "sandbox ps -a"),
+        ("rmi -f busibox", "sandbox rmi -f busybox"),
+        ("tag busybos:latest mine", "sandbox tag busybox mine"),
+        ("image inspect bsybox", "sandbox image inspect busybox"),
+        ("run --pull never --rm -e A=1 busibox echo 'a b'", "sandbox run --pull never --rm -e A=1 busybox echo 'a b'"),
+        ("rmi nothing-like-it", "sandbox pull nothing-like-it; sandbox images lists what is here"),
+    ],
+)
+def test_a_name_that_is_not_there(web: Home, typed: str, mend: str) -> None:
+    done = run(web, *shlex.split(typed))
+    assert done.status == (125 if typed.startswith("run") else 1)
+    assert done.stderr.splitlines()[-1] == f"  mend: {mend}"
+    assert (f"the nearest name here is {'busybox' if 'busybox' in mend else 'web1'}" in done.stderr) == (
+        "nothing-like-it" not in typed
+    )
+
+
+def test_each_of_several_names_has_its_own_mend(web: Home) -> None:
+    assert run(web, "stop", "wbe1", "zzzzzz").stderr == (
+        "Error: No such container: wbe1\n  cause: the nearest name here is web1\n  mend: sandbox stop web1\n"
+        "Error: No such container: zzzzzz\n  mend: sandbox ps -a\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("format_text", "mend"),
+    [
+        ("{{.names}}", "{{.Names}}"),
+        ("table {{.Names}}\\t{{.Stauts}}", "table {{.Names}}\\t{{.Status}}"),
+        ("{{Names}}", "{{.Names}}"),
+        ("{{.Xyzzy}}", "{{json .}}"),
+        ("{{.Names", "{{json .}}"),
+    ],
+)
+def test_a_listing_s_template_that_cannot_be_used(web: Home, format_text: str, mend: str) -> None:
+    done = run(web, "ps", "-a", "--format", format_text)
+    assert (done.status, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"\n  mend: --format '{mend}'\n")
+    assert ("the fields are Command, CreatedAt" in done.stderr) == ("can't evaluate field" in done.stderr)
+
+
+def test_what_a_listing_mends_can_be_used(web: Home) -> None:
+    assert run(web, "ps", "-a", "--format", "table {{.Names}}\\t{{.Status}}").status == 0
+    assert run(web, "ps", "-a", "--format", "{{json .}}").status == 0
+
+
+def test_other_templates_name_their_fields(web: Home) -> None:
+    done = run(web, "version", "--format", "{{.client.Version}}")
+    assert done.status == 1
+    assert done.stderr.endswith("cause: the fields are Client, Server\n  mend: --format '{{.Client.Version}}'\n")
+    done = run(web, "inspect", "--format", "{{.Name", "web1")
+    assert done.status == 64
+    assert done.stderr.endswith("\n  mend: --format '{{json .}}'\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("volume", "ls"), ("container", "cp", "a:b", "c"), ("container", "top", "a"), ("system", "events"),
+        ("buildx", "ls"), ("buildx", "create"), ("docker-compose", "up"), ("image", "trust"),
+    ],
+)  # fmt: skip
+def test_a_command_of_docker_s_that_is_not_there(home: Home, words: tuple[str, ...]) -> None:
+    done = run(home, *words)
+    assert done.status == 1
+    assert "is not built yet" in done.stderr
+    assert "Did you mean" not in done.stderr
+
+
+def test_what_does_the_work_meanwhile_is_said(home: Home) -> None:
+    assert "Use instead: sandbox exec CONTAINER ps\n" in run(home, "container", "top", "a").stderr
+    assert "Use instead: sandbox export CONTAINER | sandbox import - IMAGE\n" in run(home, "commit", "a", "b").stderr
+
+
+def test_a_verb_is_compared_with_the_verbs_of_its_noun(home: Home) -> None:
+    assert "Did you mean: sandbox container logs\n" in run(home, "container", "losg").stderr
+    # "container" itself makes no two commands alike
+    assert "Did you mean" not in run(home, "container", "xyzzy").stderr
+
+
+@pytest.mark.parametrize("words", [("-H", "tcp://x"), ("--context", "x"), ("-c", "x"), ("--tlsverify",), ("--tls",)])
+def test_there_is_no_daemon_to_connect_to(home: Home, words: tuple[str, ...]) -> None:
+    done = run(home, *words, "ps")
+    assert done.status == 125
+    assert "is not supported: there is no daemon to connect to\nLeave it out\n" in done.stderr
+
+
+def test_docker_s_other_options(home: Home) -> None:
+    assert "Set DOCKER_CONFIG=/x for it" in run(home, "--config", "/x", "ps").stderr
+    assert "Leave it out" in run(home, "--log-level", "debug", "ps").stderr
+    assert "--host" not in run(home, "--help").stdout
