@@ -1,6 +1,7 @@
 """Where things lie: state below `$XDG_DATA_HOME/sandbox`, runtime files below `$XDG_RUNTIME_DIR/sandbox`.
 
 DATA/state.db               the one database
+DATA/reserve                room that the database gets on a full disk
 DATA/blobs/sha256/…         manifests, configs and layers as received
 DATA/layers/<chain id>/…    unpacked layers
 DATA/containers/<id>/…      a container's upper directory, log, /etc files
@@ -32,6 +33,10 @@ class Paths(NamedTuple):
     @property
     def database(self) -> str:
         return f"{self.data_root}/state.db"
+
+    @property
+    def reserve(self) -> str:
+        return f"{self.data_root}/reserve"
 
     @property
     def layers(self) -> str:
@@ -67,8 +72,8 @@ def find_paths(env: Mapping[str, str]) -> Paths:
         runtime_root = f"{runtime_base}/sandbox"
     else:
         runtime_root = f"/tmp/sandbox-{os.getuid()}"
-    for root in (data_root, runtime_root):
-        _make_private(root)
+    _make_private(data_root, "XDG_DATA_HOME")
+    _make_private(runtime_root, "XDG_RUNTIME_DIR")
     return Paths(data_root, runtime_root, config_root)
 
 
@@ -85,15 +90,15 @@ def _is_ours(directory: str) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
-def _make_private(directory: str) -> None:
+def _make_private(directory: str, variable: str) -> None:
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         status = os.lstat(directory)
     except OSError as error:
         raise HostError(
             f"cannot make the directory {directory}",
-            cause=error.strerror or str(error),
-            mend="set XDG_DATA_HOME and XDG_RUNTIME_DIR to directories you can write",
+            cause=f"{error.strerror}: {os.fsdecode(error.filename)}" if error.filename else str(error),
+            mend=f"export {variable}=DIRECTORY, one that you can write",
         ) from error
     # lstat: below /tmp somebody else could have put a symlink there first
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():

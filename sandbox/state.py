@@ -6,6 +6,7 @@ schema stands here so that it is made and migrated in one place.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -24,6 +25,9 @@ else:
 
 DatabaseError = sqlite3.Error
 IntegrityError = sqlite3.IntegrityError
+#: what is kept free for the database, and how much must be free before that is taken
+_RESERVE_BYTES = 1 << 20
+_RESERVE_FROM_BYTES = 64 << 20
 
 #: the n-th entry brings a database from version n to n + 1
 MIGRATIONS: tuple[str, ...] = (
@@ -103,44 +107,106 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 @contextmanager
-def open_state(paths: Paths, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+def open_state(paths: Paths, *, durable: bool = True, frees: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection as `connect_state` makes it, for the length of the block. Raises HostError."""
-    connection = connect_state(paths, durable=durable)
+    connection = connect_state(paths, durable=durable, frees=frees)
     try:
         yield connection
     finally:
         connection.close()
 
 
-def connect_state(paths: Paths, *, durable: bool = True) -> sqlite3.Connection:
+def connect_state(paths: Paths, *, durable: bool = True, frees: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer; the caller closes it. Raises
     HostError.
 
     With `durable` false a commit may be lost in a power failure (the database stays whole): for what a reboot undoes
-    anyway, such as which containers run. No connection may be open across a fork after which the child opens one
+    anyway, such as which containers run. With `frees` the caller is about to remove things: on a full disk it gets the
+    room to write that down. No connection may be open across a fork after which the child opens one
     too: SQLite would believe that the child holds the parent's locks.
     """
     try:
-        if _is_missing(paths.database):
-            _create(paths)
-        connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not durable:
-            connection.execute("PRAGMA synchronous = NORMAL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version < len(MIGRATIONS):
-            _migrate(connection)
+        connection, version = _open(paths, durable=durable)
     except (DatabaseError, OSError) as error:
-        raise HostError(
-            f"cannot open the database {paths.database}",
-            cause=getattr(error, "strerror", None) or str(error),
-            mend=f"ls -l {paths.database}; df {paths.data_root}",
-        ) from error
+        full = _is_full(error)
+        if not (full and _give_up_reserve(paths)):
+            raise _not_opened(paths, error, full=full) from error
+        try:
+            connection, version = _open(paths, durable=durable)
+        except (DatabaseError, OSError) as again:
+            raise _not_opened(paths, again, full=_is_full(again)) from again
+    else:
+        if frees:
+            _free_reserve_of_full(paths)
+        else:
+            _keep_reserve(paths)
     if version > len(MIGRATIONS):
         raise HostError(
             f"the database {paths.database} was written by a newer version of sandbox", mend="sandbox version"
         )
     return connection
+
+
+def _open(paths: Paths, *, durable: bool) -> tuple[sqlite3.Connection, int]:
+    if _is_missing(paths.database):
+        _create(paths)
+    connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    if not durable:
+        connection.execute("PRAGMA synchronous = NORMAL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < len(MIGRATIONS):
+        _migrate(connection)
+    return connection, int(version)
+
+
+def _not_opened(paths: Paths, error: DatabaseError | OSError, *, full: bool) -> HostError:
+    said = getattr(error, "strerror", None) or str(error)
+    return HostError(
+        f"cannot open the database {paths.database}",
+        cause=f"the disk is full ({said})" if full else said,
+        mend=f"df -h {paths.data_root}" if full else f"ls -l {paths.database}",
+    )
+
+
+def _is_full(error: DatabaseError | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # SQLITE_IOERR_SHMSIZE: no room for the index of the write-ahead log, which every reader makes
+    return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def _keep_reserve(paths: Paths) -> None:
+    """Have a file that takes some room: on a full disk it gives way to the database, so that things can be removed."""
+    try:
+        if os.stat(paths.reserve).st_size >= _RESERVE_BYTES:
+            return
+    except OSError:
+        pass
+    with suppress(OSError):
+        room = os.statvfs(paths.data_root)
+        if room.f_bavail * room.f_frsize < _RESERVE_FROM_BYTES:
+            return
+        fd = os.open(paths.reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _RESERVE_BYTES)
+        finally:
+            os.close(fd)
+
+
+def _free_reserve_of_full(paths: Paths) -> None:
+    with suppress(OSError):
+        room = os.statvfs(paths.data_root)
+        if room.f_bavail * room.f_frsize < _RESERVE_BYTES:
+            _give_up_reserve(paths)
+
+
+def _give_up_reserve(paths: Paths) -> bool:
+    try:
+        os.unlink(paths.reserve)
+    except OSError:
+        return False
+    return True
 
 
 def _is_missing(database: str) -> bool:

@@ -99,7 +99,7 @@ def prune_cache(paths: Paths, request: PruneRequest) -> Pruned:
             raise ConflictError("an image is being built or pulled", mend="try again when that has ended")
         records = list_cache(paths)
         chosen = choose(records, request)
-        with open_state(paths) as connection, transaction(connection):
+        with open_state(paths, frees=True) as connection, transaction(connection):
             for record in chosen:
                 if record.kind == "source.http":
                     remove_kept(paths, record.id)
@@ -113,7 +113,7 @@ def prune_cache(paths: Paths, request: PruneRequest) -> Pruned:
             shutil.rmtree(f"{paths.cache}/contexts", ignore_errors=True)
     if chosen:
         # takes the lock itself; where somebody has begun to make an image, the next collection does it
-        with open_state(paths) as connection:
+        with open_state(paths, frees=True) as connection:
             collect_garbage(paths, connection)
     return Pruned(chosen, freed_bytes(chosen, records))
 

@@ -111,7 +111,7 @@ def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container,
 
     attached = request.attached
     terminal = container.config.terminal and attached.stdin
-    streams = ClientStreams(attached.stdin, terminal, invocation.flag("sig-proxy"), request.detach_keys)
+    streams = ClientStreams(attached.stdin, terminal, invocation.flag("sig-proxy"), request.detach_keys, container.name)
     outcome = Session(spawned.channel, streams).run()
     spawned.channel.close()
     if outcome.detached:

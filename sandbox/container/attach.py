@@ -40,6 +40,8 @@ _OWN_SIGNALS = frozenset(
     {signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGTTIN,
      signal.SIGTTOU, signal.SIGTSTP, signal.SIGCONT}
 )  # fmt: skip
+#: after so many a person wants to be out, whatever the container makes of them
+_INTERRUPTS = 3
 
 
 class ClientStreams(NamedTuple):
@@ -50,6 +52,8 @@ class ClientStreams(NamedTuple):
     terminal: bool = False
     proxy_signals: bool = True
     detach_keys: bytes = b"\x10\x11"
+    #: the container's
+    name: str = ""
 
 
 class Outcome(NamedTuple):
@@ -71,6 +75,7 @@ class Session:
         self._detached = False
         self._at_end = False
         self._signals_fd = -1
+        self._interrupts = 0
         self._filter: Callable[[bytes], tuple[bytes, bool]] = lambda data: (data, False)
 
     def run(self) -> Outcome:
@@ -130,6 +135,20 @@ class Session:
                 self._send_window_size()
             else:
                 self._outgoing += encode_message("signal", signal=number)
+                self._count_interrupt(number)
+
+    def _count_interrupt(self, number: int) -> None:
+        """The third leaves the container to itself: pid 1 gets no signal that it has no handler for, and might stay."""
+        self._interrupts += number in (signal.SIGINT, signal.SIGTERM)
+        if self._interrupts == _INTERRUPTS:
+            self._send()
+            self._exit_code = 1
+            self._at_end = True
+            # Docker's words
+            text = (
+                f"\ngot {_INTERRUPTS} SIGTERM/SIGINTs, forcefully exiting\n  mend: sandbox kill {self._streams.name}\n"
+            )
+            write_all(2, text.encode())
 
     def _send_window_size(self) -> None:
         from sandbox.runtime.terminal import get_window_size

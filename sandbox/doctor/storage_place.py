@@ -65,7 +65,7 @@ def check_space(machine: Machine) -> Check:
     if free >= _LITTLE_SPACE_BYTES:
         return passed("space", where)
     status: Status = "failure" if free < _NO_SPACE_BYTES else "warning"
-    return Check("space", status, where, "images take from megabytes to gigabytes", "sandbox rmi $(sandbox images -q)")
+    return Check("space", status, where, "images take from megabytes to gigabytes", "sandbox system prune -a")
 
 
 def check_local_disk(machine: Machine) -> Check:

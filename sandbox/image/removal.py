@@ -50,7 +50,7 @@ def remove_image(paths: Paths, text: str, *, force: bool = False) -> Removed:
 
     Raises NotFoundError, and ConflictError where a container uses the image or an ID has several names.
     """
-    with open_state(paths) as connection:
+    with open_state(paths, frees=True) as connection:
         with transaction(connection):
             removed = _remove(connection, text, force=force)
         if not removed.deleted:
@@ -205,7 +205,7 @@ def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[
 
 def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool]) -> Removed:
     """Remove the images that no container was made of and that `accept` takes, told their names."""
-    with open_state(paths) as connection:
+    with open_state(paths, frees=True) as connection:
         with transaction(connection):
             used = {image_id for (image_id,) in connection.execute("SELECT image_id FROM container")}
             untagged: list[str] = []

@@ -43,7 +43,7 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
     `accept` is asked with the time each was made (ns since 1970) and its labels.
     """
     # closed before anything forks
-    with open_state(paths) as connection:
+    with open_state(paths, frees=True) as connection:
         found = reconcile_all(connection, paths, all_containers(connection))
     chosen = [
         container
@@ -54,7 +54,7 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
     freed = 0
     for container in chosen:
         size = container_sizes(paths, container).written_bytes
-        with open_state(paths) as connection:
+        with open_state(paths, frees=True) as connection:
             try:
                 remove_container(connection, paths, container.id)
             except (ConflictError, NotFoundError):

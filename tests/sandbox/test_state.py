@@ -60,7 +60,7 @@ def test_what_a_killed_first_use_left_is_no_hindrance(tmp_path: Path, left: str)
     assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["state.db"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["reserve", "state.db"]
 
 
 def test_what_is_no_database_is_said(tmp_path: Path) -> None:

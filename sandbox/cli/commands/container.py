@@ -62,7 +62,8 @@ def _start_attached(invocation: Invocation) -> int:
         from sandbox.cli.commands.container_output import attach_to
 
         return attach_to(invocation, container, stdin=stdin, detach_keys=detach_keys)
-    streams = ClientStreams(stdin, container.config.terminal and stdin, invocation.flag("sig-proxy"), detach_keys)
+    terminal = container.config.terminal and stdin
+    streams = ClientStreams(stdin, terminal, invocation.flag("sig-proxy"), detach_keys, container.name)
     outcome = Session(started.spawned.channel, streams).run()
     started.spawned.channel.close()
     if outcome.detached:
@@ -116,7 +117,7 @@ def remove(invocation: Invocation) -> int:
         raise UsageError("links between containers do not exist here", mend="sandbox rm without --link")
 
     def remove_one(word: str) -> str | None:
-        with open_state(paths) as connection:
+        with open_state(paths, frees=True) as connection:
             try:
                 remove_container(connection, paths, word, force=force, volumes=volumes)
             except NotFoundError:
@@ -199,9 +200,26 @@ COMMANDS: tuple[Command, ...] = (
         ),
         start,
         least=1,
+        examples=("sandbox start web", "sandbox start -ai job"),
     ),
-    Command("container stop", "Stop one or more running containers", _MANY, (_SIGNAL, _TIMEOUT), stop, least=1),
-    Command("container restart", "Restart one or more containers", _MANY, (_SIGNAL, _TIMEOUT), restart, least=1),
+    Command(
+        "container stop",
+        "Stop one or more running containers",
+        _MANY,
+        (_SIGNAL, _TIMEOUT),
+        stop,
+        least=1,
+        examples=("sandbox stop web", "sandbox stop -t 2 web db"),
+    ),
+    Command(
+        "container restart",
+        "Restart one or more containers",
+        _MANY,
+        (_SIGNAL, _TIMEOUT),
+        restart,
+        least=1,
+        examples=("sandbox restart web",),
+    ),
     Command(
         "container kill",
         "Kill one or more running containers",
@@ -209,6 +227,7 @@ COMMANDS: tuple[Command, ...] = (
         (option("-s --signal", "text", "Signal to send to the container", "string", "KILL"),),
         kill,
         least=1,
+        examples=("sandbox kill web", "sandbox kill -s HUP web"),
     ),
     Command(
         "container rm",
@@ -221,6 +240,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
         remove,
         least=1,
+        examples=("sandbox rm web", "sandbox rm -f web db"),
     ),
     Command(
         "container wait",
@@ -229,6 +249,16 @@ COMMANDS: tuple[Command, ...] = (
         (),
         wait,
         least=1,
+        examples=("sandbox wait job",),
     ),
-    Command("container rename", "Rename a container", "CONTAINER NEW_NAME", (), rename, least=2, most=2),
+    Command(
+        "container rename",
+        "Rename a container",
+        "CONTAINER NEW_NAME",
+        (),
+        rename,
+        least=2,
+        most=2,
+        examples=("sandbox rename web old-web",),
+    ),
 )

@@ -108,7 +108,7 @@ def attach_to(invocation: Invocation, container: Container, *, stdin: bool, deta
     try:
         channel.send_message("attach", stdin=stdin, stdout=True, stderr=True)
         terminal = container.config.terminal and stdin
-        streams = ClientStreams(stdin, terminal, invocation.flag("sig-proxy"), detach_keys)
+        streams = ClientStreams(stdin, terminal, invocation.flag("sig-proxy"), detach_keys, container.name)
         outcome = Session(channel, streams).run()
     finally:
         channel.close()
@@ -153,5 +153,6 @@ COMMANDS: tuple[Command, ...] = (
         attach,
         least=1,
         most=1,
+        examples=("sandbox attach web",),
     ),
 )

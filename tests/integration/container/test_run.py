@@ -121,6 +121,25 @@ def test_signals_are_passed_on(sandbox: Sandbox, busybox: str, number: int) -> N
     process.stderr.close()
 
 
+def test_a_third_interrupt_leaves_a_container_that_goes_on(sandbox: Sandbox, busybox: str) -> None:
+    script = "trap 'echo got' INT TERM; echo ready; while :; do sleep 0.05; done"
+    process = sandbox.spawn("run", "--network", "none", "--name", "stays", busybox, "sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"ready\n"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+        # one at a time: a signal that is pending already is not sent twice
+        assert process.stdout.readline() == b"got\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 1
+    assert process.stderr.read() == b"\ngot 3 SIGTERM/SIGINTs, forcefully exiting\n  mend: sandbox kill stays\n"
+    process.stdout.close()
+    process.stderr.close()
+    assert sandbox.run("ps", "--format", "{{.Names}}").lines == ["stays"]
+    sandbox.run("kill", "stays")
+
+
 def test_cidfile_is_written_and_never_overwritten(sandbox: Sandbox, busybox: str, tmp_path: Path) -> None:
     place = tmp_path / "cid"
     sandbox.run("run", "--network", "none", "--cidfile", place, "--name", "named", busybox, "true")
