@@ -26,20 +26,35 @@ _LISTENING = {"tcp": "0A", "udp": "07"}
 
 
 class PortInUseError(NetError):
-    """Another socket has the port; `forward` says which, `pid` who where it is this user's process, else 0."""
+    """Another socket has the port; `forward` says which, `pid` who where it is this user's process, else 0.
+
+    `free_port` is one that can be had, or 0.
+    """
 
     def __init__(self, forward: Forward, pid: int = 0) -> None:
         super().__init__(
             f"port is already allocated: {forward}",
             cause=f"{_process_name(pid)} (pid {pid}) listens on it" if pid else "another socket is bound to it",
-            mend=_other_port(forward),
         )
         self.forward = forward
         self.pid = pid
+        self.free_port = _free_port(forward)
+        self.mend = _other_port(self.free_port)
 
 
 class PrivilegedPortError(NetError):
-    """The port is below what the host gives to users without privilege."""
+    """The port is below what the host gives to users without privilege; `free_port` is one that can be had, or 0."""
+
+    def __init__(self, forward: Forward) -> None:
+        start = unprivileged_port_start()
+        super().__init__(
+            f"cannot publish port {forward}: it needs a port above {start - 1}",
+            cause=f"unprivileged ports begin at {start} here (net.ipv4.ip_unprivileged_port_start)",
+        )
+        self.forward = forward
+        self.free_port = _free_port(forward)
+        self.lower_start = f"sudo sysctl net.ipv4.ip_unprivileged_port_start={forward.host_port}"
+        self.mend = f"{_other_port(self.free_port)}; or, by an administrator: {self.lower_start}"
 
 
 class BoundSocket(NamedTuple):
@@ -175,13 +190,7 @@ def _explained(forward: Forward, error: OSError) -> NetError:
     if error.errno == errno.EADDRINUSE:
         return PortInUseError(forward, _holder(forward))
     if error.errno == errno.EACCES:
-        start = unprivileged_port_start()
-        return PrivilegedPortError(
-            f"cannot publish port {forward}: it needs a port above {start - 1}",
-            cause=f"unprivileged ports begin at {start} here (net.ipv4.ip_unprivileged_port_start)",
-            mend=f"{_other_port(forward)}; or, by an administrator: "
-            f"sudo sysctl net.ipv4.ip_unprivileged_port_start={forward.host_port}",
-        )
+        return PrivilegedPortError(forward)
     if error.errno == errno.EADDRNOTAVAIL:
         return NetError(
             f"cannot publish on {forward}: {forward.host_ip} is not an address of this machine",
@@ -190,15 +199,22 @@ def _explained(forward: Forward, error: OSError) -> NetError:
     return NetError(f"cannot publish {forward}", cause=error.strerror or str(error))
 
 
-def _other_port(forward: Forward) -> str:
+def _other_port(free_port: int) -> str:
+    return (
+        f"use a free host port, such as {free_port}" if free_port else "use another host port, or none for any free one"
+    )
+
+
+def _free_port(forward: Forward) -> int:
+    """A port near the one wanted that can be bound now; 0 where none is found."""
     base = forward.host_port + (8000 if forward.host_port < 1024 else 1)
     for port in range(base, min(base + 100, 65536)):
         try:
             _bind(forward._replace(host_port=port))
         except OSError:
             continue
-        return f"use a free host port, such as {port}"
-    return "use another host port, or none for any free one"
+        return port
+    return 0
 
 
 def _holder(forward: Forward) -> int:

@@ -6,6 +6,7 @@ The key of what is taken is known before the tree is mounted, so that a step mad
 from __future__ import annotations
 
 import os
+import posixpath
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -124,7 +125,13 @@ class CopyRoom:
             if origin is None:
                 context = context or self._open_source(name, node, stack)
                 taken = list(_take(request, context, written, exclude))
-                origin = Origin([_digest(one) for one in taken], partial(_given, taken))
+                try:
+                    origin = Origin([_digest(one) for one in taken], partial(_given, taken))
+                except StepError as error:
+                    if not name and posixpath.normpath(written.lstrip("/")).startswith(".."):
+                        error.cause = "nothing above the context can be copied"
+                        error.mend = "sandbox build -f Dockerfile .. with a context further up"
+                    raise
             found.append(origin)
         return found
 

@@ -6,6 +6,7 @@ and absolute symlinks stop there (CVE-2014-9356). What the ignore rules hide is 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -163,11 +164,13 @@ def open_found(source: Source, path: str) -> Found:
     try:
         fd = open_in_root(source.root_fd, path, os.O_PATH)
     except OSError as error:
-        raise missing(path, error.strerror or "") from error
+        cause = "" if error.errno == errno.ENOENT else os.strerror(error.errno or 0)
+        raise missing(path, cause, mend=_meant(source, path)) from error
     try:
         found = Found(fd, path.rpartition("/")[2], _real_path(source.root_fd, fd), os.fstat(fd))
         if _is_hidden(source, found):
-            raise missing(path, "the ignore file leaves it out")
+            mend = f"a last line !{path} in the ignore file takes it in"
+            raise missing(path, "the ignore file leaves it out", mend=mend)
     except BaseException:
         os.close(fd)
         raise
@@ -287,6 +290,23 @@ def _real_path(root_fd: int, fd: int) -> str:
     return path[len(root.rstrip("/")) + 1 :]
 
 
-def missing(path: str, cause: str) -> StepError:
+def missing(path: str, cause: str, *, mend: str = "") -> StepError:
     """The error for a path that a source does not have."""
-    return StepError(f'"/{path}": not found', cause=cause)
+    return StepError(f'"/{path}": not found', cause=cause, mend=mend)
+
+
+def _meant(source: Source, path: str) -> str:
+    """What is there beside `path` and is called nearly so, as a mend; "" where nothing is."""
+    from sandbox.near_names import nearest  # only an error pays for it
+
+    above, slash, name = path.rpartition("/")
+    try:
+        fd = open_in_root(source.root_fd, above, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return ""
+    try:
+        names = sorted(os.listdir(fd))
+    finally:
+        os.close(fd)
+    near = nearest(name, names)
+    return f"did you mean {above}{slash}{near}?" if near else ""

@@ -58,6 +58,9 @@ def entry() -> NoReturn:
         stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        stderr.write(f"Error: cannot write the output\n  cause: {error.strerror}\n")
+        status = status or 1
     with suppress(OSError):
         stderr.flush()
     # nothing of ours registers atexit work, and tearing the interpreter down costs milliseconds
@@ -149,7 +152,7 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
         state = sys.modules.get("sandbox.state")
         if state is None or not isinstance(error, state.DatabaseError):
             raise
-        failure = HostError("the database could not be used", cause=str(error))
+        failure = HostError("the database could not be used", cause=str(error), mend="sandbox doctor")
         failure.__cause__ = error
     if context.debug:
         import traceback

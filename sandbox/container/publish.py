@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from net.errors import NetError
-from net.host_ports import PortInUseError
+from net.host_ports import PortInUseError, PrivilegedPortError
 from net.ports import PortMapping, addresses_overlap
 from net.slirp_api import publish
 from sandbox.container.access import present_containers
@@ -18,6 +18,7 @@ from sandbox.state import open_state
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from net.ports import Forward
     from sandbox.container.record import Container
     from sandbox.paths import Paths
 
@@ -32,7 +33,18 @@ def publish_ports(
     try:
         bound = trio.run(_publish_in_time, slirp_socket, mappings)
     except PortInUseError as error:
-        raise _in_use_error(container.name, error, _holder(paths, error)) from error
+        failure = StartError(f"cannot start container {container.name}: {error.message}", cause=error.cause)
+        holder = _holder(paths, error)
+        failure.mend = _other_option(error.forward, error.free_port, mappings) or error.mend
+        if holder:
+            failure.cause = f"container {holder} publishes it"
+            failure.mend += f"; or: sandbox stop {holder}"
+        raise failure from error
+    except PrivilegedPortError as error:
+        message = f"container {container.name}: {error.message}"
+        option = _other_option(error.forward, error.free_port, mappings)
+        mend = f"{option}; or, by an administrator: {error.lower_start}" if option else error.mend
+        raise StartError(message, cause=error.cause, mend=mend) from error
     except NetError as error:
         message = f"container {container.name}: {error.message}"
         raise StartError(message, cause=error.cause, mend=error.mend) from error
@@ -50,10 +62,15 @@ async def _publish_in_time(slirp_socket: str, mappings: Sequence[PortMapping]) -
         return await publish(slirp_socket, mappings)
 
 
-def _in_use_error(name: str, error: PortInUseError, holder: str) -> StartError:
-    cause = f"container {holder} publishes it" if holder else error.cause
-    mend = f"{error.mend}; or: sandbox stop {holder}" if holder else error.mend
-    return StartError(f"cannot start container {name}: {error.message}", cause=cause, mend=mend)
+def _other_option(forward: Forward, free_port: int, mappings: Sequence[PortMapping]) -> str:
+    """The option to give in place of the one that asked for `forward`; "" where no port is known to be free."""
+    for wanted in mappings:
+        last = wanted.host_port_end or wanted.host_port
+        if free_port and wanted.protocol == forward.protocol and wanted.host_port <= forward.host_port <= last:
+            protocol = "" if wanted.protocol == "tcp" else f"/{wanted.protocol}"
+            address = f"{wanted.host_ip}:" if wanted.host_ip not in ("", "0.0.0.0") else ""
+            return f"-p {address}{free_port}:{wanted.container_port}{protocol}"
+    return ""
 
 
 def _holder(paths: Paths, error: PortInUseError) -> str:

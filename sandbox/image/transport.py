@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -138,9 +139,10 @@ def unreachable(domain: str, base: str, error: httpx.TransportError) -> Registry
     problem = ConnectionProblem(error)
     what = f"cannot reach the registry {domain}"
     if problem.unknown_host:
-        return RegistryError(what, cause="no such host: the name does not resolve", mend="check the name's spelling")
+        host = urlsplit(base).hostname or domain
+        return RegistryError(what, cause="no such host: the name does not resolve", mend=f"getent hosts {host}")
     if problem.refused:
-        return RegistryError(what, cause=f"connection refused at {base}", mend="is the registry running there?")
+        return RegistryError(what, cause=f"connection refused at {base}", mend=f"curl {base}/v2/")
     if problem.untrusted:
         return RegistryError(
             f"{what}: its certificate is not trusted",
@@ -154,9 +156,7 @@ def unreachable(domain: str, base: str, error: httpx.TransportError) -> Registry
             mend=f'if it speaks plain HTTP, in config.toml: [registries] insecure = ["{domain}"]',
         )
     if isinstance(error, httpx.TimeoutException):
-        return RegistryError(
-            what, cause=f"no answer in time from {base}", mend="check the network and the proxy settings"
-        )
+        return RegistryError(what, cause=f"no answer in time from {base}", mend=f"curl -v {base}/v2/")
     return RegistryError(what, cause=problem.text)
 
 

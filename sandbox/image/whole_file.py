@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -34,4 +36,13 @@ def written_whole(path: str) -> Iterator[BinaryIO]:
             os.unlink(aside)
             raise
     except OSError as error:
-        raise SandboxError(f"cannot write {path}", cause=error.strerror or str(error), mend=f"df {path}") from error
+        raise SandboxError(
+            f"cannot write {path}", cause=error.strerror or str(error), mend=_mend(path, error)
+        ) from error
+
+
+def _mend(path: str, error: OSError) -> str:
+    directory = shlex.quote(os.path.dirname(path) or ".")
+    if error.errno == errno.ENOENT:
+        return f"mkdir -p {directory}"
+    return f"df -h {directory}" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"ls -ld {directory}"

@@ -174,7 +174,8 @@ def enter_directory(path: str) -> None:
         os.close(fd)
         inside = os.getcwd().startswith("/")
     except OSError as error:
-        text = "it leads through a magic link of /proc" if error.errno == errno.ELOOP else error.strerror or ""
+        magic = error.errno == errno.ELOOP
+        text = "it leads through a magic link of /proc" if magic else os.strerror(error.errno or 0)
         raise StartError(f"cannot change to the working directory {path}", cause=text) from error
     if not inside:
         raise StartError(f"cannot change to the working directory {path}", cause="it is outside the container's root")

@@ -54,6 +54,13 @@ def test_a_mistake_gets_a_message_and_the_right_status(
     assert sandbox.run("ps", "-aq").lines == []
 
 
+def test_output_that_cannot_be_written_is_said(sandbox: Sandbox) -> None:
+    with open("/dev/full", "wb") as full, sandbox.spawn("version", stdout=full.fileno()) as command:
+        _, talk = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert talk == b"Error: cannot write the output\n  cause: No space left on device\n"
+
+
 def test_a_name_that_is_taken_names_its_holder(sandbox: Sandbox, busybox: str) -> None:
     holder = sandbox.run("create", "--name", "one", busybox, "true").stdout.strip()
     refused = sandbox.run("run", "--name", "one", busybox, "true", status=125)

@@ -69,5 +69,6 @@ COMMANDS: tuple[Command, ...] = (
         export,
         least=1,
         most=1,
+        examples=("sandbox export -o web.tar web",),
     ),
 )

@@ -127,6 +127,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
         list_containers,
         most=0,
+        examples=("sandbox ps -a", 'sandbox ps -f status=exited --format "table {{.Names}}\\t{{.Status}}"'),
     ),
     Command(
         "container inspect",
@@ -138,7 +139,16 @@ COMMANDS: tuple[Command, ...] = (
         ),
         inspect,
         least=1,
+        examples=("sandbox container inspect -f '{{.State.Status}}' web",),
     ),
-    Command("container port", "List port mappings or a specific mapping for the container",
-            "CONTAINER [PRIVATE_PORT[/PROTO]]", (), port, least=1, most=2),
-)  # fmt: skip
+    Command(
+        "container port",
+        "List port mappings or a specific mapping for the container",
+        "CONTAINER [PRIVATE_PORT[/PROTO]]",
+        (),
+        port,
+        least=1,
+        most=2,
+        examples=("sandbox port web", "sandbox port web 80/tcp"),
+    ),
+)

@@ -10,7 +10,7 @@ from sandbox.cli.flags import option
 from sandbox.container.access import open_container
 from sandbox.container.exec_session import ExecTarget, run_attached, run_detached
 from sandbox.container.execute import ExecRequest, exec_spec
-from sandbox.errors import UsageError
+from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
 from sandbox.state import open_state
 
 if TYPE_CHECKING:
@@ -38,10 +38,16 @@ def execute(invocation: Invocation) -> int:
     spec = exec_spec(paths, container, request)
     limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
     target = ExecTarget(container.state.pid, container.state.cgroup, limit)
-    if detached:
-        run_detached(target, spec)
-        return 0
-    return run_attached(target, spec, stdin=stdin, detach_keys=detach_keys)
+    try:
+        if detached:
+            run_detached(target, spec)
+            return 0
+        return run_attached(target, spec, stdin=stdin, detach_keys=detach_keys)
+    except (CommandNotFoundError, NotExecutableError) as error:
+        from sandbox.cli.program_mends import mend_program  # for this error only
+
+        mend_program(invocation, error)
+        raise
 
 
 def _environment(invocation: Invocation) -> tuple[str, ...]:

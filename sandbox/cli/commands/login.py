@@ -82,5 +82,7 @@ COMMANDS = (
         most=1,
         examples=("sandbox login ghcr.io -u me --password-stdin < token",),
     ),
-    Command("system logout", "Log out from a registry", "[SERVER]", (), logout, most=1),
+    Command(
+        "system logout", "Log out from a registry", "[SERVER]", (), logout, most=1, examples=("sandbox logout ghcr.io",)
+    ),
 )

@@ -10,7 +10,7 @@ from sandbox.container.identity import Identity, check_cidfile, write_cidfile
 from sandbox.container.monitor_spawn import SpawnRequest, spawn_monitor
 from sandbox.container.names import check_name, new_container_id
 from sandbox.container.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams
-from sandbox.errors import NotFoundError, StartError, UsageError
+from sandbox.errors import CommandNotFoundError, NotExecutableError, NotFoundError, StartError, UsageError
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
@@ -35,6 +35,11 @@ def run(invocation: Invocation) -> int:
         identity = Identity(container_id, _name(invocation), spawned.pid)
         request = RunRequest(identity, attached, detach_keys, _path(invocation, "cidfile"), publisher)
         return run_container(invocation, paths, spawned, request)
+    except (CommandNotFoundError, NotExecutableError) as error:
+        from sandbox.cli.program_mends import mend_program  # for this error only
+
+        mend_program(invocation, error)
+        raise
     finally:
         if publisher is not None:
             publisher.close()
@@ -131,7 +136,7 @@ COMMANDS: tuple[Command, ...] = (
         interspersed=False,
         examples=(
             "sandbox run -d -p 8080:80 --name web nginx",
-            "sandbox run --rm -it -v $PWD:/src -w /src python:3-slim pytest",
+            'sandbox run --rm -it -v "$PWD":/src -w /src python:3-slim pytest',
         ),
     ),
     Command(

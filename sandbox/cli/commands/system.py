@@ -163,8 +163,24 @@ def _ranges(rows: list[list[int]]) -> str:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("system info", "Display what this machine gives and what is in use", "[OPTIONS]", (_FORMAT,), info, most=0),
-    Command("system version", "Show the version", "[OPTIONS]", (_FORMAT,), version, most=0),
+    Command(
+        "system info",
+        "Display what this machine gives and what is in use",
+        "[OPTIONS]",
+        (_FORMAT,),
+        info,
+        most=0,
+        examples=("sandbox info", "sandbox info -f '{{.Driver}}'"),
+    ),
+    Command(
+        "system version",
+        "Show the version",
+        "[OPTIONS]",
+        (_FORMAT,),
+        version,
+        most=0,
+        examples=("sandbox version", "sandbox version -f '{{.Server.Version}}'"),
+    ),
     Command(
         "system inspect",
         "Return low-level information on containers and images",
@@ -176,5 +192,6 @@ COMMANDS: tuple[Command, ...] = (
         ),
         inspect,
         least=1,
+        examples=("sandbox inspect web", "sandbox inspect -f '{{json .Config.Env}}' nginx"),
     ),
 )

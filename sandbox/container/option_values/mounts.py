@@ -164,7 +164,7 @@ def mount_of(request: MountRequest, cwd: str) -> MountPoint:
     shown = f"type={request.kind},target={request.target}"
     if "\0" in request.target or "\0" in request.source:
         raise UsageError(f"invalid mount {shown!r}: a path cannot hold a null character")
-    check_target(request.target, shown)
+    check_target(request.target, shown, f"--mount type={request.kind},…,target=/{request.target}")
     if request.kind == "bind":
         return _bind(request, cwd)
     if request.kind == "tmpfs":
@@ -182,7 +182,8 @@ def _bind(request: MountRequest, cwd: str) -> MountPoint:
         source = os.path.join(cwd, source)
     if not source.startswith("/"):
         raise UsageError(
-            f"invalid mount path: '{source}' mount path must be absolute", mend="begin a relative path with ./"
+            f"invalid mount path: '{source}' mount path must be absolute",
+            mend=f"--mount type=bind,src=./{source},dst={request.target}",
         )
     if request.recursion in ("writable", "readonly"):
         raise UsageError(f"bind-recursive={request.recursion} is not supported", mend="use enabled or disabled")
@@ -219,7 +220,7 @@ def _volume(request: MountRequest) -> MountPoint:
         what = "volume-opt" if request.driver_options else "volume-subpath"
         raise UsageError(f"{what} is not supported", mend="mount a host directory with type=bind instead")
     if request.source:
-        check_volume_name(request.source)
+        check_volume_name(request.source, f"--mount type=bind,src=./{request.source},dst={request.target}")
     elif request.read_only:
         raise UsageError("must not set ReadOnly mode when using anonymous volumes")
     return MountPoint(

@@ -63,9 +63,9 @@ def parse_volume(text: str) -> VolumeSpec:
             raise _invalid(text)
         if len(parts) == 3:
             if not _are_modes(parts[2]):
-                raise UsageError(f"invalid mode: {parts[2]}")
+                raise UsageError(f"invalid mode: {parts[2]}", mend=f"-v {source}:{target}:ro, or without :{parts[2]}")
             modes = tuple(mode for mode in parts[2].split(",") if mode)
-    check_target(target, text)
+    check_target(target, text, f"-v {source}{':' if source else ''}/{target}{':' if modes else ''}{','.join(modes)}")
     spec = VolumeSpec(source, target, modes)
     if spec.propagation and not spec.is_bind:
         raise _invalid(text, "mount propagation is for host directories only")
@@ -88,16 +88,16 @@ def _are_modes(text: str) -> bool:
     return max(counts) <= 1
 
 
-def _invalid(text: str, why: str = "") -> UsageError:
-    return UsageError(f"invalid volume specification: '{text}'" + (f": {why}" if why else ""))
+def _invalid(text: str, why: str = "", *, mend: str = "") -> UsageError:
+    return UsageError(f"invalid volume specification: '{text}'" + (f": {why}" if why else ""), mend=mend)
 
 
-def check_target(target: str, text: str) -> None:
-    """Raise UsageError unless a mount may be put at `target`."""
+def check_target(target: str, text: str, mend: str = "") -> None:
+    """Raise UsageError unless a mount may be put at `target`; `mend` is for one that lacks its first slash."""
     if not target:
         raise _invalid(text, "the path in the container is missing")
     if not target.startswith("/"):
-        raise _invalid(text, f"invalid mount path: '{target}' mount path must be absolute")
+        raise _invalid(text, f"invalid mount path: '{target}' mount path must be absolute", mend=mend)
     if os.path.normpath(target) in ("/", "//"):
         raise _invalid(text, "destination can't be '/'")
 
@@ -116,7 +116,7 @@ def mount_of(spec: VolumeSpec) -> MountPoint:
             mapped_user=IMAGE_USER if "idmap" in spec.modes else "",
         )
     if spec.source:
-        check_volume_name(spec.source)
+        check_volume_name(spec.source, f"-v ./{spec.source}:{spec.target}")
     return MountPoint(
         "volume", spec.source, target, read_only=spec.read_only, copy_up=spec.copy_up, anonymous=not spec.source
     )
@@ -137,12 +137,15 @@ def clean_path(path: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
-def check_volume_name(name: str) -> None:
-    """Raise UsageError unless `name` may name a volume: it becomes a directory."""
+def check_volume_name(name: str, as_directory: str) -> None:
+    """Raise UsageError unless `name` may name a volume: it becomes a directory.
+
+    `as_directory` is the option that mounts a directory of the host of that name.
+    """
     allowed = name.isascii() and len(name) > 1 and name[0].isalnum()
     if not allowed or not all(c.isalnum() or c in "_.-" for c in name) or len(name) > 255:
         raise UsageError(
             f'"{name}" includes invalid characters for a local volume name, '
             'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed',
-            mend="give a host directory as an absolute path, or begin it with ./",
+            mend=as_directory,
         )

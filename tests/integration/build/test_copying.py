@@ -56,6 +56,26 @@ def test_parents_with_any_depth_and_a_pivot(builder: Builder) -> None:
     assert "2 | COPY" in failed.stderr
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("requirement.txt", "  mend: did you mean requirements.txt?"),
+        ("sub/bta", "  mend: did you mean sub/beta?"),
+        ("xyzzy", "    | ^"),
+        ("../xyzzy", "  mend: sandbox build -f Dockerfile .. with a context further up"),
+        ("hidden", "  mend: a last line !hidden in the ignore file takes it in"),
+    ],
+)
+def test_a_file_that_is_not_there_is_answered_with_the_one_meant(builder: Builder, written: str, said: str) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": f"FROM busybox\nCOPY {written} /\n", ".dockerignore": "hidden",
+        "requirements.txt": "", "sub/beta": "", "hidden": "",
+    }  # fmt: skip
+    refused = builder.build(files, status=1).stderr
+    assert refused.splitlines()[-1] == said
+    assert "openat2" not in refused
+
+
 def test_what_is_excluded_is_no_part_of_the_cache_key(builder: Builder) -> None:
     context = builder.context({"Dockerfile": "FROM busybox\nCOPY --exclude=*.md hom* /d/\n", **_TREE})
     builder.sandbox.run("build", "-t", "made", context)

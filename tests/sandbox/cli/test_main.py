@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,7 @@ import sandbox
 from net.errors import NetError
 from sandbox.cli import main as program
 from sandbox.cli.command import Command, Context, Invocation, each
-from sandbox.cli.flags import option
+from sandbox.cli.flags import option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
 from sandbox.cli.inspect_output import print_documents
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
@@ -132,7 +135,7 @@ def test_an_unknown_command_is_1() -> None:
         (NetError("taken"), "container run", 125, "Error: taken\n"),
         (OSError(28, "No space left on device", "/x"), "container stop", 1, "Error: No space left on device: /x\n"),
         (DatabaseError("locked"), "container stop", 125,
-         "Error: the database could not be used\n  cause: locked\n"),
+         "Error: the database could not be used\n  cause: locked\n  mend: sandbox doctor\n"),
         (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\\nb\n"),
         (KeyboardInterrupt(), "container stop", 130, ""),
         (BrokenPipeError(), "container stop", 141, ""),
@@ -248,3 +251,25 @@ def test_inspect_steers_no_terminal(format_text: str | None) -> None:
         print_documents(context, documents, format_text)
     assert all(line.isprintable() for line in shown.getvalue().splitlines())
     assert "\u202e" in piped.getvalue()
+
+
+@pytest.mark.parametrize("target", COMMANDS)
+def test_every_command_shows_an_example_that_its_own_grammar_takes(target: str) -> None:
+    examples = program.find_command(target).examples
+    assert examples
+    for line in examples:
+        # a line may have another program before or after a pipe
+        ours = [part.split(" < ")[0].strip() for part in re.split(r" \| |; ", line) if "sandbox " in part]
+        assert ours
+        for part in ours:
+            words = shlex.split(part)[1:]
+            name, rest = (words[0], words[1:]) if words[0] in ALIASES else (" ".join(words[:2]), words[2:])
+            command = program.find_command(ALIASES.get(name, name))
+            found = parse_flags(command.options, rest, interspersed=command.interspersed)
+            assert command.least <= len(found.arguments) <= (command.most or 99), line
+    assert any(target in (ALIASES.get(w, w) for w in _typed_in(line)) for line in examples)
+
+
+def _typed_in(line: str) -> list[str]:
+    words = re.split(r" +", line)
+    return [*words, *(" ".join(pair) for pair in itertools.pairwise(words))]
