@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import httpx
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 
 _T = TypeVar("_T")
+#: how long a registry is asked, and how much of its answer is shown, for the sake of an error
+_TAGS_SECONDS = 10
+_TAGS_SHOWN = 8
 
 
 @asynccontextmanager
@@ -134,7 +137,12 @@ class Fetcher:
         async def fetch(source: RegistryClient) -> tuple[RegistryClient, Fetched]:
             return source, await source.get_manifest(reference.digest or reference.tag)
 
-        source, fetched = await _first(sources, fetch)
+        try:
+            source, fetched = await _first(sources, fetch)
+        except NotFoundError as error:
+            if not reference.digest:
+                await _name_tags(error, reference, sources[-1])
+            raise
         document = decode_manifest(fetched.data, fetched.media_type, what)
         data = fetched.data
         if isinstance(document, Index):
@@ -285,6 +293,21 @@ class Fetcher:
             return True
         finally:
             writer.__exit__(None, None, None)
+
+
+async def _name_tags(error: NotFoundError, reference: Reference, source: RegistryClient) -> None:
+    """Let `error`, of a tag that is not there, say which are, where the registry tells."""
+    tags: tuple[str, ...] = ()
+    with trio.move_on_after(_TAGS_SECONDS), suppress(SandboxError):
+        tags = tuple(sorted(await source.list_tags()))
+    if not tags:
+        return
+    from sandbox.near_names import nearest  # only an error pays for it
+
+    more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
+    near = nearest(reference.tag, tags) or ("latest" if "latest" in tags else tags[-1])
+    error.cause = f"its tags are {', '.join(tags[:_TAGS_SHOWN])}{more}"
+    error.mend = f"sandbox pull {reference._replace(tag=near).familiar}"
 
 
 async def _first(sources: Sequence[RegistryClient], action: Callable[[RegistryClient], Awaitable[_T]]) -> _T:

@@ -85,6 +85,22 @@ def test_unknown_image(sandbox: Sandbox, registry: Registry, busybox_image: str,
     assert "mend: " in failed.stderr
 
 
+def test_an_unknown_tag_is_answered_with_those_there_are(
+    sandbox: Sandbox, registry: Registry, busybox_layout: Path
+) -> None:
+    for tag in ("latest", "1.36", "1.37-glibc", *(f"old-{number}" for number in range(7))):
+        registry.push(busybox_layout, f"many/tags:{tag}")
+    where = f"{registry.host}/many/tags"
+    refused = sandbox.run("pull", f"{where}:1.37-glib", status=1).stderr
+    assert refused.endswith(f"old-4 and 2 more\n  mend: sandbox pull {where}:1.37-glibc\n")
+    assert "  cause: its tags are 1.36, 1.37-glibc, latest, old-0, " in refused
+    assert sandbox.run("pull", f"{where}:xyzzy", status=1).stderr.endswith(f"\n  mend: sandbox pull {where}:latest\n")
+    sandbox.run("pull", "-q", f"{where}:1.37-glibc")
+    # who asks for a digest means no tag
+    refused = sandbox.run("pull", f"{where}@sha256:{'0' * 64}", status=1).stderr
+    assert "its tags are" not in refused
+
+
 def test_unknown_registry(sandbox: Sandbox) -> None:
     failed = sandbox.run("pull", "127.0.0.1:1/x", status=1)
     assert "cannot reach the registry 127.0.0.1:1" in failed.stderr
