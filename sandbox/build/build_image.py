@@ -206,10 +206,12 @@ class _Planner:
     def _storage_driver(self) -> str:
         name = driver_of_store(self._paths)
         if name == "copy":
+            from storage.overlay.fuse.installing import INSTALL  # for this error only
+
             raise HostError(
                 "a build needs a storage driver that tells what a step changed, and this store has `copy`",
                 cause="the kernel's overlay does not work here, and pyfuse3 is not installed or not used",
-                mend="pip install 'sandbox[fuse]'; sandbox doctor",
+                mend=INSTALL,
             )
         return name
 

@@ -10,7 +10,8 @@ from sandbox.doctor.check import Check, Machine, from_error, passed
 from sandbox.doctor.mounts import find_mount
 from sandbox.errors import SandboxError
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from storage.overlay.fuse.driver import INSTALL, is_installed
+from storage.overlay.fuse.driver import is_installed
+from storage.overlay.fuse.installing import INSTALL
 
 if TYPE_CHECKING:
     from sandbox.doctor.check import Status

@@ -12,6 +12,7 @@ from storage.errors import StorageError, os_failure
 from storage.layers import index_path
 from storage.overlay.driver import RootOptions, visible_layers
 from storage.overlay.fuse.config import OverlayConfig
+from storage.overlay.fuse.installing import INSTALL
 from storage.overlay.fuse.server_process import serve_mount
 from storage.overlay.kernel import make_upper, prepare_parts, remove_parts
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from storage.overlay.driver import RootMount
-
-INSTALL = "pip install 'sandbox[fuse]'"
 
 
 class FuseDriver:

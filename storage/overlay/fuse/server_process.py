@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from storage.errors import StorageError, os_failure
 from storage.overlay.driver import RootMount
+from storage.overlay.fuse.installing import INSTALL
 from storage.overlay.fuse.mounting import FuseOptions, device_error, mount_device, open_device
 from storage.syscalls import (
     CLONE_NEWNS,
@@ -255,7 +256,7 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, StorageError):
         return ": ".join(filter(None, (error.message, error.cause)))
     if isinstance(error, ImportError):
-        return f"{error}: install it with: pip install 'sandbox[fuse]'"
+        return f"{error}: install it with: {INSTALL}"
     import traceback  # only for a fault of ours
 
     while isinstance(error, BaseExceptionGroup):
