@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -98,7 +99,7 @@ class CopyRoom:
             below = stack.enter_context(self._workshop.mounted(stage.layers)) if request.link and by_name else step
             owner = find_owner(below.root_fd, request.chown) if request.chown else None
             try:
-                self._act(request, owner, step, [one for origin in origins for one in origin.open(stack)], stack)
+                self._act(request, owner, step, [one for origin in origins for one in origin.open(stack)])
             except OSError as error:
                 raise StepError(f"cannot make {request.target}", cause=error.strerror or str(error)) from error
 
@@ -135,29 +136,25 @@ class CopyRoom:
             found.append(origin)
         return found
 
-    def _act(
-        self, request: CopyRequest, owner: tuple[int, int] | None, step: MountedStep, taken: list[Taken],
-        stack: ExitStack,
-    ) -> None:  # fmt: skip
+    def _act(self, request: CopyRequest, owner: tuple[int, int] | None, step: MountedStep, taken: list[Taken]) -> None:
         changes = Changes(
             owner,
             read_mode(request.chmod) if request.chmod else None,
             0o755 if (number := octal_mode(request.chmod)) is None else number & 0o777,
         )
         target = Target(step.root_fd, request.target, request.into)
-        copier = Copier(target, changes)
-        stack.callback(copier.close)
-        for one in taken:
-            found = open_found(one.source, one.path)
-            try:
-                if one.unpacks and not found.is_directory and _holds_archive(found):
-                    self._unpack(found, target, changes)
-                else:
-                    copier.copy(one.source, found, one.selection)
-            finally:
-                os.close(found.fd)
-        for name, content in request.files:
-            copier.write(name, content.encode(errors="surrogateescape"))
+        with closing(Copier(target, changes)) as copier:
+            for one in taken:
+                found = open_found(one.source, one.path)
+                try:
+                    if one.unpacks and not found.is_directory and _holds_archive(found):
+                        self._unpack(found, target, changes)
+                    else:
+                        copier.copy(one.source, found, one.selection)
+                finally:
+                    os.close(found.fd)
+            for name, content in request.files:
+                copier.write(name, content.encode(errors="surrogateescape"))
 
     def _unpack(self, found: Found, target: Target, changes: Changes) -> None:
         place = self._workshop.new_directory()
@@ -171,11 +168,10 @@ class CopyRoom:
                 os.close(directory)
             unpacked = open_found(Source(place_fd), "")
             # modes are the archive's, whatever --chmod says
-            copier = Copier(target._replace(into=True), changes._replace(mode=None, replaces=True))
             try:
-                copier.copy(Source(place_fd), unpacked)
+                with closing(Copier(target._replace(into=True), changes._replace(mode=None, replaces=True))) as copier:
+                    copier.copy(Source(place_fd), unpacked)
             finally:
-                copier.close()
                 os.close(unpacked.fd)
         except StorageError as error:
             raise StepError(f"cannot unpack /{found.real_path}: {error.message}", cause=error.cause) from error

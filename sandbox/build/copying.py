@@ -49,7 +49,7 @@ class Target(NamedTuple):
 
 
 class Copier:
-    """One COPY or ADD."""
+    """One COPY or ADD; closed before the tree it copies to is unmounted, for it keeps directories of that open."""
 
     def __init__(self, target: Target, changes: Changes) -> None:
         self._target = target

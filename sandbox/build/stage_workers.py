@@ -28,6 +28,7 @@ from sandbox.build.step_layers import Workshop, sweep
 from sandbox.build.steps import Steps
 from sandbox.errors import SandboxError
 from sandbox.runtime import syscalls as sc
+from storage.overlay.named import driver_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,8 @@ class Coordinator:
 
     def run(self, command: socket.socket) -> None:
         """Build, telling `command` what happens and at last the result; ends early when `command` closes."""
+        # every stage is a fork of this process
+        driver_named(self._plan.storage_driver).preload()
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
         # ctrl-C reaches the whole foreground process group: the command decides, and closes its end. Not SIG_IGN,
         # which the programs that are started would inherit

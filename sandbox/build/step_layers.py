@@ -131,7 +131,11 @@ class Workshop:
 
     def commit(self, step: MountedStep, below: Sequence[BuildLayer]) -> BuildLayer:
         """The layer that the step's changes are, stored whole. Raises ImageError."""
-        step.unmount()
+        if lost := step.unmount():
+            raise ImageError(
+                "what the step wrote may not be all there: its file system's server (FUSE) ended early", cause=lost,
+                mend="build again",
+            )  # fmt: skip
         with translated(ImageError, "cannot store the layer"):
             upper_fd = os.open(f"{step.directory}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -212,12 +216,13 @@ class MountedStep:
         self._mount: RootMount | None = mount
         self.root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def unmount(self) -> None:
-        """Twice is safe."""
-        if self._mount is not None:
-            mount, self._mount = self._mount, None
-            os.close(self.root_fd)
-            mount.unmount()
+    def unmount(self) -> str:
+        """As `RootMount.unmount`."""
+        if self._mount is None:
+            return ""
+        mount, self._mount = self._mount, None
+        os.close(self.root_fd)
+        return mount.unmount()
 
 
 def _make_points(place: str, points: Sequence[tuple[str, bool]]) -> str:

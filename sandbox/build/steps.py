@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import posixpath
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import read_mounts
@@ -290,9 +290,8 @@ class Steps:
             def act(step: MountedStep) -> None:
                 found = open_found(source, "")
                 stack.callback(os.close, found.fd)
-                copier = Copier(Target(step.root_fd, "/", into=True), Changes())
-                stack.callback(copier.close)
-                copier.copy(source, found)
+                with closing(Copier(Target(step.root_fd, "/", into=True), Changes())) as copier:
+                    copier.copy(source, found)
 
             self._layer(stage, node, report, _Recipe(key, act))
         stage.image.add_history(f"FROM {name} # build context", stage.layers[-1].created)

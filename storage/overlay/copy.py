@@ -29,6 +29,9 @@ class CopyDriver:
     name = "copy"
     starts_slowly = False
 
+    def preload(self) -> None:
+        pass
+
     def prepare(self, upper_dir: str) -> None:
         try:
             os.makedirs(upper_dir, mode=0o700, exist_ok=True)

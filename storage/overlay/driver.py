@@ -43,11 +43,14 @@ class RootMount:
     def kill(self) -> None:
         """End what serves it: whoever waits for it, and it for us, gets an error."""
 
-    def unmount(self) -> None:
-        """Unmount; all that was written lies in the upper directory then. Twice is safe."""
+    def unmount(self) -> str:
+        """Unmount. "" where all that was written lies in the upper directory then, else why it may not. Twice is safe:
+        the second time says nothing.
+        """
         if self.target:
             target, self.target = self.target, ""
             umount2(target, MNT_DETACH)
+        return ""
 
 
 class Driver(Protocol):
@@ -60,6 +63,11 @@ class Driver(Protocol):
     name: str
     #: takes its time until it can be looked into: to be mounted before everything else
     starts_slowly: bool
+
+    def preload(self) -> None:
+        """Import what a mount needs. For a process that mounts many times, or whose children do: each mount is ready
+        sooner then.
+        """
 
     def prepare(self, upper_dir: str) -> None:
         """Make `upper_dir` ready; twice is safe."""

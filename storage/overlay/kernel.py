@@ -43,6 +43,9 @@ class KernelDriver:
     name = "overlay"
     starts_slowly = False
 
+    def preload(self) -> None:
+        pass
+
     def prepare(self, upper_dir: str) -> None:
         prepare_parts(upper_dir)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from storage.errors import StorageError
 from storage.overlay import kernel
 from storage.overlay.choose import choose_driver, probe_kernel_overlay
+from storage.overlay.fuse import server_process
 from storage.overlay.fuse.driver import probe_fuse_overlay
 from storage.overlay.named import DRIVER_NAMES, driver_named
 from tests.storage.namespace import call_in_namespace
@@ -20,6 +23,7 @@ from tests.storage.tree import Archive, Tree, found_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from storage.overlay.driver import RootMount
 
 DRIVERS = [
     pytest.param(name, marks=pytest.mark.requires("fuse", "pyfuse3") if name == "fuse" else ()) for name in DRIVER_NAMES
@@ -99,6 +103,61 @@ def test_remove_leaves_nothing(tree: Tree, name: str) -> None:
     call_in_namespace(driver_named(name).remove, f"{tree.root}/storage")
     call_in_namespace(driver_named(name).remove, f"{tree.root}/storage")
     assert os.listdir(f"{tree.root}/storage") == []
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_unmounting_says_nothing_where_all_is_written(tree: Tree, name: str) -> None:
+    _two_layers(tree)
+    assert call_in_namespace(_unmount_after, name, tree.layers, tree.root, _write_only) == ("", "")
+
+
+@pytest.mark.requires("fuse", "pyfuse3")
+@pytest.mark.parametrize("name", ["_kill_server", "_hold_a_file"])
+def test_unmounting_says_why_something_may_be_missing(tree: Tree, name: str) -> None:
+    _two_layers(tree)
+    said = call_in_namespace(_unmount_after, "fuse", tree.layers, tree.root, globals()[name])
+    assert said == ("it was killed by signal 9 (Killed)", "")
+
+
+def _unmount_after(
+    name: str, layers: Sequence[str], place: str, act: Callable[[RootMount, ExitStack], None]
+) -> tuple[str, str]:
+    """What unmounting says, the first time and the second."""
+    driver = driver_named(name)
+    os.makedirs(f"{place}/merged", exist_ok=True)
+    driver.prepare(f"{place}/storage")
+    mounted = driver.mount_root(layers, f"{place}/storage", f"{place}/merged")
+    mounted.wait_ready()
+    with ExitStack() as stack:
+        act(mounted, stack)
+        return mounted.unmount(), mounted.unmount()
+
+
+def _write_only(mounted: RootMount, _stack: ExitStack) -> None:
+    with open(f"{mounted.target}/written", "wb") as file:
+        file.write(b"w")
+
+
+def _kill_server(mounted: RootMount, _stack: ExitStack) -> None:
+    mounted.kill()
+
+
+def _hold_a_file(mounted: RootMount, stack: ExitStack) -> None:
+    server_process._IDLE_LOOKS = 1  # this is a child made for the one call
+    stack.callback(os.close, os.open(f"{mounted.target}/held", os.O_WRONLY | os.O_CREAT))
+
+
+@pytest.mark.requires("pyfuse3")
+def test_preloading_makes_no_thread() -> None:
+    # a process with a second one cannot make a user namespace
+    assert call_in_namespace(_preload) == (False, True, 1)
+
+
+def _preload() -> tuple[bool, bool, int]:
+    server = "storage.overlay.fuse.server"
+    before = server in sys.modules
+    driver_named("fuse").preload()
+    return before, server in sys.modules, len(os.listdir("/proc/self/task"))
 
 
 def _many_layers(tree: Tree, count: int) -> None:

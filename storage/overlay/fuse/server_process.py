@@ -50,9 +50,9 @@ FILESYSTEM = "fuse.sandbox"
 PROCESS_NAME = "sandbox-fuse"
 _REPORT_LIMIT = 4000
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGWINCH)
-#: a server that has had nothing to compute and nothing to wait for from the disk for so long has hung; less than
-#: whoever waits for the end of a container has patience
-_IDLE_SECONDS = 4.0
+#: a server that has had nothing to compute and nothing to wait for from the disk at so many looks has hung; less than
+#: whoever waits for the end of a container has patience. Not a time: what stops a whole machine stops the server too
+_IDLE_LOOKS = 8
 _LOOK_SECONDS = 0.5
 
 
@@ -96,11 +96,11 @@ class ServedMount(RootMount):
         code = os.waitstatus_to_exitcode(self._status)
         return f"it was killed by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"it ended with {code}"
 
-    def unmount(self) -> None:
-        """Unmount and wait until the server has written everything back and ended; one that hangs is killed.
-
-        Twice is safe.
+    def unmount(self) -> str:
+        """Unmount and wait until the server has written everything back and ended; one that hangs is killed, as is one
+        whose mount somebody holds on to.
         """
+        reason = ""
         if self._mounted:
             self._mounted = False
             # by a child: the kernel waits in here for the server to write what is cached, and no signal ends that
@@ -110,7 +110,10 @@ class ServedMount(RootMount):
                     umount2(self.target, MNT_DETACH)
                 os._exit(0)
             self._await_end(unmounter)
+            if self._status != 0:
+                reason = self.failure()
         self.close()
+        return reason
 
     def kill(self) -> None:
         """End the server at once: whoever waits for it gets an error."""
@@ -128,12 +131,12 @@ class ServedMount(RootMount):
             self.pidfd = self._report_fd = -1
 
     def _await_end(self, unmounter: int) -> None:
-        deadline, seen = time.monotonic() + _IDLE_SECONDS, None
+        idle, seen = 0, None
         while not self._has_ended(_LOOK_SECONDS):
             done = _progress(self.pid)
-            if done != seen:
-                deadline, seen = time.monotonic() + _IDLE_SECONDS, done
-            elif time.monotonic() > deadline:
+            idle = idle + 1 if done == seen else 0
+            seen = done
+            if idle == _IDLE_LOOKS:
                 self.kill()
         os.waitpid(unmounter, 0)
 

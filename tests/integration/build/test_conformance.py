@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 import tarfile
@@ -10,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.command import Sandbox
 from tests.sandbox.build.vectors import cases
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from tests.command import Home
     from tests.integration.build.conftest import Builder
+
+_Tree = dict[str, dict[str, Any]]
 
 pytestmark = [pytest.mark.requires("userns", "subids", "overlay"), pytest.mark.slow]
 
@@ -53,13 +59,13 @@ def _write_context(case: dict[str, Any], root: Path) -> None:
             os.chmod(root / entry["path"], int(entry["mode"], 8))
 
 
-def _merged(builder: Builder, name: str) -> dict[str, dict[str, Any]]:
+def _merged(sandbox: Sandbox, name: str) -> _Tree:
     """The tree as the vectors describe one."""
-    found: dict[str, dict[str, Any]] = {}
-    out = builder.sandbox.run("create", name, "x").stdout.strip()
-    path = builder.sandbox.home.root / "tree.tar"
-    builder.sandbox.run("export", "-o", path, out)
-    builder.sandbox.run("rm", out)
+    found: _Tree = {}
+    out = sandbox.run("create", name, "x").stdout.strip()
+    path = sandbox.home.root / "tree.tar"
+    sandbox.run("export", "-o", path, out)
+    sandbox.run("rm", out)
     with tarfile.open(path) as archive:
         for entry in archive:
             kind = _KINDS.get(entry.type, "other")
@@ -82,8 +88,16 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
     return kept if entry["type"] == "symlink" else {**kept, "mode": entry["mode"]}
 
 
+@pytest.fixture(scope="module")
+def base_trees(bases: Home) -> Callable[[str], _Tree]:
+    """The tree of a base image, as it was before the builds."""
+    return functools.cache(lambda name: _merged(Sandbox(bases), name))
+
+
 @pytest.mark.parametrize("case", _CASES, ids=[case["id"] for case in _CASES])
-def test_as_buildkit_builds_it(case: dict[str, Any], builder: Builder, tmp_path: Path) -> None:
+def test_as_buildkit_builds_it(
+    case: dict[str, Any], builder: Builder, base_trees: Callable[[str], _Tree], tmp_path: Path
+) -> None:
     context = tmp_path / "context"
     _write_context(case, context)
     arguments = [word for key, value in case["build_args"].items() for word in ("--build-arg", f"{key}={value}")]
@@ -95,8 +109,8 @@ def test_as_buildkit_builds_it(case: dict[str, Any], builder: Builder, tmp_path:
         assert done.status == 1, done.stderr
         return
     assert done.status == 0, done.stderr
-    made = _merged(builder, "made")
-    base = {} if expect["base"] == "scratch" else _merged(builder, expect["base"])
+    made = _merged(builder.sandbox, "made")
+    base = {} if expect["base"] == "scratch" else base_trees(expect["base"])
     changed = {path: _plain(entry) for path, entry in made.items() if base.get(path) != entry}
     wanted = {path: _plain(entry) for path, entry in expect["changed"].items()}
     if case["id"] in REWRITTEN:
