@@ -39,10 +39,11 @@ _UNTOLD = frozenset({
 
 
 @pytest.fixture(scope="module")
-def pair(busybox_layout: Path, debian_layout: Path, image_cache: Path) -> Iterator[Pair]:
-    both = Pair({
-        "busybox": busybox_layout, "debian": debian_layout, "gcc": images.cached(image_cache, images.GCC)
-    })  # fmt: skip
+def pair(
+    request: pytest.FixtureRequest, busybox_layout: Path, debian_layout: Path, image_cache: Path
+) -> Iterator[Pair]:
+    layouts = {"busybox": busybox_layout, "debian": debian_layout, "gcc": images.cached(image_cache, images.GCC)}
+    both = Pair(layouts, request.config.getoption("--storage-driver"))
     both.need("busybox")
     yield both
     both.close()

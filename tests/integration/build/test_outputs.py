@@ -173,7 +173,9 @@ def test_quiet_prints_the_id(builder: Builder) -> None:
     assert done.lines == builder.sandbox.run("images", "-q", "--no-trunc", "app").lines
 
 
-def test_the_same_input_gives_the_same_digest(builder: Builder, sandbox: Sandbox, busybox_layout: Path) -> None:
+def test_the_same_input_gives_the_same_digest(
+    request: pytest.FixtureRequest, builder: Builder, sandbox: Sandbox, busybox_layout: Path
+) -> None:
     """Twice without the cache, and in another store with other times of the context's files."""
     from tests.command import Home
     from tests.command import Sandbox as Command
@@ -181,7 +183,7 @@ def test_the_same_input_gives_the_same_digest(builder: Builder, sandbox: Sandbox
 
     file = "FROM base\nCOPY f /d/f\nRUN date > /dev/null && mkdir /new && echo 1 > /new/file\nWORKDIR /w/x\nLABEL a=b\n"
     digests = []
-    other = Home.make()
+    other = Home.make(request.config.getoption("--storage-driver"))
     try:
         for number, command in enumerate((sandbox, sandbox, Command(other))):
             load_layout(command, busybox_layout, "base")

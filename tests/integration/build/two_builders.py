@@ -33,8 +33,8 @@ def merged(directories: list[str], base: Path | None = None) -> Tree:
 class Ours:
     """The product, in a home of its own."""
 
-    def __init__(self) -> None:
-        self.home = Home.make()
+    def __init__(self, storage_driver: str) -> None:
+        self.home = Home.make(storage_driver)
         self.sandbox = Sandbox(self.home)
 
     def close(self) -> None:
@@ -127,9 +127,9 @@ class Buildah:
 class Pair:
     """Both, with the bases loaded that were asked for."""
 
-    def __init__(self, layouts: Mapping[str, Path]) -> None:
+    def __init__(self, layouts: Mapping[str, Path], storage_driver: str) -> None:
         self._layouts = layouts
-        self.ours, self.buildah = Ours(), Buildah()
+        self.ours, self.buildah = Ours(storage_driver), Buildah()
         self._bases: dict[str, Path] = {}
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ def test_info(home: Home) -> None:
 def test_info_as_json_and_template(home: Home) -> None:
     document = json.loads(_run(home, "info", "--format", "json")[1])
     assert document["Images"] == 0
-    assert document["Driver"] in ("overlay", "copy")
+    assert document["Driver"] in ("overlay", "fuse", "copy")
     assert document["IdMap"]["Uid"][:1] in ([], [[0, os.getuid(), 1]])
     assert _run(home, "info", "-f", "{{.Driver}} {{.Rootless}}")[1] == f"{document['Driver']} true\n"
 
