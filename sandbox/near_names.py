@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import commonprefix
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
 
 #: comparing takes time by the square of the length, and no name of ours is long
 _LONGEST = 40
+#: nor is anybody to wait for a directory or a registry of many thousand names to be compared
+_MOST = 500
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -19,6 +22,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     lowered = word.lower()
     if lowered in folded:
         return "" if word == folded[lowered] else folded[lowered]
+    if len(folded) > _MOST:
+        # a slip is seldom in the first letter, and hardly ever in how many there are
+        like = sorted(
+            (name for name in folded if name[:1] == lowered[0] and abs(len(name) - len(lowered)) <= 2),
+            key=lambda name: (-len(commonprefix((name, lowered))), name),
+        )
+        folded = {name: folded[name] for name in like[:_MOST]}
     # of names equally far, the one of the same letters: two of them changed places (RNU is RUN, not ENV)
     ranked = ((_distance(lowered, name), sorted(name) != sorted(lowered), name) for name in folded)
     distance, _, near = min(ranked, default=(99, True, ""))
