@@ -4,7 +4,7 @@ Nobody but root may cover a file where set-user-id programs go on working, so th
 namespace that holds all it has: uid 0 is its first subordinate id, its own id is itself, and the other subordinate
 ids are what the namespace's /etc/subuid gives it. newuidmap is copied to a tmpfs of that namespace, whose root owns
 it there. Commands enter as the user, without any capability: for them this is just a machine. It has this machine's
-network, or one of its own with nothing but a loopback.
+network, or one of its own with nothing but a loopback and the kernel's own settings.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class OtherHost:
         self._hidden.append(path)
 
     def has_network(self, *addresses: str) -> None:
-        """Its network is a loopback with these addresses besides its own."""
+        """Its network is a loopback with these addresses besides its own; users may listen from port 1024 on."""
         self._addresses = ["127.0.0.1/8", *(f"{address}/32" for address in addresses)]
 
     @contextmanager

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from net.host_ports import unprivileged_port_start
 from tests.needs import CONTAINER
+from tests.other_host import OtherHost
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
-    from tests.command import Sandbox
+    from tests.command import Home, Sandbox
 
 pytestmark = pytest.mark.requires(*CONTAINER, "registry", "skopeo", "umoci", "busybox")
 
@@ -80,15 +80,16 @@ def test_a_port_that_is_taken_is_mended_by_an_option(sandbox: Sandbox, busybox: 
 
 
 @pytest.mark.requires("slirp4netns", "tap")
-def test_a_low_port_is_mended_by_a_higher_one(sandbox: Sandbox, busybox: str) -> None:
-    low = unprivileged_port_start() - 1
-    if low < 1:
-        pytest.skip("every port is free to users here (net.ipv4.ip_unprivileged_port_start)")
-    refused = sandbox.run("run", "-p", f"{low}:8000/udp", busybox, "true", status=125).stderr
-    option, _, other = refused.splitlines()[-1].removeprefix("  mend: ").partition("; or, by an administrator: ")
-    assert option.endswith(":8000/udp")
-    assert other == f"sudo sysctl net.ipv4.ip_unprivileged_port_start={low}"
-    sandbox.run("run", "--rm", *option.split(), busybox, "true")
+def test_a_low_port_is_mended_by_a_higher_one(home: Home, sandbox: Sandbox, busybox: str) -> None:
+    host = OtherHost(home)
+    host.has_network()
+    with host.enter() as there:
+        refused = there.run("run", "--rm", "-p", "1023:8000/udp", busybox, "true", status=125).stderr
+        assert "it needs a port above 1023\n" in refused
+        option, _, other = refused.splitlines()[-1].removeprefix("  mend: ").partition("; or, by an administrator: ")
+        assert option.endswith(":8000/udp")
+        assert other == "sudo sysctl net.ipv4.ip_unprivileged_port_start=1023"
+        there.run("run", "--rm", *option.split(), busybox, "true")
 
 
 @pytest.mark.parametrize(
