@@ -10,6 +10,18 @@ if TYPE_CHECKING:
 
     from sandbox.cli.command import Context
 
+#: what of a container or an image has keys of anybody's, and what Docker leaves out where there is nothing to tell
+_MAPS = (
+    *("Config.Labels", "Config.Volumes", "Config.ExposedPorts", "GraphDriver.Data", "NetworkSettings.Ports"),
+    *("NetworkSettings.Networks", "HostConfig.PortBindings", "HostConfig.Tmpfs", "HostConfig.Sysctls"),
+    *("HostConfig.StorageOpt", "HostConfig.LogConfig.Config"),
+)
+_LEFT_OUT = {
+    "State.Health": None, "SizeRw": None, "SizeRootFs": None, "Mounts.Name": "", "Mounts.Driver": "", "Variant": "",
+    "Config.Healthcheck": None, "Config.StopSignal": "", "Config.StopTimeout": None, "Config.Shell": None,
+    "Config.ExposedPorts": None, "Config.ArgsEscaped": False,
+}  # fmt: skip
+
 
 def print_documents(context: Context, documents: Sequence[dict[str, Any]], format_text: str | None) -> int:
     """Print the documents; returns 0. Raises TemplateParseError for a template that cannot be read.
@@ -21,12 +33,13 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     elif format_text.strip() == "json":
         context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
     else:
-        from sandbox.cli.go_template import TemplateError, parse_template, template_mend
+        from sandbox.cli.go_template import Shape, TemplateError, parse_template, template_mend
 
         try:
             template = parse_template(format_text)
+            shape = Shape(frozenset(_MAPS), _LEFT_OUT)
             for document in documents:
-                context.print_quoted(template.render(document))
+                context.print_quoted(template.render(document, shape=shape))
         except TemplateError as error:
             error.mend = template_mend(error, format_text, documents[0] if documents else ())
             raise

@@ -13,7 +13,7 @@ from sandbox.container.identity import write_cidfile
 from sandbox.container.image_lookup import find_or_pull
 from sandbox.container.limits import claim_cgroup, plan_container_limits
 from sandbox.container.monitor_spawn import Attachment
-from sandbox.container.options import build_config
+from sandbox.container.options import build_config, check_options
 from sandbox.container.start import StartOptions, abandon, start_in_monitor
 from sandbox.container.store import find_container
 from sandbox.errors import NotFoundError
@@ -21,8 +21,6 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from sandbox.cli.command import Invocation
     from sandbox.container.identity import Identity
     from sandbox.container.limits import LimitPlan
@@ -72,7 +70,12 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
 def create_from_options(invocation: Invocation, paths: Paths, identity: Identity) -> tuple[Container, LimitPlan]:
     """A new container as the command line asks for it, and how its limits are held. Raises SandboxError."""
     with open_state(paths, durable=not invocation.flag("rm")) as connection:
-        image = find_or_pull(connection, paths, invocation)
+
+        def mounts_of(word: str) -> tuple[MountPoint, ...]:
+            return find_container(connection, word).config.mounts
+
+        # a slip in an option must not cost a download
+        image = find_or_pull(connection, paths, invocation, lambda: check_options(invocation, mounts_of))
         config = build_config(
             invocation,
             image.config,
@@ -80,7 +83,7 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
             image.id,
             image.layers,
             image.platform,
-            mounts_of=lambda word: _mounts_of(connection, word),
+            mounts_of=mounts_of,
         )
         config = with_storage_driver(connection, paths, config)
         if any(mount.mapped_user for mount in config.mounts):
@@ -93,10 +96,6 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         except NotFoundError as error:
             error.exit_status = 125
             raise
-
-
-def _mounts_of(connection: sqlite3.Connection, word: str) -> tuple[MountPoint, ...]:
-    return find_container(connection, word).config.mounts
 
 
 def _window_size() -> WindowSize | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.go_template import TemplateError, parse_template, template_mend
+from sandbox.cli.go_template import STRUCTURES, TemplateError, UnknownFieldError, parse_template, template_mend
 from sandbox.cli.table import render_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.cli.command import Context
+    from sandbox.cli.go_template import Template
     from sandbox.cli.table import Row
 
 
@@ -26,7 +27,8 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
     )
     try:
         template = parse_template(source)
-        rendered = [template.render(dict(row), typed=True) for row in rows]
+        rendered = [template.render(dict(row), shape=STRUCTURES) for row in rows]
+        title = "" if rows and not is_table else _title(template, headers, is_table=is_table)
     except TemplateError as error:
         # Docker's status for a template of a listing that cannot be read is that of any failure
         error.exit_status = TemplateError.exit_status
@@ -36,8 +38,20 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
         for line in rendered:
             context.print_quoted(line)
         return
-    title = template.render(_header_row(headers), typed=True, functions=_HEADER_FUNCTIONS)
     context.stdout.write(render_table([line.split("\t") for line in (title, *rendered)]))
+
+
+def _title(template: Template, headers: Mapping[str, str], *, is_table: bool) -> str:
+    """The line of titles, which without a table is asked for only to know that every field is there: no row may be."""
+    try:
+        return template.render(_header_row(headers), shape=STRUCTURES, functions=_HEADER_FUNCTIONS)
+    except UnknownFieldError:
+        raise
+    except TemplateError:
+        # titles are texts, which a template may not be able to index or compare as it does what stands in the rows
+        if is_table:
+            raise
+        return ""
 
 
 def _header_row(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -30,6 +30,10 @@ def write_cidfile(path: str, container_id: str) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise UsageError(f"failed to create the container ID file {path}", cause=error.strerror or "") from error
+        raise UsageError(
+            f"failed to create the container ID file {path}",
+            cause=error.strerror or "",
+            mend=f"ls -ld {os.path.dirname(path)}",
+        ) from error
     with open(fd, "w") as file:
         file.write(container_id)

@@ -9,7 +9,7 @@ from sandbox.image.store import find_image, near_image
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sandbox.cli.command import Invocation
     from sandbox.image.progress import Progress
@@ -19,17 +19,21 @@ if TYPE_CHECKING:
 _POLICIES = ("always", "missing", "never")
 
 
-def find_or_pull(connection: sqlite3.Connection, paths: Paths, invocation: Invocation) -> ImageRecord:
-    """The image that the first argument names, pulled as `--pull` says. Raises SandboxError, with Docker's 125."""
+def find_or_pull(
+    connection: sqlite3.Connection, paths: Paths, invocation: Invocation, before_pull: Callable[[], None]
+) -> ImageRecord:
+    """The image that the first argument names, pulled as `--pull` says, after `before_pull` has had nothing against it.
+
+    Raises SandboxError, with Docker's 125.
+    """
     policy = invocation.text("pull") or "missing"
     if policy not in _POLICIES:
         raise UsageError(
             f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"',
             mend="--pull missing",
         )
-    text = invocation.arguments[0]
     try:
-        return _find_or_pull(connection, paths, invocation, text, policy)
+        return _find_or_pull(connection, paths, invocation, policy, before_pull)
     except SandboxError as error:
         # whatever keeps a container from being made is an engine failure to Docker's scripts
         error.exit_status = 125
@@ -37,14 +41,20 @@ def find_or_pull(connection: sqlite3.Connection, paths: Paths, invocation: Invoc
 
 
 def _find_or_pull(
-    connection: sqlite3.Connection, paths: Paths, invocation: Invocation, text: str, policy: str
+    connection: sqlite3.Connection,
+    paths: Paths,
+    invocation: Invocation,
+    policy: str,
+    before_pull: Callable[[], None],
 ) -> ImageRecord:
+    text = invocation.arguments[0]
     found = None if policy == "always" else find_image(connection, text)
     if found is not None and not _is_other_platform(found, invocation.text("platform")):
         return found
     if policy == "never":
         near = near_image(connection, text)
         raise NotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}", word=text, near=near)
+    before_pull()
     if policy == "missing":
         invocation.context.note(f"Unable to find image '{_with_tag(text)}' locally")
     try:

@@ -34,7 +34,10 @@ def check_name(name: str) -> str:
     """
     bare = name.removeprefix("/")
     if len(bare) < 2 or bare[0] not in _FIRST or not _REST.issuperset(bare):
-        raise UsageError(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+        raise UsageError(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+            mend="--name web-1; two characters are the least",
+        )
     if len(bare) > 255:
         raise UsageError(f"Invalid container name ({name[:40]}…): it has more than 255 characters")
     return bare

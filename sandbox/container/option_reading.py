@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from sandbox.container.run_options import UNSUPPORTED
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sandbox.cli.command import Invocation
 
@@ -39,9 +40,23 @@ def parse_one(invocation: Invocation, key: str, parse: Callable[[str], _T]) -> _
 
 def _parse(invocation: Invocation, key: str, text: str, parse: Callable[[str], _T]) -> _T:
     try:
-        return parse(text)
+        with form_as_mend(key):
+            return parse(text)
     except UsageError as error:
         raise invalid_argument(invocation, key, text, error) from error
+
+
+@contextmanager
+def form_as_mend(key: str) -> Iterator[None]:
+    """Where a value of option `key` cannot be taken and nothing better is said: what may be given, by example."""
+    try:
+        yield
+    except UsageError as error:
+        if not error.mend:
+            from sandbox.container.option_forms import form_of  # for errors only
+
+            error.mend = form_of(key)
+        raise
 
 
 def invalid_argument(invocation: Invocation, key: str, text: str, error: UsageError) -> UsageError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.option_reading import parse_each, parse_one
+from sandbox.container.option_reading import form_as_mend, parse_each, parse_one
 from sandbox.container.record import HealthCheck, MountPoint, Resources
 from sandbox.errors import UsageError
 
@@ -55,7 +55,8 @@ def _add_ports(invocation: Invocation, defaults: ImageDefaults, config: Containe
 
         for ports in parse_each(invocation, "expose", parse_exposed):
             exposed.extend(ports)
-        published = parse_ports(invocation.texts("publish"))
+        with form_as_mend("publish"):
+            published = parse_ports(invocation.texts("publish"))
         exposed.extend(f"{port.container_port}/{port.protocol}" for port in published)
         config = config._replace(published_ports=published)
     # each once, in the order met
@@ -97,12 +98,14 @@ def add_mounts(
         from sandbox.container.option_values import volumes
 
         texts = [volumes.resolve_relative(text, cwd) for text in invocation.texts("volume")]
-        own.extend(volumes.mount_of(volumes.parse_volume(text)) for text in texts)
+        with form_as_mend("volume"):
+            own.extend(volumes.mount_of(volumes.parse_volume(text)) for text in texts)
     if invocation.given("mount") or invocation.given("tmpfs"):
         from sandbox.container.option_values import mounts as mount_texts
 
         requests = parse_each(invocation, "mount", mount_texts.parse_mount)
-        own.extend(mount_texts.mount_of(request, cwd) for request in requests)
+        with form_as_mend("mount"):
+            own.extend(mount_texts.mount_of(request, cwd) for request in requests)
         own.extend(parse_each(invocation, "tmpfs", mount_texts.parse_tmpfs))
     targets: set[str] = set()
     for mount in own:
@@ -177,7 +180,8 @@ def _add_namespaces(invocation: Invocation, config: ContainerConfig) -> Containe
         mode = invocation.text(key) or ""
         joins = key != "uts" and mode.startswith("container:") and mode != "container:"
         if mode and mode not in allowed and not joins:
-            raise UsageError(f"--{key}: invalid {key.upper()} mode", cause=f"{mode!r} was given")
+            with form_as_mend(key):
+                raise UsageError(f"--{key}: invalid {key.upper()} mode", cause=f"{mode!r} was given")
         modes[key] = mode
     # ours are private and can be joined by another container: both words say what is so
     ipc = "" if modes["ipc"] in ("private", "shareable") else modes["ipc"]
@@ -208,7 +212,8 @@ def add_limits(invocation: Invocation, config: ContainerConfig) -> ContainerConf
         config = config._replace(shm_size_bytes=parse_one(invocation, "shm-size", parse_size) or config.shm_size_bytes)
     score = invocation.number("oom-score-adj") or 0
     if not -1000 <= score <= 1000:
-        raise UsageError("Invalid value, range for oom score adj is [-1000, 1000]", cause=f"{score} was given")
+        with form_as_mend("oom-score-adj"):
+            raise UsageError("Invalid value, range for oom score adj is [-1000, 1000]", cause=f"{score} was given")
     return config._replace(oom_score_adjust=score)
 
 
@@ -216,21 +221,24 @@ def _resources(invocation: Invocation) -> Resources:
     from sandbox.container.option_values import limits
     from sandbox.container.option_values.sizes import parse_cpus, parse_size, parse_size_or_unlimited
 
-    memory, swap, reservation = limits.memory_limits(
-        parse_one(invocation, "memory", parse_size) or 0,
-        parse_one(invocation, "memory-swap", parse_size_or_unlimited) or 0,
-        parse_one(invocation, "memory-reservation", parse_size) or 0,
-    )
+    with form_as_mend("memory-swap" if invocation.given("memory-swap") else "memory"):
+        memory, swap, reservation = limits.memory_limits(
+            parse_one(invocation, "memory", parse_size) or 0,
+            parse_one(invocation, "memory-swap", parse_size_or_unlimited) or 0,
+            parse_one(invocation, "memory-reservation", parse_size) or 0,
+        )
+    with form_as_mend("cpus"):
+        nano_cpus = limits.cpu_limit(
+            parse_one(invocation, "cpus", parse_cpus) or 0,
+            invocation.number("cpu-quota") or 0,
+            invocation.number("cpu-period") or 0,
+        )
     return limits.check_resources(
         Resources(
             memory_bytes=memory,
             memory_swap_bytes=swap,
             memory_reservation_bytes=reservation,
-            nano_cpus=limits.cpu_limit(
-                parse_one(invocation, "cpus", parse_cpus) or 0,
-                invocation.number("cpu-quota") or 0,
-                invocation.number("cpu-period") or 0,
-            ),
+            nano_cpus=nano_cpus,
             cpu_shares=invocation.number("cpu-shares") or 0,
             cpuset_cpus=parse_one(invocation, "cpuset-cpus", limits.parse_cpuset) or "",
             # -1 and 0 are both no limit

@@ -9,7 +9,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sandbox.container.option_reading import invalid_argument, parse_each, parse_one, refuse_unsupported
+from sandbox.container.option_reading import (
+    form_as_mend,
+    invalid_argument,
+    parse_each,
+    parse_one,
+    refuse_unsupported,
+)
 from sandbox.container.record import ContainerConfig
 from sandbox.container.run_options import CREATE_OPTIONS, RUN_OPTIONS
 from sandbox.errors import UsageError
@@ -101,7 +107,7 @@ def attached_streams(invocation: Invocation) -> AttachedStreams:
     asked = [text.lower() for text in invocation.texts("attach")]
     for name in asked:
         if name not in ("stdin", "stdout", "stderr"):
-            wrong = UsageError("valid streams are STDIN, STDOUT and STDERR")
+            wrong = UsageError("valid streams are STDIN, STDOUT and STDERR", mend="--attach stdout")
             raise invalid_argument(invocation, "attach", name, wrong)
     if detached:
         if asked:
@@ -127,11 +133,14 @@ def _process(invocation: Invocation, defaults: ImageDefaults, config: ContainerC
         from sandbox.container.option_values.environment import merge_environment, read_variables
 
         files = _from_cwd(invocation, "env-file")
-        given = read_variables(files, invocation.texts("env"), invocation.context.env)
+        with form_as_mend("env"):
+            given = read_variables(files, invocation.texts("env"), invocation.context.env)
         environment = merge_environment(environment, given)
     directory = invocation.text("workdir") or defaults.working_directory or "/"
     if not directory.startswith("/"):
-        raise UsageError(f"the working directory '{directory}' is invalid, it needs to be an absolute path")
+        raise UsageError(
+            f"the working directory '{directory}' is invalid, it needs to be an absolute path", mend=f"-w /{directory}"
+        )
     return config._replace(
         environment=environment,
         working_directory=directory,
@@ -170,7 +179,8 @@ def _identity(invocation: Invocation, defaults: ImageDefaults, config: Container
     if invocation.given("label") or invocation.given("label-file"):
         from sandbox.container.option_values.labels import merge_labels, read_labels
 
-        given = read_labels(_from_cwd(invocation, "label-file"), invocation.texts("label"))
+        with form_as_mend("label"):
+            given = read_labels(_from_cwd(invocation, "label-file"), invocation.texts("label"))
         labels = merge_labels(defaults.labels, given)
     if invocation.given("hostname") or invocation.given("domainname"):
         from sandbox.container.option_values.hosts import parse_hostname
@@ -195,7 +205,8 @@ def _lifecycle(invocation: Invocation, defaults: ImageDefaults, config: Containe
         from sandbox.container.option_values.logs import parse_log
 
         driver = invocation.text("log-driver") or "json-file"
-        config = config._replace(log=parse_log(driver, invocation.texts("log-opt")))
+        with form_as_mend("log-opt"):
+            config = config._replace(log=parse_log(driver, invocation.texts("log-opt")))
     if invocation.given("stop-signal"):
         from sandbox.container.option_values.signals import parse_signal
 

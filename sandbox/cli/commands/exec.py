@@ -62,7 +62,9 @@ def _environment(invocation: Invocation) -> tuple[str, ...]:
 def _working_directory(invocation: Invocation) -> str:
     directory = invocation.text("workdir") or ""
     if directory and not directory.startswith("/"):
-        raise UsageError(f"the working directory '{directory}' is invalid, it needs to be an absolute path")
+        raise UsageError(
+            f"the working directory '{directory}' is invalid, it needs to be an absolute path", mend=f"-w /{directory}"
+        )
     return directory
 
 

@@ -119,10 +119,10 @@ def _formatted(text: str, document: Mapping[str, Any]) -> str:
         import json
 
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    from sandbox.cli.go_template import TemplateError, parse_template, template_mend
+    from sandbox.cli.go_template import STRUCTURES, TemplateError, parse_template, template_mend
 
     try:
-        return parse_template(text).render(document, typed=True)
+        return parse_template(text).render(document, shape=STRUCTURES)
     except TemplateError as error:
         error.mend = template_mend(error, text, document)
         raise

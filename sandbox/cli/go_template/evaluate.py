@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sandbox.cli.go_template.nodes import Command, Node, Operand, Pipeline
+    from sandbox.cli.go_template.shapes import Shape
 
 
 class Template(NamedTuple):
@@ -36,13 +37,13 @@ class Template(NamedTuple):
         self,
         data: Any,  # Any: JSON of any shape
         *,
-        typed: bool = False,
+        shape: Shape | None = None,
         functions: Mapping[str, Callable[..., Any]] = FUNCTIONS,
     ) -> str:
-        """The text for `data`. With `typed`, a field that `data` itself lacks is an error, as it is of a Go struct;
-        a key that a map further down lacks is "<no value>". Raises TemplateError.
+        """The text for `data`. A field that is lacking is an error where `shape` says so, as it is of a Go struct;
+        a key that a map lacks is "<no value>". Raises TemplateError.
         """
-        state = _State(data, typed, functions)
+        state = _State(data, shape, functions)
         try:
             state.walk(self.nodes, data)
         except RecursionError:
@@ -63,10 +64,10 @@ class _Left(Exception):  # noqa: N818  # control flow of `break` and `continue`,
 class _State:
     """One run: the output so far and the variables in scope, innermost last."""
 
-    def __init__(self, data: Any, typed: bool, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, data: Any, shape: Shape | None, functions: Mapping[str, Callable[..., Any]]) -> None:
         self.output: list[str] = []
         self._root = data
-        self._typed = typed
+        self._shape = shape
         self._functions = functions
         self._variables: list[tuple[str, Any]] = [("$", data)]
 
@@ -189,10 +190,13 @@ class _State:
         if isinstance(value, dict):
             if name in value:
                 return value[name]
-            if self._typed and value is self._root:
+            if self._shape is None:
+                return NO_VALUE
+            try:
+                return self._shape.lacking(self._root, value, name)
+            except KeyError:
                 failure = self._error(operand, f"can't evaluate field {name}")
-                raise UnknownFieldError(failure.message, name, value)
-            return NO_VALUE
+                raise UnknownFieldError(failure.message, name, value) from None
         if value is None:
             raise self._error(operand, f"nil pointer evaluating interface {{}}.{name}")
         raise self._error(operand, f"can't evaluate field {name} in type {go_type(value)}")

@@ -22,7 +22,7 @@ def read_key_values(path: str, env: Mapping[str, str] | None = None) -> list[str
         with open(path, "rb") as file:
             content = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"cannot read {path}", cause=error.strerror or str(error)) from error
+        raise UsageError(f"cannot read {path}", cause=error.strerror or str(error), mend=f"ls -l {path}") from error
     except ValueError as error:
         raise UsageError(f"cannot read {path!r}: {error}") from error
     if len(content) > _LARGEST_BYTES:

@@ -104,5 +104,5 @@ def parse_cpuset(text: str) -> str:
 def check_resources(resources: Resources) -> Resources:
     """`resources` again. Raises UsageError for a value the kernel would refuse later with less to say."""
     if resources.cpu_shares and not 2 <= resources.cpu_shares <= 262_144:
-        raise UsageError("shares must be between 2 and 262144")
+        raise UsageError("shares must be between 2 and 262144", mend="--cpu-shares 1024")
     return resources

@@ -21,7 +21,7 @@ def parse_signal(text: str) -> int:
     else:
         number = _by_name(text.upper().removeprefix("SIG"))
     if not 0 < number <= _LAST_REAL_TIME:
-        raise UsageError(f"invalid signal: {text}")
+        raise UsageError(f"invalid signal: {text}", mend="a name or a number: TERM, SIGTERM, 15; kill -l lists them")
     return number
 
 

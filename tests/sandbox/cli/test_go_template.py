@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.cli.go_template import TemplateError, TemplateParseError, parse_template
+from sandbox.cli.go_template import STRUCTURES, Shape, TemplateError, TemplateParseError, parse_template
 from sandbox.errors import SandboxError
 
 DATA: dict[str, Any] = {
@@ -154,7 +154,24 @@ def test_a_typed_row_has_no_other_fields() -> None:
     template = parse_template("{{.Foo}}")
     assert template.render({"Name": "x"}) == "<no value>"
     with pytest.raises(TemplateError, match=r"at <\.Foo>: can't evaluate field Foo"):
-        template.render({"Name": "x"}, typed=True)
+        template.render({"Name": "x"}, shape=STRUCTURES)
+
+
+def test_a_shape_tells_maps_and_what_is_left_out_from_mistakes() -> None:
+    data = {"Labels": {"a": "1"}, "Ports": {"80/tcp": [{"Port": 1}]}, "Mounts": [{"Type": "bind"}]}
+    shape = Shape(frozenset({"Labels", "Ports"}), {"Mounts.Name": "", "Health": None})
+
+    def render(source: str) -> str:
+        return parse_template(source).render(data, shape=shape)
+
+    assert render("{{.Labels.b}}") == "<no value>"
+    assert render("{{.Ports.x}}{{if .Health}}sick{{end}}{{range .Mounts}}[{{.Name}}]{{end}}") == "<no value>[]"
+    for source in (
+        "{{.Name}}", "{{.Health.Status}}", "{{range .Mounts}}{{.Nam}}{{end}}",
+        "{{with index .Mounts 0}}{{.Nam}}{{end}}", '{{range index .Ports "80/tcp"}}{{.Nam}}{{end}}',
+    ):  # fmt: skip
+        with pytest.raises(TemplateError):
+            render(source)
 
 
 _SOURCES = st.lists(
@@ -173,7 +190,7 @@ _SOURCES = st.lists(
 @given(st.one_of(_SOURCES, st.text(max_size=40), st.text(max_size=30).map(lambda body: "{{" + body + "}}")))
 def test_no_template_raises_anything_else(source: str) -> None:
     with suppress(SandboxError):
-        parse_template(source).render(DATA, typed=True)
+        parse_template(source).render(DATA, shape=STRUCTURES)
 
 
 @given(

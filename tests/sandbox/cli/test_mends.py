@@ -100,6 +100,33 @@ def test_a_listing_s_template_that_cannot_be_used(web: Home, format_text: str, m
     assert ("the fields are Command, CreatedAt" in done.stderr) == ("can't evaluate field" in done.stderr)
 
 
+@pytest.mark.parametrize("words", [("ps",), ("images",), ("ps", "-a", "--filter", "name=none")])
+def test_a_field_is_looked_for_where_there_are_no_rows_too(home: Home, words: tuple[str, ...]) -> None:
+    for text in ("{{.Nosuch}}", "table {{.Nosuch}}"):
+        done = run(home, *words, "--format", text)
+        assert (done.status, done.stdout) == (1, "")
+        assert "can't evaluate field Nosuch\n  cause: the fields are C" in done.stderr
+        assert done.stderr.endswith("\n  mend: --format '{{json .}}'\n")
+    done = run(home, *words, "--format", '{{if gt (len (split .Size " ")) 1}}{{index (split .Size " ") 1}}{{end}}')
+    assert (done.status, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_field_that_inspect_does_not_have(web: Home) -> None:
+    for place, mend in (
+        ("State.Statuss", "{{.State.Status}}"),
+        ("Nosuch", "{{json .}}"),
+        ("Config.Imag", "{{.Config.Image}}"),
+    ):
+        done = run(web, "inspect", "--format", f"{{{{.{place}}}}}", "web1")
+        assert (done.status, done.stdout) == (1, "")
+        assert f"can't evaluate field {place.rpartition('.')[2]}\n  cause: the fields are " in done.stderr
+        assert done.stderr.endswith(f"\n  mend: --format '{mend}'\n")
+    text = "{{.Config.Labels.none}} {{.Config.StopTimeout}}{{if .State.Health}}!{{end}}{{.NetworkSettings.Networks.x}}"
+    assert run(web, "inspect", "-f", text, "web1").stdout == "<no value> <no value><no value>\n"
+    assert run(web, "image", "inspect", "-f", "{{.Config.Nosuch}}", "busybox").status == 1
+    assert run(web, "image", "inspect", "-f", "{{.Config.Healthcheck}}{{.Variant}}", "busybox").stdout == "<no value>\n"
+
+
 def test_what_a_listing_mends_can_be_used(web: Home) -> None:
     assert run(web, "ps", "-a", "--format", "table {{.Names}}\\t{{.Status}}").status == 0
     assert run(web, "ps", "-a", "--format", "{{json .}}").status == 0
@@ -112,6 +139,39 @@ def test_other_templates_name_their_fields(web: Home) -> None:
     done = run(web, "inspect", "--format", "{{.Name", "web1")
     assert done.status == 64
     assert done.stderr.endswith("\n  mend: --format '{{json .}}'\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "form"),
+    [
+        ("--memory foo", "--memory 512m"),
+        ("-m 5", "--memory 512m"),
+        ("--memory-swap x -m 1g", "--memory 512m --memory-swap"),
+        ("-p foo", "-p HOST:CONTAINER, as -p 8080:80"),
+        ("-p 1:2:3:4", "-p HOST:CONTAINER"),
+        ("-v a:b:c:d", "-v /HOST:/CONTAINER"),
+        ("-v :x", "-v /HOST:/CONTAINER"),
+        ("--cpus foo", "--cpus 1.5"),
+        ("--cpu-period 1", "--cpus 1.5"),
+        ("--restart foo", "--restart no, always"),
+        ("-e =x", "-e NAME=VALUE"),
+        ("-l =", "--label NAME=VALUE"),
+        ("--mount bad", "--mount type=bind,src=/HOST"),
+        ("--ulimit x", "--ulimit nofile=1024:4096"),
+        ("-w rel", "-w /rel"),
+        ("--pid foo", "--pid host or container:NAME"),
+        ("--oom-score-adj 5000", "--oom-score-adj 500"),
+        ("--log-opt foo", "--log-opt max-size=10m"),
+        ("--stop-signal FOO", "a name or a number: TERM"),
+        ("--name -x", "--name web-1"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_answered_with_its_form(home: Home, typed: str, form: str) -> None:
+    """And before anything is pulled: the registry that would be asked refuses connections."""
+    done = run(home, "create", *shlex.split(typed), "127.0.0.1:1/nothing", "true")
+    assert done.status == 125
+    assert "Unable to find image" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"  mend: {form}")
 
 
 @pytest.mark.parametrize(
