@@ -5,6 +5,7 @@ Imported while the monitor gets ready (see `monitor_spawn`), so what is heavy fo
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.create import create_container
@@ -21,6 +22,8 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from sandbox.cli.command import Invocation
     from sandbox.container.identity import Identity
     from sandbox.container.limits import LimitPlan
@@ -91,11 +94,24 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         plan = plan_container_limits(config, invocation.context.env)
         for note in plan.notes:
             invocation.context.note(f"WARNING: {note}")
+        _note_namesakes(invocation, connection)
         try:
             return create_container(connection, paths, identity, config), plan
         except NotFoundError as error:
             error.exit_status = 125
             raise
+
+
+def _note_namesakes(invocation: Invocation, connection: sqlite3.Connection) -> None:
+    """Docker makes a volume of `-v app:/src` also where a directory `app` is at hand, which was most likely meant."""
+    for text in dict.fromkeys(invocation.texts("volume")):
+        name, colon, rest = text.partition(":")
+        if not colon or "/" in name or name.startswith(".") or not os.path.isdir(f"{invocation.context.cwd}/{name}"):
+            continue
+        if connection.execute("SELECT 1 FROM volume WHERE name = ?", (name,)).fetchone() is None:
+            invocation.context.note(
+                f"Note: {name} is a new volume here, not the directory ./{name}, which would be -v ./{name}:{rest}"
+            )
 
 
 def _window_size() -> WindowSize | None:

@@ -43,6 +43,7 @@ from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.rootfs import RootBuilder, make_filesystem
 from sandbox.runtime.rootfs_plan import plan_root
 from sandbox.runtime.sysctls import network_sysctls, other_sysctls, write_sysctls
+from sandbox.runtime.working_directory import no_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -322,11 +323,12 @@ class _Child:
         write_sysctls(other_sysctls(spec))
         self._doing = f"mount the root {spec.root}"
         builder = RootBuilder(spec.root, self._prepared)
-        self._doing = "create the working directory"
-        builder.make_directory(spec.process.working_directory or "/")
+        # before the root may become read-only; and once more in what was mounted over that
+        self._make_working_directory(builder)
         self._doing = "mount the container's file systems"
         unified_cgroups = sc.is_filesystem("/sys/fs/cgroup", sc.CGROUP2_SUPER_MAGIC)
         builder.execute(plan_root(spec, unified_cgroups=unified_cgroups))
+        self._make_working_directory(builder)
         if spec.uts_mode == "private":
             self._doing = "set the host name"
             sc.sethostname(spec.hostname)
@@ -335,6 +337,13 @@ class _Child:
         # an import from here on would read the container's tree
         sys.meta_path.clear()
         builder.enter()
+
+    def _make_working_directory(self, builder: RootBuilder) -> None:
+        path = self._spec.process.working_directory or "/"
+        try:
+            builder.make_directory(path)
+        except OSError as error:
+            raise no_directory(f"cannot make the working directory {path}", builder.fd, path, error) from error
 
     def _wait_at_gate(self, channel: socket.socket) -> None:
         channel.send(b"R")

@@ -30,6 +30,7 @@ from sandbox.runtime.exec_stub import REPORT_FD
 from sandbox.runtime.spec import ResourceLimit
 from sandbox.runtime.terminal import WindowSize, mount_console, open_pty, set_window_size
 from sandbox.runtime.users import Identity, read_identity
+from sandbox.runtime.working_directory import enter_directory
 
 if TYPE_CHECKING:
     from sandbox.runtime.spec import ProcessSpec
@@ -164,21 +165,6 @@ def write_oom_score(score: int | None) -> None:
             f"cannot set the OOM score adjustment to {score}",
             cause="a user may raise it, not lower it below the value it was started with",
         ) from error
-
-
-def enter_directory(path: str) -> None:
-    """Change to `path` inside the root; never through a descriptor under /proc (CVE-2024-21626). Raises StartError."""
-    try:
-        fd = sc.openat2(sc.AT_FDCWD, path or "/", os.O_PATH | os.O_DIRECTORY, sc.RESOLVE_NO_MAGICLINKS)
-        os.fchdir(fd)
-        os.close(fd)
-        inside = os.getcwd().startswith("/")
-    except OSError as error:
-        magic = error.errno == errno.ELOOP
-        text = "it leads through a magic link of /proc" if magic else os.strerror(error.errno or 0)
-        raise StartError(f"cannot change to the working directory {path}", cause=text) from error
-    if not inside:
-        raise StartError(f"cannot change to the working directory {path}", cause="it is outside the container's root")
 
 
 def set_limits(limits: tuple[ResourceLimit, ...]) -> None:

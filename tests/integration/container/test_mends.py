@@ -62,9 +62,31 @@ def test_exec_of_no_program(sandbox: Sandbox, busybox: str) -> None:
 
 def test_a_working_directory_that_is_not_there_shows_no_system_call(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("run", "-d", "--name", "web", busybox, "sleep", "1000")
-    assert sandbox.run("exec", "-w", "/none", "web", "pwd", status=125).stderr == (
-        "Error: cannot change to the working directory /none\n  cause: No such file or directory\n"
-    )
+    for path, cause, mend in (
+        ("/none", "/none is not there", "/"),
+        ("/tmp/none/deeper", "/tmp/none is not there", "/tmp"),
+        ("/etc/passwd", "/etc/passwd is not a directory", "/etc"),
+        ("/etc/passwd/x", "/etc/passwd is not a directory", "/etc"),
+        ("/proc/self/cwd", "/proc/self/cwd leads through a magic link of /proc, or in a circle", "/proc/self"),
+    ):
+        said = sandbox.run("exec", "-w", path, "web", "pwd", status=125).stderr
+        what = f"Error: cannot change to the working directory {path}\n"
+        assert said == f"{what}  cause: {cause}\n  mend: -w {mend}\n"
+        assert sandbox.run("exec", "-w", mend, "web", "echo", "a").lines == ["a"]
+
+
+def test_run_makes_its_working_directory_or_says_why_not(sandbox: Sandbox, busybox: str) -> None:
+    """In the image, and in what is mounted over it, as Docker does."""
+    (sandbox.home.root / "here").mkdir()
+    for options in ((), ("--read-only",), ("-v", "volume:/new"), ("-v", "./here:/new"), ("--tmpfs", "/new")):
+        assert sandbox.run("run", "--rm", *options, "-w", "/new/deep", busybox, "pwd").lines == ["/new/deep"]
+    assert (sandbox.home.root / "here/deep").is_dir()
+    for options, path, cause, mend in (
+        ((), "/etc/passwd/x", "/etc/passwd is not a directory", "/etc"),
+        (("-v", "./here:/new:ro"), "/new/a/b", "Read-only file system: /new/a is not there", "/new"),
+    ):
+        said = sandbox.run("run", "--rm", *options, "-w", path, busybox, "pwd", status=125).stderr
+        assert said == (f"Error: cannot make the working directory {path}\n  cause: {cause}\n  mend: -w {mend}\n")
 
 
 @pytest.mark.requires("slirp4netns", "tap")
@@ -105,6 +127,17 @@ def test_a_low_port_is_mended_by_a_higher_one(home: Home, sandbox: Sandbox, busy
 def test_a_volume_is_mended_by_an_option(sandbox: Sandbox, busybox: str, typed: str, mend: str) -> None:
     refused = sandbox.run("run", "--rm", *typed.split(), busybox, "true", status=125).stderr
     assert refused.splitlines()[-1] == f"  mend: {mend}"
+
+
+def test_a_new_volume_with_the_name_of_a_directory_is_noted_once(sandbox: Sandbox, busybox: str) -> None:
+    (sandbox.home.root / "app").mkdir()
+    (sandbox.home.root / "app/file").touch()
+    note = "Note: app is a new volume here, not the directory ./app, which would be -v ./app:/src:ro\n"
+    assert sandbox.run("run", "--rm", "-v", "app:/src:ro", busybox, "ls", "/src").stderr == note
+    assert sandbox.run("run", "--rm", "-v", "app:/src:ro", busybox, "ls", "/src").stderr == "", "it is there by now"
+    for option in ("./app:/src", "other:/src", "/src"):
+        assert sandbox.run("run", "--rm", "-v", option, busybox, "true").stderr == ""
+    assert sandbox.run("run", "--rm", *note.partition("would be ")[2].split(), busybox, "ls", "/src").lines == ["file"]
 
 
 def test_an_image_that_cannot_be_pulled_but_is_here_by_another_name(sandbox: Sandbox, busybox: str) -> None:
