@@ -11,7 +11,7 @@ import pytest
 
 from storage.syscalls import MNT_DETACH, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, renameat2, umount2
 from storage.whiteouts import make_opaque
-from tests.storage.fuse_mount import NEEDS, in_overlay
+from tests.storage.fuse_mount import NEEDS, in_overlay, mounted
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Tree, found_in
 
@@ -173,6 +173,58 @@ def _write_linked(root: str) -> list[tuple[int, int, bytes]]:
         file.write(b"through c")
     assert os.stat(f"{root}/d/a").st_ino == before.st_ino
     return _look_at_links(root)
+
+
+@pytest.mark.parametrize("layer", ["lower", "upper"])
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR, os.O_PATH], ids=["read", "written", "path"])
+def test_a_file_loses_one_name_before_the_other_is_known(tree: Tree, layer: str, flags: int) -> None:
+    archive = Archive().directory("./").directory("d").directory("e")
+    tree.unpack((archive.file("d/x", b"hello").link("e/y", "d/x") if layer == "lower" else archive).bytes())
+    if layer == "upper":
+        in_overlay(tree.root, tree.layers, _link_in_two)
+    in_overlay(tree.root, tree.layers, _lose_a_name, flags)
+
+
+def _link_in_two(root: str) -> None:
+    with open(f"{root}/d/x", "wb") as file:
+        file.write(b"hello")
+    os.link(f"{root}/d/x", f"{root}/e/y")
+
+
+def _lose_a_name(root: str, flags: int) -> None:
+    fd = os.open(f"{root}/d/x", flags)
+    os.unlink(f"{root}/d/x")
+    assert os.fstat(fd).st_nlink == 1
+    if flags == os.O_RDWR:
+        os.write(fd, b"HE")
+    with open(f"{root}/e/y", "r+b") as file:
+        assert file.read() == (b"HEllo" if flags == os.O_RDWR else b"hello")
+        file.write(b" more")
+    os.chmod(f"{root}/e/y", 0o600)
+    os.link(f"{root}/e/y", f"{root}/d/z")
+    kept, named = os.fstat(fd), os.stat(f"{root}/e/y")
+    assert (kept.st_ino, kept.st_nlink, kept.st_size, kept.st_mode) == (named.st_ino, 2, 10, 0o100600)
+    if flags != os.O_PATH:
+        assert os.pread(fd, 100, 5) == b" more"
+    os.close(fd)
+
+
+def test_names_of_a_symlink_come_and_go(tree: Tree) -> None:
+    tree.unpack(Archive().directory("./").bytes())
+    call_in_namespace(_relink, tree.root, tree.layers)
+
+
+def _relink(place: str, layers: Sequence[str]) -> None:
+    with mounted(place, layers) as found:
+        os.symlink("nowhere", f"{found.root}/0")
+        before = len(os.listdir(f"/proc/{found.server}/fd"))
+        for number in range(20):
+            os.link(f"{found.root}/{number}", f"{found.root}/{number + 1}", follow_symlinks=False)
+            os.unlink(f"{found.root}/{number}")
+            os.symlink("nowhere", f"{found.root}/same")
+            os.link(f"{found.root}/same", f"{found.root}/{number}-", follow_symlinks=False)
+            os.unlink(f"{found.root}/same")
+        assert len(os.listdir(f"/proc/{found.server}/fd")) == before
 
 
 def test_inode_numbers_stay(tree: Tree) -> None:

@@ -192,13 +192,14 @@ class Tree:
         is_linked_more = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
         number = self._number(directory, name, found)
         known = self.nodes.get(number)
-        if known is not None and is_linked_more and known.links is not None:
+        if known is not None and known.links is not None and (is_linked_more or known.parent is None):
             if (directory, name) not in known.links:
                 known.links.append((directory, name))
-            if found.in_upper and not known.upper:
-                # a crash left some of its names below
-                known.upper, known.lower, known.parent, known.name = True, None, directory, name
-                known.stale = True
+            if known.parent is None or (found.in_upper and not known.upper):
+                # it lost all names that were known, or a crash left some of its names below
+                known.upper, known.lower, known.parent, known.name = found.in_upper, found.source, directory, name
+                known.stale = found.in_upper
+                self._close_orphan(known)
             return known
         if known is not None:
             number = self.numbers.spare()
@@ -280,14 +281,19 @@ class Tree:
             if node.links:
                 if node.upper:
                     node.parent, node.name = node.links[0]
+                    node.entry.st_nlink = max(1, node.entry.st_nlink - 1)
                     node.stale = True
                 else:
                     node.parent = node.links[0][0]
                     node.entry.st_nlink = len(node.links) if self._all_read else max(1, node.entry.st_nlink - 1)
                 return
         node.parent = None
+        left = node.entry.st_nlink - 1 if node.links is not None and not self._all_read else 0
+        node.entry.st_nlink = max(0, left)
+        if left <= 0:
+            node.links = None
+        # else names are left in directories that were not read yet
         node.stale = False
-        node.entry.st_nlink = 0
         if isinstance(node, Directory):
             node.children, node.listing = {}, None
             self.descriptors.forget(node)
@@ -295,6 +301,8 @@ class Tree:
 
     def keep_open(self, node: Node) -> None:
         """Keep hold of what is about to lose its name, where no handle of a file does: who has it open may go on."""
+        if node.links is not None and len(node.links) > 1:
+            return
         if node.upper and node.handles is None and node.orphan_fd < 0 and not stat.S_ISREG(node.entry.st_mode):
             directory_fd, name = self.place(node)
             node.orphan_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
@@ -303,9 +311,12 @@ class Tree:
         """Forget a node without a name that nobody asks for any more."""
         if node.lookups <= 0 and node.parent is None and node.handles is None and node is not self.root:
             self.nodes.pop(node.number, None)
-            if node.orphan_fd >= 0:
-                os.close(node.orphan_fd)
-                node.orphan_fd = -1
+            self._close_orphan(node)
+
+    def _close_orphan(self, node: Node) -> None:
+        if node.orphan_fd >= 0:
+            os.close(node.orphan_fd)
+            node.orphan_fd = -1
 
     def unload(self, node: Node) -> None:
         """Forget what a directory has, to be read again, where the kernel has forgotten all of it."""
