@@ -128,13 +128,13 @@ def connect_state(paths: Paths, *, durable: bool = True, frees: bool = False) ->
     try:
         connection, version = _open(paths, durable=durable)
     except (DatabaseError, OSError) as error:
-        full = _is_full(error)
+        full = is_full(error)
         if not (full and _give_up_reserve(paths)):
             raise _not_opened(paths, error, full=full) from error
         try:
             connection, version = _open(paths, durable=durable)
         except (DatabaseError, OSError) as again:
-            raise _not_opened(paths, again, full=_is_full(again)) from again
+            raise _not_opened(paths, again, full=is_full(again)) from again
     else:
         if frees:
             _free_reserve_of_full(paths)
@@ -162,14 +162,17 @@ def _open(paths: Paths, *, durable: bool) -> tuple[sqlite3.Connection, int]:
 
 def _not_opened(paths: Paths, error: DatabaseError | OSError, *, full: bool) -> HostError:
     said = getattr(error, "strerror", None) or str(error)
-    return HostError(
-        f"cannot open the database {paths.database}",
-        cause=f"the disk is full ({said})" if full else said,
-        mend=f"df -h {paths.data_root}" if full else f"ls -l {paths.database}",
-    )
+    cause, mend = f"the disk is full ({said})", f"df -h {paths.data_root}"
+    if not full:
+        from sandbox.write_refusals import explain_refusal
+
+        refused, mend = explain_refusal(paths.database)
+        cause, mend = f"{refused} ({said})" if refused else said, mend or f"ls -l {paths.database}"
+    return HostError(f"cannot open the database {paths.database}", cause=cause, mend=mend)
 
 
-def _is_full(error: DatabaseError | OSError) -> bool:
+def is_full(error: DatabaseError | OSError) -> bool:
+    """Whether the disk, or the user's share of it, has no room."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     # SQLITE_IOERR_SHMSIZE: no room for the index of the write-ahead log, which every reader makes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, TextIO
 
@@ -154,11 +155,20 @@ def as_sandbox_error(error: SandboxError | StorageError | NetError | OSError) ->
         return error
     if isinstance(error, OSError):
         where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        failure = SandboxError(f"{error.strerror or error}{where}")
+        failure = SandboxError(f"{error.strerror or error}{where}", **_refusal(error))
     else:
         failure = SandboxError(error.message, cause=error.cause, mend=error.mend)
     failure.__cause__ = error
     return failure
+
+
+def _refusal(error: OSError) -> dict[str, str]:
+    if error.errno not in (errno.EROFS, errno.EACCES) or not isinstance(error.filename, str):
+        return {}
+    from sandbox.write_refusals import explain_refusal  # for such an error only
+
+    cause, mend = explain_refusal(error.filename)
+    return {"cause": cause, "mend": mend}
 
 
 def render_error(error: SandboxError) -> str:

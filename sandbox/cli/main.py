@@ -152,7 +152,7 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
         state = sys.modules.get("sandbox.state")
         if state is None or not isinstance(error, state.DatabaseError):
             raise
-        failure = HostError("the database could not be used", cause=str(error), mend="sandbox doctor")
+        failure = _database_failure(context, error)
         failure.__cause__ = error
     if context.debug:
         import traceback
@@ -160,6 +160,17 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
         traceback.print_exception(failure, file=context.stderr)
     context.note(render_error(failure))
     return failure_status if failure.exit_status == 1 else failure.exit_status
+
+
+def _database_failure(context: Context, error: Exception) -> HostError:
+    from sandbox.write_refusals import explain_refusal
+
+    with suppress(HostError):
+        database = context.find_paths().database
+        cause, mend = explain_refusal(database)
+        if cause:
+            return HostError(f"cannot write the database {database}", cause=f"{cause} ({error})", mend=mend)
+    return HostError("the database could not be used", cause=str(error), mend="sandbox doctor")
 
 
 def _working_directory(get: Callable[[], str]) -> str:

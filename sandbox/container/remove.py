@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.store import delete_container, find_container, update_state
 from sandbox.errors import ConflictError, SandboxError, translated
-from sandbox.state import DatabaseError, boot_id, process_start
+from sandbox.state import DatabaseError, boot_id, is_full, process_start
 from storage.tree import remove_tree
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def remove_container(
 
     try:
         marked = update_state(connection, container.id, removing)
-    except DatabaseError:
+    except DatabaseError as error:
         # on a full disk the container's own files make the room; a start would have had to be written as well
-        if container.state.monitor_pid:
+        if container.state.monitor_pid or not is_full(error):
             raise
         remove_files(paths.container_data(container.id))
         marked = update_state(connection, container.id, removing)

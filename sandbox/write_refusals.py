@@ -1,0 +1,56 @@
+"""Why something cannot be written, and what mends it: asked of the file system once a write was refused."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import stat
+
+_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+
+
+def explain_refusal(path: str, variable: str = "XDG_DATA_HOME") -> tuple[str, str]:
+    """The cause and the mend for `path`, which could not be written or made; two empty texts where it could be.
+
+    `variable` is the one that has us write elsewhere.
+    """
+    place = path
+    while not os.path.lexists(place) and place not in ("/", ""):
+        place = os.path.dirname(place)
+    elsewhere = f"export {variable}=DIRECTORY, one that you can write"
+    try:
+        if os.statvfs(place).f_flag & os.ST_RDONLY:
+            mount = mount_point(place)
+            return f"{mount} is mounted read-only", f"sudo mount -o remount,rw {shlex.quote(mount)}; or {elsewhere}"
+        for at in dict.fromkeys((place, os.path.dirname(place))):
+            if not os.access(at, os.W_OK):
+                return _denied(at, elsewhere)
+    except OSError:
+        pass
+    return "", ""
+
+
+def mount_point(path: str) -> str:
+    """Where the file system of `path` is mounted, by /proc/self/mountinfo; the last of several mounts wins."""
+    real, found = os.path.realpath(path), "/"
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            point = line.split(" ")[4]
+            for escape, character in _ESCAPES:
+                point = point.replace(escape, character)
+            if len(point) >= len(found) and f"{real}/".startswith(f"{point.rstrip('/')}/"):
+                found = point
+    return found
+
+
+def _denied(path: str, elsewhere: str) -> tuple[str, str]:
+    status = os.lstat(path)
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = str(status.st_uid)
+    cause = f"you may not write {path}, of {owner}, mode {stat.S_IMODE(status.st_mode):04o}"
+    own = status.st_uid == os.getuid()
+    command = f"chmod u+rw {shlex.quote(path)}" if own else f"sudo chown {os.getuid()} {shlex.quote(path)}"
+    return cause, f"{command}; or {elsewhere}"
