@@ -28,7 +28,7 @@ from sandbox.build.plain_progress import PlainProgress
 from sandbox.build.progress import warn
 from sandbox.build.request import BuildPlan, BuildResult, RunSettings, image_key, read_stage_platform
 from sandbox.build.ssh_agents import agent_sockets
-from sandbox.build.stage_builder import read_triggers
+from sandbox.build.stage_builder import names_stage_above, read_triggers
 from sandbox.build.stages import read_dockerfile
 from sandbox.container.driver_choice import driver_of_store
 from sandbox.errors import HostError, NotFoundError, SandboxError
@@ -241,8 +241,7 @@ class _Planner:
         above = {program.stages[i].name for i in range(number)} - {""}
         found = [] if base.lower() in above else [ImageNeed(base, platform, node)]
         for name, at in _sources((*triggers, *stage.instructions)):
-            is_number = name.isascii() and name.isdigit() and int(name) < number
-            if not is_number and name.lower() not in above:
+            if context_name(name) not in self._trees and not names_stage_above(program, number, name, at):
                 found.append(ImageNeed(name, self._asked, at))
         return [need for need in found if need.name != "scratch" and context_name(need.name) not in self._trees]
 

@@ -36,8 +36,8 @@ class Vertex(NamedTuple):
     ids it needs.
 
     `name` is whole ("[web 2/5] RUN make"), and made of `stage` ("" in a file of one stage without a name), `position`
-    of `total`, and the instruction's text. `line` is the instruction's in the file, 0 for what is in none (a pull, the
-    export).
+    of `total` (FROM of an image, RUN, COPY, ADD and WORKDIR are counted), and the instruction's text. `line` is the
+    instruction's in the file, 0 for what is in none (a pull, the export).
     """
 
     id: str

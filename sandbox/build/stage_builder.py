@@ -22,16 +22,21 @@ from sandbox.build.step_cache import BuildLayer
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sandbox.build.instructions import Instruction
     from sandbox.build.parser import Node
     from sandbox.build.progress import Event, EventSink, StepReport
     from sandbox.build.request import BuildPlan
+    from sandbox.build.stages import Program
     from sandbox.build.steps import Steps
     from sandbox.image.platforms import Platform
 
     StageFinder = Callable[[int], StageState]
+
+
+#: what is shown as a step of its own, and counted, as BuildKit does it; ENV, CMD and the like only configure
+_STEPS = (Run, Copy, Add, Workdir, DebugShell)
 
 
 class StageBuilder:
@@ -44,6 +49,8 @@ class StageBuilder:
         self._state: StageState | None = None
         self._instructions: tuple[Instruction, ...] = ()
         self._next = 0
+        #: a base that is an image or a context is the first step
+        self._base_steps = 0
         self._above: tuple[str, ...] = ()
 
     def told(self, plan: BuildPlan) -> StageBuilder:
@@ -94,7 +101,8 @@ class StageBuilder:
                 case _:
                     steps.copy(state, instruction, report)
 
-        self._report(self._describe(instruction.node, self._next + 2), act, hold=hold)
+        position = self._base_steps + _count_steps(self._instructions[: self._next + 1])
+        self._report(self._describe(instruction.node, position), act, hold=hold)
 
     def _report(self, vertex: Vertex, act: Callable[[StepReport], None], *, hold: bool) -> None:
         held: list[Event] = []
@@ -124,11 +132,13 @@ class StageBuilder:
         elif base == "scratch":
             state = self._from_scratch()
         elif context_name(base) in self._plan.contexts:
+            self._base_steps = 1
             state = self._from_scratch()
             self._report(
                 self._describe(node, 1), lambda report: steps.import_context(state, base, node, report), hold=hold
             )
         else:
+            self._base_steps = 1
             state = image_stage(self._plan, base, self._plan.stage_platform(self.number))
         triggers = read_triggers(state.image.document, node)
         state.image.config.pop("OnBuild", None)
@@ -142,12 +152,16 @@ class StageBuilder:
 
     def _describe(self, node: Node, position: int) -> Vertex:
         stage = self._stage.name or ("" if len(self._plan.stages) == 1 else f"stage-{self.number}")
-        total = max(len(self._instructions), len(self._stage.instructions)) + 1
-        shown = " ".join(filter(None, (stage, f"{position}/{total}")))
+        total = self._base_steps + _count_steps(self._instructions or self._stage.instructions)
+        shown = " ".join(filter(None, (stage, f"{position:>{len(str(total))}}/{total}")))
         name = f"[{shown}] {node.original}"
         return Vertex(
             vertex_id(self.number, position, name), name, stage, position, total, self._above, node.start_line
         )
+
+
+def _count_steps(instructions: Sequence[Instruction]) -> int:
+    return sum(isinstance(instruction, _STEPS) for instruction in instructions)
 
 
 def _source_names(instruction: Instruction) -> tuple[str, ...]:
@@ -186,6 +200,29 @@ def stage_above(plan: BuildPlan, name: str, number: int, *, by_number: bool = Fa
         return int(name) if len(name) < 6 and int(name) < number else None
     found = [i for i in range(number) if stages[i].name and stages[i].name == name.lower()]
     return found[-1] if found else None
+
+
+def names_stage_above(program: Program, number: int, name: str, node: Node) -> bool:
+    """Whether `from=name` in stage `number` is a stage above, by name or number; else it is an image.
+
+    Raises DockerfileError for the stage itself, and for a number that no stage above has: no image is called that.
+    """
+    names = [stage.name for stage in program.stages]
+    is_number = name.isascii() and name.isdigit()
+    if name.lower() in names[:number] or (is_number and len(name) < 6 and int(name) < number):
+        return True
+    if name.lower() == names[number] or name == str(number):
+        raise node.error(f"circular dependency detected on stage: {names[number] or f'stage-{number}'}",
+                         mend="name a stage above, or leave --from out for the build context")  # fmt: skip
+    if is_number:
+        below = len(name) < 6 and int(name) < len(names)
+        above = f"the stages above are {_numbers(number)}" if number else "no stage is above"
+        raise node.error(f"invalid stage index {name}: {'that stage begins below; ' if below else ''}{above}")
+    return False
+
+
+def _numbers(count: int) -> str:
+    return "0" if count == 1 else f"0 to {count - 1}"
 
 
 def read_triggers(config: dict[str, Any], node: Node) -> tuple[Instruction, ...]:

@@ -35,6 +35,7 @@ class Xattrs(Requests):
     no_xattrs = False
 
     async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        # asked here too: the kernel asks this of every file it executes or writes, and a call is not for nothing
         if self.no_xattrs:
             self._refuse_without()
         try:
