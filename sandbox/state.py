@@ -164,9 +164,9 @@ def _not_opened(paths: Paths, error: DatabaseError | OSError, *, full: bool) -> 
     said = getattr(error, "strerror", None) or str(error)
     cause, mend = f"the disk is full ({said})", f"df -h {paths.data_root}"
     if not full:
-        from sandbox.write_refusals import explain_refusal
+        from sandbox.write_refusals import explain_database
 
-        refused, mend = explain_refusal(paths.database)
+        refused, mend = explain_database(paths.database)
         cause, mend = f"{refused} ({said})" if refused else said, mend or f"ls -l {paths.database}"
     return HostError(f"cannot open the database {paths.database}", cause=cause, mend=mend)
 

@@ -31,6 +31,12 @@ def explain_refusal(path: str, variable: str = "XDG_DATA_HOME") -> tuple[str, st
     return "", ""
 
 
+def explain_database(database: str) -> tuple[str, str]:
+    """As `explain_refusal`, for a database and what SQLite keeps beside it: those have the mode it had when made."""
+    found = ((explain_refusal(database + suffix)) for suffix in ("", "-wal", "-shm"))
+    return next((refusal for refusal in found if refusal[0]), ("", ""))
+
+
 def mount_point(path: str) -> str:
     """Where the file system of `path` is mounted, by /proc/self/mountinfo; the last of several mounts wins."""
     real, found = os.path.realpath(path), "/"

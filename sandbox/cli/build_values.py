@@ -9,10 +9,8 @@ from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sandbox.build.request import RunSettings
-    from sandbox.cli.command import Context
+    from sandbox.cli.command import Context, Invocation
 
 _SECRET_BYTES_MOST = 500 * 1024
 _FORM = "--secret id=NAME[,src=FILE], --secret id=NAME,env=VARIABLE"
@@ -71,17 +69,18 @@ def read_platform(text: str) -> str:
     return str(parse_platform(text)) if text and text != "local" else ""
 
 
-def read_settings(hosts: Sequence[str], shm_size: str | None, ulimits: Sequence[str]) -> RunSettings:
+def read_settings(invocation: Invocation) -> RunSettings:
     """What `--add-host`, `--shm-size` and `--ulimit` give every RUN. Raises UsageError."""
     from sandbox.build.request import RunSettings
+    from sandbox.container.option_reading import parse_each, parse_one
     from sandbox.container.option_values.hosts import parse_extra_host
     from sandbox.container.option_values.limits import parse_ulimit
     from sandbox.container.option_values.sizes import parse_size
     from sandbox.container.translate import resource_limit
 
-    limits = {limit.name: limit for limit in map(parse_ulimit, ulimits)}
+    limits = {limit.name: limit for limit in parse_each(invocation, "ulimit", parse_ulimit)}
     return RunSettings(
-        tuple(parse_extra_host(host) for host in hosts),
-        parse_size(shm_size) if shm_size else 0,
+        parse_each(invocation, "add-host", parse_extra_host),
+        (parse_one(invocation, "shm-size", parse_size) if invocation.text("shm-size") else None) or 0,
         tuple(map(resource_limit, limits.values())),
     )

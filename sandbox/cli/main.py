@@ -163,11 +163,11 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
 
 
 def _database_failure(context: Context, error: Exception) -> HostError:
-    from sandbox.write_refusals import explain_refusal
+    from sandbox.write_refusals import explain_database
 
     with suppress(HostError):
         database = context.find_paths().database
-        cause, mend = explain_refusal(database)
+        cause, mend = explain_database(database)
         if cause:
             return HostError(f"cannot write the database {database}", cause=f"{cause} ({error})", mend=mend)
     return HostError("the database could not be used", cause=str(error), mend="sandbox doctor")

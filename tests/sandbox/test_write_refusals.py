@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.write_refusals import explain_refusal
+from sandbox.write_refusals import explain_database, explain_refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,18 @@ def test_a_mode_that_forbids_it(tmp_path: Path) -> None:
         assert mend == f"chmod u+rw '{directory}'; or export XDG_DATA_HOME=DIRECTORY, one that you can write"
     subprocess.run(mend.partition(";")[0], shell=True, check=True)
     assert os.access(directory, os.W_OK)
+
+
+def test_what_sqlite_keeps_beside_a_database_counts(tmp_path: Path) -> None:
+    """It has the mode that the database had when it was made, and keeps it when that is mended."""
+    database = tmp_path / "state.db"
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"state.db{suffix}").touch(0o600)
+    assert explain_database(str(database)) == ("", "")
+    (tmp_path / "state.db-shm").chmod(0o400)
+    cause, mend = explain_database(str(database))
+    assert "state.db-shm, of " in cause
+    assert mend.startswith(f"chmod u+rw {database}-shm; or ")
 
 
 @pytest.mark.requires("userns")

@@ -39,7 +39,7 @@ def build(invocation: Invocation) -> int:
         no_cache_stages=_names(invocation.texts("no-cache-filter")),
         pull=invocation.flag("pull"),
         platform=read_platform(invocation.text("platform") or ""),
-        settings=read_settings(invocation.texts("add-host"), invocation.text("shm-size"), invocation.texts("ulimit")),
+        settings=read_settings(invocation),
         labels=_labels(invocation.texts("label")),
         network=_one_of(invocation, "network", _NETWORKS),
         export=build_results.read_export(invocation, arguments),

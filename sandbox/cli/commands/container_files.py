@@ -13,8 +13,6 @@ from sandbox.state import open_state
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
-    from sandbox.container.record import Container
-    from sandbox.paths import Paths
 
 
 def export(invocation: Invocation) -> int:
@@ -33,31 +31,14 @@ def export(invocation: Invocation) -> int:
     if not output:
         notes = export_container(paths, container, 1)
     else:
-        notes = _export_to_file(paths, container, os.path.join(invocation.context.cwd, output))
+        # written aside and renamed: what has the name is a whole archive
+        from sandbox.image.whole_file import written_whole
+
+        with written_whole(os.path.join(invocation.context.cwd, output)) as stream:
+            notes = export_container(paths, container, stream.fileno())
     for note in notes:
         invocation.context.note(note)
     return 0
-
-
-def _export_to_file(paths: Paths, container: Container, path: str) -> tuple[str, ...]:
-    """Written aside and renamed: what has the name is a whole archive."""
-    from sandbox.container.export import export_container
-
-    aside = f"{path}.{os.getpid()}"
-    try:
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SandboxError(f"cannot write {path}", cause=error.strerror or str(error)) from error
-    try:
-        try:
-            notes = export_container(paths, container, fd)
-        finally:
-            os.close(fd)
-        os.rename(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
-    return notes
 
 
 COMMANDS: tuple[Command, ...] = (

@@ -101,7 +101,10 @@ def port(invocation: Invocation) -> int:
     try:
         number = parse_port_number(number_text)
     except NetError as error:
-        raise UsageError(f"invalid port {rest[0]!r}: {error.message}") from error
+        raise UsageError(
+            f"invalid port {rest[0]!r}: {error.message}",
+            mend=f"sandbox port {word} 80/tcp; without a port it lists all",
+        ) from error
     found = [entry for entry in published if (entry.container_port, entry.protocol) == (number, protocol)]
     if not found:
         raise SandboxError(f"no public port '{number}/{protocol}' published for {word}")

@@ -53,10 +53,12 @@ def execute(invocation: Invocation) -> int:
 def _environment(invocation: Invocation) -> tuple[str, ...]:
     if not invocation.given("env") and not invocation.given("env-file"):
         return ()
+    from sandbox.container.option_reading import form_as_mend
     from sandbox.container.option_values.environment import read_variables
 
     files = [os.path.join(invocation.context.cwd, text) for text in invocation.texts("env-file")]
-    return read_variables(files, invocation.texts("env"), invocation.context.env)
+    with form_as_mend("env"):
+        return read_variables(files, invocation.texts("env"), invocation.context.env)
 
 
 def _working_directory(invocation: Invocation) -> str:

@@ -175,6 +175,24 @@ def test_a_value_that_cannot_be_read_is_answered_with_its_form(home: Home, typed
 
 
 @pytest.mark.parametrize(
+    ("typed", "form"),
+    [
+        ("build --shm-size foo .", "--shm-size 512m"),
+        ("build --ulimit foo .", "--ulimit nofile=1024:4096"),
+        ("build --add-host foo .", "--add-host db.local:10.0.0.5"),
+        ("exec -e =a web1 true", "-e NAME=VALUE"),
+        ("exec -w rel web1 true", "-w /rel"),
+        ("port web1 foo", "sandbox port web1 80/tcp"),
+        ("kill -s FOO web1", "a name or a number: TERM"),
+    ],
+)
+def test_other_commands_say_the_form_as_well(web: Home, typed: str, form: str) -> None:
+    done = run(web, *shlex.split(typed))
+    assert done.status == 125
+    assert done.stderr.splitlines()[-1].startswith(f"  mend: {form}")
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("volume", "ls"), ("container", "cp", "a:b", "c"), ("container", "top", "a"), ("system", "events"),
