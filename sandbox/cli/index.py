@@ -121,7 +121,8 @@ INSTEAD: dict[str, str] = {
     "buildx use": "sandbox build; it needs no builder",
     "commit": "sandbox export CONTAINER | sandbox import - IMAGE",
     "context": "leave it out: there is no daemon to choose",
-    "cp": "sandbox exec CONTAINER tar -c -C DIRECTORY FILE | tar -x, or tar -c FILE | sandbox exec -i CONTAINER tar -x",
+    "cp": "sandbox exec CONTAINER tar -c -C DIRECTORY FILE | tar -x, or tar -c FILE | sandbox exec -i CONTAINER tar -x"
+    " -C DIRECTORY; out of one that does not run: sandbox export CONTAINER | tar -x DIRECTORY/FILE",
     "events": "sandbox wait CONTAINER, sandbox logs -f CONTAINER",
     "network": "sandbox run --network container:NAME, which shares the network of a container that runs",
     "search": "https://hub.docker.com/search",

@@ -208,6 +208,7 @@ def test_a_command_of_docker_s_that_is_not_there(home: Home, words: tuple[str, .
 
 def test_what_does_the_work_meanwhile_is_said(home: Home) -> None:
     assert "Use instead: sandbox exec CONTAINER ps\n" in run(home, "container", "top", "a").stderr
+    assert "does not run: sandbox export CONTAINER | tar -x DIRECTORY/FILE\n" in run(home, "cp", "a:/b", ".").stderr
     assert "Use instead: sandbox export CONTAINER | sandbox import - IMAGE\n" in run(home, "commit", "a", "b").stderr
 
 
