@@ -230,6 +230,36 @@ def _settings(status: os.stat_result) -> tuple[int, int, int, int, int, int]:
     return status.st_uid, status.st_gid, status.st_mode, status.st_atime_ns, status.st_mtime_ns, status.st_size
 
 
+def test_what_was_written_has_the_same_times_after_a_new_mount(tree: Tree) -> None:
+    tree.unpack(Archive().directory("./").file("below", b"data").bytes())
+    written = in_overlay(tree.root, tree.layers, _write_many)
+    assert in_overlay(tree.root, tree.layers, _mtimes) == written
+
+
+def _write_many(root: str) -> dict[str, int]:
+    # most of them within one tick of the kernel's clock, and the times that the kernel has are not sent then
+    for number in range(30):
+        with open(f"{root}/{number}", "wb") as file:
+            file.write(b"x" * 100)
+        with open(f"{root}/{number}-", "wb") as file:
+            file.write(b"once")
+            file.flush()
+            os.fsync(file.fileno())
+            file.write(b"twice")
+        with open(f"{root}/{number}-", "wb") as file:
+            file.write(b"again")
+    with open(f"{root}/below", "ab") as file:
+        file.write(b"more")
+    return _mtimes(root)
+
+
+def _mtimes(root: str) -> dict[str, int]:
+    times = {name: os.stat(f"{root}/{name}").st_mtime_ns for name in os.listdir(root)}
+    # what is released is told in the order of requests
+    assert not os.path.exists(f"{root}/none")
+    return times
+
+
 def test_writing_takes_the_set_id_bits(tree: Tree) -> None:
     tree.unpack(
         Archive().file("a", b"x", mode=0o6777).file("b", b"x", mode=0o6777).file("c", b"x", mode=0o6777).bytes()

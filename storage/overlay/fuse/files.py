@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pyfuse3 import FileInfo, FUSEError, notify_store
@@ -81,6 +82,8 @@ class Files(Requests):
             return self.hold(Handle(node, self.open_node(node, os.O_RDONLY), False))
         truncate = bool(flags & os.O_TRUNC)
         await self.copy_up.node(node, truncate=truncate)
+        if truncate:
+            self._keep_mtime(node)
         # the kernel reads pages of what it was told to write only
         fd = self.open_node(node, os.O_RDWR | (flags & os.O_TRUNC))
         if truncate:
@@ -191,13 +194,33 @@ class Files(Requests):
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         try:
             handle = self.handles[fh]
+            node = handle.node
+            if node.kernel_mtime is None:
+                self._keep_mtime(node)
             count = os.pwrite(handle.fd, buf, off)
             while count < len(buf):
                 count += os.pwrite(handle.fd, buf[count:], off + count)
-            handle.node.stale = True
+            node.stale = True
             return count
         except Exception as error:  # noqa: BLE001  # see `answered`
             raise failure(error) from None
+
+    def _keep_mtime(self, node: Node) -> None:
+        """Remember the modification time that the kernel has, before a write sets the one on the disk.
+
+        The kernel keeps the time of write(2) itself and sends it after pages, but not where the file has it already:
+        its clock ticks each few milliseconds, and what was made is often written within the same tick.
+        """
+        if self.enable_writeback_cache and node.kernel_mtime is None:
+            node.kernel_mtime = node.entry.st_mtime_ns
+
+    def _settle_mtime(self, node: Node, fd: int) -> None:
+        """Give the file the time that the kernel has, once nobody writes to it any more."""
+        if node.kernel_mtime is None or any(handle.writable for handle in node.handles or ()):
+            return
+        with suppress(OSError):
+            os.utime(fd, ns=(os.fstat(fd).st_atime_ns, node.kernel_mtime))
+        node.kernel_mtime = None
 
     async def flush(self, fh: FileHandleT) -> None:
         # the kernel writes back what it has before this, and does not ask again
@@ -210,8 +233,9 @@ class Files(Requests):
             node.handles.remove(handle)
             if not node.handles:
                 node.handles = None
-        if handle.writable and node.parent is not None:
-            node.stale = True
+        if handle.writable:
+            self._settle_mtime(node, handle.fd)
+            node.stale = node.stale or node.parent is not None
         if handle.fd >= 0:
             os.close(handle.fd)
         if node.parent is None and node.lookups <= 0:
@@ -233,6 +257,8 @@ class Files(Requests):
             if not node.upper:
                 await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
             self._set(node, attr, fields, fh)
+            if fields.update_mtime:
+                node.kernel_mtime = None
             node.stale = True
             if self._take(node, attr, fields):
                 return node.entry
@@ -264,6 +290,8 @@ class Files(Requests):
             entry.st_gid = attr.st_gid
         if fields.update_atime:
             entry.st_atime_ns = attr.st_atime_ns
+        if fields.update_mtime:
+            entry.st_mtime_ns = attr.st_mtime_ns
         return True
 
     def _set(self, node: Node, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None) -> None:

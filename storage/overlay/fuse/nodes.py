@@ -51,6 +51,7 @@ class Node:
         "entry",
         "given",
         "handles",
+        "kernel_mtime",
         "links",
         "lookups",
         "lower",
@@ -79,6 +80,8 @@ class Node:
         """Whether `entry` must be read anew from the upper directory."""
         self.given = False
         """Whether the kernel was given its data."""
+        self.kernel_mtime: int | None = None
+        """Its modification time for the kernel, once pages that were written back have set another on the disk."""
         self.handles: list[Handle] | None = None
         self.links: list[tuple[Directory, bytes]] | None = None
         """All names known of a file that has or had several; None where `parent` and `name` say it all."""

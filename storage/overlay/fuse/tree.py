@@ -86,6 +86,8 @@ class Tree:
         if status is None:
             return
         fill_entry(node.entry, status)
+        if node.kernel_mtime is not None:
+            node.entry.st_mtime_ns = node.kernel_mtime
         if self.owners is not None:
             self.owners.show(node.entry)
         if isinstance(node, Directory) and (self._static_nlink or is_merged(node)):
