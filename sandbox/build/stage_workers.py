@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from sandbox.build.progress import Event, decode_event, encode_event
+from sandbox.build.reaping import reap_all
 from sandbox.build.stage_builder import StageBuilder, find_tree
 from sandbox.build.stage_messages import Lines, decode_stage, encode_failure, encode_stage
 from sandbox.build.step_layers import Workshop, sweep
@@ -179,10 +180,9 @@ class Coordinator:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
-        with suppress(ChildProcessError):
-            # containers and slirp4netns end with their stage's process, and come to us as their new parent
-            while True:
-                os.waitpid(-1, 0)
+        # containers, slirp4netns and servers end with their stage's process, and come to us as their new parent; a
+        # server whose stage was killed while it unmounted would wait for ever
+        reap_all(_PATIENCE_SECONDS)
         for worker in self._workers.values():
             worker.end.close()
         self._workers.clear()
