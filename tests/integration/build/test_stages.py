@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,7 +75,12 @@ def test_an_interrupted_build_leaves_nothing(builder: Builder) -> None:
     while not (line := process.stderr.readline()).endswith(b" here\n"):
         assert line, "the build ended early"
     process.send_signal(signal.SIGINT)
-    process.communicate()
+    try:
+        process.communicate(timeout=60)
+    except subprocess.TimeoutExpired as late:
+        process.kill()
+        process.wait()
+        pytest.fail(f"the build went on, and said: {late.stderr!r}")
     assert process.returncode in (130, -signal.SIGINT)
     assert not list(builder.sandbox.home.data.glob("sandbox/build/*"))
 
