@@ -23,10 +23,18 @@ def reap_all(patience_seconds: float) -> None:
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+    with suppress(ChildProcessError):
+        # those that the kernel did not tell of, which can be waited for only
+        while True:
+            os.waitpid(-1, 0)
 
 
 def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    """Pids, proc_pid_children(5); none where the kernel has no such file (CONFIG_PROC_CHILDREN)."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 def _wait_for_one(children: list[int], timeout_seconds: float | None) -> None:
