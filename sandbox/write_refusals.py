@@ -7,7 +7,7 @@ import pwd
 import shlex
 import stat
 
-_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+from sandbox.doctor.mounts import find_mount
 
 
 def explain_refusal(path: str, variable: str = "XDG_DATA_HOME") -> tuple[str, str]:
@@ -21,7 +21,7 @@ def explain_refusal(path: str, variable: str = "XDG_DATA_HOME") -> tuple[str, st
     elsewhere = f"export {variable}=DIRECTORY, one that you can write"
     try:
         if os.statvfs(place).f_flag & os.ST_RDONLY:
-            mount = mount_point(place)
+            mount = find_mount(place).mount_point
             return f"{mount} is mounted read-only", f"sudo mount -o remount,rw {shlex.quote(mount)}; or {elsewhere}"
         for at in dict.fromkeys((place, os.path.dirname(place))):
             if not os.access(at, os.W_OK):
@@ -35,19 +35,6 @@ def explain_database(database: str) -> tuple[str, str]:
     """As `explain_refusal`, for a database and what SQLite keeps beside it: those have the mode it had when made."""
     found = ((explain_refusal(database + suffix)) for suffix in ("", "-wal", "-shm"))
     return next((refusal for refusal in found if refusal[0]), ("", ""))
-
-
-def mount_point(path: str) -> str:
-    """Where the file system of `path` is mounted, by /proc/self/mountinfo; the last of several mounts wins."""
-    real, found = os.path.realpath(path), "/"
-    with open("/proc/self/mountinfo") as file:
-        for line in file:
-            point = line.split(" ")[4]
-            for escape, character in _ESCAPES:
-                point = point.replace(escape, character)
-            if len(point) >= len(found) and f"{real}/".startswith(f"{point.rstrip('/')}/"):
-                found = point
-    return found
 
 
 def _denied(path: str, elsewhere: str) -> tuple[str, str]:
