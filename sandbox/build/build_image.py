@@ -16,6 +16,7 @@ from sandbox.build.cache_transfer import CachePlace, export_caches, import_cache
 from sandbox.build.contexts import ContextRoom, is_files
 from sandbox.build.debug_shell import open_shell, with_shell
 from sandbox.build.directives import TRUE
+from sandbox.build.entitlements import check_entitlements
 from sandbox.build.errors import DockerfileError, LanguageError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
 from sandbox.build.image_state import ImageState
@@ -67,6 +68,8 @@ class BuildOptions(NamedTuple):
     pull: bool = False
     labels: Mapping[str, str] = {}
     network: str = "default"
+    #: what `--allow` grants, see `entitlements`
+    entitlements: frozenset[str] = frozenset()
     #: what is built for, "" for this machine's own
     platform: str = ""
     settings: RunSettings = RunSettings()
@@ -158,6 +161,9 @@ class _Planner:
         predefined = platform_arguments(self._native, self._platform, program.stages[target].name, given)
         globals_ = read_globals(program, given, predefined)
         waiting = list(reachable_stages(program, target, globals_))
+        for number in waiting:
+            # before anything is pulled for it; a step asks again, for ONBUILD and what else comes to light later
+            check_entitlements(program.stages[number].instructions, self._options.entitlements)
         self._images.pull_missing(need for number in waiting for need in self._needs(program, number, globals_, ()))
         found: set[int] = set()
         while waiting:
@@ -176,7 +182,7 @@ class _Planner:
             self._options.secrets, self._env, {}, {},
             self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
             self._options.no_cache_stages,
-            self._options.settings,
+            self._options.settings, self._options.entitlements,
         )  # fmt: skip
 
     def _check(self, program: Program, predefined: Mapping[str, str], tree: ContextTree | None) -> None:
@@ -253,6 +259,7 @@ class _Planner:
             image = self._images.find(need, self._native)
             if need.node is node:
                 triggers = read_triggers(image.config, node)
+                check_entitlements(triggers, self._options.entitlements)
         if not triggers:
             return []
         for need in self._needs(program, number, globals_, triggers):

@@ -81,6 +81,8 @@ class BuildPlan(NamedTuple):
     no_cache_stages: frozenset[str] = frozenset()
 
     settings: RunSettings = RunSettings()
+    #: what the caller lets a RUN have beyond a container's rights, see `entitlements`
+    entitlements: frozenset[str] = frozenset()
 
     @property
     def wanted_platform(self) -> Platform | None:

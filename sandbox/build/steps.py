@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.build.arguments import read_mounts
 from sandbox.build.copy_step import CopyRoom, digest_path, located
 from sandbox.build.copying import Changes, Copier, Target
+from sandbox.build.entitlements import check_entitlements
 from sandbox.build.heredocs import read_marker
 from sandbox.build.named_contexts import context_name
 from sandbox.build.remote_origins import Remotes
@@ -103,13 +104,9 @@ class Steps:
     def run(self, stage: StageState, run: Run, report: StepReport) -> None:
         """Raises DockerfileError where the command fails, with its exit code."""
         node = run.node
-        if run.security != "sandbox":
-            raise node.error("RUN --security=insecure is refused: a build gets no more rights than a container")
-        if run.devices:
-            raise node.error("RUN --device is not built yet")
+        network = self._network(run)
         words, script = _command(stage, run)
         mounts = read_mounts(run, stage.scope)
-        network = self._network(run)
         key = [
             "RUN", words, script, sorted(stage.scope.environment.items()), stage.image.directory, stage.image.user,
             network, [self._mount_key(mount, node) for mount in mounts],
@@ -145,6 +142,8 @@ class Steps:
             self._runs().shell(request)
 
     def _network(self, run: Run) -> str:
+        """Raises DockerfileError where the command may not have it."""
+        check_entitlements((run,), self._plan.entitlements)
         return run.network if run.network != "default" else self._plan.network
 
     def _placed(

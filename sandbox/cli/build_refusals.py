@@ -42,7 +42,6 @@ _LIMITS = tuple(
                   "--cpuset-mems", "--cgroup-parent")
 )  # fmt: skip
 _OTHERS = (
-    option("--allow", "list", 'Allow extra privileged entitlement (e.g., "network.host")', "stringArray"),
     option("--builder", "text", 'Override the configured builder instance: there is one, "default"', "string"),
     option("--isolation", "text", "Container isolation technology: default", "string", hidden=True),
     option("--security-opt", "list", "Not there for builds", "stringArray", hidden=True),
@@ -75,13 +74,6 @@ def refuse_impossible(invocation: Invocation) -> None:
 
 
 def _refuse_others(invocation: Invocation) -> None:
-    for text in invocation.texts("allow"):
-        if text == "security.insecure":
-            raise UsageError(
-                "--allow security.insecure is refused", cause="a build gets no more rights than a container"
-            )
-        if text != "network.host":
-            raise UsageError(f"--allow {text}: no such entitlement", mend="--allow network.host")
     if invocation.text("builder") not in (None, "", "default"):
         raise NotFoundError(f"no builder {invocation.text('builder')!r} found", cause="there is one, default")
     if invocation.text("isolation") not in (None, "", "default"):

@@ -16,6 +16,7 @@ def build(invocation: Invocation) -> int:
     from sandbox.build.build_image import BuildOptions, build_image
     from sandbox.build.cache_transfer import read_cache_from, read_cache_to
     from sandbox.build.calls import answer_call, read_call
+    from sandbox.build.entitlements import read_entitlements
     from sandbox.build.errors import DockerfileError
     from sandbox.build.named_contexts import read_contexts
     from sandbox.build.ssh_agents import read_ssh
@@ -25,6 +26,7 @@ def build(invocation: Invocation) -> int:
     build_refusals.refuse_impossible(invocation)
     build_debug.check_terminal(invocation)
     context = invocation.context
+    network = _one_of(invocation, "network", _NETWORKS)
     display = build_progress.choose_display(invocation)
     # as buildx does: what makes builds reproducible is given on
     epoch = {key: context.env[key] for key in ("SOURCE_DATE_EPOCH",) if key in context.env}
@@ -41,7 +43,8 @@ def build(invocation: Invocation) -> int:
         platform=read_platform(invocation.text("platform") or ""),
         settings=read_settings(invocation),
         labels=_labels(invocation.texts("label")),
-        network=_one_of(invocation, "network", _NETWORKS),
+        network=network,
+        entitlements=read_entitlements(invocation.texts("allow"), network),
         export=build_results.read_export(invocation, arguments),
         cache_from=tuple(read_cache_from(text, context.cwd) for text in invocation.texts("cache-from")),
         cache_to=tuple(read_cache_to(text, context.cwd) for text in invocation.texts("cache-to")),
@@ -120,6 +123,9 @@ COMMANDS: tuple[Command, ...] = (
             option("--ulimit", "list", "Ulimit options", "ulimit"),
             option("--label", "list", "Set metadata for an image", "stringArray"),
             option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
+            option(
+                "--allow", "list", "Let RUN --network=host of the Dockerfile have that (network.host)", "stringArray"
+            ),
             *build_progress.OPTIONS,
             *build_debug.OPTIONS,
             option("--check", "flag", 'Shorthand for "--call=check": lint the Dockerfile, build nothing'),

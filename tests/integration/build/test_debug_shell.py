@@ -105,6 +105,15 @@ def test_a_failed_copy(builder: Builder) -> None:
     assert "<1 before>" in seen
 
 
+def test_no_shell_with_a_network_that_was_not_granted(builder: Builder) -> None:
+    file = "FROM busybox\nONBUILD RUN --network=host true\n"
+    builder.sandbox.run("build", "-t", "asking", "-", input=file)
+    for text in (file.replace("ONBUILD ", ""), "FROM asking\n"):
+        seen = _debug(builder, {"Dockerfile": text}, "echo ty''ped; exit")
+        assert "network.host was not granted" in seen
+        assert "typed" not in seen
+
+
 def test_no_shell_where_there_is_none(builder: Builder) -> None:
     seen = _debug(builder, {"Dockerfile": 'FROM scratch\nRUN ["/none"]\n'}, "")
     assert "/bin/sh" in seen

@@ -122,6 +122,8 @@ def test_ids_and_targets_are_names_and_no_paths(builder: Builder, option: str, m
         ("RUN --mount=type=bind,target=/x/.. true", "invalid mount target"),
         ("RUN --network=container:1 true", "invalid network"),
         ("RUN --security=insecure true", "refused"),
+        ("RUN --network=host true", "network.host was not granted"),
+        ("RUN --device=vendor.example/class=name true", "refused"),
         ("COPY --chmod=99999 f /f", "invalid chmod"),
         ("COPY --chown=0:nobody-here f /f", "nobody-here"),
     ],
@@ -141,6 +143,38 @@ def test_a_base_cannot_ask_for_more_by_its_triggers(builder: Builder, marker: Pa
     done = builder.build({"Dockerfile": "FROM hostile\n", "f": "x"})
     assert "m4rker" not in done.stderr
     _check_untouched(marker)
+
+
+def test_the_hosts_network_is_for_the_caller_to_give(builder: Builder) -> None:
+    """A file, a base's ONBUILD, and a stage's ask for it in vain, cached or not; nothing before it is run either."""
+    ask = "RUN --network=host readlink /proc/self/ns/net > /ns\n"
+    base = f"FROM busybox\nONBUILD {ask}"
+    builder.sandbox.run("build", "-t", "asking", "-", input=base)
+    files = {
+        "the file": f"FROM busybox\nRUN echo before\n{ask}",
+        "a base": "FROM asking\n",
+        "a stage": f"{base.replace('busybox', 'busybox AS asking')}FROM asking\n",
+        "a stage that is not the target": f"FROM busybox AS a\n{ask}FROM busybox\nCOPY --from=a /ns /\n",
+    }
+
+    def refused() -> None:
+        for file in files.values():
+            failed = builder.sandbox.run("build", "-", input=file, status=1)
+            assert "network.host was not granted" in failed.stderr
+            assert "mend: sandbox build --allow network.host" in failed.stderr
+            assert "RUN echo before" not in failed.stderr
+
+    refused()
+    for options in (("--allow", "network.host"), ("--network", "host")):
+        for file in files.values():
+            builder.sandbox.run("build", "-t", "made", "--no-cache", *options, "-", input=file)
+            assert builder.run("cat", "/ns").strip() == os.readlink("/proc/self/ns/net")
+    # what a build that had it made is in the cache now
+    refused()
+    assert (
+        "network.host was not granted"
+        in builder.sandbox.run("build", "--network", "none", "-", input=files["a base"], status=1).stderr
+    )
 
 
 def test_account_files_of_a_base_are_read_as_text_of_the_base(builder: Builder, marker: Path) -> None:

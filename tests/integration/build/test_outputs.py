@@ -227,6 +227,8 @@ def test_files_keep_their_times_unless_rewritten(builder: Builder) -> None:
         (["--isolation", "hyperv"], "only default"),
         (["--security-opt", "seccomp=unconfined"], "default profile"),
         (["--allow", "security.insecure"], "no more rights than a container"),
+        (["--allow", "device=vendor.example/class"], "a build gets no devices"),
+        (["--allow", "network.hots"], "no such entitlement"),
         (["--builder", "other"], "no builder 'other' found"),
     ],
 )
