@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sandbox.build.parser import Node
     from sandbox.build.progress import EventSink, StepReport
+    from sandbox.caller_directory import CallerDirectory
     from sandbox.image.platforms import Platform
     from sandbox.image.progress import Progress
     from sandbox.paths import Paths
@@ -54,8 +55,8 @@ class BaseImages:
     """
 
     def __init__(
-        self, paths: Paths, env: Mapping[str, str], events: EventSink, contexts: Mapping[str, str], cwd: str, *,
-        pull: bool,
+        self, paths: Paths, env: Mapping[str, str], events: EventSink, contexts: Mapping[str, str],
+        cwd: CallerDirectory, *, pull: bool,
     ) -> None:  # fmt: skip
         self._paths = paths
         self._env = env
@@ -117,7 +118,7 @@ class BaseImages:
             # msgspec and trio come with this
             from sandbox.image.archives import load_layout
 
-            path = os.path.join(self._cwd, layout.path)
+            path = self._cwd.absolute(layout.path)
             record = load_layout(self._paths, path, layout.wanted, need.platform or native, QuietProgress().line)
         if record is None and (not self._pull or need.key in self._pulled):
             record = self._look_up(self._name(need), need.platform)

@@ -31,6 +31,7 @@ from sandbox.build.request import BuildPlan, BuildResult, RunSettings, image_key
 from sandbox.build.ssh_agents import agent_sockets
 from sandbox.build.stage_builder import names_stage_above, read_triggers
 from sandbox.build.stages import read_dockerfile
+from sandbox.caller_directory import CallerDirectory
 from sandbox.container.driver_choice import driver_of_store
 from sandbox.errors import HostError, NotFoundError, SandboxError
 from sandbox.image.platforms import host_platform, parse_platform
@@ -59,7 +60,7 @@ class BuildOptions(NamedTuple):
 
     context: str
     file: str = ""
-    cwd: str = "."
+    cwd: CallerDirectory = CallerDirectory(".")
     arguments: Mapping[str, str] = {}
     target: str = ""
     no_cache: bool = False

@@ -16,7 +16,6 @@ forgotten again.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sandbox.build.exporting import ExportRequest, export_result
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from sandbox.build.progress import EventSink
     from sandbox.build.request import BuildResult
+    from sandbox.caller_directory import CallerDirectory
     from sandbox.image.progress import Progress
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
@@ -62,21 +62,21 @@ class CachePlace(NamedTuple):
     lenient: bool = False
 
 
-def read_cache_from(text: str, cwd: str) -> CachePlace:
+def read_cache_from(text: str, cwd: CallerDirectory) -> CachePlace:
     """A `--cache-from`; a text without fields is a reference. Raises UsageError."""
     if "=" not in text:
         return CachePlace("registry", str(parse_reference(text)))
     return _read(text, cwd, "--cache-from", "src")
 
 
-def read_cache_to(text: str, cwd: str) -> CachePlace:
+def read_cache_to(text: str, cwd: CallerDirectory) -> CachePlace:
     """A `--cache-to`. Raises UsageError."""
     if "=" not in text:
         text = f"type={text}" if text == "inline" else f"type=registry,ref={text}"
     return _read(text, cwd, "--cache-to", "dest")
 
 
-def _read(text: str, cwd: str, flag: str, place_key: str) -> CachePlace:
+def _read(text: str, cwd: CallerDirectory, flag: str, place_key: str) -> CachePlace:
     values = {}
     for field in split_fields(text):
         key, equals, value = field.partition("=")
@@ -97,7 +97,7 @@ def _read(text: str, cwd: str, flag: str, place_key: str) -> CachePlace:
         raise UsageError(
             f"invalid {flag} {text!r}: {'ref' if kind == 'registry' else place_key} is required", mend=_MEND
         )
-    place = {"local": os.path.join(cwd, place), "registry": place, "inline": ""}[kind]
+    place = {"local": cwd.absolute(place) if kind == "local" else "", "registry": place, "inline": ""}[kind]
     chosen: Literal["local", "registry", "inline"] = "local" if kind == "local" else "registry"
     return CachePlace(
         "inline" if kind == "inline" else chosen, place, mode == "max", values.get("ignore-error") == "true"

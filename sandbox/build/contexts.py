@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sandbox.build.dockerignore import IgnoreRules
     from sandbox.build.git_urls import GitUrl
+    from sandbox.caller_directory import CallerDirectory
     from sandbox.paths import Paths
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -75,7 +76,12 @@ class ContextRoom:
     """Opens the contexts of one build; `close` closes them and removes what was brought here."""
 
     def __init__(
-        self, paths: Paths, cwd: str, env: Mapping[str, str], secrets: Mapping[str, bytes], agent_socket: str = ""
+        self,
+        paths: Paths,
+        cwd: CallerDirectory,
+        env: Mapping[str, str],
+        secrets: Mapping[str, bytes],
+        agent_socket: str = "",
     ) -> None:
         self._paths = paths
         self._cwd = cwd
@@ -98,14 +104,14 @@ class ContextRoom:
             if file == "-":
                 raise SandboxError("standard input cannot be both the context and the Dockerfile")
             return self._open_file(self._spool_input(), "standard input", file)
-        repository = parse_git_url(context, as_context=not os.path.exists(os.path.join(self._cwd, context)))
+        repository = parse_git_url(context, as_context=not self._is_here(context))
         if repository is not None:
             place = self._check_out(repository, keep_git_dir=keep_git_dir)
         elif is_url(context):
             fetched = fetch_url(context, "", self._new_directory(), self._paths, self._urls)
             return self._open_file(fetched.path, redact(context), file)
         else:
-            path = os.path.join(self._cwd, context)
+            path = self._cwd.absolute(context)
             if os.path.isfile(path):
                 return self._open_archive(path, context, file)
             place = _Place(self._open_directory(path, context), context, given=True)
@@ -120,7 +126,7 @@ class ContextRoom:
             fetched = fetch_url(value, "", self._new_directory(), self._paths, self._urls).path
             place = self._unpack(fetched, redact(value)) if _is_archive(fetched) else self._wrap(fetched)
         else:
-            path = os.path.join(self._cwd, value)
+            path = self._cwd.absolute(value)
             if os.path.isfile(path) and _is_archive(path):
                 place = self._unpack(path, value)
             else:
@@ -128,6 +134,10 @@ class ContextRoom:
         return ContextTree(place.fd, _read_rules(place.fd, [ignore_file_names("")[1]]))
 
     # --- where files come from
+
+    def _is_here(self, context: str) -> bool:
+        # in a directory that was removed there is nothing that a URL could be
+        return bool(self._cwd.path) and os.path.exists(self._cwd.absolute(context))
 
     def _open_file(self, path: str, shown: str, file: str) -> MainContext:
         """What came as one file: an archive, or else a Dockerfile."""
@@ -212,7 +222,7 @@ class ContextRoom:
             with open(fetched, "rb") as opened:
                 dockerfile = Dockerfile(redact(file), opened.read(_FILE_MOST))
         elif file and place.given:
-            return self._read_own_file(place, os.path.join(self._cwd, file))
+            return self._read_own_file(place, self._cwd.absolute(file))
         else:
             name = os.path.normpath(file or _DOCKERFILE).lstrip("/")
             data = _read_beneath(place.fd, name)
@@ -229,7 +239,7 @@ class ContextRoom:
 
     def _read_own_file(self, place: _Place, path: str) -> MainContext:
         """A Dockerfile the caller names by its path, inside the context or elsewhere; its ignore file is beside it."""
-        shown = os.path.relpath(path, self._cwd)
+        shown = self._cwd.shown(path)
         try:
             with open(path, "rb") as opened:
                 data = opened.read(_FILE_MOST)
@@ -238,7 +248,7 @@ class ContextRoom:
         special, common = ignore_file_names(path)
         try:
             with open(special, "rb") as opened:
-                rules = read_ignore_file(opened.read(_FILE_MOST), os.path.relpath(special, self._cwd))
+                rules = read_ignore_file(opened.read(_FILE_MOST), self._cwd.shown(special))
         except FileNotFoundError:
             return MainContext(ContextTree(place.fd, _read_rules(place.fd, [common])), Dockerfile(shown, data))
         except OSError as error:

@@ -20,6 +20,7 @@ from sandbox.build.outputs import Output
 from sandbox.build.progress import Vertex, reported_step, vertex_id
 from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.build.tree_exports import export_directory, export_tar
+from sandbox.caller_directory import CallerDirectory
 from sandbox.errors import ImageError, SandboxError, translated
 from sandbox.image.archives import make_manifest
 from sandbox.image.documents import DOCKER_MANIFEST, OCI_MANIFEST, decode_config
@@ -64,7 +65,7 @@ class ExportRequest(NamedTuple):
     """
 
     outputs: tuple[Output, ...] = (Output("image"),)
-    cwd: str = "."
+    cwd: CallerDirectory = CallerDirectory(".")
     epoch: int | None = None
     portable: bool = False
 
@@ -105,7 +106,7 @@ class _Exporter:
 
     def export(self, output: Output, report: StepReport) -> None:
         self._report = report
-        dest = os.path.join(self._request.cwd, output.dest) if output.dest not in ("", "-") else output.dest
+        dest = self._request.cwd.absolute(output.dest) if output.dest not in ("", "-") else output.dest
         match output.type:
             case "local":
                 self._note(export_directory(self._paths, self._trees, dest, replace=output.replace))

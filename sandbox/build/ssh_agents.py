@@ -21,6 +21,7 @@ from storage.locks import lock_directory, lock_nowait, unlock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sandbox.caller_directory import CallerDirectory
     from sandbox.paths import Paths
 
 _PREFIX = "ssh-"
@@ -34,12 +35,12 @@ class SshSource(NamedTuple):
     paths: tuple[str, ...]
 
 
-def read_ssh(text: str, cwd: str) -> SshSource:
+def read_ssh(text: str, cwd: CallerDirectory) -> SshSource:
     """`default` or `ID[=SOCKET|KEY[,KEY]]`. Raises UsageError."""
     name, equals, rest = text.partition("=")
     if not name or (equals and not rest):
         raise UsageError(f"invalid --ssh {text!r}", mend="--ssh default, or --ssh ID=SOCKET|KEY[,KEY]")
-    return SshSource(name, tuple(os.path.join(cwd, os.path.expanduser(path)) for path in rest.split(",") if path))
+    return SshSource(name, tuple(cwd.absolute(os.path.expanduser(path)) for path in rest.split(",") if path))
 
 
 @contextmanager

@@ -44,6 +44,10 @@ def read_export(invocation: Invocation, arguments: Mapping[str, str]) -> ExportR
         invocation.texts("output"), names, invocation.texts("annotation"),
         push=invocation.flag("push"), load=invocation.flag("load"),
     )  # fmt: skip
+    # before anything is built: where these lie must be known
+    for path in (invocation.text("iidfile"), invocation.text("metadata-file"), *(output.dest for output in outputs)):
+        if path not in (None, "", "-"):
+            invocation.context.cwd.absolute(path)
     return ExportRequest(
         outputs,
         invocation.context.cwd,
@@ -58,7 +62,7 @@ def write_results(invocation: Invocation, exported: Exported) -> None:
     for key, text in (("iidfile", exported.image_id), ("metadata-file", json.dumps(_metadata(exported), indent=2))):
         path = invocation.text(key)
         if path is not None:
-            _write(os.path.join(context.cwd, path), text)
+            _write(context.cwd.absolute(path), text)
     if invocation.flag("quiet"):
         context.print(exported.image_id)
         return

@@ -45,7 +45,7 @@ def _read_value(name: str, source: str, variable: str, context: Context) -> byte
             raise NotFoundError(f"the variable {variable} of --secret {name} is not set")
         return os.fsencode(context.env[variable])
     try:
-        with open(os.path.join(context.cwd, source), "rb") as file:
+        with open(context.cwd.absolute(source), "rb") as file:
             return file.read(_SECRET_BYTES_MOST + 1)
     except OSError as error:
         raise NotFoundError(f"cannot read the secret {name}", cause=f"{source}: {error.strerror}") from error

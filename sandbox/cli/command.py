@@ -15,6 +15,7 @@ from storage.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sandbox.caller_directory import CallerDirectory
     from sandbox.cli.flags import Option, Value
     from sandbox.paths import Paths
 
@@ -38,7 +39,7 @@ class Context(NamedTuple):
     """Where a command runs; everything it may know of its caller."""
 
     env: Mapping[str, str]
-    cwd: str
+    cwd: CallerDirectory
     stdout: TextIO
     stderr: TextIO
     #: found on first use, so that `--help` and `version` make no directory

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from net.errors import NetError
+from sandbox.caller_directory import CallerDirectory, find_caller_directory
 from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, render_error, with_meant_name
 from sandbox.cli.flags import Option, Parsed, option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
@@ -92,7 +93,7 @@ def main(
     try:
         top = parse_flags(GLOBAL_OPTIONS, words, interspersed=False)
         debug = bool(top.values.get("debug"))
-        directory = cwd if isinstance(cwd, str) else _working_directory(cwd)
+        directory = CallerDirectory(cwd) if isinstance(cwd, str) else find_caller_directory(cwd)
         context = Context(env, directory, stdout, stderr, _paths_of(env), debug)
     except UsageError as error:
         stderr.write(_usage_text(error, "sandbox", "[OPTIONS] COMMAND"))
@@ -171,13 +172,6 @@ def _database_failure(context: Context, error: Exception) -> HostError:
         if cause:
             return HostError(f"cannot write the database {database}", cause=f"{cause} ({error})", mend=mend)
     return HostError("the database could not be used", cause=str(error), mend="sandbox doctor")
-
-
-def _working_directory(get: Callable[[], str]) -> str:
-    try:
-        return get()
-    except FileNotFoundError:
-        return "/"
 
 
 def _paths_of(env: Mapping[str, str]) -> Callable[[], Paths]:

@@ -106,7 +106,8 @@ def _note_namesakes(invocation: Invocation, connection: sqlite3.Connection) -> N
     """Docker makes a volume of `-v app:/src` also where a directory `app` is at hand, which was most likely meant."""
     for text in dict.fromkeys(invocation.texts("volume")):
         name, colon, rest = text.partition(":")
-        if not colon or "/" in name or name.startswith(".") or not os.path.isdir(f"{invocation.context.cwd}/{name}"):
+        cwd = invocation.context.cwd
+        if not colon or not cwd.path or "/" in name or name.startswith(".") or not os.path.isdir(cwd.absolute(name)):
             continue
         if connection.execute("SELECT 1 FROM volume WHERE name = ?", (name,)).fetchone() is None:
             invocation.context.note(

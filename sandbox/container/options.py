@@ -6,7 +6,6 @@ value is imported only where an option of that kind was given: `run` pays for wh
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.option_reading import (
@@ -70,7 +69,7 @@ def build_config(
     if invocation.given("storage-opt"):
         config = config._replace(storage_size_bytes=_storage_size(invocation))
     if trace := invocation.text("trace-files"):
-        config = config._replace(trace_path=os.path.join(invocation.context.cwd, trace))
+        config = config._replace(trace_path=invocation.context.cwd.absolute(trace))
     config = _process(invocation, defaults, config)
     config = _identity(invocation, defaults, config)
     config = _lifecycle(invocation, defaults, config)
@@ -171,7 +170,7 @@ def _storage_size(invocation: Invocation) -> int:
 
 def _from_cwd(invocation: Invocation, key: str) -> list[str]:
     cwd = invocation.context.cwd
-    return [text if text.startswith("/") else f"{cwd}/{text}" for text in invocation.texts(key)]
+    return [cwd.absolute(text) for text in invocation.texts(key)]
 
 
 def _identity(invocation: Invocation, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:

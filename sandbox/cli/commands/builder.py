@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from sandbox.caller_directory import CallerDirectory
 
 
 def parse(invocation: Invocation) -> int:
@@ -27,11 +30,11 @@ def parse(invocation: Invocation) -> int:
     return 0
 
 
-def _read(name: str, directory: str) -> bytes:
+def _read(name: str, directory: CallerDirectory) -> bytes:
     if name == "-":
         return sys.stdin.buffer.read()
     try:
-        with open(os.path.join(directory, name), "rb") as file:
+        with open(directory.absolute(name), "rb") as file:
             return file.read()
     except OSError as error:
         raise SandboxError(f"cannot read {name}: {error.strerror}") from error

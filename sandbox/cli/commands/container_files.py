@@ -34,7 +34,7 @@ def export(invocation: Invocation) -> int:
         # written aside and renamed: what has the name is a whole archive
         from sandbox.image.whole_file import written_whole
 
-        with written_whole(os.path.join(invocation.context.cwd, output)) as stream:
+        with written_whole(invocation.context.cwd.absolute(output)) as stream:
             notes = export_container(paths, container, stream.fileno())
     for note in notes:
         invocation.context.note(note)

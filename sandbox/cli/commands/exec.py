@@ -56,7 +56,7 @@ def _environment(invocation: Invocation) -> tuple[str, ...]:
     from sandbox.container.option_reading import form_as_mend
     from sandbox.container.option_values.environment import read_variables
 
-    files = [os.path.join(invocation.context.cwd, text) for text in invocation.texts("env-file")]
+    files = [invocation.context.cwd.absolute(text) for text in invocation.texts("env-file")]
     with form_as_mend("env"):
         return read_variables(files, invocation.texts("env"), invocation.context.env)
 

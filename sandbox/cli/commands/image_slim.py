@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.command import Command
@@ -38,7 +37,7 @@ def slim_report(invocation: Invocation) -> int:
         image = get_image(connection, invocation.arguments[0])
     used: set[tuple[str, str]] = set()
     for text in texts:
-        used |= read_trace(os.path.join(context.cwd, text))
+        used |= read_trace(context.cwd.absolute(text))
     report = make_report(paths, image, used)
     if form == "json":
         context.print(json.dumps(_document(report)))

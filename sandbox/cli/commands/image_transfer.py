@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -114,7 +113,7 @@ def save(invocation: Invocation) -> int:
         context.stdout.flush()
         write_archive(paths, images, context.stdout.buffer)
         return 0
-    with written_whole(os.path.join(context.cwd, output)) as stream:
+    with written_whole(context.cwd.absolute(output)) as stream:
         write_archive(paths, images, stream)
     return 0
 
@@ -160,7 +159,7 @@ def _open_input(context: Context, path: str | None) -> Iterator[tuple[BinaryIO, 
         yield sys.stdin.buffer, "standard input"
         return
     try:
-        stream = open(os.path.join(context.cwd, path), "rb")  # noqa: SIM115  closed below
+        stream = open(context.cwd.absolute(path), "rb")  # noqa: SIM115  closed below
     except OSError as error:
         raise NotFoundError(f"cannot open {path}", cause=error.strerror or "", mend=f"ls -l {path}") from error
     with stream:

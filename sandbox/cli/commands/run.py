@@ -97,7 +97,7 @@ def _name(invocation: Invocation) -> str:
 
 def _path(invocation: Invocation, key: str) -> str:
     text = invocation.text(key) or ""
-    return os.path.join(invocation.context.cwd, text) if text else ""
+    return invocation.context.cwd.absolute(text) if text else ""
 
 
 def _namespace_owner(paths: Paths, invocation: Invocation) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.option_values.comma_fields import split_fields
@@ -14,6 +13,8 @@ from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sandbox.caller_directory import CallerDirectory
 
 _SPACE = " \t\n\r\v\f"
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
@@ -159,7 +160,7 @@ def _check(request: MountRequest, families: set[str]) -> None:
             raise UsageError(f"cannot mix '{family}-*' options with mount type '{request.kind}'")
 
 
-def mount_of(request: MountRequest, cwd: str) -> MountPoint:
+def mount_of(request: MountRequest, cwd: CallerDirectory) -> MountPoint:
     """The mount that `request` asks for, host paths made absolute from `cwd`. Raises UsageError."""
     shown = f"type={request.kind},target={request.target}"
     if "\0" in request.target or "\0" in request.source:
@@ -174,12 +175,12 @@ def mount_of(request: MountRequest, cwd: str) -> MountPoint:
     raise UsageError(f"mount type '{request.kind}' is not supported", mend="use type=bind, type=volume or type=tmpfs")
 
 
-def _bind(request: MountRequest, cwd: str) -> MountPoint:
+def _bind(request: MountRequest, cwd: CallerDirectory) -> MountPoint:
     source = request.source
     if not source:
         raise UsageError("invalid mount of type bind: source is required")
     if source.startswith("."):
-        source = os.path.join(cwd, source)
+        source = cwd.absolute(source)
     if not source.startswith("/"):
         raise UsageError(
             f"invalid mount path: '{source}' mount path must be absolute",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from sandbox.errors import UsageError
@@ -10,6 +9,8 @@ from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sandbox.caller_directory import CallerDirectory
 
 _LARGEST_PROFILE_BYTES = 4 * 1024 * 1024
 
@@ -28,7 +29,7 @@ def split_system_paths(options: Sequence[str]) -> SystemPaths:
     return SystemPaths(kept) if len(kept) == len(options) else SystemPaths(kept, (), ())
 
 
-def parse_security_option(text: str, cwd: str) -> str:
+def parse_security_option(text: str, cwd: CallerDirectory) -> str:
     """One option in the record's form: "no-new-privileges", "seccomp=unconfined", "seccomp={…}",
     "systempaths=unconfined", or "" for one that asks for what is so already. Raises UsageError.
 
@@ -42,7 +43,7 @@ def parse_security_option(text: str, cwd: str) -> str:
     if name == "seccomp":
         if value in ("unconfined", "builtin"):
             return "seccomp=unconfined" if value == "unconfined" else ""
-        return f"seccomp={_read_profile(os.path.join(cwd, value))}"
+        return f"seccomp={_read_profile(cwd.absolute(value))}"
     if name == "systempaths" and value == "unconfined":
         return "systempaths=unconfined"
     # without root no AppArmor profile or SELinux label is ever applied: off is what these are

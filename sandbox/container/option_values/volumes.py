@@ -6,10 +6,14 @@ The grammar is that of moby's volume/mounts; a spec becomes a MountPoint in `mou
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from sandbox.container.record import MountPoint
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from sandbox.caller_directory import CallerDirectory
 
 #: stands for the user that the container runs as
 IMAGE_USER = "user"
@@ -122,11 +126,11 @@ def mount_of(spec: VolumeSpec) -> MountPoint:
     )
 
 
-def resolve_relative(text: str, cwd: str) -> str:
+def resolve_relative(text: str, cwd: CallerDirectory) -> str:
     """`text` with a host path that begins with a dot made absolute, as Docker's client does."""
     source, colon, rest = text.partition(":")
     if colon and source.startswith("."):
-        return f"{os.path.normpath(os.path.join(cwd, source))}:{rest}"
+        return f"{os.path.normpath(cwd.absolute(source))}:{rest}"
     return text
 
 

@@ -168,9 +168,11 @@ def _index_path(directory: str, layer: str) -> str:
     """Where the index of a layer is kept: one file for each root directory."""
     try:
         status = os.stat(layer)
+        directory = os.path.abspath(directory)
     except OSError as error:
-        raise UsageError(f"{layer}: {os.strerror(error.errno or 0)}") from error
-    return os.path.join(os.path.abspath(directory), f"{status.st_dev:x}-{status.st_ino:x}.index")
+        # without a layer's name it is the current directory that is gone
+        raise UsageError(f"{error.filename or directory}: {os.strerror(error.errno or 0)}") from error
+    return os.path.join(directory, f"{status.st_dev:x}-{status.st_ino:x}.index")
 
 
 def main(words: list[str]) -> int:

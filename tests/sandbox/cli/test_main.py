@@ -16,6 +16,7 @@ import pytest
 
 import sandbox
 from net.errors import NetError
+from sandbox.caller_directory import CallerDirectory
 from sandbox.cli import main as program
 from sandbox.cli.command import Command, Context, Invocation, each
 from sandbox.cli.flags import option, parse_flags
@@ -247,7 +248,7 @@ def test_inspect_steers_no_terminal(format_text: str | None) -> None:
     documents = [{"Label": "a\x1b[2J\x9b31m\u202e"}]
     shown, piped = _Terminal(), io.StringIO()
     for stream in (shown, piped):
-        context = Context({}, "/", stream, io.StringIO(), lambda: pytest.fail("no paths are needed"))
+        context = Context({}, CallerDirectory("/"), stream, io.StringIO(), lambda: pytest.fail("no paths are needed"))
         print_documents(context, documents, format_text)
     assert all(line.isprintable() for line in shown.getvalue().splitlines())
     assert "\u202e" in piped.getvalue()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.caller_directory import CallerDirectory
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import parse_flags
 from sandbox.container.options import (
@@ -66,7 +67,7 @@ def invocation(line: str | list[str], cwd: str = "/cwd", path: str = "container 
     options = RUN_OPTIONS if path == "container run" else CREATE_OPTIONS
     parsed = parse_flags(options, line.split() if isinstance(line, str) else line, interspersed=False)
     command = Command(path, "", "", options, lambda _invocation: 0, 1, None, False)
-    context = Context(ENV, cwd, io.StringIO(), io.StringIO(), no_paths)
+    context = Context(ENV, CallerDirectory(cwd), io.StringIO(), io.StringIO(), no_paths)
     return Invocation(command, context, parsed.values, parsed.arguments)
 
 
