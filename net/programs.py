@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 
 #: looked into after PATH: the services' ones are often missing from a user's PATH
 _SYSTEM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
+
+#: to be the default again in a program that is executed: Python ignores them, and what is ignored stays so, execve(2)
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 _INSTALLERS = (
     ("/usr/bin/apt-get", "apt-get install -y"),
@@ -48,7 +52,7 @@ def read_output(command: tuple[str, ...]) -> str:
         (os.POSIX_SPAWN_DUP2, write_fd, 2),
     ]
     try:
-        pid = os.posix_spawn(command[0], command, {"LC_ALL": "C"}, file_actions=actions)
+        pid = os.posix_spawn(command[0], command, {"LC_ALL": "C"}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON)
     except OSError:
         os.close(read_fd)
         return ""

@@ -22,7 +22,7 @@ import signal
 from typing import TYPE_CHECKING, NamedTuple
 
 from net.errors import NetError
-from net.programs import find_program, install_command, read_output
+from net.programs import IGNORED_BY_PYTHON, find_program, install_command, read_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -193,7 +193,7 @@ def spawn_slirp(plan: SlirpPlan) -> SlirpProcess:
             {"LC_ALL": "C"},
             file_actions=_file_actions(log_write, (plan.netns_fd, ready_write, exit_read)),
             setsigmask=(),
-            setsigdef=(signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD),
+            setsigdef=(*IGNORED_BY_PYTHON, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD),
         )
     except OSError as error:
         _close_all((ready_fd, exit_fd, log_fd))

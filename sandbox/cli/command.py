@@ -163,7 +163,14 @@ def as_sandbox_error(error: SandboxError | StorageError | NetError | OSError) ->
     return failure
 
 
+#: errno of a limit of the caller's -> the option of ulimit that shows and sets it
+_LIMITS = {errno.EMFILE: "n", errno.EFBIG: "f", errno.EAGAIN: "u"}
+
+
 def _refusal(error: OSError) -> dict[str, str]:
+    if error.errno in _LIMITS:
+        flag = _LIMITS[error.errno]
+        return {"cause": f"a limit of this shell is reached: ulimit -{flag}", "mend": f"ulimit -S{flag} hard"}
     if error.errno not in (errno.EROFS, errno.EACCES) or not isinstance(error.filename, str):
         return {}
     from sandbox.write_refusals import explain_refusal  # for such an error only

@@ -15,6 +15,7 @@ from sandbox.cli.flags import Option, Parsed, option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
 from sandbox.errors import HostError, SandboxError, UsageError
 from storage.errors import StorageError
+from storage.inherited_state import settle_inherited_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,11 @@ def entry() -> NoReturn:
     """The console script."""
     # imports make thousands of objects that live on, through which the collector would look again and again
     gc.set_threshold(_COLLECTED_AT)
-    stdout, stderr = _standard_streams()
+    settle_inherited_state()
+    for stream in (sys.stdout, sys.stderr):
+        # a name that is no valid text must not end a listing half way
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO hides TextIOWrapper's own
+    stdout, stderr = sys.stdout, sys.stderr
     if _COMPLETION_VARIABLE in os.environ:
         from sandbox.cli.completion import complete
 
@@ -66,23 +71,6 @@ def entry() -> NoReturn:
         stderr.flush()
     # nothing of ours registers atexit work, and tearing the interpreter down costs milliseconds
     os._exit(status)
-
-
-def _standard_streams() -> tuple[TextIO, TextIO]:
-    for descriptor in (0, 1, 2):
-        # a closed one would be handed out to the next file that is opened, and a container would write into it
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    streams = []
-    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
-        if stream is None:
-            stream = open(descriptor, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # lives as long as we do
-        # a name that is no valid text must not end a listing half way
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO hides TextIOWrapper's own
-        streams.append(stream)
-    return streams[0], streams[1]
 
 
 def main(
@@ -149,6 +137,9 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
         raise
     except (SandboxError, StorageError, NetError, OSError) as error:
         failure = as_sandbox_error(error)
+    except MemoryError as error:
+        failure = HostError("out of memory", cause="no more is there, or ulimit -v, ulimit -d", mend="ulimit -a")
+        failure.__cause__ = error
     except Exception as error:
         state = sys.modules.get("sandbox.state")
         if state is None or not isinstance(error, state.DatabaseError):

@@ -123,7 +123,9 @@ class Session:
         wanted = {signal.SIGWINCH} if self._streams.terminal else set()
         # with a raw terminal keys arrive as bytes, and the container's own terminal makes signals of them
         if self._streams.proxy_signals and not self._streams.terminal:
-            wanted |= signal.valid_signals() - _OWN_SIGNALS
+            proxied = signal.valid_signals() - _OWN_SIGNALS
+            # what the caller ignores (nohup, a shell's background) stays so
+            wanted |= {number for number in proxied if signal.getsignal(number) != signal.SIG_IGN}
         for number in wanted:
             with suppress(OSError, ValueError):
                 # 32 and 33 are the C library's own

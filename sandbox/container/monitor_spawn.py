@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-monitor"
+_IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE})
 
 
 class Attachment(NamedTuple):
@@ -155,10 +156,9 @@ def _become_own_process(kept: set[int]) -> None:
                 os.close(fd)
             except OSError:
                 continue  # the descriptor of the listing itself
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGWINCH):
-        signal.signal(number, signal.SIG_DFL)
+    # not what the command has them do, nor what its caller has
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN if number in _IGNORED else signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     with open("/proc/self/comm", "w") as file:

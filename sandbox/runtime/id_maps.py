@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 import stat
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from net.programs import IGNORED_BY_PYTHON
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import PR_GET_NO_NEW_PRIVS, prctl
@@ -179,7 +179,10 @@ def map_process(pid: int, id_map: IdMap, meanwhile: Callable[[], None] = lambda:
 
 def _spawn(program: str, pid: int, lines: tuple[MapLine, ...], talk: int) -> int:
     arguments = [program, str(pid), *(str(number) for line in lines for number in line)]
-    return os.posix_spawn(program, arguments, {"PATH": _PROGRAM_PATH}, file_actions=[(os.POSIX_SPAWN_DUP2, talk, 2)])
+    actions = [(os.POSIX_SPAWN_DUP2, talk, 2)]
+    return os.posix_spawn(
+        program, arguments, {"PATH": _PROGRAM_PATH}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON
+    )
 
 
 def find_program(name: str) -> str:
@@ -265,7 +268,7 @@ def _output(arguments: list[str]) -> str:
     read_end, write_end = os.pipe()
     actions = [(os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)]
     child = os.posix_spawn(
-        arguments[0], arguments, {"PATH": _PROGRAM_PATH}, file_actions=actions, setsigdef=[signal.SIGPIPE]
+        arguments[0], arguments, {"PATH": _PROGRAM_PATH}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON
     )
     os.close(write_end)
     with open(read_end, errors="replace") as stream:

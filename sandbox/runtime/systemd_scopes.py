@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from net.programs import IGNORED_BY_PYTHON
 from sandbox.errors import HostError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _call(arguments: list[str], env: Mapping[str, str]) -> bool:
     actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
     words = ["busctl", "--user", "--quiet", "call", *_MANAGER, *arguments]
     try:
-        child = os.posix_spawn(_BUSCTL, words, environment, file_actions=actions)
+        child = os.posix_spawn(_BUSCTL, words, environment, file_actions=actions, setsigdef=IGNORED_BY_PYTHON)
     except FileNotFoundError:
         return False
     _pid, status = os.waitpid(child, 0)

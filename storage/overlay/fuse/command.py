@@ -12,6 +12,7 @@ import sys
 from typing import NamedTuple, NoReturn
 
 from storage.errors import StorageError, os_failure
+from storage.inherited_state import settle_inherited_state
 from storage.overlay.fuse.config import OverlayConfig
 from storage.overlay.fuse.mounting import FuseOptions, mount_fuse
 from storage.overlay.fuse.owners import Owners, parse_id_ranges
@@ -263,4 +264,5 @@ def _child(command: CommandLine, ready_fd: int) -> NoReturn:
 
 def entry() -> None:
     """The installed command."""
+    settle_inherited_state()
     sys.exit(main(sys.argv[1:]))
