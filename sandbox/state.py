@@ -236,6 +236,8 @@ def _create(paths: Paths) -> None:
         for left in (new, f"{new}-wal", f"{new}-shm"):
             with suppress(FileNotFoundError):
                 os.unlink(left)
+        # SQLite would give it the umask's mode; what stands beside it later has the database's
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(new, isolation_level=None)
         try:
             # write-ahead: readers such as `ps` never wait for a pull that is committing

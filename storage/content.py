@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from storage.digests import Digest, digest_hex, digest_of, parse_digest
 from storage.errors import StorageError, os_failure
 from storage.locks import lock_file, lock_nowait, unlock
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +37,7 @@ class ContentStore:
         self._partials = f"{root_dir}/partial"
         try:
             for directory in (self._blobs, self._partials):
-                os.makedirs(directory, mode=0o700, exist_ok=True)
+                make_private_directory(directory)
         except OSError as error:
             raise os_failure(f"cannot make the content store {root_dir}", error) from error
 

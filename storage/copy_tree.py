@@ -168,6 +168,9 @@ def _copy_entry(step: Step, dir_fd: int, name: bytes, data: DataCopy) -> None:
     else:
         os.mknod(name, mode, step.status.st_rdev, dir_fd=dir_fd)
     os.chown(name, step.status.st_uid, step.status.st_gid, dir_fd=dir_fd, follow_symlinks=False)
+    if not stat.S_ISLNK(mode):
+        # by its path: fchmodat(2) takes no flags, and the name was made here just now; mknod(2) heeds the umask
+        os.chmod(entry_path(dir_fd, name), stat.S_IMODE(mode))
     _copy_xattrs(entry_path(step.dir_fd, step.name), entry_path(dir_fd, name))
     times = (step.status.st_atime_ns, step.status.st_mtime_ns)
     os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False)

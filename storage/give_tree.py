@@ -76,9 +76,14 @@ class _Giving:
                 target = os.readlink(step.name, dir_fd=step.dir_fd)
                 self._put(step, lambda name: os.symlink(target, name, dir_fd=self._fd))
             elif stat.S_ISFIFO(mode):
-                self._put(step, lambda name: os.mkfifo(name, stat.S_IMODE(mode) & 0o777, dir_fd=self._fd))
+                self._put(step, lambda name: self._make_fifo(name, stat.S_IMODE(mode) & 0o777))
             else:
                 self.notes.append(f"left out {self.shown!r}: device nodes and sockets cannot be given to a user")
+
+    def _make_fifo(self, name: bytes, mode: int) -> None:
+        os.mkfifo(name, 0o600, dir_fd=self._fd)
+        # by its path: fchmodat(2) takes no flags, and the name was made here just now; mkfifo(3) heeds the umask
+        os.chmod(self._here(name), mode)
 
     def _enter(self, name: bytes) -> None:
         try:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from storage.digests import Digest, digest_hex, parse_digest
 from storage.errors import StorageError, os_failure
 from storage.locks import is_unlocked, lock_directory, remove_unlocked, unlock
+from storage.private_directories import make_private_directory
 from storage.syscalls import syncfs
 from storage.tree import remove_content, remove_tree
 
@@ -211,7 +212,7 @@ def make_spread_directory(directory: str) -> None:
     """
     if os.path.isdir(directory):
         return
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_private_directory(directory)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flags = int.from_bytes(fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(8)), sys.byteorder)

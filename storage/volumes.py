@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 
 from storage.errors import StorageError, os_failure
+from storage.private_directories import make_private_directory
 
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _REST = _FIRST | frozenset("_.-")
@@ -39,7 +40,7 @@ class VolumeStore:
         """Make the volume where it is missing; with `to_fill` it waits for `fill`. Twice is safe."""
         path = self.data(name)
         try:
-            os.makedirs(self.directory(name), mode=0o700, exist_ok=True)
+            make_private_directory(self.directory(name))
             if not os.path.isdir(path):
                 os.mkdir(path, 0o755)
                 os.chmod(path, 0o755)

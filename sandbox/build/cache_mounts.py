@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.runtime.spec import BindMount
 from storage.locks import unlock
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ class CacheMounts:
                 # twice in one step is once, by the stricter of both
                 kinds[name] = max(kinds.get(name, ""), mount.sharing or "shared", key=_STRICTNESS.index)
         if kinds:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            make_private_directory(self._directory)
         return {name: self._lock_one(name, kinds[name], stack) for name in sorted(kinds)}
 
     def mount(self, wanted: Mount, target: str, name: str, first_content: FirstContent) -> BindMount:

@@ -17,6 +17,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from storage.private_directories import make_private_directory
+
 if TYPE_CHECKING:
     from sandbox.paths import Paths
 
@@ -70,7 +72,7 @@ class DigestMemory:
             return
         entries = [_ENTRY.pack(*identity, digest) for identity, digest in self._used.items()]
         with suppress(OSError):
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            make_private_directory(self._directory)
             with tempfile.NamedTemporaryFile(dir=self._directory, prefix=".", delete=False) as file:
                 try:
                     file.write(_MAGIC + b"".join(entries))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sandbox.redaction import redact
 from storage.copy_tree import copy_data
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +107,7 @@ class KeptUrl:
         if not answer["etag"]:
             return
         with suppress(OSError):
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            make_private_directory(self._directory)
             with self._aside(self._path) as body:
                 copy_data(fd, body.fileno())
             with self._aside(f"{self._path}.json") as text:

@@ -10,6 +10,7 @@ from sandbox.container.record import Container, ContainerState
 from sandbox.container.store import delete_container, insert_container
 from sandbox.errors import NotFoundError, StartError, UsageError
 from sandbox.state import boot_id, process_start, transaction
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,7 +67,9 @@ def _make_source(mount: MountPoint) -> None:
 
 def _make_data(paths: Paths, container: Container) -> None:
     try:
-        os.makedirs(paths.container_data(container.id), mode=0o700)
+        directory = paths.container_data(container.id)
+        make_private_directory(os.path.dirname(directory))
+        os.mkdir(directory, 0o700)
     except OSError as error:
         raise StartError(
             f"cannot create container {container.name}",

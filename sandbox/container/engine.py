@@ -11,7 +11,6 @@ Runs in the monitor, as root of the outer user namespace, in a mount namespace o
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.etc_files import write_etc_files
@@ -32,6 +31,7 @@ from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.overlay.driver import RootOptions
 from storage.overlay.named import driver_named
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ class KernelEngine:
 
     def prepare(self) -> None:
         """Everything that outlives one run. Raises SandboxError; `close` is due even then."""
-        os.makedirs(self._root, mode=0o700, exist_ok=True)
+        make_private_directory(self._root)
         if self._driver.starts_slowly:
             self._mount_root()
         self._seccomp = seccomp_program(self._paths, self._container)

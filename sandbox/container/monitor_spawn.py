@@ -145,7 +145,6 @@ def _become_own_process(kept: set[int]) -> None:
     """Leave the command's session, directory, streams and descriptors; ignore what a terminal sends."""
     os.setsid()
     os.chdir("/")
-    os.umask(0o022)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

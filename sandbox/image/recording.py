@@ -17,6 +17,7 @@ from sandbox.state import open_state, transaction
 from storage.content import ContentStore
 from storage.digests import chain_ids
 from storage.locks import lock_file
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -123,7 +124,7 @@ def images_lock(paths: Paths, *, exclusive: bool = False, wait: bool = True) -> 
     nothing it found is collected in between.
     """
     directory = f"{paths.data_root}/locks"
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_private_directory(directory)
     fd = os.open(f"{directory}/images", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH

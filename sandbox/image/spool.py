@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from sandbox.errors import ImageError, translated
 from storage.digests import Digest
 from storage.errors import os_failure
+from storage.private_directories import make_private_directory
 from storage.tar_read import HARD_LINK, REGULAR, SYMLINK, TarReader
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Spool:
         self._what = what
         self._members: dict[str, _Member] = {}
         self._links: dict[str, str] = {}
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private_directory(directory)
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  closed by __exit__
         try:
             with translated(ImageError, f"cannot read {what}"):

@@ -15,6 +15,7 @@ from sandbox.errors import HostError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import capability_mask
 from sandbox.runtime.seccomp_profile import Host, parse_compact, parse_docker, this_host
+from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
     import ctypes
@@ -262,7 +263,7 @@ def _read_cached(path: str) -> bytes | None:
 def _write_cached(path: str, program: bytes) -> None:
     aside = f"{path}.{os.getpid()}"
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        make_private_directory(os.path.dirname(path))
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(program)

@@ -106,7 +106,11 @@ def map_forked_child(
 
 
 def become_root() -> None:
-    """Take uid and gid 0 of the namespace the process is in, with no supplementary groups."""
+    """Take uid and gid 0 of the namespace the process is in, with no supplementary groups and a umask of 022.
+
+    What this root makes lies in images, containers and the store: the caller's umask has no say in their modes.
+    """
+    os.umask(0o022)
     # a map of one id forbids setgroups(2); groups that are not mapped show as nobody then
     with suppress(PermissionError):
         os.setgroups([])

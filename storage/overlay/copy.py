@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from storage.copy_tree import merge_layer
 from storage.errors import os_failure
 from storage.overlay.driver import RootMount, refuse_options, visible_layers
+from storage.private_directories import make_private_directory
 from storage.syscalls import MS_BIND, mount
 from storage.tree import remove_tree
 
@@ -34,7 +35,7 @@ class CopyDriver:
 
     def prepare(self, upper_dir: str) -> None:
         try:
-            os.makedirs(upper_dir, mode=0o700, exist_ok=True)
+            make_private_directory(upper_dir)
         except OSError as error:
             raise os_failure(f"cannot prepare {upper_dir}", error) from error
 

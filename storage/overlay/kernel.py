@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from storage.copy_tree import copy_metadata
 from storage.errors import os_failure
 from storage.overlay.driver import RootMount, refuse_options, visible_layers
+from storage.private_directories import make_private_directory
 from storage.syscalls import (
     FSCONFIG_CMD_CREATE,
     FSCONFIG_SET_FLAG,
@@ -68,7 +69,7 @@ class KernelDriver:
 def prepare_parts(upper_dir: str) -> None:
     """Make the parts of `upper_dir` that a mount needs; twice is safe. StorageError."""
     try:
-        os.makedirs(upper_dir, mode=0o700, exist_ok=True)
+        make_private_directory(upper_dir)
         for part in ("work", "empty"):
             os.makedirs(f"{upper_dir}/{part}", mode=0o755, exist_ok=True)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,14 @@ def _new_volume(tree: Tree, name: str) -> str:
 def test_copy_up_takes_what_the_image_has(tree: Tree) -> None:
     archive = Archive().directory("var/lib/db", mode=0o700, uid=99, gid=98).file("var/lib/db/t", b"x", uid=99)
     archive.symlink("var/lib/db/passwd", "/etc/passwd").symlink("data", "/var/lib/db").directory("void", uid=5)
+    archive.add("var/lib/db/pipe", tarfile.FIFOTYPE, mode=0o666)
     tree.unpack(archive.bytes())
     volume = _new_volume(tree, "v1")
     assert call_in_namespace(_copy_up, tree.layers[0], "/data", volume)
     found = call_in_namespace(found_in, volume)
     assert found["."][:4] == ("d", 0o700, 99, 98)
+    # as the image says, whatever the umask of who copies is
+    assert (found["pipe"].kind, found["pipe"].mode) == ("p", 0o666)
     assert (found["t"].uid, found["passwd"].kind, found["passwd"].content) == (99, "l", b"/etc/passwd")
     assert not call_in_namespace(_copy_up, tree.layers[0], "/void", volume)
     second = _new_volume(tree, "v2")

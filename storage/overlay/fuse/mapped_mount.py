@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storage.errors import os_failure
 from storage.overlay.fuse.server_process import serve_mount
+from storage.private_directories import make_private_directory
 from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_POSIXACL, MS_RDONLY
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def mount_mapped_bind(bind: MappedBind, target: str) -> ServedMount:
     try:
         status, place = os.stat(bind.source), os.statvfs(bind.source)
         if stat.S_ISDIR(status.st_mode):
-            os.makedirs(target, mode=0o700, exist_ok=True)
+            make_private_directory(target)
         else:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
