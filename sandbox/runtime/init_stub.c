@@ -8,18 +8,19 @@
  *   ld -Ttext=0 -e _start -o init.elf init.o && objcopy -O binary -j .text init.elf code.bin
  *
  * (-fcf-protection on x86_64 only; `size init.o` must show no data and no bss.)
- * argv: the program's path, then its own arguments. Descriptor 3 reports, as for the exec stub.
+ * argv: the name it shows in lists of processes, the program's path, then the program's own arguments. Descriptor 3
+ * reports, as for the exec stub.
  */
 typedef long word;
 
 #if defined(__x86_64__)
 #define BEGIN "mov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n"
 enum { WRITE = 1, CLOSE = 3, IOCTL = 16, SIGPROCMASK = 14, SIGTIMEDWAIT = 128, CLONE = 56, EXECVE = 59, WAIT4 = 61,
-       KILL = 62, FCNTL = 72, SETPGID = 109, EXIT_GROUP = 231, GETPID = 39 };
+       KILL = 62, FCNTL = 72, SETPGID = 109, EXIT_GROUP = 231, GETPID = 39, PRCTL = 157 };
 #elif defined(__aarch64__)
 #define BEGIN "mov x0, sp\n\tbl start\n"
 enum { WRITE = 64, CLOSE = 57, IOCTL = 29, SIGPROCMASK = 135, SIGTIMEDWAIT = 137, CLONE = 220, EXECVE = 221,
-       WAIT4 = 260, KILL = 129, FCNTL = 25, SETPGID = 154, EXIT_GROUP = 94, GETPID = 172 };
+       WAIT4 = 260, KILL = 129, FCNTL = 25, SETPGID = 154, EXIT_GROUP = 94, GETPID = 172, PRCTL = 167 };
 #endif
 
 __asm__(".globl _start\n_start:\n\t" BEGIN);
@@ -45,7 +46,8 @@ static inline __attribute__((always_inline)) word call(word number, word a, word
 #endif
 }
 
-enum { SIGTTIN_ = 21, SIGTTOU_ = 22, SIGCHLD_ = 17, TIOCSPGRP_ = 0x5410, REPORT = 3, WNOHANG_ = 1, EINTR_ = 4 };
+enum { SIGTTIN_ = 21, SIGTTOU_ = 22, SIGCHLD_ = 17, TIOCSPGRP_ = 0x5410, REPORT = 3, WNOHANG_ = 1, EINTR_ = 4,
+       PR_SET_NAME_ = 15 };
 
 static __attribute__((noreturn)) void end(word status)
 {
@@ -68,7 +70,7 @@ static __attribute__((noreturn)) void run(char **argv, char **envp)
 	call(SETPGID, 0, 0, 0, 0, 0);
 	call(IOCTL, 0, TIOCSPGRP_, (word)&group, 0, 0);
 	call(SIGPROCMASK, 2, (word)&none, 0, 8, 0);
-	fail(call(EXECVE, (word)argv[0], (word)(argv + 1), (word)envp, 0, 0));
+	fail(call(EXECVE, (word)argv[1], (word)(argv + 2), (word)envp, 0, 0));
 }
 
 static void reap(int child)
@@ -86,6 +88,8 @@ __attribute__((noreturn, used)) void start(word *stack)
 	char **envp = argv + stack[0] + 1;
 	unsigned long all = ~0UL;
 	call(FCNTL, REPORT, 2, 1, 0, 0);
+	/* of a memfd the kernel makes "memfd:sandbox-i" */
+	call(PRCTL, PR_SET_NAME_, (word)argv[0], 0, 0, 0);
 	/* blocked, a signal is kept even for process 1, which has no handlers (kernel/signal.c, sig_ignored) */
 	call(SIGPROCMASK, 2, (word)&all, 0, 8, 0);
 	word child = call(CLONE, SIGCHLD_, 0, 0, 0, 0);

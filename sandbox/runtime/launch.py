@@ -37,7 +37,7 @@ from sandbox.runtime import syscalls as sc
 from sandbox.runtime.cgroup_entry import CgroupEntry
 from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.id_maps import format_map, identity_lines
-from sandbox.runtime.init_stub import make_init
+from sandbox.runtime.init_stub import INIT_NAME, make_init
 from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno, write_oom_score
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.rootfs import RootBuilder, make_filesystem
@@ -303,8 +303,9 @@ class _Child:
             self._build_root()
             self._doing = "set up the container's first process"
             setup = ProcessSetup(
-                self._spec.process, self._stdio, channel, self._launcher.stub_fd, self._spec.process_limit
-            )
+                self._spec.process, self._stdio, channel, self._launcher.stub_fd, self._spec.process_limit,
+                (INIT_NAME,) if self._spec.init else (),
+            )  # fmt: skip
             setup.prepare(console=True)
             channel = setup.channel
             self._wait_at_gate(channel)

@@ -54,12 +54,14 @@ class ProcessSetup:
     """The steps from a forked process in the container's namespaces and root to its program."""
 
     def __init__(
-        self, spec: ProcessSpec, stdio: Stdio, channel: socket.socket, stub_fd: int, process_limit: int = 0
-    ) -> None:
+        self, spec: ProcessSpec, stdio: Stdio, channel: socket.socket, stub_fd: int, process_limit: int = 0,
+        stub_arguments: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self._spec = spec
         self._stdio = stdio
         self._channel = channel
         self._stub_fd = stub_fd
+        self._stub_arguments = stub_arguments
         self._environment: dict[str, str] = parse_environment(spec.environment)
         self._program = ""
         self._process_limit = process_limit
@@ -90,7 +92,7 @@ class ProcessSetup:
             sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
         # seccomp(2) without no_new_privs asks for CAP_SYS_ADMIN, which the change of uid took from the effective set
         raise_effective()
-        arguments = [self._program, *self._spec.arguments]
+        arguments = [*self._stub_arguments, self._program, *self._spec.arguments]
         if self._spec.seccomp_program is not None:
             sc.seccomp_set_filter(self._spec.seccomp_program)
         os.execve(_STUB_FD, arguments, self._environment)

@@ -49,6 +49,13 @@ def test_every_exit_code_is_dockers(
     assert state_files(sandbox) == []
 
 
+def test_the_init_has_a_plain_name_and_the_program_its_own(sandbox: Sandbox, busybox: str) -> None:
+    script = "cat /proc/1/comm /proc/$$/comm; ps -o args; exit 3"
+    shown = sandbox.run(*RUN, "--init", busybox, "sh", "-c", script, status=3).lines
+    assert shown[:3] == ["sandbox-init", "sh", "COMMAND"]
+    assert shown[3].startswith("sandbox-init /bin/sh sh -c")
+
+
 def test_a_failed_start_stays_as_created_with_its_reason(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("run", "--network", "none", "--name", "bad", busybox, "nonesuch", status=127)
     shown = sandbox.run(
