@@ -25,5 +25,8 @@ class ReportedProgress:
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
         self._report.status(f"layer {short_digest(blob)}", received, size)
 
+    def layer_unpacked(self, blob: str, done: int, size: int) -> None:
+        self._report.status(f"extracting {short_digest(blob)}", done, size)
+
     def close(self) -> None:
         """Nothing is left to say."""

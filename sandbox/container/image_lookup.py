@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from sandbox.errors import NotFoundError, RegistryError, SandboxError, UsageError
 from sandbox.image.store import find_image, near_image
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sandbox.cli.command import Invocation
-    from sandbox.image.progress import Progress
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
 
@@ -73,22 +72,16 @@ def _find_or_pull(
 
 def _pull(paths: Paths, invocation: Invocation, text: str) -> None:
     # trio, httpx and msgspec come with this: only where there is something to pull
+    from sandbox.image.progress import choose_progress
     from sandbox.image.pull import pull_image
 
     context = invocation.context
-    progress = choose_progress(context.stderr, context.env, quiet=invocation.flag("quiet"))
-    pull_image(paths, context.env, text, invocation.text("platform"), progress)
-
-
-def choose_progress(stderr: TextIO, env: Mapping[str, str], *, quiet: bool) -> Progress:
-    """All of it on standard error: what `run` prints on standard output is the container's, or its id."""
-    from sandbox.image.progress import PlainProgress, QuietProgress, TerminalProgress
-
-    if quiet:
-        return QuietProgress()
-    if stderr.isatty() and env.get("TERM", "dumb") != "dumb":
-        return TerminalProgress(stderr)
-    return PlainProgress(stderr)
+    # all of it on standard error: what `run` prints on standard output is the container's, or its id
+    progress = choose_progress(context.stderr, context.stderr, context.env, quiet=invocation.flag("quiet"))
+    try:
+        pull_image(paths, context.env, text, invocation.text("platform"), progress)
+    finally:
+        progress.close()
 
 
 def _is_other_platform(found: ImageRecord, wanted: str | None) -> bool:

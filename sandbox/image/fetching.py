@@ -103,7 +103,7 @@ class Fetcher:
         all_tags: bool,
     ) -> tuple[Pulled, ...]:
         """Pull `reference`, or every tag of its repository."""
-        async with open_pool(self._layers, sockets, self._progress.line) as pool:
+        async with open_pool(self._layers, sockets, self._progress.line, self._progress.layer_unpacked) as pool:
             if not all_tags:
                 return (await self._pull_one(reference, sources, pool),)
             tags = await _first(sources, lambda source: source.list_tags())

@@ -1,10 +1,11 @@
-"""What a person sees of a transfer: an interface, and the two ways that need nothing imported."""
+"""What a person sees of a transfer: an interface, the two ways without a terminal, and the choice of one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TextIO
 
 
@@ -20,6 +21,9 @@ class Progress(Protocol):
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
         """So much of a layer is there."""
 
+    def layer_unpacked(self, blob: str, done: int, size: int) -> None:
+        """So much of a layer's archive has been unpacked."""
+
     def close(self) -> None:
         """The story is over, well or not."""
 
@@ -34,6 +38,9 @@ class QuietProgress:
         pass
 
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
+        pass
+
+    def layer_unpacked(self, blob: str, done: int, size: int) -> None:
         pass
 
     def close(self) -> None:
@@ -56,49 +63,22 @@ class PlainProgress:
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
         pass
 
+    def layer_unpacked(self, blob: str, done: int, size: int) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
 
-class TerminalProgress:
-    """A bar for each layer on standard error, the story on standard output."""
+def choose_progress(stream: TextIO, screen: TextIO, env: Mapping[str, str], *, quiet: bool) -> Progress:
+    """The story on `stream`, with rows where `screen`, standard error, is a terminal; nothing when quiet."""
+    if quiet:
+        return QuietProgress()
+    if screen.isatty() and env.get("TERM", "dumb") != "dumb":
+        from sandbox.image.terminal_progress import TerminalProgress  # only where somebody watches
 
-    def __init__(self, stream: TextIO) -> None:
-        # 70 ms of import: only where somebody watches
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
-        from rich.progress import Progress as Bars
-
-        self._stream = stream
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[status]}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, int] = {}
-        self._bars.start()
-
-    def line(self, text: str) -> None:
-        self._stream.write(text + "\n")
-        self._stream.flush()
-
-    def layer(self, blob: str, status: str) -> None:
-        self._bars.update(self._task(blob), status=status)  # type: ignore[arg-type]
-
-    def layer_bytes(self, blob: str, received: int, size: int) -> None:
-        self._bars.update(self._task(blob), completed=received, total=size)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        self._bars.stop()
-
-    def _task(self, blob: str) -> int:
-        if blob not in self._tasks:
-            self._tasks[blob] = self._bars.add_task(short_digest(blob), status="", total=None)
-        return self._tasks[blob]
+        return TerminalProgress(stream, screen)
+    return PlainProgress(stream)
 
 
 def short_digest(digest: str) -> str:

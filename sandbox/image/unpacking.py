@@ -5,6 +5,7 @@ directory that an archive implies and does not describe takes after the one belo
 
     parent                                        worker (uid 0 of the outer user namespace)
     {"do": "unpack", chain, blob, diff_id} ────▶  unpacks into the stage of `chain`, keeps the stage open
+        ◀──── {"unpacked": bytes of the blob}, again and again
         ◀──── {"size_bytes", "entries", "notes"}
     … until every layer below is there …
     {"do": "finish", chain, lowers} ───────────▶  looks at the layers below, syncs, renames: the layer is there
@@ -20,7 +21,7 @@ import json
 import os
 import signal
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sandbox.errors import ImageError
 from sandbox.image.progress import short_digest
@@ -31,6 +32,7 @@ from storage.layers import LayerStore
 from storage.unpack import unpack_layer
 
 if TYPE_CHECKING:
+    import io
     import socket
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
@@ -39,7 +41,12 @@ if TYPE_CHECKING:
     from storage.digests import Digest
     from storage.layers import Stage
 
+    #: told a blob's digest, how much of it has been unpacked, and how much it is
+    Unpacked = Callable[[Digest, int, int], None]
+
 _LINE_BYTES_MAX = 1 << 20
+#: of a blob, between two words of how far it is
+_TOLD_BYTES = 2 << 20
 
 
 class Layer(NamedTuple):
@@ -57,12 +64,11 @@ def serve_unpacking(layers_root: str) -> Callable[[socket.socket], None]:
     def serve(end: socket.socket) -> None:
         # ctrl-C reaches the whole foreground process group; the parent decides what becomes of us
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        worker = _Worker(LayerStore(layers_root))
+        worker = _Worker(LayerStore(layers_root), lambda message: end.sendall(json.dumps(message).encode() + b"\n"))
         try:
-            with end, end.makefile("rwb") as stream:
+            with end, end.makefile("rb") as stream:
                 while line := stream.readline(_LINE_BYTES_MAX):
-                    stream.write(json.dumps(worker.answer(json.loads(line))).encode() + b"\n")
-                    stream.flush()
+                    worker.send(worker.answer(json.loads(line)))
         except (BrokenPipeError, ConnectionResetError):
             pass  # the parent is gone
         finally:
@@ -74,8 +80,9 @@ def serve_unpacking(layers_root: str) -> Callable[[socket.socket], None]:
 class _Worker:
     """The stages one worker holds open."""
 
-    def __init__(self, store: LayerStore) -> None:
+    def __init__(self, store: LayerStore, send: Callable[[dict[str, Any]], None]) -> None:
         self._store = store
+        self.send = send
         self._open: dict[Digest, tuple[ExitStack, Stage, Any]] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +108,8 @@ class _Worker:
             result = None
             if not stage.done:
                 with open(request["blob"], "rb", buffering=0) as blob, _opened(request["lowers"]) as lowers:
-                    result = unpack_layer(blob, stage.fd, lower_roots=lowers)
+                    told = cast("BinaryIO", _Told(blob, self.send))
+                    result = unpack_layer(told, stage.fd, lower_roots=lowers)
                 if result.diff_id != request["diff_id"]:
                     raise StorageError(
                         "the layer is not what the image's config says",
@@ -132,6 +140,23 @@ class _Worker:
             held[0].close()
 
 
+class _Told:
+    """A blob being read, with a word of how far it is every now and then."""
+
+    def __init__(self, blob: io.FileIO, send: Callable[[dict[str, Any]], None]) -> None:
+        self._blob = blob
+        self._send = send
+        self._count = self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._blob.read(size) or b""
+        self._count += len(data)
+        if self._count - self._told >= _TOLD_BYTES:
+            self._told = self._count
+            self._send({"unpacked": self._count})
+        return data
+
+
 @contextmanager
 def _opened(paths: Sequence[str]) -> Iterator[list[int]]:
     """Descriptors of the directories at `paths`."""
@@ -146,11 +171,14 @@ def _opened(paths: Sequence[str]) -> Iterator[list[int]]:
 class UnpackPool:
     """The parent's side, inside trio: hands layers to whichever worker is free. Made by `open_pool`."""
 
-    def __init__(self, store: LayerStore, streams: Sequence[trio.SocketStream], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: LayerStore, streams: Sequence[trio.SocketStream], tell: Callable[[str], None], unpacked: Unpacked
+    ) -> None:
         import trio
 
         self._store = store
         self._tell = tell
+        self._unpacked = unpacked
         self._workers = [_Link(stream, trio.Lock()) for stream in streams]
         self._give, self._take = trio.open_memory_channel[_Link](len(streams))
         for worker in self._workers:
@@ -183,6 +211,8 @@ class UnpackPool:
 
     async def _unpack(self, layer: Layer, lowers: list[str]) -> tuple[_Link, Sequence[str]]:
         worker = await self._take.receive()
+        size = os.stat(layer.blob_path).st_size
+        self._unpacked(layer.blob, 0, size)
         try:
             answer = await worker.ask(
                 layer,
@@ -193,6 +223,7 @@ class UnpackPool:
                     "diff_id": layer.diff_id,
                     "lowers": lowers,
                 },
+                lambda count: self._unpacked(layer.blob, count, size),
             )
         finally:
             self._give.send_nowait(worker)
@@ -207,26 +238,33 @@ class _Link:
         self._lock = lock
         self._received = bytearray()
 
-    async def ask(self, layer: Layer, request: dict[str, Any]) -> dict[str, Any]:
+    async def ask(
+        self, layer: Layer, request: dict[str, Any], unpacked: Callable[[int], None] = lambda _count: None
+    ) -> dict[str, Any]:
         import trio
 
         async with self._lock:
             try:
                 await self._stream.send_all(json.dumps(request).encode() + b"\n")
-                while b"\n" not in self._received:
-                    part = await self._stream.receive_some()
-                    if not part:
-                        raise _dead_worker(layer)
-                    self._received += part
+                while "unpacked" in (answer := await self._receive(layer)):
+                    unpacked(answer["unpacked"])
             except trio.BrokenResourceError as error:
                 raise _dead_worker(layer) from error
-            line, _, rest = bytes(self._received).partition(b"\n")
-            self._received = bytearray(rest)
-        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             message, cause, mend = answer["error"]
             raise ImageError(f"cannot unpack layer {layer.blob}: {message}", cause=cause, mend=mend)
         return answer
+
+    async def _receive(self, layer: Layer) -> dict[str, Any]:
+        while b"\n" not in self._received:
+            part = await self._stream.receive_some()
+            if not part:
+                raise _dead_worker(layer)
+            self._received += part
+        line, _, rest = bytes(self._received).partition(b"\n")
+        self._received = bytearray(rest)
+        message: dict[str, Any] = json.loads(line)
+        return message
 
 
 def _dead_worker(layer: Layer) -> ImageError:
@@ -235,16 +273,20 @@ def _dead_worker(layer: Layer) -> ImageError:
 
 @asynccontextmanager
 async def open_pool(
-    store: LayerStore, sockets: Sequence[socket.socket], tell: Callable[[str], None]
+    store: LayerStore,
+    sockets: Sequence[socket.socket],
+    tell: Callable[[str], None],
+    unpacked: Unpacked = lambda _blob, _done, _size: None,
 ) -> AsyncIterator[UnpackPool]:
     """The pool over the parent's ends of the workers' sockets, which are closed at the end. `tell` gets a line for
-    everything that a layer has and that could not be had of it: devices, owners that are not mapped.
+    everything that a layer has and that could not be had of it: devices, owners that are not mapped; `unpacked` is told
+    how much of a blob, of how much, has been.
     """
     import trio
 
     streams = [trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in sockets]
     try:
-        yield UnpackPool(store, streams, tell)
+        yield UnpackPool(store, streams, tell, unpacked)
     finally:
         for stream in streams:
             # closing a socket does not wait; a cancelled task may do it

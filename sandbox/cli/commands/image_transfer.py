@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sandbox.cli.command import Context, Invocation
-    from sandbox.image.progress import Progress
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
 
@@ -23,12 +22,13 @@ PLATFORM = option("--platform", "text", "Platform of a multi-platform image", "o
 
 def pull(invocation: Invocation) -> int:
     """Print what `docker pull` prints."""
+    from sandbox.image.progress import choose_progress
     from sandbox.image.pull import pull_all_tags, pull_image
 
     context = invocation.context
     (text,) = invocation.arguments
     quiet = invocation.flag("quiet")
-    progress = choose_progress(context, quiet=quiet)
+    progress = choose_progress(context.stdout, context.stderr, context.env, quiet=quiet)
     where = (context.find_paths(), context.env, text, invocation.text("platform"), progress)
     try:
         pulled = pull_all_tags(*where) if invocation.flag("all-tags") else (pull_image(*where),)
@@ -41,12 +41,13 @@ def pull(invocation: Invocation) -> int:
 
 def push(invocation: Invocation) -> int:
     """Print what `docker push` prints."""
+    from sandbox.image.progress import choose_progress
     from sandbox.image.push import push_image
 
     context = invocation.context
     (text,) = invocation.arguments
     quiet = invocation.flag("quiet")
-    progress = choose_progress(context, quiet=quiet)
+    progress = choose_progress(context.stdout, context.stderr, context.env, quiet=quiet)
     try:
         pushed = push_image(
             context.find_paths(), context.env, text, progress,
@@ -58,17 +59,6 @@ def push(invocation: Invocation) -> int:
         for one in pushed:
             context.print(str(one.reference))
     return 0
-
-
-def choose_progress(context: Context, *, quiet: bool) -> Progress:
-    """Bars where standard error is a terminal, else lines; nothing when quiet."""
-    from sandbox.image.progress import PlainProgress, QuietProgress, TerminalProgress
-
-    if quiet:
-        return QuietProgress()
-    if context.stderr.isatty() and context.env.get("TERM", "dumb") != "dumb":
-        return TerminalProgress(context.stdout)
-    return PlainProgress(context.stdout)
 
 
 def load(invocation: Invocation) -> int:

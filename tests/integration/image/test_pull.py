@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
+import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +47,34 @@ def test_what_is_printed(sandbox: Sandbox, busybox_image: str) -> None:
     again = sandbox.run("pull", busybox_image)
     assert f"Status: Image is up to date for {name}:latest" in again.lines
     assert sandbox.run("pull", "-q", busybox_image).lines == [busybox_image]
+
+
+def test_on_a_terminal(sandbox: Sandbox, serve: Callable[[Image], Hostile]) -> None:
+    """Rows for downloading and unpacking, none wider than the terminal; what is told has lines of its own."""
+    host = serve(Image(make_layer({"large": os.urandom(5 << 20)}))).host
+    shown = _on_terminal(sandbox, 40, "pull", f"{host}/x")
+    assert re.search(r"\w{12}: Extracting  [.\d]+M?B/5\.2\d*MB$", shown, re.MULTILINE), shown
+    rows = re.split(r"\n|\x1b\[\d+A\r\x1b\[J", shown)
+    assert all(len(row) <= 40 for row in rows if re.match(r"\w{12}: ", row))
+    at = next(number for number, row in enumerate(rows) if row.startswith("Digest: sha256:"))
+    assert rows[at - 1].endswith(": Pull complete")
+    assert rows[at + 1].startswith("Status: Downloaded newer image for ")
+
+
+def _on_terminal(sandbox: Sandbox, columns: int, *words: str) -> str:
+    main, side = os.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    sandbox.env["TERM"] = "xterm"
+    process = sandbox.spawn(*words, stdout=side, stderr=side)
+    os.close(side)
+    shown = b""
+    # EIO where nobody holds the other side any more
+    with suppress(OSError):
+        while part := os.read(main, 1 << 16):
+            shown += part
+    os.close(main)
+    assert process.wait() == 0, shown
+    return shown.decode().replace("\r\n", "\n")
 
 
 def test_by_digest(sandbox: Sandbox, registry: Registry, busybox_image: str) -> None:

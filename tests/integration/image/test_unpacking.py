@@ -43,7 +43,7 @@ def _diff_id(layer: bytes) -> str:
 def _unpack_on_a_small_disk(target: str, blob_path: str, diff_id: str) -> list[Any]:
     mount("tmpfs", target, "tmpfs", 0, "size=1m")
     store = LayerStore(f"{target}/layers")
-    worker = _Worker(store)
+    worker = _Worker(store, lambda _message: None)
     answer = worker.answer({"do": "unpack", "chain": diff_id, "blob": blob_path, "diff_id": diff_id, "lowers": []})
     return [answer, os.listdir(f"{target}/layers"), os.listdir(f"{target}/layers/.stage")]
 
@@ -59,6 +59,25 @@ def test_disk_full(place: Path) -> None:
     assert "disk is full" in answer["error"][1]
     assert left == [".stage"]
     assert staged == []
+
+
+def _words_of_progress(root: str, blob_path: str, diff_id: str) -> list[Any]:
+    words: list[dict[str, Any]] = []
+    worker = _Worker(LayerStore(root), words.append)
+    worker.answer({"do": "unpack", "chain": diff_id, "blob": blob_path, "diff_id": diff_id, "lowers": []})
+    worker.close()
+    return words
+
+
+def test_how_much_has_been_unpacked_is_told_every_now_and_then(place: Path) -> None:
+    layer = make_layer({"noise": os.urandom(9 << 20)})
+    (place / "blob").write_bytes(layer)
+    words = call_in_user_namespace(_words_of_progress, str(place / "layers"), str(place / "blob"), _diff_id(layer))
+    assert isinstance(words, list)
+    counts = [word["unpacked"] for word in words]
+    assert counts == sorted(set(counts))
+    assert len(counts) == 4
+    assert counts[-1] <= len(layer)
 
 
 def _store_on_a_small_disk(target: str) -> str:
@@ -79,7 +98,7 @@ def test_disk_full_while_downloading(place: Path) -> None:
 
 def _unpack_two(root: str, blobs: list[str], diff_ids: list[str]) -> list[int]:
     store = LayerStore(root)
-    worker = _Worker(store)
+    worker = _Worker(store, lambda _message: None)
     chain = chain_ids([parse_digest(diff_id) for diff_id in diff_ids])
     lowers: list[str] = []
     for blob, diff_id, chain_id in zip(blobs, diff_ids, chain, strict=True):
