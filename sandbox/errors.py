@@ -99,9 +99,15 @@ class NotExecutableError(StartError):
 
 
 class CommandNotFoundError(StartError):
-    """The command is not in the container."""
+    """The command is not in the container; `programs` are names of those that are, as far as they were looked for."""
 
     exit_status = 127
+
+    def __init__(
+        self, message: str, *, cause: str = "", mend: str = "", code: str = "", programs: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, cause=cause, mend=mend, code=code)
+        self.programs = programs
 
 
 class ImageError(SandboxError):

@@ -29,9 +29,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
             key=lambda name: (-len(commonprefix((name, lowered))), name),
         )
         folded = {name: folded[name] for name in like[:_MOST]}
-    # of names equally far, the one of the same letters: two of them changed places (RNU is RUN, not ENV)
-    ranked = ((_distance(lowered, name), sorted(name) != sorted(lowered), name) for name in folded)
-    distance, _, near = min(ranked, default=(99, True, ""))
+    # of names equally far, the one of the same letters: two of them changed places (RNU is RUN, not ENV); then one of
+    # the same length: a wrong letter is more likely than one too many (rum is run, not rm)
+    ranked = (
+        (_distance(lowered, name), sorted(name) != sorted(lowered), len(name) != len(lowered), name) for name in folded
+    )
+    distance, _, _, near = min(ranked, default=(99, True, True, ""))
     if distance > 2 or distance >= len(word):
         from difflib import get_close_matches
 

@@ -46,21 +46,35 @@ def complete(env: Mapping[str, str]) -> NoReturn:
 
 def handle_completion(context: Context, key: str, shell: str) -> int:
     """`--show-completion` and `--install-completion`. Raises UsageError and SandboxError."""
-    # typer re-exports these two without saying so; they have been there since its first versions
-    from typer.completion import get_completion_script, install  # type: ignore[attr-defined]
+    # typer re-exports this without saying so; it has been there since its first versions
+    from typer.completion import install  # type: ignore[attr-defined]
 
     name = _shell_name(context) if shell == "auto" else shell
     if name not in _SHELLS:
         raise UsageError(f"completion is not supported for the shell {name!r}", mend=f"--{key}={'|'.join(_SHELLS)}")
     if key == "show-completion":
-        context.print(get_completion_script(prog_name="sandbox", complete_var=_VARIABLE, shell=name).strip())
+        context.print(_script(name))
         return 0
     try:
         installed_shell, path = install(shell=name, prog_name="sandbox", complete_var=_VARIABLE)
+        if name == "bash":
+            path.write_text(_script(name) + "\n")
     except OSError as error:
         raise SandboxError(f"cannot install completion for {name}", cause=str(error)) from error
     context.note(f"{installed_shell} completion installed in {path}\nIt takes effect once you restart the terminal")
     return 0
+
+
+def _script(shell: str) -> str:
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # as in handle_completion
+
+    script = get_completion_script(prog_name="sandbox", complete_var=_VARIABLE, shell=shell).strip()
+    if shell != "bash":
+        return script
+    # bash has the word as it was typed, and an alias is nothing that can be executed; zsh and fish resolve it first
+    head, brace, body = script.partition("{\n")
+    meant = '    local program=$1; [ "$program" != docker ] || program=sandbox\n'
+    return head + brace + meant + body.replace("complete_bash $1 )", 'complete_bash "$program" )')
 
 
 def _shell_name(context: Context) -> str:

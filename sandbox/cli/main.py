@@ -26,8 +26,9 @@ GLOBAL_OPTIONS: tuple[Option, ...] = (
     option("-D --debug", "flag", "Show tracebacks and what is asked of the kernel"),
     option("-v --version", "flag", "Print version information and quit"),
     option("-h --help", "flag", "Show this message and quit"),
-    option("--install-completion", "text", "Install completion for the current shell, or =SHELL", "shell", bare="auto"),
-    option("--show-completion", "text", "Print the completion script for the current shell, or =SHELL", "shell",
+    option("--install-completion", "text", "Install completion for the current shell, or for SHELL", "shell",
+           bare="auto"),
+    option("--show-completion", "text", "Print the completion script for the current shell, or for SHELL", "shell",
            bare="auto"),
     option("-H --host", "list", "Of Docker: the daemon to connect to", hidden=True),
     option("-c --context", "text", "Of Docker: the daemon to connect to", hidden=True),
@@ -111,7 +112,9 @@ def _answer(context: Context, top: Parsed) -> int:
 
             from sandbox.cli.completion import handle_completion
 
-            action = partial(handle_completion, context, key, str(top.values[key]))
+            # typer's own grammar has the shell's name in a word of its own as well
+            shell = str(top.values[key]) if top.values[key] != "auto" else next(iter(top.arguments), "auto")
+            action = partial(handle_completion, context, key, shell)
             return _guarded(context, action)
     return _dispatch(context, top.arguments, wants_help=bool(top.values.get("help")))
 

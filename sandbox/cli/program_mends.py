@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.flags import parse_flags
 from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
+from sandbox.near_names import nearest
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 
 #: what only a shell reads
 _SHELL_SIGNS = frozenset(" \t\n|&;<>$*`")
+#: so many programs are named where there is no shell
+_SHOWN = 10
 
 
 def mend_program(invocation: Invocation, error: CommandNotFoundError | NotExecutableError) -> None:
@@ -24,9 +27,9 @@ def mend_program(invocation: Invocation, error: CommandNotFoundError | NotExecut
     typed = words[0] if words and error.message.startswith(f'exec: "{words[0]}":') else ""
     if typed and isinstance(error, CommandNotFoundError) and _mend_words(invocation, error, subject, words):
         return
-    if typed and not error.cause and posixpath.basename(typed) == "bash":
-        error.mend = invocation.retyped([subject, "sh", *words[1:]])
-    elif error.cause:
+    if isinstance(error, CommandNotFoundError) and _mend_program(invocation, error, subject, typed):
+        return
+    if error.cause:
         # there is a file that the kernel does not execute: an interpreter is missing, a line ends in a carriage return,
         # or it is for another machine, all of which its first line shows
         error.mend = _inside(invocation, subject, "head", "-n", "1", typed or _program(error)) + " | cat -A"
@@ -53,6 +56,29 @@ def _mend_words(invocation: Invocation, error: CommandNotFoundError, subject: st
         error.mend = invocation.retyped([subject, "sh", "-c", words[0]])
         return True
     return False
+
+
+def _mend_program(invocation: Invocation, error: CommandNotFoundError, subject: str, typed: str) -> bool:
+    """Whether another program that is there was meant, or there is no shell to look with."""
+    if error.cause or not error.programs:
+        return False
+    wanted = typed or _program(error)
+    directory, name = wanted[: wanted.rfind("/") + 1], posixpath.basename(wanted)
+    near = f"{directory}sh" if name == "bash" and f"{directory}sh" in error.programs else ""
+    near = near or nearest(wanted, error.programs)
+    if near and (posixpath.basename(near)[0] == name[:1] or name == "bash"):
+        error.cause = f"the nearest program there is {near}"
+    elif not directory and "sh" not in error.programs:
+        shown = ", ".join(error.programs[:_SHOWN])
+        error.cause = f"there is no shell either; there are {shown}" + (" …" if len(error.programs) > _SHOWN else "")
+        near = error.programs[0] if len(error.programs) == 1 else ""
+    else:
+        near = ""
+    if near and typed:
+        error.mend = invocation.retyped([subject, near, *invocation.arguments[2:]])
+    elif error.cause:
+        error.mend = _describe(invocation, subject)
+    return bool(error.cause)
 
 
 def _program(error: CommandNotFoundError | NotExecutableError) -> str:

@@ -21,7 +21,7 @@ from storage.layers import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
@@ -175,10 +175,27 @@ def _remove_layers(layers_root: str, chain_ids: list[str]) -> None:
     store.sweep()
 
 
-def _used_layers(connection: sqlite3.Connection) -> set[str]:
+def needed_without(
+    connection: sqlite3.Connection, content: ContentStore, gone: Collection[str] = (), *, images_alone: bool = False
+) -> tuple[set[str], set[str]]:
+    """Chain ids of the layers, and digests of the blobs, that would be needed if the images `gone` were not there; with
+    `images_alone` by images, whatever containers and the build cache need. Raises StorageError for a manifest that is
+    not there.
+    """
+    diff_ids: set[str] = set()
+    needed = _blobs_of_records(connection, content, diff_ids, gone, images_alone=images_alone)
+    forms = connection.execute("SELECT diff_id, digest FROM layer_blob")
+    needed.update(digest for diff_id, digest in forms if diff_id in diff_ids)
+    return _used_layers(connection, gone, images_alone=images_alone), needed
+
+
+def _used_layers(connection: sqlite3.Connection, gone: Collection[str] = (), *, images_alone: bool = False) -> set[str]:
     used: set[str] = set()
-    for (layers,) in connection.execute("SELECT layers FROM image"):
-        used.update(json.loads(layers))
+    for image_id, layers in connection.execute("SELECT id, layers FROM image"):
+        if image_id not in gone:
+            used.update(json.loads(layers))
+    if images_alone:
+        return used
     for (config,) in connection.execute("SELECT config FROM container"):
         # a container keeps its layers when its image was removed by force
         layers = _member(config, "layers")
@@ -188,19 +205,32 @@ def _used_layers(connection: sqlite3.Connection) -> set[str]:
 
 
 def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[str]:
-    needed: set[str] = set()
     diff_ids: set[str] = set()
+    needed = _blobs_of_records(connection, content, diff_ids)
+    return needed | needed_blobs(connection, diff_ids)
+
+
+def _blobs_of_records(
+    connection: sqlite3.Connection, content: ContentStore, diff_ids: set[str], gone: Collection[str] = (), *,
+    images_alone: bool = False,
+) -> set[str]:  # fmt: skip
+    """The blobs that images and cached steps name; their layers, which may have other forms, are put in `diff_ids`."""
+    needed: set[str] = set()
     for image_id, manifest_digest, config in connection.execute("SELECT id, manifest_digest, config FROM image"):
+        if image_id in gone:
+            continue
         needed |= {image_id, manifest_digest}
         diff_ids.update(json.loads(config)["rootfs"].get("diff_ids") or ())
         manifest = json.loads(content.read(parse_digest(manifest_digest)))
         needed.update(layer["digest"] for layer in manifest["layers"])
+    if images_alone:
+        return needed
     for (layer,) in connection.execute("SELECT layer FROM build_cache"):
         # a cached step is used again only with its archive
         _chain_id, diff_id, descriptor, *_rest = json.loads(layer)
         needed |= {diff_id, descriptor["digest"]}
         diff_ids.add(diff_id)
-    return needed | needed_blobs(connection, diff_ids)
+    return needed
 
 
 def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool]) -> Removed:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 _STUB_FD = 4
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: of a directory of programs, and of their names together, no more is told in an error
+_PROGRAMS_MAX = 5000
+_PROGRAM_BYTES_MAX = 6 * 1024
+_SHELLS = ("sh", "ash", "bash", "dash", "busybox")
 _FIRST_SPARE_FD = 16
 _PIPEFS_MAGIC = 0x50495045
 
@@ -226,7 +230,27 @@ def find_program(name: str, search_path: str) -> str:
             denied = True
     if denied:
         raise NotExecutableError(f'exec: "{name}": permission denied')
-    raise CommandNotFoundError(f'exec: "{name}": executable file not found in $PATH')
+    programs = _programs_like(name, search_path.split(":"))
+    raise CommandNotFoundError(f'exec: "{name}": executable file not found in $PATH', programs=programs)
+
+
+def _programs_like(name: str, directories: list[str]) -> tuple[str, ...]:
+    """Names in the directories, for an error to choose from: those that begin as `name` does first, few enough for a
+    report. The image is hostile: no name that does more on a terminal than stand there.
+    """
+    found: dict[str, None] = {}
+    for directory in directories:
+        with suppress(OSError), os.scandir(directory or ".") as entries:
+            for entry, _ in zip(entries, range(_PROGRAMS_MAX), strict=False):
+                if entry.name.isascii() and entry.name.isprintable() and not entry.is_dir():
+                    found[entry.name] = None
+    chosen, left = [], _PROGRAM_BYTES_MAX
+    for program in sorted(found, key=lambda program: (program[:1] != name[:1], program not in _SHELLS, program)):
+        left -= len(program) + 1
+        if left < 0:
+            break
+        chosen.append(program)
+    return tuple(chosen)
 
 
 def explain_exec_errno(code: int, name: str) -> SandboxError:
@@ -252,7 +276,9 @@ def _check_program(path: str, name: str) -> str:
         raise NotExecutableError(f'exec: "{name}": permission denied') from error
     except OSError as error:
         text = (error.strerror or "").lower()
-        raise CommandNotFoundError(f'exec: "{name}": stat {name}: {text}') from error
+        directory = name[: name.rindex("/") + 1]
+        programs = tuple(directory + program for program in _programs_like(name[len(directory) :], [directory]))
+        raise CommandNotFoundError(f'exec: "{name}": stat {name}: {text}', programs=programs) from error
     if stat.S_ISDIR(mode):
         raise NotExecutableError(f'exec: "{name}": is a directory')
     if not os.access(path, os.X_OK, effective_ids=True):

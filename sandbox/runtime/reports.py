@@ -21,7 +21,8 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
     """The report of `error`; of anything that is not ours, `doing` says what was being tried."""
     if isinstance(error, SandboxError):
         kind = type(error).__name__ if type(error).__name__ in _KINDS else "SandboxError"
-        fields = (kind, error.message, error.cause, error.mend)
+        programs = error.programs if isinstance(error, CommandNotFoundError) else ()
+        fields: tuple[str, ...] = (kind, error.message, error.cause, error.mend, *programs)
     elif isinstance(error, OSError):
         fields = ("StartError", f"cannot {doing or 'set up the container'}", _describe(error), "")
     else:
@@ -31,7 +32,10 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
 
 def decode_error(report: bytes) -> SandboxError:
     """The error in a report made by `encode_error`."""
-    kind, message, cause, mend = [*report[1:].decode(errors="replace").split("\0"), "", "", ""][:4]
+    kind, message, cause, mend, *programs = [*report[1:].decode(errors="replace").split("\0"), "", "", ""]
+    if kind == CommandNotFoundError.__name__:
+        known = tuple(program for program in programs if program)
+        return CommandNotFoundError(message, cause=cause, mend=mend, programs=known)
     return _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)
 
 

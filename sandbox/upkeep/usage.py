@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.container.reconcile import reconcile_all
 from sandbox.container.sizes import container_sizes
 from sandbox.container.store import all_containers
+from sandbox.errors import ImageError
 from sandbox.image.recording import content_store
+from sandbox.image.removal import needed_without
 from sandbox.image.store import list_images
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
@@ -18,7 +20,10 @@ from storage.layers import LayerStore
 from storage.tree import disk_usage
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from sandbox.paths import Paths
+    from storage.content import ContentStore
 
 _ALIVE = frozenset({"running", "paused", "restarting"})
 
@@ -34,7 +39,9 @@ class Share(NamedTuple):
 
 
 def measure(paths: Paths) -> tuple[Share, ...]:
-    """Images, containers, local volumes and build cache. Layers that images share are counted once."""
+    """Images, containers, local volumes and build cache. Layers that images share are counted once; what can be
+    had back of images is what `image prune -a` frees, so nothing that the cache or a container needs.
+    """
     from sandbox.build.cache_usage import freed_bytes, list_cache
 
     # closed before anything forks
@@ -42,9 +49,8 @@ def measure(paths: Paths) -> tuple[Share, ...]:
         containers = reconcile_all(connection, paths, all_containers(connection))
         images = list_images(connection)
         volumes = [name for (name,) in connection.execute("SELECT name FROM volume")]
-    layers = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
-    used_images = {container.config.image_id for container in containers}
-    used_layers = {chain_id for image in images if image.id in used_images for chain_id in image.layers}
+        used_images = {container.config.image_id for container in containers}
+        image_bytes, unused_bytes = _measure_images(paths, connection, {image.id for image in images} - used_images)
     written = {container.id: container_sizes(paths, container).written_bytes for container in containers}
     running = [container.id for container in containers if container.state.status in _ALIVE]
     mounted = {m.source for container in containers for m in container.config.mounts if m.kind == "volume"}
@@ -52,14 +58,36 @@ def measure(paths: Paths) -> tuple[Share, ...]:
     cache = list_cache(paths)
     freed = freed_bytes(cache, cache)
     return (
-        Share("Images", len(images), sum(image.id in used_images for image in images), sum(layers.values()),
-              sum(size for chain_id, size in layers.items() if chain_id not in used_layers)),
+        Share("Images", len(images), sum(image.id in used_images for image in images), image_bytes, unused_bytes),
         Share("Containers", len(containers), len(running), sum(written.values()),
               sum(size for container_id, size in written.items() if container_id not in running)),
         Share("Local Volumes", len(volumes), len(mounted & set(volumes)), sum(sizes.values()),
               sum(size for name, size in sizes.items() if name not in mounted)),
         Share("Build Cache", len(cache), sum(record.shared for record in cache), freed, freed),
     )  # fmt: skip
+
+
+def _measure_images(paths: Paths, connection: sqlite3.Connection, unused: set[str]) -> tuple[int, int]:
+    """What images take, unpacked and as archives, and what of it would go if those `unused` did."""
+    content = content_store(paths)
+    try:
+        layers, blobs = needed_without(connection, content, images_alone=True)
+        kept_layers, kept_blobs = needed_without(connection, content, unused)
+    except StorageError as error:
+        raise ImageError("cannot measure the images", cause=error.message, mend="sandbox system check") from error
+
+    def total(chain_ids: set[str], digests: set[str]) -> int:
+        unpacked = sum(_layer_bytes(paths, chain_id) for chain_id in chain_ids)
+        return unpacked + sum(_blob_bytes(content, digest) for digest in digests)
+
+    return total(layers, blobs), total(layers - kept_layers, blobs - kept_blobs)
+
+
+def _blob_bytes(content: ContentStore, digest: str) -> int:
+    try:
+        return content.size(parse_digest(digest))
+    except StorageError:
+        return 0
 
 
 def stored_bytes(paths: Paths) -> int:

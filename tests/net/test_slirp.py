@@ -302,8 +302,14 @@ def test_program_that_is_not_slirp(text: str) -> None:
 
 
 def test_tun_device_errors(tmp_path: Path) -> None:
-    with pytest.raises(NetError, match="there is no"):
-        check_tun(str(tmp_path / "tun"))
+    (tmp_path / "misc").write_text("229 fuse\n")
+    with pytest.raises(NetError, match="there is no") as caught:
+        check_tun(str(tmp_path / "tun"), str(tmp_path))
+    assert caught.value.mend == "sudo modprobe tun"
+    (tmp_path / "misc").write_text("229 fuse\n200 tun\n")
+    with pytest.raises(NetError, match="there is no") as caught:
+        check_tun(str(tmp_path / "tun"), str(tmp_path))
+    assert f"mknod -m 0666 {tmp_path}/tun c 10 200" in caught.value.mend
     (tmp_path / "tun").write_text("")
     (tmp_path / "tun").chmod(0)
     with pytest.raises(NetError, match="cannot be opened") as caught:

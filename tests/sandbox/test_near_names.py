@@ -15,6 +15,7 @@ from sandbox.near_names import nearest
         ("WEB", ("web",), "web"),
         ("web", ("web",), ""),
         ("RNU", ("ENV", "RUN"), "RUN"),
+        ("rum", ("rm", "rmi", "run"), "run"),
         ("a", ("b",), ""),
         ("", ("b",), ""),
         ("x" * 1000, ("x" * 999,), ""),

@@ -65,7 +65,11 @@ def prune(invocation: Invocation) -> int:
             return 0
     removed, freed = prune_cache(context.find_paths(), request)
     if removed:
-        rows = [("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED"), *(_cells(record, now_ns) for record in removed)]
+        # what has gone could be had, whoever shares its layer
+        rows = [
+            ("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED"),
+            *(_cells(record._replace(shared=False), now_ns) for record in removed),
+        ]
         context.print_quoted(render_table(rows).rstrip("\n"))
     context.print(f"Total:\t{human_size(freed)}")
     return 0

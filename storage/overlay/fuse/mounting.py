@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import NamedTuple
@@ -49,9 +50,35 @@ def mount_fuse(target: str, options: FuseOptions) -> int:
     return device_fd
 
 
-def device_error(error: OSError) -> StorageError:
-    """What it means that /dev/fuse cannot be opened."""
-    if isinstance(error, FileNotFoundError):
-        return StorageError(f"there is no {DEVICE}", cause="the kernel module is not loaded", mend="sudo modprobe fuse")
+def device_error(error: OSError, proc: str = "/proc") -> StorageError:
+    """What it means that /dev/fuse cannot be opened: whether the node is missing, the module behind it, or the leave.
+
+    `proc` is procfs, or a stand-in of tests.
+    """
+    has_driver = _has_driver(f"{proc}/misc")
+    if error.errno == errno.ENOENT and has_driver:
+        return StorageError(
+            f"there is no {DEVICE}",
+            cause="the kernel has FUSE, but the device node was not made",
+            mend=f"sudo mknod -m 0666 {DEVICE} c 10 229; in a container: start it with --device {DEVICE}",
+        )
+    if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        message = f"there is no {DEVICE}" if error.errno == errno.ENOENT else f"{DEVICE} cannot be opened"
+        return StorageError(message, cause="the kernel module fuse is not loaded", mend="sudo modprobe fuse")
     cause = os.strerror(error.errno or 0)
+    if error.errno == errno.EPERM:
+        return StorageError(
+            f"{DEVICE} cannot be opened",
+            cause=f"{cause}: the container around us was not given the device",
+            mend=f"start that container with --device {DEVICE}",
+        )
     return StorageError(f"{DEVICE} cannot be opened", cause=cause, mend=f"sudo chmod 0666 {DEVICE}")
+
+
+def _has_driver(misc: str) -> bool:
+    """Whether the kernel knows the device of number 10:229; proc(5): /proc/misc has a row for each driver there is."""
+    try:
+        with open(misc) as file:
+            return any(row.split()[1:] == ["fuse"] for row in file)
+    except OSError:
+        return False

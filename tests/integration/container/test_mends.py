@@ -30,6 +30,7 @@ def busybox(sandbox: Sandbox, busybox_image: str) -> str:
         ("busybox --read-only sh -c 'echo a'", 127, "sandbox run --rm --read-only busybox sh -c 'echo a'"),
         ("busybox 'echo a | cat'", 127, "sandbox run --rm busybox sh -c 'echo a | cat'"),
         ("busybox bash -c 'echo a'", 127, "sandbox run --rm busybox sh -c 'echo a'"),
+        ("busybox ehco a", 127, "sandbox run --rm busybox echo a"),
         ("busybox nosuch", 127, "sandbox run --rm -it --entrypoint sh busybox"),
         ("--entrypoint nosuch busybox -x", 127, "sandbox run --rm -it --entrypoint sh busybox"),
         ("busybox /tmp", 126, "sandbox run --rm -it --entrypoint sh busybox"),
@@ -51,6 +52,9 @@ def test_exec_of_no_program(sandbox: Sandbox, busybox: str) -> None:
         (("-e", "A=1", "web", "-w", "/tmp", "pwd"), 127, "sandbox exec -e A=1 -w /tmp web pwd", ["/tmp"]),
         (("web", "echo hi"), 127, "sandbox exec web sh -c 'echo hi'", ["hi"]),
         (("web", "nosuch"), 127, "sandbox exec -it web sh", []),
+        (("web", "ehco", "x"), 127, "sandbox exec web echo x", ["x"]),
+        (("web", "/bin/ehco", "x"), 127, "sandbox exec web /bin/echo x", ["x"]),
+        (("web", "bash", "-c", "echo x"), 127, "sandbox exec web sh -c 'echo x'", ["x"]),
         (("web", "/tmp/b"), 126, "sandbox exec -u 0 web chmod +x /tmp/b", []),
         (("web", "/tmp/a"), 127, "sandbox exec web head -n 1 /tmp/a | cat -A", ["#!/no/such"]),
     ):

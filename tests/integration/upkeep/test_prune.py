@@ -53,6 +53,31 @@ def test_images_without_a_name_go_and_with_all_those_without_a_container(store: 
     store.is_whole()
 
 
+def test_what_df_calls_reclaimable_is_what_a_prune_frees(store: Store) -> None:
+    def reclaimable(kind: str) -> str:
+        rows = store.sandbox.run("system", "df", "--format", "{{.Type}}|{{.Reclaimable}}").lines
+        return dict(row.split("|") for row in rows)[kind].split()[0]
+
+    store.sandbox.run("build", "-q", "-t", "again", "-", input="FROM busybox\nRUN echo 1 > /f\n")
+    # its base is in use, and its own layer is kept by the cache: what is left are its documents
+    promised = reclaimable("Images")
+    assert promised.endswith("kB")
+    assert store.sandbox.run("image", "prune", "-af").lines[-1] == f"Total reclaimed space: {promised}"
+    assert reclaimable("Images") == "0B"
+    store.sandbox.run("rm", "-f", *store.sandbox.run("ps", "-aq").lines)
+    store.sandbox.run("builder", "prune", "-af")
+    promised = reclaimable("Images")
+    assert promised.endswith("MB")
+    assert store.sandbox.run("image", "prune", "-af").lines[-1] == f"Total reclaimed space: {promised}"
+
+
+def test_a_pruned_record_is_told_as_one_that_could_be_had(store: Store) -> None:
+    lines = store.sandbox.run("builder", "prune", "-af").lines
+    assert lines[0].split()[:2] == ["ID", "RECLAIMABLE"]
+    assert [line.split()[1] for line in lines[1:-1]] == ["true"]
+    assert lines[-1].startswith("Total:")
+
+
 def test_all_that_is_unused_goes(store: Store) -> None:
     refused = store.sandbox.run("system", "prune", input="\n").stdout
     assert "  - all stopped containers\n  - all dangling images\n  - unused build cache\n" in refused

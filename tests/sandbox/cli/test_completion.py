@@ -71,14 +71,48 @@ def test_a_broken_database_is_silent(tmp_path: Path) -> None:
     ask(tmp_path, "bash", "sandbox stop w")
 
 
+def _show(home: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox", *words],
+        env={**os.environ, "HOME": str(home)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stderr
+    return done
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_is_shown(tmp_path: Path, shell: str) -> None:
+    shown = _show(tmp_path, f"--show-completion={shell}").stdout
+    assert "_SANDBOX_COMPLETE=complete_" in shown
+    assert _show(tmp_path, "--show-completion", shell).stdout == shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shell_that_is_none_is_refused(tmp_path: Path) -> None:
+    refused = _show(tmp_path, "--show-completion", "run", status=125)
+    assert refused.stderr.startswith("Error: completion is not supported for the shell 'run'")
+
+
+def test_an_alias_of_dockers_name_is_completed(tmp_path: Path) -> None:
+    """As docs/coming-from-docker.md has it, in a shell that knows no program `docker`."""
+    (tmp_path / "sandbox").write_text(f'#!/bin/sh\nexec {sys.executable} -m sandbox "$@"\n')
+    (tmp_path / "sandbox").chmod(0o755)
+    script = (
+        'eval "$(sandbox --show-completion bash)"\n'
+        "complete -o default -F _sandbox_completion docker\n"
+        "COMP_WORDS=(docker run --netw) COMP_CWORD=2\n"
+        "_sandbox_completion docker\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "sandbox", f"--show-completion={shell}"],
-        env={**os.environ, "HOME": str(tmp_path)},
+        ["bash", "-c", script],
+        env={**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
         check=True,
         capture_output=True,
         text=True,
     )
-    assert "_SANDBOX_COMPLETE=complete_" in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert done.stdout.split() == ["--network", "--network-alias"]
+    assert done.stderr == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -17,9 +18,12 @@ from sandbox.doctor.explanations import EXPLANATIONS
 from sandbox.doctor.mounts import MountInfo
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.paths import find_paths
+from storage.overlay.fuse.mounting import device_error
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandbox.doctor.check import Machine
     from tests.command import Home
 
@@ -46,6 +50,30 @@ def test_machine_that_runs_containers_is_fit(machine: Machine) -> None:
 @pytest.mark.requires("fuse")
 def test_fuse_is_found_where_it_mounts(machine: Machine) -> None:
     assert run_check("fuse", machine).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("code", "misc", "cause", "mend"),
+    [
+        ("ENOENT", "200 tun\n", "the kernel module fuse is not loaded", "sudo modprobe fuse"),
+        (
+            "ENOENT",
+            "229 fuse\n",
+            "the kernel has FUSE, but the device node was not made",
+            "sudo mknod -m 0666 /dev/fuse",
+        ),
+        ("ENODEV", "", "the kernel module fuse is not loaded", "sudo modprobe fuse"),
+        ("EPERM", "229 fuse\n", "was not given the device", "--device /dev/fuse"),
+        ("EACCES", "229 fuse\n", "Permission denied", "sudo chmod 0666 /dev/fuse"),
+    ],
+)
+def test_a_missing_node_of_fuse_is_told_from_a_missing_module(
+    tmp_path: Path, code: str, misc: str, cause: str, mend: str
+) -> None:
+    (tmp_path / "misc").write_text(misc)
+    failure = device_error(OSError(getattr(errno, code), ""), str(tmp_path))
+    assert cause in failure.cause
+    assert mend in failure.mend
 
 
 def test_probes_leave_nothing_in_the_data_root(machine: Machine) -> None:
