@@ -17,6 +17,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError
+from sandbox.home import find_home
 from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -62,9 +63,15 @@ def find_paths(env: Mapping[str, str]) -> Paths:
     """The paths for this user; directories are made 0700 where missing.
 
     A runtime directory that is unset or belongs to somebody else (su, cron, sudo leak it) is replaced by a
-    private one below /tmp. Raises HostError where a root cannot be made or is not ours.
+    private one below /tmp. Raises HostError where a root cannot be made or is not ours, or no home is known.
     """
-    home = env.get("HOME") or "/"
+    home = find_home(env)
+    if not home and not _absolute(env.get("XDG_DATA_HOME"), ""):
+        raise HostError(
+            "there is no home directory to keep images and containers in",
+            cause=f"HOME is not set to an absolute path, and user id {os.getuid()} is not in the user database",
+            mend="export HOME=DIRECTORY, or XDG_DATA_HOME, one that you can write",
+        )
     data_root = _absolute(env.get("XDG_DATA_HOME"), f"{home}/.local/share") + "/sandbox"
     config_root = _absolute(env.get("XDG_CONFIG_HOME"), f"{home}/.config") + "/sandbox"
     runtime_base = env.get("XDG_RUNTIME_DIR", "")
@@ -79,7 +86,7 @@ def find_paths(env: Mapping[str, str]) -> Paths:
 
 def _absolute(value: str | None, default: str) -> str:
     # XDG base directory specification: a relative path is to be ignored
-    return value if value and value.startswith("/") else default
+    return value.rstrip("/") if value and value.startswith("/") else default
 
 
 def _is_ours(directory: str) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.build.git_servers import locate, look_at
 from sandbox.build.git_urls import is_commit
 from sandbox.build.sources import StepError
+from sandbox.home import find_home
 from sandbox.redaction import redact
 from storage.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from storage.tree import remove_entry, remove_tree
@@ -294,7 +295,7 @@ def _ssh_command(access: GitAccess) -> str:
     """ssh with the agent's keys alone, for servers that the user knows already."""
     options = {
         "BatchMode": "yes", "StrictHostKeyChecking": "yes", "IdentityFile": "none",
-        "UserKnownHostsFile": f'"{access.env.get("HOME", "")}/.ssh/known_hosts"',
+        "UserKnownHostsFile": f'"{find_home(access.env)}/.ssh/known_hosts"',
         "IdentityAgent": "SSH_AUTH_SOCK" if access.agent_socket else "none",
     }  # fmt: skip
     words = [word for key, value in options.items() for word in ("-o", shlex.quote(f"{key}={value}"))]

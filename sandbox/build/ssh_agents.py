@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import HostError, NotFoundError, SandboxError, UsageError
+from sandbox.home import expand_home, find_home
 from storage.locks import lock_directory, lock_nowait, unlock
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ class SshSource(NamedTuple):
     paths: tuple[str, ...]
 
 
-def read_ssh(text: str, cwd: CallerDirectory) -> SshSource:
+def read_ssh(text: str, cwd: CallerDirectory, env: Mapping[str, str]) -> SshSource:
     """`default` or `ID[=SOCKET|KEY[,KEY]]`. Raises UsageError."""
     name, equals, rest = text.partition("=")
     if not name or (equals and not rest):
         raise UsageError(f"invalid --ssh {text!r}", mend="--ssh default, or --ssh ID=SOCKET|KEY[,KEY]")
-    return SshSource(name, tuple(cwd.absolute(os.path.expanduser(path)) for path in rest.split(",") if path))
+    return SshSource(name, tuple(cwd.absolute(expand_home(path, env)) for path in rest.split(",") if path))
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def _start_agent(paths: Paths, env: Mapping[str, str], source: SshSource, stack:
     stack.callback(shutil.rmtree, place, ignore_errors=True)
     socket = f"{place}/agent"
     words = ["ssh-agent", "-a", socket, "/bin/sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat']
-    clean = {"PATH": env.get("PATH", os.defpath), "HOME": env.get("HOME", "/")}
+    clean = {"PATH": env.get("PATH", os.defpath), "HOME": find_home(env) or "/"}
     try:
         agent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean)
     except FileNotFoundError as error:

@@ -15,6 +15,7 @@ import typer
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.errors import SandboxError, UsageError
+from sandbox.home import find_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +56,13 @@ def handle_completion(context: Context, key: str, shell: str) -> int:
     if key == "show-completion":
         context.print(_script(name))
         return 0
+    home = find_home(context.env)
+    if not home:
+        raise SandboxError(
+            f"cannot install completion for {name}", cause="no home directory is known", mend="export HOME=DIRECTORY"
+        )
+    # typer asks the environment, and would take what is no absolute path from there
+    os.environ["HOME"] = home
     try:
         installed_shell, path = install(shell=name, prog_name="sandbox", complete_var=_VARIABLE)
         if name == "bash":

@@ -19,6 +19,7 @@ from shutil import which
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import AuthenticationError, HostError
+from sandbox.home import find_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ class DockerConfig:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._directory = env.get("DOCKER_CONFIG") or f"{env.get('HOME') or '/'}/.docker"
+        self._directory = env.get("DOCKER_CONFIG") or f"{find_home(env)}/.docker"
         self.path = f"{self._directory}/config.json"
         self._document = self._load()
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sandbox.errors import HostError, RegistryError
+from sandbox.home import expand_home
 from sandbox.image.endpoints import proxy_for
 from sandbox.image.reach import Chosen
 
@@ -72,7 +73,7 @@ class Trust:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if domain in self._ca_files:
-            context.load_verify_locations(os.path.expanduser(self._ca_files[domain]))
+            context.load_verify_locations(expand_home(self._ca_files[domain], self._env))
         for root in self._roots:
             for path in _files(f"{root}/{domain}"):
                 if path.endswith(".crt"):

@@ -37,7 +37,7 @@ def find_bus(env: Mapping[str, str]) -> str:
             owner = os.stat(f"{directory}/bus").st_uid
         except OSError:
             continue
-        if directory and owner == os.getuid():
+        if directory.startswith("/") and owner == os.getuid():
             return directory if os.access(_BUSCTL, os.X_OK) else ""
     return ""
 

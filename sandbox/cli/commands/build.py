@@ -50,7 +50,7 @@ def build(invocation: Invocation) -> int:
         cache_to=tuple(read_cache_to(text, context.cwd) for text in invocation.texts("cache-to")),
         secrets=dict(read_secret(text, context) for text in invocation.texts("secret")),
         contexts=read_contexts(invocation.texts("build-context")),
-        ssh=tuple(read_ssh(text, context.cwd) for text in invocation.texts("ssh")),
+        ssh=tuple(read_ssh(text, context.cwd, context.env) for text in invocation.texts("ssh")),
         events=display,
         before_shell=build_debug.announcer(invocation, display),
     )
