@@ -50,7 +50,7 @@ def open_shell(paths: Paths, plan: BuildPlan) -> None:
         build(paths, plan)
     finally:
         # whoever read from the terminal may have been killed
-        termios.tcsetattr(0, termios.TCSADRAIN, settings)
+        termios.tcsetattr(0, termios.TCSANOW, settings)
 
 
 def _tell_nobody(_event: Event) -> None:

@@ -126,8 +126,13 @@ def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container,
     from sandbox.container.attach import ClientStreams, Session
 
     attached = request.attached
-    terminal = container.config.terminal and attached.stdin
-    streams = ClientStreams(attached.stdin, terminal, invocation.flag("sig-proxy"), request.detach_keys, container.name)
+    streams = ClientStreams(
+        attached.stdin,
+        container.config.terminal,
+        invocation.flag("sig-proxy"),
+        request.detach_keys,
+        container.name,
+    )
     outcome = Session(spawned.channel, streams).run()
     spawned.channel.close()
     if outcome.detached:

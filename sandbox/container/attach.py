@@ -48,12 +48,17 @@ class ClientStreams(NamedTuple):
     """What of the command's streams is joined, and how."""
 
     stdin: bool = False
-    #: the container has a terminal and this command reads keys from one: raw mode, window size, detach keys
+    #: the container has a terminal
     terminal: bool = False
     proxy_signals: bool = True
     detach_keys: bytes = b"\x10\x11"
     #: the container's
     name: str = ""
+
+    @property
+    def passes_keys(self) -> bool:
+        """Raw mode, window size, detach keys."""
+        return self.terminal and self.stdin
 
 
 class Outcome(NamedTuple):
@@ -81,8 +86,12 @@ class Session:
     def run(self) -> Outcome:
         """Serve until the end. The channel stays the caller's to close."""
         with ExitStack() as stack:
-            if self._streams.terminal:
+            if self._streams.passes_keys:
                 self._enter_terminal(stack)
+            elif self._streams.terminal:
+                from sandbox.runtime.terminal import RawTerminal
+
+                stack.enter_context(RawTerminal(1, output_only=True))
             self._catch_signals(stack)
             self._channel.connection.setblocking(False)
             self._take_frames()
@@ -120,9 +129,9 @@ class Session:
         stack.callback(os.close, self._signals_fd)
         stack.callback(os.close, write_fd)
         stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False))
-        wanted = {signal.SIGWINCH} if self._streams.terminal else set()
+        wanted = {signal.SIGWINCH} if self._streams.passes_keys else set()
         # with a raw terminal keys arrive as bytes, and the container's own terminal makes signals of them
-        if self._streams.proxy_signals and not self._streams.terminal:
+        if self._streams.proxy_signals and not self._streams.passes_keys:
             proxied = signal.valid_signals() - _OWN_SIGNALS
             # what the caller ignores (nohup, a shell's background) stays so
             wanted |= {number for number in proxied if signal.getsignal(number) != signal.SIG_IGN}

@@ -101,6 +101,10 @@ class _Relay:
                 stack.callback(signal.signal, signal.SIGWINCH, signal.getsignal(signal.SIGWINCH))
                 signal.signal(signal.SIGWINCH, lambda _number, _frame: self._resize())
                 self._resize()
+            elif self._stdio.is_terminal:
+                from sandbox.runtime.terminal import RawTerminal
+
+                stack.enter_context(RawTerminal(1, output_only=True))
             self._reactor.watch(self._started.pidfd, READ, lambda _events: self._ended())
             self._stdio.on_input_taken = self._watch_input
             if self._reads_input:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import struct
 import termios
 from contextlib import suppress
@@ -26,6 +27,11 @@ DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 _DEVPTS_SUPER_MAGIC = 0x1CD1
+#: signals that end a process by default and may come from outside; SIGINT is an exception in Python already
+_ENDING = (
+    signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM,
+    signal.SIGPROF, signal.SIGXCPU,
+)  # fmt: skip
 
 
 class WindowSize(NamedTuple):
@@ -72,16 +78,29 @@ def set_window_size(fd: int, size: WindowSize) -> None:
 
 
 class RawTerminal:
-    """Context: the terminal `fd` passes every key on as it is, and gets its settings back. Nothing for a non-tty."""
+    """Context: the terminal `fd` passes everything on as it is, and gets its settings back, whatever ends this process.
 
-    def __init__(self, fd: int) -> None:
+    `output_only` leaves keys alone, for a session that reads none: all that is shown comes as a terminal of the
+    container's has made it. Nothing is done for what is no terminal, or one that others have in the foreground.
+    """
+
+    def __init__(self, fd: int, *, output_only: bool = False) -> None:
         self._fd = fd
+        self._output_only = output_only
         self._saved: list[int | list[bytes | int]] | None = None
+        self._caught: list[int] = []
 
     def __enter__(self) -> RawTerminal:
-        if os.isatty(self._fd):
-            self._saved = termios.tcgetattr(self._fd)
-            termios.tcsetattr(self._fd, termios.TCSANOW, _raw(termios.tcgetattr(self._fd)))
+        if not os.isatty(self._fd) or (self._output_only and not _is_in_foreground(self._fd)):
+            return self
+        saved, made = termios.tcgetattr(self._fd), termios.tcgetattr(self._fd)
+        # before the settings change: the signal may come in between
+        self._saved = saved
+        for number in _ENDING:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, self._end)
+                self._caught.append(number)
+        termios.tcsetattr(self._fd, termios.TCSANOW, _without_processing(made) if self._output_only else _raw(made))
         return self
 
     def __exit__(
@@ -91,14 +110,35 @@ class RawTerminal:
 
     def restore(self) -> None:
         """Give the terminal back as it was; harmless when called twice."""
-        if self._saved is not None:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)
-            self._saved = None
+        saved, self._saved = self._saved, None
+        if saved is not None:
+            # not once all is written out: a terminal that nobody reads would hold us for ever; and one may be gone
+            with suppress(termios.error):
+                termios.tcsetattr(self._fd, termios.TCSANOW, saved)
+        while self._caught:
+            signal.signal(self._caught.pop(), signal.SIG_DFL)
+
+    def _end(self, number: int, _frame: object) -> None:
+        self.restore()
+        os.kill(os.getpid(), number)
+
+
+def _is_in_foreground(fd: int) -> bool:
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _without_processing(attributes: list[int | list[bytes | int]]) -> list[int | list[bytes | int]]:
+    iflag, oflag, *rest = attributes
+    assert isinstance(oflag, int)
+    return [iflag, oflag & ~termios.OPOST, *rest]
 
 
 def _raw(attributes: list[int | list[bytes | int]]) -> list[int | list[bytes | int]]:
-    # cfmakeraw(3); output processing stays on as in Docker's client, the container's own pty does the rest
-    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = attributes
+    # cfmakeraw(3): the container's own terminal does all of the processing
+    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = _without_processing(attributes)
     assert isinstance(iflag, int)
     assert isinstance(cflag, int)
     assert isinstance(lflag, int)

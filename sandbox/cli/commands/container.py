@@ -62,8 +62,7 @@ def _start_attached(invocation: Invocation) -> int:
         from sandbox.cli.commands.container_output import attach_to
 
         return attach_to(invocation, container, stdin=stdin, detach_keys=detach_keys)
-    terminal = container.config.terminal and stdin
-    streams = ClientStreams(stdin, terminal, invocation.flag("sig-proxy"), detach_keys, container.name)
+    streams = ClientStreams(stdin, container.config.terminal, invocation.flag("sig-proxy"), detach_keys, container.name)
     outcome = Session(started.spawned.channel, streams).run()
     started.spawned.channel.close()
     if outcome.detached:

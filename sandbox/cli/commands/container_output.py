@@ -107,8 +107,9 @@ def attach_to(invocation: Invocation, container: Container, *, stdin: bool, deta
         return code_after_crash(paths, container)
     try:
         channel.send_message("attach", stdin=stdin, stdout=True, stderr=True)
-        terminal = container.config.terminal and stdin
-        streams = ClientStreams(stdin, terminal, invocation.flag("sig-proxy"), detach_keys, container.name)
+        streams = ClientStreams(
+            stdin, container.config.terminal, invocation.flag("sig-proxy"), detach_keys, container.name
+        )
         outcome = Session(channel, streams).run()
     finally:
         channel.close()

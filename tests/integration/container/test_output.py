@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,9 +140,22 @@ class Terminal:
         while text not in self.seen:
             ready, _, _ = select.select([self.fd], [], [], 60)
             assert ready, f"waited for {text!r} in {self.seen!r}"
-            # without \r: the person's terminal makes a second one of the container's, as with Docker's client
+            # without what the container's terminal puts before a line break
             self.seen += os.read(self.fd, 4096).replace(b"\r", b"")
         self.seen = self.seen.partition(text)[2]
+
+    def read_all(self) -> bytes:
+        """All that comes until the command ends, byte by byte; the terminal is as it was before."""
+        found = self.seen
+        with suppress(OSError):  # EIO: nobody has the other end any more
+            while data := os.read(self.fd, 4096):
+                found += data
+        settings = termios.tcgetattr(self.fd)
+        os.close(self.fd)
+        assert os.waitpid(self.pid, 0)[1] == 0
+        assert settings[1] & termios.OPOST
+        assert settings[3] & termios.ECHO
+        return found
 
     def type(self, data: bytes) -> None:
         os.write(self.fd, data)
@@ -197,6 +211,32 @@ def test_exec_with_a_terminal(sandbox: Sandbox, busybox: str) -> None:
     terminal.expect(b"\nis-a-tty\n")
     terminal.type(b"exit 9\n")
     assert terminal.end() == 9
+
+
+_EXACT = 'stty -opost; printf "ab\\ncd"'
+
+
+def test_what_a_terminal_inside_makes_arrives_as_it_is(sandbox: Sandbox, busybox: str) -> None:
+    """The caller's terminal puts nothing to it: run, start -a, exec and attach, with keys and without."""
+    sandbox.run("create", "-it", "--name", "typed", "--network", "none", busybox, "sh", "-c", _EXACT)
+    sandbox.run("create", "-t", "--name", "shown", "--network", "none", busybox, "sh", "-c", _EXACT)
+    sandbox.run(*DETACHED, "-it", "--name", "host", busybox, "sh")
+    sandbox.run(*DETACHED, "-it", "--name", "held", busybox, "sh", "-c", f"read _; {_EXACT}")
+    lines = (
+        ("run", "--rm", "-it", "--network", "none", busybox, "sh", "-c", _EXACT),
+        ("start", "-ai", "typed"),
+        ("exec", "-it", "host", "sh", "-c", _EXACT),
+        ("run", "--rm", "-t", "--network", "none", busybox, "sh", "-c", _EXACT),
+        ("start", "-a", "shown"),
+        ("exec", "-t", "host", "sh", "-c", _EXACT),
+    )
+    for line in lines:
+        terminal = Terminal(sandbox, *line)
+        assert terminal.read_all() == b"ab\ncd", line
+    terminal = Terminal(sandbox, "attach", "held")
+    terminal.type(b"\r")
+    # behind the echo of the key
+    assert terminal.read_all().endswith(b"\r\nab\ncd")
 
 
 def test_it_without_a_terminal_is_refused(sandbox: Sandbox, busybox: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import termios
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -81,10 +84,69 @@ def test_terminal_gets_its_settings_back() -> None:
     with RawTerminal(slave):
         inside = termios.tcgetattr(slave)
         assert not inside[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+        assert not inside[1] & termios.OPOST
     assert termios.tcgetattr(slave) == before
     set_window_size(slave, WindowSize(33, 111))
     assert get_window_size(master) == WindowSize(33, 111)
     os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize("output_only", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
+def test_terminal_gets_its_settings_back_when_a_signal_ends_the_process(number: int, output_only: bool) -> None:
+    master, slave = os.openpty()
+    before = termios.tcgetattr(slave)
+    pid = os.fork()
+    if pid == 0:
+        _be_killed_in_raw_mode(slave, number, output_only)
+    _pid, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -number
+    assert termios.tcgetattr(slave) == before
+    os.close(master)
+    os.close(slave)
+
+
+def _be_killed_in_raw_mode(slave: int, number: int, output_only: bool) -> NoReturn:
+    try:
+        # a session of its own, which has the terminal
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        # where the signal does not end it the status tells
+        signal.signal(number, signal.SIG_DFL)
+        with RawTerminal(slave, output_only=output_only):
+            if not termios.tcgetattr(slave)[1] & termios.OPOST:
+                os.kill(os.getpid(), number)
+    finally:
+        os._exit(1)
+
+
+def test_a_session_that_reads_no_keys_leaves_them_alone() -> None:
+    """And does nothing to a terminal that another process group has in the foreground."""
+    master, slave = os.openpty()
+    before = termios.tcgetattr(slave)
+    with RawTerminal(slave, output_only=True):
+        assert termios.tcgetattr(slave) == before
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            with RawTerminal(slave, output_only=True):
+                inside = termios.tcgetattr(slave)
+            expected = [before[0], before[1] & ~termios.OPOST, *before[2:]]
+            os._exit(0 if (inside, termios.tcgetattr(slave)) == (expected, before) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_terminal_that_is_gone_is_no_error() -> None:
+    master, slave = os.openpty()
+    with RawTerminal(slave):
+        os.close(master)
     os.close(slave)
 
 
