@@ -17,11 +17,11 @@ from sandbox.build.progress import Vertex, begin_step, reported_step, vertex_id
 from sandbox.build.request import BaseImage, image_key
 from sandbox.build.stage_messages import decode_failure, encode_failure
 from sandbox.build.transfer_reports import ReportedProgress
-from sandbox.errors import ConflictError, ImageError, SandboxError, translated
+from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
 from sandbox.image.platforms import parse_platform
 from sandbox.image.progress import QuietProgress
 from sandbox.image.recording import content_store
-from sandbox.image.store import ImageRecord, find_image
+from sandbox.image.store import ImageRecord, find_named_image, is_full_id
 from sandbox.state import open_state
 from storage.digests import parse_digest
 
@@ -120,12 +120,18 @@ class BaseImages:
 
             path = self._cwd.absolute(layout.path)
             record = load_layout(self._paths, path, layout.wanted, need.platform or native, QuietProgress().line)
-        if record is None and (not self._pull or need.key in self._pulled):
-            record = self._look_up(self._name(need), need.platform)
+        name = self._name(need)
+        if record is None and (not self._pull or need.key in self._pulled or is_full_id(name)):
+            record = self._look_up(name, need.platform)
+        if record is None and is_full_id(name):
+            raise NotFoundError(
+                "no image of this ID and platform is here, and a registry knows images by their names",
+                mend="sandbox images --no-trunc; FROM NAME, or NAME@sha256:DIGEST",
+            )
         if record is None:
             with reported_step(self._events, _vertex(need)) as report:
                 self._pull_one(need, ReportedProgress(report))
-            record = self._look_up(self._name(need), need.platform)
+            record = self._look_up(name, need.platform)
         if record is None:
             raise ConflictError(f"{need.name} was removed as soon as it was pulled")
         with translated(ImageError, f"cannot read the manifest of {need.name}"):
@@ -141,14 +147,17 @@ class BaseImages:
         if self._contexts.get(context_name(need.name), "").startswith("oci-layout://"):
             return False
         try:
-            return self._pull or self._look_up(self._name(need), need.platform) is None
+            # what has no name is nowhere else
+            return not is_full_id(self._name(need)) and (
+                self._pull or self._look_up(self._name(need), need.platform) is None
+            )
         except SandboxError:
             return False  # no name: `find` says so, at its line
 
     def _look_up(self, name: str, platform: Platform | None) -> ImageRecord | None:
         # closed again at once: no connection may be open where a process is forked that opens one too
         with open_state(self._paths) as connection:
-            record = find_image(connection, name)
+            record = find_named_image(connection, name)
         if record is None or platform is None:
             return record
         return record if parse_platform(record.platform).normalised() == platform.normalised() else None

@@ -20,7 +20,6 @@ from sandbox.build.entitlements import check_entitlements
 from sandbox.build.errors import DockerfileError, LanguageError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
 from sandbox.build.image_state import ImageState
-from sandbox.build.instructions import Copy, Run
 from sandbox.build.lint import check_program
 from sandbox.build.lint_stages import Surroundings
 from sandbox.build.named_contexts import context_name, replace_stages
@@ -29,7 +28,8 @@ from sandbox.build.plain_progress import PlainProgress
 from sandbox.build.progress import warn
 from sandbox.build.request import BuildPlan, BuildResult, RunSettings, image_key, read_stage_platform
 from sandbox.build.ssh_agents import agent_sockets
-from sandbox.build.stage_builder import names_stage_above, read_triggers
+from sandbox.build.stage_builder import read_triggers
+from sandbox.build.stage_names import find_above, find_base, find_source, sources
 from sandbox.build.stages import read_dockerfile
 from sandbox.caller_directory import CallerDirectory
 from sandbox.container.driver_choice import driver_of_store
@@ -38,12 +38,11 @@ from sandbox.image.platforms import host_platform, parse_platform
 from sandbox.image.recording import images_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.build.arguments import Globals
     from sandbox.build.contexts import ContextTree
     from sandbox.build.instructions import Instruction
-    from sandbox.build.parser import Node
     from sandbox.build.progress import EventSink
     from sandbox.build.ssh_agents import SshSource
     from sandbox.build.stages import Program
@@ -171,7 +170,7 @@ class _Planner:
             number = waiting.pop(0)
             if number not in found:
                 found.add(number)
-                # a base's ONBUILD may copy from a stage that nothing in the file names
+                # a base's ONBUILD, or a mount by its number, may take from a stage that nothing in the file names
                 for named in self._find_images(program, number, globals_):
                     waiting += reachable_stages(program, named, globals_)
         stages = tuple(sorted(found))
@@ -245,15 +244,23 @@ class _Planner:
         if not base:
             raise node.error(f"base name ({stage.base}) should not be blank", mend="give the ARG in it a value")
         platform = read_stage_platform(globals_, stage.start) or self._asked
-        above = {program.stages[i].name for i in range(number)} - {""}
-        found = [] if base.lower() in above else [ImageNeed(base, platform, node)]
-        for name, at in _sources((*triggers, *stage.instructions)):
-            if context_name(name) not in self._trees and not names_stage_above(program, number, name, at):
+        above = (
+            find_above(program, number, base) if self._is_image(base) else find_base(program, number, base, globals_)
+        )
+        found = [ImageNeed(base, platform, node)] if above is None else []
+        for name, at in sources((*triggers, *stage.instructions)):
+            if context_name(name) in self._trees:
+                continue
+            if (
+                find_above(program, number, name) is None
+                if self._is_image(name)
+                else find_source(program, number, name, at, globals_) is None
+            ):
                 found.append(ImageNeed(name, self._asked, at))
         return [need for need in found if need.name != "scratch" and context_name(need.name) not in self._trees]
 
     def _find_images(self, program: Program, number: int, globals_: Globals) -> list[int]:
-        """Find the images stage `number` needs; the stages that its base's triggers take from."""
+        """Find the images stage `number` needs; the stages that it takes from, by its base's triggers too."""
         triggers: tuple[Instruction, ...] = ()
         node = program.stages[number].start.node
         for need in self._needs(program, number, globals_, ()):
@@ -261,20 +268,13 @@ class _Planner:
             if need.node is node:
                 triggers = read_triggers(image.config, node)
                 check_entitlements(triggers, self._options.entitlements)
-        if not triggers:
-            return []
-        for need in self._needs(program, number, globals_, triggers):
+        for need in self._needs(program, number, globals_, triggers) if triggers else ():
             self._images.find(need, self._native)
-        named = [program.stages[i].name for i in range(number)]
-        names = [name.lower() for name, _at in _sources(triggers)]
-        return [number - 1 - named[::-1].index(name) for name in names if name in named] + [
-            int(name) for name in names if name.isascii() and name.isdigit() and int(name) < number
-        ]
+        takes = sources((*triggers, *program.stages[number].instructions))
+        above = [find_above(program, number, name, by_number=True) for name, _at in takes]
+        return [stage for stage in above if stage is not None]
 
-
-def _sources(instructions: Sequence[Instruction]) -> Iterator[tuple[str, Node]]:
-    for instruction in instructions:
-        if isinstance(instruction, Copy) and instruction.source_name:
-            yield instruction.source_name, instruction.node
-        elif isinstance(instruction, Run):
-            yield from ((name, instruction.node) for name in instruction.mount_sources if name)
+    def _is_image(self, name: str) -> bool:
+        """Whether a named context lets the name stand for an image."""
+        value = self._options.contexts.get(context_name(name), "")
+        return value.startswith(("docker-image://", "oci-layout://"))

@@ -29,7 +29,7 @@ from sandbox.image.platforms import host_platform
 from sandbox.image.recording import content_store, parse_time_ns
 from sandbox.image.references import parse_reference
 from sandbox.image.removal import forget_image
-from sandbox.image.store import find_image, set_name
+from sandbox.image.store import find_named_image, set_name
 from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
 from storage.layers import LayerStore
@@ -171,7 +171,7 @@ def _fetch(paths: Paths, env: Mapping[str, str], place: CachePlace, tag: str, pr
 
 def _look_up(paths: Paths, text: str) -> ImageRecord | None:
     with open_state(paths) as connection:
-        return find_image(connection, text)
+        return find_named_image(connection, text)
 
 
 def _image_ids(paths: Paths) -> set[str]:

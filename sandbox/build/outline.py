@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.arguments import Globals, Scope, read_mounts
 from sandbox.build.errors import did_you_mean
-from sandbox.build.instructions import Arg, Copy, Env, Run
+from sandbox.build.instructions import Arg, Env, Run
+from sandbox.build.stage_names import find_above, sources
 from sandbox.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -89,19 +90,10 @@ def reachable_stages(program: Program, target: int, globals_: Globals) -> tuple[
 def _sources(program: Program, number: int, globals_: Globals) -> Iterator[int]:
     stage = program.stages[number]
     base = globals_.expand(stage.base, stage.start.node).text
-    names = [(base, False)]
-    for instruction in stage.instructions:
-        if isinstance(instruction, Copy) and instruction.source_name:
-            names.append((instruction.source_name, True))
-        elif isinstance(instruction, Run):
-            names += [(name, False) for name in instruction.mount_sources if name]
+    # of the sources only COPY's may be a number
+    names = [(base, False), *((name, at.instruction == "COPY") for name, at in sources(stage.instructions))]
     for name, by_number in names:
-        # only COPY --from takes a number; and a name is that of the nearest stage above
-        if name.isascii() and name.isdigit():
-            found = program.find_stage(name) if by_number else None
-        else:
-            above = [i for i in range(number) if program.stages[i].name and program.stages[i].name == name.lower()]
-            found = above[-1] if above else None
+        found = find_above(program, number, name, by_number=by_number)
         if found is not None:
             yield found
 

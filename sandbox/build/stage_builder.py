@@ -17,6 +17,7 @@ from sandbox.build.parser import parse_dockerfile
 from sandbox.build.progress import Vertex, begin_step, vertex_id
 from sandbox.build.readers import read_instruction
 from sandbox.build.request import image_key
+from sandbox.build.stage_names import find_above
 from sandbox.build.stage_state import StageState, configure
 from sandbox.build.step_cache import BuildLayer
 from sandbox.errors import SandboxError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from sandbox.build.parser import Node
     from sandbox.build.progress import Event, EventSink, StepReport
     from sandbox.build.request import BuildPlan
-    from sandbox.build.stages import Program
     from sandbox.build.steps import Steps
     from sandbox.image.platforms import Platform
 
@@ -63,7 +63,7 @@ class StageBuilder:
         """The stage this one starts from, where it has not begun and starts from one."""
         if self._state is not None:
             return None
-        return stage_above(self._plan, self._base(), self.number)
+        return find_above(self._plan.program, self.number, self._base())
 
     def run(self, steps: Steps, find_stage: StageFinder, *, hold: bool = False) -> StageState:
         """Go on to the stage's end. Raises what a step raises, and can be called again then.
@@ -78,7 +78,7 @@ class StageBuilder:
             if isinstance(instruction, Run | Copy | Add | Workdir | DebugShell):
                 for name in _source_names(instruction):
                     # waited for before the step is said to have begun
-                    above = stage_above(self._plan, name, self.number, by_number=True)
+                    above = find_above(self._plan.program, self.number, name, by_number=True)
                     if above is not None:
                         find_stage(above)
                 self._carry_out(state, instruction, steps, hold=hold)
@@ -123,7 +123,7 @@ class StageBuilder:
     def _start(self, steps: Steps, find_stage: StageFinder, *, hold: bool) -> StageState:
         node = self._stage.start.node
         base = self._base()
-        above = stage_above(self._plan, base, self.number)
+        above = find_above(self._plan.program, self.number, base)
         if above is not None:
             parent = find_stage(above)
             state = StageState(parent.image.inherit(), list(parent.layers), parent.scope.inherit())
@@ -185,44 +185,12 @@ def image_stage(plan: BuildPlan, name: str, platform: Platform | None) -> StageS
 
 def find_tree(plan: BuildPlan, number: int, find_stage: StageFinder, name: str, node: Node) -> StageState:
     """What `from=` names in stage `number`: a stage above by name or number, else an image. Raises DockerfileError."""
-    above = stage_above(plan, name, number, by_number=True)
+    above = find_above(plan.program, number, name, by_number=True)
     if above is not None:
         return find_stage(above)
     if name == "scratch" or image_key(name, plan.wanted_platform) not in plan.images:
         raise node.error(f"there is no stage or image {name!r}")
     return image_stage(plan, name, plan.wanted_platform)
-
-
-def stage_above(plan: BuildPlan, name: str, number: int, *, by_number: bool = False) -> int | None:
-    """The nearest stage of that name above stage `number`; with `by_number`, "0" is the first."""
-    stages = plan.program.stages
-    if by_number and name.isascii() and name.isdigit():
-        return int(name) if len(name) < 6 and int(name) < number else None
-    found = [i for i in range(number) if stages[i].name and stages[i].name == name.lower()]
-    return found[-1] if found else None
-
-
-def names_stage_above(program: Program, number: int, name: str, node: Node) -> bool:
-    """Whether `from=name` in stage `number` is a stage above, by name or number; else it is an image.
-
-    Raises DockerfileError for the stage itself, and for a number that no stage above has: no image is called that.
-    """
-    names = [stage.name for stage in program.stages]
-    is_number = name.isascii() and name.isdigit()
-    if name.lower() in names[:number] or (is_number and len(name) < 6 and int(name) < number):
-        return True
-    if name.lower() == names[number] or name == str(number):
-        raise node.error(f"circular dependency detected on stage: {names[number] or f'stage-{number}'}",
-                         mend="name a stage above, or leave --from out for the build context")  # fmt: skip
-    if is_number:
-        below = len(name) < 6 and int(name) < len(names)
-        above = f"the stages above are {_numbers(number)}" if number else "no stage is above"
-        raise node.error(f"invalid stage index {name}: {'that stage begins below; ' if below else ''}{above}")
-    return False
-
-
-def _numbers(count: int) -> str:
-    return "0" if count == 1 else f"0 to {count - 1}"
 
 
 def read_triggers(config: dict[str, Any], node: Node) -> tuple[Instruction, ...]:

@@ -41,17 +41,13 @@ def find_image(connection: sqlite3.Connection, text: str) -> ImageRecord | None:
 
     A name wins over an ID it could begin. Raises ImageError for a text that can be neither, or that begins several IDs.
     """
-    if is_identifier(text) or is_digest(text):
-        digest = text if is_digest(text) else f"sha256:{text}"
-        return _select(connection, "id = ?1 OR manifest_digest = ?1 ORDER BY id = ?1 DESC LIMIT 1", digest, digest)
     invalid: ImageError | None = None
     try:
-        reference = parse_reference(text)
+        found = find_named_image(connection, text)
     except ImageError as error:
         invalid = error
     else:
-        found = _by_reference(connection, reference)
-        if found is not None:
+        if found is not None or is_full_id(text):
             return found
     prefix = text.removeprefix("sha256:")
     if len(prefix) >= _PREFIX_LENGTH_MIN and set(prefix) <= set("0123456789abcdef"):
@@ -59,6 +55,22 @@ def find_image(connection: sqlite3.Connection, text: str) -> ImageRecord | None:
     if invalid is not None:
         raise invalid
     return None
+
+
+def find_named_image(connection: sqlite3.Connection, text: str) -> ImageRecord | None:
+    """The image of this name, or of this whole ID; None where there is none. Raises ImageError for what is neither.
+
+    For names that a file gives: what the beginning of an ID means depends on what else lies in the store.
+    """
+    if is_full_id(text):
+        digest = text if is_digest(text) else f"sha256:{text}"
+        return _select(connection, "id = ?1 OR manifest_digest = ?1 ORDER BY id = ?1 DESC LIMIT 1", digest, digest)
+    return _by_reference(connection, parse_reference(text))
+
+
+def is_full_id(text: str) -> bool:
+    """Whether `text` is an ID and no name: 64 hexadecimal digits, with `sha256:` before them or not."""
+    return is_identifier(text) or is_digest(text)
 
 
 def get_image(connection: sqlite3.Connection, text: str) -> ImageRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,13 @@ def test_a_trigger_of_the_base_is_counted(builder: Builder) -> None:
         ),
         ("FROM busybox\nCOPY --from=1 /a /b\n", 2, "invalid stage index 1: no stage is above"),
         (
+            "FROM busybox AS one\nCOPY --from=later /a /b\nFROM busybox AS later\nFROM one\n",
+            2,
+            "stage 'later' begins below",
+        ),
+        ("FROM later AS one\nFROM busybox AS later\nFROM one\n", 1, "stage 'later' begins below"),
+        ("FROM b AS a\nFROM a AS b\n", 1, "circular dependency detected on stage: a"),
+        (
             "FROM busybox AS one\nFROM one AS two\nFROM two\nCOPY --from=12345678 /a /b\n",
             4,
             "invalid stage index 12345678: the stages above are 0 to 1",
@@ -74,6 +82,30 @@ def test_a_number_of_a_stage_below_is_no_image(builder: Builder) -> None:
 
 
 def test_a_stage_takes_from_an_earlier_one_of_its_name(builder: Builder) -> None:
-    text = "FROM busybox AS one\nRUN echo a >/a\nFROM busybox AS one\nCOPY --from=one /a /b\n"
+    text = (
+        "FROM busybox AS one\nRUN echo a >/a\nFROM busybox AS one\nCOPY --from=one /a /b\n"
+        "RUN --mount=from=0,source=/a,target=/m cp /m /c\nFROM alpine AS alpine\nCOPY --from=1 /c /d\n"
+    )
     builder.build({"Dockerfile": text})
-    assert builder.run("cat", "/b") == "a\n"
+    assert builder.run("cat", "/d") == "a\n"
+    # nothing else needs the first stage
+    builder.build(
+        {"Dockerfile": "FROM busybox\nRUN echo b >/a\nFROM busybox\nRUN --mount=from=0,target=/m cp /m/a /e\n"}
+    )
+    assert builder.run("cat", "/e") == "b\n"
+
+
+def test_a_name_is_never_the_beginning_of_an_id(builder: Builder) -> None:
+    """What is here and begins so is not taken; the whole ID is. The proxy is nobody: nothing is pulled either."""
+    found = json.loads(builder.sandbox.run("image", "inspect", "busybox").stdout)[0]["Id"]
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9"}
+    for name in (found.removeprefix("sha256:")[:12], found.removeprefix("sha256:")[:4]):
+        for text in (f"FROM {name}\n", f"FROM scratch\nCOPY --from={name} /bin /\n"):
+            failed = builder.sandbox.run("build", "-", input=text, status=1, env=nowhere).stderr
+            assert f"[internal] pull {name}" in failed
+    for name in (found, found.removeprefix("sha256:")):
+        builder.build({"Dockerfile": f"FROM {name}\nCOPY --from={name} /bin/busybox /copied\n"})
+        missing = name[:-4] + ("0000" if name[-4:] != "0000" else "1111")
+        failed = builder.build({"Dockerfile": f"FROM {missing}\n"}, status=1).stderr
+        assert "no image of this ID and platform is here" in failed
+        assert "pull" not in failed
