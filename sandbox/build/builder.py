@@ -13,7 +13,7 @@ import socket
 from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.build.digest_memory import Memories
-from sandbox.build.progress import decode_event
+from sandbox.build.progress import OpenSteps, decode_event
 from sandbox.build.request import BuildResult
 from sandbox.build.stage_builder import StageBuilder, find_tree
 from sandbox.build.stage_messages import Lines, decode_failure, decode_stage, encode_failure
@@ -94,18 +94,25 @@ def _make(
         ours.close()
         _coordinate(peers, theirs, Coordinator(paths, plan, memories, *looked_up))
     theirs.close()
+    steps = OpenSteps()
     with ours:
         try:
             map_forked_child(peers, pid)
             for message in Lines(ours):
                 if "event" in message:
-                    plan.events(decode_event(message["event"]))
+                    event = decode_event(message["event"])
+                    steps.take(event)
+                    plan.events(event)
                 elif "stages" in message:
                     found = message["stages"].items()
                     return {int(number): decode_stage(stage, plan.globals) for number, stage in found}
                 else:
                     raise decode_failure(message["error"])
             raise SandboxError("the process that coordinates the build died", mend="try again")
+        except KeyboardInterrupt:
+            for event in steps.cancelled():
+                plan.events(event)
+            raise
         finally:
             ours.shutdown(socket.SHUT_RDWR)
             _wait_undisturbed(pid)

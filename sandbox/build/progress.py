@@ -3,7 +3,7 @@
     started ─┬─ cached
              └─ output*, status* ─┬─ finished
                                   ├─ failed      with the message of the error
-                                  └─ cancelled   another step failed
+                                  └─ cancelled   another step failed, or the build was stopped
     warning                                      of the file, of no step
 
 Steps of stages that are built at the same time mix; `vertex` says whose an event is. Whoever shows a build (plain
@@ -76,6 +76,25 @@ class EventSink(Protocol):
     def __call__(self, event: Event, /) -> None: ...
 
 
+class OpenSteps:
+    """The steps that have begun and not ended."""
+
+    def __init__(self) -> None:
+        self._vertices: dict[str, None] = {}
+
+    def take(self, event: Event) -> None:
+        if event.kind == "started":
+            self._vertices[event.vertex] = None
+        elif event.kind in ("cached", "finished", "failed", "cancelled"):
+            self._vertices.pop(event.vertex, None)
+
+    def cancelled(self) -> Iterator[Event]:
+        """The end of each of them, told now."""
+        for vertex in tuple(self._vertices):
+            yield Event("cancelled", vertex, time.time_ns())
+        self._vertices.clear()
+
+
 class StepReport:
     """Tells a sink about one step; made by `begin_step`."""
 
@@ -113,12 +132,15 @@ def begin_step(sink: EventSink, vertex: Vertex) -> StepReport:
 
 @contextmanager
 def reported_step(sink: EventSink, vertex: Vertex) -> Iterator[StepReport]:
-    """A step for as long as the block: failed with the error's message where one leaves it."""
+    """A step for as long as the block: failed with the error's message where one leaves it, cancelled by ctrl-C."""
     report = begin_step(sink, vertex)
     try:
         yield report
-    except BaseException as error:
+    except Exception as error:
         report.failed(str(error) or type(error).__name__)
+        raise
+    except BaseException:
+        report.cancelled()
         raise
     report.finished()
 

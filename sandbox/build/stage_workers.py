@@ -16,18 +16,18 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from sandbox.build.progress import Event, decode_event, encode_event
+from sandbox.build.progress import OpenSteps, decode_event, encode_event
 from sandbox.build.reaping import reap_all
 from sandbox.build.stage_builder import StageBuilder, find_tree
 from sandbox.build.stage_messages import Lines, decode_stage, encode_failure, encode_stage
 from sandbox.build.step_layers import Workshop, sweep
 from sandbox.build.steps import Steps
 from sandbox.errors import SandboxError
+from sandbox.interrupts import keep_exception
 from sandbox.runtime import syscalls as sc
 from storage.overlay.named import driver_named
 
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 #: how long a stage that is told to end may take to clean up before it is killed
 _PATIENCE_SECONDS = 5.0
-#: until a stage that could not end where it was is told again
-_AGAIN_SECONDS = 0.01
 
 
 class _StageEndedError(BaseException):
@@ -68,7 +66,7 @@ class Coordinator:
         self._builders = dict(builders)
         self._workers: dict[int, _Worker] = {}
         self._waiting: list[tuple[int, _Worker]] = []
-        self._open: dict[str, None] = {}
+        self._open = OpenSteps()
         self._failure: list[Any] | None = None
 
     def run(self, command: socket.socket) -> None:
@@ -93,8 +91,8 @@ class Coordinator:
                 return
             finally:
                 self._end_all()
-        for vertex in self._open:
-            lines.send({"event": encode_event(Event("cancelled", vertex, time.time_ns()))})
+        for event in self._open.cancelled():
+            lines.send({"event": encode_event(event)})
         if self._failure is not None:
             lines.send({"error": self._failure})
         else:
@@ -134,7 +132,7 @@ class Coordinator:
             return
         for message in messages:
             if "event" in message:
-                self._note(decode_event(message["event"]))
+                self._open.take(decode_event(message["event"]))
                 command.send(message)
             elif "need" in message:
                 self._waiting.append((message["need"], worker))
@@ -156,12 +154,6 @@ class Coordinator:
                 self._waiting.remove((number, worker))
                 with suppress(BrokenPipeError, ConnectionResetError):
                     worker.lines.send({"stage": self._done[number]})
-
-    def _note(self, event: Event) -> None:
-        if event.kind == "started":
-            self._open[event.vertex] = None
-        elif event.kind in ("cached", "finished", "failed"):
-            self._open.pop(event.vertex, None)
 
     def _end_all(self) -> None:
         """End what still works, reap everything below us, remove what was left."""
@@ -208,8 +200,7 @@ class _Duty(NamedTuple):
 def _build_stage(duty: _Duty, builder: StageBuilder) -> NoReturn:
     """In the forked child: build, tell how it went, end."""
     try:
-        sys.unraisablehook = _end_in_a_moment
-        signal.signal(signal.SIGALRM, _end_stage)
+        keep_exception(_StageEndedError, signal.SIGTERM)
         signal.signal(signal.SIGTERM, _end_stage)
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
@@ -247,14 +238,6 @@ def _run_builder(duty: _Duty, builder: StageBuilder) -> StageState:
 
 def _end_stage(_number: int, _frame: FrameType | None) -> None:
     raise _StageEndedError
-
-
-def _end_in_a_moment(lost: sys.UnraisableHookArgs) -> None:
-    """The end came in the middle of a finalizer or of what runs around a fork, where Python drops exceptions."""
-    if issubclass(lost.exc_type, _StageEndedError):
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
-    else:
-        sys.__unraisablehook__(lost)
 
 
 def _pass_over(_number: int, _frame: FrameType | None) -> None:

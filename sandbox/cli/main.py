@@ -14,6 +14,7 @@ from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, 
 from sandbox.cli.flags import Option, Parsed, option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
 from sandbox.errors import HostError, SandboxError, UsageError
+from sandbox.interrupts import SIGINT, keep_exception
 from storage.errors import StorageError
 from storage.inherited_state import settle_inherited_state
 
@@ -41,6 +42,8 @@ GLOBAL_OPTIONS: tuple[Option, ...] = (
 _HELP = option("--help", "flag", "Show this message and quit")
 #: objects made and not freed before the collector looks at them
 _COLLECTED_AT = 50_000
+#: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
+_ENDED_BY_INTERRUPT = ("container attach", "container logs", "container wait")
 #: the nouns whose verbs stand at the top level too
 _LIFTED = ("container", "image", "system")
 #: set by the scripts that shells load; typer's name for it
@@ -49,6 +52,15 @@ _COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 
 def entry() -> NoReturn:
     """The console script."""
+    keep_exception(KeyboardInterrupt, SIGINT)
+    status = 130
+    with suppress(KeyboardInterrupt):
+        status = _run()
+    # nothing of ours registers atexit work, and tearing the interpreter down costs milliseconds
+    os._exit(status)
+
+
+def _run() -> int:
     # imports make thousands of objects that live on, through which the collector would look again and again
     gc.set_threshold(_COLLECTED_AT)
     settle_inherited_state()
@@ -70,8 +82,7 @@ def entry() -> NoReturn:
         status = status or 1
     with suppress(OSError):
         stderr.flush()
-    # nothing of ours registers atexit work, and tearing the interpreter down costs milliseconds
-    os._exit(status)
+    return status
 
 
 def main(
@@ -227,8 +238,14 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
             with_meant_name(invocation, error, parsed.arguments)
             raise
 
-    # `run` tells its own failures from the container's by 125, whatever they are
-    return _guarded(context, handle, failure_status=125 if command.path == "container run" else 1)
+    try:
+        # `run` tells its own failures from the container's by 125, whatever they are
+        return _guarded(context, handle, failure_status=125 if command.path == "container run" else 1)
+    except KeyboardInterrupt:
+        if command.path not in _ENDED_BY_INTERRUPT:
+            with suppress(OSError):
+                context.note(f"Error: interrupted: {typed}")
+        raise
 
 
 def _usage_text(error: UsageError, typed: str, usage: str) -> str:

@@ -181,8 +181,8 @@ SECCOMP_SET_MODE_FILTER = 1
 _PR_GET_CHILD_SUBREAPER = 37
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _MACHINE_NUMBERS = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317},
-    "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277},
+    "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317, "timer_create": 222, "timer_settime": 223},
+    "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277, "timer_create": 107, "timer_settime": 110},
 }
 _NUMBERS = _MACHINE_NUMBERS.get(os.uname().machine, {})
 
@@ -215,6 +215,8 @@ _sethostname = _bind("sethostname", _text, ctypes.c_size_t)
 _setdomainname = _bind("setdomainname", _text, ctypes.c_size_t)
 _keyctl = _bind("keyctl", _int, _text)
 _seccomp = _bind("seccomp", _uint, _uint, _pointer)
+_timer_create = _bind("timer_create", _int, _pointer, _pointer)
+_timer_settime = _bind("timer_settime", _int, _int, _pointer, _pointer)
 
 
 def setns(fd: int, nstype: int) -> None:
@@ -291,3 +293,19 @@ def seccomp_set_filter(program: bytes) -> None:
     """seccomp(SECCOMP_SET_MODE_FILTER) with `program`, an array of struct sock_filter."""
     fprog = _SockFprog(len(program) // 8, program)
     _seccomp(SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(fprog))
+
+
+def timer_create(clock: int, signal_number: int) -> int:
+    """timer_create(2): a timer, not running yet, that sends this process a signal (SIGEV_SIGNAL); a child has none."""
+    event = (ctypes.c_int * 16)()  # struct sigevent: a value of 8 bytes, the signal, how to notify (0), padding
+    event[2] = signal_number
+    timer = ctypes.c_int()
+    _timer_create(clock, ctypes.addressof(event), ctypes.addressof(timer))
+    return timer.value
+
+
+def timer_settime(timer: int, nanoseconds: int) -> None:
+    """timer_settime(2): once, so long from now."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    spec = (ctypes.c_long * 4)(0, 0, seconds, rest)  # struct itimerspec: the interval, the value
+    _timer_settime(timer, 0, ctypes.addressof(spec), None)

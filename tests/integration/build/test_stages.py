@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +83,39 @@ def test_an_interrupted_build_leaves_nothing(builder: Builder) -> None:
         process.wait()
         pytest.fail(f"the build went on, and said: {late.stderr!r}")
     assert process.returncode in (130, -signal.SIGINT)
+    assert not list(builder.sandbox.home.data.glob("sandbox/build/*"))
+
+
+#: the command, with a SIGINT that comes while a finalizer runs, at the step's first line
+_INTERRUPTED_IN_A_FINALIZER = """
+import signal
+from sandbox.build.plain_progress import PlainProgress
+from sandbox.cli.main import entry
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+take = PlainProgress.__call__
+
+def take_and_lose(self, event):
+    take(self, event)
+    if event.data == b"here\\n":
+        Finalized()
+
+PlainProgress.__call__ = take_and_lose
+entry()
+"""
+
+
+def test_an_interrupt_in_a_finalizer_ends_a_build_too_and_is_told(builder: Builder) -> None:
+    context = builder.context({"Dockerfile": f"FROM busybox\n{_MEET} echo here; exec cat /meet/pipe\n"})
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_IN_A_FINALIZER, "build", str(context)],
+        env=builder.sandbox.env, cwd=builder.sandbox.home.root, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-2:] == ["#1 CANCELED", "Error: interrupted: sandbox build"]
     assert not list(builder.sandbox.home.data.glob("sandbox/build/*"))
 
 

@@ -327,3 +327,5 @@ def test_interrupted(sandbox: Sandbox, hostile: Hostile) -> None:
     _out, err = process.communicate(timeout=120)
     assert b"Traceback" not in err
     assert process.returncode in (0, 130)
+    if process.returncode == 130:
+        assert err == b"Error: interrupted: sandbox pull\n"

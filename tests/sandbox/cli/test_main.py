@@ -138,7 +138,8 @@ def test_an_unknown_command_is_1() -> None:
         (DatabaseError("locked"), "container stop", 125,
          "Error: the database could not be used\n  cause: locked\n  mend: sandbox doctor\n"),
         (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\\nb\n"),
-        (KeyboardInterrupt(), "container stop", 130, ""),
+        (KeyboardInterrupt(), "container stop", 130, "Error: interrupted: sandbox stop\n"),
+        (KeyboardInterrupt(), "container logs", 130, ""),
         (BrokenPipeError(), "container stop", 141, ""),
     ],
 )  # fmt: skip
