@@ -4,8 +4,9 @@ DATA/state.db               the one database
 DATA/reserve                room that the database gets on a full disk
 DATA/blobs/sha256/…         manifests, configs and layers as received
 DATA/layers/<chain id>/…    unpacked layers
-DATA/containers/<id>/…      a container's upper directory, log, /etc files
-DATA/volumes/<name>/_data   named volumes
+DATA/images/<hex>           a copy of each image's record and documents
+DATA/containers/<id>/…      a container's upper directory, log, /etc files, a copy of its record
+DATA/volumes/<name>/_data   named volumes; beside it a copy of the record
 DATA/cache/…                what can be made again (compiled seccomp filters)
 RUNTIME/containers/<id>/…   sockets and mount points of a running container
 """

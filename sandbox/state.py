@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError
+from sandbox.record_copies import REPAIR, refuse_full_store, refuse_lost_records
 
 if TYPE_CHECKING:
     import sqlite3
@@ -103,7 +104,10 @@ MIGRATIONS: tuple[str, ...] = (
         uses INTEGER NOT NULL
     ) STRICT;
     """,
+    "",  # a copy of each record is kept beside its files (`record_copies.py`): those that are missing are written
 )
+#: the databases that this process has found to know what the store beside them holds
+_agreeing: set[tuple[int, int]] = set()
 
 
 @contextmanager
@@ -116,9 +120,11 @@ def open_state(paths: Paths, *, durable: bool = True, frees: bool = False) -> It
         connection.close()
 
 
-def connect_state(paths: Paths, *, durable: bool = True, frees: bool = False) -> sqlite3.Connection:
+def connect_state(
+    paths: Paths, *, durable: bool = True, frees: bool = False, checked: bool = True
+) -> sqlite3.Connection:
     """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer; the caller closes it. Raises
-    HostError.
+    HostError; LostRecordsError where the store beside it holds what it does not know, unless `checked` is false.
 
     With `durable` false a commit may be lost in a power failure (the database stays whole): for what a reboot undoes
     anyway, such as which containers run. With `frees` the caller is about to remove things: on a full disk it gets the
@@ -141,29 +147,79 @@ def connect_state(paths: Paths, *, durable: bool = True, frees: bool = False) ->
         else:
             _keep_reserve(paths)
     if version > len(MIGRATIONS):
+        connection.close()
         raise HostError(
             f"the database {paths.database} was written by a newer version of sandbox", mend="sandbox version"
         )
+    if checked:
+        _check_agreement(paths, connection)
     return connection
+
+
+def require_state(paths: Paths) -> None:
+    """Have the database there, made at the first use of a store. Raises HostError as `connect_state` does."""
+    try:
+        if _file_of(paths.database) in _agreeing:
+            return
+    except FileNotFoundError:
+        pass
+    connect_state(paths).close()
+
+
+def _file_of(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _check_agreement(paths: Paths, connection: sqlite3.Connection) -> None:
+    """Once for each process and database: whether it was lost or replaced since the store was filled."""
+    file = _file_of(paths.database)
+    if file in _agreeing:
+        return
+    try:
+        refuse_lost_records(connection, paths.data_root, paths.database)
+    except DatabaseError as error:
+        connection.close()
+        raise _not_opened(paths, error, full=is_full(error)) from error
+    except HostError:
+        connection.close()
+        raise
+    _agreeing.add(file)
 
 
 def _open(paths: Paths, *, durable: bool) -> tuple[sqlite3.Connection, int]:
     if _is_missing(paths.database):
         _create(paths)
     connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
-    connection.execute("PRAGMA foreign_keys = ON")
-    if not durable:
-        connection.execute("PRAGMA synchronous = NORMAL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < len(MIGRATIONS):
-        _migrate(connection)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not durable:
+            connection.execute("PRAGMA synchronous = NORMAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version < len(MIGRATIONS):
+            _bring_up(connection, paths, version)
+    except BaseException:
+        connection.close()
+        raise
     return connection, int(version)
+
+
+def _bring_up(connection: sqlite3.Connection, paths: Paths, version: int) -> None:
+    if version == 0:
+        refuse_full_store(paths.data_root, paths.database, "empty")
+    migrate(connection)
+    # once for each store that is older than the copies are
+    from sandbox.upkeep.copies import write_missing_copies
+
+    write_missing_copies(connection, paths)
 
 
 def _not_opened(paths: Paths, error: DatabaseError | OSError, *, full: bool) -> HostError:
     said = getattr(error, "strerror", None) or str(error)
     cause, mend = f"the disk is full ({said})", f"df -h {paths.data_root}"
-    if not full:
+    if is_damage(error):
+        cause, mend = f"it is damaged ({said})", REPAIR
+    elif not full:
         from sandbox.write_refusals import explain_database
 
         refused, mend = explain_database(paths.database)
@@ -177,6 +233,11 @@ def is_full(error: DatabaseError | OSError) -> bool:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     # SQLITE_IOERR_SHMSIZE: no room for the index of the write-ahead log, which every reader makes
     return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file is no database, or not a whole one."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _keep_reserve(paths: Paths) -> None:
@@ -232,26 +293,36 @@ def _create(paths: Paths) -> None:
     try:
         if not _is_missing(paths.database):
             return
+        refuse_full_store(paths.data_root, paths.database, "empty" if os.path.exists(paths.database) else "missing")
         new = f"{paths.database}.new"
-        for left in (new, f"{new}-wal", f"{new}-shm"):
+        make_database(new).close()
+        for left in (f"{paths.database}-wal", f"{paths.database}-shm"):
+            # of one that is gone: they would be taken for those of the new one
             with suppress(FileNotFoundError):
                 os.unlink(left)
-        # SQLite would give it the umask's mode; what stands beside it later has the database's
-        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(new, isolation_level=None)
-        try:
-            # write-ahead: readers such as `ps` never wait for a pull that is committing
-            connection.execute("PRAGMA journal_mode = WAL")
-            _migrate(connection)
-        finally:
-            connection.close()
         os.rename(new, paths.database)
         os.fsync(held)
     finally:
         unlock(held)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def make_database(path: str) -> sqlite3.Connection:
+    """An empty database at `path`, in the place of what a killed maker left there."""
+    for left in (path, f"{path}-wal", f"{path}-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(left)
+    # SQLite would give it the umask's mode; what stands beside it later has the database's
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None)
+    # write-ahead: readers such as `ps` never wait for a pull that is committing
+    connection.execute("PRAGMA journal_mode = WAL")
+    migrate(connection)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the present version."""
     with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         for step in MIGRATIONS[version:]:

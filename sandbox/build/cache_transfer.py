@@ -25,6 +25,7 @@ from sandbox.build.step_cache import BuildLayer, StepCache
 from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.errors import ImageError, SandboxError, UsageError
+from sandbox.image.copies import keep_image_copies
 from sandbox.image.platforms import host_platform
 from sandbox.image.recording import content_store, parse_time_ns
 from sandbox.image.references import parse_reference
@@ -268,3 +269,5 @@ def _export(paths: Paths, env: Mapping[str, str], result: BuildResult, place: Ca
 def _name_again(paths: Paths, text: str, image_id: str) -> None:
     with open_state(paths) as connection, transaction(connection):
         set_name(connection, parse_reference(text), image_id)
+    with open_state(paths) as connection:
+        keep_image_copies(connection)

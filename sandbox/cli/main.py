@@ -176,7 +176,9 @@ def _database_failure(context: Context, error: Exception) -> HostError:
         cause, mend = explain_database(database)
         if cause:
             return HostError(f"cannot write the database {database}", cause=f"{cause} ({error})", mend=mend)
-    return HostError("the database could not be used", cause=str(error), mend="sandbox doctor")
+    state = sys.modules["sandbox.state"]
+    mend = "sandbox system check --repair" if state.is_damage(error) else "sandbox doctor"
+    return HostError("the database could not be used", cause=str(error), mend=mend)
 
 
 def _paths_of(env: Mapping[str, str]) -> Callable[[], Paths]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.container.record import Container, ContainerState
 from sandbox.container.store import delete_container, insert_container
 from sandbox.errors import NotFoundError, StartError, UsageError
+from sandbox.record_copies import keep_container_copy
 from sandbox.state import boot_id, process_start, transaction
 from storage.private_directories import make_private_directory
 
@@ -48,6 +49,7 @@ def create_container(
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
                 _make_source(mount)
         _make_data(paths, container)
+        keep_container_copy(connection, container.id)
     except StartError:
         delete_container(connection, container.id)
         raise

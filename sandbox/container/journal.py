@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,26 @@ class DatabaseJournal:
         self._paths = paths
         self._container_id = container_id
         self._connection: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
+        if self._connection is not None and self._was_replaced():
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
-            self._connection = connect_state(self._paths, durable=False)
+            # whether the database knows all of the store is for commands to ask; this container goes on
+            self._connection = connect_state(self._paths, durable=False, checked=False)
+            self._file = os.stat(self._paths.database)
         return self._connection
+
+    def _was_replaced(self) -> bool:
+        """Whether another database is in the place of the one that is open: a repair made it from the copies."""
+        try:
+            present = os.stat(self._paths.database)
+        except FileNotFoundError:
+            return False
+        return self._file is not None and not os.path.samestat(present, self._file) and present.st_size > 0
 
     def load(self) -> Container | None:
         return load_container(self.connection, self._container_id)

@@ -12,6 +12,7 @@ from sandbox.container.documents import from_json, to_json
 from sandbox.container.names import random_name
 from sandbox.container.record import Container, ContainerConfig, ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.record_copies import keep_container_copy
 from sandbox.state import IntegrityError, transaction
 
 if TYPE_CHECKING:
@@ -115,15 +116,21 @@ def update_state(
         row = connection.execute("SELECT state FROM container WHERE id = ?", (container_id,)).fetchone()
         if row is None:
             return None
-        state = change(from_json(ContainerState, row[0]))
+        before = from_json(ContainerState, row[0])
+        state = change(before)
         connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
+        # each costs a rename: the rest of the state can be lost, and what is being removed needs none
+        if (state.status, state.monitor_pid) != (before.status, before.monitor_pid) and state.status != "removing":
+            keep_container_copy(connection, container_id)
     return state
 
 
 def rename_container(connection: sqlite3.Connection, container_id: str, name: str) -> None:
     """Give the container another name. Raises ConflictError where it is taken."""
     try:
-        connection.execute("UPDATE container SET name = ? WHERE id = ?", (name, container_id))
+        with transaction(connection):
+            connection.execute("UPDATE container SET name = ? WHERE id = ?", (name, container_id))
+            keep_container_copy(connection, container_id)
     except IntegrityError:
         error = name_conflict(connection, name)
         error.exit_status = 1

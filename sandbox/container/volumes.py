@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.names import new_container_id
 from sandbox.errors import SandboxError, StartError, translated
+from sandbox.record_copies import keep_volume_copy
 from sandbox.state import transaction
 from storage.volumes import VolumeStore
 
@@ -41,6 +42,8 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
                 "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
                 (named.source, time.time_ns(), json.dumps(dict(mount.volume_labels)), int(anonymous)),
             )
+    if known is None:
+        keep_volume_copy(connection, named.source)
     return named
 
 

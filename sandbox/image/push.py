@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.config import load_config
 from sandbox.errors import ImageError, NotFoundError, UsageError, translated
+from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.endpoints import endpoints_for
 from sandbox.image.layer_blobs import LayerForm, add_source, form_layers, sources_of
@@ -168,6 +169,7 @@ def _remember(paths: Paths, jobs: Sequence[PushJob]) -> None:
                 "INSERT OR IGNORE INTO image_digest SELECT ?, ?, id FROM image WHERE id = ?",
                 (job.reference.repository, job.digest, job.image_id),
             )
+        keep_image_copies(connection)
 
 
 class _Pusher:

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.errors import ImageError
+from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import ImageConfig, config_document
 from sandbox.image.platforms import Platform
 from sandbox.image.store import ImageRecord, find_image, record_image
 from sandbox.image.unpacking import Layer
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state, require_state, transaction
 from storage.content import ContentStore
 from storage.digests import chain_ids
 from storage.locks import lock_file
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 def content_store(paths: Paths) -> ContentStore:
     """The store of blobs as received."""
+    # before anything is stored: a full store without a database is one that lost it
+    require_state(paths)
     return ContentStore(f"{paths.data_root}/blobs")
 
 
@@ -85,6 +88,7 @@ def save_record(
             asked = [*map(str, names), *(f"{repository}@{digest}" for repository, digest in digests)]
             before = [find_image(connection, text) for text in asked]
             record_image(connection, record, names, digests)
+        keep_image_copies(connection)
         return any(found is None or found.id != record.id for found in before)
 
 

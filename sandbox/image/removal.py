@@ -10,13 +10,16 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import ConflictError, ImageError, translated
+from sandbox.image.copies import drop_image_copy, keep_image_copies
 from sandbox.image.layer_blobs import forget_source, needed_blobs
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
 from sandbox.image.store import digests_of, get_image, list_images, names_of
+from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
+from storage.errors import StorageError
 from storage.layers import LayerStore
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def remove_image(paths: Paths, text: str, *, force: bool = False) -> Removed:
     with open_state(paths, frees=True) as connection:
         with transaction(connection):
             removed = _remove(connection, text, force=force)
+        keep_image_copies(connection)
         if not removed.deleted:
             return removed
         return removed._replace(deleted=(*removed.deleted, *collect_garbage(paths, connection)))
@@ -125,6 +129,7 @@ def _untag(
 
 def forget_image(connection: sqlite3.Connection, image_id: str) -> None:
     """Remove the row with its names and digests; the caller holds the transaction, files are collected later."""
+    drop_image_copy(connection, image_id)
     for table, column in (("image_name", "image_id"), ("image_digest", "image_id"), ("image", "id")):
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (image_id,))
 
@@ -148,15 +153,16 @@ def _member(document: str, name: str) -> object:
 def collect_garbage(paths: Paths, connection: sqlite3.Connection) -> tuple[str, ...]:
     """Remove the layers and blobs that no image and no container refers to; the layers' chain ids.
 
-    Does nothing while somebody is making an image: what they found there must stay.
+    Does nothing while somebody is making an image: what they found there must stay; nor where the store says that the
+    database does not know all of it.
     """
     with images_lock(paths, exclusive=True, wait=False) as held, translated(ImageError, "cannot remove the image"):
-        if not held:
+        if not held or find_unrecorded(connection, paths.data_root):
             return ()
         content = content_store(paths)
         needed = _needed_blobs(connection, content)
         for digest in content.digests():
-            if digest not in needed:
+            if needed is not None and digest not in needed:
                 content.delete(digest)
                 forget_source(connection, digest)
         content.sweep()
@@ -204,9 +210,13 @@ def _used_layers(connection: sqlite3.Connection, gone: Collection[str] = (), *, 
     return used
 
 
-def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[str]:
+def _needed_blobs(connection: sqlite3.Connection, content: ContentStore) -> set[str] | None:
+    """The blobs that somebody may want again; None where that cannot be told, for a manifest is damaged."""
     diff_ids: set[str] = set()
-    needed = _blobs_of_records(connection, content, diff_ids)
+    try:
+        needed = _blobs_of_records(connection, content, diff_ids)
+    except StorageError:
+        return None
     return needed | needed_blobs(connection, diff_ids)
 
 

@@ -8,7 +8,10 @@ import tempfile
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sandbox.image.copies import document_of
+from sandbox.record_copies import copy_path
 from sandbox.runtime.user_namespace import call_in_user_namespace
+from sandbox.upkeep.adoption import put_back
 from sandbox.upkeep.findings import Finding
 from storage.content import ContentStore
 from storage.diff import write_layer
@@ -19,6 +22,7 @@ from storage.layers import LayerStore
 if TYPE_CHECKING:
     from sandbox.upkeep.check import Desk
     from sandbox.upkeep.layers import LayerCheck
+    from sandbox.upkeep.records import Records
 
 _READ_SIZE = 1 << 20
 
@@ -42,13 +46,16 @@ class BlobCheck:
             elif self._desk.content.has(digest):
                 self.damaged.append(digest)
 
-    def settle(self, layers: LayerCheck) -> None:
+    def settle(self, layers: LayerCheck, records: Records) -> None:
         """Mend the damaged ones, now that it is known which layers are whole."""
+        images = {digest: image.id for image in records.images for digest in (image.id, image.manifest_digest)}
         for digest in self.damaged:
             source = layers.whole_layer_of(digest)
             where = os.fspath(self._desk.content.path(digest))
             finding = Finding("blob", digest, f"its content has another digest ({where})")
             if source is not None and self.make_again(finding, digest, source):
+                continue
+            if digest in images and self.put_back(finding, images[digest], digest):
                 continue
             self._desk.report(finding, partial(self._desk.content.delete, digest))
 
@@ -61,6 +68,16 @@ class BlobCheck:
         done = self._desk.report(
             finding, lambda: call_in_user_namespace(write_archive, paths.layers, layer, digest, blobs_root)
         )
+        if done:
+            self.whole.add(digest)
+        return done
+
+    def put_back(self, finding: Finding, image_id: str, digest: str) -> bool:
+        """Have a document of the image taken from the copy of its record; whether it is, or would be."""
+        path = copy_path(self._desk.paths.data_root, "image", image_id)
+        if document_of(path, digest) is None:
+            return False
+        done = self._desk.report(finding, partial(put_back, self._desk.content, path, digest))
         if done:
             self.whole.add(digest)
         return done

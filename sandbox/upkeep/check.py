@@ -5,42 +5,55 @@ is known by its locks and left alone. With it nobody makes an image until the ch
 trust: blobs prove themselves by their digests, layers are compared with blobs, records with both.
 
 A repair removes what is damaged or was left half-made, and makes again what the rest of the store gives: a layer from
-its archive, the archive of a built layer from the layer. It never touches what is whole, nor what a container runs on.
+its archive, the archive of a built layer from the layer, the database from the copies of its records. It never touches
+what is whole, nor what a container runs on; what a person made and no registry has goes only where it is named.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import SandboxError
-from sandbox.image.recording import content_store, images_lock
+from sandbox.image.recording import images_lock
+from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.state import open_state
+from sandbox.state import connect_state
+from sandbox.upkeep.adoption import adopt, shown_name, unrecorded
 from sandbox.upkeep.blobs import BlobCheck
+from sandbox.upkeep.copies import write_missing_copies
 from sandbox.upkeep.findings import Finding, Report
 from sandbox.upkeep.images import ImageCheck
 from sandbox.upkeep.layers import LayerCheck, remove_layer
 from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
 from sandbox.upkeep.places import PlaceCheck
-from sandbox.upkeep.records import Records, check_database, read_records
+from sandbox.upkeep.rebuild import find_loss, rebuild_database
+from sandbox.upkeep.records import Records, read_records
+from storage.content import ContentStore
 from storage.errors import StorageError
 from storage.layers import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sandbox.paths import Paths
-    from storage.content import ContentStore
+    from sandbox.upkeep.findings import Kind
+
+
+_COUNTED = ("images", "containers", "volumes", "build cache", "blobs", "layers")
 
 
 class Options(NamedTuple):
-    """`repair` mends; `quick` reads no content: neither are digests computed nor trees compared."""
+    """`repair` mends; `quick` reads no content: neither are digests computed nor trees compared. `remove`
+    has the ids of containers' directories that no record names, and that may go.
+    """
 
     repair: bool = False
     quick: bool = False
+    remove: tuple[str, ...] = ()
 
 
 class Desk(NamedTuple):
@@ -74,6 +87,9 @@ class Desk(NamedTuple):
 
 def check_store(paths: Paths, options: Options, note: Callable[[str], None] = lambda text: None) -> Report:
     """Look at everything; `note` is told what is waited for. Raises SandboxError where that cannot be done."""
+    loss = find_loss(paths)
+    if loss and not options.repair:
+        return Report((Finding("database", paths.database, loss),), dict.fromkeys(_COUNTED, 0), ())
     unused = None if options.repair else _look_for_unused(paths)
     with images_lock(paths, exclusive=options.repair, wait=not options.repair) as held:
         if held:
@@ -88,7 +104,9 @@ def _look_for_unused(paths: Paths) -> list[Finding] | None:
     with images_lock(paths, exclusive=True, wait=False) as held:
         if not held:
             return None
-        with open_state(paths) as connection:
+        with _open(paths) as connection:
+            if find_unrecorded(connection, paths.data_root):
+                return []
             desk = _desk(paths, connection, Options())
             records = read_records(connection, paths)
             find_unused(desk, records)
@@ -96,36 +114,74 @@ def _look_for_unused(paths: Paths) -> list[Finding] | None:
 
 
 def _desk(paths: Paths, connection: sqlite3.Connection, options: Options) -> Desk:
-    return Desk(paths, connection, content_store(paths), LayerStore(paths.layers), options, [], [])
+    return Desk(paths, connection, ContentStore(f"{paths.data_root}/blobs"), LayerStore(paths.layers), options, [], [])
+
+
+@contextmanager
+def _open(paths: Paths) -> Iterator[sqlite3.Connection]:
+    """Also where the store holds what the database does not know: that is looked for here."""
+    connection = connect_state(paths, checked=False)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Report:
-    with open_state(paths) as connection:
+    found = _rebuild(paths) if options.repair else []
+    with _open(paths) as connection:
         desk = _desk(paths, connection, options)
-        for problem in check_database(connection):
-            desk.report(Finding("database", paths.database, problem, "sqlite3 state.db .recover, on a copy"))
+        desk.findings.extend(found)
+        incomplete = bool(found) or bool(_adopt_unrecorded(desk))
+        if options.repair:
+            write_missing_copies(connection, paths)
         places = PlaceCheck(desk)
         records = read_records(connection, paths)
         blobs = BlobCheck(desk)
         blobs.read_all()
         layers = LayerCheck(desk, records, blobs)
         layers.compare_all()
-        blobs.settle(layers)
+        blobs.settle(layers, records)
         ImageCheck(desk, blobs, layers).check_all(records)
         places.check_all(records, layers)
         find_leftovers(desk)
         check_cache_mounts(desk)
-        if options.repair:
+        if incomplete:
+            # what seems unused may be what the records that were lost would name
+            desk.notes.append("unused layers and blobs were not looked for: the database did not know all of the store")
+        elif options.repair:
             find_unused(desk, read_records(connection, paths))
         elif unused is None:
             desk.notes.append("unused layers and blobs were not looked for: an image is being made right now")
         else:
             desk.findings.extend(unused)
-        counts = {
-            "images": len(records.images), "containers": len(records.containers), "volumes": len(records.volumes),
-            "build cache": len(records.cache), "blobs": blobs.count, "layers": layers.count,
-        }  # fmt: skip
-        return Report(tuple(desk.findings), counts, tuple(desk.notes))
+        counts = (
+            len(records.images), len(records.containers), len(records.volumes), len(records.cache), blobs.count,
+            layers.count,
+        )  # fmt: skip
+        return Report(tuple(desk.findings), dict(zip(_COUNTED, counts, strict=True)), tuple(desk.notes))
+
+
+def _rebuild(paths: Paths) -> list[Finding]:
+    """The finding, where the database was lost or damaged, and has been made again."""
+    loss = find_loss(paths)
+    if not loss:
+        return []
+    kept = rebuild_database(paths)
+    mend = f"it was made again from the store; the old one is {kept}" if kept else "it was made again from the store"
+    return [Finding("database", paths.database, f"{loss}; {mend}", repaired=True)]
+
+
+def _adopt_unrecorded(desk: Desk) -> list[tuple[str, str]]:
+    """Take back what only the store knows of, or tell of it; what that was."""
+    found = list(unrecorded(desk.connection, desk.paths))
+    for table, name in found:
+        kind: Kind = "image" if table == "image" else "volume" if table == "volume" else "container"
+        desk.report(
+            Finding(kind, shown_name(desk.paths, table, name), "it is in the store, and the database does not know it"),
+            partial(adopt, desk.connection, desk.paths, desk.content, table, name),
+        )
+    return found
 
 
 def find_unused(desk: Desk, records: Records) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from sandbox.image.copies import document_of
 from sandbox.image.removal import forget_image
+from sandbox.record_copies import copy_path
 from sandbox.state import transaction
 from sandbox.upkeep.findings import Finding
+from storage.digests import chain_ids
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.upkeep.check import Desk
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import CacheClaim, ImageClaim, Records
+    from storage.digests import Digest
 
 
 class ImageCheck:
@@ -34,19 +38,25 @@ class ImageCheck:
     def _check_image(self, image: ImageClaim) -> None:
         if not self._layers.held.isdisjoint(image.chain_ids):
             return  # told with the layer: what becomes of it depends on what becomes of the container
+        if image.chains_differ and self._desk.report(
+            Finding("image", image.shown, image.problem), lambda: self._restore_chain(image)
+        ):
+            return
         problem = image.problem or self._documents_problem(image) or self._layers_problem(image)
         if problem:
-            self._desk.report(Finding("image", image.shown, problem, _get_again(image)), lambda: self._forget(image))
+            finding = Finding("image", image.shown, problem, _get_again(image))
+            # what no registry has is never forgotten for a fault: what is left of it may be all there is
+            self._desk.report(finding, (lambda: self._forget(image)) if image.in_registry else None)
             return
         self._check_archives(image)
 
     def _documents_problem(self, image: ImageClaim) -> str:
         for digest, what in ((image.manifest_digest, "manifest"), (image.id, "config")):
-            if digest not in self._blobs.whole:
+            finding = Finding("blob", digest, f"it is missing, and it is the {what} of {image.shown}")
+            if digest not in self._blobs.whole and not self._blobs.put_back(finding, image.id, digest):
                 return f"its {what} {digest} is missing or damaged"
         try:
-            manifest = json.loads(self._desk.content.read(image.manifest_digest))
-            config = json.loads(self._desk.content.read(image.id))
+            manifest, config = self._document(image, image.manifest_digest), self._document(image, image.id)
             named = (manifest["config"]["digest"], len(manifest["layers"]))
             diff_ids = tuple(config["rootfs"].get("diff_ids") or ())
         except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -54,6 +64,13 @@ class ImageCheck:
         if named != (image.id, len(image.chain_ids)) or diff_ids != image.diff_ids:
             return "its manifest and its config are not those of the record"
         return ""
+
+    def _document(self, image: ImageClaim, digest: Digest) -> dict[str, Any]:
+        """A document of the image; where it would be put back by a repair, as the copy has it."""
+        path = copy_path(self._desk.paths.data_root, "image", image.id)
+        if not self._desk.options.repair and (data := document_of(path, digest)) is not None:
+            return cast("dict[str, Any]", json.loads(data))
+        return cast("dict[str, Any]", json.loads(self._desk.content.read(digest)))
 
     def _layers_problem(self, image: ImageClaim) -> str:
         for chain_id in image.chain_ids:
@@ -68,7 +85,7 @@ class ImageCheck:
 
     def _check_archives(self, image: ImageClaim) -> None:
         """An image without a layer's archive runs, but cannot be saved, pushed or checked."""
-        manifest = json.loads(self._desk.content.read(image.manifest_digest))
+        manifest = self._document(image, image.manifest_digest)
         for position, layer in enumerate(manifest["layers"]):
             digest = str(layer["digest"])
             if digest in self._blobs.whole:
@@ -101,6 +118,10 @@ class ImageCheck:
     def _drop_step(self, key: str) -> None:
         self._desk.connection.execute("DELETE FROM build_cache WHERE key = ?", (key,))
 
+    def _restore_chain(self, image: ImageClaim) -> None:
+        chain = json.dumps(chain_ids(image.diff_ids))
+        self._desk.connection.execute("UPDATE image SET layers = ? WHERE id = ?", (chain, image.id))
+
     def _forget(self, image: ImageClaim) -> None:
         with transaction(self._desk.connection):
             forget_image(self._desk.connection, image.id)
@@ -108,4 +129,7 @@ class ImageCheck:
 
 def _get_again(image: ImageClaim) -> str:
     pulls = " && ".join(f"sandbox pull {name}" for name in image.names)
-    return f"{pulls}, or build it again" if pulls else f"sandbox rmi {image.id[7:19]}"
+    if image.in_registry and pulls:
+        return pulls
+    removal = f"sandbox rmi {image.names[0] if image.names else image.id[7:19]}"
+    return f"build or load it again; {removal} removes it"

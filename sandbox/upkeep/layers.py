@@ -32,6 +32,9 @@ class LayerCheck:
                 self._users.setdefault(chain_id, []).append(container.name)
                 if container.state.monitor_pid:
                     self._running.setdefault(chain_id, []).append(container.name)
+        had = {chain_id for image in records.images if image.in_registry for chain_id in image.chain_ids}
+        #: layers of images that no registry has
+        self._made_here = {chain_id for image in records.images for chain_id in image.chain_ids} - had
         self.count = 0
         self.whole: set[str] = set()
         #: damaged, and left as they are because of a container
@@ -96,6 +99,10 @@ class LayerCheck:
             self.held.add(claim.chain_id)
             mend = f"sandbox export {users[0]} saves what can be read; sandbox rm {' '.join(users)}"
             self._desk.report(finding._replace(problem=f"{problem}, and a container is made of it", mend=mend))
+            return False
+        if claim.chain_id in self._made_here:
+            # what is left of it may be all there is: the image is told, and goes when a person says so
+            self._desk.report(finding)
             return False
         self._desk.report(
             finding, lambda: call_in_user_namespace(remove_layer, self._desk.paths.layers, claim.chain_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
 from storage.layers import LayerStore
 from storage.locks import is_unlocked, remove_unlocked
-from storage.tree import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,13 +52,20 @@ def check_cache_mounts(desk: Desk) -> None:
         if name in there:
             desk.report(
                 Finding("build cache", name, "a cache mount without a record: its build was killed", leftover=True),
-                partial(call_in_user_namespace, remove_tree, f"{directory}/{name}"),
+                partial(_record_mount, desk, name),
             )
         else:
             desk.report(
                 Finding("build cache", name, "the directory of this cache mount has been removed", leftover=True),
                 partial(desk.connection.execute, "DELETE FROM build_mount WHERE name = ?", (name,)),
             )
+
+
+def _record_mount(desk: Desk, name: str) -> None:
+    """What a build put there is of use to the next; `builder prune` removes it, which a record lets it find."""
+    now_ns = time.time_ns()
+    row = (name, "a cache mount whose record was lost", now_ns, now_ns)
+    desk.connection.execute("INSERT OR IGNORE INTO build_mount VALUES (?, ?, ?, ?, 0)", row)
 
 
 def _is_locked(path: str) -> bool:

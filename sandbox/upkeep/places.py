@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.reconcile import remove_runtime_files
 from sandbox.container.remove import remove_files
-from sandbox.container.store import delete_container, load_container
+from sandbox.container.store import load_container
+from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
 from sandbox.state import transaction
 from sandbox.upkeep.findings import Finding
 from storage.errors import StorageError
@@ -71,20 +72,30 @@ class PlaceCheck:
             # nothing can be lost that was never written
             self._desk.report(
                 Finding("container", container.name, "its directory is missing; it never ran"),
-                lambda: os.makedirs(directory, mode=0o700, exist_ok=True),
+                lambda: self._make_directory(container),
             )
         else:
             self._desk.report(
                 Finding("container", container.name, "its directory is gone, and with it what it wrote"),
-                lambda: delete_container(self._desk.connection, container.id),
+                lambda: self._make_directory(container),
             )
+
+    def _make_directory(self, container: Container) -> None:
+        os.makedirs(self._desk.paths.container_data(container.id), mode=0o700, exist_ok=True)
+        keep_container_copy(self._desk.connection, container.id)
 
     def _check_container_directory(self, name: str) -> None:
         directory = f"{os.path.dirname(self._desk.paths.container_data('x'))}/{name}"
-        if os.path.lexists(directory) and load_container(self._desk.connection, name) is None:
-            self._desk.report(
-                Finding("container", name, f"{directory} belongs to no container"), lambda: remove_files(directory)
-            )
+        if not os.path.lexists(directory) or load_container(self._desk.connection, name) is not None:
+            return
+        if has_copy(self._desk.paths.data_root, "container", name):
+            return  # told as what the database does not know
+        # what a container wrote may be all that somebody has: it goes only where it is named
+        finding = Finding("container", name, f"{directory} belongs to no container that is known")
+        if name in self._desk.options.remove:
+            self._desk.report(finding, lambda: remove_files(directory))
+        else:
+            self._desk.report(finding._replace(mend=f"sandbox system check --repair --remove {name}"))
 
     def _check_runtime(self, name: str) -> None:
         directory = f"{os.path.dirname(self._desk.paths.container_runtime('x'))}/{name}"
@@ -110,7 +121,7 @@ class PlaceCheck:
             self._report_without_data(name, records, store)
         elif not has_row and has_data:
             self._report_without_row(name, store)
-        elif not has_row and there:
+        elif not has_row and there and not has_copy(self._desk.paths.data_root, "volume", name):
             self._desk.report(
                 Finding("volume", name, "it was left half-made or half-removed"),
                 lambda: remove_files(store.directory(name)),
@@ -141,14 +152,16 @@ class PlaceCheck:
                 lambda: remove_files(store.directory(name)),
             )
             return
-        # what lies in it may be dear to somebody: it is taken back, never removed
-        self._desk.report(
-            Finding("volume", name, "it has data, but no record"),
-            lambda: self._desk.connection.execute(
-                "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, '{}', 0)",
-                (name, time.time_ns()),
-            ),
+        if not has_copy(self._desk.paths.data_root, "volume", name):
+            # what lies in it may be dear to somebody: it is taken back, never removed
+            self._desk.report(Finding("volume", name, "it has data, but no record"), lambda: self._record(name))
+
+    def _record(self, name: str) -> None:
+        self._desk.connection.execute(
+            "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, '{}', 0)",
+            (name, time.time_ns()),
         )
+        keep_volume_copy(self._desk.connection, name)
 
 
 def _names(directory: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.container.reconcile import reconcile_all
 from sandbox.container.store import all_containers
-from sandbox.image.store import list_images, names_of
+from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import DatabaseError
 from storage.digests import Digest, chain_ids, parse_digest
 from storage.errors import StorageError
@@ -30,6 +30,10 @@ class ImageClaim(NamedTuple):
     diff_ids: tuple[Digest, ...]
     #: what cannot be so in the row itself, or ""
     problem: str = ""
+    #: whether a registry was seen to have it
+    in_registry: bool = False
+    #: whether the row has other layers than the config, which is what the image is
+    chains_differ: bool = False
 
     @property
     def shown(self) -> str:
@@ -90,12 +94,15 @@ def _image(connection: sqlite3.Connection, image_id: str) -> ImageClaim:
         chain = tuple(parse_digest(text) for text in json.loads(layers))
         document: dict[str, Any] = json.loads(config)
         diff_ids = tuple(parse_digest(text) for text in document["rootfs"].get("diff_ids") or ())
-        claim = ImageClaim(parse_digest(image_id), names, parse_digest(manifest_digest), chain, diff_ids)
+        claim = ImageClaim(
+            parse_digest(image_id), names, parse_digest(manifest_digest), chain, diff_ids, "",
+            bool(digests_of(connection, image_id)),
+        )  # fmt: skip
     except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
         nothing = Digest("")
         return ImageClaim(Digest(image_id), names, nothing, (), (), f"its row cannot be read ({error})")
     if chain_ids(diff_ids) != chain:
-        return claim._replace(problem="its layers are not those of its config")
+        return claim._replace(problem="its layers are not those of its config", chains_differ=True)
     return claim
 
 

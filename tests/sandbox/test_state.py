@@ -68,4 +68,5 @@ def test_what_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "data" / "state.db").write_bytes(b"no database" * 1000)
     with pytest.raises(HostError, match="cannot open the database") as caught:
         connect_state(paths)
-    assert caught.value.cause == "file is not a database"
+    assert caught.value.cause == "it is damaged (file is not a database)"
+    assert caught.value.mend == "sandbox system check --repair"

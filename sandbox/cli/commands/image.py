@@ -203,12 +203,15 @@ def rm(invocation: Invocation) -> int:
 
 def tag(invocation: Invocation) -> int:
     """Print nothing, as Docker does."""
+    from sandbox.image.copies import keep_image_copies
     from sandbox.image.store import get_image, tag_image
     from sandbox.state import open_state, transaction
 
     source, target = invocation.arguments
-    with open_state(invocation.context.find_paths()) as connection, transaction(connection):
-        tag_image(connection, get_image(connection, source).id, target)
+    with open_state(invocation.context.find_paths()) as connection:
+        with transaction(connection):
+            tag_image(connection, get_image(connection, source).id, target)
+        keep_image_copies(connection)
     return 0
 
 

@@ -26,7 +26,9 @@ def check(invocation: Invocation) -> int:
     if format_text not in ("text", "json"):
         raise UsageError(f'"{format_text}" is not a valid value for --format', mend="one of: text, json")
     context = invocation.context
-    options = Options(repair=invocation.flag("repair"), quick=invocation.flag("quick"))
+    options = Options(
+        repair=invocation.flag("repair"), quick=invocation.flag("quick"), remove=invocation.texts("remove")
+    )
     report = check_store(context.find_paths(), options, context.note)
     if format_text == "json":
         _print_json(invocation, report)
@@ -88,6 +90,7 @@ COMMANDS: tuple[Command, ...] = (
         "[OPTIONS]",
         (
             option("--repair", "flag", "Mend what is damaged and remove what was left half-made"),
+            option("--remove", "list", "With --repair, remove this container's directory, which no record names", "id"),
             option("-q --quick", "flag", "Read no content: digests are not computed, layers not compared"),
             option("--format", "text", "Format the output: 'text' or 'json'", "string", "text"),
         ),

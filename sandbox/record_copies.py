@@ -1,0 +1,170 @@
+"""A copy of each record beside the files it speaks of: what the store says of itself where the database is lost.
+
+    containers/<id>/record.json     the container's row
+    images/<hex of the id>          the image's row and names, its manifest and its config (`image/copies.py`)
+    volumes/<name>/record.json      the volume's row
+
+A copy is there only while its row is: it is written after the row was committed, and goes before the row does. So a
+copy without a row tells that the database was lost, emptied or replaced by an older one. That is an error of every
+command, until `system check --repair` has adopted what the database lacks. A row without a copy is what a SIGKILL in
+between leaves; the next change of the object, or a repair, writes the copy.
+
+Copies are not synced: a power failure that loses one does not lose the row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import HostError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+#: the table of the records, the column of the key, and the directory of the copies
+PLACES = (("container", "id", "containers"), ("image", "id", "images"), ("volume", "name", "volumes"))
+RECORD = "record.json"
+LOST_CAUSE = "it was removed, emptied, or restored from an older copy"
+REPAIR = "sandbox system check --repair"
+
+
+class LostRecordsError(HostError):
+    """The store holds what the database does not know."""
+
+
+def data_root_of(connection: sqlite3.Connection) -> str:
+    """The directory of the store whose database this is."""
+    return os.path.dirname(str(connection.execute("PRAGMA database_list").fetchone()[2]))
+
+
+def copy_path(data_root: str, table: str, name: str) -> str:
+    """Where the copy of the record lies, or would lie."""
+    if table == "image":
+        return f"{data_root}/images/{name.removeprefix('sha256:')}"
+    return f"{data_root}/{table}s/{name}/{RECORD}"
+
+
+def write_copy(path: str, text: str) -> None:
+    """Put a copy there in one step. What keeps it from being written (a full disk, no such directory) is no failure."""
+    directory, name = os.path.split(path)
+    aside = f"{directory}/.{name}.new"
+    with suppress(OSError):
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            data = memoryview(text.encode())
+            while data:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+        os.rename(aside, path)
+
+
+def remove_copy(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def read_copy(path: str) -> dict[str, Any] | None:
+    """The copy's first line, which is a JSON object; None where there is none that can be read."""
+    try:
+        with open(path, "rb") as file:
+            document = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def keep_container_copy(connection: sqlite3.Connection, container_id: str) -> None:
+    """Write the container's copy as its row is now; the caller holds a transaction, or is alone with it."""
+    row = connection.execute("SELECT id, name, created_ns, config, state FROM container WHERE id = ?", (container_id,))
+    found = row.fetchone()
+    if found is not None:
+        known_id, name, created_ns, config, state = found
+        head = json.dumps({"id": known_id, "name": name, "created_ns": created_ns})
+        # both are JSON on one line already
+        text = f'{head[:-1]}, "config": {config}, "state": {state}}}\n'
+        write_copy(copy_path(data_root_of(connection), "container", known_id), text)
+
+
+def keep_volume_copy(connection: sqlite3.Connection, name: str) -> None:
+    """Write the volume's copy as its row is now."""
+    row = connection.execute("SELECT name, created_ns, labels, anonymous FROM volume WHERE name = ?", (name,))
+    found = row.fetchone()
+    if found is not None:
+        known, created_ns, labels, anonymous = found
+        document = {"name": known, "created_ns": created_ns, "labels": labels, "anonymous": anonymous}
+        write_copy(copy_path(data_root_of(connection), "volume", known), json.dumps(document) + "\n")
+
+
+def find_unrecorded(connection: sqlite3.Connection, data_root: str) -> dict[str, list[str]]:
+    """The names of what has a copy and no row, by table; empty as a rule.
+
+    The directory is read first: what is made meanwhile is not in it, and what goes meanwhile has no copy any more.
+    """
+    found: dict[str, list[str]] = {}
+    for table, column, place in PLACES:
+        try:
+            listed = os.listdir(f"{data_root}/{place}")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        prefix = "sha256:" if table == "image" else ""
+        names = {prefix + name for name in listed if not name.startswith(".")}
+        if names:
+            names.difference_update([row[0] for row in connection.execute(f"SELECT {column} FROM {table}")])
+        lost = [name for name in sorted(names) if has_copy(data_root, table, name)]
+        if lost:
+            found[table] = lost
+    return found
+
+
+def has_copy(data_root: str, table: str, name: str) -> bool:
+    """Whether there is a copy, and it is of this object."""
+    document = read_copy(copy_path(data_root, table, name))
+    return document is not None and document.get("name" if table == "volume" else "id") == name
+
+
+def refuse_lost_records(connection: sqlite3.Connection, data_root: str, database: str) -> None:
+    """Raise LostRecordsError where the store holds what the database does not know."""
+    lost = find_unrecorded(connection, data_root)
+    if lost:
+        raise LostRecordsError(
+            f"the database {database} does not know {counted((table, len(names)) for table, names in lost.items())}"
+            " of the store beside it",
+            cause=LOST_CAUSE,
+            mend=REPAIR,
+        )
+
+
+def refuse_full_store(data_root: str, database: str, what: str) -> None:
+    """Raise LostRecordsError where the store is in use, for a database that is `what`: none is made beside it."""
+    held = describe_store(data_root)
+    if held:
+        raise LostRecordsError(
+            f"the database {database} is {what}, and the store beside it holds {held}", cause=LOST_CAUSE, mend=REPAIR
+        )
+
+
+def describe_store(data_root: str) -> str:
+    """What there is that only a database could have named, in words; "" for a store that nobody has used."""
+    places = (
+        ("container", "containers"), ("image", "images"), ("volume", "volumes"), ("layer", "layers"),
+        ("blob", "blobs/sha256"),
+    )  # fmt: skip
+    return counted((noun, _count(f"{data_root}/{place}")) for noun, place in places)
+
+
+def counted(numbers: Iterable[tuple[str, int]]) -> str:
+    """ "2 containers and 1 image"; nothing for zeros."""
+    said = [f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in numbers if number]
+    return " and ".join(filter(None, (", ".join(said[:-1]), *said[-1:])))
+
+
+def _count(directory: str) -> int:
+    try:
+        return sum(not name.startswith(".") for name in os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0

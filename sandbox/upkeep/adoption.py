@@ -1,0 +1,145 @@
+"""Taking back what the store holds and the database does not know, from the copies of the records.
+
+A container or a volume comes back as its copy says; one whose name is taken meanwhile gets another. An image takes its
+names back, except where the image that has one now says so too and was had later.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox.container.documents import from_plain
+from sandbox.container.names import random_name
+from sandbox.container.record import Container, ContainerConfig, ContainerState
+from sandbox.container.store import insert_container
+from sandbox.errors import ConflictError, ImageError, SandboxError
+from sandbox.image.copies import document_of, keep_image_copies
+from sandbox.image.references import Reference, parse_reference
+from sandbox.image.store import ImageRecord, record_image
+from sandbox.record_copies import copy_path, find_unrecorded, keep_container_copy, read_copy
+from sandbox.state import transaction
+from storage.digests import digest_hex, parse_digest
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from sandbox.paths import Paths
+    from storage.content import ContentStore
+
+
+class LostCopyError(SandboxError):
+    """A copy that cannot be made a record again."""
+
+
+def unrecorded(connection: sqlite3.Connection, paths: Paths) -> Iterator[tuple[str, str]]:
+    """Table and name of what can be adopted; images first, for containers are made of them."""
+    found = find_unrecorded(connection, paths.data_root)
+    for table in ("image", "volume", "container"):
+        for name in found.get(table, ()):
+            yield table, name
+
+
+def shown_name(paths: Paths, table: str, name: str) -> str:
+    """As a person knows it."""
+    copy = read_copy(copy_path(paths.data_root, table, name)) or {}
+    if table == "image":
+        try:
+            return next(iter(parse_reference(text).familiar for text in copy.get("names") or ()), name)
+        except (ImageError, TypeError):
+            return name
+    return str(copy.get("name") or name)
+
+
+def adopt(connection: sqlite3.Connection, paths: Paths, content: ContentStore, table: str, name: str) -> None:
+    """Make a record of the copy. Raises SandboxError where it cannot be one."""
+    path = copy_path(paths.data_root, table, name)
+    copy = read_copy(path)
+    try:
+        if copy is None:
+            raise LostCopyError(f"the record's copy {path} cannot be read")
+        if table == "container":
+            _adopt_container(connection, copy)
+        elif table == "volume":
+            _adopt_volume(connection, copy)
+        else:
+            _adopt_image(connection, path, copy, content)
+    except (TypeError, ValueError, KeyError, AttributeError, StorageError, ImageError) as error:
+        raise LostCopyError(f"the record's copy {path} cannot be read", cause=str(error)) from error
+
+
+def _adopt_container(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
+    container = Container(
+        str(copy["id"]),
+        str(copy["name"]),
+        int(copy["created_ns"]),
+        from_plain(ContainerConfig, copy["config"]),
+        from_plain(ContainerState, copy["state"]),
+    )
+    names = (container.name, f"{container.name}-{container.id[:12]}", random_name(9))
+    with transaction(connection):
+        for name in names:
+            try:
+                insert_container(connection, container._replace(name=name))
+            except ConflictError:
+                continue
+            break
+        keep_container_copy(connection, container.id)
+
+
+def _adopt_volume(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
+    labels = str(copy["labels"])
+    json.loads(labels)
+    connection.execute(
+        "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
+        (str(copy["name"]), int(copy["created_ns"]), labels, int(copy["anonymous"])),
+    )
+
+
+def _adopt_image(connection: sqlite3.Connection, path: str, copy: dict[str, Any], content: ContentStore) -> None:
+    config = put_back(content, path, str(copy["id"]))
+    put_back(content, path, str(copy["manifest_digest"]))
+    record = ImageRecord(
+        str(copy["id"]),
+        "",
+        tuple(str(parse_digest(layer)) for layer in copy["layers"]),
+        json.loads(config),
+        str(copy["platform"]),
+        str(copy["manifest_digest"]),
+        int(copy["created_ns"]),
+        int(copy["pulled_ns"]),
+        int(copy["size_bytes"]),
+    )
+    names = [parse_reference(str(text)) for text in copy["names"]]
+    digests = [(str(repository), str(digest)) for repository, digest in copy["digests"]]
+    with transaction(connection):
+        free = [name for name in names if not _belongs_to_another(connection, path, name, record.pulled_ns)]
+        record_image(connection, record, free, digests)
+    keep_image_copies(connection)
+
+
+def put_back(content: ContentStore, path: str, digest: str) -> bytes:
+    """The document of an image, put back among the blobs from the copy at `path` where it is lost there."""
+    blob = parse_digest(digest)
+    try:
+        return content.read(blob)
+    except StorageError:
+        data = document_of(path, digest)
+        if data is None:
+            raise
+        content.delete(blob)
+        content.put(data)
+        return data
+
+
+def _belongs_to_another(connection: sqlite3.Connection, path: str, name: Reference, pulled_ns: int) -> bool:
+    row = connection.execute(
+        "SELECT id, pulled_ns FROM image WHERE id = (SELECT image_id FROM image_name WHERE name = ?)", (name.name,)
+    ).fetchone()
+    if row is None:
+        return False
+    holder = read_copy(f"{path.rpartition('/')[0]}/{digest_hex(parse_digest(row[0]))}")
+    says_so = holder is None or name.name in holder.get("names", ())
+    return says_so and int(row[1]) > pulled_ns

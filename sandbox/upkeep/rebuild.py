@@ -1,0 +1,212 @@
+"""The database made again, where it was lost, emptied or damaged: from what the store says of itself.
+
+The new one is made aside, from the copies of the records, then from what can still be read of a damaged one, then from
+the manifests among the blobs. Only when it is whole does the old one go aside, under a name that says when, and the new
+one take its place: a SIGKILL leaves the one or the other, and the next repair does what was left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from sandbox.container.documents import from_json
+from sandbox.container.record import ContainerConfig, ContainerState
+from sandbox.errors import HostError, SandboxError
+from sandbox.image.documents import Manifest, decode_config, decode_manifest
+from sandbox.image.recording import make_record, plan_layers
+from sandbox.image.store import record_image
+from sandbox.record_copies import LOST_CAUSE, describe_store, find_unrecorded
+from sandbox.state import MIGRATIONS, is_damage, is_full, make_database, transaction
+from sandbox.upkeep.adoption import adopt, unrecorded
+from sandbox.upkeep.records import check_database
+from storage.content import ContentStore
+from storage.digests import parse_digest
+from storage.errors import StorageError
+from storage.layers import LayerStore
+from storage.locks import lock_directory, unlock
+
+if TYPE_CHECKING:
+    from sandbox.paths import Paths
+
+_SUFFIXES = ("", "-wal", "-shm")
+_DOCUMENT_BYTES_MAX = 4 << 20
+#: in the order of what refers to what
+_TABLES = (
+    "image", "image_name", "image_digest", "container", "volume", "setting", "build_cache", "layer_blob", "blob_source",
+    "build_mount",
+)  # fmt: skip
+
+
+def find_loss(paths: Paths) -> str:
+    """What is wrong with the database as a whole, or ""; what the store has beside it is looked at first."""
+    try:
+        size = os.stat(paths.database).st_size
+    except FileNotFoundError:
+        size = -1
+    held = describe_store(paths.data_root)
+    if size <= 0:
+        what = "empty" if size == 0 else "missing"
+        return f"it is {what}, and the store beside it holds {held}: {LOST_CAUSE}" if held else ""
+    try:
+        with closing(sqlite3.connect(f"file:{_quoted(paths.database)}?mode=rw", timeout=30, uri=True)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0 and held:
+                return f"it has no tables, and the store beside it holds {held}: {LOST_CAUSE}"
+            problems = check_database(connection)
+            if version == len(MIGRATIONS) and not problems and _knows_nothing(connection):
+                lost = find_unrecorded(connection, paths.data_root)
+                return f"it is empty, and the store beside it holds {held}: {LOST_CAUSE}" if lost else ""
+    except sqlite3.Error as error:
+        # what is no damage (a full disk, no permission) is told when it is opened to be used
+        return f"it is damaged: {error}" if is_damage(error) and not is_full(error) else ""
+    return f"it is damaged: {problems[0]}" if problems else ""
+
+
+def rebuild_database(paths: Paths) -> str:
+    """Put a new one in its place; where the old one is now, "" where there was none. The caller holds the images
+    alone. Raises SandboxError.
+    """
+    new = f"{paths.database}.new"
+    held = lock_directory(paths.data_root)
+    try:
+        with closing(make_database(new)) as connection:
+            adopt_all(connection, paths)
+            with _OldDatabase(paths) as old:
+                salvage(old, connection)
+            adopt_manifests(connection, paths)
+        kept = _set_aside(paths)
+        os.rename(new, paths.database)
+        os.fsync(held)
+    except (sqlite3.Error, OSError) as error:
+        raise HostError(
+            f"cannot make the database {paths.database} again", cause=str(error), mend=f"df -h {paths.data_root}"
+        ) from error
+    finally:
+        unlock(held)
+    return kept
+
+
+def adopt_all(connection: sqlite3.Connection, paths: Paths) -> None:
+    """Every copy that can be read; others stay, and are told by the check."""
+    content = ContentStore(f"{paths.data_root}/blobs")
+    for table, name in unrecorded(connection, paths):
+        with suppress(SandboxError):
+            adopt(connection, paths, content, table, name)
+
+
+class _OldDatabase:
+    """A copy of the old database to read from: reading a file of SQLite's may write to it."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._source = paths.database
+        self._place = f"{paths.data_root}/.old-database"
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> sqlite3.Connection:
+        shutil.rmtree(self._place, ignore_errors=True)
+        os.mkdir(self._place, 0o700)
+        for suffix in _SUFFIXES[:2]:
+            with suppress(FileNotFoundError):
+                shutil.copyfile(self._source + suffix, f"{self._place}/old{suffix}")
+        self._connection = sqlite3.connect(f"{self._place}/old", isolation_level=None)
+        return self._connection
+
+    def __exit__(self, *_exception: object) -> None:
+        assert self._connection is not None
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        shutil.rmtree(self._place, ignore_errors=True)
+
+
+def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    """Take over the rows that can be read of a damaged database and that `new` does not have."""
+    for table in _TABLES:
+        columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+        known = ", ".join(columns)
+        marks = ", ".join("?" * len(columns))
+        with suppress(sqlite3.Error), transaction(new):
+            for row in _rows(old, f"SELECT {known} FROM {table}"):
+                if _is_sound(table, dict(zip(columns, row, strict=True))):
+                    with suppress(sqlite3.Error):
+                        new.execute(f"INSERT OR IGNORE INTO {table} ({known}) VALUES ({marks})", row)
+
+
+def _rows(old: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
+    rows = []
+    with suppress(sqlite3.Error):
+        for row in old.execute(query):
+            rows.append(row)  # those before the damage count
+    return rows
+
+
+def _is_sound(table: str, row: dict[str, object]) -> bool:
+    """Whether the row can be used: one that is not would be in the way of every command."""
+    try:
+        if table == "container":
+            from_json(ContainerConfig, str(row["config"]))
+            from_json(ContainerState, str(row["state"]))
+        elif table == "image":
+            return isinstance(json.loads(str(row["config"])), dict) and isinstance(json.loads(str(row["layers"])), list)
+        elif table == "volume":
+            json.loads(str(row["labels"]))
+        elif table == "build_cache":
+            _chain_id, _diff_id, descriptor, *_rest = json.loads(str(row["layer"]))
+            return isinstance(descriptor["digest"], str)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+    return True
+
+
+def adopt_manifests(connection: sqlite3.Connection, paths: Paths) -> None:
+    """Images without a name, of the manifests among the blobs whose config and layers are all there: what a store
+    says of itself that is older than the copies.
+    """
+    content, layers = ContentStore(f"{paths.data_root}/blobs"), LayerStore(paths.layers)
+    known = {row[0] for row in connection.execute("SELECT id FROM image")}
+    for digest in content.digests():
+        if content.size(digest) > _DOCUMENT_BYTES_MAX:
+            continue
+        with suppress(SandboxError, StorageError, ValueError, KeyError, TypeError):
+            manifest = decode_manifest(content.read(digest), "", digest)
+            if not isinstance(manifest, Manifest) or manifest.config.digest in known:
+                continue
+            config_digest = manifest.config.digest
+            config_data = content.read(parse_digest(config_digest))
+            config = decode_config(config_data, digest)
+            planned = plan_layers(
+                [parse_digest(layer.digest) for layer in manifest.layers], config, content, str(digest)
+            )
+            if all(layers.has(layer.chain_id) for layer in planned):
+                record = make_record(config_digest, digest, config, config_data, planned, layers)
+                with transaction(connection):
+                    record_image(connection, record, [], [])
+                known.add(config_digest)
+
+
+def _set_aside(paths: Paths) -> str:
+    """Give the old database and what belongs to it a name of their own; the name, "" where there was nothing in it."""
+    there = [suffix for suffix in _SUFFIXES if os.path.lexists(paths.database + suffix)]
+    if not any(os.lstat(paths.database + suffix).st_size for suffix in there):
+        for suffix in there:
+            os.unlink(paths.database + suffix)
+        return ""
+    aside = f"{paths.database}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    for suffix in there[::-1]:
+        os.rename(paths.database + suffix, aside + suffix)
+    return aside
+
+
+def _quoted(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _knows_nothing(connection: sqlite3.Connection) -> bool:
+    query = "SELECT (SELECT count(*) FROM image) + (SELECT count(*) FROM container) + (SELECT count(*) FROM volume)"
+    (count,) = connection.execute(query).fetchone()
+    return int(count) == 0
