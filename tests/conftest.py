@@ -121,6 +121,13 @@ def debian_layout(image_cache: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def servers_layout(image_cache: Path) -> Path:
+    """An OCI layout with the images `postgres`, `redis` and `nginx` (tag `latest`), of Debian's packages."""
+    _need("mmdebstrap", "umoci", "subids")
+    return images.cached(image_cache, images.SERVERS)
+
+
+@pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """Debian's docker-registry on the loopback, plain HTTP, nothing in it."""
     _need("registry")

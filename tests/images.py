@@ -146,3 +146,71 @@ umoci config --image layout:latest --config.cmd bash \
 umoci gc --layout layout
 """,
 )
+
+#: the images `postgres`, `redis` and `nginx` over one tree, as their makers build them: the first two begin as root,
+#: give their directory to a user of their own and become that; the third has workers of another user. Debian's
+#: packages, without what servers do not need at run time (translations, the compiler that is a third of PostgreSQL)
+SERVERS = Recipe(
+    "servers",
+    r"""
+export PATH="$PATH:/usr/sbin:/sbin"
+. /etc/os-release
+mmdebstrap --mode=root --variant=essential --quiet --skip=cleanup/reproducible \
+  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \
+  --dpkgopt='path-exclude=/usr/lib/locale/*' --dpkgopt='path-exclude=*/libLLVM*' \
+  --include=postgresql,redis-server,nginx-light,gosu \
+  "$VERSION_CODENAME" tree
+rm -rf tree/var/cache/* tree/var/lib/apt tree/var/lib/dpkg tree/dev/* tree/var/lib/postgresql/* tree/etc/postgresql/*
+# what makes half of the files, and no server opens
+(cd tree/usr && rm -rf share/perl* lib/*/perl* lib/*/gconv lib/postgresql/*/lib/bitcode share/man share/lintian \
+  share/bash-completion lib/systemd share/postgresql-common share/postgresql/*/man)
+find tree/usr/share/zoneinfo -mindepth 1 -maxdepth 1 ! -name UTC ! -name GMT ! -name Etc -exec rm -rf {} +
+ln -s $(cd tree && ls -d usr/lib/postgresql/*/bin/* | sed 's,^,/,') tree/usr/local/bin/
+ln -sf /dev/stdout tree/var/log/nginx/access.log; ln -sf /dev/stderr tree/var/log/nginx/error.log
+chroot tree install -d -o postgres -g postgres -m 3777 /run/postgresql /var/lib/postgresql/data
+mkdir -p tree/srv/www tree/data
+echo '<h1>served from a container</h1>' >tree/srv/www/index.html
+echo 'server { listen 80; root /srv/www; }' >tree/etc/nginx/sites-available/default
+cat >tree/usr/local/bin/postgres-entry <<'END'
+#!/bin/sh
+set -e
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$PGDATA" && chown postgres: "$PGDATA" && chmod 700 "$PGDATA"
+  exec gosu postgres "$0" "$@"
+fi
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  initdb --auth=trust --no-sync --no-locale --encoding=UTF8 >/dev/null
+  echo 'host all all all trust' >>"$PGDATA/pg_hba.conf"
+  printf "jit = off\nlisten_addresses = '*'\n" >>"$PGDATA/postgresql.conf"
+fi
+exec "$@"
+END
+cat >tree/usr/local/bin/redis-entry <<'END'
+#!/bin/sh
+set -e
+if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
+  chown redis: .
+  exec setpriv --reuid redis --regid redis --clear-groups -- "$0" "$@"
+fi
+exec "$@"
+END
+chmod 755 tree/usr/local/bin/*-entry
+tar --sort=name --numeric-owner --xattrs --xattrs-include='*' -C tree -cf layer.tar .
+umoci init --layout layout
+umoci new --image layout:base
+umoci raw add-layer --image layout:base layer.tar
+describe() { name=$1; shift; umoci config --image layout:base --tag "$name" --config.env \
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
+describe postgres --config.env PGDATA=/var/lib/postgresql/data --config.volume /var/lib/postgresql/data \
+  --config.entrypoint postgres-entry --config.cmd postgres --config.exposedports 5432 --config.stopsignal SIGINT
+describe redis --config.entrypoint redis-entry --config.cmd redis-server --config.cmd --protected-mode --config.cmd no \
+  --config.volume /data --config.workingdir /data --config.exposedports 6379
+describe nginx --config.cmd nginx --config.cmd -g --config.cmd 'daemon off;' --config.exposedports 80 \
+  --config.stopsignal SIGQUIT
+umoci rm --image layout:base
+umoci gc --layout layout
+# names that `load` gives
+sed -i 's/\("org.opencontainers.image.ref.name":"[a-z]*\)"/\1:latest"/g' layout/index.json
+""",
+)

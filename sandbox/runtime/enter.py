@@ -88,7 +88,8 @@ def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
     """
     try:
         pidfd = os.pidfd_open(pid)
-        directory = os.open(f"/proc/{pid}/ns", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # a first process of another user lets this one through its directory, but not list it
+        directory = os.open(f"/proc/{pid}/ns", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         opened = []
         for name, flag in _NAMESPACES:
             fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from sandbox.errors import CommandNotFoundError, ConflictError, SandboxError, StartError
 from sandbox.runtime.capabilities import DEFAULT_CAPABILITIES
 from sandbox.runtime.enter import exec_process
+from sandbox.runtime.id_maps import find_id_map
 from sandbox.runtime.process import Stdio
 from sandbox.runtime.terminal import WindowSize, set_window_size
 from sandbox.runtime.user_namespace import UserNamespaceWorkers, call_in_user_namespace
@@ -19,7 +23,6 @@ from tests.integration.runtime.containers import container, process, run, runnin
 
 if TYPE_CHECKING:
     import socket
-    from pathlib import Path
 
     from sandbox.runtime.spec import ProcessSpec
 
@@ -69,6 +72,42 @@ def test_same_namespaces_root_and_rules(root: Path) -> None:
         *("0", "1", "2", "3", "/etc"),
     ]
     assert seen[1].split() == list(namespaces.values())
+
+
+@pytest.mark.parametrize(
+    ("user", "command", "becomes"),
+    [
+        pytest.param("1000", "sleep 1000", ("sleep", 1000), id="from the start"),
+        pytest.param("12345:54321", "sleep 1000", ("sleep", 12345), id="not in passwd"),
+        pytest.param("1000", "/unreadable/sleep 1000", ("sleep", 1000), id="a file it may not read: undumpable"),
+        pytest.param("0", "httpd -f -p 127.0.0.1:8080 -u 1000", ("httpd", 1000), id="later: undumpable"),
+        pytest.param("0", "su web -s /bin/sh -c 'exec sleep 1000'", ("sleep", 33), id="later, then exec"),
+    ],
+)
+def test_a_first_process_of_another_user(root: Path, user: str, command: str, becomes: tuple[str, int]) -> None:
+    """Its directory in /proc belongs to its user, or to root of the host where it may not be dumped."""
+    (root / "bin/su").symlink_to("busybox")
+    (root / "unreadable").mkdir()
+    shutil.copy(root / "bin/busybox", root / "unreadable/sleep")
+    (root / "unreadable/sleep").chmod(0o711)
+    spec = container(root, "sh", "-c", f"exec {command}")
+    with running(spec._replace(process=spec.process._replace(user=user))) as pid:
+        deadline = time.monotonic() + 60
+        while _name_and_user(pid) != becomes:
+            assert time.monotonic() < deadline
+        as_root = _execute(pid, process("sh", "-c", "id -u; readlink /proc/self/ns/user"))
+        as_user = _execute(pid, process("id", "-u")._replace(user="33"))
+    assert as_root[1].splitlines()[0] == "0"
+    assert as_root[1].splitlines()[1] != os.readlink("/proc/self/ns/user")
+    assert as_user == (0, "33\n")
+
+
+def _name_and_user(pid: int) -> tuple[str, int]:
+    """What the process runs, and its effective user in a container's numbers."""
+    fields = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    user = int(fields["Uid"].split()[1])
+    lines = find_id_map().uid_lines
+    return fields["Name"], next(inner + user - outer for inner, outer, size in lines if outer <= user < outer + size)
 
 
 def test_errors_come_back(root: Path) -> None:
