@@ -157,8 +157,11 @@ def _etc_mounts(config: ContainerConfig, files: NetworkFiles) -> tuple[BindMount
         ("/etc/hostname", files.hostname),
         ("/etc/resolv.conf", files.resolv_conf),
     )
+    # Docker's rule: files of the engine's own are a part of the root, what a person mounts is not
     return tuple(
-        BindMount(source, target, recursive=False) for target, source in wanted if source and target not in taken
+        BindMount(source, target, config.read_only, recursive=False)
+        for target, source in wanted
+        if source and target not in taken
     )
 
 

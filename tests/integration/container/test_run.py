@@ -272,3 +272,30 @@ def test_a_container_shares_the_network_of_another(sandbox: Sandbox, busybox: st
         "No such container: nobody"
         in sandbox.run("run", "--rm", "--network", "container:nobody", busybox, "true", status=125).stderr
     )
+
+
+_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_TRY = 'for f in "$@"; do (echo x >>$f) 2>/dev/null && echo $f; done; true'
+
+
+@pytest.mark.requires("slirp4netns", "tap")
+def test_a_read_only_root_holds_for_the_files_of_the_engine(sandbox: Sandbox, busybox: str) -> None:
+    """What a person mounts stays writable, also in place of one of these files; for exec as well."""
+    own = sandbox.home.root / "own-hosts"
+    own.write_text("")
+    places = (*_FILES, "/new", "/etc/new", "/volume/new", "/tmp/new", "/dev/shm/new")
+    asked = ("sh", "-c", _TRY, "sh", *places)
+    options = ("-v", "kept:/volume", "--tmpfs", "/tmp", "--add-host", "a:10.0.0.1", "--hostname", "box")
+    writable = ["/volume/new", "/tmp/new", "/dev/shm/new"]
+    sandbox.run("run", "-d", "--name", "held", "--read-only", *options, busybox, "sleep", "1000")
+    for command in (("exec", "held"), ("exec", "--privileged", "held")):
+        assert sandbox.run(*command, *asked).lines == writable
+    refused = sandbox.run("exec", "held", "sh", "-c", "rm -f /etc/hosts; mv /etc/hostname /etc/x", status=None)
+    assert refused.status != 0
+    assert sandbox.run("exec", "held", "cat", "/etc/hostname").lines == ["box"]
+    # each container has its own way to the files it shares
+    neighbour = ("run", "--rm", "--network", "container:held")
+    assert sandbox.run(*neighbour, "--read-only", busybox, *asked).lines == ["/dev/shm/new"]
+    assert set(_FILES) < set(sandbox.run(*neighbour, busybox, *asked).lines)
+    mine = sandbox.run(*RUN, "--read-only", "-v", f"{own}:/etc/hosts", busybox, *asked)
+    assert mine.lines == ["/etc/hosts", "/dev/shm/new"]
