@@ -2,7 +2,7 @@
 #
 # As root (a container, a CI image) it installs what is missing from the distribution, makes an unprivileged user with
 # subordinate ids, opens /dev/fuse and /dev/net/tun as distributions' udev does, and goes on as that user. Otherwise it
-# takes what is there, uses sudo where that asks nothing, and prints the one line an administrator would have to run.
+# takes what is there, has sudo do the same where that asks nothing, and prints the one line an administrator would run.
 # Everything may be done again at will: each step looks first.
 # shellcheck shell=bash
 
@@ -29,12 +29,21 @@ missing_packages() { # those of "$@" that are not installed
   done
 }
 
-closed_devices() { # device files that are there, but not for everybody
+closed_devices() { # device files that are there, but not for us
   local device
   for device in /dev/fuse /dev/net/tun; do
-    [ ! -e "$device" ] || { [ -r "$device" ] && [ -w "$device" ] && [ "$(id -u)" != 0 ]; } ||
-      [ "$(stat -c %a "$device")" = 666 ] || echo "$device"
+    [ ! -e "$device" ] || { [ -r "$device" ] && [ -w "$device" ]; } || echo "$device"
   done
+}
+
+device_commands() { # what an administrator would type for device files that are missing or closed, a command a line
+  local device number closed
+  for device in /dev/fuse:229 /dev/net/tun:200; do
+    number=${device#*:} device=${device%:*}
+    [ -e "$device" ] || echo "mkdir -p ${device%/*} && mknod -m 666 $device c 10 $number"
+  done
+  closed=$(closed_devices | tr '\n' ' ')
+  [ -z "$closed" ] || echo "chmod 666 ${closed% }"
 }
 
 has_subordinate_ids() { # $1: user
@@ -86,14 +95,18 @@ open_devices() { # as root
   done
 }
 
+give_subordinate_ids() { # as root; $1: user
+  local range
+  if ! has_subordinate_ids "$1"; then
+    range=$(free_range)
+    usermod --add-subuids "$range" --add-subgids "$range" "$1"
+  fi
+}
+
 make_user() { # as root: $SBX_USER, with a home and subordinate ids
   [ -z "${SUDO_USER:-}" ] || [ "$SUDO_USER" = root ] || [ -n "${SANDBOX_USER:-}" ] || SBX_USER=$SUDO_USER
   id "$SBX_USER" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$SBX_USER"
-  if ! has_subordinate_ids "$SBX_USER"; then
-    local range
-    range=$(free_range)
-    usermod --add-subuids "$range" --add-subgids "$range" "$SBX_USER"
-  fi
+  give_subordinate_ids "$SBX_USER"
 }
 
 user_home() { getent passwd "$1" | cut -d: -f6; }
@@ -143,7 +156,7 @@ as_user() { setpriv --reuid "$SBX_USER" --regid "$(id -g "$SBX_USER")" --init-gr
 # ---- as anybody ------------------------------------------------------------------------------------------------------
 
 setup_host() { # $1: packages; the rest: the script's own arguments. Afterwards we are an unprivileged user.
-  local packages=$1 missing line=()
+  local packages=$1 missing
   shift
   # shellcheck disable=SC2086
   missing=$(missing_packages $packages | tr '\n' ' ')
@@ -156,19 +169,43 @@ setup_host() { # $1: packages; the rest: the script's own arguments. Afterwards 
   fi
   [ "${SANDBOX_SETUP:-}" != done ] || return 0
   SBX_USER=$(id -un)
-  [ -z "$missing" ] || line+=("apt-get install -y ${missing% }")
-  has_subordinate_ids "$SBX_USER" || line+=("usermod --add-subuids $(free_range) --add-subgids $(free_range) $SBX_USER")
-  [ -z "$(closed_devices)" ] || line+=("chmod 666 $(closed_devices | tr '\n' ' ')")
-  [ ${#line[@]} -gt 0 ] || return 0
   local all
-  all=$(printf '%s && ' "${line[@]}") && all=${all% && }
+  all=$(administrators_line "${missing% }")
+  [ -n "$all" ] || return 0
   if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    sudo -n DEBIAN_FRONTEND=noninteractive sh -c "$all" >&2 || say "sudo could not do all of it: $all"
+    # shellcheck disable=SC2086
+    set_up_by_sudo $missing
+    # the user database's programs have written by now what is asked for
+    all=$(administrators_line "$(missing_packages $packages | tr '\n' ' ' | sed 's/ $//')")
+    [ -n "$all" ] || return 0
+    say "sudo could not do all of it; this is left:"
   else
     say "something is missing here; an administrator would run:"
-    say "    sudo sh -c '$all'"
-    say "going on with what there is"
   fi
+  say "    sudo sh -c '$all'"
+  say "going on with what there is"
+}
+
+administrators_line() { # $1: packages that are missing. Nothing where nothing is
+  local line=() command all
+  [ -z "$1" ] || line+=("apt-get update && apt-get install -y $1")
+  has_subordinate_ids "$SBX_USER" || line+=("usermod --add-subuids $(free_range) --add-subgids $(free_range) $SBX_USER")
+  while read -r command; do line+=("$command"); done < <(device_commands)
+  [ ${#line[@]} -gt 0 ] || return 0
+  all=$(printf '%s && ' "${line[@]}")
+  printf '%s\n' "${all% && }"
+}
+
+set_up_by_sudo() { # "$@": packages that are missing. What root does, as quietly
+  local functions
+  functions=$(declare -f say install_packages open_devices has_subordinate_ids free_range give_subordinate_ids)
+  # shellcheck disable=SC2016  # for the shell that root has
+  sudo -n bash -c "set -euo pipefail; $functions"'
+    user=$1; shift
+    install_packages "$@" || say "the packages could not all be installed"
+    open_devices
+    give_subordinate_ids "$user"
+  ' bash "$SBX_USER" "$@" || true
 }
 
 find_python() { # a Python of 3.11 or later that can make virtual environments

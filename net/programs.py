@@ -11,6 +11,7 @@ _SYSTEM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin
 #: to be the default again in a program that is executed: Python ignores them, and what is ignored stays so, execve(2)
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
+_APT_LISTS = "/var/lib/apt/lists"
 _INSTALLERS = (
     ("/usr/bin/apt-get", "apt-get install -y"),
     ("/usr/bin/dnf", "dnf install -y"),
@@ -36,8 +37,17 @@ def install_command(package: str) -> str:
     """The one line by which an administrator of this machine installs `package`."""
     for program, command in _INSTALLERS:
         if os.path.exists(program):
-            return f"sudo {command} {package}"
+            update = "sudo apt-get update && " if command.startswith("apt-get") and not _has_apt_lists() else ""
+            return f"{update}sudo {command} {package}"
     return f"install {package} with the package manager"
+
+
+def _has_apt_lists() -> bool:
+    """Whether apt knows any package: images and fresh machines come with empty lists."""
+    try:
+        return any("_Packages" in name for name in os.listdir(_APT_LISTS))
+    except OSError:
+        return False
 
 
 def read_output(command: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ import stat
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
+from net.programs import install_command
 from sandbox.build.git_servers import locate, look_at
 from sandbox.build.git_urls import is_commit
 from sandbox.build.sources import StepError
@@ -228,7 +229,7 @@ def _run(url: GitUrl, access: GitAccess, *arguments: str, cwd: str = "/", remote
     except FileNotFoundError as error:
         raise StepError(
             f"cannot fetch {url.shown}", cause="there is no git program on this machine",
-            mend="sudo apt-get install -y git",
+            mend=install_command("git"),
         ) from error  # fmt: skip
     if done.returncode:
         text = redact(done.stderr.decode(errors="replace")).strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from net.programs import install_command
 from sandbox.build.sources import StepError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def check_runnable(document: Mapping[str, Any], native: Platform, binfmt: str = 
     raise StepError(
         f"cannot execute programs for {system}/{architecture} on this machine, which is {native}",
         cause=f"{binfmt} has no enabled entry for {architecture}",
-        mend="sudo apt-get install qemu-user-static binfmt-support, or FROM --platform=$BUILDPLATFORM for this stage",
+        mend=f"{install_command('qemu-user-static binfmt-support')}, or FROM --platform=$BUILDPLATFORM for this stage",
     )
 
 

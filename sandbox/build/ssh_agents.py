@@ -15,6 +15,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from net.programs import install_command
 from sandbox.errors import HostError, NotFoundError, SandboxError, UsageError
 from sandbox.home import expand_home, find_home
 from storage.locks import lock_directory, lock_nowait, unlock
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 _PREFIX = "ssh-"
-_MEND_INSTALL = "sudo apt-get install -y openssh-client"
 
 
 class SshSource(NamedTuple):
@@ -98,7 +98,9 @@ def _start_agent(paths: Paths, env: Mapping[str, str], source: SshSource, stack:
     try:
         agent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean)
     except FileNotFoundError as error:
-        raise HostError("cannot hold the keys of --ssh", cause="there is no ssh-agent", mend=_MEND_INSTALL) from error
+        raise HostError(
+            "cannot hold the keys of --ssh", cause="there is no ssh-agent", mend=install_command("openssh-client")
+        ) from error
     stack.callback(_end_agent, agent)
     assert agent.stdout is not None
     # its socket is there before the program it runs

@@ -12,7 +12,7 @@ import stat
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from net.programs import IGNORED_BY_PYTHON
+from net.programs import IGNORED_BY_PYTHON, install_command
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import PR_GET_NO_NEW_PRIVS, prctl
@@ -194,7 +194,7 @@ def find_program(name: str) -> str:
     raise HostError(
         f"{name} is missing: it maps the subordinate ids of a container",
         cause=f"no {name} in {_PROGRAM_PATH}",
-        mend="sudo apt install uidmap   (Fedora, Arch: shadow-utils, shadow)",
+        mend=f"{install_command('uidmap')}   (Fedora, Arch: shadow-utils, shadow)",
     )
 
 

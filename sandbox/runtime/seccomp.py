@@ -122,10 +122,12 @@ class _Library:
         try:
             self._library: ctypes.CDLL = ctypes.CDLL(_LIBRARY)
         except OSError as error:
+            from net.programs import install_command  # for this error only
+
             raise HostError(
                 "libseccomp is missing: it compiles the container's system call filter",
                 cause=str(error),
-                mend="sudo apt install libseccomp2   (or run with --security-opt seccomp=unconfined)",
+                mend=f"{install_command('libseccomp2')}   (or run with --security-opt seccomp=unconfined)",
             ) from error
         self._ctypes = ctypes
         self._library.seccomp_init.restype = ctypes.c_void_p

@@ -77,7 +77,7 @@ def _tun_of_root_alone(host: OtherHost) -> None:
 
 
 _IDS = [
-    (_no_newuidmap, "newuidmap is missing", "no newuidmap in /usr/bin", "apt install uidmap"),
+    (_no_newuidmap, "newuidmap is missing", "no newuidmap in /usr/bin", "apt-get install -y uidmap"),
     (
         _newuidmap_without_its_bit,
         "newuidmap cannot map",
@@ -97,7 +97,7 @@ _NETWORK = [
         "no such program in PATH",
         "or run with --network host",
     ),
-    (_no_tun, "there is no /dev/net/tun", "tun is not loaded", "sudo modprobe tun"),
+    (_no_tun, "there is no /dev/net/tun", "the device node was not made", "mknod -m 0666 /dev/net/tun c 10 200"),
     (_tun_of_root_alone, "/dev/net/tun cannot be opened", "its mode is 0600", "sudo chmod 0666 /dev/net/tun"),
 ]
 

@@ -6,4 +6,7 @@ import sys
 
 #: by its own name, into the environment that runs this: what an index holds under the name of the product need not
 #: be the product
-INSTALL = f"sudo apt-get install -y gcc pkg-config libfuse3-dev python3-dev && {sys.executable} -m pip install pyfuse3"
+INSTALL = (
+    "sudo apt-get update && sudo apt-get install -y gcc pkg-config libfuse3-dev python3-dev && "
+    f"{sys.executable} -m pip install pyfuse3"
+)

@@ -76,7 +76,7 @@ def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(id_maps, "_PROGRAM_PATH", str(tmp_path))
     with pytest.raises(HostError) as caught:
         id_maps.find_program("newuidmap")
-    assert "apt install uidmap" in caught.value.mend
+    assert "apt-get install -y uidmap" in caught.value.mend
 
 
 def test_lost_privilege_of_the_program(tmp_path: Path) -> None:
