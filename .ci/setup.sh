@@ -234,7 +234,7 @@ make_venv() { # $1: directory; $2: checkout; $3: extras, "" or "[test,fuse]". Qu
     rm -f "$venv/.source"
     echo "$want" >"$venv/.dependencies"
   fi
-  want=$(cd "$source" && find sandbox net storage pyproject.toml -type f ! -name '*.pyc' -exec sha256sum {} + | sort | checksum)
+  want=$(cd "$source" && find sandbox net storage pyproject.toml setup.py -type f ! -name '*.pyc' -exec sha256sum {} + | sort | checksum)
   if [ "$want" != "$(cat "$venv/.source" 2>/dev/null || true)" ]; then
     PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/pip" install --quiet --no-deps --no-build-isolation --force-reinstall "$source"
     rm -rf "$source/build" "$source"/*.egg-info
@@ -256,4 +256,10 @@ from sandbox.cli.main import entry
 entry()
 END
   chmod 755 "$2"
+}
+
+install_man_pages() { # $1: virtual environment; $2: a directory of manual pages
+  mkdir -p "$2/man1"
+  rm -f "$2"/man1/sandbox.1 "$2"/man1/sandbox-*.1
+  cp "$1"/share/man/man1/sandbox*.1 "$2/man1/"
 }

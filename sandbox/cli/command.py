@@ -33,6 +33,8 @@ class Command(NamedTuple):
     #: False: the first argument ends the options, what follows belongs to the container
     interspersed: bool = True
     examples: tuple[str, ...] = ()
+    #: what to read for more, a line each
+    further: tuple[str, ...] = ()
 
 
 class Context(NamedTuple):

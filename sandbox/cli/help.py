@@ -47,30 +47,34 @@ def _top_level() -> list[str]:
         "",
         "Docker semantics with no root and no system daemon",
         "",
-        *_section("Common Commands", ((name, _summary(name)) for name in TOP_LEVEL)),
+        *_section("Common Commands", ((name, summary_of(name)) for name in TOP_LEVEL)),
         *_section("Management Commands", sorted(NOUN_SUMMARIES.items())),
-        *_section("Commands", ((name, _summary(name)) for name in aliases)),
+        *_section("Commands", ((name, summary_of(name)) for name in aliases)),
         *_options("Global Options", [option for option in GLOBAL_OPTIONS if not option.hidden]),
         "Run 'sandbox COMMAND --help' for more information on a command.",
     ]
 
 
-def _noun(noun: str) -> list[str]:
+def verbs_of(noun: str) -> list[str]:
+    """The commands under a noun, as typed, sorted; each by one name."""
     # of aliases those that another noun's command has under this one: `builder build`
     elsewhere = [path for path, target in ALIASES.items() if not target.startswith(f"{noun} ")]
-    verbs = sorted(path for path in (*COMMANDS, *elsewhere) if path.startswith(f"{noun} "))
+    return sorted(path for path in (*COMMANDS, *elsewhere) if path.startswith(f"{noun} "))
+
+
+def _noun(noun: str) -> list[str]:
     return [
         f"Usage:  sandbox {noun} COMMAND",
         "",
         NOUN_SUMMARIES[noun],
         "",
-        *_section("Commands", ((path.partition(" ")[2], _summary(path)) for path in verbs)),
+        *_section("Commands", ((path.partition(" ")[2], summary_of(path)) for path in verbs_of(noun))),
         f"Run 'sandbox {noun} COMMAND --help' for more information on a command.",
     ]
 
 
 def _command(command: Command, name: str, target: str) -> list[str]:
-    aliases = [target, *(alias for alias, known in ALIASES.items() if known == target)]
+    aliases = names_of(target)
     lines = [f"Usage:  sandbox {name} {command.usage}".rstrip(), "", command.summary, ""]
     if len(aliases) > 1:
         lines += ["Aliases:", "  " + ", ".join(f"sandbox {alias}" for alias in aliases), ""]
@@ -78,10 +82,18 @@ def _command(command: Command, name: str, target: str) -> list[str]:
         lines += ["Examples:", *(f"  {line}" for line in command.examples), ""]
     shown = [option for option in command.options if not option.hidden]
     lines += _options("Options", sorted(shown, key=lambda option: option.key.lower()))
+    if command.further:
+        lines += ["Further:", *(f"  {place}" for place in command.further), ""]
     return lines[:-1] if not lines[-1] else lines
 
 
-def _summary(name: str) -> str:
+def names_of(target: str) -> list[str]:
+    """Everything by which a command is called, its own path first."""
+    return [target, *(alias for alias, known in ALIASES.items() if known == target)]
+
+
+def summary_of(name: str) -> str:
+    """What a command does, by any of its names."""
     return COMMANDS[ALIASES.get(name, name)][1]
 
 
@@ -98,7 +110,7 @@ def _options(title: str, options: Sequence[Option]) -> list[str]:
     column = max(len(head) for head in heads) + 3
     lines = [f"{title}:"]
     for head, option in zip(heads, options, strict=True):
-        first, *rest = _wrapped(_option_text(option), _WIDTH - column)
+        first, *rest = _wrapped(option_text(option), _WIDTH - column)
         lines.append(f"{head:<{column}}{first}")
         lines.extend(" " * column + line for line in rest)
     return [*lines, ""]
@@ -106,12 +118,18 @@ def _options(title: str, options: Sequence[Option]) -> list[str]:
 
 def _option_head(option: Option) -> str:
     short = next((f"{name}, " for name in option.names if not name.startswith("--")), "")
-    value = option.metavar or _METAVARS[option.kind]
+    value = metavar_of(option)
     key = f"--{option.key}" if len(option.key) > 1 else ""
     return f"  {short if key else short[:-2]:<4}{key}{' ' if value else ''}{value}"
 
 
-def _option_text(option: Option) -> str:
+def metavar_of(option: Option) -> str:
+    """What an option's value is called; "" where it takes none."""
+    return option.metavar or _METAVARS[option.kind]
+
+
+def option_text(option: Option) -> str:
+    """What an option does, with its default."""
     default = option.default
     if default in (None, False, "", ()) or "default" in option.help:
         return option.help

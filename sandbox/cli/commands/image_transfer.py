@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
 
+#: where it is said how registries are reached
+SETTINGS = "mirrors, private certificates, plain HTTP and proxies: docs/configuration.md"
 PLATFORM = option("--platform", "text", "Platform of a multi-platform image", "os/arch")
 
 
@@ -170,6 +172,7 @@ COMMANDS = (
         least=1,
         most=1,
         examples=("sandbox pull alpine", "sandbox pull --platform linux/arm64 127.0.0.1:5000/web"),
+        further=(SETTINGS,),
     ),
     Command(
         "image push",
@@ -185,6 +188,7 @@ COMMANDS = (
         least=1,
         most=1,
         examples=("sandbox push 127.0.0.1:5000/web:2", "sandbox push -a ghcr.io/user/app"),
+        further=(SETTINGS,),
     ),
     Command(
         "image load",
