@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from sandbox.runtime.terminal import WindowSize
 
 
+#: uname(2) machine -> the platform that its images nearly always have, so that nothing need be imported to compare
+_USUAL_PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
+
+
 class RunRequest(NamedTuple):
     """What `run` has read from its options already."""
 
@@ -94,12 +98,30 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         plan = plan_container_limits(config, invocation.context.env)
         for note in plan.notes:
             invocation.context.note(f"WARNING: {note}")
+        if not invocation.text("platform"):
+            _note_platform(invocation, image.platform)
         _note_namesakes(invocation, connection)
         try:
             return create_container(connection, paths, identity, config), plan
         except NotFoundError as error:
             error.exit_status = 125
             raise
+
+
+def _note_platform(invocation: Invocation, platform: str) -> None:
+    """Docker's warning where nobody asked for an image that this machine may not run."""
+    if platform == _USUAL_PLATFORMS.get(os.uname().machine):
+        return
+    from sandbox.image.platforms import Platform, choose_platform, host_platform
+
+    host, (system, architecture, variant) = host_platform(), [*platform.split("/"), "", ""][:3]
+    # an image that does not say is taken for one of this machine's
+    offered = Platform(system, architecture, variant)
+    if system and architecture and choose_platform(host, [offered]) is None:
+        invocation.context.note(
+            f"WARNING: The requested image's platform ({platform}) does not match the detected host platform ({host})"
+            " and no specific platform was requested"
+        )
 
 
 def _note_namesakes(invocation: Invocation, connection: sqlite3.Connection) -> None:
