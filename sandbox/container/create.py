@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -80,6 +81,14 @@ def _make_data(paths: Paths, container: Container) -> None:
         ) from error
 
 
+#: what is wrong with a path, whoever looks at it
+_UNUSABLE = {
+    errno.ELOOP: "its symbolic links lead in a circle",
+    errno.ENOTDIR: "a part of it is a file, and no directory",
+    errno.ENAMETOOLONG: "the path is too long",
+}
+
+
 def check_mounts(mounts: tuple[MountPoint, ...]) -> None:
     """Raise UsageError for a bind mount of what is not there; `-v` makes a missing source, `--mount` does not."""
     seen: set[str] = set()
@@ -87,8 +96,24 @@ def check_mounts(mounts: tuple[MountPoint, ...]) -> None:
         if mount.target in seen:
             raise UsageError(f"Duplicate mount point: {mount.target}")
         seen.add(mount.target)
-        if mount.kind == "bind" and not mount.create_source and not os.path.lexists(mount.source):
+        if mount.kind == "bind":
+            _check_source(mount)
+
+
+def _check_source(mount: MountPoint) -> None:
+    try:
+        os.stat(mount.source)
+    except FileNotFoundError as error:
+        if not mount.create_source and not os.path.islink(mount.source):
             raise UsageError(
                 f'invalid mount config for type "bind": bind source path does not exist: {mount.source}',
                 mend=f"mkdir -p {mount.source}",
-            )
+            ) from error
+    except OSError as error:
+        # what we may not look at the monitor may: it has power over files of subordinate ids
+        if error.errno in _UNUSABLE:
+            raise UsageError(
+                f'invalid mount config for type "bind": cannot use the source {mount.source}',
+                cause=_UNUSABLE[error.errno],
+                mend=f"namei {mount.source}",
+            ) from error

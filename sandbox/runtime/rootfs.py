@@ -276,9 +276,19 @@ def _explain(operation: Operation, error: OSError) -> str:
         return f"{text}: the kernel lets a user mount {operation.kind} only where the host's own is fully visible"
     if error.errno == errno.EINVAL and isinstance(operation, Bind) and not operation.recursive:
         return f"{text}: there are mounts below the source, which a user can only bind together"
+    if error.errno == errno.ELOOP and isinstance(operation, Bind | BindDevice) and _is_circle(operation.source):
+        return f"{text}: those of the source lead in a circle"
     if error.errno == errno.ELOOP:
         return f"{text}: the image has a symbolic link there"
     return text
+
+
+def _is_circle(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _mend(operation: Operation, error: OSError) -> str:
