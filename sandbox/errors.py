@@ -6,6 +6,7 @@
       ConflictError              1    a name or a port that is taken, a container in the wrong state
       HostError                125    this machine lacks what was asked for
       StartError               125    the container could not be started
+        UnmappedIdError        125    a user or group id that it does not have
         NotExecutableError     126
         CommandNotFoundError   127
       ImageError                 1    an image, a layer or an archive that is not what it claims
@@ -90,6 +91,15 @@ class StartError(SandboxError):
     """The container was not started."""
 
     exit_status = 125
+
+
+class UnmappedIdError(StartError):
+    """The container has no such id; `kind` is "user" or "group"."""
+
+    def __init__(self, message: str, *, cause: str = "", mend: str = "", kind: str = "user", id: int = 0) -> None:
+        super().__init__(message, cause=cause, mend=mend)
+        self.kind = kind
+        self.id = id
 
 
 class NotExecutableError(StartError):

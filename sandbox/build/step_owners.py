@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from sandbox.runtime.unmapped_ids import check_mapped
 from sandbox.runtime.users import resolve_identity
 from storage.resolve import open_in_root
 
@@ -15,9 +16,11 @@ def find_owner(root_fd: int, text: str) -> tuple[int, int]:
     """Uid and gid of "user[:group]", names looked up in the tree's own files. Raises StartError."""
     user, colon, _group = text.partition(":")
     identity = resolve_identity(text, (), *(_read_accounts(root_fd, name) for name in ("passwd", "group")))
+    uid, gid = identity.uid, identity.gid
     if not colon and user.isascii() and user.isdigit():
-        return identity.uid, identity.uid
-    return identity.uid, identity.gid
+        gid = uid
+    check_mapped(uid, gid)
+    return uid, gid
 
 
 def _read_accounts(root_fd: int, name: str) -> str:

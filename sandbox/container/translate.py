@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Literal
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
-from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, ResourceLimit, TmpfsMount
+from sandbox.runtime.spec import (
+    RESOURCE_NAMES,
+    BindMount,
+    ContainerSpec,
+    DeviceNode,
+    ProcessSpec,
+    ResourceLimit,
+    TmpfsMount,
+)
 
 if TYPE_CHECKING:
     from sandbox.container.record import Container, ContainerConfig, MountPoint, Rlimit
@@ -15,12 +23,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.spec import Mount
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-#: setrlimit(2) in the numbering of x86, arm and riscv
-_RESOURCES = (
-    "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending",
-    "msgqueue", "nice", "rtprio", "rttime",
-)  # fmt: skip
 
 NamespaceMode = Literal["private", "host", "join"]
 
@@ -112,7 +114,7 @@ def process_spec(container: Container, seccomp_program: bytes | None) -> Process
 
 def resource_limit(limit: Rlimit) -> ResourceLimit:
     """A `--ulimit` as the kernel takes it."""
-    return ResourceLimit(_RESOURCES.index(limit.name), limit.soft, limit.hard)
+    return ResourceLimit(RESOURCE_NAMES.index(limit.name), limit.soft, limit.hard)
 
 
 def container_environment(container: Container, *, terminal: bool) -> tuple[str, ...]:

@@ -105,8 +105,12 @@ def identity_lines(map_text: str) -> tuple[MapLine, ...]:
 
     One line for each line of the outer map: an extent may not span two of them (EPERM).
     """
-    rows = (line.split() for line in map_text.splitlines())
-    return tuple(MapLine(int(inner), int(inner), int(count)) for inner, _outer, count in rows)
+    return tuple(line._replace(outer=line.inner) for line in parse_map(map_text))
+
+
+def parse_map(map_text: str) -> tuple[MapLine, ...]:
+    """The lines of a /proc/PID/uid_map."""
+    return tuple(MapLine(*map(int, line.split())) for line in map_text.splitlines())
 
 
 def format_map(lines: tuple[MapLine, ...]) -> str:
@@ -135,14 +139,17 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def grant_command(name: str, directory: str = "/etc") -> str:
-    """The line an administrator runs to give `name` subordinate ids: the first range that nobody has in either file."""
+def grant_command(name: str, directory: str = "/etc", count: int = _GRANTED_IDS) -> str:
+    """The line an administrator runs to give `name` at least `count` subordinate ids, in steps of what useradd gives:
+    the first range that nobody has in either file.
+    """
+    size = -(-count // _GRANTED_IDS) * _GRANTED_IDS
     taken = [given for file in ("subuid", "subgid") for given in _all_ranges(_read(f"{directory}/{file}"))]
     start = _FIRST_SUBORDINATE
     for given in sorted(taken):
-        if given.start < start + _GRANTED_IDS and start < given.start + given.size:
+        if given.start < start + size and start < given.start + given.size:
             start = given.start + given.size
-    ids = f"{start}-{start + _GRANTED_IDS - 1}"
+    ids = f"{start}-{start + size - 1}"
     return f"sudo usermod --add-subuids {ids} --add-subgids {ids} {name}"
 
 

@@ -31,7 +31,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from net.namespace import prepare_namespace
-from sandbox.errors import StartError, translated
+from sandbox.errors import StartError, UnmappedIdError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.cgroup_entry import CgroupEntry
@@ -157,9 +157,13 @@ class PendingStart:
         """Read reports until the gate is reached. Raises the SandboxError that was reported, with nothing left."""
         try:
             self._read_reports(between, entry)
-        except BaseException:
+        except BaseException as error:
             entry.close()
             self.abandon()
+            if isinstance(error, UnmappedIdError):
+                from sandbox.runtime.unmapped_ids import complete  # for this error only
+
+                complete(error)
             raise
 
     def _read_reports(self, between: int, entry: CgroupEntry) -> None:

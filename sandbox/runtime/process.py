@@ -19,7 +19,7 @@ import signal
 import socket
 import stat
 import termios
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import CommandNotFoundError, HostError, NotExecutableError, SandboxError, StartError
@@ -27,12 +27,15 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.capabilities import limit_capabilities, raise_effective
 from sandbox.runtime.exec_stub import REPORT_FD
-from sandbox.runtime.spec import ResourceLimit
+from sandbox.runtime.spec import RESOURCE_NAMES, ResourceLimit
 from sandbox.runtime.terminal import WindowSize, mount_console, open_pty, set_window_size
+from sandbox.runtime.unmapped_ids import find_unmapped
 from sandbox.runtime.users import Identity, read_identity
 from sandbox.runtime.working_directory import enter_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.runtime.spec import ProcessSpec
 
 _STUB_FD = 4
@@ -80,15 +83,16 @@ class ProcessSetup:
         identity = read_identity(self._spec.user, self._spec.additional_groups)
         if not self._environment.get("HOME"):
             self._environment["HOME"] = identity.home
-        _own_stdio(fds, identity, own_terminal=self._spec.terminal)
+        with _explained_ids(identity):
+            _own_stdio(fds, identity, own_terminal=self._spec.terminal)
         enter_directory(self._spec.working_directory)
-        set_limits(self._spec.resource_limits)
-        if self._process_limit:
-            set_limits((ResourceLimit(resource.RLIMIT_NPROC, self._process_limit, self._process_limit),))
+        set_limits(self._limits(late=False))
         limit_capabilities(self._spec.capabilities)
-        become(identity)
+        with _explained_ids(identity):
+            become(identity)
         self._program = find_program(self._spec.arguments[0], self._environment.get("PATH", _DEFAULT_PATH))
         self._place_descriptors(fds)
+        set_limits(self._limits(late=True))
 
     def execute(self) -> NoReturn:
         """Install the filter and execute the stub, which executes the program. Raises OSError."""
@@ -100,6 +104,13 @@ class ProcessSetup:
         if self._spec.seccomp_program is not None:
             sc.seccomp_set_filter(self._spec.seccomp_program)
         os.execve(_STUB_FD, arguments, self._environment)
+
+    def _limits(self, *, late: bool) -> tuple[ResourceLimit, ...]:
+        """Those of open files come late: the descriptors that we need ourselves have higher numbers for a moment."""
+        limits = self._spec.resource_limits
+        if self._process_limit:
+            limits = (*limits, ResourceLimit(resource.RLIMIT_NPROC, self._process_limit, self._process_limit))
+        return tuple(limit for limit in limits if (limit.resource == resource.RLIMIT_NOFILE) == late)
 
     def _open_terminal(self, console: bool) -> tuple[int, int, int]:
         master, slave = open_pty()
@@ -179,12 +190,16 @@ def set_limits(limits: tuple[ResourceLimit, ...]) -> None:
         try:
             resource.setrlimit(number, (soft, hard))
         except (OSError, ValueError) as error:
-            _soft, allowed = resource.getrlimit(number)
+            name, allowed = RESOURCE_NAMES[number], resource.getrlimit(number)[1]
             raise StartError(
-                f"cannot set resource limit {number} to {soft}:{hard}",
-                cause=f"the limit of this user is {allowed}, and raising it takes privileges ({error})",
-                mend="ulimit -Ha",
+                f"cannot set the limit {name} to {_limit_text(soft)}:{_limit_text(hard)}",
+                cause=f"this user's hard limit of {name} is {_limit_text(allowed)}, and raising it takes privileges",
+                mend=f"--ulimit {name}={allowed}",
             ) from error
+
+
+def _limit_text(value: int) -> str:
+    return "unlimited" if value == resource.RLIM_INFINITY else str(value)
 
 
 def become(identity: Identity) -> None:
@@ -195,16 +210,21 @@ def become(identity: Identity) -> None:
         # a map of the caller's own id alone forbids setgroups(2); there are no groups to be had then
         if identity.groups not in ((), (0,)):
             raise
+    sc.prctl(sc.PR_SET_KEEPCAPS, 1)
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
+
+
+@contextmanager
+def _explained_ids(identity: Identity) -> Iterator[None]:
+    """An id that is not mapped is EINVAL to the kernel, whatever was done with it."""
     try:
-        sc.prctl(sc.PR_SET_KEEPCAPS, 1)
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
+        yield
     except OSError as error:
-        raise StartError(
-            f"cannot run as user {identity.uid}:{identity.gid}",
-            cause=f"the id is not mapped in this container ({error.strerror})",
-            mend="give the user more subordinate ids: sandbox doctor",
-        ) from error
+        if error.errno != errno.EINVAL:
+            raise
+        unmapped = find_unmapped(identity.uid, (identity.gid, *identity.groups))
+        raise error if unmapped is None else unmapped from error
 
 
 def find_program(name: str, search_path: str) -> str:

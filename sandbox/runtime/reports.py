@@ -8,11 +8,27 @@ from __future__ import annotations
 
 import os
 
-from sandbox.errors import CommandNotFoundError, HostError, NotExecutableError, SandboxError, StartError, UsageError
+from sandbox.errors import (
+    CommandNotFoundError,
+    HostError,
+    NotExecutableError,
+    SandboxError,
+    StartError,
+    UnmappedIdError,
+    UsageError,
+)
 
 _KINDS: dict[str, type[SandboxError]] = {
     kind.__name__: kind
-    for kind in (SandboxError, UsageError, HostError, StartError, NotExecutableError, CommandNotFoundError)
+    for kind in (
+        SandboxError,
+        UsageError,
+        HostError,
+        StartError,
+        NotExecutableError,
+        CommandNotFoundError,
+        UnmappedIdError,
+    )
 }
 _LIMIT_BYTES = 16 * 1024
 
@@ -21,8 +37,7 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
     """The report of `error`; of anything that is not ours, `doing` says what was being tried."""
     if isinstance(error, SandboxError):
         kind = type(error).__name__ if type(error).__name__ in _KINDS else "SandboxError"
-        programs = error.programs if isinstance(error, CommandNotFoundError) else ()
-        fields: tuple[str, ...] = (kind, error.message, error.cause, error.mend, *programs)
+        fields: tuple[str, ...] = (kind, error.message, error.cause, error.mend, *_own_fields(error))
     elif isinstance(error, OSError):
         fields = ("StartError", f"cannot {doing or 'set up the container'}", _describe(error), "")
     else:
@@ -30,12 +45,21 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
     return b"E" + "\0".join(field.replace("\0", "?") for field in fields).encode(errors="replace")[:_LIMIT_BYTES]
 
 
+def _own_fields(error: SandboxError) -> tuple[str, ...]:
+    if isinstance(error, CommandNotFoundError):
+        return error.programs
+    return (error.kind, str(error.id)) if isinstance(error, UnmappedIdError) else ()
+
+
 def decode_error(report: bytes) -> SandboxError:
     """The error in a report made by `encode_error`."""
-    kind, message, cause, mend, *programs = [*report[1:].decode(errors="replace").split("\0"), "", "", ""]
+    kind, message, cause, mend, *more = [*report[1:].decode(errors="replace").split("\0"), "", "", ""]
     if kind == CommandNotFoundError.__name__:
-        known = tuple(program for program in programs if program)
+        known = tuple(program for program in more if program)
         return CommandNotFoundError(message, cause=cause, mend=mend, programs=known)
+    if kind == UnmappedIdError.__name__:
+        number = int(more[1]) if more[1].isdecimal() else 0
+        return UnmappedIdError(message, cause=cause, mend=mend, kind=more[0], id=number)
     return _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)
 
 

@@ -38,6 +38,13 @@ class DeviceNode(NamedTuple):
     container_path: str
 
 
+#: RLIMIT_* by number, in lower case (asm-generic/resource.h), which x86, arm and riscv share
+RESOURCE_NAMES = (
+    "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending",
+    "msgqueue", "nice", "rtprio", "rttime",
+)  # fmt: skip
+
+
 class ResourceLimit(NamedTuple):
     """setrlimit(2): `resource` is the number of RLIMIT_*; -1 is RLIM_INFINITY."""
 

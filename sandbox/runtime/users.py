@@ -121,6 +121,17 @@ def parse_group(text: str) -> tuple[GroupLine, ...]:
     return tuple(lines)
 
 
+def _check_range(name: str) -> None:
+    """Raise StartError for a number that no id can have, as which no file names it."""
+    digits = name.removeprefix("-")
+    if digits.isascii() and digits.isdecimal():
+        raise StartError(
+            f"id {name[:40]} is out of range",
+            cause=f"uids and gids must be in range 0-{_LAST_ID}",
+            mend="--user UID[:GID]",
+        )
+
+
 def _find_user(name: str, users: tuple[PasswdLine, ...]) -> tuple[PasswdLine | None, int]:
     uid = _number(name)
     if uid is not None:
@@ -128,6 +139,7 @@ def _find_user(name: str, users: tuple[PasswdLine, ...]) -> tuple[PasswdLine | N
     for user in users:
         if user.name == name:
             return user, user.uid
+    _check_range(name)
     raise StartError(
         f"unable to find user {name}: no matching entries in passwd file",
         cause="the container's /etc/passwd does not name it",
@@ -142,6 +154,7 @@ def _find_group(name: str, groups: tuple[GroupLine, ...]) -> int:
     for group in groups:
         if group.name == name:
             return group.gid
+    _check_range(name)
     raise StartError(
         f"unable to find group {name}: no matching entries in group file",
         cause="the container's /etc/group does not name it",

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from sandbox.container.record import Resources, Rlimit
 from sandbox.errors import UsageError
+from sandbox.runtime.spec import RESOURCE_NAMES
 
-#: Linux numbers of RLIMIT_* (asm-generic/resource.h), which x86 and arm share
-RLIMIT_NUMBERS: dict[str, int] = {
-    "cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8, "as": 9,
-    "locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15,
-}  # fmt: skip
 _LEAST_MEMORY = 6 * 1024 * 1024
 #: what a container's own ipc and network namespaces keep apart from the host's
 _SYSCTLS = frozenset({
@@ -23,7 +19,7 @@ def parse_ulimit(text: str) -> Rlimit:
     name, equals, values = text.partition("=")
     if not equals:
         raise UsageError(f"invalid ulimit argument: {text}")
-    if name not in RLIMIT_NUMBERS or name == "as":
+    if name not in RESOURCE_NAMES or name == "as":
         raise UsageError(f"invalid ulimit type: {name}")
     soft_text, colon, hard_text = values.partition(":")
     soft = _limit(soft_text, text)

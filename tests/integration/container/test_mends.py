@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shlex
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.command import Home, Sandbox
 
 pytestmark = pytest.mark.requires(*CONTAINER, "registry", "skopeo", "umoci", "busybox")
+_EMPTY_TAR = bytes(10240)
 
 
 @pytest.fixture
@@ -153,3 +155,73 @@ def test_an_image_that_cannot_be_pulled_but_is_here_by_another_name(sandbox: San
     assert sandbox.run(*mend.split()).lines == ["a"]
     refused = sandbox.run("pull", f"127.0.0.1:{port}/tolos", status=1).stderr
     assert refused.endswith(f"  mend: curl http://127.0.0.1:{port}/v2/\n")
+
+
+def test_an_id_that_no_container_of_this_user_has(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("run", "-d", "--name", "web", busybox, "sleep", "1000")
+    for words in (
+        ("run", "--rm", "-u", "123456789", busybox, "true"),
+        ("run", "--rm", "-t", "-u", "123456789", busybox, "true"),
+        ("run", "--rm", "-u", "0:123456789", busybox, "true"),
+        ("run", "--rm", "--group-add", "123456789", busybox, "true"),
+        ("exec", "-u", "123456789:5", "web", "true"),
+    ):
+        kind, file_name = ("group", "subgid") if "-u 1" not in " ".join(words) else ("user", "subuid")
+        message, cause, mend = sandbox.run(*words, status=125).stderr.splitlines()
+        assert message == f"Error: {kind} id 123456789 is not mapped in the container"
+        assert cause.startswith(f"  cause: containers of this user have the {kind} ids 0 to ")
+        assert cause.endswith(f" of /etc/{file_name}")
+        assert mend.startswith("  mend: use an id up to ")
+
+
+def test_a_limit_that_cannot_be_raised_is_named(sandbox: Sandbox, busybox: str) -> None:
+    for name in ("nofile", "rtprio", "memlock"):
+        hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+        said = sandbox.run("run", "--rm", "--ulimit", f"{name}={hard + 1}", busybox, "true", status=125).stderr
+        assert said == (
+            f"Error: cannot set the limit {name} to {hard + 1}:{hard + 1}\n"
+            f"  cause: this user's hard limit of {name} is {hard}, and raising it takes privileges\n"
+            f"  mend: --ulimit {name}={hard}\n"
+        )
+        sandbox.run("run", "--rm", "--ulimit", f"{name}={hard}", busybox, "true")
+    # fewer than we need ourselves
+    assert sandbox.run("run", "--rm", "--ulimit", "nofile=3", busybox, "sh", "-c", "ulimit -n").lines == ["3"]
+
+
+def test_a_source_that_is_no_path_is_not_blamed_on_the_image(sandbox: Sandbox, busybox: str) -> None:
+    for name, target in (("loop", "other"), ("other", "loop")):
+        (sandbox.home.root / name).symlink_to(target)
+    for source, cause in (
+        ("loop", "its symbolic links lead in a circle"),
+        ("loop/deeper", "its symbolic links lead in a circle"),
+        ("etc/passwd/x", "a part of it is a file, and no directory"),
+        ("n" * 256, "the path is too long"),
+    ):
+        path = "/etc/passwd/x" if "passwd" in source else f"{sandbox.home.root}/{source}"
+        for options in (("-v", f"{path}:/x"), ("--mount", f"type=bind,src={path},dst=/x")):
+            said = sandbox.run("run", "--rm", *options, busybox, "true", status=125).stderr
+            what = f'invalid mount config for type "bind": cannot use the source {path}'
+            assert said == f"Error: {what}\n  cause: {cause}\n  mend: namei {path}\n"
+
+
+def test_a_source_that_became_a_circle_is_not_blamed_on_the_image(sandbox: Sandbox, busybox: str) -> None:
+    place = sandbox.home.root / "place"
+    place.mkdir()
+    sandbox.run("create", "--name", "web", "-v", f"{place}:/x", busybox, "true")
+    place.rmdir()
+    place.symlink_to("place")
+    said = sandbox.run("start", "web", status=1).stderr
+    assert "those of the source lead in a circle" in said
+    assert "the image" not in said
+
+
+def test_an_image_for_another_machine_is_warned_of(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("import", "--platform", "linux/s390x", "-", "foreign", input=_EMPTY_TAR)
+    host = sandbox.run("inspect", "--format", "{{.Os}}/{{.Architecture}}", busybox).stdout.strip()
+    done = sandbox.run("create", "foreign", "true")
+    assert done.stderr == (
+        f"WARNING: The requested image's platform (linux/s390x) does not match the detected host platform ({host})"
+        " and no specific platform was requested\n"
+    )
+    assert sandbox.run("create", "--platform", "linux/s390x", "foreign", "true").stderr == ""
+    assert sandbox.run("create", busybox, "true").stderr == ""

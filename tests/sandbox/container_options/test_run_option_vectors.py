@@ -32,6 +32,7 @@ from sandbox.container.option_values import (
 from sandbox.container.record import Rlimit
 from sandbox.container.run_options import RUN_OPTIONS
 from sandbox.errors import UsageError
+from sandbox.runtime.spec import RESOURCE_NAMES
 from tests.sandbox.container_options.vectors import load_cases, words
 
 if TYPE_CHECKING:
@@ -343,7 +344,7 @@ def test_ulimit(case: dict[str, list[Any]]) -> None:
         "$rlimitMsgqueue": 12, "$rlimitNice": 13, "$rlimitRtprio": 14, "$rlimitRttime": 15,
     }  # fmt: skip
     name, soft, hard = case["ulimit"]
-    assert limits.RLIMIT_NUMBERS[name] == numbers[case["rlimit"][0]]
+    assert RESOURCE_NAMES.index(name) == numbers[case["rlimit"][0]]
     # RLIM_INFINITY is -1 to Python, the largest number to Go
     assert [-1 if bound == "$math.MaxUint64" else bound for bound in case["rlimit"][1:]] == [soft, hard]
     if soft <= hard:

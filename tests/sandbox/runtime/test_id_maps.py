@@ -72,6 +72,14 @@ def test_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
         find_id_map()
 
 
+@pytest.mark.parametrize(("count", "ids"), [(1, "165536-231071"), (65536, "165536-231071"), (65537, "165536-296607")])
+def test_as_many_ids_are_granted_as_are_wanted(tmp_path: Path, count: int, ids: str) -> None:
+    for name in ("subuid", "subgid"):
+        (tmp_path / name).write_text("dev:100000:65536\nother:400000:65536\n")
+    command = f"sudo usermod --add-subuids {ids} --add-subgids {ids} dev"
+    assert grant_command("dev", str(tmp_path), count) == command
+
+
 def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(id_maps, "_PROGRAM_PATH", str(tmp_path))
     with pytest.raises(HostError) as caught:

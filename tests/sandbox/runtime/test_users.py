@@ -38,10 +38,21 @@ def test_number_is_never_a_name() -> None:
     assert resolve_identity("1000", (), PASSWD, GROUP).uid == 1000
 
 
-@pytest.mark.parametrize("user", ["nobody", "web:nogroup", "-1", "4294967295", "0x0", "١٠٠"])
+@pytest.mark.parametrize("user", ["nobody", "web:nogroup", "0x0", "١٠٠", "-", "--1", "1_0", " 1"])
 def test_unknown_names_are_errors(user: str) -> None:
     with pytest.raises(StartError, match="unable to find"):
         resolve_identity(user, (), PASSWD, GROUP)
+
+
+@pytest.mark.parametrize("number", ["-1", "-0", "2147483648", "4294967294", "4294967295", "4294967296", "9" * 30])
+@pytest.mark.parametrize("form", ["{}", "{}:0", "0:{}"])
+def test_a_number_that_no_id_can_have_is_out_of_range(form: str, number: str) -> None:
+    with pytest.raises(StartError) as caught:
+        resolve_identity(form.format(number), (), PASSWD, GROUP)
+    assert caught.value.message == f"id {number} is out of range"
+    assert caught.value.cause == "uids and gids must be in range 0-2147483647"
+    with pytest.raises(StartError, match="out of range"):
+        resolve_identity("0", (number,), PASSWD, GROUP)
 
 
 def test_bad_lines_are_skipped() -> None:
