@@ -12,7 +12,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from storage.unpack import OWNER_XATTR
 from storage.walk import FirstNames, Step, Walk
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque_at, is_whiteout
 
@@ -110,7 +109,7 @@ def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
     return tuple(
         (name, os.getxattr(path, name, follow_symlinks=False))
         for name in sorted(os.listxattr(path, follow_symlinks=False))
-        if name == OWNER_XATTR or not name.startswith((*FORGEABLE_PREFIXES, "security.selinux"))
+        if not name.startswith((*FORGEABLE_PREFIXES, "security.selinux"))
     )
 
 

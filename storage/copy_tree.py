@@ -9,9 +9,9 @@ import errno
 import fcntl
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from storage.resolve import open_in_root
+from storage.resolve import open_in_root, path_in_root
 from storage.syscalls import FICLONE
 from storage.tree import remove_content, remove_entry
 from storage.walk import FirstNames, Step, Walk
@@ -55,8 +55,15 @@ def copy_metadata(source_fd: int, target_fd: int) -> None:
     os.utime(target_fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, name: bytes) -> bool:
-    """Copy the file `path` has in the topmost of `lower_roots` to `name` in `dir_fd`; false where none has it."""
+class LowerFile(NamedTuple):
+    """Where a file was found: the layer's root, and its real path there."""
+
+    root_fd: int
+    path: bytes
+
+
+def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, name: bytes) -> LowerFile | None:
+    """Copy the file `path` has in the topmost of `lower_roots` to `name` in `dir_fd`; None where none has it."""
     above, _, base = path.rpartition(b"/")
     for root_fd in lower_roots:
         try:
@@ -66,17 +73,17 @@ def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, n
         try:
             status = os.stat(base, dir_fd=source_fd, follow_symlinks=False)
             if is_whiteout(source_fd, base, status) or stat.S_ISDIR(status.st_mode):
-                return False
+                return None
             _copy_entry(Step(source_fd, base, status, False, 0), dir_fd, name, DataCopy())
         except FileNotFoundError:
             if is_opaque(source_fd):
-                return False
+                return None
             continue
         else:
-            return True
+            return LowerFile(root_fd, path_in_root(root_fd, source_fd, base))
         finally:
             os.close(source_fd)
-    return False
+    return None
 
 
 class _Copy:

@@ -11,13 +11,22 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from storage.digests import Digest
 from storage.errors import StorageError, os_failure
 from storage.tar_write import TarWriter
 from storage.walk import Walk
 from storage.whiteouts import OPAQUE_NAME, PREFIX, is_opaque, is_opaque_at, is_whiteout
+
+if TYPE_CHECKING:
+    from storage.owner_book import TrueOwner
+
+
+class LayerOwners(Protocol):
+    """Knows whose the entries are where the file system says 0: `TrueOwners` does."""
+
+    def find(self, path: bytes, status: os.stat_result) -> TrueOwner | None: ...
 
 
 class LayerDiff(NamedTuple):
@@ -30,9 +39,11 @@ class LayerDiff(NamedTuple):
     notes: tuple[str, ...]
 
 
-def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
-    """Write the layer that `upper_fd` is to the empty file `out_fd`. StorageError where it cannot be read or written,
-    or where the tree holds a name that an archive would take for a whiteout.
+def write_layer(upper_fd: int, out_fd: int, owners: LayerOwners | None = None) -> LayerDiff:
+    """Write the layer that `upper_fd` is to the empty file `out_fd`, with the owners that `owners` knows.
+
+    StorageError where it cannot be read or written, or where the tree holds a name that an archive would take for a
+    whiteout.
     """
     sha256 = hashlib.sha256()
     writer = TarWriter(out_fd, sha256.update)
@@ -56,7 +67,7 @@ def write_layer(upper_fd: int, out_fd: int) -> LayerDiff:
                     cause="names that begin with .wh. mean removed files there (image-spec layer.md)",
                     mend="remove or rename it in the same step",
                 )
-            writer.add_entry(step, name)
+            writer.add_entry(step, name, owners.find(name, step.status) if owners is not None else None)
             if stat.S_ISDIR(step.status.st_mode):
                 path.append(step.name)
                 if is_opaque_at(step.dir_fd, step.name):

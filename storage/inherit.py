@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from storage.copy_tree import copy_metadata
+from storage.owner_book import owner_book_of
 from storage.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from storage.owner_book import OwnerBook
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _STRICT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _ELSEWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG)
 
 
-def inherit_directories(root_fd: int, implied: Iterable[bytes], lower_roots: Sequence[int]) -> None:
-    """Give each `implied` directory (UnpackResult.implied) of the layer what the topmost lower layer that has it says.
+def inherit_directories(
+    root_fd: int, implied: Iterable[bytes], lower_roots: Sequence[int], book: OwnerBook | None = None
+) -> None:
+    """Give each `implied` directory (UnpackResult.implied) of the layer what the topmost lower layer that has it says;
+    `book` gets an owner that the lower layer's book has.
 
     `lower_roots` come topmost first and have inherited already. Twice is safe. OSError where something fails.
     """
@@ -31,12 +38,15 @@ def inherit_directories(root_fd: int, implied: Iterable[bytes], lower_roots: Seq
         if fd is None:
             continue
         try:
-            _inherit(fd, path, lower_roots)
+            lower_fd = _inherit(fd, path, lower_roots)
+            if book is not None and lower_fd is not None:
+                _take_over_owner(path, lower_fd, book)
         finally:
             os.close(fd)
 
 
-def _inherit(fd: int, path: bytes, lower_roots: Sequence[int]) -> None:
+def _inherit(fd: int, path: bytes, lower_roots: Sequence[int]) -> int | None:
+    """The layer it took after, if any has the directory."""
     for lower_fd in lower_roots:
         source_fd = _open(lower_fd, path)
         if source_fd is not None:
@@ -44,7 +54,15 @@ def _inherit(fd: int, path: bytes, lower_roots: Sequence[int]) -> None:
                 copy_metadata(source_fd, fd)
             finally:
                 os.close(source_fd)
-            return
+            return lower_fd
+    return None
+
+
+def _take_over_owner(path: bytes, lower_fd: int, book: OwnerBook) -> None:
+    with closing(owner_book_of(lower_fd)) as lower_book:
+        true = lower_book.find(path)
+    if true is not None:
+        book.note(path, true)
 
 
 def _open(root_fd: int, path: bytes) -> int | None:

@@ -7,13 +7,14 @@ archive, what was written down of the layer decides as far as it goes. In the na
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from storage.compare import find_difference
 from storage.digests import Digest, parse_digest
 from storage.errors import StorageError, os_failure
 from storage.inherit import inherit_directories
+from storage.owner_book import OwnerBook, find_other_owner, owner_book_of
 from storage.unpack import UnpackResult, unpack_layer
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def restore_layer(store: LayerStore, claim: LayerClaim) -> None:
     with store.stage(claim.chain_id) as stage:
         if stage.done:
             return
-        result = _unpack(store, claim, stage.fd)
+        with closing(stage.owners()) as book:
+            result = _unpack(store, claim, stage.fd, book)
         if claim.diff_id and result.diff_id != claim.diff_id:
             raise StorageError(
                 f"cannot restore layer {claim.chain_id}", cause=f"its archive unpacks to {result.diff_id}"
@@ -78,15 +80,24 @@ def restore_layer(store: LayerStore, claim: LayerClaim) -> None:
 
 
 def _compare(store: LayerStore, claim: LayerClaim, tree_fd: int) -> str:
-    with store.scratch(claim.chain_id) as scratch_fd:
-        result = _unpack(store, claim, scratch_fd)
+    with store.scratch(claim.chain_id) as scratch_fd, closing(OwnerBook("")) as book:
+        result = _unpack(store, claim, scratch_fd, book)
         try:
-            return find_difference(scratch_fd, tree_fd, result.implied)
+            return find_difference(scratch_fd, tree_fd, result.implied) or _compare_owners(book, tree_fd)
         except OSError as error:
             return f"its tree cannot be read ({error.strerror})"
 
 
-def _unpack(store: LayerStore, claim: LayerClaim, root_fd: int) -> UnpackResult:
+def _compare_owners(expected: OwnerBook, tree_fd: int) -> str:
+    try:
+        with closing(owner_book_of(tree_fd)) as found:
+            path = find_other_owner(expected, found)
+    except StorageError as error:
+        return f"its owners outside the map cannot be read ({error.cause})"
+    return "" if path is None else f"/{os.fsdecode(path)[:200]} has another owner outside the map"
+
+
+def _unpack(store: LayerStore, claim: LayerClaim, root_fd: int, book: OwnerBook) -> UnpackResult:
     try:
         with ExitStack() as stack:
             lowers = []
@@ -94,8 +105,8 @@ def _unpack(store: LayerStore, claim: LayerClaim, root_fd: int) -> UnpackResult:
                 lowers.append(os.open(store.path(lower), _DIRECTORY))
                 stack.callback(os.close, lowers[-1])
             with open(claim.blob_path, "rb", buffering=0) as blob:
-                result = unpack_layer(blob, root_fd, lower_roots=lowers)
-            inherit_directories(root_fd, result.implied, lowers)
+                result = unpack_layer(blob, root_fd, lower_roots=lowers, book=book)
+            inherit_directories(root_fd, result.implied, lowers, book)
     except OSError as error:
         raise os_failure(f"cannot unpack layer {claim.chain_id} to compare it", error) from error
     return result

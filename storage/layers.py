@@ -1,6 +1,7 @@
 """The layer store: each unpacked layer in a directory named by its chain id.
 
     ROOT/<hex>/diff          the tree, in overlay form
+    ROOT/<hex>/owners        owners that the namespace has no number for, where the layer has such (`owner_book`)
     ROOT/<hex>/layer.json    what was unpacked: diff id, size, notes
     ROOT/<hex>/fuse.index    names and attributes of the tree, made by the FUSE overlay when it first mounts it
     ROOT/.stage/<hex>/       a layer being unpacked; its maker holds flock on the directory
@@ -18,18 +19,21 @@ import fcntl
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from storage.digests import Digest, digest_hex, parse_digest
 from storage.errors import StorageError, os_failure
 from storage.locks import is_unlocked, lock_directory, remove_unlocked, unlock
+from storage.owner_book import BOOK_NAME, owner_book_beside
 from storage.private_directories import make_private_directory
 from storage.syscalls import syncfs
 from storage.tree import remove_content, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from storage.owner_book import OwnerBook
 
 _HEX_LENGTH = 64
 # linux/fs.h
@@ -155,10 +159,18 @@ class Stage:
             self.end()
             raise os_failure("cannot prepare a place to unpack the layer", error) from error
 
+    def owners(self) -> OwnerBook:
+        """The layer's book of owners; to be closed before `commit`."""
+        return owner_book_beside(f"{self._place}/diff")
+
     def adopt(self, tree: str) -> None:
-        """Take the directory `tree`, of the same file system, as the layer's tree in place of the empty one."""
+        """Take the directory `tree`, of the same file system, as the layer's tree in place of the empty one, and the
+        book of owners beside it.
+        """
         try:
             os.rename(tree, "diff", dst_dir_fd=self._lock_fd)
+            with suppress(FileNotFoundError):
+                os.rename(f"{os.path.dirname(tree)}/{BOOK_NAME}", BOOK_NAME, dst_dir_fd=self._lock_fd)
             os.close(self.fd)
             self.fd = -1
             self.fd = os.open("diff", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._lock_fd)

@@ -59,6 +59,13 @@ def make_directories(root_fd: int, path: bytes, mode: int, made: Callable[[bytes
     return walk.fd
 
 
+def path_in_root(root_fd: int, fd: int, base: bytes = b"") -> bytes:
+    """The real path below the root of the entry `base` in the directory `fd`, or of what `fd` is."""
+    root, here = (os.readlink(b"/proc/self/fd/%d" % known) for known in (root_fd, fd))
+    inside = here[len(root.rstrip(b"/")) + 1 :]
+    return inside + b"/" + base if inside and base else inside or base
+
+
 class _Walk:
     """A place inside the root, and the components still to go."""
 

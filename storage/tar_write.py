@@ -13,12 +13,14 @@ import struct
 from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
-from storage.unpack import OWNER_XATTR
 from storage.walk import Step, Walk
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from storage.owner_book import TrueOwner
+    from storage.true_owners import BookOwners, TrueOwners
 
 _BLOCK = 512
 _FLUSH_SIZE = 1 << 18
@@ -41,13 +43,14 @@ _KINDS = {
 }
 
 
-def write_tree(root_fd: int, out_fd: int, prefix: bytes = b"") -> tuple[str, ...]:
-    """Write all below `root_fd` to `out_fd`, names behind `prefix`; the notes on what was left out (sockets).
+def write_tree(root_fd: int, out_fd: int, owners: BookOwners | TrueOwners | None = None) -> tuple[str, ...]:
+    """Write all below `root_fd` to `out_fd`, with the owners that `owners` knows; the notes on what was left out
+    (sockets).
 
     StorageError where something cannot be read or written; what was written until then is no archive.
     """
     writer = TarWriter(out_fd)
-    writer.add_tree(root_fd, prefix)
+    writer.add_tree(root_fd, owners)
     writer.finish()
     return tuple(writer.notes)
 
@@ -66,22 +69,25 @@ class TarWriter:
         self._linked: dict[tuple[int, int], bytes] = {}
         self.notes: list[str] = []
 
-    def add_tree(self, root_fd: int, prefix: bytes = b"") -> None:
-        """Add everything below `root_fd`, not itself."""
-        path = [prefix.rstrip(b"/")] if prefix else []
+    def add_tree(self, root_fd: int, owners: BookOwners | TrueOwners | None = None) -> None:
+        """Add everything below `root_fd`, not itself, as whose `owners` finds it."""
+        path: list[bytes] = []
         try:
             for step in Walk(root_fd):
                 if step.leaving:
                     path.pop()
                     continue
-                self.add_entry(step, b"/".join((*path, step.name)))
+                name = b"/".join((*path, step.name))
+                self.add_entry(step, name, owners.find(name, step.status) if owners is not None else None)
                 if stat.S_ISDIR(step.status.st_mode):
                     path.append(step.name)
         except OSError as error:
             raise os_failure("cannot write the archive", error) from error
 
-    def add_entry(self, step: Step, name: bytes) -> None:
-        """Add one entry as `name`, without what lies in it. OSError where it cannot be read."""
+    def add_entry(self, step: Step, name: bytes, true: TrueOwner | None = None) -> None:
+        """Add one entry as `name`, without what lies in it; `true` is whose it is, where 0 only stands for another.
+        OSError where it cannot be read.
+        """
         status = step.status
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
@@ -90,15 +96,16 @@ class TarWriter:
         inode = (status.st_dev, status.st_ino)
         linked = self._linked.get(inode) if status.st_nlink > 1 and kind != b"5" else None
         if linked is not None:
-            self._write(_header(name, b"1", status, link=linked))
+            self._write(_header(name, b"1", status, true, link=linked))
             return
         link = os.readlink(step.name, dir_fd=step.dir_fd) if kind == b"2" else b""
         if kind == b"0":
-            if not self._add_file(step, name):
+            if not self._add_file(step, name, true):
                 return
         else:
             xattrs = _read_xattrs(entry_path(step.dir_fd, step.name))
-            self._write(_header(name + b"/" if kind == b"5" else name, kind, status, link=link, xattrs=xattrs))
+            written = name + b"/" if kind == b"5" else name
+            self._write(_header(written, kind, status, true, link=link, xattrs=xattrs))
         if status.st_nlink > 1 and kind != b"5":
             self._linked[inode] = name
 
@@ -115,7 +122,7 @@ class TarWriter:
         except OSError as error:
             raise os_failure("cannot write the archive", error) from error
 
-    def _add_file(self, step: Step, name: bytes) -> bool:
+    def _add_file(self, step: Step, name: bytes, true: TrueOwner | None) -> bool:
         try:
             fd = os.open(step.name, _OPEN_FILE, dir_fd=step.dir_fd)
         except FileNotFoundError:
@@ -124,7 +131,7 @@ class TarWriter:
             # again, by the descriptor: the size that is announced is that of the file which is read
             status = os.fstat(fd)
             size = left = status.st_size
-            header = _header(name, b"0", status, size=size, xattrs=_read_xattrs(fd))
+            header = _header(name, b"0", status, true, size=size, xattrs=_read_xattrs(fd))
             data = os.read(fd, min(left, _FLUSH_SIZE)) if left else b""
             left -= len(data)
             if not left:
@@ -173,21 +180,23 @@ def _header(
     name: bytes,
     kind: bytes,
     status: os.stat_result,
+    true: TrueOwner | None,
     *,
     link: bytes = b"",
     size: int = 0,
     xattrs: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """The header of an entry, and before it what that cannot hold."""
-    owner = xattrs.get(OWNER_XATTR) if xattrs else None
-    uid, gid = map(int, owner.split(b":")) if owner else (status.st_uid, status.st_gid)
+    uid, gid, mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+    # asked again: by now the name may be another file's, of somebody the file system knows
+    if true is not None and not uid and not gid:
+        uid, gid, mode = true.uid, true.gid, stat.S_IMODE(true.mode)
     records = _pax_records(name, link, uid, gid, size, status.st_mtime_ns)
     for xattr, value in sorted(xattrs.items()) if xattrs else ():
         if not xattr.startswith(FORGEABLE_PREFIXES):
             records[b"SCHILY.xattr." + os.fsencode(xattr)] = value
     device = _device_numbers(status.st_rdev) if kind in b"34" else _NO_DEVICE
     seconds = max(status.st_mtime_ns // 1_000_000_000, 0)
-    mode = stat.S_IMODE(status.st_mode)
     return _extended_header(name, records) + _ustar(name, kind, mode, uid, gid, size, seconds, link, device)
 
 

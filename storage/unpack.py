@@ -8,7 +8,7 @@ component is never followed. What is in the way of an entry is removed first: th
 Times and special mode bits of directories are set at the end, after their content stopped changing them.
 
 Answers to what an archive may ask and a user cannot give: a device is passed over with a note; an owner outside
-the mapped ids becomes 0, with the true one in `user.sandbox.owner`, without its set-id bits, and a note.
+the mapped ids becomes 0, without its set-id bits, with a note and the true one in the layer's book of owners.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from storage.directories import DirectoryCache, clean_name
 from storage.errors import StorageError, os_failure
+from storage.foreign_owners import ForeignOwners
+from storage.owner_book import LARGEST_ID
 from storage.tar_read import (
     BLOCK,
     CHARACTER,
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.digests import Digest
+    from storage.owner_book import OwnerBook
 
-OWNER_XATTR = "user.sandbox.owner"
 _MAX_NOTES = 50
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -81,8 +83,11 @@ def unpack_layer(
     lower_roots: Sequence[int] = (),
     plain: bool = False,
     owners: bool = True,
+    book: OwnerBook | None = None,
 ) -> UnpackResult:
     """Unpack the layer in `stream` (compressed or not) into the empty directory `root_fd`.
+
+    `book` gets the owners that the files cannot have; the caller closes it.
 
     `lower_roots`, topmost first, are only asked for the target of a hard link that this layer does not have.
     StorageError, with the entry's name, where the archive is malformed, hostile or does not fit; what is in the
@@ -94,26 +99,29 @@ def unpack_layer(
     umask = os.umask(0)
     try:
         with DirectoryCache(root_fd) as directories:
-            return _Unpacker(stream, directories, limits or Limits(), lower_roots, plain=plain, owners=owners).run()
+            unpacker = _Unpacker(
+                stream, directories, limits or Limits(), lower_roots, book, plain=plain, owners=owners
+            )  # fmt: skip
+            return unpacker.run()
     finally:
         os.umask(umask)
 
 
 class _Unpacker:
     def __init__(
-        self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int], *,
-        plain: bool, owners: bool,
+        self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int],
+        book: OwnerBook | None, *, plain: bool, owners: bool,
     ) -> None:  # fmt: skip
         self._reader = TarReader(stream)
         self._directories = directories
         self._limits = limits
         self._lower_roots = lower_roots
+        self._foreign = ForeignOwners(directories.root_fd, book)
         self._plain, self._owners = plain, owners
         self._pending: dict[bytes, TarEntry] = {}
         self._pending_bytes = 0
         self._entries = 0
         self._notes: dict[str, int] = {}
-        self._foreign_owners: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._make = {
             REGULAR: self._make_file,
             DIRECTORY: self._make_directory,
@@ -187,7 +195,7 @@ class _Unpacker:
                 self._reader.copy_data(fd)
             # after the data and in this order: a write and a change of owner clear set-id bits and capabilities
             if entry.uid or entry.gid:
-                mode = self._own(fd, None, entry, path)
+                mode = self._own(entry, fd)
             if mode & 0o7000:
                 os.fchmod(fd, mode)
             if entry.xattrs:
@@ -252,6 +260,7 @@ class _Unpacker:
             # without creating parents: a link to nothing leaves nothing behind
             target_parent, target_base = self._directories.parent(target, create=False)
             os.link(target_base, base, src_dir_fd=target_parent, dst_dir_fd=parent_fd, follow_symlinks=False)
+            self._foreign.link(target_parent, target_base, parent_fd, base)
         except (FileNotFoundError, NotADirectoryError):
             self._link_to_lower(target, path, parent_fd, base)
         except PermissionError as error:
@@ -261,11 +270,13 @@ class _Unpacker:
         """A link across layers cannot exist in a directory per layer: the file is copied from the layer that has it."""
         from storage.copy_tree import copy_file_from_lower  # rare
 
-        if not copy_file_from_lower(self._lower_roots, target, parent_fd, base):
+        found = copy_file_from_lower(self._lower_roots, target, parent_fd, base)
+        if found is None:
             raise StorageError(
                 f"cannot link {_shown(path)} to {_shown(target)}",
                 cause="neither this layer nor the ones below have that file" if self._lower_roots else _NOT_IN_LAYER,
             )
+        self._foreign.take_over(found, parent_fd, base)
 
     def _apply_whiteout(self, parent_fd: int, base: bytes, path: bytes) -> None:
         if self._plain:
@@ -308,31 +319,33 @@ class _Unpacker:
             return
         except IsADirectoryError:
             remove_entry(parent_fd, base)
+        self._foreign.strike_out(parent_fd, base)
         # it may have been a directory we hold, or a symlink on the way to one
         self._directories.forget(keep=parent_fd)
 
     def _finish_special(self, entry: TarEntry, path: bytes, parent_fd: int, base: bytes) -> None:
         """Owner, xattrs and times of what cannot be opened: symlinks, fifos, devices."""
         if entry.uid or entry.gid:
-            self._own(base, parent_fd, entry, path)
+            self._own(entry, parent_fd, base)
         if entry.xattrs:
             self._set_xattrs(entry_path(parent_fd, base), entry, path)
         os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent_fd, follow_symlinks=False)
 
-    def _own(self, place: int | bytes, dir_fd: int | None, entry: TarEntry, path: bytes) -> int:
-        """Give it its owner; the mode it may have then."""
+    def _own(self, entry: TarEntry, fd: int, base: bytes = b"") -> int:
+        """Give what `fd` is, or `base` in that directory, its owner; the mode it may have then."""
         uid, gid = entry.uid, entry.gid
         try:
-            if isinstance(place, int):
-                os.fchown(place, uid, gid)
+            if max(uid, gid) > LARGEST_ID:
+                # chown(2) takes the next one for "as it is"
+                raise OverflowError
+            if base:
+                os.chown(base, uid, gid, dir_fd=fd, follow_symlinks=False)
             else:
-                os.chown(place, uid, gid, dir_fd=dir_fd, follow_symlinks=False)
+                os.fchown(fd, uid, gid)
         except (OSError, OverflowError) as error:
             if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EPERM):
                 raise
-            self._note_owner(uid, gid, path)
-            if isinstance(place, int):
-                os.setxattr(place, OWNER_XATTR, b"%d:%d" % (uid, gid))
+            self._foreign.note(entry, fd, base)
             # set-id bits of one owner must not become those of another
             return entry.mode & 0o1777
         return entry.mode
@@ -375,7 +388,7 @@ class _Unpacker:
                     continue
                 raise
             try:
-                mode = self._own(fd, None, entry, path) if entry.uid or entry.gid else entry.mode
+                mode = self._own(entry, fd) if entry.uid or entry.gid else entry.mode
                 os.fchmod(fd, mode)
                 if entry.xattrs:
                     self._set_xattrs(fd, entry, path)
@@ -390,19 +403,9 @@ class _Unpacker:
         if len(self._notes) < _MAX_NOTES or text in self._notes:
             self._notes[text] = self._notes.get(text, 0) + 1
 
-    def _note_owner(self, uid: int, gid: int, path: bytes) -> None:
-        if len(self._foreign_owners) < _MAX_NOTES or (uid, gid) in self._foreign_owners:
-            count, first = self._foreign_owners.get((uid, gid), (0, path))
-            self._foreign_owners[uid, gid] = (count + 1, first)
-
     def _all_notes(self) -> tuple[str, ...]:
         notes = [f"{note} ({count} times)" if count > 1 else note for note, count in self._notes.items()]
-        for (uid, gid), (count, first) in self._foreign_owners.items():
-            notes.append(
-                f"owner {uid}:{gid} is outside the subordinate ids and became 0:0"
-                f" ({count} entries, first {_shown(first)})"
-            )
-        return tuple(notes)
+        return (*notes, *self._foreign.texts())
 
 
 _NOT_IN_LAYER = "this layer does not have that file"

@@ -31,7 +31,8 @@ from sandbox.build.sources import (
 )  # fmt: skip
 from sandbox.build.step_owners import find_owner
 from storage.errors import StorageError
-from storage.resolve import open_in_root
+from storage.owner_book import OwnerBook
+from storage.resolve import open_in_root, path_in_root
 from storage.unpack import unpack_layer
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class CopyRoom:
                 found = open_found(one.source, one.path)
                 try:
                     if one.unpacks and not found.is_directory and _holds_archive(found):
-                        self._unpack(found, target, changes)
+                        self._unpack(found, step, target, changes)
                     else:
                         copier.copy(one.source, found, one.selection)
                 finally:
@@ -156,12 +157,13 @@ class CopyRoom:
             for name, content in request.files:
                 copier.write(name, content.encode(errors="surrogateescape"))
 
-    def _unpack(self, found: Found, target: Target, changes: Changes) -> None:
+    def _unpack(self, found: Found, step: MountedStep, target: Target, changes: Changes) -> None:
         place = self._workshop.new_directory()
         place_fd = os.open(place, _DIRECTORY)
+        book = OwnerBook("")
         try:
             with open(f"/proc/self/fd/{found.fd}", "rb", buffering=0) as archive:
-                implied = unpack_layer(archive, place_fd, plain=True).implied
+                implied = unpack_layer(archive, place_fd, plain=True, book=book).implied
             for path in implied:
                 directory = open_in_root(place_fd, path, os.O_RDONLY | os.O_DIRECTORY)
                 os.fchmod(directory, 0o755)
@@ -173,10 +175,25 @@ class CopyRoom:
                     copier.copy(Source(place_fd), unpacked)
             finally:
                 os.close(unpacked.fd)
+            if changes.owner is None:
+                _keep_owners(book, step, target)
         except StorageError as error:
             raise StepError(f"cannot unpack /{found.real_path}: {error.message}", cause=error.cause) from error
         finally:
+            book.close()
             os.close(place_fd)
+
+
+def _keep_owners(book: OwnerBook, step: MountedStep, target: Target) -> None:
+    """Write down for the step whose the entries of an archive are that it unpacks at the target."""
+    above_fd = open_in_root(step.root_fd, target.path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        above = path_in_root(step.root_fd, above_fd)
+    finally:
+        os.close(above_fd)
+    with closing(step.book()) as kept:
+        for path, true in book.entries():
+            kept.note(above + b"/" + path if above else path, true)
 
 
 def _given(taken: list[Taken], _stack: ExitStack) -> list[Taken]:

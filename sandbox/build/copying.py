@@ -16,7 +16,7 @@ from sandbox.build.sources import ALL, Found, Selection, Source, StepError, walk
 from storage.copy_tree import DataCopy
 from storage.resolve import make_directories, open_in_root
 from storage.tree import remove_entry
-from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
+from storage.whiteouts import FORGEABLE_PREFIXES, PREFIX, entry_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +120,7 @@ class Copier:
                     path = os.readlink(f"/proc/self/fd/{fd}")[len(root.rstrip("/")) :]
                 os.close(fd)
         directory, base = (path, name) if into else os.path.split(path)
+        _refuse_whiteout(os.fsencode(base))
         return self._make(directory), os.fsencode(base)
 
     def _copy_single(self, source: Source, found: Found) -> None:
@@ -183,6 +184,7 @@ class Copier:
         """Make the copies of the directories we are in."""
         while len(copies) <= len(names):
             name, above = names[len(copies) - 1], copies[-1]
+            _refuse_whiteout(name)
             try:
                 fd = os.open(name, _DIRECTORY, dir_fd=above)
             except FileNotFoundError:
@@ -198,6 +200,7 @@ class Copier:
             copies.append(fd)
 
     def _copy_entry(self, source: Source, step: Step, dir_fd: int) -> None:
+        _refuse_whiteout(step.name)
         status = step.status
         inode = (status.st_dev, status.st_ino)
         known = self._linked.get(inode) if status.st_nlink > 1 else None
@@ -278,6 +281,14 @@ class Copier:
             pass
         except IsADirectoryError:
             raise StepError(f"cannot replace to directory {os.fsdecode(name)} with file") from None
+
+
+def _refuse_whiteout(name: bytes) -> None:
+    if name.startswith(PREFIX):
+        raise StepError(
+            f"cannot copy {os.fsdecode(name)!r}", cause="in a layer that name would remove another",
+            mend="rename it, or name it in .dockerignore",
+        )  # fmt: skip
 
 
 def _exists(target: Target) -> bool:

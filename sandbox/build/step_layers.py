@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.build.image_state import now
@@ -23,15 +24,19 @@ from storage.digests import Digest, chain_ids, parse_digest
 from storage.layers import LayerStore, make_spread_directory
 from storage.locks import lock_directory, remove_unlocked, unlock
 from storage.overlay.named import driver_named
+from storage.owner_book import owner_book_beside, owner_book_of
 from storage.resolve import mkdir_in_root
 from storage.times import clamp_times
 from storage.tree import remove_tree
+from storage.true_owners import KnownOwners
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sandbox.paths import Paths
     from storage.overlay.driver import RootMount
+    from storage.owner_book import OwnerBook
+    from storage.true_owners import TrueOwners
 
 _MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
@@ -103,7 +108,7 @@ class Workshop:
                 lowers = [_make_points(f"{directory}/points", points), *lowers]
             mounted = self._driver.mount_root(lowers, directory, root)
             mounted.wait_ready()
-        step = MountedStep(directory, mounted)
+        step = MountedStep(directory, mounted, partial(self._driver.true_owners, lowers, directory))
         try:
             yield step
         finally:
@@ -141,8 +146,12 @@ class Workshop:
             try:
                 if self.epoch is not None:
                     clamp_times(upper_fd, self.epoch * 10**9)
-                with self.content.new_blob() as archive:
-                    diff = write_layer(upper_fd, archive.fd)
+                with (
+                    self.content.new_blob() as archive,
+                    step.true_owners() as owners,
+                    closing(step.book()) as book,
+                ):
+                    diff = write_layer(upper_fd, archive.fd, KnownOwners(owners, book))
                     archive.commit(diff.diff_id)
             finally:
                 os.close(upper_fd)
@@ -165,6 +174,9 @@ class Workshop:
                 source_fd = os.open(self.layers.path(known), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
                     copy_tree(source_fd, stage.fd)
+                    with closing(owner_book_of(source_fd)) as known_owners, closing(stage.owners()) as owners:
+                        for path, true in known_owners.entries():
+                            owners.note(path, true)
                 finally:
                     os.close(source_fd)
                 stage.commit(self.layers.describe(known))
@@ -211,10 +223,15 @@ class StoredSteps(Workshop):
 class MountedStep:
     """A step's merged tree at `root`; what it changes lies in `directory`/upper."""
 
-    def __init__(self, directory: str, mount: RootMount) -> None:
+    def __init__(self, directory: str, mount: RootMount, true_owners: Callable[[], TrueOwners]) -> None:
         self.directory, self.root = directory, mount.target
+        self.true_owners = true_owners
         self._mount: RootMount | None = mount
         self.root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def book(self) -> OwnerBook:
+        """Of owners outside the map, beside the upper directory: it goes where that goes, as the layer's."""
+        return owner_book_beside(f"{self.directory}/upper")
 
     def unmount(self) -> str:
         """As `RootMount.unmount`."""

@@ -61,7 +61,8 @@ def _export_in_namespace(paths: Paths, driver: str, layers: list[list[str]], kin
             workshop.mounted([BuildLayer(chain_id, diff_id, {}) for chain_id, diff_id in layers]) as step,
         ):
             if kind == "tar":
-                return list(write_tree(step.root_fd, fd))
+                with step.true_owners() as owners:
+                    return list(write_tree(step.root_fd, fd, owners))
             if replace:
                 remove_content(fd)
             return list(give_tree(step.root_fd, fd))

@@ -38,12 +38,14 @@ def _export(paths: Paths, container: Container, directory: str, out_fd: int) -> 
     upper = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
     driver = driver_named(config.storage_driver)
     driver.prepare(upper)
-    mounted = driver.mount_root([store.path(parse_digest(chain_id)) for chain_id in config.layers], upper, directory)
+    layers = [store.path(parse_digest(chain_id)) for chain_id in config.layers]
+    mounted = driver.mount_root(layers, upper, directory)
     try:
         mounted.wait_ready()
         root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return list(write_tree(root_fd, out_fd))
+            with driver.true_owners(layers, upper) as owners:
+                return list(write_tree(root_fd, out_fd, owners))
         finally:
             os.close(root_fd)
     except OSError as error:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sandbox.errors import ImageError
@@ -107,9 +107,13 @@ class _Worker:
             stage = stack.enter_context(self._store.stage(chain_id))
             result = None
             if not stage.done:
-                with open(request["blob"], "rb", buffering=0) as blob, _opened(request["lowers"]) as lowers:
+                with (
+                    open(request["blob"], "rb", buffering=0) as blob,
+                    _opened(request["lowers"]) as lowers,
+                    closing(stage.owners()) as book,
+                ):
                     told = cast("BinaryIO", _Told(blob, self.send))
-                    result = unpack_layer(told, stage.fd, lower_roots=lowers)
+                    result = unpack_layer(told, stage.fd, lower_roots=lowers, book=book)
                 if result.diff_id != request["diff_id"]:
                     raise StorageError(
                         "the layer is not what the image's config says",
@@ -121,8 +125,8 @@ class _Worker:
     def _finish(self, chain_id: Digest, request: dict[str, Any]) -> dict[str, Any]:
         _stack, stage, result = self._open[chain_id]
         if not stage.done:
-            with _opened(request["lowers"]) as lowers:
-                inherit_directories(stage.fd, result.implied, lowers)
+            with _opened(request["lowers"]) as lowers, closing(stage.owners()) as book:
+                inherit_directories(stage.fd, result.implied, lowers, book)
             stage.commit(
                 {
                     "diff_id": result.diff_id,

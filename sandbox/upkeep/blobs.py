@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from storage.diff import write_layer
 from storage.digests import Digest, parse_digest
 from storage.errors import StorageError
 from storage.layers import LayerStore
+from storage.owner_book import owner_book_beside
+from storage.true_owners import BookOwners
 
 if TYPE_CHECKING:
     from sandbox.upkeep.check import Desk
@@ -122,6 +125,7 @@ def _archive(layers_root: str, chain_id: str, out_fd: int) -> str:
     tree = LayerStore(layers_root).path(parse_digest(chain_id))
     tree_fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return write_layer(tree_fd, out_fd).diff_id
+        with closing(owner_book_beside(tree)) as book:
+            return write_layer(tree_fd, out_fd, BookOwners(book)).diff_id
     finally:
         os.close(tree_fd)

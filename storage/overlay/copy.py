@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.overlay.driver import RootOptions
+    from storage.true_owners import TrueOwners
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -51,6 +52,11 @@ class CopyDriver:
         except OSError as error:
             raise os_failure(f"cannot make a root file system at {target}", error) from error
         return RootMount(target)
+
+    def true_owners(self, layers: Sequence[str], upper_dir: str) -> TrueOwners:
+        from storage.true_owners import TrueOwners  # only for archives
+
+        return TrueOwners(visible_layers(layers), copied=True)
 
     def remove(self, upper_dir: str) -> None:
         for part in ("root", "root.new"):

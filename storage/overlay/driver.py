@@ -12,6 +12,8 @@ from storage.whiteouts import is_opaque
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage.true_owners import TrueOwners
+
 
 class RootOptions(NamedTuple):
     """What only some drivers can do for a root file system; the others refuse it."""
@@ -79,6 +81,9 @@ class Driver(Protocol):
 
         Again after a stop or a crash gives the same tree with the container's changes.
         """
+
+    def true_owners(self, layers: Sequence[str], upper_dir: str) -> TrueOwners:
+        """Whose the entries of such a tree are, where the file system cannot say."""
 
     def remove(self, upper_dir: str) -> None:
         """Remove all that `prepare` and `mount_root` made; nothing may be mounted from it. Missing is fine."""

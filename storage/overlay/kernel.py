@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.overlay.driver import RootOptions
+    from storage.true_owners import TrueOwners
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PARTS = ("upper", "work", "empty")
@@ -62,6 +63,9 @@ class KernelDriver:
             raise os_failure(f"cannot mount an overlay at {target}", error) from error
         return RootMount(target)
 
+    def true_owners(self, layers: Sequence[str], upper_dir: str) -> TrueOwners:
+        return true_owners_over(layers, upper_dir)
+
     def remove(self, upper_dir: str) -> None:
         remove_parts(upper_dir)
 
@@ -74,6 +78,13 @@ def prepare_parts(upper_dir: str) -> None:
             os.makedirs(f"{upper_dir}/{part}", mode=0o755, exist_ok=True)
     except OSError as error:
         raise os_failure(f"cannot prepare {upper_dir}", error) from error
+
+
+def true_owners_over(layers: Sequence[str], upper_dir: str) -> TrueOwners:
+    """As `Driver.true_owners`, of what an overlay with the parts of `upper_dir` shows."""
+    from storage.true_owners import TrueOwners  # only for archives
+
+    return TrueOwners(visible_layers(layers), f"{upper_dir}/upper")
 
 
 def remove_parts(upper_dir: str) -> None:

@@ -7,13 +7,16 @@ import os
 import socket
 import subprocess
 import tarfile
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storage.inherit import inherit_directories
+from storage.owner_book import owner_book_beside
 from storage.syscalls import FICLONE
 from storage.tar_write import write_tree
+from storage.true_owners import BookOwners
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Found, Tree, found_in
 
@@ -25,7 +28,8 @@ def _written(root: str) -> tuple[bytes, tuple[str, ...]]:
     """The archive of `root`; made by way of a file, so that nothing has to read meanwhile."""
     fd = os.open(root, os.O_RDONLY)
     out = os.memfd_create("archive")
-    notes = write_tree(fd, out)
+    with closing(owner_book_beside(root)) as book:
+        notes = write_tree(fd, out, BookOwners(book))
     with open(out, "rb") as file:
         file.seek(0)
         return file.read(), notes

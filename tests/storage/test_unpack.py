@@ -8,6 +8,7 @@ import hashlib
 import io
 import lzma
 import os
+import stat
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 import zstandard
 
 from storage.errors import StorageError
-from storage.unpack import OWNER_XATTR
+from storage.owner_book import TrueOwner
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive
 
@@ -97,8 +98,11 @@ def test_owner_outside_the_map_is_recorded_and_set_id_bits_are_dropped(tree: Tre
     result = tree.unpack(Archive().file("a", uid=2_000_000, mode=0o6755).directory("d", gid=1 << 31).bytes())
     found = tree.found()
     assert (found["a"].mode, found["a"].uid) == (0o755, 0)
-    assert os.getxattr(tree.layers[0] + "/a", OWNER_XATTR) == b"2000000:0"
-    assert os.getxattr(tree.layers[0] + "/d", OWNER_XATTR) == b"0:%d" % (1 << 31)
+    assert tree.owners() == {
+        b"a": TrueOwner(2_000_000, 0, stat.S_IFREG | 0o6755),
+        b"d": TrueOwner(0, 1 << 31, stat.S_IFDIR | 0o755),
+    }
+    assert os.listxattr(tree.layers[0] + "/a") == []
     assert "outside the subordinate ids" in result.notes[0]
 
 

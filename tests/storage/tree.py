@@ -6,9 +6,11 @@ import io
 import os
 import stat
 import tarfile
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storage.overlay.kernel import KernelDriver
+from storage.owner_book import owner_book_beside
 from storage.syscalls import MNT_DETACH, umount2
 from storage.tree import remove_tree
 from storage.unpack import Limits, UnpackResult, unpack_layer
@@ -16,6 +18,8 @@ from tests.storage.namespace import call_in_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from storage.owner_book import TrueOwner
 
 
 class Found(NamedTuple):
@@ -73,10 +77,15 @@ class Tree:
 
     def unpack(self, archive: bytes, limits: Limits | None = None, lower: bool = False) -> UnpackResult:
         """Unpack into a new layer; `lower` offers the layers before it for links."""
-        path = f"{self.root}/layer{len(self.layers)}"
-        os.mkdir(path, 0o755)
+        path = f"{self.root}/layer{len(self.layers)}/diff"
+        os.makedirs(path, 0o755)
         self.layers.append(path)
         return call_in_namespace(_unpack, archive, path, limits, self.layers[-2::-1] if lower else ())
+
+    def owners(self, layer: int = -1) -> dict[bytes, TrueOwner]:
+        """What a layer's book of owners has, by path."""
+        with closing(owner_book_beside(self.layers[layer])) as book:
+            return dict(book.entries())
 
     def found(self, layer: int = -1) -> dict[str, Found]:
         """Everything in a layer, by path."""
@@ -94,7 +103,8 @@ class Tree:
 def _unpack(archive: bytes, path: str, limits: Limits | None, lower: Sequence[str]) -> UnpackResult:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     lower_fds = [os.open(name, os.O_RDONLY | os.O_DIRECTORY) for name in lower]
-    return unpack_layer(io.BytesIO(archive), fd, limits=limits, lower_roots=lower_fds)
+    with closing(owner_book_beside(path)) as book:
+        return unpack_layer(io.BytesIO(archive), fd, limits=limits, lower_roots=lower_fds, book=book)
 
 
 def found_in(root: str) -> dict[str, Found]:

@@ -16,12 +16,13 @@ from storage.overlay.driver import RootOptions, visible_layers
 from storage.overlay.fuse.config import OverlayConfig
 from storage.overlay.fuse.installing import INSTALL
 from storage.overlay.fuse.server_process import serve_mount
-from storage.overlay.kernel import make_upper, prepare_parts, remove_parts
+from storage.overlay.kernel import make_upper, prepare_parts, remove_parts, true_owners_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from storage.overlay.driver import RootMount
+    from storage.true_owners import TrueOwners
 
 
 class FuseDriver:
@@ -68,6 +69,9 @@ class FuseDriver:
             serve(config, f"/dev/fd/{device_fd}", on_ready)
 
         return serve_mount(target, serve_overlay)
+
+    def true_owners(self, layers: Sequence[str], upper_dir: str) -> TrueOwners:
+        return true_owners_over(layers, upper_dir)
 
     def remove(self, upper_dir: str) -> None:
         remove_parts(upper_dir)
