@@ -40,7 +40,8 @@ device_commands() { # what an administrator would type for device files that are
   local device number closed
   for device in /dev/fuse:229 /dev/net/tun:200; do
     number=${device#*:} device=${device%:*}
-    [ -e "$device" ] || echo "mkdir -p ${device%/*} && mknod -m 666 $device c 10 $number"
+    [ -d "${device%/*}" ] || echo "mkdir -p ${device%/*}"
+    [ -e "$device" ] || echo "mknod -m 666 $device c 10 $number"
   done
   closed=$(closed_devices | tr '\n' ' ')
   [ -z "$closed" ] || echo "chmod 666 ${closed% }"

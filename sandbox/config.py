@@ -1,18 +1,4 @@
-"""The person's settings: CONFIG/config.toml.
-
-    [registries]
-    insecure = ["registry.lan:5000"]        # plain HTTP, or TLS nobody vouches for
-    concurrency = 4                         # layers downloaded at once
-    redirects = ["storage.lan"]             # hosts in a private network that servers outside of it may send us to
-
-    [registries.mirrors]                    # asked first, in this order; http:// only where written so
-    "docker.io" = ["http://127.0.0.1:5000"]
-
-    [registries.ca]                         # a PEM file for one registry
-    "registry.lan:5000" = "/home/me/lan-ca.pem"
-
-    [storage]
-    driver = "overlay"
+"""The person's settings: CONFIG/config.toml. docs/configuration.md has every key, with what it is and an example.
 
 A key that is not known is an error: a misspelt one would otherwise do nothing, silently.
 """

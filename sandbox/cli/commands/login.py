@@ -81,6 +81,7 @@ COMMANDS = (
         login,
         most=1,
         examples=("sandbox login ghcr.io -u me --password-stdin < token",),
+        further=("where credentials are kept, and private certificates: docs/configuration.md",),
     ),
     Command(
         "system logout", "Log out from a registry", "[SERVER]", (), logout, most=1, examples=("sandbox logout ghcr.io",)

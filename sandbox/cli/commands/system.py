@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.command import Command, Invocation, render_error, with_meant_name
@@ -154,7 +155,7 @@ def _info_lines(document: Mapping[str, Any]) -> list[str]:
         f"Name: {document['Name']}",
         f"Data: {document['DockerRootDir']}",
         f"Runtime files: {document['RuntimeDir']}",
-        f"Configuration: {document['ConfigFile']}",
+        f"Configuration: {document['ConfigFile']}{'' if os.path.exists(document['ConfigFile']) else ' (none there)'}",
     ]
 
 
@@ -171,6 +172,7 @@ COMMANDS: tuple[Command, ...] = (
         info,
         most=0,
         examples=("sandbox info", "sandbox info -f '{{.Driver}}'"),
+        further=("what the configuration may say: docs/configuration.md",),
     ),
     Command(
         "system version",

@@ -299,3 +299,18 @@ def test_a_read_only_root_holds_for_the_files_of_the_engine(sandbox: Sandbox, bu
     assert set(_FILES) < set(sandbox.run(*neighbour, busybox, *asked).lines)
     mine = sandbox.run(*RUN, "--read-only", "-v", f"{own}:/etc/hosts", busybox, *asked)
     assert mine.lines == ["/etc/hosts", "/dev/shm/new"]
+
+
+def test_whose_files_of_a_bind_mount_are_inside_and_outside(sandbox: Sandbox, busybox: str, tmp_path: Path) -> None:
+    """As docs/coming-from-docker.md has it; the third way, `idmap`, is tried with mapped mounts."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "mine").write_text("x")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    script = "stat -c %u /src/mine; touch /src/open/$(id -u)"
+    for user in ("0", "1000"):
+        assert sandbox.run(*RUN, "-u", user, "-v", f"{tmp_path}:/src", busybox, "sh", "-c", script).lines == ["0"]
+    assert (tmp_path / "open/0").stat().st_uid == os.getuid()
+    assert (tmp_path / "open/1000").stat().st_uid not in (os.getuid(), 1000)
+    sandbox.run(*RUN, "-v", f"{tmp_path}:/src", busybox, "rm", "-r", "/src/open")
+    assert not (tmp_path / "open").exists()

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.paths import find_paths
 from sandbox.state import connect_state
+from tests.needs import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,9 +101,15 @@ def test_an_alias_of_dockers_name_is_completed(tmp_path: Path) -> None:
     """As docs/coming-from-docker.md has it, in a shell that knows no program `docker`."""
     (tmp_path / "sandbox").write_text(f'#!/bin/sh\nexec {sys.executable} -m sandbox "$@"\n')
     (tmp_path / "sandbox").chmod(0o755)
+    page = (REPOSITORY / "docs/coming-from-docker.md").read_text()
+    given = [
+        line.strip()
+        for line in page.splitlines()
+        if line.startswith(('    eval "$(sandbox', "    complete -o default"))
+    ]
+    assert len(given) == 2
     script = (
-        'eval "$(sandbox --show-completion bash)"\n'
-        "complete -o default -F _sandbox_completion docker\n"
+        "\n".join(given) + "\n"
         "COMP_WORDS=(docker run --netw) COMP_CWORD=2\n"
         "_sandbox_completion docker\n"
         'printf "%s\\n" "${COMPREPLY[@]}"'
