@@ -31,7 +31,7 @@ from storage.syscalls import syncfs
 from storage.tree import remove_content, remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from storage.owner_book import OwnerBook
 
@@ -64,6 +64,18 @@ class LayerStore:
     def path(self, chain_id: Digest) -> str:
         """The layer's tree: a lower directory for a driver."""
         return f"{self._root}/{digest_hex(chain_id)}/diff"
+
+    def trees(self, chain_ids: Sequence[str]) -> list[str]:
+        """The tree of each, in the same order. StorageError where somebody has removed one."""
+        places = [self.path(parse_digest(chain_id)) for chain_id in chain_ids]
+        for chain_id, place in zip(chain_ids, places, strict=True):
+            if not os.path.isdir(place):
+                raise StorageError(
+                    f"layer {chain_id} is not there any more",
+                    cause=f"{place} was removed",
+                    mend="sandbox system check --repair",
+                )
+        return places
 
     def has(self, chain_id: Digest) -> bool:
         """Whether the layer is there, whole."""

@@ -95,8 +95,8 @@ class Workshop:
         directory = self.new_directory()
         root = f"{directory}/root"
         os.mkdir(root, 0o755)
-        lowers = [self.layers.path(parse_digest(layer.chain_id)) for layer in layers]
         with translated(ImageError, "cannot mount the layers below this step"):
+            lowers = self.layers.trees([layer.chain_id for layer in layers])
             self._driver.prepare(directory)
             if not lowers:
                 # the root directory takes after this one

@@ -19,6 +19,8 @@ class ReportedProgress:
     def line(self, text: str) -> None:
         self._report.status(text)
 
+    warning = line
+
     def layer(self, blob: str, status: str) -> None:
         self._report.status(f"{short_digest(blob)}: {status}")
 

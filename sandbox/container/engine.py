@@ -27,7 +27,6 @@ from sandbox.container.translate import (
 from sandbox.errors import StartError, translated
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
-from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.overlay.driver import RootOptions
 from storage.overlay.named import driver_named
@@ -234,7 +233,7 @@ class KernelEngine:
         store = LayerStore(self._paths.layers)
         with translated(StartError, f"cannot mount the root of container {self._container.name}"):
             self._driver.prepare(upper)
-            layers = [store.path(parse_digest(chain_id)) for chain_id in config.layers]
+            layers = store.trees(config.layers)
             options = RootOptions(config.storage_size_bytes, config.trace_path)
             self._mount = self._driver.mount_root(layers, upper, self._root, options)
         if self._mount.pid:

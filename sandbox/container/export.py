@@ -6,9 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.engine import OVERLAY_NAME
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.overlay.named import driver_named
 from storage.tar_write import write_tree
@@ -38,8 +37,9 @@ def _export(paths: Paths, container: Container, directory: str, out_fd: int) -> 
     upper = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
     driver = driver_named(config.storage_driver)
     driver.prepare(upper)
-    layers = [store.path(parse_digest(chain_id)) for chain_id in config.layers]
-    mounted = driver.mount_root(layers, upper, directory)
+    with translated(SandboxError, f"cannot export container {container.name}"):
+        layers = store.trees(config.layers)
+        mounted = driver.mount_root(layers, upper, directory)
     try:
         mounted.wait_ready()
         root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

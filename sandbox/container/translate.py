@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
+from sandbox.errors import StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
@@ -194,4 +196,10 @@ def _mount(paths: Paths, mount: MountPoint) -> Mount:
         from sandbox.container.volumes import volume_data  # the store of volumes, only where there are some
 
         source = volume_data(paths, mount.source)
+        if not os.path.isdir(source):
+            raise StartError(
+                f"cannot mount volume {mount.source} at {mount.target}: its directory is not there any more",
+                cause=f"{source} was removed",
+                mend="sandbox system check --repair",
+            )
     return BindMount(source, mount.target, mount.read_only, mount.recursive, mount.propagation)

@@ -103,7 +103,7 @@ class Fetcher:
         all_tags: bool,
     ) -> tuple[Pulled, ...]:
         """Pull `reference`, or every tag of its repository."""
-        async with open_pool(self._layers, sockets, self._progress.line, self._progress.layer_unpacked) as pool:
+        async with open_pool(self._layers, sockets, self._progress.warning, self._progress.layer_unpacked) as pool:
             if not all_tags:
                 return (await self._pull_one(reference, sources, pool),)
             tags = await _first(sources, lambda source: source.list_tags())
@@ -185,7 +185,7 @@ class Fetcher:
                 cause=f"it is for {platform}",
                 mend=f"sandbox pull --platform {platform} {what}",
             )
-        self._progress.line(f"WARNING: {what} is for {platform}, this machine is {self._job.platform}")
+        self._progress.warning(f"WARNING: {what} is for {platform}, this machine is {self._job.platform}")
 
     async def _fetch_config(self, source: RegistryClient, descriptor: Descriptor, what: str) -> bytes:
         if descriptor.size > CONFIG_BYTES_MAX:
@@ -240,7 +240,9 @@ class Fetcher:
                 arrived[descriptor.blob].set()
                 continue
             if descriptor.media_type in FOREIGN_LAYER_TYPES or descriptor.urls:
-                self._progress.line(f"{descriptor.digest}: foreign URLs are not followed, asking the registry itself")
+                self._progress.warning(
+                    f"{descriptor.digest}: foreign URLs are not followed, asking the registry itself"
+                )
             self._progress.layer(descriptor.blob, "Pulling fs layer")
             queue.append(descriptor)
         # the largest first: the last to arrive is unpacked alone

@@ -15,6 +15,9 @@ class Progress(Protocol):
     def line(self, text: str) -> None:
         """A line of the story: what is pulled from where, digest, status."""
 
+    def warning(self, text: str) -> None:
+        """What did not come as it was meant to, which is told also where no story is wanted."""
+
     def layer(self, blob: str, status: str) -> None:
         """A layer, named by its blob's digest, has entered a state: `Download complete`."""
 
@@ -29,10 +32,18 @@ class Progress(Protocol):
 
 
 class QuietProgress:
-    """Says nothing."""
+    """Says nothing but warnings, where it is given a stream for them."""
+
+    def __init__(self, warnings: TextIO | None = None) -> None:
+        self._warnings = warnings
 
     def line(self, text: str) -> None:
         pass
+
+    def warning(self, text: str) -> None:
+        if self._warnings is not None:
+            self._warnings.write(text + "\n")
+            self._warnings.flush()
 
     def layer(self, blob: str, status: str) -> None:
         pass
@@ -57,6 +68,8 @@ class PlainProgress:
         self._stream.write(text + "\n")
         self._stream.flush()
 
+    warning = line
+
     def layer(self, blob: str, status: str) -> None:
         self.line(f"{short_digest(blob)}: {status}")
 
@@ -71,9 +84,10 @@ class PlainProgress:
 
 
 def choose_progress(stream: TextIO, screen: TextIO, env: Mapping[str, str], *, quiet: bool) -> Progress:
-    """The story on `stream`, with rows where `screen`, standard error, is a terminal; nothing when quiet."""
+    """The story on `stream`, with rows where `screen`, standard error, is a terminal; nothing but warnings when
+    quiet."""
     if quiet:
-        return QuietProgress()
+        return QuietProgress(screen)
     if screen.isatty() and env.get("TERM", "dumb") != "dumb":
         from sandbox.image.terminal_progress import TerminalProgress  # only where somebody watches
 

@@ -13,7 +13,16 @@ import httpx
 import trio
 
 from sandbox.errors import RegistryError
-from sandbox.image.documents import DOCKER_INDEX, DOCKER_MANIFEST, MANIFEST_BYTES_MAX, OCI_INDEX, OCI_MANIFEST
+from sandbox.image.documents import (
+    DOCKER_INDEX,
+    DOCKER_MANIFEST,
+    INDEX_TYPES,
+    MANIFEST_BYTES_MAX,
+    MANIFEST_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    SCHEMA_1_TYPES,
+)
 from sandbox.image.registry_answers import continues, next_page, read_tags
 from sandbox.image.registry_session import RegistrySession, Transient, read_limited
 
@@ -23,6 +32,11 @@ if TYPE_CHECKING:
     from sandbox.image.documents import Descriptor
 
 _ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
+#: what a manifest is sent as; the last ones are what servers that know no better call any document
+_MANIFEST_TYPES = (
+    INDEX_TYPES | MANIFEST_TYPES | SCHEMA_1_TYPES
+    | {"", "application/json", "application/octet-stream", "binary/octet-stream", "text/plain"}
+)  # fmt: skip
 _TAGS_BYTES_MAX = 8 << 20
 _TAG_PAGES_MAX = 1000
 #: written at once: large enough that handing it to a thread costs little
@@ -110,7 +124,13 @@ class RegistryClient(RegistrySession):
                 f"the manifest of {self.what} does not match its digest",
                 cause=f"wanted {promised}, received {digest}",
             )
-        return Fetched(data, headers.get("Content-Type", "").partition(";")[0].strip(), digest)
+        media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type not in _MANIFEST_TYPES:
+            raise RegistryError(
+                f"what came as the manifest of {self.what} is {media_type[:80]!r}, which no manifest is",
+                cause="a proxy, a login page or another server may have answered in the registry's place",
+            )
+        return Fetched(data, media_type, digest)
 
     async def _get(self, path: str, headers: Mapping[str, str], limit: int) -> tuple[bytes, httpx.Headers]:
         async with self.open(path, headers) as response:

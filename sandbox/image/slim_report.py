@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from storage.digests import parse_digest
 from storage.layers import LayerStore
 from storage.walk import Walk
 
@@ -84,7 +83,7 @@ def _read_line(line: str, path: str, number: int) -> list[tuple[str, str]]:
 def slim_report(paths: Paths, image: ImageRecord, used: set[tuple[str, str]]) -> SlimReport:
     """The report on `image`. Raises SandboxError; UsageError for a trace of another image."""
     store = LayerStore(paths.layers)
-    places = [store.path(parse_digest(chain_id)) for chain_id in image.layers]
+    places = store.trees(image.layers)
     names = [os.path.basename(os.path.dirname(place)) for place in places]
     if used and not any(layer in names for layer, _path in used):
         raise UsageError(f"the trace is not of image {image.name}", cause="it names none of its layers")

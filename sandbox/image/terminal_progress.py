@@ -58,6 +58,9 @@ class TerminalProgress:
         self._rows.setdefault(blob, _Row(short_digest(blob))).turn_to(status)
         self._draw()
 
+    def warning(self, text: str) -> None:
+        self.line(text)
+
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
         self._advance(blob, "", received, size)
 

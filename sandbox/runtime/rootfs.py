@@ -148,6 +148,13 @@ class RootBuilder:
             # seen on the file system that was reached: a link of the image may lead there under another name
             if sc.filesystem_type(target_fd) == sc.PROC_SUPER_MAGIC:
                 raise StartError(f"cannot mount over {target}: it leads into /proc", mend="mount it elsewhere")
+            if os.path.samestat(os.fstat(target_fd), os.fstat(self.fd)):
+                # it would lie over the root: unseen by who is in there, and all that is seen by who comes later
+                raise StartError(
+                    f"cannot mount over {target}: it leads to the root of the container",
+                    cause="the image has a symbolic link there",
+                    mend="mount it elsewhere",
+                )
         else:
             target_fd = _open_or_make_strictly(self.fd, target, directory=directory)
         if stat.S_ISDIR(os.fstat(target_fd).st_mode) != directory:

@@ -81,11 +81,11 @@ def load(invocation: Invocation) -> int:
         if not quiet:
             context.stdout.flush()
 
-    progress = QuietProgress() if quiet else PlainProgress(context.stdout)
+    progress = QuietProgress(context.stderr) if quiet else PlainProgress(context.stdout)
     with _open_input(context, invocation.text("input")) as (stream, what):
         load_archive(
             context.find_paths(), stream, what, parse_platform(platform) if platform else host_platform(), done,
-            progress.line,
+            progress.warning,
         )  # fmt: skip
     return 0
 

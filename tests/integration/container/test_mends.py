@@ -47,6 +47,41 @@ def test_run_of_no_program(sandbox: Sandbox, busybox: str, typed: str, status: i
         assert sandbox.run(*shlex.split(mend)[1:]).lines == ["a"]
 
 
+def test_a_volume_that_a_link_of_the_image_leads_to_the_root(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("build", "-q", "-t", "linked", "-", input=f"FROM {busybox}\nRUN ln -s / /link && ln -s link /more\n")
+    for place in ("/link", "/more"):
+        for how in (("-v", f"kept:{place}"), ("-v", f"/etc:{place}"), ("--tmpfs", place)):
+            done = sandbox.run("run", "--rm", "--network", "none", *how, "linked", "true", status=125)
+            assert "it leads to the root of the container" in done.stderr
+    # below it is below the root
+    words = ("--network", "none", "-v", "kept:/link/kept", "linked")
+    sandbox.run("run", "-d", "--name", "web", *words, "sleep", "1000")
+    assert sandbox.run("exec", "web", "ls", "/").stdout == sandbox.run("run", "--rm", *words, "ls", "/").stdout
+
+
+def test_a_directory_of_the_store_that_is_gone(sandbox: Sandbox, busybox: str) -> None:
+    """Whatever needs it says what mends it."""
+    data = sandbox.home.data / "sandbox"
+    sandbox.run("create", "--name", "job", "-v", "kept:/kept", "--network", "none", busybox, "cat", "/etc/passwd")
+    (data / "volumes/kept").rename(data / "kept")
+    repair = "  mend: sandbox system check --repair"
+    asked: list[tuple[str, ...]] = [("start", "job"), ("run", "--rm", "-v", "kept:/x", busybox, "true")]
+    for words in asked:
+        done = sandbox.run(*words, status=None)
+        assert done.status != 0
+        assert repair in done.stderr.splitlines(), done.stderr
+    (data / "kept").rename(data / "volumes/kept")
+    (layer,) = [path for path in (data / "layers").iterdir() if not path.name.startswith(".")]
+    layer.rename(data / "layer")
+    for words in [asked[0], ("run", "--rm", busybox, "true"), ("export", "job"), ("build", "-")]:
+        for dockerfile in ("FROM busybox\nRUN true\n", "FROM scratch\nCOPY --from=busybox /etc /etc\n"):
+            done = sandbox.run(*words, status=None, input=dockerfile)
+            assert done.status != 0
+            assert repair in done.stderr.splitlines(), done.stderr
+    sandbox.run("system", "check", "--repair")
+    assert "root:" in sandbox.run("start", "-a", "job").stdout
+
+
 def test_exec_of_no_program(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("run", "-d", "--name", "web", busybox, "sleep", "1000")
     sandbox.run("exec", "web", "sh", "-c", "printf '#!/no/such\\n' >/tmp/a; chmod +x /tmp/a; echo echo hi >/tmp/b")

@@ -206,6 +206,20 @@ def test_manifest_confusion(sandbox: Sandbox, hostile: Hostile) -> None:
     assert "both an index and a manifest" in failed.stderr
 
 
+@pytest.mark.parametrize("sent_as", ["text/html; charset=utf-8", "image/png"])
+def test_manifest_sent_as_something_else(sandbox: Sandbox, hostile: Hostile, sent_as: str) -> None:
+    def answer(handler: Handler) -> bool:
+        if "/manifests/" not in handler.path:
+            return False
+        handler.answer(200, json.dumps(hostile.image.manifest).encode(), {"Content-Type": sent_as})
+        return True
+
+    hostile.hooks.append(answer)
+    failed = sandbox.run("pull", f"{hostile.host}/x", status=1)
+    assert f"is '{sent_as.partition(';')[0]}', which no manifest is" in failed.stderr
+    assert sandbox.run("images", "-q").lines == []
+
+
 def test_index_in_index(sandbox: Sandbox, hostile: Hostile) -> None:
     entry = {"mediaType": OCI_INDEX, "digest": "sha256:" + "0" * 64, "size": 1}
     hostile.image.manifest = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}

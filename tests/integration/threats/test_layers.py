@@ -75,6 +75,11 @@ def test_a_device_is_skipped_with_a_note(sandbox: Sandbox, serve: Callable[[Imag
     (layer,) = layers(sandbox.home)
     tree = sandbox.home.data / f"sandbox/layers/{layer}/diff"
     assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*")) == ["dev", "etc", "etc/x"]
+    # what was left out is told where nothing else is wanted, too
+    sandbox.run("save", "-o", sandbox.home.root / "saved.tar", f"{server.host}/x")
+    for quiet in (("pull", "-q", f"{server.host}/x"), ("load", "-q", "-i", sandbox.home.root / "saved.tar")):
+        sandbox.run("rmi", f"{server.host}/x")
+        assert "dev/sda" in sandbox.run(*quiet).stderr
 
 
 @pytest.mark.parametrize("link", ["absolute", "climbing"])
