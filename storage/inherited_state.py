@@ -6,8 +6,13 @@ What is kept as it is on purpose stands in docs/architecture.md, "What is inheri
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 #: SIGPIPE and SIGXFSZ, which Python ignores itself
 _IGNORED_BY_PYTHON = 1 << (13 - 1) | 1 << (25 - 1)
@@ -16,11 +21,31 @@ _IGNORED_BY_PYTHON = 1 << (13 - 1) | 1 << (25 - 1)
 def settle_inherited_state() -> None:
     """To be called first of all, before anything is opened or forked."""
     _open_missing_streams()
+    # what cannot be told must not end what is being done, nor change its status
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(_TalkOutput(2, "w", closefd=False)), sys.stderr.encoding, "backslashreplace",
+        line_buffering=True,
+    )  # fmt: skip
     # a mask of the owner's own rights would have us make directories that we cannot enter
     os.umask(os.umask(0o077) & 0o077)
     blocked, ignored = _signal_masks()
     if blocked or ignored & ~_IGNORED_BY_PYTHON:
         _settle_signals()
+
+
+class _TalkOutput(io.FileIO):
+    """Standard error: what cannot be written (a full disk, a descriptor to read from) is lost.
+
+    Not where a reader went away: that ends a command as SIGPIPE would.
+    """
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(memoryview(data).cast("B"))
 
 
 def _open_missing_streams() -> None:

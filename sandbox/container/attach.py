@@ -218,7 +218,10 @@ class Session:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write everything; a descriptor that somebody made non-blocking is waited for. Raises BrokenPipeError."""
+    """Write everything; a descriptor that somebody made non-blocking is waited for.
+
+    Raises BrokenPipeError, and SandboxError where the output takes no more.
+    """
     view = memoryview(data)
     while view:
         try:
@@ -227,6 +230,10 @@ def write_all(fd: int, data: bytes) -> None:
             poller = select.poll()
             poller.register(fd, select.POLLOUT)
             poller.poll()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise SandboxError("cannot write the output", cause=error.strerror or str(error)) from error
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

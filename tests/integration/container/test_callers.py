@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
@@ -159,6 +160,25 @@ def test_a_command_does_the_same_for_every_caller(stand: Sandbox, tmp_path: Path
 def test_a_command_does_the_same_for_all_callers(stand: Sandbox, tmp_path: Path) -> None:
     for words in _commands(tmp_path):
         _compare(stand, words, _ALL)
+
+
+@pytest.mark.slow
+@pytest.mark.requires("subids", "overlay")
+@pytest.mark.parametrize("mode", ["w", "r"])
+def test_talk_that_cannot_be_written_changes_no_status(stand: Sandbox, tmp_path: Path, mode: str) -> None:
+    """A full disk, or a descriptor that is there to read from."""
+    with open("/dev/full", mode) as full:
+        for line, status in (
+            ("nosuch", 1),
+            ("ps --nosuch", 125),
+            ("stop -t 0 nosuch up", 1),
+            ("start up nosuch", 1),
+            ("run --rm busybox sh -c 'exit 7'", 7),
+            ("run --rm busybox nosuch", 127),
+            (f"build --no-cache --network none {tmp_path}", 0),
+        ):
+            with stand.spawn(*shlex.split(line), stdout=subprocess.DEVNULL, stderr=full.fileno()) as process:
+                assert process.wait(timeout=120) == status, line
 
 
 _RELATIVE = (
