@@ -69,9 +69,9 @@ def _mend_program(invocation: Invocation, error: CommandNotFoundError, subject: 
     if near and (posixpath.basename(near)[0] == name[:1] or name == "bash"):
         error.cause = f"the nearest program there is {near}"
     elif not directory and "sh" not in error.programs:
-        shown = ", ".join(error.programs[:_SHOWN])
-        error.cause = f"there is no shell either; there are {shown}" + (" …" if len(error.programs) > _SHOWN else "")
+        shown = ", ".join(error.programs[:_SHOWN]) + (" …" if len(error.programs) > _SHOWN else "")
         near = error.programs[0] if len(error.programs) == 1 else ""
+        error.cause = f"there is no shell either; there is {near}" if near else f"no shell is there either, but {shown}"
     else:
         near = ""
     if near and typed:

@@ -101,6 +101,23 @@ def test_exec_of_no_program(sandbox: Sandbox, busybox: str) -> None:
             assert sandbox.run(*shlex.split(mend.partition(" | ")[0])[1:]).lines == shown
 
 
+def test_where_there_is_no_shell_the_programs_are_named(sandbox: Sandbox, busybox: str) -> None:
+    """An image of one program, and one of three; the words are kept."""
+    for programs, cause, mend in (
+        (["tool"], "there is no shell either; there is tool", "sandbox run --rm {} tool a"),
+        (["aid", "echo", "tool"], "no shell is there either, but aid, echo, tool", "sandbox image inspect -f "),
+    ):
+        links = " ".join(f"&& ln -s /busybox /app/{program}" for program in programs)
+        text = (
+            f"FROM {busybox} AS made\nRUN mkdir /app && cp /bin/busybox /busybox {links}\n"
+            "FROM scratch\nCOPY --from=made /busybox /busybox\nCOPY --from=made /app /app\nENV PATH=/app\n"
+        )
+        image = sandbox.run("build", "-q", "-", input=text).stdout.strip()
+        said = sandbox.run("run", "--rm", image, "wget", "a", status=127).stderr.splitlines()
+        assert said[1] == f"  cause: {cause}"
+        assert said[2].startswith(f"  mend: {mend.format(image)}")
+
+
 def test_a_working_directory_that_is_not_there_shows_no_system_call(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("run", "-d", "--name", "web", busybox, "sleep", "1000")
     for path, cause, mend in (
