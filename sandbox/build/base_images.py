@@ -18,6 +18,7 @@ from sandbox.build.request import BaseImage, image_key
 from sandbox.build.stage_messages import decode_failure, encode_failure
 from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxError, translated
+from sandbox.image.go_json import load_document
 from sandbox.image.platforms import parse_platform
 from sandbox.image.progress import QuietProgress
 from sandbox.image.recording import content_store
@@ -136,7 +137,7 @@ class BaseImages:
             raise ConflictError(f"{need.name} was removed as soon as it was pulled")
         with translated(ImageError, f"cannot read the manifest of {need.name}"):
             content = content_store(self._paths)
-            manifest: dict[str, Any] = json.loads(content.read(parse_digest(record.manifest_digest)))
+            manifest: dict[str, Any] = load_document(content.read(parse_digest(record.manifest_digest)))
         diff_ids = record.config["rootfs"].get("diff_ids") or ()
         return BaseImage(record.config, tuple(zip(record.layers, diff_ids, manifest["layers"], strict=True)))
 

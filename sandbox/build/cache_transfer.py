@@ -26,6 +26,7 @@ from sandbox.build.transfer_reports import ReportedProgress
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.errors import ImageError, SandboxError, UsageError
 from sandbox.image.copies import keep_image_copies
+from sandbox.image.go_json import load_document
 from sandbox.image.platforms import host_platform
 from sandbox.image.recording import content_store, parse_time_ns
 from sandbox.image.references import parse_reference
@@ -187,7 +188,7 @@ def _forget(paths: Paths, image_id: str) -> None:
 
 def _remember(paths: Paths, image: ImageRecord, member: Mapping[str, Any]) -> None:
     content = content_store(paths)
-    manifest = json.loads(content.read(parse_digest(image.manifest_digest)))
+    manifest = load_document(content.read(parse_digest(image.manifest_digest)))
     diff_ids = image.config["rootfs"].get("diff_ids") or ()
     layers = list(zip(image.layers, diff_ids, manifest["layers"], strict=True))
     cache = StepCache(paths, LayerStore(paths.layers), content)

@@ -24,6 +24,7 @@ from sandbox.caller_directory import CallerDirectory
 from sandbox.errors import ImageError, SandboxError, translated
 from sandbox.image.archives import make_manifest
 from sandbox.image.documents import DOCKER_MANIFEST, OCI_MANIFEST, decode_config
+from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, form_layers
 from sandbox.image.push import PushJob, push_jobs
 from sandbox.image.recording import content_store, image_platform, parse_time_ns, save_record
@@ -144,7 +145,7 @@ class _Exporter:
 
     def _push(self, output: Output, record: ImageRecord) -> None:
         data = self._content.read(parse_digest(record.manifest_digest))
-        manifest = json.loads(data)
+        manifest = load_document(data)
         shown = [
             (diff_id, layer["digest"], layer["size"])
             for diff_id, layer in zip(self._document["rootfs"]["diff_ids"], manifest["layers"], strict=True)

@@ -51,7 +51,9 @@ class ImageState:
 
     @property
     def environment(self) -> dict[str, str]:
-        return dict(entry.partition("=")[::2] for entry in self.config.get("Env") or ())
+        pairs = (entry.partition("=") for entry in self.config.get("Env") or ())
+        # a base's entry without a name or without "=" sets nothing, and so it stays
+        return {name: value for name, equals, value in pairs if name and equals}
 
     def set_environment(self, values: dict[str, str]) -> None:
         merged = {**self.environment, **values}

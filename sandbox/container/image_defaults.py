@@ -37,8 +37,10 @@ def read_image_defaults(document: dict[str, Any], image: str) -> ImageDefaults: 
     if not isinstance(part, dict):
         raise reader.error("config")
     health = part.get("Healthcheck")
+    entrypoint = reader.texts(part, "Entrypoint")
     return ImageDefaults(
-        entrypoint=reader.texts(part, "Entrypoint"),
+        # ENTRYPOINT [""] takes a base's away
+        entrypoint=() if entrypoint == ("",) else entrypoint,
         command=reader.texts(part, "Cmd"),
         environment=reader.texts(part, "Env"),
         working_directory=reader.text(part, "WorkingDir"),

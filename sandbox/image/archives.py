@@ -33,6 +33,7 @@ from sandbox.image.documents import (
     decode_config,
     decode_manifest,
 )
+from sandbox.image.go_json import load_document
 from sandbox.image.install import LocalImage, install_images
 from sandbox.image.layouts import LayoutDirectory
 from sandbox.image.platforms import Platform, choose_platform
@@ -60,8 +61,8 @@ class _ArchiveImage(msgspec.Struct, frozen=True, rename="pascal"):
     """One entry of manifest.json."""
 
     config: str
-    layers: Annotated[tuple[str, ...], Meta(max_length=LAYERS_MAX)] | None = None
-    repo_tags: tuple[str, ...] | None = None
+    layers: Annotated[tuple[str, ...], Meta(max_length=LAYERS_MAX)] = ()
+    repo_tags: tuple[str, ...] = ()
 
 
 def load_archive(
@@ -134,8 +135,8 @@ class _Loader:
     def _docker_images(self) -> list[LocalImage]:
         data = self._spool.read("manifest.json", MANIFEST_BYTES_MAX)
         try:
-            entries = msgspec.json.decode(data, type=tuple[_ArchiveImage, ...])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            entries = msgspec.convert(load_document(data) or [], type=tuple[_ArchiveImage, ...])
+        except (ValueError, RecursionError) as error:
             raise ImageError(f"{self._what}: manifest.json is not what it should be", cause=str(error)) from error
         if len(entries) > _IMAGES_MAX:
             raise ImageError(f"{self._what}: more than {_IMAGES_MAX} images")
@@ -147,7 +148,7 @@ class _Loader:
         named = entry.config.removesuffix(".json").rpartition("/")[2]
         if len(named) == 64 and f"sha256:{named}" != digest_of(config_data):
             raise ImageError(f"{self._what}: the config {entry.config} does not match its digest")
-        members = entry.layers or ()
+        members = entry.layers
         if len(members) != len(config.diff_ids):
             raise ImageError(f"{self._what}: {len(members)} layers listed, {len(config.diff_ids)} in the config")
         blobs, descriptors = [], []
@@ -156,7 +157,7 @@ class _Loader:
             self._spool.store(member, digest, self._content)
             blobs.append(digest)
             descriptors.append(layer_descriptor(self._spool.head(member, 6), digest, self._spool.size(member)))
-        names = tuple(parse_reference(tag) for tag in entry.repo_tags or ())
+        names = tuple(parse_reference(tag) for tag in entry.repo_tags)
         return LocalImage(config, config_data, make_manifest(config_data, descriptors), tuple(blobs), names)
 
     # --- OCI layout

@@ -7,13 +7,14 @@ and the members it has must agree, or the document is refused.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from sandbox.errors import ImageError
+from sandbox.image.go_json import load_document
+from sandbox.image.platforms import host_platform
 from storage.digests import Digest, parse_digest
 from storage.errors import StorageError
 
@@ -78,17 +79,16 @@ DigestText = Annotated[
     ),
 ]
 Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-# a scheme and something after it (RFC 3986)
-Url = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")]
-Variable = Annotated[str, Meta(pattern=r"^[^=]+=")]
+# a scheme and something after it (RFC 3986), or what null is
+Url = Annotated[str, Meta(pattern=r"^([A-Za-z][A-Za-z0-9+.-]*:[^\s]+)?\Z")]
 DiffId = Annotated[str, Meta(pattern=r"^sha256:[a-f0-9]{64}\Z")]
 
 
 class PlatformDocument(msgspec.Struct, frozen=True):
     """The platform of an index entry."""
 
-    architecture: str
-    os: str
+    architecture: str = ""
+    os: str = ""
     variant: str = ""
     os_version: str = msgspec.field(default="", name="os.version")
     os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
@@ -145,52 +145,73 @@ class Index(msgspec.Struct, frozen=True, omit_defaults=True,
     subject: Descriptor | None = None
 
 
+class HealthTest(msgspec.Struct, frozen=True, rename="pascal"):
+    """`Healthcheck` of a RuntimeConfig; times in nanoseconds."""
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+#: old configurations have a single text
+Words = tuple[str, ...] | str
+
+
 class RuntimeConfig(msgspec.Struct, frozen=True, rename="pascal"):
     """`config` of an image config: only what must be right before the document is kept."""
 
-    user: str | None = None
-    env: tuple[Variable, ...] | None = None
-    cmd: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-    working_dir: str | None = None
-    labels: dict[str, str] | None = None
-    volumes: dict[str, dict[str, Any]] | None = None
-    exposed_ports: dict[str, dict[str, Any]] | None = None
-    stop_signal: str | None = None
+    user: str = ""
+    #: an entry without "=" is valid, and sets nothing
+    env: tuple[str, ...] = ()
+    cmd: Words = ()
+    entrypoint: Words = ()
+    working_dir: str = ""
+    labels: dict[str, str] = {}
+    volumes: dict[str, dict[str, Any]] = {}
+    exposed_ports: dict[str, dict[str, Any]] = {}
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    on_build: tuple[str, ...] = ()
+    shell: Words = ()
+    healthcheck: HealthTest | None = None
 
 
 class RootFilesystem(msgspec.Struct, frozen=True):
     """The unpacked layers, lowest first."""
 
-    type: Annotated[str, Meta(pattern=r"^layers\Z")]
-    diff_ids: tuple[DiffId, ...] | None = None
+    type: Annotated[str, Meta(pattern=r"^layers\Z")] = "layers"
+    diff_ids: tuple[DiffId, ...] = ()
 
 
 class History(msgspec.Struct, frozen=True):
     """How one layer came to be."""
 
-    created: str | None = None
-    created_by: str | None = None
-    author: str | None = None
-    comment: str | None = None
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
     empty_layer: bool = False
 
 
 class ImageConfig(msgspec.Struct, frozen=True):
     """The config blob; its digest is the image's ID."""
 
-    architecture: str
-    os: str
     rootfs: RootFilesystem
+    #: empty stands for this machine's own, as Docker has it
+    architecture: str = ""
+    os: str = ""
     variant: str = ""
-    created: str | None = None
-    author: str | None = None
-    config: RuntimeConfig | None = None
-    history: tuple[History, ...] | None = None
+    created: str = ""
+    author: str = ""
+    config: RuntimeConfig = RuntimeConfig()
+    history: tuple[History, ...] = ()
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
-        return tuple(parse_digest(text) for text in self.rootfs.diff_ids or ())
+        return tuple(parse_digest(text) for text in self.rootfs.diff_ids)
 
 
 class _Members(msgspec.Struct, frozen=True, rename={"schema_version": "schemaVersion", "media_type": "mediaType",
@@ -226,9 +247,9 @@ def decode_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index
     known = INDEX_TYPES | MANIFEST_TYPES
     if declared and media_type in known and declared != media_type:
         raise ImageError(f"{what}: the manifest says it is {declared} but was sent as {media_type}")
-    has_manifests = members.manifests is not msgspec.UNSET
-    has_image = members.layers is not msgspec.UNSET or members.config is not msgspec.UNSET
-    if has_manifests and (has_image or members.fs_layers is not msgspec.UNSET):
+    has_manifests = _is_said(members.manifests)
+    has_image = _is_said(members.layers) or _is_said(members.config)
+    if has_manifests and (has_image or _is_said(members.fs_layers)):
         raise ImageError(f"{what}: the document is both an index and a manifest", cause="CVE-2021-41190")
     kind = declared or (media_type if media_type in known else "")
     if kind in INDEX_TYPES or (not kind and has_manifests):
@@ -236,6 +257,10 @@ def decode_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index
     if kind in MANIFEST_TYPES or (not kind and has_image):
         return _decode(data, Manifest, what)
     raise ImageError(f"{what}: not an image manifest or index", cause=f"its media type is {kind or media_type!r}"[:200])
+
+
+def _is_said(member: msgspec.Raw | msgspec.UnsetType) -> bool:
+    return isinstance(member, msgspec.Raw) and bytes(member) != b"null"
 
 
 def decode_config(data: bytes, what: str) -> ImageConfig:
@@ -251,12 +276,23 @@ def decode_descriptor(data: bytes, what: str) -> Descriptor:
 
 
 def config_document(data: bytes, what: str) -> dict[str, Any]:
-    """The config as plain JSON, all members kept: what the database and `inspect` show. Raises ImageError."""
+    """The config as plain JSON, all members kept: what the database and `inspect` show, and what a build begins with.
+
+    What may be said in several ways is said in one: nulls are gone, single texts are lists, and a platform that was
+    not named is this machine's. Raises ImageError.
+    """
     try:
-        document = json.loads(data)
+        document = load_document(data)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what}: not JSON", cause=str(error)) from error
     assert isinstance(document, dict)
+    host = host_platform()
+    document["architecture"] = document.get("architecture") or host.architecture
+    document["os"] = document.get("os") or host.os
+    runtime = document.get("config", {})
+    for name in ("Cmd", "Entrypoint", "Shell"):
+        if isinstance(runtime.get(name), str):
+            runtime[name] = [runtime[name]]
     return document
 
 
@@ -273,8 +309,10 @@ def check_image(manifest: Manifest, what: str) -> None:
 
 def _decode(data: bytes, kind: type[_T], what: str) -> _T:
     try:
+        if kind is not _Members and b"null" in data:
+            return msgspec.convert(load_document(data), type=kind)
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's, json's and those of the text's encoding
         raise ImageError(f"{what}: not a valid {_NAMES[kind]}", cause=str(error)) from error
 
 

@@ -18,6 +18,7 @@ from sandbox.errors import ImageError, NotFoundError, UsageError, translated
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.endpoints import endpoints_for
+from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, add_source, form_layers, sources_of
 from sandbox.image.platforms import choose_platform, host_platform, parse_platform
 from sandbox.image.pull import run_trio
@@ -113,7 +114,7 @@ def plan_push(
     with translated(ImageError, f"cannot read the manifest of {name.familiar}"):
         data = content.read(parse_digest(record.manifest_digest))
     diff_ids = record.config["rootfs"].get("diff_ids") or ()
-    document = json.loads(data)
+    document = load_document(data)
     layers = form_layers(connection, content, diff_ids, document["layers"], form)
     if layers != document["layers"]:
         data = json.dumps({**document, "layers": layers}, separators=(",", ":")).encode()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sandbox.errors import ImageError
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import ImageConfig, config_document
-from sandbox.image.platforms import Platform
+from sandbox.image.platforms import Platform, host_platform
 from sandbox.image.store import ImageRecord, find_image, record_image
 from sandbox.image.unpacking import Layer
 from sandbox.state import open_state, require_state, transaction
@@ -49,8 +49,9 @@ def plan_layers(blobs: Sequence[Digest], config: ImageConfig, content: ContentSt
 
 
 def image_platform(config: ImageConfig) -> Platform:
-    """What the image was built for, in the usual spelling."""
-    return Platform(config.os, config.architecture, config.variant).normalised()
+    """What the image was built for, in the usual spelling; what it does not say is as on this machine."""
+    host = host_platform()
+    return Platform(config.os or host.os, config.architecture or host.architecture, config.variant).normalised()
 
 
 def make_record(

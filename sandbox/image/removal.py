@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import ConflictError, ImageError, translated
 from sandbox.image.copies import drop_image_copy, keep_image_copies
+from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import forget_source, needed_blobs
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
@@ -231,7 +232,7 @@ def _blobs_of_records(
             continue
         needed |= {image_id, manifest_digest}
         diff_ids.update(json.loads(config)["rootfs"].get("diff_ids") or ())
-        manifest = json.loads(content.read(parse_digest(manifest_digest)))
+        manifest = load_document(content.read(parse_digest(manifest_digest)))
         needed.update(layer["digest"] for layer in manifest["layers"])
     if images_alone:
         return needed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sandbox.errors import ImageError, translated
 from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST
+from sandbox.image.go_json import load_document
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference
 from sandbox.image.store import get_image
@@ -90,7 +91,7 @@ def write_archive(paths: Paths, images: Sequence[ChosenImage], stream: BinaryIO)
         for image in images:
             with translated(ImageError, f"cannot save {image.record.id[:19]}"):
                 data = content.read(parse_digest(image.record.manifest_digest))
-                manifest = json.loads(data)
+                manifest = load_document(data)
                 for descriptor in (manifest["config"], *manifest["layers"]):
                     _add_blob(tar, content, descriptor["digest"], written)
                 _add(tar, _blob_name(image.record.manifest_digest), data, written)

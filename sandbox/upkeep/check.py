@@ -11,12 +11,12 @@ what is whole, nor what a container runs on; what a person made and no registry 
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import SandboxError
+from sandbox.image.go_json import load_document
 from sandbox.image.recording import images_lock
 from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
@@ -209,7 +209,7 @@ def _needed_blobs(desk: Desk, records: Records) -> set[str]:
         needed |= {image.id, image.manifest_digest}
         diff_ids.update(image.diff_ids)
         try:
-            manifest = json.loads(desk.content.read(image.manifest_digest))
+            manifest = load_document(desk.content.read(image.manifest_digest))
             needed.update(layer["digest"] for layer in manifest["layers"])
         except (StorageError, ValueError, KeyError, TypeError):
             # the image itself is told as damaged; what it may have needed stays as long as that stands

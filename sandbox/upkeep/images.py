@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from sandbox.image.copies import document_of
+from sandbox.image.go_json import load_document
 from sandbox.image.removal import forget_image
 from sandbox.record_copies import copy_path
 from sandbox.state import transaction
@@ -69,8 +70,8 @@ class ImageCheck:
         """A document of the image; where it would be put back by a repair, as the copy has it."""
         path = copy_path(self._desk.paths.data_root, "image", image.id)
         if not self._desk.options.repair and (data := document_of(path, digest)) is not None:
-            return cast("dict[str, Any]", json.loads(data))
-        return cast("dict[str, Any]", json.loads(self._desk.content.read(digest)))
+            return cast("dict[str, Any]", load_document(data))
+        return cast("dict[str, Any]", load_document(self._desk.content.read(digest)))
 
     def _layers_problem(self, image: ImageClaim) -> str:
         for chain_id in image.chain_ids:

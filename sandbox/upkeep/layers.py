@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from sandbox.image.go_json import load_document
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
 from storage.digests import Digest, parse_digest
@@ -120,7 +120,7 @@ def _claims(desk: Desk, records: Records) -> dict[str, tuple[LayerClaim, str]]:
     claims: dict[str, tuple[LayerClaim, str]] = {}
     for image in records.images:
         try:
-            blobs = [layer["digest"] for layer in json.loads(desk.content.read(image.manifest_digest))["layers"]]
+            blobs = [layer["digest"] for layer in load_document(desk.content.read(image.manifest_digest))["layers"]]
         except (StorageError, ValueError, KeyError, TypeError):
             blobs = []
         blobs += [""] * (len(image.chain_ids) - len(blobs))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import tarfile
 import time
@@ -57,6 +59,30 @@ def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     return entry
+
+
+@pytest.fixture
+def odd_image(sandbox: Sandbox, busybox_tar: Path) -> str:
+    """The same tree as other tools may describe it: no platform, null, a text for a list, variables without a value."""
+    layer = busybox_tar.read_bytes()
+    config = {
+        "created": None, "history": [None], "rootfs": {"diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
+        "config": {
+            "Env": ["BARE", "=nameless", "SET=1", None], "Entrypoint": [""], "Cmd": "/bin/env", "User": None,
+            "Labels": {"label": None}, "Volumes": {"/volume": None}, "ExposedPorts": {"80/tcp": None},
+            "Healthcheck": {"Test": None},
+        },
+    }  # fmt: skip
+    entry = {"Config": "config.json", "Layers": ["layer.tar"], "RepoTags": ["odd:1"]}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        documents = {"manifest.json": json.dumps([entry]).encode(), "config.json": json.dumps(config).encode()}
+        for name, data in {**documents, "layer.tar": layer}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    sandbox.run("load", input=archive.getvalue())
+    return "odd:1"
 
 
 @pytest.fixture

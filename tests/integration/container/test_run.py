@@ -314,3 +314,21 @@ def test_whose_files_of_a_bind_mount_are_inside_and_outside(sandbox: Sandbox, bu
     assert (tmp_path / "open/1000").stat().st_uid not in (os.getuid(), 1000)
     sandbox.run(*RUN, "-v", f"{tmp_path}:/src", busybox, "rm", "-r", "/src/open")
     assert not (tmp_path / "open").exists()
+
+
+def test_an_image_that_says_things_in_its_own_way(sandbox: Sandbox, odd_image: str) -> None:
+    shown = sandbox.run(*RUN, odd_image).lines
+    assert "SET=1" in shown
+    assert not [line for line in shown if line.startswith(("BARE", "=", "nameless"))]
+    assert sandbox.run(*RUN, odd_image, "echo", "a command").lines == ["a command"]
+    form = "{{json .Config.Labels}} {{json .Config.Volumes}} {{json .Config.Cmd}} {{.Os}} {{len .Architecture}}"
+    inspected = sandbox.run("image", "inspect", "-f", form, odd_image).stdout.split()
+    assert inspected[:4] == ['{"label":""}', '{"/volume":{}}', '["/bin/env"]', "linux"]
+    assert inspected[4] != "0"
+    (sandbox.home.root / "Dockerfile").write_text(f"FROM {odd_image}\nENV MORE=2\nRUN env\n")
+    sandbox.run("build", "-q", "--network", "none", "-t", "built", str(sandbox.home.root))
+    built = sandbox.run(*RUN, "built").lines
+    assert {"SET=1", "MORE=2"} < set(built)
+    assert not [line for line in built if line.startswith(("BARE", "="))]
+    assert sandbox.run("history", odd_image).lines
+    assert "nothing is wrong" in sandbox.run("system", "check").stdout

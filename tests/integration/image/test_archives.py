@@ -145,6 +145,16 @@ def test_the_honest_archive(sandbox: Sandbox) -> None:
     assert sandbox.run("load", input=_archive(_docker_archive())).lines == ["Loaded image: x:1"]
 
 
+def test_null_in_an_archive(sandbox: Sandbox) -> None:
+    """As Go reads it: nothing was said."""
+    members = _docker_archive(entry={"RepoTags": None, "Parent": None, "LayerSources": None})
+    (loaded,) = sandbox.run("load", input=_archive(members)).lines
+    assert loaded.startswith("Loaded image ID: sha256:")
+    assert sandbox.run("load", input=_archive({"manifest.json": b"null"})).stdout == ""
+    refused = sandbox.run("load", input=_archive({"manifest.json": b"[null]"}), status=1)
+    assert "`Config`" in refused.stderr
+
+
 def test_linked_members(sandbox: Sandbox) -> None:
     """Old Docker links layers that are the same."""
     members = _docker_archive(entry={"Layers": ["link/layer.tar"]})
@@ -164,6 +174,13 @@ def test_linked_members(sandbox: Sandbox) -> None:
         {"entry": {"RepoTags": ["../../x"]}},
         {"entry": {"RepoTags": ["x:1", "UPPER"]}},
         {"entry": {"Layers": "x"}},
+        {"entry": {"Layers": [None]}},
+        {"entry": {"Layers": None}},
+        {"entry": {"Config": None}},
+        {"entry": {"RepoTags": [None]}},
+        {"entry": {"RepoTags": "x:1"}},
+        {"config": {"rootfs": None}},
+        {"config": None},
         {"config": {}},
         {"config": {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": ["sha256:../x"]}}},
         {"layer": b"nonsense"},
