@@ -133,8 +133,9 @@ class Session:
         # with a raw terminal keys arrive as bytes, and the container's own terminal makes signals of them
         if self._streams.proxy_signals and not self._streams.passes_keys:
             proxied = signal.valid_signals() - _OWN_SIGNALS
-            # what the caller ignores (nohup, a shell's background) stays so
-            wanted |= {number for number in proxied if signal.getsignal(number) != signal.SIG_IGN}
+            # what the caller ignores (nohup, a shell's background) stays so, and what is no handler of Python's but of
+            # its faulthandler (PYTHONFAULTHANDLER), which could not be put back
+            wanted |= {number for number in proxied if signal.getsignal(number) not in (signal.SIG_IGN, None)}
         for number in wanted:
             with suppress(OSError, ValueError):
                 # 32 and 33 are the C library's own

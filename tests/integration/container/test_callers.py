@@ -274,6 +274,17 @@ def test_a_hang_up_that_the_caller_ignores_is_not_passed_on(sandbox: Sandbox, bu
 
 @pytest.mark.slow
 @pytest.mark.requires("subids", "overlay")
+@pytest.mark.parametrize(
+    "variable", ["PYTHONFAULTHANDLER=1", "PYTHONWARNINGS=error", "PYTHONIOENCODING=ascii", "LC_ALL=C"]
+)
+def test_what_the_caller_wants_of_python_changes_no_status(sandbox: Sandbox, busybox: str, variable: str) -> None:
+    name, _, value = variable.partition("=")
+    words = ("run", "--rm", "--network", "none", busybox, "sh", "-c", "echo ä; exit 7")
+    assert sandbox.run(*words, env={name: value}, status=7).lines == ["ä"]
+
+
+@pytest.mark.slow
+@pytest.mark.requires("subids", "overlay")
 def test_a_signal_that_the_caller_blocks_ends_the_command(stand: Sandbox) -> None:
     caller = Caller(signals=("blocked", _CATCHABLE))
     with start(stand, caller, "logs", "-f", "up") as process:
