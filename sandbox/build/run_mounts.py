@@ -19,6 +19,7 @@ from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.ssh_mounts import relay_agent
 from sandbox.runtime.spec import BindMount, TmpfsMount
+from sandbox.runtime.unmapped_ids import check_mapped
 from storage.errors import StorageError
 from storage.syscalls import MNT_DETACH, mount, umount2
 
@@ -59,6 +60,8 @@ class MountRoom:
             variables: dict[str, str] = {}
             names = self._caches.lock(mounts, directory, stack)
             for wanted in mounts:
+                if wanted.uid or wanted.gid:
+                    check_mapped(wanted.uid or 0, wanted.gid or 0)
                 target = posixpath.join("/", directory, wanted.target)
                 if posixpath.normpath(target) in ("/", "//") and wanted.type not in ("secret", "ssh"):
                     raise StepError(f"invalid mount target {target!r}", mend="target=DIRECTORY in the mount")

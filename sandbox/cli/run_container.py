@@ -98,7 +98,7 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         plan = plan_container_limits(config, invocation.context.env)
         for note in plan.notes:
             invocation.context.note(f"WARNING: {note}")
-        if not invocation.text("platform"):
+        if not (invocation.text("platform") or invocation.context.env.get("DOCKER_DEFAULT_PLATFORM")):
             _note_platform(invocation, image.platform)
         _note_namesakes(invocation, connection)
         try:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from sandbox.errors import HostError, StartError
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.rootfs_plan import Bind, BindDevice, Link, Mask, MountFilesystem, ReadOnlyPath, ReadOnlyRoot
+from sandbox.runtime.unmapped_ids import find_unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandbox.errors import UnmappedIdError
     from sandbox.runtime.rootfs_plan import Operation
 
 _IN_ROOT = sc.RESOLVE_IN_ROOT | sc.RESOLVE_NO_MAGICLINKS
@@ -179,6 +181,9 @@ def make_filesystem(kind: str, options: tuple[str, ...] = (), attributes: int = 
                 # devpts, gid=5 (tty): that group is not there in a map of one id
                 if key == "gid" and error.errno == errno.EINVAL and kind == "devpts":
                     continue
+                unmapped = _unmapped_owner(key, value) if error.errno == errno.EINVAL else None
+                if unmapped is not None:
+                    raise unmapped from error
                 raise OSError(error.errno, f"option {option}: {os.strerror(error.errno or 0)}") from error
         sc.fsconfig(fs_fd, sc.FSCONFIG_CMD_CREATE, None, None)
         try:
@@ -190,6 +195,13 @@ def make_filesystem(kind: str, options: tuple[str, ...] = (), attributes: int = 
             return sc.fsmount(fs_fd, sc.FSMOUNT_CLOEXEC, attributes | sc.MOUNT_ATTR_RDONLY)
     finally:
         os.close(fs_fd)
+
+
+def _unmapped_owner(key: str, value: str) -> UnmappedIdError | None:
+    """For an option `uid=` or `gid=` of a file system that was refused."""
+    if key not in ("uid", "gid") or not value.isdecimal() or len(value) > 10:
+        return None
+    return find_unmapped(int(value) if key == "uid" else 0, (int(value),) if key == "gid" else ())
 
 
 def _move(mount_fd: int, target_fd: int) -> None:

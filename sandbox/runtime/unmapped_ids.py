@@ -27,15 +27,22 @@ def find_unmapped(uid: int, gids: Iterable[int]) -> UnmappedIdError | None:
     fd = os.memfd_create("ids")
     try:
         for kind, number in (("user", uid), *(("group", gid) for gid in gids)):
-            try:
-                # the kernel looks at the map before it asks whether we may
-                os.fchown(fd, number if kind == "user" else -1, number if kind == "group" else -1)
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    return UnmappedIdError(f"{kind} id {number} is not mapped in the container", kind=kind, id=number)
+            if not _has(fd, kind, number):
+                return UnmappedIdError(f"{kind} id {number} is not mapped in the container", kind=kind, id=number)
     finally:
         os.close(fd)
     return None
+
+
+def _has(fd: int, kind: str, number: int) -> bool:
+    if number >= _ALL_IDS:
+        return False  # the last one says "leave it as it is" to chown(2)
+    try:
+        # the kernel looks at the map before it asks whether we may
+        os.fchown(fd, number if kind == "user" else -1, number if kind == "group" else -1)
+    except OSError as error:
+        return error.errno != errno.EINVAL
+    return True
 
 
 def complete(error: UnmappedIdError) -> UnmappedIdError:

@@ -216,9 +216,12 @@ def test_an_id_that_no_container_of_this_user_has(sandbox: Sandbox, busybox: str
         ("run", "--rm", "-t", "-u", "123456789", busybox, "true"),
         ("run", "--rm", "-u", "0:123456789", busybox, "true"),
         ("run", "--rm", "--group-add", "123456789", busybox, "true"),
+        ("run", "--rm", "--tmpfs", "/x:uid=123456789", busybox, "true"),
+        ("run", "--rm", "--tmpfs", "/x:gid=123456789", busybox, "true"),
         ("exec", "-u", "123456789:5", "web", "true"),
     ):
-        kind, file_name = ("group", "subgid") if "-u 1" not in " ".join(words) else ("user", "subuid")
+        is_user = "-u 1" in " ".join(words) or "uid=" in " ".join(words)
+        kind, file_name = ("user", "subuid") if is_user else ("group", "subgid")
         message, cause, mend = sandbox.run(*words, status=125).stderr.splitlines()
         assert message == f"Error: {kind} id 123456789 is not mapped in the container"
         assert cause.startswith(f"  cause: containers of this user have the {kind} ids 0 to ")
@@ -276,4 +279,5 @@ def test_an_image_for_another_machine_is_warned_of(sandbox: Sandbox, busybox: st
         " and no specific platform was requested\n"
     )
     assert sandbox.run("create", "--platform", "linux/s390x", "foreign", "true").stderr == ""
+    assert sandbox.run("create", "foreign", "true", env={"DOCKER_DEFAULT_PLATFORM": "linux/s390x"}).stderr == ""
     assert sandbox.run("create", busybox, "true").stderr == ""

@@ -51,6 +51,13 @@ def test_every_id_is_mapped_here() -> None:
     assert unmapped_ids.find_unmapped(os.getuid(), (0, 70000, 1 << 30)) is None
 
 
+@pytest.mark.parametrize("number", [(1 << 32) - 1, 1 << 32, 9999999999])
+def test_what_is_no_id_is_never_mapped(number: int) -> None:
+    for found in (unmapped_ids.find_unmapped(number, ()), unmapped_ids.find_unmapped(0, (number,))):
+        assert found is not None
+        assert found.id == number
+
+
 def test_it_crosses_from_process_to_process() -> None:
     error = UnmappedIdError("message", cause="cause", mend="mend", kind="group", id=70000)
     found = decode_error(encode_error(error))
