@@ -17,11 +17,18 @@ PR_SET_NO_NEW_PRIVS = 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def _failure(name: str, code: int) -> OSError:
+    error = OSError(code, os.strerror(code))
+    # for who reads a traceback: a person is told what was being done, not by which call
+    error.add_note(f"{name}(2)")
+    return error
+
+
 def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
     def check(result: int, _func: object, _args: object) -> int:
         if result == -1:
             code = ctypes.get_errno()
-            raise OSError(code, f"{name}: {os.strerror(code)}")
+            raise _failure(name, code)
         return result
 
     call = getattr(_libc, name)

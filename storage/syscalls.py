@@ -71,6 +71,13 @@ FICLONE = 0x40049409
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def _failure(name: str, code: int) -> OSError:
+    error = OSError(code, os.strerror(code))
+    # for who reads a traceback: a person is told what was being done, not by which call
+    error.add_note(f"{name}(2)")
+    return error
+
+
 def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
     # indexing, not getattr: `syscall` is bound several times, each with argument types of its own
     call = _libc[name]
@@ -78,7 +85,7 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
     def check(result: Any, _func: Any, _args: Any) -> Any:  # a raw int, as ctypes hands it over
         if result == -1:
             code = ctypes.get_errno()
-            raise OSError(code, f"{name}: {os.strerror(code)}")
+            raise _failure(name, code)
         return result
 
     # a C int: the upper half of the register may be anything, and -1 would pass for 4294967295
@@ -93,7 +100,7 @@ def _bind_number(name: str, number: int, *argtypes: Any) -> Callable[..., int]:
     def check(result: Any, _func: Any, _args: Any) -> Any:  # a raw long, as ctypes hands it over
         if result == -1:
             code = ctypes.get_errno()
-            raise OSError(code, f"{name}: {os.strerror(code)}")
+            raise _failure(name, code)
         return result
 
     call.argtypes, call.restype, call.errcheck = (ctypes.c_long, *argtypes), ctypes.c_long, check

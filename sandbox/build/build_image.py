@@ -14,12 +14,14 @@ from sandbox.build.base_images import BaseImages, ImageNeed
 from sandbox.build.builder import build
 from sandbox.build.cache_transfer import CachePlace, export_caches, import_caches, with_inline_cache
 from sandbox.build.contexts import ContextRoom, is_files
+from sandbox.build.copy_request import warn_of_target
 from sandbox.build.debug_shell import open_shell, with_shell
 from sandbox.build.directives import TRUE
 from sandbox.build.entitlements import check_entitlements
 from sandbox.build.errors import DockerfileError, LanguageError, did_you_mean
 from sandbox.build.exporting import Exported, ExportRequest, export_result
 from sandbox.build.image_state import ImageState
+from sandbox.build.instructions import Add, Copy
 from sandbox.build.lint import check_program
 from sandbox.build.lint_stages import Surroundings
 from sandbox.build.named_contexts import context_name, replace_stages
@@ -175,6 +177,9 @@ class _Planner:
                     waiting += reachable_stages(program, named, globals_)
         stages = tuple(sorted(found))
         self._check(program, predefined, main.tree)
+        for instruction in (each for number in stages for each in program.stages[number].instructions):
+            if isinstance(instruction, Copy | Add) and (said := warn_of_target(instruction)):
+                warn(self._options.events, f"{instruction.node.line.place()}: {said}")
         return BuildPlan(
             program, globals_, stages, target, self._images.found, main.tree, self._trees,
             self._platform, self._native, self._asked is not None, self._options.network, self._options.no_cache,

@@ -52,7 +52,7 @@ def read_copy_request(stage: StageState, copy: Copy | Add) -> CopyRequest:
         (file.name, expand_heredoc(file.content, stage.scope.environment).text if file.expand else file.content)
         for file in copy.files
     )
-    into = written.endswith(("/", "/.", "/..")) or written in (".", "..", "") or len(sources) + len(files) > 1
+    into = _is_directory(written) or len(sources) + len(files) > 1
     chown, chmod = stage.text(copy.chown, node), stage.text(copy.chmod, node)
     parents = isinstance(copy, Copy) and copy.parents
     shown = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
@@ -66,6 +66,22 @@ def read_copy_request(stage: StageState, copy: Copy | Add) -> CopyRequest:
         copy.unpack if isinstance(copy, Add) else False,
         f"{node.instruction} {' '.join(shown)} # buildkit",
     )  # fmt: skip
+
+
+def warn_of_target(copy: Copy | Add) -> str:
+    """What to say where several sources go to what is no directory by its text, "" where nothing."""
+    count = len(copy.sources) + len(copy.files)
+    # a variable may end in a slash
+    if count < 2 or _is_directory(copy.target) or "$" in copy.target:
+        return ""
+    return (
+        f"{copy.node.instruction} of {count} sources to {copy.target}, without a slash: taken for a directory;"
+        f" write {copy.target}/"
+    )
+
+
+def _is_directory(written: str) -> bool:
+    return written.endswith(("/", "/.", "/..")) or written in (".", "..", "")
 
 
 def split_pivot(source: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.build.copy_request import read_copy_request, split_pivot
-from sandbox.build.copying import Changes, Copier, Target
+from sandbox.build.copying import Changes, Copier, Target, is_directory
 from sandbox.build.dockerignore import clean_path, read_patterns
 from sandbox.build.errors import WordError
 from sandbox.build.modes import octal_mode, read_mode
@@ -69,12 +69,13 @@ class CopyRoom:
 
     def __init__(
         self, workshop: Workshop, remotes: Remotes, open_source: Callable[[str, Node, ExitStack], Source],
-        identify: Callable[[str, Node], str],
+        identify: Callable[[str, Node], str], warn: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._workshop = workshop
         self._remotes = remotes
         self._open_source = open_source
         self._identify = identify
+        self._warn = warn
 
     def plan(self, stage: StageState, copy: Copy | Add, stack: ExitStack) -> CopyPlan:
         """The step; what it holds open is closed with `stack`. Raises DockerfileError where a source is missing."""
@@ -144,6 +145,11 @@ class CopyRoom:
             0o755 if (number := octal_mode(request.chmod)) is None else number & 0o777,
         )
         target = Target(step.root_fd, request.target, request.into)
+        if len(taken) > 1 and not request.into and not is_directory(target):
+            self._warn(
+                f"{len(taken)} sources match, and all go to the one file {request.target}, where the last stays: write"
+                f" {request.target}/ for a directory"
+            )
         with closing(Copier(target, changes)) as copier:
             for one in taken:
                 found = open_found(one.source, one.path)

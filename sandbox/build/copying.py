@@ -48,6 +48,16 @@ class Target(NamedTuple):
     into: bool
 
 
+def is_directory(target: Target) -> bool:
+    """Whether a directory is there already."""
+    try:
+        fd = open_in_root(target.root_fd, target.path, os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return False
+    os.close(fd)
+    return True
+
+
 class Copier:
     """One COPY or ADD; closed before the tree it copies to is unmounted, for it keeps directories of that open."""
 
@@ -95,7 +105,10 @@ class Copier:
     def _make(self, path: str) -> int:
         """A descriptor of the target directory, made with what is missing above it."""
         made: list[bytes] = []
-        fd = make_directories(self._target.root_fd, os.fsencode(path), 0o755, made.append)
+        try:
+            fd = make_directories(self._target.root_fd, os.fsencode(path), 0o755, made.append)
+        except NotADirectoryError as error:
+            raise StepError(f"cannot make the directory {path}", cause="a file is in its way") from error
         for directory in made:
             new = open_in_root(self._target.root_fd, directory, os.O_RDONLY | os.O_DIRECTORY)
             if self._changes.owner is not None:

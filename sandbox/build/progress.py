@@ -19,6 +19,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from sandbox.errors import SandboxError
+from sandbox.faults import explain_fault
 from sandbox.redaction import redact
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ def reported_step(sink: EventSink, vertex: Vertex) -> Iterator[StepReport]:
     try:
         yield report
     except Exception as error:
-        report.failed(str(error) or type(error).__name__)
+        report.failed(error.message if isinstance(error, SandboxError) else explain_fault(error))
         raise
     except BaseException:
         report.cancelled()

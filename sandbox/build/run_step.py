@@ -16,6 +16,7 @@ from net.addresses import CONTAINER_ADDRESS
 from net.host_ports import outgoing_address
 from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
 from net.slirp import SlirpPlan, SlirpProcess, assume_features, end_slirp, spawn_slirp, wait_ready
+from sandbox.build.sources import StepError
 from sandbox.errors import HostError, translated
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.launch import Launcher
@@ -56,6 +57,25 @@ class _Network(NamedTuple):
     files: tuple[BindMount, ...]
 
 
+def check_lengths(request: RunRequest) -> None:
+    """Raises StepError for a word or a variable that the kernel takes in no program: MAX_ARG_STRLEN, execve(2)."""
+    most = 32 * os.sysconf("SC_PAGE_SIZE") - 1
+    longest = max(len(os.fsencode(word)) for word in request.arguments)
+    if longest > most:
+        raise StepError(
+            f"this command is {longest} bytes long, and the kernel takes {most} in one word",
+            mend='COPY it as a script and RUN sh SCRIPT; or RUN <<EOF with "#!/bin/sh" as the first line is one',
+        )
+    for variable in request.environment:
+        length = len(os.fsencode(variable))
+        if length > most:
+            name = variable.partition("=")[0]
+            raise StepError(
+                f"the variable {name} is {length} bytes long with its name, and the kernel takes {most}",
+                mend="COPY its value as a file and read it from there",
+            )
+
+
 class RunRoom:
     """Runs commands for one build; `directory` is the build's own. `close` ends what serves them."""
 
@@ -70,6 +90,7 @@ class RunRoom:
         """Run to the end, giving `show` the output as it comes; the exit code, 128 and the signal's number for one
         that was killed. Raises SandboxError where it cannot be started.
         """
+        check_lengths(request)
         network = self._network(request)
         spec = self._spec(request, network.files)
         reading, writing = os.pipe2(os.O_CLOEXEC)

@@ -128,6 +128,7 @@ class StageBuilder:
             parent = find_stage(above)
             state = StageState(parent.image.inherit(), list(parent.layers), parent.scope.inherit())
             state.arguments = list(parent.arguments)
+            state.user_node = parent.user_node
             state.records = list(parent.records)
         elif base == "scratch":
             state = self._from_scratch()

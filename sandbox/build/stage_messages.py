@@ -19,6 +19,7 @@ from sandbox.build.image_state import ImageState
 from sandbox.build.stage_state import StageState
 from sandbox.build.step_cache import BuildLayer
 from sandbox.errors import SandboxError
+from sandbox.faults import explain_fault
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ def encode_failure(error: BaseException) -> list[Any]:
         return [error.message, "", error.mend, list(error.place), error.expected]
     if isinstance(error, SandboxError | StorageError):
         return [error.message, error.cause, error.mend, None, ""]
-    if isinstance(error, OSError):
-        return ["cannot carry out the build", str(error), "", None, ""]
-    return ["cannot carry out the build", f"{type(error).__name__}: {error}", "", None, ""]
+    return ["cannot carry out the build", explain_fault(error), "", None, ""]
 
 
 def decode_failure(values: list[Any]) -> SandboxError:

@@ -43,6 +43,8 @@ class StageState:
         self.scope = scope
         #: the ARGs so far that have a value, for the history
         self.arguments: list[str] = []
+        #: the USER that holds, where it is of this stage or of one above in the same file
+        self.user_node: Node | None = None
         #: [key, position of the layer, description, when it was made] of each step, for a cache that is exported
         self.records: list[list[Any]] = []
 
@@ -126,6 +128,7 @@ def _configure_runtime(stage: StageState, instruction: Instruction) -> bool:
             image.add_history(f"VOLUME [{' '.join(names)}]")
         case User(node, user):
             image.config["User"] = stage.text(user, node)
+            stage.user_node = node
             image.add_history(f"USER {image.user}")
         case StopSignal(node, signal):
             image.config["StopSignal"] = stage.text(signal, node)

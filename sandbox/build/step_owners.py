@@ -1,37 +1,50 @@
-"""Names of users and groups, looked up in the tree a step works on: `--chown`, and the owner of what WORKDIR makes."""
+"""Names of users and groups, looked up in the tree a step works on: `--chown`, USER, what WORKDIR makes."""
 
 from __future__ import annotations
 
-import os
-import stat
+from typing import TYPE_CHECKING
 
+from sandbox.build.sources import StepError
+from sandbox.errors import StartError
 from sandbox.runtime.unmapped_ids import check_mapped
-from sandbox.runtime.users import resolve_identity
-from storage.resolve import open_in_root
+from sandbox.runtime.users import read_account_text, resolve_identity
 
-_ACCOUNTS_MOST = 10 * 1024 * 1024
+if TYPE_CHECKING:
+    from sandbox.build.parser import Node
+    from sandbox.build.stage_state import StageState
 
 
-def find_owner(root_fd: int, text: str) -> tuple[int, int]:
-    """Uid and gid of "user[:group]", names looked up in the tree's own files. Raises StartError."""
+def find_owner(root_fd: int, chown: str) -> tuple[int, int]:
+    """Uid and gid of the "user[:group]" of `--chown`. Raises StepError, UnmappedIdError."""
+    try:
+        owner = _look_up(root_fd, chown)
+    except StartError as error:
+        raise StepError(f"--chown={chown}: {error.message}", mend="--chown=UID:GID, numbers") from error
+    check_mapped(*owner)
+    return owner
+
+
+def find_user(stage: StageState, root_fd: int, node: Node) -> tuple[int, int] | None:
+    """Uid and gid of the stage's USER, None where it has none. Raises DockerfileError at the USER that set it, or at
+    `node` where the stage began with it.
+    """
+    user = stage.image.user
+    if not user:
+        return None
+    try:
+        return _look_up(root_fd, user)
+    except StartError as error:
+        at, origin = (stage.user_node, "") if stage.user_node else (node, ", which the stage began with")
+        raise at.error(
+            f"USER {user}{origin}: {error.message}", mend="USER UID:GID, numbers; or add the account in a RUN above"
+        ) from error
+
+
+def _look_up(root_fd: int, text: str) -> tuple[int, int]:
     user, colon, _group = text.partition(":")
-    identity = resolve_identity(text, (), *(_read_accounts(root_fd, name) for name in ("passwd", "group")))
+    accounts = (read_account_text(root_fd, f"etc/{name}") for name in ("passwd", "group"))
+    identity = resolve_identity(text, (), *accounts)
     uid, gid = identity.uid, identity.gid
     if not colon and user.isascii() and user.isdigit():
         gid = uid
-    check_mapped(uid, gid)
     return uid, gid
-
-
-def _read_accounts(root_fd: int, name: str) -> str:
-    """The file's text; "" where it is none, for a base may have a directory or a link to nothing there."""
-    try:
-        fd = open_in_root(root_fd, f"etc/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:
-        return ""
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return os.pread(fd, _ACCOUNTS_MOST, 0).decode(errors="replace")
-    finally:
-        os.close(fd)

@@ -15,6 +15,7 @@ from sandbox.build.copying import Changes, Copier, Target
 from sandbox.build.entitlements import check_entitlements
 from sandbox.build.heredocs import read_marker
 from sandbox.build.named_contexts import context_name
+from sandbox.build.progress import warn
 from sandbox.build.remote_origins import Remotes
 from sandbox.build.run_mounts import MountRoom, is_directory
 from sandbox.build.run_platform import check_runnable
@@ -22,10 +23,11 @@ from sandbox.build.run_step import RunRequest, RunRoom
 from sandbox.build.sources import Source, StepError, open_found
 from sandbox.build.step_cache import step_lock
 from sandbox.build.step_layers import NotCachedError
-from sandbox.build.step_owners import find_owner
+from sandbox.build.step_owners import find_user
 from sandbox.errors import ImageError, StartError
 from sandbox.redaction import redact
 from sandbox.runtime.spec import BindMount
+from sandbox.runtime.unmapped_ids import check_mapped
 from storage.errors import StorageError, os_failure
 from storage.resolve import make_directories
 
@@ -94,7 +96,9 @@ class Steps:
         self._trees = trees
         self._mounts = MountRoom(workshop, f"{paths.data_root}/build-mounts", plan.secrets, plan.ssh)
         remotes = Remotes(workshop, paths, plan)
-        self._copies = CopyRoom(workshop, remotes, self._open_source, self._identify)
+        self._copies = CopyRoom(
+            workshop, remotes, self._open_source, self._identify, lambda text: warn(plan.events, text)
+        )
         self._room: RunRoom | None = None
 
     def close(self) -> None:
@@ -116,6 +120,7 @@ class Steps:
         command = self._placed(stage, node, mounts, network, script)
 
         def act(step: MountedStep) -> None:
+            find_user(stage, step.root_fd, node)
             self._execute(command.request(step.root, words), node, report)
 
         self._layer(stage, node, report, _Recipe(key, act, command.prepare))
@@ -136,6 +141,7 @@ class Steps:
         if not self._workshop.makes:
             raise NotCachedError
         with _located(node), self._mounted(stage, command.prepare) as step:
+            find_user(stage, step.root_fd, node)
             request = command.request(step.root, stage.image.shell[:1])
             if "TERM" not in stage.scope.environment:
                 request = request._replace(environment=(*request.environment, "TERM=xterm"))
@@ -181,9 +187,13 @@ class Steps:
         if made:
 
             def act(step: MountedStep) -> None:
-                owner = find_owner(step.root_fd, stage.image.user) if stage.image.user else None
+                owner = find_user(stage, step.root_fd, workdir.node)
+                check_mapped(*owner or (0, 0))
                 new: list[bytes] = []
-                os.close(make_directories(step.root_fd, os.fsencode(path), 0o755, new.append))
+                try:
+                    os.close(make_directories(step.root_fd, os.fsencode(path), 0o755, new.append))
+                except OSError as error:
+                    raise os_failure(f"cannot make the directory {path}", error) from error
                 for name in new if owner else ():
                     os.chown(open_path(step.root_fd, name), *(owner or (0, 0)))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from sandbox.doctor import identity, limits, network, storage_place
 from sandbox.doctor.check import Check, Machine, to_error
 from sandbox.errors import UsageError
+from sandbox.faults import explain_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -97,7 +98,7 @@ def _run(name: str, examination: Examination, machine: Machine) -> Check:
     except TooSlowError:
         return Check(name, "failure", "no answer", f"the check did not end within {_SECONDS_EACH:g} seconds")
     except Exception as error:  # noqa: BLE001  # the boundary of one check: what breaks it must not hide the others
-        return Check(name, "failure", "the check itself failed", f"{type(error).__name__}: {error}")
+        return Check(name, "failure", "the check itself failed", explain_fault(error))
 
 
 @contextmanager

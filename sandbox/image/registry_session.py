@@ -18,7 +18,7 @@ from sandbox.errors import AuthenticationError, NotFoundError, RegistryError
 from sandbox.image import auth
 from sandbox.image.reach import Reach
 from sandbox.image.registry_answers import error_codes, error_text, printable
-from sandbox.image.transport import ConnectionProblem, unreachable
+from sandbox.image.transport import ConnectionProblem, problem_text, unreachable
 from sandbox.redaction import redact
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class RegistrySession:
         return Transient(
             RegistryError(
                 f"{self.what}: the connection to {url.host} broke",
-                cause=str(error) or type(error).__name__,
+                cause=problem_text(error),
                 mend=f"{self._access.word} again: it goes on from there",
             )
         )

@@ -132,7 +132,14 @@ class ConnectionProblem:
         self.tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
         self.unknown_host = next((e for e in chain if isinstance(e, socket.gaierror)), None)
         self.refused = next((e for e in chain if isinstance(e, ConnectionRefusedError)), None)
-        self.text = str(error) or type(error).__name__
+        self.text = problem_text(error)
+
+
+def problem_text(error: httpx.TransportError) -> str:
+    """What httpx says of it; a time that ran out is said by its class alone."""
+    if str(error):
+        return str(error)
+    return "no answer in time" if isinstance(error, httpx.TimeoutException) else "the connection was closed"
 
 
 def unreachable(domain: str, base: str, error: httpx.TransportError) -> RegistryError:

@@ -103,7 +103,13 @@ class ProcessSetup:
         arguments = [*self._stub_arguments, self._program, *self._spec.arguments]
         if self._spec.seccomp_program is not None:
             sc.seccomp_set_filter(self._spec.seccomp_program)
-        os.execve(_STUB_FD, arguments, self._environment)
+        try:
+            os.execve(_STUB_FD, arguments, self._environment)
+        except OSError as error:
+            # the stub is ours and can be executed: what is too long is the program's
+            if error.errno == errno.E2BIG:
+                raise explain_exec_errno(errno.E2BIG, self._spec.arguments[0]) from error
+            raise
 
     def _limits(self, *, late: bool) -> tuple[ResourceLimit, ...]:
         """Those of open files come late: the descriptors that we need ourselves have higher numbers for a moment."""
@@ -286,6 +292,13 @@ def explain_exec_errno(code: int, name: str) -> SandboxError:
         )
     if code in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ETXTBSY):
         return NotExecutableError(f'exec: "{name}": {text}')
+    if code == errno.E2BIG:
+        return StartError(
+            f'exec: "{name}": {text}',
+            cause="a word of the command or a variable has more than 128 KiB, or all together more than a quarter of"
+            " the stack's limit",
+            mend="put what is long into a file: -v FILE:/FILE:ro",
+        )
     return StartError(f'exec: "{name}": {text}')
 
 

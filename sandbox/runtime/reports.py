@@ -6,8 +6,6 @@ share its process with a hostile tree, and the receiver only ever makes errors o
 
 from __future__ import annotations
 
-import os
-
 from sandbox.errors import (
     CommandNotFoundError,
     HostError,
@@ -17,6 +15,7 @@ from sandbox.errors import (
     UnmappedIdError,
     UsageError,
 )
+from sandbox.faults import explain_fault
 
 _KINDS: dict[str, type[SandboxError]] = {
     kind.__name__: kind
@@ -36,12 +35,10 @@ _LIMIT_BYTES = 16 * 1024
 def encode_error(error: BaseException, doing: str = "") -> bytes:
     """The report of `error`; of anything that is not ours, `doing` says what was being tried."""
     if isinstance(error, SandboxError):
-        kind = type(error).__name__ if type(error).__name__ in _KINDS else "SandboxError"
+        kind = next(each.__name__ for each in type(error).__mro__ if each.__name__ in _KINDS)
         fields: tuple[str, ...] = (kind, error.message, error.cause, error.mend, *_own_fields(error))
-    elif isinstance(error, OSError):
-        fields = ("StartError", f"cannot {doing or 'set up the container'}", _describe(error), "")
     else:
-        fields = ("StartError", f"cannot {doing or 'set up the container'}", f"{type(error).__name__}: {error}", "")
+        fields = ("StartError", f"cannot {doing or 'set up the container'}", explain_fault(error), "")
     return b"E" + "\0".join(field.replace("\0", "?") for field in fields).encode(errors="replace")[:_LIMIT_BYTES]
 
 
@@ -61,9 +58,3 @@ def decode_error(report: bytes) -> SandboxError:
         number = int(more[1]) if more[1].isdecimal() else 0
         return UnmappedIdError(message, cause=cause, mend=mend, kind=more[0], id=number)
     return _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)
-
-
-def _describe(error: OSError) -> str:
-    text = error.strerror or os.strerror(error.errno or 0)
-    # a call on a descriptor has its number there
-    return f"{text}: {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else text

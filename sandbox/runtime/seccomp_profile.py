@@ -102,9 +102,9 @@ def parse_docker(document: Document, host: Host, name: str) -> Profile:
     try:
         return _parse_docker(document, host)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"{name} is not a seccomp profile in Docker's format", cause=f"{type(error).__name__}: {error}"
-        ) from error
+        lacks = isinstance(error, KeyError)
+        cause = f"{error} is missing, or no such name is known" if lacks else "a value in it is of the wrong kind"
+        raise UsageError(f"{name} is not a seccomp profile in Docker's format", cause=cause) from error
 
 
 def _parse_docker(document: Document, host: Host) -> Profile:

@@ -187,10 +187,17 @@ _MACHINE_NUMBERS = {
 _NUMBERS = _MACHINE_NUMBERS.get(os.uname().machine, {})
 
 
+def _failure(name: str, code: int) -> OSError:
+    error = OSError(code, os.strerror(code))
+    # for who reads a traceback: a person is told what was being done, not by which call
+    error.add_note(f"{name}(2)")
+    return error
+
+
 def _check(result: int, function: Any, _arguments: object) -> int:  # Any: ctypes types no function object
     if result == -1:
         code = ctypes.get_errno()
-        raise OSError(code, f"{function.kernel_name}: {os.strerror(code)}")
+        raise _failure(function.kernel_name, code)
     return result
 
 

@@ -52,7 +52,8 @@ def read_identity(user: str, additional_groups: tuple[str, ...] = ()) -> Identit
 def resolve_identity(user: str, additional_groups: tuple[str, ...], passwd_text: str, group_text: str) -> Identity:
     """`read_identity` on given file texts.
 
-    A number is a uid or gid and never a name (CVE-2016-3697). Without a group, the user's own of passwd and its
+    A number is a uid or gid and never a name (CVE-2016-3697). `root` is 0 also where the files do not name it, as in
+    images without any. Without a group, the user's own of passwd and its
     memberships apply; with one, it is the only group beside `additional_groups`, as in Docker.
     """
     user_part, colon, group_part = user.partition(":")
@@ -139,6 +140,8 @@ def _find_user(name: str, users: tuple[PasswdLine, ...]) -> tuple[PasswdLine | N
     for user in users:
         if user.name == name:
             return user, user.uid
+    if name == "root":
+        return None, 0
     _check_range(name)
     raise StartError(
         f"unable to find user {name}: no matching entries in passwd file",
@@ -154,6 +157,8 @@ def _find_group(name: str, groups: tuple[GroupLine, ...]) -> int:
     for group in groups:
         if group.name == name:
             return group.gid
+    if name == "root":
+        return 0
     _check_range(name)
     raise StartError(
         f"unable to find group {name}: no matching entries in group file",
