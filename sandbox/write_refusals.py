@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 import shlex
 import stat
 
@@ -34,7 +35,15 @@ def explain_refusal(path: str, variable: str = "XDG_DATA_HOME") -> tuple[str, st
 def explain_database(database: str) -> tuple[str, str]:
     """As `explain_refusal`, for a database and what SQLite keeps beside it: those have the mode it had when made."""
     found = ((explain_refusal(database + suffix)) for suffix in ("", "-wal", "-shm"))
-    return next((refusal for refusal in found if refusal[0]), ("", ""))
+    return next((refusal for refusal in found if refusal[0]), None) or _explain_file_limit()
+
+
+def _explain_file_limit() -> tuple[str, str]:
+    """What is left where the file system has nothing against it; SQLite calls that an I/O error."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return "", ""
+    return f"files of more than {limit} bytes are not allowed to this shell: ulimit -f", "ulimit -Sf hard"
 
 
 def _denied(path: str, elsewhere: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -43,6 +44,8 @@ class Caller(NamedTuple):
     umask: int = 0o022
     gone_directory: bool = False
     nice: int = 0
+    #: RLIMIT_* and what it is
+    limits: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         how, numbers = self.signals
@@ -76,6 +79,8 @@ def start(sandbox: Sandbox, caller: Caller, *words: str) -> subprocess.Popen[str
             os.rmdir(place)
         for descriptor in caller.closed:
             os.close(descriptor)
+        for number, value in caller.limits:
+            resource.setrlimit(number, (value, resource.getrlimit(number)[1]))
 
     return subprocess.Popen(
         sandbox.words(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -221,6 +226,25 @@ def test_a_relative_path_in_a_directory_that_is_gone(stand: Sandbox, tmp_path: P
         assert (found.status, found.stdout) == (status, ""), line
         assert found.stderr.endswith(told), f"{line}: {found.stderr}"
     assert stand.run("ps", "-aq").lines == stand.run("ps", "-aq", "--filter", "name=^(up|ended)$").lines
+
+
+@pytest.mark.slow
+@pytest.mark.requires("subids", "overlay")
+def test_a_limit_of_the_caller_that_is_reached_is_named(stand: Sandbox, tmp_path: Path) -> None:
+    for number, value, words, flag in (
+        (resource.RLIMIT_FSIZE, 0, ("run", "--rm", "busybox", "true"), "-f"),
+        (resource.RLIMIT_FSIZE, 0, ("tag", "busybox", "other"), "-f"),
+        (resource.RLIMIT_NPROC, 1, ("exec", "up", "true"), "-u"),
+    ):
+        found = call(stand, Caller(limits=((number, value),)), *words)
+        assert found.status in (1, 125)
+        assert f"ulimit {flag}" in found.stderr.splitlines()[-2]
+        assert found.stderr.endswith(f"\n  mend: ulimit -S{flag[1]} hard\n")
+    # kept, for the container as well
+    kept = Caller(limits=((resource.RLIMIT_NOFILE, 300), (resource.RLIMIT_CORE, 0)))
+    show = ("sh", "-c", "ulimit -n; ulimit -c")
+    assert call(stand, kept, "run", "--rm", "busybox", *show).stdout == "300\n0\n"
+    assert call(stand, kept, "exec", "up", *show).stdout == "300\n0\n"
 
 
 def _status(pid: int) -> dict[str, str]:

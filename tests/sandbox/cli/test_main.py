@@ -135,6 +135,11 @@ def test_an_unknown_command_is_1() -> None:
         (StorageError("full", cause="c", mend="m"), "container stop", 1, "Error: full\n  cause: c\n  mend: m\n"),
         (NetError("taken"), "container run", 125, "Error: taken\n"),
         (OSError(28, "No space left on device", "/x"), "container stop", 1, "Error: No space left on device: /x\n"),
+        (OSError(24, "Too many open files", "/x"), "container stop", 1,
+         "Error: Too many open files: /x\n  cause: a limit of this shell is reached: ulimit -n\n"
+         "  mend: ulimit -Sn hard\n"),
+        (MemoryError(), "container stop", 125,
+         "Error: out of memory\n  cause: no more is there, or ulimit -v, ulimit -d\n  mend: ulimit -a\n"),
         (DatabaseError("locked"), "container stop", 125,
          "Error: the database could not be used\n  cause: locked\n  mend: sandbox doctor\n"),
         (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\\nb\n"),
