@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _READ_SIZE = 1 << 20
+_REPAIR = "sandbox system check --repair"
 
 
 class ContentStore:
@@ -54,14 +55,14 @@ class ContentStore:
         try:
             return os.stat(self.path(digest)).st_size
         except OSError as error:
-            raise os_failure(f"no blob {digest}", error) from error
+            raise _missing(digest, error) from error
 
     def open(self, digest: Digest) -> BinaryIO:
         """The blob for reading; the caller closes it. StorageError where it is missing."""
         try:
             return open(self.path(digest), "rb")
         except OSError as error:
-            raise os_failure(f"no blob {digest}", error) from error
+            raise _missing(digest, error) from error
 
     def read(self, digest: Digest, limit: int = 16 << 20) -> bytes:
         """A small blob (manifest, config) in one piece, verified again; StorageError above `limit` bytes or when
@@ -72,7 +73,7 @@ class ContentStore:
         if len(data) > limit:
             raise StorageError(f"blob {digest} is larger than {limit} bytes")
         if digest_of(data) != digest:
-            raise StorageError(f"blob {digest} is damaged on disk", mend="pull or load the image again")
+            raise StorageError(f"blob {digest} is damaged on disk", mend=_REPAIR)
         return data
 
     def put(self, data: bytes) -> Digest:
@@ -282,6 +283,13 @@ class NewBlob:
         os.close(self.fd)
         if self._aside:
             os.unlink(self._aside)
+
+
+def _missing(digest: Digest, error: OSError) -> StorageError:
+    failure = os_failure(f"no blob {digest}", error)
+    if isinstance(error, FileNotFoundError):
+        failure.mend = _REPAIR
+    return failure
 
 
 def sync_directory(path: str) -> None:

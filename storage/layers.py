@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from storage.owner_book import OwnerBook
 
 _HEX_LENGTH = 64
+_REPAIR = "sandbox system check --repair"
 # linux/fs.h
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
@@ -73,7 +74,7 @@ class LayerStore:
                 raise StorageError(
                     f"layer {chain_id} is not there any more",
                     cause=f"{place} was removed",
-                    mend="sandbox system check --repair",
+                    mend=_REPAIR,
                 )
         return places
 
@@ -87,9 +88,9 @@ class LayerStore:
             with open(f"{self._root}/{digest_hex(chain_id)}/layer.json", encoding="utf-8") as file:
                 described = json.load(file)
         except (OSError, ValueError) as error:
-            raise StorageError(f"no layer {chain_id}", cause=str(error)) from error
+            raise StorageError(f"no layer {chain_id}", cause=str(error), mend=_REPAIR) from error
         if not isinstance(described, dict):
-            raise StorageError(f"the description of layer {chain_id} is damaged", mend="sandbox system check --repair")
+            raise StorageError(f"the description of layer {chain_id} is damaged", mend=_REPAIR)
         return described
 
     def chain_ids(self) -> tuple[Digest, ...]:

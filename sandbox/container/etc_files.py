@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from net.addresses import CONTAINER_ADDRESS
 from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
 from sandbox.container.translate import NetworkFiles, hostname_of, uses_private_network
-from sandbox.errors import StartError, translated
+from sandbox.errors import SandboxError, StartError, translated
 
 if TYPE_CHECKING:
     from sandbox.container.record import Container
@@ -20,6 +20,8 @@ def write_etc_files(container: Container, directory: str, *, shared_from: str = 
     A container that shares another's network shares its files too: those in `shared_from`.
     """
     config = container.config
+    if not os.path.isdir(directory):
+        raise gone_error(container, directory, StartError)
     if shared_from:
         return NetworkFiles(f"{shared_from}/hosts", f"{shared_from}/hostname", f"{shared_from}/resolv.conf")
     files = NetworkFiles(f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
@@ -44,6 +46,15 @@ def write_etc_files(container: Container, directory: str, *, shared_from: str = 
     _write(files.hostname, f"{name}\n")
     _write(files.resolv_conf, render_resolver(resolver))
     return files
+
+
+def gone_error(container: Container, directory: str, kind: type[SandboxError]) -> SandboxError:
+    """For a container whose directory somebody has removed."""
+    return kind(
+        f"the directory of container {container.name} is not there any more",
+        cause=f"{directory} was removed, and with it what the container wrote",
+        mend="sandbox system check --repair",
+    )
 
 
 def _write(path: str, text: str) -> None:

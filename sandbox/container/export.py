@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.engine import OVERLAY_NAME
+from sandbox.container.etc_files import gone_error
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.layers import LayerStore
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 def export_container(paths: Paths, container: Container, out_fd: int) -> tuple[str, ...]:
     """Write the container's tree to `out_fd`; returns notes on what an archive cannot hold. Raises SandboxError."""
     directory = f"{paths.container_data(container.id)}/export-{os.getpid()}"
-    os.mkdir(directory, 0o700)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileNotFoundError as error:
+        raise gone_error(container, os.path.dirname(directory), SandboxError) from error
     try:
         notes = call_in_user_namespace(_export, paths, container, directory, out_fd)
     finally:

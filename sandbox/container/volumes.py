@@ -63,7 +63,7 @@ def fill_new_volumes(paths: Paths, mounts: tuple[MountPoint, ...], root: str) ->
         if mount.kind != "volume":
             continue
         with translated(StartError, f"cannot fill the volume {mount.source}"):
-            if store.waits_to_be_filled(mount.source):
+            if mount.copy_up and store.waits_to_be_filled(mount.source):
                 _fill(store, mount, root)
 
 

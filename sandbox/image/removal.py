@@ -69,9 +69,10 @@ def _remove(connection: sqlite3.Connection, text: str, *, force: bool) -> Remove
     users = _users(connection, image.id)
     named = _as_name(text, image)
     if named is not None:
-        left = [name for name in names if name != named] if not named.digest else list(names)
+        gone = _digests_with(named, names, digests)
+        left = {*names, *digests} - {named, *gone}
         if left or (users and force and not named.digest):
-            return _untag(connection, image, named, digests if not left else ())
+            return _untag(connection, image, named, gone)
         if users:
             raise ConflictError(
                 f'conflict: unable to remove repository reference "{text}" (must force) - container '
@@ -82,6 +83,15 @@ def _remove(connection: sqlite3.Connection, text: str, *, force: bool) -> Remove
         _check_id_removal(image, names, users, force=force)
     forget_image(connection, image.id)
     return Removed(tuple(reference.familiar for reference in (*names, *digests)), (image.id,))
+
+
+def _digests_with(
+    named: Reference, names: tuple[Reference, ...], digests: tuple[Reference, ...]
+) -> tuple[Reference, ...]:
+    """The references by digest that go with the name: those of its repository, where it was the last tag there."""
+    if named.digest or any(name != named and name.repository == named.repository for name in names):
+        return ()
+    return tuple(digest for digest in digests if digest.repository == named.repository)
 
 
 def _as_name(text: str, image: ImageRecord) -> Reference | None:
@@ -125,6 +135,11 @@ def _untag(
         )
         return Removed((name.familiar,), ())
     connection.execute("DELETE FROM image_name WHERE name = ?", (name.name,))
+    for digest in digests:
+        connection.execute(
+            "DELETE FROM image_digest WHERE image_id = ? AND repository = ? AND digest = ?",
+            (image.id, digest.repository, digest.digest),
+        )
     return Removed((name.familiar, *(digest.familiar for digest in digests)), ())
 
 

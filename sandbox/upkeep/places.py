@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sandbox.container.reconcile import remove_runtime_files
 from sandbox.container.remove import remove_files
 from sandbox.container.store import load_container
+from sandbox.container.volume_records import GONE
 from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
 from sandbox.state import transaction
 from sandbox.upkeep.findings import Finding
@@ -107,6 +108,13 @@ class PlaceCheck:
             )
 
     def _check_volume(self, name: str, records: Records) -> None:
+        if name.startswith(GONE):
+            # renamed in the moment in which its record went
+            self._desk.report(
+                Finding("volume", name.removeprefix(GONE), "its removal was cut short", leftover=True),
+                lambda: remove_files(f"{self._desk.paths.volumes}/{name}"),
+            )
+            return
         store = VolumeStore(self._desk.paths.volumes)
         try:
             # makers of volumes hold a transaction from the look to the row

@@ -8,14 +8,16 @@ from sandbox.container.reconcile import reconcile_all
 from sandbox.container.remove import remove_container
 from sandbox.container.sizes import container_sizes
 from sandbox.container.store import all_containers
+from sandbox.container.volume_records import list_volumes, remove_volume, users_of_volumes
 from sandbox.errors import ConflictError, NotFoundError
 from sandbox.image.removal import Removed, prune_images
 from sandbox.state import open_state
-from sandbox.upkeep.usage import stored_bytes
+from sandbox.upkeep.usage import stored_bytes, volume_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sandbox.container.volume_records import Volume
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
@@ -30,11 +32,36 @@ class PrunedContainers(NamedTuple):
     freed_bytes: int
 
 
+class PrunedVolumes(NamedTuple):
+    """The names of those that went, and the bytes that freed."""
+
+    names: tuple[str, ...]
+    freed_bytes: int
+
+
 class PrunedImages(NamedTuple):
     """What went, and the bytes that freed: layers that the build cache keeps are not among them."""
 
     removed: Removed
     freed_bytes: int
+
+
+def prune_volumes(paths: Paths, accept: Callable[[Volume], bool]) -> PrunedVolumes:
+    """Remove the volumes that no container mounts and that `accept` takes."""
+    # closed before anything forks
+    with open_state(paths, frees=True) as connection:
+        used = users_of_volumes(connection)
+        chosen = [volume.name for volume in list_volumes(connection) if volume.name not in used and accept(volume)]
+    names: list[str] = []
+    freed = 0
+    for name, size in zip(chosen, volume_bytes(paths, chosen), strict=True):
+        try:
+            remove_volume(paths, name)
+        except (ConflictError, NotFoundError):
+            continue  # mounted, or removed by somebody, meanwhile
+        names.append(name)
+        freed += size
+    return PrunedVolumes(tuple(names), freed)
 
 
 def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bool]) -> PrunedContainers:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.container.reconcile import reconcile_all
 from sandbox.container.sizes import container_sizes
 from sandbox.container.store import all_containers
+from sandbox.container.volume_records import list_volumes, users_of_volumes
 from sandbox.errors import ImageError
 from sandbox.image.recording import content_store
 from sandbox.image.removal import needed_without
-from sandbox.image.store import list_images
+from sandbox.image.store import list_images, names_of
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
 from storage.digests import parse_digest
@@ -22,6 +24,9 @@ from storage.tree import disk_usage
 if TYPE_CHECKING:
     import sqlite3
 
+    from sandbox.container.record import Container
+    from sandbox.image.references import Reference
+    from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
     from storage.content import ContentStore
 
@@ -54,7 +59,7 @@ def measure(paths: Paths) -> tuple[Share, ...]:
     written = {container.id: container_sizes(paths, container).written_bytes for container in containers}
     running = [container.id for container in containers if container.state.status in _ALIVE]
     mounted = {m.source for container in containers for m in container.config.mounts if m.kind == "volume"}
-    sizes = dict(zip(volumes, _volume_bytes(paths, volumes), strict=True))
+    sizes = dict(zip(volumes, volume_bytes(paths, volumes), strict=True))
     cache = list_cache(paths)
     freed = freed_bytes(cache, cache)
     return (
@@ -90,6 +95,53 @@ def _blob_bytes(content: ContentStore, digest: str) -> int:
         return 0
 
 
+class ImageUse(NamedTuple):
+    """An image, what others have of it too, what it alone has, and how many containers were made of it."""
+
+    record: ImageRecord
+    names: tuple[Reference, ...]
+    shared_bytes: int
+    own_bytes: int
+    containers: int
+
+
+class VolumeUse(NamedTuple):
+    """A volume, how many containers mount it, and what it takes."""
+
+    name: str
+    links: int
+    size_bytes: int
+
+
+class Details(NamedTuple):
+    images: tuple[ImageUse, ...]
+    containers: tuple[Container, ...]
+    volumes: tuple[VolumeUse, ...]
+
+
+def measure_each(paths: Paths) -> Details:
+    """Every image, container and volume by itself."""
+    # closed before anything forks
+    with open_state(paths) as connection:
+        containers = reconcile_all(connection, paths, all_containers(connection))
+        images = list_images(connection)
+        names = {image.id: names_of(connection, image.id) for image in images}
+        volumes = [volume.name for volume in list_volumes(connection)]
+        users = users_of_volumes(connection)
+    sizes = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
+    holders = Counter(chain_id for image in images for chain_id in set(image.layers))
+    made = Counter(container.config.image_id for container in containers)
+    uses = []
+    for image in images:
+        shared = sum(sizes[chain_id] for chain_id in set(image.layers) if holders[chain_id] > 1)
+        own = sum(sizes[chain_id] for chain_id in set(image.layers) if holders[chain_id] == 1)
+        uses.append(ImageUse(image, names[image.id], shared, own, made[image.id]))
+    taken = zip(volumes, volume_bytes(paths, volumes), strict=True)
+    return Details(
+        tuple(uses), tuple(containers), tuple(VolumeUse(name, len(users.get(name, ())), size) for name, size in taken)
+    )
+
+
 def stored_bytes(paths: Paths) -> int:
     """What blobs and layers take: looked at before and after a removal, it is what that freed."""
     content, store = content_store(paths), LayerStore(paths.layers)
@@ -110,7 +162,8 @@ def _layer_bytes(paths: Paths, chain_id: str) -> int:
     return size if isinstance(size, int) else 0
 
 
-def _volume_bytes(paths: Paths, names: list[str]) -> list[int]:
+def volume_bytes(paths: Paths, names: list[str]) -> list[int]:
+    """What each volume takes. No database connection may be open."""
     if not names:
         return []
     sizes = call_in_user_namespace(_measure_volumes, paths.volumes, names)

@@ -1,4 +1,4 @@
-"""`sandbox system df`, and what takes away what nobody uses: `container prune`, `image prune`, `system prune`."""
+"""What takes away what nobody uses: `container prune`, `image prune`, `volume prune`, `system prune`."""
 
 from __future__ import annotations
 
@@ -10,37 +10,15 @@ from sandbox.cli.command import Command, Invocation
 from sandbox.cli.filters import Filters, parse_filters, parse_time
 from sandbox.cli.flags import option
 from sandbox.cli.humane import human_size
+from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandbox.image.removal import Removed
-    from sandbox.upkeep.usage import Share
 
 _KEYS = ("until", "label", "label!")
 _QUESTION = "Are you sure you want to continue? [y/N] "
-_HEADERS = {
-    "Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE",
-}  # fmt: skip
-
-
-def df(invocation: Invocation) -> int:
-    """Print Docker's table of disk usage."""
-    from sandbox.cli.table import print_listing
-    from sandbox.upkeep.usage import measure
-
-    rows = [
-        {
-            "Type": share.kind,
-            "TotalCount": str(share.total),
-            "Active": str(share.active),
-            "Size": human_size(share.size_bytes),
-            "Reclaimable": _reclaimable(share),
-        }
-        for share in measure(invocation.context.find_paths())
-    ]
-    print_listing(invocation.context, _HEADERS, list(_HEADERS), rows, invocation.text("format"))
-    return 0
 
 
 def prune_containers(invocation: Invocation) -> int:
@@ -52,6 +30,24 @@ def prune_containers(invocation: Invocation) -> int:
         return 0
     pruned = prune(invocation.context.find_paths(), accept)
     _print_containers(invocation, pruned.ids)
+    _print_total(invocation, pruned.freed_bytes)
+    return 0
+
+
+def prune_volumes(invocation: Invocation) -> int:
+    """Print the names of those that went, and what that freed."""
+    from sandbox.upkeep.prune import prune_volumes as prune
+
+    filters = parse_filters(invocation.texts("filter"), ("all", "label", "label!"))
+    everything = invocation.flag("all") or bool(filters.flag("all"))
+    what = "all local volumes" if everything else "anonymous local volumes"
+    if _is_refused(invocation, f"WARNING! This will remove {what} not used by at least one container.\n"):
+        return 0
+    pruned = prune(
+        invocation.context.find_paths(),
+        lambda volume: (everything or volume.anonymous) and _fits(filters, volume.labels),
+    )
+    _print_volumes(invocation, pruned.names)
     _print_total(invocation, pruned.freed_bytes)
     return 0
 
@@ -77,22 +73,32 @@ def prune_all(invocation: Invocation) -> int:
     from sandbox.build.cache_usage import PruneRequest, prune_cache
     from sandbox.upkeep.prune import prune_containers as prune
     from sandbox.upkeep.prune import prune_unused_images
+    from sandbox.upkeep.prune import prune_volumes as prune_unused_volumes
 
-    everything = invocation.flag("all")
+    everything, volumes = invocation.flag("all"), invocation.flag("volumes")
+    filters = parse_filters(invocation.texts("filter"), _KEYS)
+    if volumes and filters.given("until"):
+        raise UsageError('The "until" filter is not supported with "--volumes"', mend="leave one of the two out")
     accept = _acceptance(invocation, _KEYS)
     images = "all images without at least one container associated to them" if everything else "all dangling images"
     cache = "all build cache" if everything else "unused build cache"
     lines = ["all stopped containers", images, cache]
+    if volumes:
+        lines.insert(1, "all anonymous volumes not used by at least one container")
     listed = "".join(f"  - {line}\n" for line in lines)
     if _is_refused(invocation, f"WARNING! This will remove:\n{listed}\n"):
         return 0
     paths = invocation.context.find_paths()
     containers = prune(paths, accept)
     _print_containers(invocation, containers.ids)
+    freed = containers.freed_bytes
+    if volumes:
+        went = prune_unused_volumes(paths, lambda volume: volume.anonymous and _fits(filters, volume.labels))
+        _print_volumes(invocation, went.names)
+        freed += went.freed_bytes
     pruned = prune_unused_images(paths, accept, named=everything)
     _print_images(invocation, pruned.removed)
-    freed = containers.freed_bytes + pruned.freed_bytes
-    filters = parse_filters(invocation.texts("filter"), _KEYS)
+    freed += pruned.freed_bytes
     if not filters.given("label") and not filters.given("label!"):
         # a step of a build has no labels
         times = [parse_time(text, time.time_ns()) for text in filters.of("until")]
@@ -140,6 +146,14 @@ def _print_containers(invocation: Invocation, ids: tuple[str, ...]) -> None:
         invocation.context.print("")
 
 
+def _print_volumes(invocation: Invocation, names: tuple[str, ...]) -> None:
+    if names:
+        invocation.context.print("Deleted Volumes:")
+        for name in names:
+            invocation.context.print(name)
+        invocation.context.print("")
+
+
 def _print_images(invocation: Invocation, removed: Removed) -> None:
     if removed.untagged or removed.deleted:
         invocation.context.print("Deleted Images:")
@@ -152,13 +166,6 @@ def _print_images(invocation: Invocation, removed: Removed) -> None:
 
 def _print_total(invocation: Invocation, freed_bytes: int) -> None:
     invocation.context.print(f"Total reclaimed space: {human_size(freed_bytes)}")
-
-
-def _reclaimable(share: Share) -> str:
-    text = human_size(share.reclaimable_bytes)
-    if share.kind == "Build Cache" or not share.size_bytes:
-        return text
-    return f"{text} ({share.reclaimable_bytes * 100 // share.size_bytes}%)"
 
 
 _FILTER = option("--filter", "list", 'Provide filter values (e.g. "until=24h", "label=<key>=<value>")', "filter")
@@ -185,25 +192,25 @@ COMMANDS: tuple[Command, ...] = (
         examples=("sandbox image prune -f", "sandbox image prune -a"),
     ),
     Command(
+        "volume prune",
+        "Remove unused local volumes",
+        "[OPTIONS]",
+        (
+            option("-a --all", "flag", "Remove all unused volumes, not just anonymous ones"),
+            option("--filter", "list", 'Provide filter values (e.g. "label=<label>")', "filter"),
+            _FORCE,
+        ),
+        prune_volumes,
+        most=0,
+        examples=("sandbox volume prune -f", "sandbox volume prune -a"),
+    ),
+    Command(
         "system prune",
         "Remove unused data",
         "[OPTIONS]",
-        (_ALL, _FILTER, _FORCE),
+        (_ALL, _FILTER, _FORCE, option("--volumes", "flag", "Prune anonymous volumes")),
         prune_all,
         most=0,
-        examples=("sandbox system prune -af",),
-    ),
-    Command(
-        "system df",
-        "Show disk usage",
-        "[OPTIONS]",
-        (
-            option(
-                "--format", "text", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template", "string",
-            ),
-        ),
-        df,
-        most=0,
-        examples=("sandbox system df",),
+        examples=("sandbox system prune -af", "sandbox system prune -a --volumes"),
     ),
 )  # fmt: skip

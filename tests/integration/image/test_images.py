@@ -105,6 +105,23 @@ def test_untag_then_delete(sandbox: Sandbox, name: str) -> None:
     assert not blobs(sandbox.home)
 
 
+def test_the_last_tag_of_a_repository_takes_its_digests(sandbox: Sandbox, name: str) -> None:
+    more = f"{name.removesuffix(':latest')}:more"
+    sandbox.run("tag", name, more)
+    sandbox.run("tag", name, "other:1")
+    shown = ("images", "--format", "{{.Repository}}:{{.Tag}}")
+    assert sandbox.run("rmi", more).lines == [f"Untagged: {more}"]
+    (digest,) = sandbox.run("image", "inspect", "-f", "{{range .RepoDigests}}{{.}} {{end}}", name).stdout.split()
+    assert sandbox.run("rmi", name).lines == [f"Untagged: {name}", f"Untagged: {digest}"]
+    assert sandbox.run(*shown).lines == ["other:1"]
+    assert sandbox.run("image", "inspect", "-f", "{{.RepoDigests}}", "other:1").lines == ["[]"]
+    # one that a registry knows by digest alone stays when another repository's tag goes
+    sandbox.run("pull", "-q", digest)
+    assert sandbox.run("rmi", "other:1").lines == ["Untagged: other:1"]
+    assert sandbox.run("rmi", digest).lines[0] == f"Untagged: {digest}"
+    assert sandbox.run(*shown).lines == []
+
+
 def test_what_another_image_needs_stays(sandbox: Sandbox, hostile: Hostile, name: str) -> None:
     kept = set(hostile.image.layers[:1])
     hostile.image.manifest["layers"].pop()

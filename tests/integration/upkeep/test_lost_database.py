@@ -114,7 +114,7 @@ def test_a_lost_database_is_an_error_and_is_made_again(store: Store, lose: Calla
     store.query("PRAGMA wal_checkpoint(TRUNCATE)")
     lose(store)
     everything = sorted(path.name for path in store.root.iterdir())
-    for command in _COMMANDS:
+    for command in _COMMANDS if lose is _remove else _COMMANDS[:3]:
         done = store.sandbox.run(*command, status=None, input="FROM made\nRUN true\n")
         assert done.status != 0, command
         assert _REPAIR in done.stderr, (command, done.stderr)

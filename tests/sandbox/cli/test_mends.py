@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from sandbox.cli.index import INSTEAD, NOT_BUILT
 from sandbox.cli.main import main
 from sandbox.container.store import insert_container
 from sandbox.image.references import parse_reference
@@ -195,7 +196,7 @@ def test_other_commands_say_the_form_as_well(web: Home, typed: str, form: str) -
 @pytest.mark.parametrize(
     "words",
     [
-        ("volume", "ls"), ("container", "cp", "a:b", "c"), ("container", "top", "a"), ("system", "events"),
+        ("network", "ls"), ("container", "cp", "a:b", "c"), ("container", "top", "a"), ("system", "events"),
         ("buildx", "ls"), ("buildx", "create"), ("docker-compose", "up"), ("image", "trust"),
     ],
 )  # fmt: skip
@@ -207,6 +208,9 @@ def test_a_command_of_docker_s_that_is_not_there(home: Home, words: tuple[str, .
 
 
 def test_what_does_the_work_meanwhile_is_said(home: Home) -> None:
+    assert {word for word in NOT_BUILT if word not in INSTEAD and word.split()[0] not in INSTEAD} == set()
+    assert "--restart unless-stopped" in run(home, "docker-compose", "up").stderr
+    assert "Use instead: leave it out: there is this machine alone\n" in run(home, "node", "ls").stderr
     assert "Use instead: sandbox exec CONTAINER ps\n" in run(home, "container", "top", "a").stderr
     assert "does not run: sandbox export CONTAINER | tar -x DIRECTORY/FILE\n" in run(home, "cp", "a:/b", ".").stderr
     assert "Use instead: sandbox export CONTAINER | sandbox import - IMAGE\n" in run(home, "commit", "a", "b").stderr

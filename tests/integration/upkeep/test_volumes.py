@@ -1,0 +1,105 @@
+"""`sandbox volume`, and what of volumes the other commands of upkeep show and take."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.upkeep.conftest import Store
+
+pytestmark = [pytest.mark.requires("userns", "subids", "overlay", "seccomp", "umoci", "busybox"), pytest.mark.slow]
+
+
+def test_a_volume_is_made_listed_looked_at_filled_and_removed(store: Store) -> None:
+    run = store.sandbox.run
+    assert run("volume", "create", "--label", "a=b", "--label", "c", "data").lines == ["data"]
+    assert run("volume", "create", "data").lines == ["data"]
+    assert run("volume", "ls").lines == ["DRIVER    VOLUME NAME", "local     data", "local     kept"]
+    assert run("volume", "ls", "-q", "-f", "label=a=b").lines == ["data"]
+    assert run("volume", "ls", "-q", "-f", "dangling=false").lines == ["kept"]
+    assert run("volume", "ls", "-q", "-f", "dangling=true", "-f", "name=at").lines == ["data"]
+    assert run("volume", "ls", "--format", '{{.Name}} {{.Label "a"}} {{.Labels}}').lines == ["data b a=b,c=", "kept  "]
+    (document,) = json.loads(run("volume", "inspect", "data").stdout)
+    made = document.pop("CreatedAt")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", made)
+    assert document == {
+        "Driver": "local", "Labels": {"a": "b", "c": ""}, "Mountpoint": str(store.root / "volumes/data/_data"),
+        "Name": "data", "Options": None, "Scope": "local",
+    }  # fmt: skip
+    # as one that a container makes, it takes what the image has there, once, and not where that is not wanted
+    nothing = ("run", "--rm", "--network", "none", "-v", "data:/made:nocopy", "made", "ls", "/made")
+    assert run(*nothing).lines == []
+    assert run("run", "--rm", "--network", "none", "-v", "data:/made", "made", "cat", "/made/link").lines == ["made"]
+    assert run("volume", "rm", "data").lines == ["data"]
+    assert "No such volume: data" in run("volume", "inspect", "data", status=1).stderr
+    assert run("volume", "rm", "-f", "data").lines == ["data"]
+    assert [path.name for path in (store.root / "volumes").iterdir()] == ["kept"]
+    store.is_whole()
+
+
+def test_a_volume_that_a_container_mounts_stays(store: Store) -> None:
+    run = store.sandbox.run
+    refused = run("volume", "rm", "kept", "kpt", "..", status=1)
+    (container,) = run("ps", "-aq", "--no-trunc").lines
+    assert f"remove kept: volume is in use - [{container}]" in refused.stderr
+    assert f"mend: sandbox rm -f {container[:12]}" in refused.stderr
+    assert "the nearest name here is kept" in refused.stderr
+    assert "'..' is not a volume name" in refused.stderr
+    run("rm", "job")
+    assert run("volume", "rm", "kept").lines == ["kept"]
+    assert store.found(clean=True) == []
+
+
+def test_pruning_takes_volumes_without_a_name_unless_more_is_asked(store: Store) -> None:
+    run = store.sandbox.run
+    (anonymous,) = run("volume", "create").lines
+    assert re.fullmatch("[0-9a-f]{64}", anonymous)
+    run("volume", "create", "--label", "keep", "named")
+    assert run("volume", "prune", input="n\n").stdout.startswith("WARNING! This will remove anonymous local volumes")
+    assert run("volume", "prune", "-f").lines[:2] == ["Deleted Volumes:", anonymous]
+    assert "Total reclaimed space: 0B" in run("volume", "prune", "-af", "--filter", "label!=keep").stdout
+    assert run("volume", "ls", "-q").lines == ["kept", "named"]
+    run("create", "-v", "/anonymous", "made", "true")
+    made = run("volume", "ls", "-q", "-f", "dangling=false").lines
+    pruned = run("system", "prune", "-f", "--volumes").lines
+    assert "Deleted Volumes:" in pruned
+    assert run("volume", "ls", "-q").lines == ["kept", "named"]
+    assert set(made) - {"kept"} <= set(pruned)
+    assert run("volume", "prune", "-a", input="y\n").lines[-1].startswith("Total reclaimed space: 5B")
+    assert run("volume", "ls", "-q").lines == []
+    assert run("system", "prune", "-af", "--volumes", "--filter", "until=1h", status=125).stderr.startswith(
+        "Error: The"
+    )
+
+
+def test_a_removal_that_was_cut_short_is_a_leftover(store: Store) -> None:
+    (store.root / "volumes/.gone-data-1/_data").mkdir(parents=True)
+    (finding,) = store.check(clean=True)["findings"]
+    assert finding["leftover"]
+    store.check("--repair", clean=True)
+    assert [path.name for path in (store.root / "volumes").iterdir()] == ["kept"]
+
+
+def test_disk_usage_of_each_object(store: Store) -> None:
+    shown = store.sandbox.run("system", "df", "-v").stdout
+    parts = re.split(r"\n*(?:^|\n)([A-Z].* usage:.*)\n\n", shown)[1:]
+    tables = {title: table.splitlines() for title, table in zip(parts[::2], parts[1::2], strict=True)}
+    images, containers, volumes, cache = tables.values()
+    assert re.split("  +", images[0]) == [
+        "REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS",
+    ]  # fmt: skip
+    assert sorted(line.split()[0] for line in images[1:]) == ["busybox", "made"]
+    (made,) = [re.split("  +", line) for line in images[1:] if line.startswith("made ")]
+    (busybox,) = [re.split("  +", line) for line in images[1:] if line.startswith("busybox ")]
+    # all of the one below is in the other
+    assert (busybox[5], busybox[6]) == (busybox[4], "0B")
+    assert made[5] == busybox[4]
+    assert (made[6], made[7], busybox[7]) == ("10B", "1", "0")
+    assert re.split("  +", containers[1])[-1] == "job"
+    assert re.split("  +", volumes[1]) == ["kept", "1", "5B"]
+    assert cache[0].startswith("CACHE ID")
+    assert len(cache) == 2
