@@ -120,7 +120,7 @@ class BaseImages:
             from sandbox.image.archives import load_layout
 
             path = self._cwd.absolute(layout.path)
-            record = load_layout(self._paths, path, layout.wanted, need.platform or native, QuietProgress().line)
+            record = load_layout(self._paths, path, layout.wanted, need.platform or native, QuietProgress())
         name = self._name(need)
         if record is None and (not self._pull or need.key in self._pulled or is_full_id(name)):
             record = self._look_up(name, need.platform)

@@ -154,7 +154,7 @@ def _fetch(paths: Paths, env: Mapping[str, str], place: CachePlace, tag: str, pr
         if not _TAG.issuperset(tag):
             raise ImageError(f"{place.place} is no build cache", cause=f"it names a part {tag[:80]!r}")
         layout = f"{place.place}/stages/{tag}" if tag else place.place
-        return load_layout(paths, layout, "", host_platform(), progress.line)
+        return load_layout(paths, layout, "", host_platform(), progress)
     from sandbox.image.pull import pull_image
 
     reference = parse_reference(place.place)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sandbox.image.documents import Descriptor
+    from sandbox.image.progress import Progress
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
     from storage.content import ContentStore
@@ -71,26 +72,26 @@ def load_archive(
     what: str,
     platform: Platform,
     done: Callable[[tuple[Reference, ...], ImageRecord], None],
-    tell: Callable[[str], None],
+    progress: Progress,
 ) -> None:
-    """Bring every image of the archive in `stream` here, telling `done` of each, and `tell` a line for what of a layer
-    could not be had; `what` names the archive in errors.
+    """Bring every image of the archive in `stream` here, telling `done` of each, and `progress` of layers and of what
+    of one could not be had; `what` names the archive in errors.
 
     Raises ImageError; images loaded before the error stay.
     """
     with Spool(stream, f"{paths.data_root}/tmp", what) as spool:
         loader = _Loader(spool, content_store(paths), what, platform)
-        install_images(paths, loader.collect, tell, lambda image, record: done(image.names, record))
+        install_images(paths, loader.collect, progress, lambda image, record: done(image.names, record))
 
 
-def load_layout(paths: Paths, path: str, wanted: str, platform: Platform, tell: Callable[[str], None]) -> ImageRecord:
+def load_layout(paths: Paths, path: str, wanted: str, platform: Platform, progress: Progress) -> ImageRecord:
     """Bring one image of the OCI layout in the directory `path` here, untagged: the one of a tag or digest, or where
-    `wanted` is empty its only one or "latest". `tell` as for `load_archive`. Raises ImageError.
+    `wanted` is empty its only one or "latest". `progress` as for `load_archive`. Raises ImageError.
     """
     what = f"the OCI layout {path}"
     with LayoutDirectory(path, what) as layout:
         loader = _Loader(layout, content_store(paths), what, platform)
-        (record,) = install_images(paths, lambda: [loader.find(wanted)], tell)
+        (record,) = install_images(paths, lambda: [loader.find(wanted)], progress)
     return record
 
 

@@ -20,9 +20,10 @@ from storage.digests import Digest
 from storage.errors import os_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sandbox.image.platforms import Platform
+    from sandbox.image.progress import Progress
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
@@ -42,10 +43,10 @@ class ImportRequest(NamedTuple):
 
 
 def import_archive(
-    paths: Paths, stream: BinaryIO, what: str, request: ImportRequest, tell: Callable[[str], None]
+    paths: Paths, stream: BinaryIO, what: str, request: ImportRequest, progress: Progress
 ) -> ImageRecord:
-    """The image whose file system is the archive in `stream`; `what` names it in errors. `tell` gets a line for what
-    of the archive could not be had. Raises ImageError.
+    """The image whose file system is the archive in `stream`; `what` names it in errors. `progress` is told how far it
+    is, and warned of what of the archive could not be had. Raises ImageError.
     """
     config: dict[str, Any] = {}
     for change in request.changes:
@@ -58,7 +59,7 @@ def import_archive(
         names = (request.reference,) if request.reference else ()
         return [LocalImage(decode_config(data, what), data, manifest, (blob,), names)]
 
-    (record,) = install_images(paths, collect, tell)
+    (record,) = install_images(paths, collect, progress)
     return record
 
 

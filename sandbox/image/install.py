@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sandbox.image.documents import ImageConfig
+    from sandbox.image.progress import Progress
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.image.unpacking import Layer, UnpackPool
@@ -34,21 +35,21 @@ class LocalImage(NamedTuple):
 def install_images(
     paths: Paths,
     collect: Callable[[], Sequence[LocalImage]],
-    tell: Callable[[str], None],
+    progress: Progress,
     done: Callable[[LocalImage, ImageRecord], None] | None = None,
 ) -> tuple[ImageRecord, ...]:
     """Unpack and record what `collect` brings into the content store, telling `done` of each. Raises ImageError.
 
-    `tell` gets a line for what of a layer could not be had. `collect` runs with the store held, so that nothing it
-    brings is collected as garbage.
+    `progress` is told of layers, and warned of what of one could not be had. `collect` runs with the store held, so
+    that nothing it brings is collected as garbage.
     """
     records = []
 
     async def main(sockets: Sequence[socket.socket]) -> None:
         store = LayerStore(paths.layers)
-        async with open_pool(store, sockets, tell) as pool:
+        async with open_pool(store, sockets, progress.warning, progress.layer_unpacked) as pool:
             for image in collect():
-                record = await _install(paths, store, pool, image)
+                record = await _install(paths, store, pool, image, progress)
                 records.append(record)
                 if done is not None:
                     done(image, record)
@@ -57,13 +58,20 @@ def install_images(
     return tuple(records)
 
 
-async def _install(paths: Paths, store: LayerStore, pool: UnpackPool, image: LocalImage) -> ImageRecord:
+async def _install(
+    paths: Paths, store: LayerStore, pool: UnpackPool, image: LocalImage, progress: Progress
+) -> ImageRecord:
     content = content_store(paths)
     image_id = content.put(image.config_data)
     manifest_digest = content.put(image.manifest)
     layers = plan_layers(image.blobs, image.config, content, image_id)
     if layers:
+        missing = [layer.blob for layer in layers if not store.has(layer.chain_id)]
+        for blob in missing:
+            progress.layer(blob, "Extracting")
         await _unpack(paths, pool, layers)
+        for blob in missing:
+            progress.layer(blob, "Loaded")
     record = make_record(image_id, manifest_digest, image.config, image.config_data, layers, store)
     save_record(paths, record, image.names, [])
     return record

@@ -83,16 +83,27 @@ class PlainProgress:
         pass
 
 
-def choose_progress(stream: TextIO, screen: TextIO, env: Mapping[str, str], *, quiet: bool) -> Progress:
-    """The story on `stream`, with rows where `screen`, standard error, is a terminal; nothing but warnings when
-    quiet."""
+class StoryProgress(PlainProgress):
+    """The lines alone: no layers."""
+
+    def layer(self, blob: str, status: str) -> None:
+        pass
+
+
+def choose_progress(
+    stream: TextIO, screen: TextIO, env: Mapping[str, str], *, quiet: bool, layers: bool = True
+) -> Progress:
+    """The story on `stream`, with rows where `screen`, standard error, is a terminal; nothing but warnings when quiet.
+
+    Without `layers` they have no lines of their own where there are no rows.
+    """
     if quiet:
         return QuietProgress(screen)
     if screen.isatty() and env.get("TERM", "dumb") != "dumb":
         from sandbox.image.terminal_progress import TerminalProgress  # only where somebody watches
 
         return TerminalProgress(stream, screen)
-    return PlainProgress(stream)
+    return PlainProgress(stream) if layers else StoryProgress(stream)
 
 
 def short_digest(digest: str) -> str:

@@ -26,7 +26,7 @@ _STATUS_COLUMNS = len("Downloading")
 _BAR_COLUMNS_MAX = 50
 _BAR_COLUMNS_MIN = 10
 #: what is said of a layer last; "Mounted from" is followed by a repository
-_LAST_WORDS = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Mounted from")
+_LAST_WORDS = ("Pull complete", "Loaded", "Already exists", "Pushed", "Layer already exists", "Mounted from")
 
 
 class TerminalProgress:
@@ -126,9 +126,10 @@ class _Row:
         self._done = self._size = 0
 
     def turn_to(self, status: str, done: int = 0, size: int = 0) -> bool:
-        """Whether the status is another one than before."""
-        before, self._status, self._done, self._size = self._status, printable(status), done, size
-        return before != self._status
+        """Whether the status is another one than before, or has its first count."""
+        before = self._status, bool(self._size)
+        self._status, self._done, self._size = printable(status), done, size
+        return before != (self._status, bool(size))
 
     @property
     def doing(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
@@ -67,26 +67,23 @@ def load(invocation: Invocation) -> int:
     """Print what `docker load` prints."""
     from sandbox.image.archives import load_archive
     from sandbox.image.platforms import host_platform, parse_platform
-    from sandbox.image.progress import PlainProgress, QuietProgress
+    from sandbox.image.progress import choose_progress
 
     context = invocation.context
     platform = invocation.text("platform")
     quiet = invocation.flag("quiet")
+    wanted = parse_platform(platform) if platform else host_platform()
+    progress = choose_progress(context.stdout, context.stderr, context.env, quiet=quiet, layers=False)
+    tell = context.print if quiet else progress.line
 
     def done(names: tuple[Reference, ...], record: ImageRecord) -> None:
         for name in names:
-            context.print(f"Loaded image: {name.familiar if name.tag else name.familiar + ':latest'}")
+            tell(f"Loaded image: {name.familiar if name.tag else name.familiar + ':latest'}")
         if not names:
-            context.print(f"Loaded image ID: {record.id}")
-        if not quiet:
-            context.stdout.flush()
+            tell(f"Loaded image ID: {record.id}")
 
-    progress = QuietProgress(context.stderr) if quiet else PlainProgress(context.stdout)
-    with _open_input(context, invocation.text("input")) as (stream, what):
-        load_archive(
-            context.find_paths(), stream, what, parse_platform(platform) if platform else host_platform(), done,
-            progress.warning,
-        )  # fmt: skip
+    with _open_input(context, invocation.text("input")) as (stream, what), closing(progress):
+        load_archive(context.find_paths(), stream, what, wanted, done, progress)
     return 0
 
 
@@ -116,6 +113,7 @@ def import_(invocation: Invocation) -> int:
 
     from sandbox.image.importing import ImportRequest, download, import_archive
     from sandbox.image.platforms import host_platform, parse_platform
+    from sandbox.image.progress import choose_progress
     from sandbox.image.references import parse_reference
     from sandbox.image.web_file import is_url
     from sandbox.redaction import redact
@@ -131,12 +129,14 @@ def import_(invocation: Invocation) -> int:
         datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     )
     paths = context.find_paths()
-    if is_url(source):
-        with download(source, paths, context.env) as file:
-            record = import_archive(paths, file, redact(source), request, context.note)
-    else:
-        with _open_input(context, None if source == "-" else source) as (stream, what):
-            record = import_archive(paths, stream, what, request, context.note)
+    progress = choose_progress(context.stderr, context.stderr, context.env, quiet=False, layers=False)
+    with closing(progress):
+        if is_url(source):
+            with download(source, paths, context.env) as file:
+                record = import_archive(paths, file, redact(source), request, progress)
+        else:
+            with _open_input(context, None if source == "-" else source) as (stream, what):
+                record = import_archive(paths, stream, what, request, progress)
     context.print(record.id)
     return 0
 

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import struct
+import subprocess
 import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from tests.integration.image.conftest import blobs, layers
 from tests.integration.image.hostile import Handler, Hostile, Image, digest_of, make_layer
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -59,6 +59,19 @@ def test_on_a_terminal(sandbox: Sandbox, serve: Callable[[Image], Hostile]) -> N
     at = next(number for number, row in enumerate(rows) if row.startswith("Digest: sha256:"))
     assert rows[at - 1].endswith(": Pull complete")
     assert rows[at + 1].startswith("Status: Downloaded newer image for ")
+
+
+def test_a_load_and_an_import_on_a_terminal(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(5 << 20))
+    subprocess.run(["tar", "-C", tmp_path, "-cf", tmp_path / "tree.tar", "large"], check=True)
+    imported = _on_terminal(sandbox, 80, "import", str(tmp_path / "tree.tar"), "made")
+    assert re.search(r"\w{12}: Extracting  \[.*\]  [.\d]+M?B/5\.2\d*MB\n", imported), imported
+    assert re.search(r": Loaded\nsha256:\w{64}\n$", imported)
+    sandbox.run("save", "-o", str(tmp_path / "made.tar"), "made")
+    sandbox.run("rmi", "made")
+    loaded = _on_terminal(sandbox, 80, "load", "-i", str(tmp_path / "made.tar"))
+    assert ": Extracting  [" in loaded
+    assert loaded.endswith(": Loaded\nLoaded image: made:latest\n")
 
 
 def _on_terminal(sandbox: Sandbox, columns: int, *words: str) -> str:
