@@ -69,6 +69,8 @@ class BuildOptions(NamedTuple):
     no_cache_stages: frozenset[str] = frozenset()
     pull: bool = False
     labels: Mapping[str, str] = {}
+    #: variables of every RUN that are kept nowhere; those among `arguments` come before them
+    proxies: Mapping[str, str] = {}
     network: str = "default"
     #: what `--allow` grants, see `entitlements`
     entitlements: frozenset[str] = frozenset()
@@ -183,7 +185,8 @@ class _Planner:
         return BuildPlan(
             program, globals_, stages, target, self._images.found, main.tree, self._trees,
             self._platform, self._native, self._asked is not None, self._options.network, self._options.no_cache,
-            dict(self._options.labels), {key: value for key, value in given.items() if key in PROXIES},
+            dict(self._options.labels),
+            {**self._options.proxies, **{key: value for key, value in given.items() if key in PROXIES}},
             self._options.secrets, self._env, {}, {},
             self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
             self._options.no_cache_stages,

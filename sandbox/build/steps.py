@@ -155,7 +155,14 @@ class Steps:
     def _placed(
         self, stage: StageState, node: Node, mounts: tuple[Mount, ...], network: str, script: tuple[str, str] | None
     ) -> _Command:
-        environment = {**self._plan.proxies, **stage.scope.environment}
+        proxies = self._plan.proxies
+        # as --build-arg would, they come before the default of an ARG, and not before an ENV
+        before = {
+            name: value
+            for name, value in proxies.items()
+            if name in stage.arguments and name not in stage.image.environment
+        }
+        environment = {**proxies, **stage.scope.environment, **before}
         mounted: list[tuple[tuple[spec.Mount, ...], dict[str, str]]] = []
 
         def prepare(stack: ExitStack) -> list[tuple[str, bool]]:

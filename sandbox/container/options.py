@@ -17,6 +17,7 @@ from sandbox.container.option_reading import (
 )
 from sandbox.container.record import ContainerConfig
 from sandbox.container.run_options import CREATE_OPTIONS, RUN_OPTIONS
+from sandbox.docker_proxies import find_proxies
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
@@ -128,12 +129,15 @@ def _command(invocation: Invocation, defaults: ImageDefaults) -> tuple[tuple[str
 
 def _process(invocation: Invocation, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
     environment = defaults.environment
-    if invocation.given("env") or invocation.given("env-file"):
+    proxies = find_proxies(invocation.context.env, invocation.context.note)
+    if invocation.given("env") or invocation.given("env-file") or proxies:
         from sandbox.container.option_values.environment import merge_environment, read_variables
 
         files = _from_cwd(invocation, "env-file")
         with form_as_mend("env"):
             given = read_variables(files, invocation.texts("env"), invocation.context.env)
+        names = {text.partition("=")[0] for text in given}
+        given += tuple(f"{name}={value}" for name, value in proxies.items() if name not in names)
         environment = merge_environment(environment, given)
     directory = invocation.text("workdir") or defaults.working_directory or "/"
     if not directory.startswith("/"):

@@ -18,8 +18,8 @@ import tempfile
 from shutil import which
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sandbox.docker_proxies import docker_config_path
 from sandbox.errors import AuthenticationError, HostError
-from sandbox.home import find_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +46,7 @@ class DockerConfig:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._directory = env.get("DOCKER_CONFIG") or f"{find_home(env)}/.docker"
-        self.path = f"{self._directory}/config.json"
+        self.path = docker_config_path(env)
         self._document = self._load()
 
     def find(self, domain: str) -> Credentials | None:
@@ -94,12 +93,6 @@ class DockerConfig:
         if keys:
             self._write()
         return found or bool(keys)
-
-    def proxies(self) -> Mapping[str, str]:
-        """`proxies.default`: what Docker hands to containers."""
-        proxies = self._document.get("proxies")
-        default = proxies.get("default") if isinstance(proxies, dict) else None
-        return {k: v for k, v in default.items() if isinstance(v, str)} if isinstance(default, dict) else {}
 
     def _load(self) -> dict[str, Any]:
         try:

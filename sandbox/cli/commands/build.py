@@ -22,6 +22,7 @@ def build(invocation: Invocation) -> int:
     from sandbox.build.ssh_agents import read_ssh
     from sandbox.cli.build_values import read_platform, read_secret, read_settings
     from sandbox.cli.table import render_table
+    from sandbox.docker_proxies import find_proxies
 
     build_refusals.refuse_impossible(invocation)
     build_debug.check_terminal(invocation)
@@ -43,6 +44,7 @@ def build(invocation: Invocation) -> int:
         platform=read_platform(invocation.text("platform") or ""),
         settings=read_settings(invocation),
         labels=_labels(invocation.texts("label")),
+        proxies=find_proxies(context.env, context.note),
         network=network,
         entitlements=read_entitlements(invocation.texts("allow"), network),
         export=build_results.read_export(invocation, arguments),

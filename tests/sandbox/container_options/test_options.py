@@ -349,3 +349,15 @@ def test_no_option_raises_anything_else(pairs: list[tuple[str, str]]) -> None:
     words = [f"{name}={value}" if name.startswith("--") else f"{name}{value}" for name, value in pairs]
     with suppress(SandboxError):
         build([*words, "img", "x"])
+
+
+def test_proxies_of_dockers_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each spelling that is not given; before the image's."""
+    (tmp_path / "config.json").write_text('{"proxies": {"default": {"httpProxy": "http://c:1", "noProxy": "c"}}}')
+    (tmp_path / "file").write_text("NO_PROXY=file\n")
+    monkeypatch.setitem(ENV, "DOCKER_CONFIG", str(tmp_path))
+    image = {**IMAGE, "config": {**IMAGE["config"], "Env": ["A=image", "http_proxy=http://image"]}}
+    found = build("img", image).environment
+    assert found == ("HTTP_PROXY=http://c:1", "http_proxy=http://c:1", "NO_PROXY=c", "no_proxy=c", "A=image")
+    found = build(["-e", "HTTP_PROXY=", "-e", "http_proxy", "--env-file", str(tmp_path / "file"), "img"]).environment
+    assert found == ("NO_PROXY=file", "HTTP_PROXY=", "http_proxy", "no_proxy=c", "PATH=/bin", "A=image")
