@@ -28,6 +28,7 @@ _NEVER = (errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS)
 #: what is read and written in one piece
 _PIECE = 1 << 20
 _NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
+_NO_USER_XATTR = (errno.EOPNOTSUPP, errno.ENODATA)
 _NO_XATTR = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENODATA)
 
 
@@ -271,7 +272,7 @@ def _copy_xattrs(source: int | bytes, target: int | bytes) -> None:
     try:
         names = _list_xattrs(source)
     except OSError as error:
-        if error.errno not in _NO_XATTR:
+        if error.errno != errno.EOPNOTSUPP:
             raise
         return
     for name in names:
@@ -284,8 +285,9 @@ def _copy_xattrs(source: int | bytes, target: int | bytes) -> None:
                 value = os.getxattr(source, name, follow_symlinks=False)
                 os.setxattr(target, name, value, follow_symlinks=False)
         except OSError as error:
-            # what the kernel lets nobody but root set (trusted, security labels) is not ours to carry
-            if error.errno not in _NO_XATTR:
+            # what the kernel lets nobody but root set (trusted, security labels) is not ours to carry; what anybody
+            # may set is not left behind
+            if error.errno not in (_NO_USER_XATTR if name.startswith("user.") else _NO_XATTR):
                 raise
 
 

@@ -31,10 +31,14 @@ def make_whiteout(dir_fd: int, name: bytes) -> None:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o000, dir_fd=dir_fd)
         try:
             os.setxattr(fd, WHITEOUT_XATTR, b"y")
+            if _xattr(dir_fd, OPAQUE_XATTR) != b"y":
+                os.setxattr(dir_fd, OPAQUE_XATTR, b"x")
+        except BaseException:
+            # without them it would be an empty file
+            os.unlink(name, dir_fd=dir_fd)
+            raise
         finally:
             os.close(fd)
-        if _xattr(dir_fd, OPAQUE_XATTR) != b"y":
-            os.setxattr(dir_fd, OPAQUE_XATTR, b"x")
 
 
 def make_opaque(dir_fd: int) -> None:

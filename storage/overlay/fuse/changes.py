@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from pyfuse3 import FUSEError
@@ -14,6 +15,7 @@ from storage.overlay.fuse.files import Files, Handle
 from storage.overlay.fuse.nodes import Directory, Node
 from storage.overlay.fuse.work import mark_directory
 from storage.syscalls import RENAME_EXCHANGE, renameat2
+from storage.tree import remove_entry
 from storage.whiteouts import PREFIX, make_opaque, make_whiteout
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from storage.overlay.fuse.work import Work
 
+M = TypeVar("M")
 T = TypeVar("T")
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -48,18 +51,21 @@ class Changes(Files):
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         directory = self._parent_of_new(parent_inode, name)
+        is_plain = not _HANDED_DOWN.intersection(self.xattr_names(directory))
 
-        def make(directory_fd: int, made: bytes) -> tuple[int, os.stat_result]:
-            fd = os.open(made, _CREATE, stat.S_IMODE(mode), dir_fd=directory_fd)
+        def make(directory_fd: int, made: bytes) -> int:
+            return os.open(made, _CREATE, stat.S_IMODE(mode), dir_fd=directory_fd)
+
+        def settle(fd: int, _directory_fd: int, _made: bytes) -> tuple[int, os.stat_result]:
             try:
                 return fd, self._own(fd, directory, ctx, mode)
             except BaseException:
                 os.close(fd)
                 raise
 
-        fd, status = self._make(directory, name, make)
+        fd, status = self._make(directory, name, ctx, make, settle)
         node = self.tree.new(directory, name, status)
-        if not _HANDED_DOWN.intersection(self.xattr_names(directory)):
+        if is_plain:
             # each write(2) asks for capabilities
             node.xattrs = ()
         node.lookups += 1
@@ -69,9 +75,13 @@ class Changes(Files):
     async def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
         directory = self._parent_of_new(parent_inode, name)
         mode = stat.S_IMODE(mode) | directory.entry.st_mode & stat.S_ISGID
+        self.tree.upper_fd(directory)
+        is_aside = name in self.tree.under(directory)
 
         def make(directory_fd: int, made: bytes) -> None:
             os.mkdir(made, mode, dir_fd=directory_fd)
+
+        def settle(_made: None, directory_fd: int, made: bytes) -> os.stat_result:
             fd = os.open(made, _READ_DIRECTORY, dir_fd=directory_fd)
             try:
                 self._own(fd, directory, ctx, mode)
@@ -80,19 +90,11 @@ class Changes(Files):
                     if mode & stat.S_ISGID:
                         # mkdir(2) takes it from the parent only, and that is the work directory
                         os.fchmod(fd, mode)
+                return os.fstat(fd)
             finally:
                 os.close(fd)
 
-        directory_fd = self.tree.upper_fd(directory)
-        is_aside = name in self.tree.under(directory)
-        if is_aside:
-            with self.work.aside_like(directory_fd) as (aside_fd, made):
-                make(aside_fd, made)
-                # what is left aside is the whiteout
-                renameat2(aside_fd, made, directory_fd, name, RENAME_EXCHANGE)
-        else:
-            make(directory_fd, name)
-        return self._entry_of_new(directory, name)
+        return self._enter(directory, name, self._make(directory, name, ctx, make, settle, is_directory=True))
 
     @answered
     async def mknod(
@@ -104,10 +106,8 @@ class Changes(Files):
 
         def make(directory_fd: int, made: bytes) -> None:
             os.mknod(made, mode, rdev, dir_fd=directory_fd)
-            self._own_name(directory_fd, made, directory, ctx)
 
-        self._make(directory, name, make)
-        return self._entry_of_new(directory, name)
+        return self._enter(directory, name, self._make(directory, name, ctx, make, self._settle_name(directory, ctx)))
 
     @answered
     async def symlink(
@@ -117,10 +117,8 @@ class Changes(Files):
 
         def make(directory_fd: int, made: bytes) -> None:
             os.symlink(target, made, dir_fd=directory_fd)
-            self._own_name(directory_fd, made, directory, ctx)
 
-        self._make(directory, name, make)
-        return self._entry_of_new(directory, name)
+        return self._enter(directory, name, self._make(directory, name, ctx, make, self._settle_name(directory, ctx)))
 
     @answered
     async def link(
@@ -136,9 +134,14 @@ class Changes(Files):
             source_fd, source = self.tree.place(node)
             os.link(source, made, src_dir_fd=source_fd, dst_dir_fd=directory_fd, follow_symlinks=False)
 
-        self._make(directory, new_name, make)
+        def settle(_made: None, directory_fd: int, made: bytes) -> os.stat_result:
+            return os.stat(made, dir_fd=directory_fd, follow_symlinks=False)
+
+        self._make(directory, new_name, None, make, settle)
         self.tree.add_name(node, directory, new_name)
-        self.tree.refresh(node)
+        with suppress(OSError):
+            # else it stays stale, and is looked at when it is asked for
+            self.tree.refresh(node)
         node.lookups += 1
         return node.entry
 
@@ -153,18 +156,49 @@ class Changes(Files):
             raise FUSEError(errno.EEXIST)
         return directory
 
-    def _make(self, directory: Directory, name: bytes, make: Callable[[int, bytes], T]) -> T:
-        """Make an entry; in the place of a whiteout at once, by way of the work directory."""
+    def _make(
+        self,
+        directory: Directory,
+        name: bytes,
+        ctx: RequestContext | None,
+        make: Callable[[int, bytes], M],
+        settle: Callable[[M, int, bytes], T],
+        *,
+        is_directory: bool = False,
+    ) -> T:
+        """Make an entry by one call and settle what it is by others; where one of those fails there is no entry.
+
+        In the place of a whiteout at once, by way of the work directory. With `ctx` it will belong to who asked: one
+        that has no number here is told before anything is made.
+        """
+        if ctx is not None:
+            self._owner(directory, ctx)
         directory_fd = self.tree.upper_fd(directory)
         if name not in self.tree.under(directory):
-            return make(directory_fd, name)
-        with self.work.aside_like(directory_fd) as (aside_fd, made):
-            result = make(aside_fd, made)
-            os.rename(made, name, src_dir_fd=aside_fd, dst_dir_fd=self.tree.upper_fd(directory))
+            made = make(directory_fd, name)
+            try:
+                return settle(made, directory_fd, name)
+            except BaseException:
+                remove_entry(directory_fd, name)
+                raise
+        with self.work.aside_like(directory_fd) as (aside_fd, aside):
+            result = settle(make(aside_fd, aside), aside_fd, aside)
+            # a whiteout is no directory, and so none can be renamed over it; what is left aside goes
+            flags = RENAME_EXCHANGE if is_directory else 0
+            renameat2(aside_fd, aside, self.tree.upper_fd(directory), name, flags)
         return result
 
-    def _entry_of_new(self, directory: Directory, name: bytes) -> EntryAttributes:
-        status = os.stat(name, dir_fd=self.tree.upper_fd(directory), follow_symlinks=False)
+    def _settle_name(self, directory: Directory, ctx: RequestContext) -> Callable[[None, int, bytes], os.stat_result]:
+        """For what cannot be opened: give it to who asked for it, and look how it is then."""
+
+        def settle(_made: None, directory_fd: int, name: bytes) -> os.stat_result:
+            self._own_name(directory_fd, name, directory, ctx)
+            return os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+
+        return settle
+
+    def _enter(self, directory: Directory, name: bytes, status: os.stat_result) -> EntryAttributes:
+        """The entry of what was made."""
         node = self.tree.new(directory, name, status)
         node.lookups += 1
         return node.entry

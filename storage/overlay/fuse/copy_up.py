@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,9 +21,14 @@ from storage.overlay.fuse.tree import make_opaque_at, move_unseen
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from storage.overlay.fuse.pump import Pump
     from storage.overlay.fuse.tree import Tree
     from storage.overlay.fuse.work import Work
+
+    #: settles what a copy without its data is to be, by its descriptor
+    Emptied = Callable[[int], object]
 
 _AT_ONCE = 8
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -37,8 +43,12 @@ class CopyUp:
         self._durable = durable
         self._busy: dict[Node, trio.Event] = {}
 
-    async def node(self, node: Node, *, truncate: bool = False) -> None:
-        """Bring the node to the upper directory, a file without its data if it is to be truncated anyway."""
+    async def node(self, node: Node, *, emptied: Emptied | None = None) -> int:
+        """Bring the node to the upper directory; with `emptied` a file without its data, for it is to be truncated.
+
+        That is called with the copy before it takes the file's place, and then a descriptor of the copy is returned,
+        for the caller to close; else -1.
+        """
         while not node.upper:
             busy = self._busy.get(node)
             if busy is not None:
@@ -46,9 +56,12 @@ class CopyUp:
             elif isinstance(node, Directory):
                 self._tree.upper_fd(node)
             elif stat.S_ISREG(node.entry.st_mode):
-                await self._file(node, truncate=truncate)
+                fd = await self._file(node, emptied)
+                if fd >= 0:
+                    return fd
             else:
                 self._special(node)
+        return -1
 
     async def whole(self, node: Node) -> None:
         """Bring the node and all below it to the upper directory, and have nothing of lower layers show through.
@@ -107,13 +120,18 @@ class CopyUp:
             fd = self._tree.descriptors.upper(below)
             before = os.fstat(fd)
             make_opaque_at(fd)
-            for name in self._tree.under(below) - self._tree.children(below).keys():
-                os.unlink(name, dir_fd=fd)
-            os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=fd)
-            below.lowers, below.under = (), set()
+            # from here on only whiteouts that are left are in the way of anything
+            children = self._tree.children(below).keys()
+            left = below.under = self._tree.under(below) - children
+            below.lowers = ()
             below.stale = True
+            for name in tuple(left):
+                os.unlink(name, dir_fd=fd)
+                left.discard(name)
+            with suppress(OSError):
+                os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=fd)
 
-    async def _file(self, node: Node, *, truncate: bool) -> None:
+    async def _file(self, node: Node, emptied: Emptied | None) -> int:
         work = self._writable()
         if node.links is not None:
             # all its names must be known before it can keep them
@@ -124,12 +142,22 @@ class CopyUp:
             with work.aside() as made:
                 target_fd = work.create(made)
                 try:
-                    if not truncate and os.fstat(source_fd).st_size:
+                    if emptied is None and os.fstat(source_fd).st_size:
                         await self._data(node, source_fd, target_fd)
                     copy_metadata(source_fd, target_fd)
                     store_number(target_fd, node.number)
-                    self._install(node, made)
-                    _reopen(node, target_fd)
+                    if emptied is not None:
+                        emptied(target_fd)
+                    with _reopened(node, target_fd) as reopen:
+                        kept = os.dup(target_fd) if emptied is not None else -1
+                        try:
+                            self._install(node, made)
+                        except BaseException:
+                            if kept >= 0:
+                                os.close(kept)
+                            raise
+                        reopen()
+                    return kept
                 finally:
                     os.close(target_fd)
         finally:
@@ -194,14 +222,27 @@ class CopyUp:
         return self._tree.work
 
 
-def _reopen(node: Node, target_fd: int) -> None:
-    """Have those who read the lower file go on with the copy."""
-    for handle in node.handles or ():
-        fd = os.open(b"/proc/self/fd/%d" % target_fd, os.O_RDONLY | os.O_CLOEXEC)
-        if handle.fd < 0:
-            handle.fd = fd
-        else:
-            os.dup2(fd, handle.fd, inheritable=False)
+@contextmanager
+def _reopened(node: Node, target_fd: int) -> Iterator[Callable[[], None]]:
+    """What has those who read the lower file go on with the copy; it cannot fail, for all is opened before."""
+    handles = list(node.handles or ())
+    fds: list[int] = []
+
+    def reopen() -> None:
+        while handles:
+            handle, fd = handles.pop(), fds.pop()
+            if handle.fd < 0:
+                handle.fd = fd
+            else:
+                os.dup2(fd, handle.fd, inheritable=False)
+                os.close(fd)
+
+    try:
+        for _ in handles:
+            fds.append(os.open(b"/proc/self/fd/%d" % target_fd, os.O_RDONLY | os.O_CLOEXEC))
+        yield reopen
+    finally:
+        for fd in fds:
             os.close(fd)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from storage.whiteouts import OPAQUE_XATTR, WHITEOUT_XATTR, entry_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: the file has no such attribute, its file system has none, or keeps them from us; anything else says nothing
+_NONE = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 
 
 def scan(directory_fd: int) -> Iterator[tuple[bytes, os.stat_result]]:
@@ -23,7 +27,9 @@ def read_mark(directory_fd: int) -> bytes:
     """The directory's mark: b"y" opaque, b"x" with whiteouts that are xattrs, or nothing."""
     try:
         return os.getxattr(directory_fd, OPAQUE_XATTR)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NONE:
+            raise
         return b""
 
 
@@ -35,6 +41,8 @@ def is_whiteout(directory_fd: int, name: bytes, status: os.stat_result, mark: by
         return False
     try:
         os.getxattr(entry_path(directory_fd, name), WHITEOUT_XATTR, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NONE:
+            raise
         return False
     return True

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from storage.overlay.fuse.nodes import Node
 
+_CAPABILITY = "security.capability"
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LARGEST = 1 << 20
 _GIVEN_BYTES = 1 << 17  # what the kernel reads ahead of a file that is read from its start
@@ -81,15 +82,34 @@ class Files(Requests):
         if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC:
             return self.hold(Handle(node, self.open_node(node, os.O_RDONLY), False))
         truncate = bool(flags & os.O_TRUNC)
-        await self.copy_up.node(node, truncate=truncate)
+        # the copy of what is to be empty comes opened: what could fail has been done before it takes the file's place
+        emptied = (lambda copy_fd: self._drop_privileges(node, copy_fd, ctx)) if truncate else None
+        fd = await self.copy_up.node(node, emptied=emptied)
         if truncate:
             self._keep_mtime(node)
-        # the kernel reads pages of what it was told to write only
-        fd = self.open_node(node, os.O_RDWR | (flags & os.O_TRUNC))
-        if truncate:
-            self._drop_privileges(node, fd, ctx)
+        if fd < 0:
+            # the kernel reads pages of what it was told to write only
+            fd = self.open_node(node, os.O_RDWR)
+            if truncate:
+                self._empty(node, fd, ctx)
         node.stale = True
         return self.hold(Handle(node, fd, True))
+
+    def _empty(self, node: Node, fd: int, ctx: RequestContext) -> None:
+        """Truncate what was opened to be empty; closed where that fails, and the file is as it was."""
+        try:
+            mode = os.fstat(fd).st_mode
+            capability = self._drop_privileges(node, fd, ctx)
+            try:
+                os.ftruncate(fd, 0)
+            except BaseException:
+                os.fchmod(fd, stat.S_IMODE(mode))
+                if capability is not None:
+                    os.setxattr(fd, _CAPABILITY, capability)
+                raise
+        except BaseException:
+            os.close(fd)
+            raise
 
     def _give(self, node: Node) -> None:
         """Put a small lower file's data into the kernel's page cache, see FUSE_NOTIFY_STORE in <linux/fuse.h>.
@@ -255,13 +275,23 @@ class Files(Requests):
         # of a file that is gone for good the kernel may still write back times, and syncfs(2) would tell of an error
         if _changes(fields) and not self.is_gone(node):
             if not node.upper:
-                await self.copy_up.node(node, truncate=fields.update_size and attr.st_size == 0)
+                is_emptied = fields.update_size and attr.st_size == 0
+                fd = await self.copy_up.node(node, emptied=(lambda _fd: None) if is_emptied else None)
+                if fd >= 0:
+                    os.close(fd)
             self._set(node, attr, fields, fh)
             if fields.update_mtime:
                 node.kernel_mtime = None
             node.stale = True
             if self._take(node, attr, fields):
                 return node.entry
+            try:
+                self.tree.refresh(node)
+            except OSError:
+                # it is set, and whoever asked must not hear that it is not; looked at again when it is asked for
+                _note(node.entry, attr, fields)
+                node.stale = True
+            return node.entry
         if node.stale:
             self.tree.refresh(node)
         return node.entry
@@ -282,16 +312,7 @@ class Files(Requests):
             or (entry.st_mode | (attr.st_mode if fields.update_mode else 0)) & (stat.S_ISUID | stat.S_ISGID)
         ):
             return False
-        if fields.update_mode:
-            entry.st_mode = stat.S_IFREG | stat.S_IMODE(attr.st_mode)
-        if fields.update_uid:
-            entry.st_uid = attr.st_uid
-        if fields.update_gid:
-            entry.st_gid = attr.st_gid
-        if fields.update_atime:
-            entry.st_atime_ns = attr.st_atime_ns
-        if fields.update_mtime:
-            entry.st_mtime_ns = attr.st_mtime_ns
+        _note(entry, attr, fields)
         return True
 
     def _set(self, node: Node, attr: EntryAttributes, fields: SetattrFields, fh: FileHandleT | None) -> None:
@@ -299,15 +320,8 @@ class Files(Requests):
         target = _Target(self, node, fd)
         if fields.update_size:
             self._truncate(node, attr.st_size, fd)
-        if fields.update_uid or fields.update_gid:
-            uid = attr.st_uid if fields.update_uid else -1
-            gid = attr.st_gid if fields.update_gid else -1
-            if self.tree.owners is not None:
-                uid, gid = self.tree.owners.kept_uid(uid), self.tree.owners.kept_gid(gid)
-            os.chown(target.place, uid, gid, dir_fd=target.dir_fd, follow_symlinks=target.follow)
-        if fields.update_mode and not stat.S_ISLNK(node.entry.st_mode):
-            # not a symlink: the upper directory is ours alone
-            os.chmod(target.place, stat.S_IMODE(attr.st_mode), dir_fd=target.dir_fd)
+        if fields.update_uid or fields.update_gid or fields.update_mode:
+            self._set_rights(node, attr, fields, target)
         if fields.update_atime or fields.update_mtime:
             now = node.entry if fields.update_atime and fields.update_mtime else target.status()
             times = (
@@ -315,6 +329,30 @@ class Files(Requests):
                 attr.st_mtime_ns if fields.update_mtime else now.st_mtime_ns,
             )
             os.utime(target.place, ns=times, dir_fd=target.dir_fd, follow_symlinks=target.follow)
+
+    def _set_rights(self, node: Node, attr: EntryAttributes, fields: SetattrFields, target: _Target) -> None:
+        """Owner and mode, both or neither."""
+        uid = attr.st_uid if fields.update_uid else -1
+        gid = attr.st_gid if fields.update_gid else -1
+        owns = fields.update_uid or fields.update_gid
+        if owns and self.tree.owners is not None:
+            uid, gid = self.tree.owners.kept_uid(uid), self.tree.owners.kept_gid(gid)
+        # not of a symlink: the upper directory is ours alone
+        has_mode = fields.update_mode and not stat.S_ISLNK(node.entry.st_mode)
+        before = target.status() if owns and has_mode else None
+        if owns:
+            os.chown(target.place, uid, gid, dir_fd=target.dir_fd, follow_symlinks=target.follow)
+        if not has_mode:
+            return
+        try:
+            os.chmod(target.place, stat.S_IMODE(attr.st_mode), dir_fd=target.dir_fd)
+        except OSError:
+            if before is not None:
+                own = before.st_uid, before.st_gid
+                os.chown(target.place, *own, dir_fd=target.dir_fd, follow_symlinks=target.follow)
+                # chown(2) takes set-id bits
+                os.chmod(target.place, stat.S_IMODE(before.st_mode), dir_fd=target.dir_fd)
+            raise
 
     def _writable_fd(self, node: Node, fh: FileHandleT | None) -> int:
         """What the file is open for writing with, or -1."""
@@ -336,20 +374,47 @@ class Files(Requests):
         finally:
             os.close(fd)
 
-    def _drop_privileges(self, node: Node, fd: int, ctx: RequestContext) -> None:
-        """What truncation takes of set-id bits and capabilities: open with O_TRUNC leaves it to the file system."""
+    def _drop_privileges(self, node: Node, fd: int, ctx: RequestContext) -> bytes | None:
+        """What truncation takes of set-id bits and capabilities: open with O_TRUNC leaves it to the file system.
+
+        The capabilities that the file had are returned. Where one cannot be done, none is.
+        """
         mode = os.fstat(fd).st_mode
+        capability = None
+        try:
+            capability = os.getxattr(fd, _CAPABILITY)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                raise
         if ctx.uid and mode & (stat.S_ISUID | stat.S_ISGID):
             kept = mode & ~stat.S_ISUID
             if mode & stat.S_IXGRP:
                 kept &= ~stat.S_ISGID
             os.fchmod(fd, stat.S_IMODE(kept))
-        try:
-            os.removexattr(fd, "security.capability")
-            node.xattrs = None
-        except OSError as error:
-            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+        if capability is not None:
+            try:
+                os.removexattr(fd, _CAPABILITY)
+            except BaseException:
+                os.fchmod(fd, stat.S_IMODE(mode))
                 raise
+            node.xattrs = None
+        return capability
+
+
+def _note(entry: EntryAttributes, attr: EntryAttributes, fields: SetattrFields) -> None:
+    """Take what was set, as it was asked for."""
+    if fields.update_mode:
+        entry.st_mode = stat.S_IFMT(entry.st_mode) | stat.S_IMODE(attr.st_mode)
+    if fields.update_uid:
+        entry.st_uid = attr.st_uid
+    if fields.update_gid:
+        entry.st_gid = attr.st_gid
+    if fields.update_size:
+        entry.st_size = attr.st_size
+    if fields.update_atime:
+        entry.st_atime_ns = attr.st_atime_ns
+    if fields.update_mtime:
+        entry.st_mtime_ns = attr.st_mtime_ns
 
 
 def _changes(fields: SetattrFields) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         StatvfsData,
     )
 
+    from storage.overlay.fuse.copy_up import Emptied
     from storage.overlay.fuse.nodes import Node
 
 _BLOCK = 512
@@ -88,11 +89,11 @@ class LimitedCopyUp(CopyUp):
 
     quota: Quota
 
-    async def _file(self, node: Node, *, truncate: bool) -> None:
-        size_bytes = 0 if truncate else node.entry.st_blocks * _BLOCK
+    async def _file(self, node: Node, emptied: Emptied | None) -> int:
+        size_bytes = 0 if emptied is not None else node.entry.st_blocks * _BLOCK
         self.quota.take(size_bytes)
         try:
-            await super()._file(node, truncate=truncate)
+            return await super()._file(node, emptied)
         except BaseException:
             self.quota.count(-size_bytes)
             raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pyfuse3 import FUSEError
 
 from storage.overlay.fuse.answers import answered
-from storage.overlay.fuse.changes import Changes, make_whiteout_at
+from storage.overlay.fuse.changes import Changes
 from storage.overlay.fuse.nodes import Directory, Node
 from storage.overlay.fuse.tree import make_opaque_at
 from storage.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, renameat2
@@ -82,25 +82,37 @@ class Renames(Changes):
     def _move(self, old: _Place, new: _Place) -> None:
         node, target = old.node, new.node
         assert node is not None
-        if target is not None:
-            self._prepare_target(target, new)
         leaves_whiteout = old.name in self.tree.under(old.directory)
         covers_whiteout = target is None and new.name in self.tree.under(new.directory)
         self._hide_below(node, new)
-        if isinstance(node, Directory) and covers_whiteout:
-            # the whiteout goes where the directory was
-            self._renameat(old, new, RENAME_EXCHANGE)
-            if not leaves_whiteout:
-                os.unlink(old.name, dir_fd=self.tree.upper_fd(old.directory))
-        elif leaves_whiteout:
-            self._rename_with_whiteout(old, new)
-        else:
-            self._renameat(old, new, 0)
+        try:
+            if target is not None:
+                self._prepare_target(target, new)
+            if isinstance(node, Directory) and covers_whiteout:
+                self._swap_with_whiteout(old, new, leaves_whiteout=leaves_whiteout)
+            elif leaves_whiteout:
+                self._rename_with_whiteout(old, new, covers_whiteout=covers_whiteout)
+            else:
+                self._renameat(old, new, 0)
+        except BaseException:
+            if target is not None:
+                self.tree.unkeep(target)
+            raise
         if target is not None:
             self.tree.drop_name(target, new.directory, new.name)
         self._settle(node, old, new)
         self.tree.children(old.directory).pop(old.name, None)
         old.directory.listing = None
+
+    def _swap_with_whiteout(self, old: _Place, new: _Place, *, leaves_whiteout: bool) -> None:
+        """The whiteout goes where the directory was."""
+        self._renameat(old, new, RENAME_EXCHANGE)
+        if not leaves_whiteout:
+            try:
+                os.unlink(old.name, dir_fd=self.tree.upper_fd(old.directory))
+            except BaseException:
+                self._renameat(old, new, RENAME_EXCHANGE)
+                raise
 
     def _prepare_target(self, target: Node, new: _Place) -> None:
         if not isinstance(target, Directory):
@@ -118,15 +130,25 @@ class Renames(Changes):
         if isinstance(node, Directory) and new.name in self.tree.under(new.directory):
             make_opaque_at(self.tree.descriptors.upper(node))
 
-    def _rename_with_whiteout(self, old: _Place, new: _Place) -> None:
+    def _rename_with_whiteout(self, old: _Place, new: _Place, *, covers_whiteout: bool) -> None:
         try:
             self._renameat(old, new, RENAME_WHITEOUT)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EPERM, errno.ENOSYS):
                 raise
-            # in this order a crash shows the file twice, not nowhere
-            self._renameat(old, new, 0)
-            make_whiteout_at(self.tree.upper_fd(old.directory), old.name)
+        else:
+            return
+        old_fd, new_fd = self.tree.upper_fd(old.directory), self.tree.upper_fd(new.directory)
+        with self.work.whiteout_aside(old_fd) as made:
+            # what has the new name goes to the old one, to be hidden there or to come back
+            swaps = new.node is not None or covers_whiteout
+            # in this order a crash shows the file by one of its names, or by both
+            self._renameat(old, new, RENAME_EXCHANGE if swaps else 0)
+            try:
+                renameat2(self.work.fd, made, old_fd, old.name, RENAME_EXCHANGE if swaps else 0)
+            except BaseException:
+                renameat2(new_fd, new.name, old_fd, old.name, RENAME_EXCHANGE if swaps else 0)
+                raise
 
     def _renameat(self, old: _Place, new: _Place, flags: int) -> None:
         old_fd, new_fd = self.tree.upper_fd(old.directory), self.tree.upper_fd(new.directory)

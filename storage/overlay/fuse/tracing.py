@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyfuse3 import FileHandleT, FileInfo, FileNameT, FlagT, InodeT, ReaddirToken, RequestContext
 
+    from storage.overlay.fuse.copy_up import Emptied
     from storage.overlay.fuse.nodes import Layer, LowerDirectory, Node
 
 
@@ -117,11 +118,12 @@ class TracedCopyUp(CopyUp):
 
     trace: Trace
 
-    async def _file(self, node: Node, *, truncate: bool) -> None:
+    async def _file(self, node: Node, emptied: Emptied | None) -> int:
         use = self.trace.use(node)
-        await super()._file(node, truncate=truncate)
-        if use is not None and not truncate:
+        fd = await super()._file(node, emptied)
+        if use is not None and emptied is None:
             use.read_bytes += use.size
+        return fd
 
 
 def _lower(node: Node) -> LowerDirectory | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from storage.copy_tree import copy_metadata
@@ -151,9 +152,17 @@ class Tree:
         if directory.upper:
             directory.under = content.under
             self._replace_dotted(directory, content)
-        children = directory.children = {}
-        for name, found in content.found.items():
-            children[name] = self._adopt(directory, name, found)
+        children: dict[bytes, Node] = {}
+        try:
+            for name, found in content.found.items():
+                children[name] = self._adopt(directory, name, found)
+        except BaseException:
+            # half a directory is none: it is read again
+            for node in children.values():
+                if node.links is None and node.lookups <= 0 and node.handles is None:
+                    self.nodes.pop(node.number, None)
+            raise
+        directory.children = children
 
     def _read_indexed(self, directory: Directory, lower: LowerDirectory) -> bool:
         """Read what one layer alone has, and has nothing to hide with: most directories of an image, in one loop."""
@@ -315,6 +324,11 @@ class Tree:
             self.nodes.pop(node.number, None)
             self._close_orphan(node)
 
+    def unkeep(self, node: Node) -> None:
+        """Undo `keep_open`, for what kept its name after all."""
+        if node.parent is not None:
+            self._close_orphan(node)
+
     def _close_orphan(self, node: Node) -> None:
         if node.orphan_fd >= 0:
             os.close(node.orphan_fd)
@@ -415,4 +429,6 @@ def move_unseen(source_fd: int, source: bytes, directory_fd: int, name: bytes) -
     """Rename into a directory whose times are to stay: for whoever looks nothing changes."""
     before = os.fstat(directory_fd)
     os.rename(source, name, src_dir_fd=source_fd, dst_dir_fd=directory_fd)
-    os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=directory_fd)
+    with suppress(OSError):
+        # it is there now, and whoever asked for it must not hear that it is not
+        os.utime(".", ns=(before.st_atime_ns, before.st_mtime_ns), dir_fd=directory_fd)

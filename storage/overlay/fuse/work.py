@@ -53,12 +53,16 @@ class Work:
 
     @contextmanager
     def aside(self) -> Iterator[bytes]:
-        """A name to make something by; what has it at the end, a tree too, is removed."""
+        """A name to make something by; what has it at the end, a tree too, is removed.
+
+        What cannot be removed goes when the overlay is mounted next: what was done by then has been done.
+        """
         name = self.name()
         try:
             yield name
         finally:
-            remove_entry(self.fd, name)
+            with suppress(OSError, StorageError):
+                remove_entry(self.fd, name)
 
     @contextmanager
     def aside_like(self, directory_fd: int) -> Iterator[tuple[int, bytes]]:
@@ -82,16 +86,21 @@ class Work:
         """A new file."""
         return os.open(name, _CREATE, 0o600, dir_fd=self.fd)
 
-    def put_whiteout(self, directory_fd: int, name: bytes) -> None:
-        """Put a whiteout in the place of a file that is there, at once."""
+    @contextmanager
+    def whiteout_aside(self, directory_fd: int) -> Iterator[bytes]:
+        """As `aside`, with a whiteout that is about to move to `directory_fd`."""
         with self.aside() as made:
             self._make_whiteout(made, directory_fd)
+            yield made
+
+    def put_whiteout(self, directory_fd: int, name: bytes) -> None:
+        """Put a whiteout in the place of a file that is there, at once."""
+        with self.whiteout_aside(directory_fd) as made:
             os.rename(made, name, src_dir_fd=self.fd, dst_dir_fd=directory_fd)
 
     def swap_for_whiteout(self, directory_fd: int, name: bytes) -> None:
         """Put a whiteout in the place of a directory, at once, and remove the directory."""
-        with self.aside() as made:
-            self._make_whiteout(made, directory_fd)
+        with self.whiteout_aside(directory_fd) as made:
             renameat2(self.fd, made, directory_fd, name, RENAME_EXCHANGE)
 
     def swap_for_empty(self, directory_fd: int, name: bytes) -> None:

@@ -61,10 +61,17 @@ class Xattrs(Requests):
         if text.startswith(FORGEABLE_PREFIXES):
             raise FUSEError(errno.EPERM)
         await self.copy_up.node(node)
-        os.setxattr(self.place(node), text, value, follow_symlinks=node.parent is None)
         self._changed(node, text)
-        if text == _ACCESS_ACL:
-            self._drop_setgid(node, ctx)
+        loses_setgid = text == _ACCESS_ACL and self._loses_setgid(node, ctx)
+        mode = stat.S_IMODE(os.stat(self.place(node)).st_mode) if loses_setgid else 0
+        if loses_setgid:
+            os.chmod(self.place(node), mode & ~stat.S_ISGID)
+        try:
+            os.setxattr(self.place(node), text, value, follow_symlinks=node.parent is None)
+        except OSError:
+            if loses_setgid:
+                os.chmod(self.place(node), mode)
+            raise
 
     @answered
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
@@ -86,8 +93,7 @@ class Xattrs(Requests):
         # its change time, and with an ACL its mode
         node.stale = True
 
-    def _drop_setgid(self, node: Node, ctx: RequestContext) -> None:
+    def _loses_setgid(self, node: Node, ctx: RequestContext) -> bool:
         """Setting an ACL takes the set-group-id bit from who is not in the group; root may keep it."""
         mode, gid = node.entry.st_mode, node.entry.st_gid
-        if mode & stat.S_ISGID and ctx.uid and ctx.gid != gid and gid not in get_sup_groups(ctx.pid):
-            os.chmod(self.place(node), stat.S_IMODE(os.stat(self.place(node)).st_mode) & ~stat.S_ISGID)
+        return bool(mode & stat.S_ISGID and ctx.uid and ctx.gid != gid and gid not in get_sup_groups(ctx.pid))
