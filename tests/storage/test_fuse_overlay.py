@@ -359,3 +359,35 @@ def _make_whiteouts(root: str) -> None:
     assert _failure(os.mkdir, f"{root}/.wh.f") == "EINVAL"
     assert _failure(os.rename, f"{root}/f", f"{root}/.wh.f") == "EINVAL"
     assert os.listdir(root) == ["f"]
+
+
+def test_what_the_kernels_overlay_lets_a_container_make_hides_and_breaks_nothing(tree: Tree) -> None:
+    tree.unpack(
+        Archive().directory("./").directory("d").file("d/f", b"f").file("d/notes", b"n").file("g", b"g").bytes()
+    )
+    seen = call_in_namespace(_over_forged_names, tree.root, tree.layers)
+    assert seen == {"d/f": b"f", "d/notes": b"n", "g": b"g", "d/.wh.notes": b"mine", "d/.wh.f/x": b"x"}
+
+
+def _over_forged_names(place: str, layers: Sequence[str]) -> dict[str, bytes]:
+    os.makedirs(f"{place}/fuse-upper/d/.wh.f")
+    for name, data in ((".wh.notes", b"mine"), (".wh.f/x", b"x"), (".wh..wh.plnk", b""), (".wh.", b""), (".wh..", b"")):
+        with open(f"{place}/fuse-upper/d/{name}", "wb") as file:
+            file.write(data)
+    with mounted(place, layers) as found:
+        return _contents(found.root)
+
+
+@pytest.mark.parametrize("value", [b"", b"0", b"1", b"-5", b"0x10", b"1_0", b" 7", b"z", b"f" * 16, b"4" * 100, b"\0"])
+def test_a_forged_number_is_passed_over(tree: Tree, value: bytes) -> None:
+    tree.unpack(Archive().directory("./").file("g", b"g").bytes())
+    assert call_in_namespace(_with_forged_number, tree.root, tree.layers, value)
+
+
+def _with_forged_number(place: str, layers: Sequence[str], value: bytes) -> bool:
+    os.makedirs(f"{place}/fuse-upper")
+    with open(f"{place}/fuse-upper/f", "wb"):
+        os.setxattr(f"{place}/fuse-upper/f", "user.overlay.sandbox.number", value)
+        number = os.stat(f"{place}/fuse-upper/f").st_ino
+    with mounted(place, layers) as found:
+        return os.stat(f"{found.root}/f").st_ino == number and sorted(os.listdir(found.root)) == ["f", "g"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import stat
 import struct
 import subprocess
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -337,3 +339,30 @@ def test_restrictions_of_the_source_hold(tmp_path: Path) -> None:
     from storage.overlay.fuse import mapped_mount
 
     assert mapped_mount._KEPT_FLAGS == os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
+
+
+@pytest.mark.requires("userns", "subids", "pyfuse3")
+def test_what_cannot_be_given_to_its_owner_is_not_left(tree: Tree) -> None:
+    assert call_in_namespace(_make_for_nobody, tree.root) == []
+
+
+def _make_for_nobody(source: str) -> list[str]:
+    import trio
+    from pyfuse3 import ROOT_INODE, FUSEError
+
+    from storage.overlay.fuse.mapped_bind import _MappedOperations
+    from storage.overlay.fuse.mapped_mount import MappedBind
+
+    handlers = _MappedOperations(MappedBind(source, USER))
+    nobody: Any = SimpleNamespace(uid=3_000_000_000, gid=3_000_000_000, umask=0, pid=1)
+    makes: tuple[Callable[[], Any], ...] = (
+        lambda: handlers.create(ROOT_INODE, b"f", 0o644, os.O_RDWR, nobody),
+        lambda: handlers.mkdir(ROOT_INODE, b"f", 0o755, nobody),
+        lambda: handlers.mknod(ROOT_INODE, b"f", stat.S_IFIFO | 0o644, 0, nobody),
+        lambda: handlers.symlink(ROOT_INODE, b"f", b"target", nobody),
+    )
+    for make in makes * 2:
+        with pytest.raises(FUSEError) as failed:
+            trio.run(make)
+        assert failed.value.errno == errno.EINVAL
+    return os.listdir(source)

@@ -13,7 +13,7 @@ import errno
 import functools
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyfuse3
@@ -183,19 +183,36 @@ class _MappedOperations(pyfuse3.Operations):
             os.umask(0)
 
     def _created(self, parent: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
-        """The entry of what was just made, which the host has given to the caller."""
-        number, status = self._inodes.look_up(parent, name)
+        """The entry of what was just made, which the host has given to the caller; where it cannot be given on, none."""
+        number: InodeT | None = None
+        try:
+            number, status = self._inodes.look_up(parent, name)
+            return self._entry(number, self._give(parent, number, status, ctx))
+        except BaseException:
+            if number is not None:
+                self._inodes.forget(number, 1)
+            parent_fd = self._inodes.fd(parent)
+            # what somebody has filled meanwhile is theirs
+            with suppress(OSError):
+                try:
+                    os.unlink(name, dir_fd=parent_fd)
+                except IsADirectoryError:
+                    os.rmdir(name, dir_fd=parent_fd)
+            raise
+
+    def _give(self, parent: InodeT, number: InodeT, status: os.stat_result, ctx: RequestContext) -> os.stat_result:
+        """Give what was made to who asked for it; how it is then."""
         uid, gid = self._mapping.kept_uid(ctx.uid), self._mapping.kept_gid(ctx.gid)
         # in a set-group-id directory the host has set the group
         inherits = self._inodes.status(parent).st_mode & stat.S_ISGID
-        if uid != CALLER or (gid != CALLER and not inherits):
-            path = self._inodes[number].path
-            os.chown(path, uid, -1 if inherits else gid)
-            # chown(2) takes them away
-            if not stat.S_ISLNK(status.st_mode) and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
-                os.chmod(path, stat.S_IMODE(status.st_mode))
-            status = self._inodes.status(number)
-        return self._entry(number, status)
+        if uid == CALLER and (gid == CALLER or inherits):
+            return status
+        path = self._inodes[number].path
+        os.chown(path, uid, -1 if inherits else gid)
+        # chown(2) takes them away
+        if not stat.S_ISLNK(status.st_mode) and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
+            os.chmod(path, stat.S_IMODE(status.st_mode))
+        return self._inodes.status(number)
 
     @_answered
     async def mknod(

@@ -19,6 +19,7 @@ _DEVICE_SHIFT = 48
 _SPARE = 1 << 62
 #: 1 is the root's in FUSE, and what the root of a tmpfs has; 0 is no number
 _TAKEN = 2
+_DIGITS = frozenset(b"0123456789abcdef")
 
 
 class Numbers:
@@ -61,6 +62,10 @@ def stored_number(place: bytes) -> int | None:
     """The number that was written down for a file of the upper directory."""
     try:
         value = os.getxattr(place, NUMBER_XATTR, follow_symlinks=False)
-        return int(value, 16) if len(value) <= 16 else None
-    except (OSError, ValueError):
+    except OSError:
         return None
+    # as it is written above, and nothing else that int() takes
+    if not 0 < len(value) <= 16 or not _DIGITS.issuperset(value):
+        return None
+    number = int(value, 16)
+    return number if _TAKEN <= number < _SPARE else None

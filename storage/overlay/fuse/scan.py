@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Status = os.stat_result | IndexedStatus
 
 #: an archive's, and the one that fuse-overlayfs writes
-_OPAQUE_NAMES = (OPAQUE_NAME, b".wh..opq")
+OPAQUE_NAMES = (OPAQUE_NAME, b".wh..opq")
 
 
 class Found:
@@ -79,6 +79,13 @@ def find_indexed(name: bytes, record: Record, lower: LowerDirectory) -> Found:
     return found
 
 
+def is_dotted_whiteout(mode: int, size: int) -> bool:
+    """Whether what has a whiteout's name is one: an archive's is an empty file. What holds anything is somebody's data,
+    which the kernel's overlay lets a container make by such a name.
+    """
+    return stat.S_ISREG(mode) and not size
+
+
 class _Merge:
     """Layers put one below the other."""
 
@@ -96,7 +103,7 @@ class _Merge:
         with readable(directory_fd) as fd:
             mark = read_mark(fd)
             for name, status in scan(fd):
-                if name.startswith(PREFIX):
+                if name.startswith(PREFIX) and is_dotted_whiteout(status.st_mode, status.st_size):
                     if lower is None:
                         self.dotted.append(name)
                     self._take_dotted(name, hidden)
@@ -113,14 +120,14 @@ class _Merge:
         for name, record in index.records(directory):
             if hides_below(record):
                 hidden.add(name)
-            elif name.startswith(PREFIX):
+            elif name.startswith(PREFIX) and is_dotted_whiteout(record[3], record[9]):
                 self._take_dotted(name, hidden)
             else:
                 self._take(name, IndexedStatus(record, lower.layer.device), lower, may_have_xattrs=has_xattrs(record))
         self._finish(directory.mark, hidden, lower)
 
     def _take_dotted(self, name: bytes, hidden: set[bytes]) -> None:
-        if name in _OPAQUE_NAMES:
+        if name in OPAQUE_NAMES:
             self.is_opaque = True
         elif not name.startswith(META_PREFIX):
             hidden.add(name[len(PREFIX) :])

@@ -25,7 +25,7 @@ from storage.overlay.fuse.nodes import (
     make_indexed_entry,
 )
 from storage.overlay.fuse.numbers import ROOT_NUMBER, Numbers, store_number, stored_number
-from storage.overlay.fuse.scan import Content, Found, find_indexed, read_merged
+from storage.overlay.fuse.scan import OPAQUE_NAMES, Content, Found, find_indexed, read_merged
 from storage.whiteouts import PREFIX, entry_path, is_opaque_at, make_opaque, make_whiteout
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Tree:
         fd = self.descriptors.upper(directory)
         for dotted in content.dotted:
             hidden = dotted[len(PREFIX) :]
-            if hidden.startswith(b".wh.") or hidden == b".opq":
+            if dotted in OPAQUE_NAMES:
                 make_opaque_at(fd)
             elif hidden in content.under and hidden not in content.found:
                 make_whiteout(fd, hidden)
