@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from storage.overlay.fuse.command import UsageError, main, parse, split_directories, split_options
+from storage.overlay.fuse.owners import IdRange, parse_id_ranges
 from storage.syscalls import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, umount2
 from tests.storage.fuse_mount import NEEDS
 from tests.storage.namespace import call_in_namespace
@@ -37,7 +38,7 @@ def test_without_an_upper_directory_it_is_read_only() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    ["static_nlink,noacl,threaded=1,timeout=3", "xattr_permissions=2,allow_other,suid,dev", "squash_to_root", "x-a=b"],
+    ["static_nlink,noacl,threaded=1,timeout=3", "xattr_permissions=0,allow_other,suid,dev", "squash_to_root", "x-a=b"],
 )
 def test_what_fuse_overlayfs_takes_is_taken(options: str) -> None:
     assert parse(["-o", f"lowerdir=/l,upperdir=/u,workdir=/w,{options}", "/mnt"]).target == "/mnt"
@@ -53,7 +54,11 @@ def test_what_fuse_overlayfs_takes_is_taken(options: str) -> None:
         ["-o", "lowerdir=/l,upperdir=/u", "/mnt"],
         ["-o", "lowerdir=/l,nonsense", "/mnt"],
         ["-o", "lowerdir=/l,uidmapping=0:1", "/mnt"],
+        ["-o", "lowerdir=/l,uidmapping=0:-1:1", "/mnt"],
+        ["-o", "lowerdir=/l,uidmapping=0:0:4294967296", "/mnt"],
+        ["-o", "lowerdir=/l,gidmapping=:0:1_0:1", "/mnt"],
         ["-o", "lowerdir=/l,squash_to_uid=x", "/mnt"],
+        ["-o", "lowerdir=/l,upperdir=/u,workdir=/w,xattr_permissions=2", "/mnt"],
         ["--nonsense", "/mnt"],
         ["a", "b", "c", "-o", "lowerdir=/l"],
     ],
@@ -61,6 +66,23 @@ def test_what_fuse_overlayfs_takes_is_taken(options: str) -> None:
 def test_a_command_line_that_says_nothing(words: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(words)
+
+
+@pytest.mark.parametrize("text", ["0:1:1010:5:6:7", ":0:1:1010:5:6:7", "0:1:1010:5:6:7:", "::0:1:1010::5:6:7::"])
+def test_colons_around_id_mappings_are_passed_over(text: str) -> None:
+    assert parse_id_ranges(text) == (IdRange(1, 0, 1010), IdRange(6, 5, 7))
+    owners = parse(["-o", f"lowerdir=/l,uidmapping={text},gidmapping=:", "/mnt"]).overlay.owners
+    assert owners is not None
+    assert (owners.uids, owners.gids) == (parse_id_ranges(text), ())
+
+
+@pytest.mark.parametrize(("word", "first"), [("--version", "sandbox-overlay: version "), ("--help", "usage: ")])
+def test_what_it_is_told_is_told_with_success(word: str, first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([word], [word[1:3].upper() if word == "--version" else "-h"], ["-o", "lowerdir=/l", word, "/mnt"]):
+        assert main(words) == 0
+        said = capsys.readouterr()
+        assert said.out.startswith(first)
+        assert said.err == ""
 
 
 def test_escapes_in_directories() -> None:
@@ -97,6 +119,17 @@ def test_owners_may_be_mapped(tree: Tree) -> None:
     call_in_namespace(_with_mapping, tree.root, tree.layers)
 
 
+def _make_as_somebody() -> NoReturn:
+    try:
+        os.setgid(77)
+        os.setuid(88)
+        os.mkdir("m/d")
+        os.symlink("x", "m/s")
+    except OSError:
+        os._exit(1)
+    os._exit(0)
+
+
 def _with_mapping(place: str, layers: Sequence[str]) -> None:
     os.chdir(place)
     for name in ("u", "w", "m"):
@@ -111,5 +144,17 @@ def _with_mapping(place: str, layers: Sequence[str]) -> None:
         assert (os.stat("u/f").st_uid, os.stat("u/f").st_gid) == (1006, 2005)
         assert (os.stat("u/new").st_uid, os.stat("u/new").st_gid) == (1000, 2000)
         assert os.stat("m/new").st_uid == 0
+        # who has no number gets the one that stands for all of them, as the caller and as the owner
+        os.chown("m/f", 50, 60)
+        os.chmod("m", 0o777)
+        os.chmod(".", 0o755)
+        child = os.fork()
+        if child == 0:
+            _make_as_somebody()
+        assert os.waitpid(child, 0)[1] == 0
+        for name in ("f", "d", "s"):
+            for root in ("m", "u"):
+                status = os.lstat(f"{root}/{name}")
+                assert (status.st_uid, status.st_gid) == (65534, 65534)
     finally:
         umount2("m", MNT_DETACH)

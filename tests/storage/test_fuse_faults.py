@@ -336,7 +336,8 @@ def _make_unmapped(root: str, layers: Sequence[str]) -> list[str]:
         os.makedirs(f"{root}/changing/{name}")
     wrong = []
     with ExitStack() as stack:
-        ranges = (IdRange(1000, 0, 10),)
+        # kept on the disk as an id that the namespace has not
+        ranges = (IdRange(0, 3_000_000_000, 10),)
         overlay = _Overlay(f"{root}/changing", layers, stack, owners=Owners(ranges, ranges))
         before = overlay.seen()
         for name in ("create", "mkdir", "mknod", "symlink", "mkdir where a lower one is hidden"):

@@ -15,11 +15,20 @@ from storage.errors import StorageError, os_failure
 from storage.inherited_state import settle_inherited_state
 from storage.overlay.fuse.config import OverlayConfig
 from storage.overlay.fuse.mounting import FuseOptions, mount_fuse
-from storage.overlay.fuse.owners import Owners, parse_id_ranges
+from storage.overlay.fuse.owners import Owners, parse_id_ranges, read_overflow_id
 from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
 #: what /proc/self/mountinfo shows, and mount(8) finds us by
 _FILESYSTEM = "fuse.sandbox-overlay"
+_HELP = """
+    -h, --help       print this
+    -V, --version    print the version
+    -f, --foreground stay in the foreground
+    -d, --debug      the same, with a log
+    -o OPTION[,…]    lowerdir=, upperdir=, workdir=, indexdir=, volatile, writeback=0, noxattrs=1, static_nlink,
+                     uidmapping=, gidmapping=, squash_to_root, squash_to_uid=, squash_to_gid=, nosuid, nodev, noexec,
+                     ro, fsname=; what else fuse-overlayfs takes and does not change what is seen
+"""
 _USAGE = "usage: sandbox-overlay [-f] [-d] [-o lowerdir=DIR[:DIR…][,upperdir=DIR,workdir=DIR][,OPTION…]] MOUNTPOINT"
 #: our own: `indexdir=DIR`, where indexes of lower layers are kept; who gives it says that they never change
 #: options of fuse-overlayfs, mount(8) and FUSE that ask for what is so anyway, or change nothing here
@@ -31,7 +40,7 @@ _HARMLESS = frozenset(
         "fast_ino_check", "fscontext", "fsync", "group", "index", "max_idle_threads", "max_read", "max_write",
         "metacopy", "noacl", "noatime", "noauto", "nodiratime", "nofail", "nonempty", "nouser",
         "owner", "redirect_dir", "relatime", "rootcontext", "rw", "static_nlink", "strictatime", "sync",
-        "threaded", "timeout", "user", "users", "userxattr", "xattr_permissions", "xino",
+        "threaded", "timeout", "user", "users", "userxattr", "xino",
     }
 )
 # fmt: on
@@ -60,8 +69,6 @@ def parse(words: list[str]) -> CommandLine:
     foreground = debug = False
     rest = iter(words)
     for word in rest:
-        if word in ("-h", "--help", "-V", "--version"):
-            raise UsageError(_USAGE)
         if word in ("-f", "--foreground"):
             foreground = True
         elif word in ("-d", "--debug"):
@@ -126,6 +133,8 @@ def _understand(options: dict[str, str], places: list[str], *, foreground: bool,
         raise UsageError("no lowerdir is given")
     if (upper is None) != (work is None):
         raise UsageError("upperdir and workdir are given together, or neither")
+    if options.pop("xattr_permissions", "0") not in ("", "0"):
+        raise UsageError("xattr_permissions is not supported: owners and modes are those of the files themselves")
     index_directory = options.pop("indexdir", "")
     config = OverlayConfig(
         lower=tuple(lower[::-1]),
@@ -160,6 +169,8 @@ def _owners(options: dict[str, str]) -> Owners | None:
             parse_id_ranges(given["gidmapping"]) if "gidmapping" in given else (),
             int(given["squash_to_uid"]) if "squash_to_uid" in given else root,
             int(given["squash_to_gid"]) if "squash_to_gid" in given else root,
+            read_overflow_id("uid"),
+            read_overflow_id("gid"),
         )
     except ValueError as error:
         raise UsageError(f"cannot read the options of owners: {error}") from None
@@ -178,6 +189,12 @@ def _index_path(directory: str, layer: str) -> str:
 
 def main(words: list[str]) -> int:
     """Mount and serve; in the background once it is mounted, unless -f was given."""
+    if not {"-h", "--help"}.isdisjoint(words):
+        print(_USAGE + "\n" + _HELP, end="")
+        return 0
+    if not {"-V", "--version"}.isdisjoint(words):
+        print(_version())
+        return 0
     try:
         command = parse(words)
     except UsageError as error:
@@ -195,6 +212,19 @@ def main(words: list[str]) -> int:
         if error.mend:
             print(f"  {error.mend}", file=sys.stderr)
         return 1
+
+
+def _version() -> str:
+    """As fuse-overlayfs says it: podman shows the first lines in `podman info`."""
+    import importlib.metadata  # only here
+
+    versions = {}
+    for name in ("sandbox", "pyfuse3"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return f"sandbox-overlay: version {versions['sandbox']}\npyfuse3: version {versions['pyfuse3']}"
 
 
 def _serve(command: CommandLine, ready: object) -> int:

@@ -183,7 +183,7 @@ class _MappedOperations(pyfuse3.Operations):
             os.umask(0)
 
     def _created(self, parent: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
-        """The entry of what was just made, which the host has given to the caller; where it cannot be given on, none."""
+        """The entry of what was just made, which the host has given to the caller; none where it cannot go on."""
         number: InodeT | None = None
         try:
             number, status = self._inodes.look_up(parent, name)
