@@ -64,19 +64,21 @@ free_range() { # first-last of 65536 subordinate ids that nobody has
 # ---- as root ---------------------------------------------------------------------------------------------------------
 
 install_packages() { # as root; "$@" are not installed
-  local package wanted=() unknown=() policy=/usr/sbin/policy-rc.d own_policy=
+  local package wanted=() unknown=() policy=/usr/sbin/policy-rc.d own_policy= log status=0
   [ $# -gt 0 ] || return 0
   say "installing $*"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get -qq update >/dev/null || say "apt-get update failed; going on with the lists that are there"
+  log=$(mktemp)
+  if ! apt-get -qq update >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    say "apt-get update failed; going on with the lists that are there"
+  fi
   for package in "$@"; do
     if apt-cache show "$package" >/dev/null 2>&1; then wanted+=("$package"); else unknown+=("$package"); fi
   done
   [ ${#unknown[@]} = 0 ] || say "not in this distribution: ${unknown[*]}"
   # docker-registry would start a service; 101 is "do not", policy-rc.d(8)
   if [ ! -e $policy ]; then own_policy=1; printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; fi
-  local log status=0
-  log=$(mktemp)
   apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${wanted[@]}" >"$log" 2>&1 || status=$?
   [ -z "$own_policy" ] || rm -f $policy
   [ $status = 0 ] || tail -n 20 "$log" >&2
