@@ -15,6 +15,7 @@ import typer
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.errors import SandboxError, UsageError
+from sandbox.faults import explain_fault
 from sandbox.home import find_home
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def handle_completion(context: Context, key: str, shell: str) -> int:
         if name == "bash":
             path.write_text(_script(name) + "\n")
     except OSError as error:
-        raise SandboxError(f"cannot install completion for {name}", cause=str(error)) from error
+        raise SandboxError(f"cannot install completion for {name}", cause=explain_fault(error)) from error
     context.note(f"{installed_shell} completion installed in {path}\nIt takes effect once you restart the terminal")
     return 0
 

@@ -30,6 +30,7 @@ from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipe
 from sandbox.container.stop_way import way_to_stop
 from sandbox.container.transitions import RunEnded, RunStarted
 from sandbox.errors import ConflictError, SandboxError
+from sandbox.faults import explain_fault
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import DatabaseError, process_start
 
@@ -224,7 +225,7 @@ class Monitor:
         except ProcessLookupError:
             raise ConflictError(f"container {self._container.name} is not running") from None
         except (OSError, ValueError, OverflowError) as error:
-            raise SandboxError(f"cannot send signal {number}", cause=str(error)) from error
+            raise SandboxError(f"cannot send signal {number}", cause=explain_fault(error)) from error
 
     def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
         """Signal, and kill when the time is over (None: never); no restart follows."""

@@ -259,7 +259,7 @@ class RegistrySession:
                 body = await read_limited(response, ERROR_BYTES_MAX)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Transient(
-                RegistryError(f"cannot reach the token server of {self._endpoint.domain}", cause=str(error))
+                RegistryError(f"cannot reach the token server of {self._endpoint.domain}", cause=problem_text(error))
             ) from error
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.BAD_REQUEST):
             raise self.denied(error_text(body) or "unauthorized: the token server refused")

@@ -76,7 +76,9 @@ def _read_line(line: str, path: str, number: int) -> list[tuple[str, str]]:
         return [(str(use["layer"]), str(use["path"]))] if use["opened"] or use["read_bytes"] else []
     except (ValueError, KeyError, TypeError) as error:
         raise SandboxError(
-            f"{path} is not a trace", cause=f"line {number}: {error}", mend="sandbox run --trace-files FILE IMAGE"
+            f"{path} is not a trace",
+            cause=f"line {number} is none of a trace's",
+            mend="sandbox run --trace-files FILE IMAGE",
         ) from error
 
 

@@ -135,7 +135,7 @@ class ConnectionProblem:
         self.text = problem_text(error)
 
 
-def problem_text(error: httpx.TransportError) -> str:
+def problem_text(error: httpx.TransportError | httpx.InvalidURL) -> str:
     """What httpx says of it; a time that ran out is said by its class alone."""
     if str(error):
         return str(error)

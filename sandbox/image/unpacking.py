@@ -24,6 +24,7 @@ from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sandbox.errors import ImageError
+from sandbox.faults import explain_fault
 from sandbox.image.progress import short_digest
 from storage.digests import parse_digest
 from storage.errors import StorageError
@@ -96,7 +97,7 @@ class _Worker:
             return {"error": [error.message, error.cause, error.mend]}
         except OSError as error:
             self._close(chain_id)
-            return {"error": ["cannot unpack the layer", str(error), ""]}
+            return {"error": ["cannot unpack the layer", explain_fault(error), ""]}
 
     def close(self) -> None:
         for chain_id in tuple(self._open):

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import HostError, SandboxError
+from sandbox.faults import explain_fault
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls
 from sandbox.runtime.id_maps import IdMap, find_id_map, map_process
@@ -132,7 +133,7 @@ def join_user_namespace_of(container_pid: int) -> None:
         os.close(outer)
         syscalls.unshare(syscalls.CLONE_NEWNS)
     except OSError as error:
-        raise HostError("cannot join the user namespace of the other container", cause=str(error)) from error
+        raise HostError("cannot join the user namespace of the other container", cause=explain_fault(error)) from error
     become_root()
 
 
@@ -156,7 +157,7 @@ def explain_unshare(error: OSError, proc: str = "/proc") -> HostError:
             continue
         if value == bad:
             return HostError(message, cause=f"{path} is {bad} ({error.strerror})", mend=mend)
-    return HostError(message, cause=str(error), mend="sandbox doctor")
+    return HostError(message, cause=explain_fault(error), mend="sandbox doctor")
 
 
 def call_in_user_namespace(function: Callable[..., object], *arguments: object, id_map: IdMap | None = None) -> object:
