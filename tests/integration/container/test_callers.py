@@ -57,7 +57,10 @@ _FEW = tuple(
     Caller(closed, _SIGNALS[number % 4], _UMASKS[number // 2 % 4], number % 2 == 0)
     for number, closed in enumerate(_CLOSED)
 )
-_ALL = tuple(itertools.starmap(Caller, itertools.product(_CLOSED, _SIGNALS, _UMASKS, (False, True))))
+_ALL = tuple(
+    Caller(closed, signals, umask, gone)
+    for closed, signals, (umask, gone) in itertools.product(_CLOSED, _SIGNALS, ((0o777, True), (0, False)))
+)
 
 
 def start(sandbox: Sandbox, caller: Caller, *words: str) -> subprocess.Popen[str]:
