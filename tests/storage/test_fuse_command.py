@@ -76,6 +76,25 @@ def test_colons_around_id_mappings_are_passed_over(text: str) -> None:
     assert (owners.uids, owners.gids) == (parse_id_ranges(text), ())
 
 
+@pytest.mark.parametrize(
+    ("mapping", "uids"),
+    [
+        # without options and with --userns=keep-id, --uidmap, --userns=auto, as podman 4.3 gives them
+        ("", None),
+        (":0:1:1003:1003:0:1:1004:1004:64533", (IdRange(1, 0, 1003), IdRange(0, 1003, 1), IdRange(1004, 1004, 64533))),
+        (":0:1:1000", (IdRange(1, 0, 1000),)),
+        (":0:1:1024", (IdRange(1, 0, 1024),)),
+    ],
+)
+def test_podmans_command_line(mapping: str, uids: tuple[IdRange, ...] | None) -> None:
+    options = f"lowerdir=/s/l/7U:/s/l/5B,upperdir=/s/f3/diff,workdir=/s/f3/work,,volatile,context={'a' * 9}"
+    options += f",uidmapping={mapping},gidmapping={mapping}" if mapping else ""
+    command = parse(["-o", options, "/s/f3/merged"])
+    assert (command.overlay.lower, command.target) == (("/s/l/5B", "/s/l/7U"), "/s/f3/merged")
+    owners = command.overlay.owners
+    assert (owners and owners.uids) == (owners and owners.gids) == uids
+
+
 @pytest.mark.parametrize(("word", "first"), [("--version", "sandbox-overlay: version "), ("--help", "usage: ")])
 def test_what_it_is_told_is_told_with_success(word: str, first: str, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([word], [word[1:3].upper() if word == "--version" else "-h"], ["-o", "lowerdir=/l", word, "/mnt"]):
