@@ -366,3 +366,42 @@ def _make_for_nobody(source: str) -> list[str]:
             trio.run(make)
         assert failed.value.errno == errno.EINVAL
     return os.listdir(source)
+
+
+@pytest.mark.requires("userns", "subids", "pyfuse3")
+def test_owner_and_mode_are_set_both_or_neither(tree: Tree) -> None:
+    assert call_in_namespace(_set_half, tree.root) == (0o104755, 0, 0)
+
+
+def _set_half(source: str) -> tuple[int, int, int]:
+    import pyfuse3
+    import trio
+
+    from storage.overlay.fuse.mapped_bind import _MappedOperations
+    from storage.overlay.fuse.mapped_mount import MappedBind
+
+    with open(f"{source}/f", "w"):
+        os.chmod(f"{source}/f", 0o4755)
+    handlers = _MappedOperations(MappedBind(source, USER))
+    context: Any = SimpleNamespace(uid=0, gid=0, umask=0, pid=1)
+    attr = pyfuse3.EntryAttributes()
+    attr.st_mode, attr.st_uid, attr.st_gid = 0o600, 5, 6
+    fields: Any = SimpleNamespace(
+        update_size=False, update_mode=True, update_uid=True, update_gid=True, update_atime=False, update_mtime=False
+    )
+    chmod = os.chmod
+
+    def refused(path: Any, mode: int) -> None:
+        if mode == 0o600:
+            raise PermissionError(errno.EPERM, "refused")
+        chmod(path, mode)
+
+    async def change() -> None:
+        entry = await handlers.lookup(pyfuse3.ROOT_INODE, b"f", context)
+        await handlers.setattr(entry.st_ino, attr, fields, None, context)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(pyfuse3.FUSEError):
+        patch.setattr(os, "chmod", refused)
+        trio.run(change)
+    status = os.stat(f"{source}/f")
+    return status.st_mode, status.st_uid, status.st_gid

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         XAttrNameT,
     )
 
+    from storage.overlay.fuse.mapped_inodes import Inode
     from storage.overlay.fuse.mapped_mount import MappedBind
 
     _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])
@@ -147,18 +148,33 @@ class _MappedOperations(pyfuse3.Operations):
                 os.ftruncate(fh, attr.st_size)
             else:
                 os.truncate(file.path, attr.st_size)
-        if fields.update_uid or fields.update_gid:
-            uid = self._mapping.kept_uid(attr.st_uid) if fields.update_uid else -1
-            gid = self._mapping.kept_gid(attr.st_gid) if fields.update_gid else -1
-            os.chown(file.path, uid, gid)
-        if fields.update_mode:
-            os.chmod(file.path, stat.S_IMODE(attr.st_mode))
+        if fields.update_uid or fields.update_gid or fields.update_mode:
+            self._set_rights(file, attr, fields)
         if fields.update_atime or fields.update_mtime:
             status = os.fstat(file.fd)
             atime_ns = attr.st_atime_ns if fields.update_atime else status.st_atime_ns
             mtime_ns = attr.st_mtime_ns if fields.update_mtime else status.st_mtime_ns
             os.utime(file.path, ns=(atime_ns, mtime_ns))
         return self._entry(inode, os.fstat(file.fd))
+
+    def _set_rights(self, file: Inode, attr: EntryAttributes, fields: SetattrFields) -> None:
+        """Owner and mode, both or neither."""
+        before = os.fstat(file.fd)
+        uid = self._mapping.kept_uid(attr.st_uid) if fields.update_uid else -1
+        gid = self._mapping.kept_gid(attr.st_gid) if fields.update_gid else -1
+        owns = fields.update_uid or fields.update_gid
+        if owns:
+            os.chown(file.path, uid, gid)
+        if not fields.update_mode:
+            return
+        try:
+            os.chmod(file.path, stat.S_IMODE(attr.st_mode))
+        except OSError:
+            if owns:
+                os.chown(file.path, before.st_uid, before.st_gid)
+                # chown(2) takes set-id bits
+                os.chmod(file.path, stat.S_IMODE(before.st_mode))
+            raise
 
     @_answered
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
