@@ -400,8 +400,9 @@ def _set_half(source: str) -> tuple[int, int, int]:
         entry = await handlers.lookup(pyfuse3.ROOT_INODE, b"f", context)
         await handlers.setattr(entry.st_ino, attr, fields, None, context)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(pyfuse3.FUSEError):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "chmod", refused)
-        trio.run(change)
+        with pytest.raises(pyfuse3.FUSEError):
+            trio.run(change)
     status = os.stat(f"{source}/f")
     return status.st_mode, status.st_uid, status.st_gid
