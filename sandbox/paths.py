@@ -8,7 +8,7 @@ DATA/images/<hex>           a copy of each image's record and documents
 DATA/containers/<id>/…      a container's upper directory, log, /etc files, a copy of its record
 DATA/volumes/<name>/_data   named volumes; beside it a copy of the record
 DATA/cache/…                what can be made again (compiled seccomp filters)
-RUNTIME/containers/<id>/…   sockets and mount points of a running container
+RUNTIME/containers/<data root><id>/…  sockets and mount points of a running container
 """
 
 from __future__ import annotations
@@ -56,8 +56,18 @@ class Paths(NamedTuple):
         return f"{self.data_root}/containers/{container_id}"
 
     def container_runtime(self, container_id: str) -> str:
-        # half the id: a socket's path has 107 bytes at most, unix(7), and slirp4netns takes no other form
-        return f"{self.runtime_root}/containers/{container_id[:32]}"
+        # a part of the id: a socket's path has 107 bytes at most, unix(7), and slirp4netns takes no other form
+        return f"{self.runtime_root}/containers/{self.runtime_prefix}{container_id[:24]}"
+
+    @property
+    def runtime_prefix(self) -> str:
+        """What the runtime directories of this data root begin with: the runtime root is shared by all of a user's."""
+        try:
+            status = os.stat(self.data_root)
+        except FileNotFoundError:
+            return "0" * 8
+        # by inode, so that it is the same by whatever path; hashlib takes 2 ms to import
+        return f"{(status.st_dev * 0x9E3779B1 ^ status.st_ino * 0x85EBCA6B) & 0xFFFFFFFF:08x}"
 
 
 def find_paths(env: Mapping[str, str]) -> Paths:

@@ -161,6 +161,6 @@ def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container,
         return 0
     if outcome.exit_code is not None:
         return outcome.exit_code
-    from sandbox.container.stop import code_after_crash
+    from sandbox.container.stop import code_after_end
 
-    return code_after_crash(invocation.context.find_paths(), container)
+    return code_after_end(invocation.context.find_paths(), container)

@@ -7,6 +7,7 @@ command that started the container: a pager behind `sandbox run` may wait for as
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.container.frames import (
@@ -28,7 +29,7 @@ from sandbox.container.reactor import READ, WRITE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sandbox.container.reactor import Reactor, Timer
 
@@ -189,13 +190,22 @@ class AttachServer:
     def __init__(self, reactor: Reactor, desk: Desk, listener: socket.socket | None) -> None:
         self.reactor = reactor
         self.desk = desk
-        self._listener = listener
+        self._listeners: list[socket.socket] = []
         self._clients: list[Client] = []
         self._blocked = False
         self._on_empty: Callable[[], None] | None = None
+        self._exit_code: int | None = None
         if listener is not None:
+            self.listen_at([listener])
+
+    def listen_at(self, listeners: Sequence[socket.socket]) -> None:
+        """Listen at these, in place of what was listened at before."""
+        if listeners:
+            self.stop_listening()
+        for listener in listeners:
             listener.setblocking(False)
-            reactor.watch(listener.fileno(), READ, lambda _events: self._accept())
+            self._listeners.append(listener)
+            self.reactor.watch(listener.fileno(), READ, partial(self._came, listener))
 
     def adopt(self, connection: socket.socket, decoder: Decoder, *, patient: bool) -> Client:
         """Serve a connection that was opened otherwise: that of the command which starts the container."""
@@ -225,6 +235,11 @@ class AttachServer:
                 client.send(frame)
                 client.close_when_sent()
 
+    def over(self, exit_code: int) -> None:
+        """The last run has ended: those who wait are told, and from now on everybody who comes."""
+        self._exit_code = exit_code
+        self.ended(exit_code)
+
     def input_taken(self) -> None:
         """The container took input: bring more."""
         for client in list(self._clients):
@@ -237,15 +252,26 @@ class AttachServer:
             client.close_when_sent()
 
     def stop_listening(self) -> None:
-        if self._listener is not None:
-            self.reactor.forget(self._listener.fileno())
-            self._listener.close()
-            self._listener = None
+        """Listen no more; who has connected already is served."""
+        for listener in self._listeners:
+            self.reactor.forget(listener.fileno())
+            while self._accept(listener):
+                pass
+            listener.close()
+        self._listeners.clear()
+
+    def when_empty(self, act: Callable[[], None]) -> None:
+        """Call `act` when the last client has gone; now, where there is none."""
+        self._on_empty = act
+        if not self._clients:
+            act()
 
     def dropped(self, client: Client) -> None:
         if client in self._clients:
             self._clients.remove(client)
             self.fullness_changed()
+            if self._on_empty is not None and not self._clients:
+                self._on_empty()
 
     def fullness_changed(self) -> None:
         blocked = any(client.is_full for client in self._clients)
@@ -294,13 +320,20 @@ class AttachServer:
                 return False
         return True
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _came(self, listener: socket.socket, _events: int) -> None:
+        self._accept(listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
         try:
-            connection, _address = self._listener.accept()
+            connection, _address = listener.accept()
         except OSError:
-            return  # gone again, or out of descriptors: epoll asks again
-        self._clients.append(Client(self, connection))
+            return False  # gone again, or out of descriptors: epoll asks again
+        client = Client(self, connection)
+        self._clients.append(client)
+        if self._exit_code is not None:
+            client.send(encode_exit(self._exit_code))
+            client.close_when_sent()
+        return True
 
 
 def _seconds(timeout: object) -> float | None:

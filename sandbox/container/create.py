@@ -7,11 +7,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from sandbox.container.claims import claim_for, to_start
 from sandbox.container.record import Container, ContainerState
 from sandbox.container.store import delete_container, insert_container
 from sandbox.errors import NotFoundError, StartError, UsageError
 from sandbox.record_copies import keep_container_copy
-from sandbox.state import boot_id, process_start, transaction
+from sandbox.state import transaction
 from storage.private_directories import make_private_directory
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def create_container(
     check_mounts(config.mounts)
     state = ContainerState()
     if identity.monitor_pid:
-        start = process_start(identity.monitor_pid)
-        state = ContainerState(monitor_pid=identity.monitor_pid, monitor_start=start, boot_id=boot_id())
+        runtime = paths.container_runtime(identity.container_id)
+        state = to_start(claim_for(identity.monitor_pid), runtime)(state)
     if any(mount.kind == "volume" for mount in config.mounts):
         from sandbox.container.volumes import make_volumes  # the store of volumes, only where there are some
 

@@ -4,13 +4,15 @@
               first, slirp4netns started, then the tree mounted and volumes filled while it gets ready
     start     a process up to its gate; the first one waits for slirp4netns there
     release   it runs; start and release again and again, over one tree and one network
-    close     the tree unmounted, slirp4netns ended, the runtime directory removed
+    close     the tree unmounted, slirp4netns ended; the runtime directory goes when the record is written
 
 Runs in the monitor, as root of the outer user namespace, in a mount namespace of its own.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.etc_files import write_etc_files
@@ -121,6 +123,8 @@ class KernelEngine:
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> int:
         assert self._network is not None
+        # its socket lies there, and somebody may have cleaned up
+        make_private_directory(self._runtime_dir)
         return self._network.revive(ports)
 
     def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
@@ -189,9 +193,6 @@ class KernelEngine:
 
             remove_container_cgroup(self._cgroup)
             self._cgroup = None
-        from sandbox.container.reconcile import remove_runtime_files
-
-        remove_runtime_files(self._runtime_dir)
 
     def _spec(self) -> ContainerSpec:
         neighbours = self._find_neighbours()
@@ -247,12 +248,15 @@ class KernelEngine:
     def _unmount_root(self) -> None:
         if self._mount is not None:
             mount, self._mount = self._mount, None
-            mount.unmount()
+            # a mount whose mount point was removed, by whoever cleans up, is gone already
+            with suppress(OSError):
+                mount.unmount()
             forget_server(self._root)
 
     def _mend_mounts(self) -> None:
-        if self._mount is not None and self._mount.failure():
+        if self._mount is not None and (self._mount.failure() or not os.path.ismount(self._root)):
             self._unmount_root()
+            make_private_directory(self._root)
             self._mount_root()
             self._wait_mounted()
         if self._mapped is not None:

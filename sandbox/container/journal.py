@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sandbox.container.claims import LostClaimError, as_holder, own_claim, with_claim
+from sandbox.container.runtime_files import remove_runtime_files
 from sandbox.container.store import load_container, update_state
 from sandbox.state import DatabaseError, connect_state
 
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class DatabaseJournal:
-    """One container's record. The connection is opened at the first word, so never before the monitor's own fork.
+    """One container's record, written only as long as this process holds its claim.
 
-    What it writes need not survive a power failure: that ends the container anyway.
+    The connection is opened at the first word, so never before the monitor's own fork. What it writes need not survive
+    a power failure: that ends the container anyway.
     """
 
     def __init__(self, paths: Paths, container_id: str) -> None:
@@ -52,15 +55,40 @@ class DatabaseJournal:
         return load_container(self.connection, self._container_id)
 
     def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
-        return update_state(self.connection, self._container_id, change)
+        """Write what `change` makes of the state; None where the record is gone, or is another process's now."""
+        try:
+            return update_state(self.connection, self._container_id, as_holder(own_claim(), change))
+        except LostClaimError:
+            return None
 
-    def remove(self) -> None:
-        """Remove the container, its files and its anonymous volumes; nothing happens where it is gone."""
+    def end(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+        """`update` for the last time: the socket and the mount points go before anybody can claim the container and
+        make his own.
+        """
+
+        def last(state: ContainerState) -> ContainerState:
+            remove_runtime_files(self._paths, self._container_id, state)
+            return change(state)
+
+        return self.update(last)
+
+    def remove(self, change: Callable[[ContainerState], ContainerState] = lambda state: state) -> None:
+        """Remove the container, its files and its anonymous volumes; nothing happens where it is gone, or another's.
+
+        `change` says how it ended, for who reads the record meanwhile.
+        """
         from sandbox.container.remove import discard_container
 
         container = self.load()
-        if container is not None:
-            # on a full disk the files go first, which makes the room for the rest
-            with suppress(DatabaseError):
-                self.update(lambda state: state._replace(status="removing"))
-            discard_container(self.connection, self._paths, container)
+        if container is None:
+            return
+        claim = own_claim()
+
+        def removing(state: ContainerState) -> ContainerState:
+            return with_claim(change(state)._replace(status="removing"), claim)
+
+        # on a full disk the files go first, which makes the room for the rest
+        with suppress(DatabaseError):
+            if self.update(removing) is None:
+                return
+        discard_container(self.connection, self._paths, container)

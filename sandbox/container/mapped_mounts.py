@@ -52,7 +52,7 @@ class MappedMounts:
             if not wanted.mapped_user:
                 continue
             old = self._mounts.get(position)
-            if old is not None and not old.failure():
+            if old is not None and not old.failure() and os.path.ismount(old.target):
                 continue
             if old is not None:
                 old.unmount()

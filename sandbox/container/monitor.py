@@ -23,16 +23,18 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.container.attach_server import AttachServer
 from sandbox.container.frames import STDOUT, encode_message
 from sandbox.container.log_writer import LogWriter, parse_log_options
+from sandbox.container.monitor_reach import KNOCK_SIGNAL
 from sandbox.container.mount_watch import MountWatch, ServedMounts
 from sandbox.container.reactor import READ, Reactor
+from sandbox.container.record_writer import Journal, RecordWriter
 from sandbox.container.restart_policy import Ended, restart_delay
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
-from sandbox.container.stop_way import way_to_stop
+from sandbox.container.stop_way import ends_restarts, way_to_stop
 from sandbox.container.transitions import RunEnded, RunStarted
 from sandbox.errors import ConflictError, SandboxError
 from sandbox.faults import explain_fault
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import DatabaseError, process_start
+from sandbox.state import process_start
 
 if TYPE_CHECKING:
     import socket
@@ -46,9 +48,6 @@ if TYPE_CHECKING:
 
 _FIRST_REVIVAL_SECONDS = 0.5
 _MOST_REVIVALS = 8
-_WRITE_AGAIN_SECONDS = 2.0
-#: an hour of them; the next command finds the record without its monitor then, and says so
-_MOST_WRITES = 1800
 
 
 class Started(NamedTuple):
@@ -94,12 +93,12 @@ class Engine(ServedMounts, Protocol):
         """Take down mounts, network and helpers."""
 
 
-class Journal(Protocol):
-    """Where the monitor writes what happens."""
+class Door(NamedTuple):
+    """How the monitor is found again by those who have lost its socket."""
 
-    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None: ...
-    def remove(self) -> None:
-        """Remove the container, its files and its anonymous volumes (--rm)."""
+    listen_again: Callable[[], list[socket.socket]]
+    #: tell those who knocked
+    answer: Callable[[], None]
 
 
 class Monitor:
@@ -111,9 +110,7 @@ class Monitor:
         self._container = container
         self._engine = engine
         self._journal = journal
-        #: what a full disk has not taken yet, oldest first
-        self._unwritten: list[Callable[[ContainerState], ContainerState]] = []
-        self._failed_writes = 0
+        self._writer = RecordWriter(journal, reactor)
         self._reactor = reactor
         self._server: AttachServer | None = None
         self._log = _open_log(container, log_directory)
@@ -134,8 +131,9 @@ class Monitor:
         self._watched_network = -1
         self._publishing = -1
         self._revival_timer: Timer | None = None
-        self._term_fd = -1
-        self._mounts = MountWatch(engine, self._reactor, lambda lost: self._record(lost.apply))
+        self._term_fd = self._knock_fd = -1
+        self._door: Door | None = None
+        self._mounts = MountWatch(engine, self._reactor, lambda lost: self._writer.write(lost.apply))
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
@@ -168,14 +166,22 @@ class Monitor:
         start = process_start(pid)
         started = RunStarted(pid, start, started_ns, self._restart_count, self._engine.cgroup, ports)
         # a first start that cannot be recorded is none; once clients are served, life goes on
-        write = self._journal.update if self._server is None else self._record
-        write(started.apply)
+        if self._server is not None:
+            self._writer.write(started.apply)
+        elif self._journal.update(started.apply) is None:
+            raise ConflictError(f"container {self._container.name} was removed meanwhile")
         self._mounts.begin()
 
-    def serve(self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment) -> None:
+    def serve(
+        self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment, door: Door | None = None
+    ) -> None:
         """Serve clients until the container's life is over; `starter` is attached before any output is read."""
         self._server = AttachServer(self._reactor, self, listener)
         self._term_fd = self._reactor.watch_signal(signal.SIGTERM, self._stop_as_at_shutdown)
+        if door is not None:
+            self._door = door
+            self._knock_fd = self._reactor.watch_signal(KNOCK_SIGNAL, self._knocked)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (KNOCK_SIGNAL,))
         if starter is not None:
             connection, decoder, early = starter.hand_over()
             client = self._server.adopt(connection, decoder, patient=True)
@@ -191,6 +197,11 @@ class Monitor:
 
     def abandon(self) -> None:
         """End what there is: the start failed, or the command that wanted it is gone."""
+        if self._process is not None:
+            # it ran, and could not be recorded
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process.pidfd, signal.SIGKILL)
+            os.waitpid(self._process.pid, 0)
         self._discard_process()
         if self._log is not None:
             self._log.close()
@@ -215,8 +226,7 @@ class Monitor:
     def send_signal(self, number: int) -> None:
         if self._process is None:
             raise ConflictError(f"container {self._container.name} is not running")
-        if number == signal.SIGKILL or not self._container.config.stop_signal:
-            # Docker's ExitOnNext: a person who signals a container does not want it back
+        if ends_restarts(self._container.config, number):
             self._no_restart = True
         try:
             signal.pidfd_send_signal(self._process.pidfd, number)
@@ -369,7 +379,7 @@ class Monitor:
             return
         self._last_delay = delay
         code = self._last_exit_code
-        if not self._record(RunEnded(code, time.time_ns(), self._oom_killed, stays_down=False).apply):
+        if not self._writer.write(RunEnded(code, time.time_ns(), self._oom_killed, stays_down=False).apply):
             self._finish()
             return
         if self._server is not None:
@@ -397,7 +407,7 @@ class Monitor:
         def note(state: ContainerState) -> ContainerState:
             return state._replace(error=message)
 
-        self._record(note)
+        self._writer.write(note)
 
     def _discard_process(self) -> None:
         self._engine.abandon()
@@ -408,7 +418,6 @@ class Monitor:
 
     def _finish(self) -> None:
         assert self._server is not None
-        self._server.stop_listening()
         if self._log is not None:
             self._log.close()
         self._unwatch_network()
@@ -417,53 +426,32 @@ class Monitor:
         code = self._last_exit_code
         ended = RunEnded(code, time.time_ns(), self._oom_killed, stopped_by_user=self._stopped_by_user)
         if self._container.config.auto_remove:
-            self._remove()
+            self._writer.remove(ended.apply)
         else:
-            self._record(ended.apply)
-        self._server.ended(code)
-        # the loop goes on until the last client has taken what it is to get, then nothing is watched any more
+            self._writer.end(ended.apply)
+        # whoever comes from now on hears it as well: he may have read that it runs
+        self._server.over(code)
+        self._writer.when_done(self._close)
+
+    def _close(self) -> None:
+        """The loop goes on until the last client has taken what it is to get, then nothing is watched any more."""
+        assert self._server is not None
         self._server.close()
         self._reactor.forget_signal(signal.SIGTERM, self._term_fd)
+        self._server.when_empty(self._leave)
 
-    # -- the record, also on a full disk -----------------------------------------------------------------------------
+    def _leave(self) -> None:
+        if self._knock_fd >= 0:
+            self._reactor.forget_signal(KNOCK_SIGNAL, self._knock_fd)
+            self._knock_fd = -1
 
-    def _record(self, change: Callable[[ContainerState], ContainerState]) -> bool:
-        """Write a change, now or when the disk has room again; whether the container is still in the database."""
-        self._unwritten.append(change)
-        return self._write_down()
-
-    def _write_down(self) -> bool:
-        changes = tuple(self._unwritten)
-        if not changes:
-            return True
-
-        def change_all(state: ContainerState) -> ContainerState:
-            for change in changes:
-                state = change(state)
-            return state
-
-        try:
-            kept = self._journal.update(change_all)
-        except DatabaseError:
-            self._write_again(self._write_down)
-            return True
-        self._unwritten.clear()
-        self._failed_writes = 0
-        return kept is not None
-
-    def _remove(self) -> None:
-        try:
-            self._journal.remove()
-        except DatabaseError:
-            self._write_again(self._remove)
-
-    def _write_again(self, write: Callable[[], object]) -> None:
-        def again() -> None:
-            write()
-
-        self._failed_writes += 1
-        if self._failed_writes <= _MOST_WRITES:
-            self._reactor.after(_WRITE_AGAIN_SECONDS, again)
+    def _knocked(self) -> None:
+        """Somebody has lost the socket."""
+        assert self._door is not None
+        assert self._server is not None
+        if not self._writer.is_done:
+            self._server.listen_at(self._door.listen_again())
+        self._door.answer()
 
 
 def _open_log(container: Container, directory: str) -> LogWriter | None:

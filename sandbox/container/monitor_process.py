@@ -23,11 +23,13 @@ from sandbox.container.engine import KernelEngine
 from sandbox.container.journal import DatabaseJournal
 from sandbox.container.limits import Limits
 from sandbox.container.local_sockets import listen_at
-from sandbox.container.monitor import Monitor
+from sandbox.container.monitor import Door, Monitor
+from sandbox.container.monitor_reach import answer_knocks, listen_again
 from sandbox.container.monitor_spawn import Attachment
 from sandbox.container.neighbours import find_neighbours
 from sandbox.container.reactor import Reactor
 from sandbox.container.record import Container, PublishedPort
+from sandbox.container.runtime_files import SOCKET_NAME
 from sandbox.container.transitions import StartFailed
 from sandbox.errors import SandboxError, StartError
 from sandbox.named_tuple import NamedTuple
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from sandbox.container.monitor_spawn import SpawnRequest
     from sandbox.paths import Paths
 
-SOCKET_NAME = "monitor.sock"
 #: Python's own: a command, which is short-lived, collects later
 _COLLECTED_AT = (700, 10, 10)
 
@@ -102,7 +103,10 @@ class _MonitorProcess:
             engine.close()
             self._undo(None)
             return
-        monitor.serve(listener, self._channel, plan.attachment)
+        door = Door(
+            lambda: listen_again(self._paths, plan.container), lambda: answer_knocks(self._paths, plan.container)
+        )
+        monitor.serve(listener, self._channel, plan.attachment, door)
 
     def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:
         """The monitor of a container that runs, or None where the command is gone. Raises SandboxError."""
@@ -139,4 +143,4 @@ class _MonitorProcess:
         failed = StartFailed()
         if error is not None:
             failed = StartFailed(error.exit_status if isinstance(error, StartError) else 128, error.message)
-        self._journal.update(failed.apply)
+        self._journal.end(failed.apply)

@@ -19,6 +19,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.container.channel import Channel
+from sandbox.container.monitor_reach import KNOCK_SIGNAL
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error, encode_error
@@ -79,9 +80,11 @@ def spawn_monitor(paths: Paths, request: SpawnRequest, meanwhile: Callable[[], N
     peers = make_peers()
     sys.stdout.flush()
     sys.stderr.flush()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (KNOCK_SIGNAL,))
     pid = os.fork()
     if pid == 0:
         _run(paths, request, theirs, peers)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     theirs.close()
     channel = Channel(ours)
     try:
@@ -159,7 +162,8 @@ def _become_own_process(kept: set[int]) -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN if number in _IGNORED else signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # a knock that comes early waits until it can be answered
+    signal.pthread_sigmask(signal.SIG_SETMASK, (KNOCK_SIGNAL,))
     with open("/proc/self/comm", "w") as file:
         file.write(PROCESS_NAME)
 

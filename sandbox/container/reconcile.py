@@ -1,17 +1,23 @@
 """Records that no longer tell the truth, mended: what a SIGKILL or a reboot left is seen by the next command.
 
 A record is stale when it names a monitor that does not run any more: the pid is gone, or it belongs to another boot,
-or another process has it now (start time, proc(5)). The container cannot have outlived its monitor (PR_SET_PDEATHSIG),
-and its mounts went with its mount namespace; what is left is files and, perhaps, a slirp4netns that ends by itself.
+or another process has it now (start time, proc(5)). The kernel ends a container with its monitor (PR_SET_PDEATHSIG),
+unless its first process asked for something else or has executed a set-user-ID program: one that is left is ended
+here, before anybody may start the container again. Its mounts went with its mount namespace; what is left is files and,
+perhaps, a slirp4netns that ends by itself.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sandbox.container.claims import ACTIVE, claim_of
 from sandbox.container.mount_servers import end_left_servers
+from sandbox.container.runtime_files import remove_runtime_files, runtime_directory
 from sandbox.container.store import load_container, update_state
 from sandbox.state import DatabaseError, boot_id, is_alive
 
@@ -22,14 +28,16 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 KILLED_EXIT_CODE = 137
-_ACTIVE = ("running", "paused", "restarting", "removing")
+#: what is killed ends at once, unless it waits for a disk or for the server of a file system
+_KILL_SECONDS = 5.0
+_ACTIVE = (*ACTIVE, "removing")
 
 
 def is_stale(state: ContainerState) -> bool:
     """Whether `state` names a monitor, or claims a running container, that does not exist."""
     if state.monitor_pid == 0:
         return state.status in _ACTIVE
-    return not is_alive(state.monitor_pid, state.monitor_start, state.boot_id)
+    return not claim_of(state).is_alive
 
 
 def mended_state(state: ContainerState, *, same_boot: bool, now_ns: int) -> ContainerState:
@@ -55,13 +63,14 @@ def reconcile(
     Where another process waits for what is left of it to end, that is waited for too; but not to `only_tell` of it.
     """
     while is_stale(container.state):
-        runtime = _open_directory(paths.container_runtime(container.id))
+        runtime = _open_directory(runtime_directory(paths, container.id, container.state))
         try:
             # looked at with the directory in hand: it is of this monitor, for none starts before the record is mended
             present = load_container(connection, container.id)
             if present is None:
                 return None
-            if _monitor(present.state) == _monitor(container.state):
+            if claim_of(present.state) == claim_of(container.state):
+                _end_left_process(present.state)
                 may_be_left = runtime >= 0 and container.state.boot_id == boot_id()
                 # outside any transaction: one that hangs is given seconds
                 if may_be_left and not end_left_servers(runtime, wait=not only_tell):
@@ -80,10 +89,10 @@ def _mend(connection: sqlite3.Connection, paths: Paths, container: Container, *,
 
     def mend(state: ContainerState) -> ContainerState:
         # asked again inside the transaction: another command may have mended and started it meanwhile
-        if _monitor(state) != _monitor(container.state) or not is_stale(state):
+        if claim_of(state) != claim_of(container.state) or not is_stale(state):
             return state
         # and inside it these go, before anybody can claim the container and make his own
-        remove_runtime_files(paths.container_runtime(container.id))
+        remove_runtime_files(paths, container.id, state)
         return mended_state(state, same_boot=state.boot_id == this_boot, now_ns=time.time_ns())
 
     try:
@@ -123,8 +132,29 @@ def _told(container: Container) -> Container:
     return container._replace(state=state)
 
 
-def _monitor(state: ContainerState) -> tuple[int, int, str]:
-    return state.monitor_pid, state.monitor_start, state.boot_id
+def _end_left_process(state: ContainerState) -> None:
+    """Kill the first process of a container whose monitor is dead, and with it the container; wait until it is gone.
+
+    Whoever made the outer user namespace may signal what is below it, user_namespaces(7).
+    """
+    if not is_alive(state.pid, state.pid_start, state.boot_id):
+        return
+    try:
+        pidfd = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        return
+    try:
+        # asked again with the descriptor in hand: the number may have been given anew
+        if is_alive(state.pid, state.pid_start, state.boot_id):
+            import select
+
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            poller.poll(_KILL_SECONDS * 1000)
+    finally:
+        os.close(pidfd)
 
 
 def _open_directory(path: str) -> int:
@@ -133,18 +163,3 @@ def _open_directory(path: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return -1
-
-
-def remove_runtime_files(directory: str) -> None:
-    """Remove the sockets and the empty mount point; none of them belongs to a subordinate id."""
-    try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return
-    for name in names:
-        path = f"{directory}/{name}"
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.rmdir(path)
-        else:
-            os.unlink(path)
-    os.rmdir(directory)

@@ -180,6 +180,8 @@ class ContainerState(NamedTuple):
     health: str = ""
     #: the cgroup directory of the running container, where it has one of its own
     cgroup: str = ""
+    #: where the monitor's socket and mount points are; "" in records of an older program
+    runtime_directory: str = ""
     #: a process that served one of its file systems died in this run or the last: which ("/", or a mount's target)
     lost_mount: str = ""
 

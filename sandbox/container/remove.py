@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sandbox.container.store import delete_container, find_container, update_state
+from sandbox.container.claims import TakenError, own_claim, to_remove
+from sandbox.container.runtime_files import remove_runtime_files
+from sandbox.container.store import delete_container, find_container, load_container, update_state
 from sandbox.errors import ConflictError, SandboxError, translated
-from sandbox.state import DatabaseError, boot_id, is_full, process_start
+from sandbox.state import DatabaseError, is_full, transaction
 from storage.tree import remove_tree
 
 if TYPE_CHECKING:
@@ -26,42 +28,48 @@ def remove_container(
     connection: sqlite3.Connection, paths: Paths, word: str, *, force: bool = False, volumes: bool = False
 ) -> None:
     """Remove the container that `word` names. Raises NotFoundError; ConflictError while it runs, unless `force`."""
-    from sandbox.container.reconcile import is_stale, reconcile
+    from sandbox.container.reconcile import reconcile
 
-    container = reconcile(connection, paths, find_container(connection, word))
-    if container is None:
+    present: Container | None = find_container(connection, word)
+    while present is not None and (container := reconcile(connection, paths, present)) is not None:
+        if force and container.state.monitor_pid:
+            from sandbox.container.stop import end_monitor
+
+            end_monitor(paths, container)
+            ended = load_container(connection, container.id)
+            container = reconcile(connection, paths, ended) if ended is not None else None
+            if container is None:
+                return
+        try:
+            marked = _claim(connection, paths, container)
+        except TakenError:
+            present = load_container(connection, container.id)
+            if not force and present is not None:
+                raise running_error(present, word) from None
+            continue  # started by another command since it was ended
+        if marked is not None:
+            discard_container(connection, paths, container, volumes=volumes or container.config.auto_remove)
         return
-    if force and container.state.monitor_pid:
-        from sandbox.container.stop import end_monitor
 
-        end_monitor(paths, container)
-        container = reconcile(connection, paths, container)
-        if container is None:
-            return
-    found = container
-    own_pid, own_start, boot = os.getpid(), process_start(os.getpid()), boot_id()
 
-    def removing(state: ContainerState) -> ContainerState:
-        # a stale one is there only where it could not be mended
-        if state.monitor_pid and state.status != "removing" and not is_stale(state):
-            raise running_error(found, word, state)
-        return state._replace(status="removing", monitor_pid=own_pid, monitor_start=own_start, boot_id=boot)
+def _claim(connection: sqlite3.Connection, paths: Paths, container: Container) -> ContainerState | None:
+    """Enter this process as the one that removes the container; None where it is gone. Raises TakenError."""
+    from sandbox.container.reconcile import is_stale
 
+    removing = to_remove(own_claim(), is_stale)
     try:
-        marked = update_state(connection, container.id, removing)
+        return update_state(connection, container.id, removing)
     except DatabaseError as error:
         # on a full disk the container's own files make the room; a start would have had to be written as well
         if container.state.monitor_pid or not is_full(error):
             raise
         remove_files(paths.container_data(container.id))
-        marked = update_state(connection, container.id, removing)
-    if marked is not None:
-        discard_container(connection, paths, container, volumes=volumes or container.config.auto_remove)
+        return update_state(connection, container.id, removing)
 
 
-def running_error(container: Container, word: str, state: ContainerState) -> ConflictError:
+def running_error(container: Container, word: str) -> ConflictError:
     return ConflictError(
-        f'cannot remove container "/{container.name}": container is {state.status}: '
+        f'cannot remove container "/{container.name}": container is {container.state.status}: '
         "stop the container before removing or force remove",
         mend=f"sandbox rm -f {word}",
     )
@@ -76,7 +84,10 @@ def discard_container(
         from sandbox.container.volumes import remove_anonymous_volumes
 
         remove_anonymous_volumes(connection, paths, container)
-    delete_container(connection, container.id)
+    with transaction(connection):
+        # who still finds the record finds the monitor's socket too, where it is the monitor that removes
+        remove_runtime_files(paths, container.id, container.state)
+        delete_container(connection, container.id)
 
 
 def remove_files(directory: str) -> None:

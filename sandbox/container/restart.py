@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.container.access import open_container
+from sandbox.container.claims import TakenError, claim_for, to_start
 from sandbox.container.limits import claim_cgroup, plan_container_limits
+from sandbox.container.monitor_reach import wait_monitor
 from sandbox.container.monitor_spawn import Attachment, SpawnRequest, spawn_monitor
 from sandbox.container.neighbours import find_neighbours, outer_namespace_pid
 from sandbox.container.start import StartOptions, abandon, start_in_monitor
-from sandbox.container.stop import is_active, wait_monitor_gone
-from sandbox.container.store import load_container, update_state
-from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.container.stop import is_active
+from sandbox.container.store import update_state
+from sandbox.errors import NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import boot_id, open_state, process_start
+from sandbox.state import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.container.monitor_spawn import SpawnedMonitor
-    from sandbox.container.record import Container, ContainerState
+    from sandbox.container.record import Container
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
 
@@ -44,21 +46,25 @@ def start_container(paths: Paths, env: Mapping[str, str], request: StartRequest)
 
     No database connection may be open in this process.
     """
-    container, join_pid = _look_up(paths, request.word)
-    if container is None:
-        return None
-    spawned = spawn_monitor(paths, SpawnRequest(container.id, False, join_pid))
-    try:
-        container = _claim(paths, container, spawned.pid)
-        limits = plan_container_limits(container.config, env).limits
-        detached = not request.attachment.wanted
-        limits = claim_cgroup(limits, container.id, spawned.pid, env, detached=detached)
-    except BaseException:
-        abandon(spawned)
-        raise
-    options = StartOptions(request.attachment, request.window_size, limits)
-    start_in_monitor(paths, spawned, container, options)
-    return RunningStart(container, spawned)
+    while True:
+        container, join_pid = _look_up(paths, request.word)
+        if container is None:
+            return None
+        spawned = spawn_monitor(paths, SpawnRequest(container.id, False, join_pid))
+        try:
+            claimed = _claim(paths, container, spawned.pid)
+            if claimed is None:
+                abandon(spawned)
+                continue  # what the other command made of it is waited for
+            limits = plan_container_limits(claimed.config, env).limits
+            detached = not request.attachment.wanted
+            limits = claim_cgroup(limits, claimed.id, spawned.pid, env, detached=detached)
+        except BaseException:
+            abandon(spawned)
+            raise
+        options = StartOptions(request.attachment, request.window_size, limits)
+        start_in_monitor(paths, spawned, claimed, options)
+        return RunningStart(claimed, spawned)
 
 
 def _look_up(paths: Paths, word: str) -> tuple[Container | None, int]:
@@ -66,11 +72,12 @@ def _look_up(paths: Paths, word: str) -> tuple[Container | None, int]:
     with open_state(paths) as connection:
         try:
             container = open_container(connection, paths, word)
+            while container.state.monitor_pid and not is_active(container):
+                # it is being started, or removed, by another command
+                wait_monitor(paths, container)
+                container = open_container(connection, paths, container.id)
             if is_active(container):
                 return None, 0
-            if container.state.monitor_pid:
-                # it has just ended, or is being started by another command
-                wait_monitor_gone(container)
             return container, outer_namespace_pid(find_neighbours(connection, paths, container.config))
         except NotFoundError:
             raise
@@ -80,18 +87,14 @@ def _look_up(paths: Paths, word: str) -> tuple[Container | None, int]:
             ) from error
 
 
-def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container:
-    """Enter the new monitor in the record: of two commands that start one container, one gets it."""
-    started, boot = process_start(monitor_pid), boot_id()
-
-    def claim(state: ContainerState) -> ContainerState:
-        if state.monitor_pid:
-            raise ConflictError(f"container {container.name} is being started or removed by another command")
-        return state._replace(monitor_pid=monitor_pid, monitor_start=started, boot_id=boot)
-
+def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container | None:
+    """Enter the new monitor in the record: of two commands that start one container, one gets it, the other None."""
+    claim = to_start(claim_for(monitor_pid), paths.container_runtime(container.id))
     with open_state(paths, durable=False) as connection:
-        state = update_state(connection, container.id, claim)
-        found = load_container(connection, container.id)
-    if state is None or found is None:
+        try:
+            state = update_state(connection, container.id, claim)
+        except TakenError:
+            return None
+    if state is None:
         raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
-    return found
+    return container._replace(state=state)

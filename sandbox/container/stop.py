@@ -1,49 +1,45 @@
 """Asking a running container's monitor for something: signals, stopping, waiting.
 
-The monitor signals, not the command: the container's processes may be of subordinate ids, which this user has no
-power over outside of the user namespace.
+The monitor signals, not the command: it is to know that no restart follows.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sandbox.container.channel import Channel
+from sandbox.container.claims import ACTIVE, claim_of
 from sandbox.container.frames import EXIT, MESSAGE
-from sandbox.container.local_sockets import connect_to
+from sandbox.container.monitor_reach import open_holder, reach_monitor, wait_holder_gone, wait_monitor
 from sandbox.container.reconcile import KILLED_EXIT_CODE, reconcile
 from sandbox.container.stop_way import wait_seconds, way_to_stop
 from sandbox.container.store import load_container
-from sandbox.errors import ConflictError, SandboxError
-from sandbox.state import is_alive, open_state
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.state import open_state
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from sandbox.container.channel import Channel
     from sandbox.container.record import Container
     from sandbox.paths import Paths
 
-SOCKET_NAME = "monitor.sock"
-_ACTIVE = ("running", "restarting", "paused")
+#: how long a monitor is given to make its socket again
+_PATIENCE_SECONDS = 30.0
 #: how long a forced removal waits for an orderly end before it kills the monitor too
 _FORCE_SECONDS = 10.0
 
 
-def open_channel(paths: Paths, container: Container) -> Channel | None:
-    """A connection to the container's monitor; None where there is none, or it is just ending."""
-    try:
-        return Channel(connect_to(paths.container_runtime(container.id), SOCKET_NAME))
-    except (FileNotFoundError, ConnectionRefusedError):
-        return None
-
-
 def is_active(container: Container) -> bool:
     """Whether the container runs, or will again by itself."""
-    return container.state.status in _ACTIVE
+    return container.state.status in ACTIVE
+
+
+def open_channel(paths: Paths, container: Container) -> Channel | None:
+    """A connection to the container's monitor; None where that has ended. Raises SandboxError where it hangs."""
+    return reach_monitor(paths, container, patience_seconds=_PATIENCE_SECONDS)
 
 
 def not_running_error(container: Container) -> ConflictError:
@@ -59,12 +55,14 @@ def send_signal(paths: Paths, container: Container, number: int) -> None:
         raise not_running_error(container)
     try:
         channel.send_message("signal", signal=number)
-        message = channel.receive_message()
+        frame = channel.receive()
     finally:
         channel.close()
-    if message is None:
+    # an exit code is what everybody is told who comes when it has just ended
+    if frame is None or frame.kind != MESSAGE:
         raise not_running_error(container)
-    if message["type"] == "error":
+    if frame.message["type"] == "error":
+        message = frame.message
         raise SandboxError(f"cannot kill container {container.name}: {message['message']}", cause=message["cause"])
 
 
@@ -82,36 +80,58 @@ def stop_container(
         signal_number = way.signal_number
     wait = way.wait_seconds if timeout_seconds is None else wait_seconds(timeout_seconds)
     channel = open_channel(paths, container)
-    if channel is None:
-        wait_monitor_gone(container)
-        return
-    try:
-        channel.send_message("stop", signal=signal_number, timeout=wait)
-        _read_exit(channel)
-    finally:
-        channel.close()
+    if channel is not None:
+        try:
+            channel.send_message("stop", signal=signal_number, timeout=wait)
+            if _read_exit(channel) is not None:
+                return
+        finally:
+            channel.close()
+    # it ended without a word, or is just ending
+    wait_holder_gone(container)
+    with open_state(paths) as connection:
+        # and what a killed one left behind is ended
+        _present(connection, paths, container)
 
 
 def wait_container(connection: sqlite3.Connection, paths: Paths, container: Container) -> int:
-    """The exit code of the run that is on, or of the last one."""
-    channel = open_channel(paths, container) if is_active(container) else None
-    if channel is not None:
-        try:
-            channel.send_message("wait")
-            code = _read_exit(channel)
-        finally:
-            channel.close()
-        if code is not None:
-            return code
-        wait_monitor_gone(container)
-    found = load_container(connection, container.id)
-    mended = reconcile(connection, paths, found) if found is not None else None
-    return mended.state.exit_code if mended is not None else KILLED_EXIT_CODE
+    """The exit code of the run that is on, or of the last one. Raises NotFoundError where the container was removed
+    before that could be told.
+    """
+    present = container
+    while is_active(present):
+        channel = reach_monitor(paths, present)
+        if channel is not None:
+            try:
+                channel.send_message("wait")
+                code = _read_exit(channel)
+            finally:
+                channel.close()
+            if code is not None:
+                return code
+        found = _present(connection, paths, container)
+        if found is not None and is_active(found) and claim_of(found.state) == claim_of(present.state):
+            # it cannot be reached, or let go of us before the end: that comes with its process's at the latest
+            wait_holder_gone(found)
+            found = _present(connection, paths, container)
+        if found is None:
+            raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
+        present = found
+    return present.state.exit_code
 
 
 def end_monitor(paths: Paths, container: Container) -> None:
     """Kill the container and wait until its monitor is gone; one that does not answer is killed as well."""
-    channel = open_channel(paths, container)
+    if not is_active(container):
+        # a start is under way, and nothing that runs would be lost; or a removal, which is waited for
+        if container.state.status != "removing":
+            _kill_monitor(container)
+        wait_holder_gone(container)
+        return
+    try:
+        channel = reach_monitor(paths, container, patience_seconds=_FORCE_SECONDS)
+    except SandboxError:
+        channel = None
     if channel is not None:
         channel.connection.settimeout(_FORCE_SECONDS)
         try:
@@ -121,55 +141,56 @@ def end_monitor(paths: Paths, container: Container) -> None:
             _kill_monitor(container)
         finally:
             channel.close()
-    elif container.state.status in ("created", "exited"):
-        # a start is under way: there is no socket yet, and nothing that runs would be lost
-        _kill_monitor(container)
-    wait_monitor_gone(container)
+    _wait_gone_or_kill(container)
 
 
-def wait_monitor_gone(container: Container) -> None:
-    """Wait until the monitor process that the record names has ended; kill it when it takes too long."""
-    state = container.state
-    if not is_alive(state.monitor_pid, state.monitor_start, state.boot_id):
-        return
-    deadline = time.monotonic() + _FORCE_SECONDS
-    try:
-        pidfd = os.pidfd_open(state.monitor_pid)
-    except ProcessLookupError:
+def code_after_end(paths: Paths, container: Container) -> int:
+    """The exit code of a container whose connection ended without one. Raises SandboxError where it runs on."""
+    if wait_monitor(paths, container):
+        with open_state(paths, durable=False) as connection:
+            present = load_container(connection, container.id)
+        if present is not None and is_active(present) and claim_of(present.state) == claim_of(container.state):
+            raise SandboxError(
+                f"the connection to container {container.name} was cut",
+                cause="its output was not taken for a while; it runs on",
+                mend=f"sandbox attach {container.name}",
+            )
+    with open_state(paths) as connection:
+        found = _present(connection, paths, container)
+    if found is None:
+        return KILLED_EXIT_CODE
+    return KILLED_EXIT_CODE if is_active(found) else found.state.exit_code
+
+
+def _present(connection: sqlite3.Connection, paths: Paths, container: Container) -> Container | None:
+    """The container as it is now, mended; None where it is gone."""
+    found = load_container(connection, container.id)
+    return reconcile(connection, paths, found) if found is not None else None
+
+
+def _wait_gone_or_kill(container: Container) -> None:
+    pidfd = open_holder(container)
+    if pidfd < 0:
         return
     try:
         import select
 
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        # checked again with the descriptor in hand: the number may have been given anew
-        if is_alive(state.monitor_pid, state.monitor_start, state.boot_id) and not poller.poll(
-            max(0.0, deadline - time.monotonic()) * 1000
-        ):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if not poller.poll(_FORCE_SECONDS * 1000):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poller.poll()
-    except ProcessLookupError:
-        pass
     finally:
         os.close(pidfd)
 
 
-def code_after_crash(paths: Paths, container: Container) -> int:
-    """The exit code of a container whose monitor ended without a word; its record is mended."""
-    with open_state(paths) as connection:
-        found = load_container(connection, container.id)
-        if found is not None:
-            # the kernel closes the socket of a killed monitor before it counts as dead
-            wait_monitor_gone(found)
-        mended = reconcile(connection, paths, found) if found is not None else None
-    return mended.state.exit_code if mended is not None else KILLED_EXIT_CODE
-
-
 def _kill_monitor(container: Container) -> None:
-    state = container.state
-    if is_alive(state.monitor_pid, state.monitor_start, state.boot_id):
+    pidfd = open_holder(container)
+    if pidfd >= 0:
         with suppress(ProcessLookupError):
-            os.kill(state.monitor_pid, signal.SIGKILL)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 def _read_exit(channel: Channel) -> int | None:

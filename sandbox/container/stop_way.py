@@ -27,6 +27,16 @@ def way_to_stop(config: ContainerConfig) -> WayToStop:
     return WayToStop(_stop_signal(config.stop_signal), wait_seconds(DEFAULT_WAIT_SECONDS if said is None else said))
 
 
+def ends_restarts(config: ContainerConfig, signal_number: int) -> bool:
+    """Whether who sends this signal does not want the container back: Docker's ExitOnNext.
+
+    SIGKILL and the stop signal that was configured end restarts; where none was, every signal does.
+    """
+    return (
+        signal_number == signal.SIGKILL or not config.stop_signal or signal_number == _stop_signal(config.stop_signal)
+    )
+
+
 def wait_seconds(said: int) -> int | None:
     """Docker's numbers: below 0 is for ever."""
     return None if said < 0 else said

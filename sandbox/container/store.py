@@ -126,15 +126,22 @@ def update_state(
 
 
 def rename_container(connection: sqlite3.Connection, container_id: str, name: str) -> None:
-    """Give the container another name. Raises ConflictError where it is taken."""
+    """Give the container another name. Raises ConflictError where it is taken, NotFoundError where it is gone."""
     try:
         with transaction(connection):
-            connection.execute("UPDATE container SET name = ? WHERE id = ?", (name, container_id))
-            keep_container_copy(connection, container_id)
+            # what is being removed gets no copy any more
+            changed = connection.execute(
+                "UPDATE container SET name = ? WHERE id = ? AND json_extract(state, '$.status') IS NOT 'removing'",
+                (name, container_id),
+            )
+            if changed.rowcount:
+                keep_container_copy(connection, container_id)
     except IntegrityError:
         error = name_conflict(connection, name)
         error.exit_status = 1
         raise error from None
+    if not changed.rowcount:
+        raise NotFoundError(f"No such container: {container_id}", cause="it was removed meanwhile")
 
 
 def delete_container(connection: sqlite3.Connection, container_id: str) -> None:

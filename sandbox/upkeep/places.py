@@ -10,8 +10,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.container.reconcile import remove_runtime_files
+from sandbox.container.local_sockets import connect_to
 from sandbox.container.remove import remove_files
+from sandbox.container.runtime_files import SOCKET_NAME, remove_runtime_directory
 from sandbox.container.store import load_container
 from sandbox.container.volume_records import GONE
 from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
@@ -99,12 +100,16 @@ class PlaceCheck:
             self._desk.report(finding._replace(mend=f"sandbox system check --repair --remove {name}"))
 
     def _check_runtime(self, name: str) -> None:
+        prefix = self._desk.paths.runtime_prefix
+        if not name.startswith(prefix):
+            return  # of another data root
         directory = f"{os.path.dirname(self._desk.paths.container_runtime('x'))}/{name}"
-        row = self._desk.connection.execute("SELECT 1 FROM container WHERE id LIKE ? || '%'", (name,)).fetchone()
-        if row is None and os.path.isdir(directory):
+        beginning = name.removeprefix(prefix)
+        row = self._desk.connection.execute("SELECT 1 FROM container WHERE id LIKE ? || '%'", (beginning,)).fetchone()
+        if row is None and os.path.isdir(directory) and not _is_served(directory):
             self._desk.report(
                 Finding("runtime", name, f"{directory} belongs to no container", leftover=True),
-                lambda: remove_runtime_files(directory),
+                lambda: remove_runtime_directory(directory),
             )
 
     def _check_volume(self, name: str, records: Records) -> None:
@@ -170,6 +175,15 @@ class PlaceCheck:
             (name, time.time_ns()),
         )
         keep_volume_copy(self._desk.connection, name)
+
+
+def _is_served(directory: str) -> bool:
+    """Whether a monitor listens there."""
+    try:
+        connect_to(directory, SOCKET_NAME).close()
+    except OSError:
+        return False
+    return True
 
 
 def _names(directory: str) -> frozenset[str]:

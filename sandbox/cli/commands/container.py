@@ -45,7 +45,7 @@ def _start_attached(invocation: Invocation) -> int:
     from sandbox.container.attach import ClientStreams, Session
     from sandbox.container.monitor_spawn import Attachment
     from sandbox.container.restart import StartRequest, start_container
-    from sandbox.container.stop import code_after_crash
+    from sandbox.container.stop import code_after_end
     from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, get_window_size, parse_detach_keys
 
     paths = invocation.context.find_paths()
@@ -67,7 +67,7 @@ def _start_attached(invocation: Invocation) -> int:
     started.spawned.channel.close()
     if outcome.detached:
         return 0
-    return code_after_crash(paths, container) if outcome.exit_code is None else outcome.exit_code
+    return code_after_end(paths, container) if outcome.exit_code is None else outcome.exit_code
 
 
 def stop(invocation: Invocation) -> int:

@@ -91,7 +91,7 @@ def attach(invocation: Invocation) -> int:
 def attach_to(invocation: Invocation, container: Container, *, stdin: bool, detach_keys: bytes) -> int:
     """Stay with a running container until it ends (its exit code) or the person detaches (0). Raises SandboxError."""
     from sandbox.container.attach import ClientStreams, Session
-    from sandbox.container.stop import code_after_crash, open_channel
+    from sandbox.container.stop import code_after_end, open_channel
 
     paths = invocation.context.find_paths()
     if container.state.status == "restarting":
@@ -104,7 +104,7 @@ def attach_to(invocation: Invocation, container: Container, *, stdin: bool, deta
         raise UsageError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
     channel = open_channel(paths, container)
     if channel is None:
-        return code_after_crash(paths, container)
+        return code_after_end(paths, container)
     try:
         channel.send_message("attach", stdin=stdin, stdout=True, stderr=True)
         streams = ClientStreams(
@@ -115,7 +115,7 @@ def attach_to(invocation: Invocation, container: Container, *, stdin: bool, deta
         channel.close()
     if outcome.detached:
         return 0
-    return code_after_crash(paths, container) if outcome.exit_code is None else outcome.exit_code
+    return code_after_end(paths, container) if outcome.exit_code is None else outcome.exit_code
 
 
 def _look_up(invocation: Invocation) -> Container:

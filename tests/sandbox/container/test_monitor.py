@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.container.channel import Channel
+from sandbox.container.claims import own_claim, to_start
 from sandbox.container.frames import EXIT, MESSAGE, STDERR, STDIN, STDIN_END, STDOUT, encode
 from sandbox.container.journal import DatabaseJournal
 from sandbox.container.local_sockets import connect_to, listen_at
@@ -23,7 +24,7 @@ from sandbox.container.monitor import Monitor, Started
 from sandbox.container.monitor_spawn import Attachment
 from sandbox.container.reactor import Reactor
 from sandbox.container.record import Container, LogConfig, RestartPolicy
-from sandbox.container.store import insert_container, load_container
+from sandbox.container.store import insert_container, load_container, update_state
 from sandbox.state import connect_state
 from tests.sandbox.container.conftest import a_container
 
@@ -136,9 +137,13 @@ class FullDisk(DatabaseJournal):
         self._refuse()
         return super().update(change)
 
-    def remove(self) -> None:
+    def end(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
         self._refuse()
-        super().remove()
+        return super().end(change)
+
+    def remove(self, change: Callable[[ContainerState], ContainerState] = lambda state: state) -> None:
+        self._refuse()
+        super().remove(change)
 
     def _refuse(self) -> None:
         self._writes += 1
@@ -167,6 +172,9 @@ def monitored(
     if pid == 0:
         try:
             ours.close()
+            claim = connect_state(paths)
+            update_state(claim, kept.id, to_start(own_claim()))
+            claim.close()
             reactor = Reactor()
             monitor = Monitor(kept, engine(script), journal(paths, kept.id), reactor, data)
             monitor.start_to_gate()
