@@ -36,8 +36,10 @@ def create_container(
     if identity.monitor_pid:
         runtime = paths.container_runtime(identity.container_id)
         state = to_start(claim_for(identity.monitor_pid), runtime)(state)
-    if any(mount.kind == "volume" for mount in config.mounts):
-        from sandbox.container.volumes import make_volumes  # the store of volumes, only where there are some
+    has_volumes = any(mount.kind == "volume" for mount in config.mounts)
+    if has_volumes:
+        # the store of volumes, only where there are some
+        from sandbox.container.volumes import make_volumes
 
         config = config._replace(mounts=make_volumes(connection, paths, config.mounts))
     container = Container(identity.container_id, identity.name, time.time_ns(), config, state)
@@ -45,6 +47,10 @@ def create_container(
         # an image that is being removed meanwhile is seen here, or its removal sees this container
         if not connection.execute("SELECT 1 FROM image WHERE id = ?", (config.image_id,)).fetchone():
             raise NotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
+        if has_volumes:
+            from sandbox.container.volumes import require_volumes
+
+            require_volumes(connection, config.mounts)
         container = insert_container(connection, container)
     try:
         for mount in config.mounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sandbox.container.seccomp_filter import seccomp_program
@@ -9,11 +10,14 @@ from sandbox.container.translate import container_environment, process_spec
 from sandbox.errors import ConflictError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import CAPABILITIES
+from sandbox.state import is_alive
 
 if TYPE_CHECKING:
     from sandbox.container.record import Container
     from sandbox.paths import Paths
     from sandbox.runtime.spec import ProcessSpec
+
+_ENDING_SECONDS = 2.0
 
 
 class ExecRequest(NamedTuple):
@@ -32,7 +36,7 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
     if container.state.status == "restarting":
         raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
     if container.state.status != "running":
-        raise ConflictError(f"container {container.id} is not running", mend=f"sandbox start {container.name}")
+        raise not_running_error(container)
     program = None if request.privileged else seccomp_program(paths, container)
     base = process_spec(container, program)
     given = {entry.partition("=")[0] for entry in request.environment}
@@ -48,3 +52,27 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
         terminal=request.terminal,
         capabilities=CAPABILITIES if request.privileged else base.capabilities,
     )
+
+
+def not_running_error(container: Container) -> ConflictError:
+    return ConflictError(f"container {container.id} is not running", mend=f"sandbox start {container.name}")
+
+
+def has_ended(container: Container) -> bool:
+    """Whether the container's first process, as the record has it, has ended, or is ending right now."""
+    state = container.state
+    if not is_alive(state.pid, state.pid_start, state.boot_id):
+        return True
+    try:
+        pidfd = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        import select
+
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        # one that was killed ends in a moment, with all that is in it
+        return bool(poller.poll(_ENDING_SECONDS * 1000))
+    finally:
+        os.close(pidfd)

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.container.attach_server import AttachServer
 from sandbox.container.frames import STDOUT, encode_message
 from sandbox.container.log_writer import LogWriter, parse_log_options
-from sandbox.container.monitor_reach import KNOCK_SIGNAL
 from sandbox.container.mount_watch import MountWatch, ServedMounts
 from sandbox.container.reactor import READ, Reactor
 from sandbox.container.record_writer import Journal, RecordWriter
 from sandbox.container.restart_policy import Ended, restart_delay
+from sandbox.container.runtime_files import KNOCK_SIGNAL
 from sandbox.container.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
 from sandbox.container.stop_way import ends_restarts, way_to_stop
 from sandbox.container.transitions import RunEnded, RunStarted

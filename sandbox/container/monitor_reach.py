@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from sandbox.container.channel import Channel
 from sandbox.container.claims import claim_of
 from sandbox.container.local_sockets import connect_to, listen_at
-from sandbox.container.runtime_files import KNOCK_PREFIX, SOCKET_NAME, runtime_directory
+from sandbox.container.runtime_files import KNOCK_PREFIX, KNOCK_SIGNAL, SOCKET_NAME, runtime_directory
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from sandbox.container.record import Container
     from sandbox.paths import Paths
-
-KNOCK_SIGNAL = signal.SIGURG
 
 
 def reach_monitor(paths: Paths, container: Container, *, patience_seconds: float | None = None) -> Channel | None:
@@ -51,9 +49,12 @@ def reach_monitor(paths: Paths, container: Container, *, patience_seconds: float
 def wait_monitor(paths: Paths, container: Container, *, patience_seconds: float | None = None) -> bool:
     """Wait until the monitor answers (True), however far its start is, or has ended (False).
 
-    It may be another process that holds the claim, one that removes the container: its end is waited for. Raises
-    SandboxError where nothing happens for `patience_seconds`.
+    Of a container that is being removed the end of that is waited for. Raises SandboxError where nothing happens for
+    `patience_seconds`.
     """
+    if container.state.status == "removing":
+        wait_holder_gone(container)
+        return False
     pidfd = open_holder(container)
     if pidfd < 0:
         return False
@@ -65,8 +66,7 @@ def wait_monitor(paths: Paths, container: Container, *, patience_seconds: float 
             return _wait(container, pipe, pidfd, patience_seconds)
         finally:
             os.close(pipe)
-            with suppress(OSError):
-                os.unlink(place)
+            _remove_pipe(paths, container, place)
     finally:
         os.close(pidfd)
 
@@ -104,9 +104,10 @@ def listen_again(paths: Paths, container: Container) -> list[socket.socket]:
     from storage.private_directories import make_private_directory
 
     listeners = []
+    with suppress(OSError):
+        make_private_directory(runtime_directory(paths, container.id, container.state))
     for directory in _places(paths, container):
         with suppress(OSError):
-            make_private_directory(directory)
             listeners.append(listen_at(directory, SOCKET_NAME))
     return listeners
 
@@ -147,7 +148,9 @@ def _make_pipe(paths: Paths, container: Container) -> tuple[str, int]:
     for directory in reversed(_places(paths, container)):
         path = f"{directory}/{KNOCK_PREFIX}{os.getpid()}"
         try:
-            make_private_directory(directory)
+            # the container's own directory may be gone because it is being removed
+            if directory != paths.container_data(container.id):
+                make_private_directory(directory)
             with suppress(FileExistsError):
                 os.mkfifo(path, 0o600)
             return path, os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -158,6 +161,16 @@ def _make_pipe(paths: Paths, container: Container) -> tuple[str, int]:
         cause=f"{failure.strerror}: {failure.filename}" if failure else "",
         mend=f"ls -ld {paths.container_data(container.id)}",
     )
+
+
+def _remove_pipe(paths: Paths, container: Container, path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+    directory = os.path.dirname(path)
+    if directory != paths.container_data(container.id):
+        # where it was made for this: with a socket in it it stays
+        with suppress(OSError):
+            os.rmdir(directory)
 
 
 def _wait(container: Container, pipe: int, pidfd: int, patience_seconds: float | None) -> bool:

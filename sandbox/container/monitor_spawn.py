@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.container.channel import Channel
-from sandbox.container.monitor_reach import KNOCK_SIGNAL
+from sandbox.container.runtime_files import KNOCK_SIGNAL
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error, encode_error

@@ -146,7 +146,7 @@ def _inherited(invocation: Invocation, mounts_of: Callable[[str], tuple[MountPoi
             raise UsageError(f"invalid argument {text!r} for --volumes-from", mend="--volumes-from CONTAINER[:ro]")
         for mount in mounts_of(name):
             # the volume belongs to the other container as well: it must not go with this one
-            found[mount.target] = mount._replace(read_only=mount.read_only or mode == "ro", anonymous=False)
+            found[mount.target] = mount._replace(read_only=mount.read_only or mode == "ro")
     return list(found.values())
 
 

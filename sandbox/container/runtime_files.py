@@ -7,6 +7,7 @@ it. A second place for the monitor's socket is the container's own directory, se
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SOCKET_NAME = "monitor.sock"
 #: beside the socket: a pipe by which a command learns that the monitor listens again
 KNOCK_PREFIX = "knock-"
+#: and what asks for that: ignored by who does not know of it
+KNOCK_SIGNAL = signal.SIGURG
 
 
 def runtime_directory(paths: Paths, container_id: str, state: ContainerState) -> str:

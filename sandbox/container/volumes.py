@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.container.names import new_container_id
-from sandbox.errors import SandboxError, StartError, translated
-from sandbox.record_copies import keep_volume_copy
+from sandbox.errors import NotFoundError, SandboxError, StartError, translated
+from sandbox.record_copies import copy_path, keep_volume_copy, remove_copy
 from sandbox.state import transaction
 from storage.volumes import VolumeStore
 
@@ -31,7 +31,8 @@ def make_volumes(
 
 
 def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint) -> MountPoint:
-    anonymous = not mount.source
+    # what `--volumes-from` takes over has its name, and none that a person gave it
+    anonymous = mount.anonymous or not mount.source
     named = mount._replace(source=mount.source or new_container_id(), anonymous=anonymous)
     with transaction(connection):
         known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (named.source,)).fetchone()
@@ -76,7 +77,7 @@ def _fill(store: VolumeStore, mount: MountPoint, root: str) -> None:
 
 
 def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
-    """Remove the volumes made for this container alone."""
+    """Remove the unnamed volumes of this container that no other one has."""
     from sandbox.container.remove import remove_files
 
     store = VolumeStore(paths.volumes)
@@ -84,5 +85,36 @@ def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, conta
         if mount.kind == "volume" and mount.anonymous:
             with translated(SandboxError, f"cannot remove a volume of container {container.name}"):
                 directory = store.directory(mount.source)
-            remove_files(directory)
-            connection.execute("DELETE FROM volume WHERE name = ? AND anonymous = 1", (mount.source,))
+            if _forget_volume(connection, paths, mount.source, container.id):
+                remove_files(directory)
+
+
+def _forget_volume(connection: sqlite3.Connection, paths: Paths, name: str, container_id: str) -> bool:
+    """Take the volume's record away, unless another container than this one names it (`--volumes-from`).
+
+    In one transaction, as the record of a container is made together with a look for those of its volumes.
+    """
+    with transaction(connection):
+        named = connection.execute(
+            "SELECT 1 FROM container, json_each(container.config, '$.mounts') AS mount WHERE container.id != ?"
+            " AND json_extract(mount.value, '$.kind') = 'volume' AND json_extract(mount.value, '$.source') = ?"
+            " AND json_extract(container.state, '$.status') IS NOT 'removing'",
+            (container_id, name),
+        ).fetchone()
+        known = connection.execute("SELECT anonymous FROM volume WHERE name = ?", (name,)).fetchone()
+        # without a record a removal that was cut short is finished
+        if named is not None or (known is not None and not known[0]):
+            return False
+        remove_copy(copy_path(paths.data_root, "volume", name))
+        connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+    return True
+
+
+def require_volumes(connection: sqlite3.Connection, mounts: tuple[MountPoint, ...]) -> None:
+    """Within a transaction: raise NotFoundError where a volume was removed since it was made or looked up."""
+    for mount in mounts:
+        if (
+            mount.kind == "volume"
+            and not connection.execute("SELECT 1 FROM volume WHERE name = ?", (mount.source,)).fetchone()
+        ):
+            raise NotFoundError(f"No such volume: {mount.source}", cause="it was removed meanwhile")

@@ -9,8 +9,8 @@ from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.container.access import open_container
 from sandbox.container.exec_session import ExecTarget, run_attached, run_detached
-from sandbox.container.execute import ExecRequest, exec_spec
-from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
+from sandbox.container.execute import ExecRequest, exec_spec, has_ended, not_running_error
+from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
 from sandbox.state import open_state
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def execute(invocation: Invocation) -> int:
         from sandbox.cli.program_mends import mend_program  # for this error only
 
         mend_program(invocation, error)
+        raise
+    except StartError as error:
+        if has_ended(container):
+            # the kernel gives many reasons for not entering what is being taken down
+            raise not_running_error(container) from error
         raise
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import tarfile
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,3 +137,13 @@ def slirp_pid(monitor: int) -> int:
             if "(slirp4netns" in head and int(rest.split()[1]) == monitor:
                 return int(name)
     raise AssertionError(f"no slirp4netns of monitor {monitor}")
+
+
+def has_socket(pid: int) -> bool:
+    """Whether the command is joined to a monitor."""
+    with suppress(FileNotFoundError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):
+                if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                    return True
+    return False

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import leaks
-from tests.integration.container.conftest import state_files
+from tests.integration.container.conftest import has_socket, state_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.command import Sandbox
+
+    Wait = Callable[[Callable[[], object]], None]
 
 pytestmark = [pytest.mark.requires("userns", "subids", "busybox"), pytest.mark.slow]
 
@@ -121,10 +125,28 @@ def test_a_thousand_rounds_of_commands_at_once(sandbox: Sandbox, busybox: str) -
         _round(sandbox, busybox, chosen)
 
 
+def test_a_volume_goes_with_the_last_container_that_names_it(sandbox: Sandbox, busybox: str) -> None:
+    run = ("run", "-d", "--network", "none")
+    sandbox.run(*run, "--name", "aa", "-v", "/data", busybox, "sh", "-c", "echo precious >/data/f; echo up; sleep 1000")
+    sandbox.wait_for_log("aa", "up")
+    sandbox.run(*run, "--name", "bb", "--volumes-from", "aa", busybox, "sleep", "1000")
+    sandbox.run(*run, "--rm", "--name", "ee", "--volumes-from", "bb", busybox, "sleep", "1000")
+    sandbox.run("rm", "-fv", "aa")
+    assert sandbox.run("exec", "bb", "cat", "/data/f").lines == ["precious"]
+    sandbox.run("stop", "-t", "0", "ee")
+    sandbox.run("restart", "-t", "0", "bb")
+    assert sandbox.run("exec", "bb", "cat", "/data/f").lines == ["precious"]
+    volumes = sandbox.home.data / "sandbox/volumes"
+    assert len(os.listdir(volumes)) == 1
+    sandbox.run("rm", "-fv", "bb")
+    assert os.listdir(volumes) == []
+
+
 @pytest.mark.parametrize("options", [(), ("--rm",)])
 def test_wait_tells_the_code_of_a_run_whose_end_is_not_written_yet(
-    sandbox: Sandbox, busybox: str, options: tuple[str, ...]
+    sandbox: Sandbox, busybox: str, eventually: Wait, options: tuple[str, ...]
 ) -> None:
+    """Its end is waited for; a container that goes with its run is waited for too."""
     script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"
     sandbox.run("run", "-d", *options, "--network", "none", "--name", "cc", busybox, "sh", "-c", script)
     sandbox.wait_for_log("cc", "up")
@@ -135,8 +157,7 @@ def test_wait_tells_the_code_of_a_run_whose_end_is_not_written_yet(
         sandbox.run("kill", "-s", "TERM", "cc")
         leaks.wait_ended(pid)
         waiting = sandbox.spawn("wait", "cc")
-        # which takes as long as `wait` takes to look
-        assert "cc" in sandbox.run("ps", "--format", "{{.Names}}").lines
+        eventually(lambda: waiting.poll() is not None or has_socket(waiting.pid))
         connection.execute("ROLLBACK")
     out, _error = waiting.communicate()
     assert (waiting.returncode, out) == (0, b"7\n")

@@ -148,6 +148,17 @@ def test_always_restarts_until_it_is_stopped(sandbox: Sandbox, busybox: str, eve
     assert _inspect(sandbox, "phoenix", "{{.State.Status}}") == "exited"
 
 
+def test_the_stop_signal_ends_restarts_wherever_it_comes_from(sandbox: Sandbox, busybox: str) -> None:
+    script = "trap 'exit 3' TERM; trap 'exit 4' USR1; echo up; while :; do sleep 0.05; done"
+    for name, options in (("said", ("--stop-signal", "TERM")), ("default", ())):
+        sandbox.run(*DETACHED, "--restart", "always", "--name", name, *options, busybox, "sh", "-c", script)
+        sandbox.wait_for_log(name, "up")
+        monitor = monitor_pid(sandbox, name)
+        sandbox.run("kill", "-s", "TERM", name)
+        leaks.wait_ended(monitor)
+        assert _inspect(sandbox, name, "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}") == "exited 3 0"
+
+
 def test_a_killed_monitor_takes_its_container_along_and_the_next_command_mends(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run(*DETACHED, "--name", "orphan", busybox, "sleep", "1000")
     pid, monitor = int(_inspect(sandbox, "orphan", "{{.State.Pid}}")), monitor_pid(sandbox, "orphan")

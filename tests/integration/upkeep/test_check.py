@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.paths import Paths
 from storage.locks import lock_directory, unlock
 
 if TYPE_CHECKING:
@@ -304,7 +305,8 @@ def _leave_layer(store: Store) -> None:
 
 
 def _leave_runtime(store: Store) -> None:
-    (store.sandbox.home.runtime / "sandbox/containers" / ("d" * 32) / "root").mkdir(parents=True)
+    name = Paths(str(store.root), "", "").runtime_prefix + "d" * 24
+    (store.sandbox.home.runtime / "sandbox/containers" / name / "root").mkdir(parents=True)
 
 
 def _leave_cache_mount(store: Store) -> None:

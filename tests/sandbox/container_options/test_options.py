@@ -168,7 +168,8 @@ def test_volumes_from_another_container() -> None:
         invocation("--volumes-from other:ro img"), IMAGE, "img", "sha256:0", mounts_of=lambda _name: theirs
     )
     assert config.mounts == (
-        MountPoint("volume", "v", "/v", read_only=True), MountPoint("bind", "/h", "/data", read_only=True),
+        MountPoint("volume", "v", "/v", read_only=True, anonymous=True),
+        MountPoint("bind", "/h", "/data", read_only=True),
     )  # fmt: skip
 
 
