@@ -76,15 +76,15 @@ def to_start(claim: Claim, runtime_directory: str = "") -> Callable[[ContainerSt
     return take
 
 
-def to_remove(claim: Claim, is_left: Callable[[ContainerState], bool]) -> Callable[[ContainerState], ContainerState]:
+def to_remove(claim: Claim, ended: Claim) -> Callable[[ContainerState], ContainerState]:
     """The change that claims a container in order to remove it; what others began to remove may be removed by two.
 
-    `is_left` says of a state that its holder is dead: it may be there where a full disk kept it from being mended.
-    The change raises TakenError.
+    `ended` is a claim whose process is dead and has left nothing: a full disk may have kept the record from being
+    mended. The change raises TakenError.
     """
 
     def take(state: ContainerState) -> ContainerState:
-        if state.monitor_pid and state.status != "removing" and not is_left(state):
+        if state.monitor_pid and state.status != "removing" and claim_of(state) != ended:
             raise TakenError("the container runs, or is being started")
         return with_claim(state._replace(status="removing"), claim)
 

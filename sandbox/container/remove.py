@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sandbox.container.claims import TakenError, own_claim, to_remove
+from sandbox.container.claims import Claim, TakenError, claim_of, own_claim, to_remove
 from sandbox.container.runtime_files import remove_runtime_files
 from sandbox.container.store import delete_container, find_container, load_container, update_state
 from sandbox.errors import ConflictError, SandboxError, translated
@@ -28,7 +28,7 @@ def remove_container(
     connection: sqlite3.Connection, paths: Paths, word: str, *, force: bool = False, volumes: bool = False
 ) -> None:
     """Remove the container that `word` names. Raises NotFoundError; ConflictError while it runs, unless `force`."""
-    from sandbox.container.reconcile import reconcile
+    from sandbox.container.reconcile import is_stale, reconcile
 
     present: Container | None = find_container(connection, word)
     while present is not None and (container := reconcile(connection, paths, present)) is not None:
@@ -36,27 +36,27 @@ def remove_container(
             from sandbox.container.stop import end_monitor
 
             end_monitor(paths, container)
-            ended = load_container(connection, container.id)
-            container = reconcile(connection, paths, ended) if ended is not None else None
-            if container is None:
-                return
+            present = load_container(connection, container.id)
+            continue
         try:
-            marked = _claim(connection, paths, container)
+            marked = _claim(connection, paths, container, claim_of(present.state))
         except TakenError:
             present = load_container(connection, container.id)
-            if not force and present is not None:
+            # by force once more; as is one that was started by another command and died since it was looked at
+            if not force and present is not None and not is_stale(present.state):
                 raise running_error(present, word) from None
-            continue  # started by another command since it was ended
+            continue
         if marked is not None:
             discard_container(connection, paths, container, volumes=volumes or container.config.auto_remove)
         return
 
 
-def _claim(connection: sqlite3.Connection, paths: Paths, container: Container) -> ContainerState | None:
-    """Enter this process as the one that removes the container; None where it is gone. Raises TakenError."""
-    from sandbox.container.reconcile import is_stale
+def _claim(connection: sqlite3.Connection, paths: Paths, container: Container, before: Claim) -> ContainerState | None:
+    """Enter this process as the one that removes the container; None where it is gone. Raises TakenError.
 
-    removing = to_remove(own_claim(), is_stale)
+    `before` is the claim of the record before it was mended.
+    """
+    removing = to_remove(own_claim(), before if not container.state.monitor_pid else Claim())
     try:
         return update_state(connection, container.id, removing)
     except DatabaseError as error:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.names import new_container_id
 from sandbox.errors import NotFoundError, SandboxError, StartError, translated
-from sandbox.record_copies import copy_path, keep_volume_copy, remove_copy
+from sandbox.named_tuple import NamedTuple
+from sandbox.record_copies import keep_volume_copy
 from sandbox.state import transaction
 from storage.volumes import VolumeStore
 
@@ -76,21 +77,30 @@ def _fill(store: VolumeStore, mount: MountPoint, root: str) -> None:
         os.close(root_fd)
 
 
+class Move(NamedTuple):
+    """A rename."""
+
+    source: str
+    target: str
+
+
 def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
     """Remove the unnamed volumes of this container that no other one has."""
     from sandbox.container.remove import remove_files
+    from sandbox.container.volume_records import GONE
 
     store = VolumeStore(paths.volumes)
     for mount in container.config.mounts:
         if mount.kind == "volume" and mount.anonymous:
             with translated(SandboxError, f"cannot remove a volume of container {container.name}"):
                 directory = store.directory(mount.source)
-            if _forget_volume(connection, paths, mount.source, container.id):
-                remove_files(directory)
+            aside = f"{paths.volumes}/{GONE}{mount.source}-{os.getpid()}"
+            if _set_aside(connection, container.id, mount.source, Move(directory, aside)):
+                remove_files(aside)
 
 
-def _forget_volume(connection: sqlite3.Connection, paths: Paths, name: str, container_id: str) -> bool:
-    """Take the volume's record away, unless another container than this one names it (`--volumes-from`).
+def _set_aside(connection: sqlite3.Connection, container_id: str, name: str, move: Move) -> bool:
+    """Take the volume's record and its name away, unless another container than this one names it (`--volumes-from`).
 
     In one transaction, as the record of a container is made together with a look for those of its volumes.
     """
@@ -102,11 +112,14 @@ def _forget_volume(connection: sqlite3.Connection, paths: Paths, name: str, cont
             (container_id, name),
         ).fetchone()
         known = connection.execute("SELECT anonymous FROM volume WHERE name = ?", (name,)).fetchone()
-        # without a record a removal that was cut short is finished
+        # one that was taken back, without a record of whose it was, is somebody's
         if named is not None or (known is not None and not known[0]):
             return False
-        remove_copy(copy_path(paths.data_root, "volume", name))
         connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+        try:
+            os.rename(*move)
+        except FileNotFoundError:
+            return False  # somebody has removed it
     return True
 
 
