@@ -32,6 +32,11 @@ LOST_CAUSE = "it was removed, emptied, or restored from an older copy"
 REPAIR = "sandbox system check --repair"
 
 
+def unreadable_error(noun: str, name: object, error: Exception) -> HostError:
+    """For a row that is not what was written there."""
+    return HostError(f"the record of {noun} {name} in the database is damaged", cause=str(error), mend=REPAIR)
+
+
 class LostRecordsError(HostError):
     """The store holds what the database does not know."""
 

@@ -237,7 +237,11 @@ def is_full(error: DatabaseError | OSError) -> bool:
 
 def is_damage(error: Exception) -> bool:
     """Whether the file is no database, or not a whole one."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # of Python's own: a text that is not UTF-8, which is all that was ever written
+        return isinstance(error, sqlite3.OperationalError)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _keep_reserve(paths: Paths) -> None:

@@ -12,7 +12,7 @@ from sandbox.container.documents import from_json, to_json
 from sandbox.container.names import random_name
 from sandbox.container.record import Container, ContainerConfig, ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
-from sandbox.record_copies import keep_container_copy
+from sandbox.record_copies import keep_container_copy, unreadable_error
 from sandbox.state import IntegrityError, transaction
 
 if TYPE_CHECKING:
@@ -151,6 +151,9 @@ def delete_container(connection: sqlite3.Connection, container_id: str) -> None:
 
 def _from_row(row: tuple[Any, ...]) -> Container:  # Any: a database row
     container_id, name, created_ns, config, state = row
-    return Container(
-        container_id, name, created_ns, from_json(ContainerConfig, config), from_json(ContainerState, state)
-    )
+    try:
+        return Container(
+            container_id, name, created_ns, from_json(ContainerConfig, config), from_json(ContainerState, state)
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise unreadable_error("container", name, error) from error

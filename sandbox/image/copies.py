@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sandbox.record_copies import copy_path, data_root_of, read_copy, remove_copy, write_copy
 from sandbox.state import transaction
-from storage.digests import digest_of
+from storage.digests import digest_of, parse_digest
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +25,9 @@ _ROW = ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platf
 def keep_image_copies(connection: sqlite3.Connection) -> None:
     """Write the copy of each image whose row or names are not what its copy says; the caller holds no transaction."""
     data_root = data_root_of(connection)
-    os.makedirs(f"{data_root}/images", mode=0o700, exist_ok=True)
+    with suppress(OSError):
+        # as with a copy: a full disk keeps nobody from what was asked for
+        os.makedirs(f"{data_root}/images", mode=0o700, exist_ok=True)
     # nobody else writes rows or copies meanwhile; nothing is written in it, so it costs no sync
     with transaction(connection):
         names, digests = _by_image(connection, "name", "image_name"), _digests(connection)
@@ -35,8 +39,12 @@ def keep_image_copies(connection: sqlite3.Connection) -> None:
                 "layers": json.loads(layers), "names": names.get(image_id, []), "digests": digests.get(image_id, []),
             }  # fmt: skip
             path = copy_path(data_root, "image", image_id)
-            if read_copy(path) != line:
-                documents = _documents(data_root, path, line)
+            before = read_copy(path)
+            if before == line:
+                continue
+            documents = _documents(data_root, path, line)
+            # a row that was damaged names documents that are not there: what the copy says is better then
+            if before is None or len(documents) == len({line["manifest_digest"], image_id}):
                 write_copy(path, f"{json.dumps(line)}\n{json.dumps(documents)}\n")
 
 
@@ -65,6 +73,16 @@ def _documents(data_root: str, path: str, line: dict[str, Any]) -> dict[str, str
         if data is not None:
             found[digest] = data.decode()
     return found
+
+
+def is_image_row(image_id: str, manifest_digest: str, layers: str, config: str) -> bool:
+    """Whether these columns of a row can be used: one that is damaged would be in the way of every command."""
+    try:
+        chain, document = json.loads(layers), json.loads(config)
+        digests = [parse_digest(text) for text in (image_id, manifest_digest, *chain)]
+    except (ValueError, TypeError, StorageError):
+        return False
+    return bool(digests) and isinstance(document, dict)
 
 
 def _blob(data_root: str, digest: str) -> bytes | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import ConflictError, ImageError, NotFoundError
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
 from sandbox.named_tuple import NamedTuple
+from sandbox.record_copies import unreadable_error
 
 if TYPE_CHECKING:
     import sqlite3
@@ -200,11 +201,15 @@ def _select(connection: sqlite3.Connection, where: str, name: str, *values: str)
 
 def _record(row: tuple[Any, ...], name: str) -> ImageRecord:
     image_id, manifest_digest, created_ns, pulled_ns, size_bytes, platform, layers, config = row
+    try:
+        chain, document = tuple(json.loads(layers)), json.loads(config)
+    except (ValueError, TypeError) as error:
+        raise unreadable_error("image", image_id, error) from error
     return ImageRecord(
         image_id,
         name,
-        tuple(json.loads(layers)),
-        json.loads(config),
+        chain,
+        document,
         platform,
         manifest_digest,
         created_ns,

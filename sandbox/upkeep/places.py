@@ -15,7 +15,7 @@ from sandbox.container.remove import remove_files
 from sandbox.container.runtime_files import SOCKET_NAME, remove_runtime_directory
 from sandbox.container.store import load_container
 from sandbox.container.volume_records import GONE
-from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
+from sandbox.record_copies import RECORD, has_copy, keep_container_copy, keep_volume_copy
 from sandbox.state import transaction
 from sandbox.upkeep.findings import Finding
 from storage.errors import StorageError
@@ -135,10 +135,12 @@ class PlaceCheck:
         elif not has_row and has_data:
             self._report_without_row(name, store)
         elif not has_row and there and not has_copy(self._desk.paths.data_root, "volume", name):
-            self._desk.report(
-                Finding("volume", name, "it was left half-made or half-removed"),
-                lambda: remove_files(store.directory(name)),
-            )
+            finding = Finding("volume", name, "it was left half-made or half-removed")
+            if set(os.listdir(f"{self._desk.paths.volumes}/{name}")) <= {"fill", RECORD, f".{RECORD}.new"}:
+                self._desk.report(finding, lambda: remove_files(store.directory(name)))
+            else:
+                # somebody has put something there, or renamed the data
+                self._desk.report(finding._replace(mend=f"ls -la {self._desk.paths.volumes}/{name}"))
 
     def _report_without_data(self, name: str, records: Records, store: VolumeStore) -> None:
         users = [

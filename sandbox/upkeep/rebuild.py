@@ -7,7 +7,6 @@ one take its place: a SIGKILL leaves the one or the other, and the next repair d
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -15,8 +14,6 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from sandbox.container.documents import from_json
-from sandbox.container.record import ContainerConfig, ContainerState
 from sandbox.errors import HostError, SandboxError
 from sandbox.image.documents import Manifest, decode_config, decode_manifest
 from sandbox.image.recording import make_record, plan_layers
@@ -24,7 +21,7 @@ from sandbox.image.store import record_image
 from sandbox.record_copies import LOST_CAUSE, describe_store, find_unrecorded
 from sandbox.state import MIGRATIONS, is_damage, is_full, make_database, transaction
 from sandbox.upkeep.adoption import adopt, unrecorded
-from sandbox.upkeep.records import check_database
+from sandbox.upkeep.records import check_database, is_sound
 from storage.content import ContentStore
 from storage.digests import parse_digest
 from storage.errors import StorageError
@@ -78,7 +75,7 @@ def rebuild_database(paths: Paths) -> str:
         with closing(make_database(new)) as connection:
             adopt_all(connection, paths)
             with _OldDatabase(paths) as old:
-                salvage(old, connection)
+                salvage(old, connection, paths)
             adopt_manifests(connection, paths)
         kept = _set_aside(paths)
         os.rename(new, paths.database)
@@ -115,6 +112,7 @@ class _OldDatabase:
             with suppress(FileNotFoundError):
                 shutil.copyfile(self._source + suffix, f"{self._place}/old{suffix}")
         self._connection = sqlite3.connect(f"{self._place}/old", isolation_level=None)
+        self._connection.text_factory = lambda data: data.decode(errors="replace")
         return self._connection
 
     def __exit__(self, *_exception: object) -> None:
@@ -124,42 +122,40 @@ class _OldDatabase:
         shutil.rmtree(self._place, ignore_errors=True)
 
 
-def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
-    """Take over the rows that can be read of a damaged database and that `new` does not have."""
+def salvage(old: sqlite3.Connection, new: sqlite3.Connection, paths: Paths) -> None:
+    """Take over the rows that can be read of a damaged database, of what the store has and `new` does not know."""
+    adopted = {row[0] for row in new.execute("SELECT id FROM image")}
     for table in _TABLES:
         columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
         known = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         with suppress(sqlite3.Error), transaction(new):
-            for row in _rows(old, f"SELECT {known} FROM {table}"):
-                if _is_sound(table, dict(zip(columns, row, strict=True))):
+            for values in _rows(old, f"SELECT {known} FROM {table}"):
+                row = dict(zip(columns, values, strict=True))
+                if row.get("image_id") in adopted and table != "container":
+                    continue  # its copy has its names, and these may be damaged
+                if is_sound(table, row) and _is_stored(paths, table, row):
                     with suppress(sqlite3.Error):
-                        new.execute(f"INSERT OR IGNORE INTO {table} ({known}) VALUES ({marks})", row)
+                        new.execute(f"INSERT OR IGNORE INTO {table} ({known}) VALUES ({marks})", values)
 
 
 def _rows(old: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
     rows = []
-    with suppress(sqlite3.Error):
+    # what SQLite says of the damage may be no text either
+    with suppress(sqlite3.Error, UnicodeDecodeError):
         for row in old.execute(query):
             rows.append(row)  # those before the damage count
     return rows
 
 
-def _is_sound(table: str, row: dict[str, object]) -> bool:
-    """Whether the row can be used: one that is not would be in the way of every command."""
-    try:
-        if table == "container":
-            from_json(ContainerConfig, str(row["config"]))
-            from_json(ContainerState, str(row["state"]))
-        elif table == "image":
-            return isinstance(json.loads(str(row["config"])), dict) and isinstance(json.loads(str(row["layers"])), list)
-        elif table == "volume":
-            json.loads(str(row["labels"]))
-        elif table == "build_cache":
-            _chain_id, _diff_id, descriptor, *_rest = json.loads(str(row["layer"]))
-            return isinstance(descriptor["digest"], str)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return False
+def _is_stored(paths: Paths, table: str, row: dict[str, object]) -> bool:
+    """Whether the store has what the row is of: a name may be damaged, and then nothing of that name is there."""
+    if table == "container":
+        return os.path.isdir(paths.container_data(str(row["id"])))
+    if table == "volume":
+        return os.path.isdir(f"{paths.volumes}/{row['name']}")
+    if table == "image":
+        return ContentStore(f"{paths.data_root}/blobs").has(parse_digest(str(row["id"])))
     return True
 
 

@@ -6,8 +6,11 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sandbox.container.documents import from_json
 from sandbox.container.reconcile import reconcile_all
+from sandbox.container.record import ContainerConfig, ContainerState
 from sandbox.container.store import all_containers
+from sandbox.image.copies import is_image_row
 from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import DatabaseError
 from storage.digests import Digest, chain_ids, parse_digest
@@ -81,9 +84,45 @@ def check_database(connection: sqlite3.Connection) -> list[str]:
     try:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
         lost = connection.execute("PRAGMA foreign_key_check").fetchall()
-    except DatabaseError as error:
+        found += _unsound(connection)
+    except (DatabaseError, UnicodeDecodeError) as error:
         return [str(error)]
     return [text for text in found if text != "ok"] + [f"a row of {row[0]} names nothing" for row in lost]
+
+
+def _unsound(connection: sqlite3.Connection) -> list[str]:
+    """Rows that are in the way of every command: pages may be whole and say something else."""
+    found = []
+    for table, columns in (
+        ("container", ("id", "name", "image_id", "created_ns", "config", "state")),
+        (
+            "image",
+            ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platform", "layers", "config"),
+        ),
+        ("volume", ("name", "created_ns", "labels", "anonymous")),
+    ):
+        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
+        if not all(is_sound(table, dict(zip(columns, row, strict=True))) for row in rows):
+            found.append(f"a row of {table} cannot be read")
+    return found
+
+
+def is_sound(table: str, row: dict[str, object]) -> bool:
+    """Whether the row can be used: one that is not would be in the way of every command."""
+    try:
+        if table == "container":
+            from_json(ContainerConfig, str(row["config"]))
+            from_json(ContainerState, str(row["state"]))
+        elif table == "image":
+            return is_image_row(*(str(row[name]) for name in ("id", "manifest_digest", "layers", "config")))
+        elif table == "volume":
+            json.loads(str(row["labels"]))
+        elif table == "build_cache":
+            _chain_id, _diff_id, descriptor, *_rest = json.loads(str(row["layer"]))
+            return isinstance(descriptor["digest"], str)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+    return True
 
 
 def _image(connection: sqlite3.Connection, image_id: str) -> ImageClaim:

@@ -79,7 +79,9 @@ def _measure_images(paths: Paths, connection: sqlite3.Connection, unused: set[st
         layers, blobs = needed_without(connection, content, images_alone=True)
         kept_layers, kept_blobs = needed_without(connection, content, unused)
     except StorageError as error:
-        raise ImageError("cannot measure the images", cause=error.message, mend="sandbox system check") from error
+        raise ImageError(
+            "cannot measure the images", cause=error.message, mend="sandbox system check --repair"
+        ) from error
 
     def total(chain_ids: set[str], digests: set[str]) -> int:
         unpacked = sum(_layer_bytes(paths, chain_id) for chain_id in chain_ids)
