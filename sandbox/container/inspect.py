@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.cli.humane import rfc3339
-from sandbox.container.log_writer import LOG_NAME
+from sandbox.container.log_files import LOG_NAME
 from sandbox.container.option_values.health import health_document
 from sandbox.container.translate import hostname_of, uses_private_network
 from sandbox.container.volumes import volume_data

@@ -456,4 +456,4 @@ class Monitor:
 
 def _open_log(container: Container, directory: str) -> LogWriter | None:
     log = container.config.log
-    return None if log.driver == "none" else LogWriter(directory, parse_log_options(log.options))
+    return None if log.driver == "none" else LogWriter(directory, parse_log_options(log.driver, log.options))
