@@ -7,6 +7,7 @@ names back, except where the image that has one now says so too and was had late
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container.documents import from_plain
@@ -16,7 +17,7 @@ from sandbox.container.store import insert_container
 from sandbox.errors import ConflictError, ImageError, SandboxError
 from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference
-from sandbox.image.store import ImageRecord, record_image
+from sandbox.image.store import ImageRecord, record_image, set_name
 from sandbox.record_copies import copy_path, find_unrecorded, keep_container_copy, read_copy
 from sandbox.state import transaction
 from storage.digests import digest_hex, parse_digest
@@ -118,6 +119,25 @@ def _adopt_image(connection: sqlite3.Connection, path: str, copy: dict[str, Any]
         free = [name for name in names if not _belongs_to_another(connection, path, name, record.pulled_ns)]
         record_image(connection, record, free, digests)
     keep_image_copies(connection)
+
+
+def lost_names(connection: sqlite3.Connection, paths: Paths) -> Iterator[tuple[str, Reference]]:
+    """The images' names that are in a copy, and that the database gives to no image."""
+    known = {name for (name,) in connection.execute("SELECT name FROM image_name")}
+    for (image_id,) in connection.execute("SELECT id FROM image").fetchall():
+        copy = read_copy(copy_path(paths.data_root, "image", image_id)) or {}
+        for text in copy.get("names") or ():
+            with suppress(ImageError):
+                name = parse_reference(str(text))
+                if name.name not in known:
+                    yield image_id, name
+
+
+def adopt_name(connection: sqlite3.Connection, image_id: str, name: Reference) -> None:
+    """Give the image this name, unless another has it meanwhile."""
+    with transaction(connection):
+        if connection.execute("SELECT 1 FROM image_name WHERE name = ?", (name.name,)).fetchone() is None:
+            set_name(connection, name, image_id)
 
 
 def put_back(content: ContentStore, path: str, digest: str) -> bytes:

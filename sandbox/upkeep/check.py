@@ -21,7 +21,7 @@ from sandbox.image.recording import images_lock
 from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import connect_state
-from sandbox.upkeep.adoption import adopt, shown_name, unrecorded
+from sandbox.upkeep.adoption import adopt, adopt_name, lost_names, shown_name, unrecorded
 from sandbox.upkeep.blobs import BlobCheck
 from sandbox.upkeep.copies import write_missing_copies
 from sandbox.upkeep.findings import Finding, Report
@@ -29,6 +29,7 @@ from sandbox.upkeep.images import ImageCheck
 from sandbox.upkeep.layers import LayerCheck, remove_layer
 from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
 from sandbox.upkeep.places import PlaceCheck
+from sandbox.upkeep.processes import check_processes
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
 from sandbox.upkeep.records import Records, read_records
 from storage.content import ContentStore
@@ -132,7 +133,11 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
     with _open(paths) as connection:
         desk = _desk(paths, connection, options)
         desk.findings.extend(found)
-        incomplete = bool(found) or bool(_adopt_unrecorded(desk))
+        adopted = _adopt_unrecorded(desk)
+        incomplete = bool(found) or bool(adopted)
+        # what runs has its record before the records are read: those that are stale are mended then
+        if check_processes(desk) or adopted:
+            _adopt_names(desk)
         if options.repair:
             write_missing_copies(connection, paths)
         places = PlaceCheck(desk)
@@ -182,6 +187,15 @@ def _adopt_unrecorded(desk: Desk) -> list[tuple[str, str]]:
             partial(adopt, desk.connection, desk.paths, desk.content, table, name),
         )
     return found
+
+
+def _adopt_names(desk: Desk) -> None:
+    """Give images the names back that only the store knows: the database is older than they are."""
+    for image_id, name in list(lost_names(desk.connection, desk.paths)):
+        desk.report(
+            Finding("image", name.familiar, "the database does not know this name of it"),
+            partial(adopt_name, desk.connection, image_id, name),
+        )
 
 
 def find_unused(desk: Desk, records: Records) -> None:

@@ -8,7 +8,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Kind = Literal[
-    "database", "blob", "layer", "image", "container", "volume", "build cache", "download", "stage", "build", "runtime"
+    "database",
+    "blob",
+    "layer",
+    "image",
+    "container",
+    "volume",
+    "build cache",
+    "download",
+    "stage",
+    "build",
+    "runtime",
+    "process",
 ]
 
 
