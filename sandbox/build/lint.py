@@ -15,7 +15,7 @@ from sandbox.build.lint_stages import Surroundings, check_stages
 from sandbox.build.readers import describe
 from sandbox.errors import SandboxError
 from sandbox.image.platforms import parse_platform
-from sandbox.image.references import parse_reference
+from sandbox.image.references import is_identifier, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,6 +126,8 @@ def _check_default_bases(program: Program, predefined: Mapping[str, str], findin
         # with what is given it may well expand; where it does not the build says so
         return
     for stage, base in zip(program.stages, bases, strict=True):
+        if is_identifier(base):
+            continue  # the whole id of an image here
         try:
             parse_reference(base)
         except SandboxError:

@@ -68,6 +68,7 @@ _EXPECTED = [
     ("FROM scratch\nARG TOKEN_FILE\nENV PUBLIC_KEY=a MONKEY=b", ""),
     ("ARG A\nFROM $A", "2 InvalidDefaultArgInFrom"),
     ("ARG A\nFROM ${A:-b}", ""),
+    (f"FROM {'0a' * 32}", ""),
     ("FROM scratch\nEXPOSE 80/TCP 53/udp", "2 ExposeProtoCasing"),
     ("FROM scratch\nEXPOSE 127.0.0.1:80:80 81", "2 ExposeInvalidFormat"),
     ("FROM scratch\nCOPY a \\\n\n  b", "3 NoEmptyContinuation"),
