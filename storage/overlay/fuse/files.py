@@ -83,7 +83,7 @@ class Files(Requests):
             return self.hold(Handle(node, self.open_node(node, os.O_RDONLY), False))
         truncate = bool(flags & os.O_TRUNC)
         # the copy of what is to be empty comes opened: what could fail has been done before it takes the file's place
-        emptied = (lambda copy_fd: self._drop_privileges(node, copy_fd, ctx)) if truncate else None
+        emptied = (lambda copy_fd: self._empty_copy(node, copy_fd, ctx)) if truncate else None
         fd = await self.copy_up.node(node, emptied=emptied)
         if truncate:
             self._keep_mtime(node)
@@ -94,6 +94,11 @@ class Files(Requests):
                 self._empty(node, fd, ctx)
         node.stale = True
         return self.hold(Handle(node, fd, True))
+
+    def _empty_copy(self, node: Node, fd: int, ctx: RequestContext) -> None:
+        self._drop_privileges(node, fd, ctx)
+        # of a file that is empty too: the kernel takes set-id bits of whom it would take them of
+        os.ftruncate(fd, 0)
 
     def _empty(self, node: Node, fd: int, ctx: RequestContext) -> None:
         """Truncate what was opened to be empty; closed where that fails, and the file is as it was."""
