@@ -10,7 +10,7 @@ from storage.overlay.fuse.installing import INSTALL
 
 
 def test_pyfuse3_is_installed_by_its_own_name_into_this_environment() -> None:
-    _system, _, pip = INSTALL.partition(" && ")
+    _system, _, pip = INSTALL.rpartition(" && ")
     words = shlex.split(pip)
     assert words[0] == sys.executable
     assert words[-1] == "pyfuse3"

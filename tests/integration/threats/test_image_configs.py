@@ -31,15 +31,13 @@ def _run(sandbox: Sandbox, serve: Callable[[Image], Hostile], layer: bytes, conf
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"Entrypoint": "/bin/true"}, "Entrypoint"),
         ({"Entrypoint": [1]}, "Entrypoint"),
         ({"Cmd": {"a": 1}}, "Cmd"),
-        ({"Env": ["NO_EQUALS"]}, "Env"),
         ({"Env": ["A\0B=c"]}, "Env"),
         ({"Cmd": ["/bin/true\0"]}, "Cmd"),
         ({"User": "root\0"}, "User"),
-        ({"User": "-1"}, "unable to find user -1"),
-        ({"User": "99999999999"}, "unable to find user 99999999999"),
+        ({"User": "-1"}, "id -1 is out of range"),
+        ({"User": "99999999999"}, "id 99999999999 is out of range"),
         ({"WorkingDir": "../../etc"}, "absolute path"),
         ({"WorkingDir": "/proc/self/fd/8"}, "magic link"),
         ({"WorkingDir": "/proc/self/cwd"}, "magic link"),
@@ -68,7 +66,16 @@ def test_a_user_cannot_write_our_advice(
     ]
 
 
-@pytest.mark.parametrize("config", [{"Env": ["A\nB=c"]}, {"Labels": {"\x1b[2J": "\x1b"}}, {"Env": ["A=b"] * 100_000}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"Env": ["A\nB=c"]},
+        {"Env": ["NO_EQUALS"]},
+        {"Env": ["A=b"] * 100_000},
+        {"Entrypoint": "/bin/true"},
+        {"Labels": {"\x1b[2J": "\x1b"}},
+    ],
+)
 def test_odd_and_harmless(
     sandbox: Sandbox, serve: Callable[[Image], Hostile], busybox_layer: bytes, config: dict[str, Any]
 ) -> None:
