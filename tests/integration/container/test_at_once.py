@@ -119,6 +119,7 @@ def test_any_commands_at_once_leave_one_container_and_a_true_record(sandbox: San
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_thousand_rounds_of_commands_at_once(sandbox: Sandbox, busybox: str) -> None:
     chosen = random.Random(1000)
     for _ in range(1000):
