@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 #: for a container to stop by its own signal, and then for the kernel to end it
 _STOP_SECONDS = 15.0
 _KILL_SECONDS = 5.0
+_ID_LENGTH = 64
 
 
 class RunningProcess(NamedTuple):
@@ -124,10 +125,9 @@ def _container_of(desk: Desk, pid: str) -> tuple[str, bool] | None:
             return os.fsdecode(above.rpartition(prefix)[2]), True
         above, _, base = within.rpartition(b"/")
         container_id = os.fsdecode(above.rpartition(b"/")[2])
-        # `within` begins at the root of the file system that the data root is on
-        is_ours = base in (b"hosts", b"hostname") and desk.paths.container_data(container_id).endswith(
-            os.fsdecode(above)
-        )
+        # `within` begins at the root of a file system: an id that has a directory here is nobody else's
+        is_ours = base in (b"hosts", b"hostname") and len(container_id) == _ID_LENGTH
+        is_ours = is_ours and os.path.isdir(desk.paths.container_data(container_id))
         if is_ours and len(depth) > 1 and depth[-1] == b"1":
             return container_id, False
     return None
