@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import leaks
 from tests.integration.container.conftest import monitor_pid
 
 if TYPE_CHECKING:
@@ -63,5 +64,5 @@ def test_a_container_that_runs_gets_the_record_of_an_older_database_back(store: 
     assert store.sandbox.run("exec", "web", "echo", "there").stdout == "there\n"
     assert monitor_pid(store.sandbox, "web") == monitor
     assert store.sandbox.run("stop", "-t", "0", "web").lines == ["web"]
-    assert _is_gone(monitor)
+    leaks.wait_ended(monitor)
     assert store.sandbox.run("ps", "-a", "--filter", "name=web", "--format", "{{.State}}").stdout == "exited\n"
