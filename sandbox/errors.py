@@ -59,9 +59,17 @@ class SandboxError(Exception):
 
 
 class UsageError(SandboxError):
-    """A flag or value that cannot be understood."""
+    """A flag or value that cannot be understood.
+
+    `field` is the part of a request that is at fault, "mounts[1]" or "hostname": a reader of options, of a file or of
+    JSON says by it where the person wrote that.
+    """
 
     exit_status = 125
+
+    def __init__(self, message: str, *, cause: str = "", mend: str = "", code: str = "", field: str = "") -> None:
+        super().__init__(message, cause=cause, mend=mend, code=code)
+        self.field = field
 
 
 class NotFoundError(SandboxError):

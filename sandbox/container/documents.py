@@ -88,13 +88,13 @@ def _shape_of(kind: Any) -> _Shape:  # Any: every kind here is a NamedTuple, whi
 def _nested_classes(kind: type) -> dict[str, Any]:
     """Which fields of `kind` hold another record or a tuple of them.
 
-    Annotations are texts here (or typing's wrapper of one); reading the name out of "tuple[Name, ...]" spares the
-    milliseconds of typing.get_type_hints.
+    Annotations are texts here (or typing's wrapper of one); reading the name out of "tuple[Name, ...]" and
+    "Name | None" spares the milliseconds of typing.get_type_hints.
     """
     known: dict[str, Any] = {}
     for name, annotation in kind.__annotations__.items():
         text = annotation if isinstance(annotation, str) else getattr(annotation, "__forward_arg__", "")
-        inner = text.removeprefix("tuple[").removesuffix(", ...]")
+        inner = text.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")
         if inner in _CLASSES:
             known[name] = _CLASSES[inner]
     return known

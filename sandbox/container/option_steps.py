@@ -34,8 +34,8 @@ def add_network(invocation: Invocation, defaults: ImageDefaults, config: Contain
         from sandbox.container.option_values.networks import SharedOptions, combine_networks, usable_network
 
         aliases = invocation.texts("network-alias")
-        attachments = combine_networks(invocation.texts("network"), SharedOptions(aliases))
-        config = config._replace(network=usable_network(attachments), network_aliases=attachments[0].aliases)
+        endpoints = combine_networks(invocation.texts("network"), SharedOptions(aliases))
+        config = config._replace(network=usable_network(endpoints), network_aliases=endpoints[0].aliases)
     if any_given(invocation, "dns dns-search dns-option add-host"):
         from sandbox.container.option_values import hosts
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.container.option_values.sizes import parse_size
 from sandbox.container.option_values.volumes import IMAGE_USER, check_target, check_volume_name, clean_path
-from sandbox.container.record import MountPoint
+from sandbox.container.record import MountPoint, MountRequest
 from sandbox.errors import UsageError
-from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,26 +21,8 @@ _SWITCHES = frozenset({"readonly", "ro", "volume-nocopy", "bind-nonrecursive", "
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _PROPAGATION = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
 _RECURSION = frozenset({"enabled", "disabled", "writable", "readonly"})
-
-
-class MountRequest(NamedTuple):
-    """The keys of one `--mount` as given; pairs keep their order."""
-
-    kind: str = "volume"
-    source: str = ""
-    target: str = ""
-    read_only: bool = False
-    propagation: str = ""
-    recursion: str = ""
-    create_source: bool = False
-    mapped_user: str = ""
-    no_copy: bool = False
-    labels: tuple[tuple[str, str], ...] = ()
-    driver: str = ""
-    driver_options: tuple[tuple[str, str], ...] = ()
-    subpath: str = ""
-    tmpfs_size_bytes: int = 0
-    tmpfs_mode: int = 0o1777
+#: a tmpfs of which nothing else is said, as /tmp has it
+_WORLD_WRITABLE = 0o1777
 
 
 def parse_mount(text: str) -> MountRequest:
@@ -109,10 +90,10 @@ def _tmpfs_size(request: MountRequest, key: str, value: str) -> MountRequest:
         raise UsageError(f"invalid value for {key}: {value}") from error
 
 
-def _tmpfs_mode(request: MountRequest, key: str, value: str) -> MountRequest:
+def _tmpfs_mode(key: str, value: str) -> int:
     if not value or value.strip("01234567") or len(value) > 6:
         raise UsageError(f"invalid value for {key}: {value}")
-    return request._replace(tmpfs_mode=int(value, 8))
+    return int(value, 8)
 
 
 def _non_recursive(request: MountRequest, key: str, value: str) -> MountRequest:
@@ -144,7 +125,7 @@ _KEYS: dict[str, Callable[[MountRequest, str, str], MountRequest]] = {
         driver_options=_add_pair(request.driver_options, value)
     ),
     "tmpfs-size": _tmpfs_size,
-    "tmpfs-mode": _tmpfs_mode,
+    "tmpfs-mode": lambda request, key, value: request._replace(tmpfs_mode=_tmpfs_mode(key, value)),
 }
 
 
@@ -209,7 +190,7 @@ def _tmpfs(request: MountRequest) -> MountPoint:
         clean_path(request.target),
         read_only=request.read_only,
         tmpfs_size_bytes=request.tmpfs_size_bytes,
-        tmpfs_mode=request.tmpfs_mode,
+        tmpfs_mode=_WORLD_WRITABLE if request.tmpfs_mode is None else request.tmpfs_mode,
         tmpfs_options="noexec,nosuid,nodev",
     )
 
@@ -255,7 +236,7 @@ def parse_tmpfs(text: str) -> MountPoint:
         if name == "size" and not value.endswith("%"):
             mount = mount._replace(tmpfs_size_bytes=parse_size(value))
         elif name == "mode":
-            mount = mount._replace(tmpfs_mode=_tmpfs_mode(MountRequest(), "mode", value).tmpfs_mode)
+            mount = mount._replace(tmpfs_mode=_tmpfs_mode("mode", value))
         elif field in ("ro", "rw"):
             mount = mount._replace(read_only=field == "ro")
         elif (field in _TMPFS_SWITCHES) or (equals and value and name in (*_TMPFS_VALUES, "size")):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.option_values.comma_fields import split_fields
 from sandbox.container.option_values.hosts import canonical_address
+from sandbox.container.record import EndpointRequest
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
@@ -21,43 +22,25 @@ if TYPE_CHECKING:
 _BUILT_IN = frozenset({"", "default", "bridge", "host", "none"})
 
 
-class NetworkAttachment(NamedTuple):
-    """One network a container is to join, and how."""
-
-    target: str
-    aliases: tuple[str, ...] = ()
-    driver_options: tuple[tuple[str, str], ...] = ()
-    links: tuple[str, ...] = ()
-    ipv4_address: str = ""
-    ipv6_address: str = ""
-    link_local_addresses: tuple[str, ...] = ()
-    mac_address: str = ""
-    gateway_priority: int = 0
-
-    @property
-    def is_plain(self) -> bool:
-        return self == NetworkAttachment(self.target)
-
-
 def is_user_defined(network: str) -> bool:
     """Whether `network` names one that somebody made, not a mode of the engine."""
     return network not in _BUILT_IN and not network.startswith("container:")
 
 
-def parse_network(text: str) -> NetworkAttachment:
-    """The attachment that one `--network` text asks for. Raises UsageError."""
+def parse_network(text: str) -> EndpointRequest:
+    """The endpoint that one `--network` text asks for. Raises UsageError."""
     if not _is_long_form(text):
-        return NetworkAttachment(text)
-    attachment = NetworkAttachment("")
+        return EndpointRequest(text)
+    endpoint = EndpointRequest("")
     for field in split_fields(text):
         key, equals, value = field.lower().partition("=")
         key, value = key.strip(), value.strip()
         if not equals or key not in _KEYS:
             raise UsageError(f"invalid field {field}")
-        attachment = _add(attachment, key, value)
-    if not attachment.target:
+        endpoint = _add(endpoint, key, value)
+    if not endpoint.network:
         raise UsageError("network name/id is not specified")
-    return attachment
+    return endpoint
 
 
 _KEYS = frozenset({"name", "alias", "driver-opt", "ip", "ip6", "mac-address", "link-local-ip", "gw-priority"})
@@ -69,25 +52,25 @@ def _is_long_form(text: str) -> bool:
     return bool(equals and before and after and (before[-1].isalnum() or before[-1] == "_"))
 
 
-def _add(attachment: NetworkAttachment, key: str, value: str) -> NetworkAttachment:
+def _add(endpoint: EndpointRequest, key: str, value: str) -> EndpointRequest:
     if key == "name":
-        return attachment._replace(target=value)
+        return endpoint._replace(network=value)
     if key == "alias":
-        return attachment._replace(aliases=(*attachment.aliases, value))
+        return endpoint._replace(aliases=(*endpoint.aliases, value))
     if key == "driver-opt":
         name, equals, content = value.partition("=")
         if not equals or not name:
             raise UsageError("invalid key value pair format in driver options")
-        return attachment._replace(driver_options=(*attachment.driver_options, (name, content)))
+        return endpoint._replace(driver_options=(*endpoint.driver_options, (name, content)))
     if key == "ip":
-        return attachment._replace(ipv4_address=_address(value, version=4))
+        return endpoint._replace(ipv4_address=_address(value, version=4))
     if key == "ip6":
-        return attachment._replace(ipv6_address=_address(value, version=6))
+        return endpoint._replace(ipv6_address=_address(value, version=6))
     if key == "mac-address":
-        return attachment._replace(mac_address=parse_mac(value))
+        return endpoint._replace(mac_address=parse_mac(value))
     if key == "link-local-ip":
-        return attachment._replace(link_local_addresses=(*attachment.link_local_addresses, _address(value)))
-    return attachment._replace(gateway_priority=_priority(value))
+        return endpoint._replace(link_local_addresses=(*endpoint.link_local_addresses, _address(value)))
+    return endpoint._replace(gateway_priority=_priority(value))
 
 
 def _priority(text: str) -> int:
@@ -134,28 +117,28 @@ class SharedOptions(NamedTuple):
     mac_address: str = ""
 
 
-def combine_networks(texts: Sequence[str], shared: SharedOptions) -> tuple[NetworkAttachment, ...]:
+def combine_networks(texts: Sequence[str], shared: SharedOptions) -> tuple[EndpointRequest, ...]:
     """Every network asked for, with the options beside `--network` put on the first. Raises UsageError."""
-    attachments = [parse_network(text) for text in texts] or [NetworkAttachment("default")]
-    attachments[0] = _with_shared(attachments[0], shared)
-    names = [attachment.target for attachment in attachments]
+    endpoints = [parse_network(text) for text in texts] or [EndpointRequest("default")]
+    endpoints[0] = _with_shared(endpoints[0], shared)
+    names = [endpoint.network for endpoint in endpoints]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f'network "{name}" is specified multiple times')
     if len({is_user_defined(name) for name in names}) > 1:
         raise UsageError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
-    return tuple(attachments)
+    return tuple(endpoints)
 
 
-def _with_shared(attachment: NetworkAttachment, shared: SharedOptions) -> NetworkAttachment:
+def _with_shared(endpoint: EndpointRequest, shared: SharedOptions) -> EndpointRequest:
     conflicts: tuple[tuple[object, object, str], ...] = (
-        (attachment.aliases, shared.aliases, "--network-alias and per-network alias"),
-        (attachment.links, shared.links, "--link and per-network links"),
-        (attachment.ipv4_address, shared.ipv4_address, "--ip and per-network IPv4 address"),
-        (attachment.ipv6_address, shared.ipv6_address, "--ip6 and per-network IPv6 address"),
-        (attachment.mac_address, shared.mac_address, "--mac-address and per-network MAC address"),
+        (endpoint.aliases, shared.aliases, "--network-alias and per-network alias"),
+        (endpoint.links, shared.links, "--link and per-network links"),
+        (endpoint.ipv4_address, shared.ipv4_address, "--ip and per-network IPv4 address"),
+        (endpoint.ipv6_address, shared.ipv6_address, "--ip6 and per-network IPv6 address"),
+        (endpoint.mac_address, shared.mac_address, "--mac-address and per-network MAC address"),
         (
-            attachment.link_local_addresses,
+            endpoint.link_local_addresses,
             shared.link_local_addresses,
             "--link-local-ip and per-network link-local IP addresses",
         ),
@@ -163,14 +146,14 @@ def _with_shared(attachment: NetworkAttachment, shared: SharedOptions) -> Networ
     for own, other, what in conflicts:
         if own and other:
             raise UsageError(f"conflicting options: cannot specify both {what}")
-    return attachment._replace(
-        aliases=attachment.aliases or shared.aliases,
+    return endpoint._replace(
+        aliases=endpoint.aliases or shared.aliases,
         # on the default network a link is the container's, not the network's
-        links=attachment.links or (shared.links if is_user_defined(attachment.target) else ()),
-        ipv4_address=attachment.ipv4_address or _optional(shared.ipv4_address, 4),
-        ipv6_address=attachment.ipv6_address or _optional(shared.ipv6_address, 6),
-        mac_address=attachment.mac_address or (parse_mac(shared.mac_address) if shared.mac_address else ""),
-        link_local_addresses=attachment.link_local_addresses
+        links=endpoint.links or (shared.links if is_user_defined(endpoint.network) else ()),
+        ipv4_address=endpoint.ipv4_address or _optional(shared.ipv4_address, 4),
+        ipv6_address=endpoint.ipv6_address or _optional(shared.ipv6_address, 6),
+        mac_address=endpoint.mac_address or (parse_mac(shared.mac_address) if shared.mac_address else ""),
+        link_local_addresses=endpoint.link_local_addresses
         or tuple(_address(text) for text in shared.link_local_addresses),
     )
 
@@ -179,10 +162,10 @@ def _optional(text: str, version: int) -> str:
     return _address(text, version) if text else ""
 
 
-def usable_network(attachments: Sequence[NetworkAttachment]) -> str:
+def usable_network(endpoints: Sequence[EndpointRequest]) -> str:
     """The record's network: "none", "host", "container:ID" or "default". Raises UsageError for the rest."""
-    first = attachments[0]
-    target = first.target
+    first = endpoints[0]
+    target = first.network
     for alias in first.aliases:
         # it becomes a word of /etc/hosts
         if not alias or not alias.isprintable() or " " in alias:

@@ -29,7 +29,7 @@ from sandbox.container.option_values import (
     restart,
     security,
 )
-from sandbox.container.record import Rlimit
+from sandbox.container.record import EndpointRequest, Rlimit
 from sandbox.container.run_options import RUN_OPTIONS
 from sandbox.errors import UsageError
 from sandbox.runtime.spec import RESOURCE_NAMES
@@ -125,8 +125,8 @@ def test_mount_volume(case: dict[str, Any]) -> None:
     assert request.driver_options == pairs(driver.get("Options"))
 
 
-def attachment_of(expected: dict[str, Any]) -> networks.NetworkAttachment:
-    return networks.NetworkAttachment(
+def endpoint_of(expected: dict[str, Any]) -> EndpointRequest:
+    return EndpointRequest(
         expected["Target"],
         tuple(expected.get("Aliases") or ()),
         pairs(expected.get("DriverOpts")),
@@ -142,7 +142,7 @@ def attachment_of(expected: dict[str, Any]) -> networks.NetworkAttachment:
 @table("network_syntax")
 def test_network_syntax(case: dict[str, Any]) -> None:
     (expected,) = case["expected"]
-    assert networks.parse_network(case["value"]) == attachment_of(expected)
+    assert networks.parse_network(case["value"]) == endpoint_of(expected)
 
 
 @table("network_invalid")
@@ -262,7 +262,7 @@ def test_restart(case: dict[str, Any]) -> None:
     assert restart.split_policy(case["input"]) == (names.get(name, name), wanted.get("MaximumRetryCount", 0))
 
 
-def combined(flags: list[str]) -> tuple[networks.NetworkAttachment, ...]:
+def combined(flags: list[str]) -> tuple[EndpointRequest, ...]:
     values = parse_flags(RUN_OPTIONS, [*flags, "img"], interspersed=False).values
 
     def many(key: str) -> tuple[str, ...]:
@@ -289,18 +289,18 @@ def test_network_config(case: dict[str, Any]) -> None:
         assert caught.value.message == case["expectedErr"]
         return
     found = combined(case["flags"])
-    assert found[0].target == case["expectedHostCfg"]["NetworkMode"]
+    assert found[0].network == case["expectedHostCfg"]["NetworkMode"]
     # Docker leaves out a single network without options of its own
     shown = () if len(found) == 1 and found[0].is_plain else found
-    assert [attachment.target for attachment in shown] == [item["key"] for item in case["expected"]]
-    for attachment, item in zip(shown, case["expected"], strict=True):
+    assert [endpoint.network for endpoint in shown] == [item["key"] for item in case["expected"]]
+    for endpoint, item in zip(shown, case["expected"], strict=True):
         wanted = item["value"] or {}
-        assert attachment == _endpoint(item["key"], wanted)
+        assert endpoint == _endpoint(item["key"], wanted)
 
 
-def _endpoint(name: str, wanted: dict[str, Any]) -> networks.NetworkAttachment:
+def _endpoint(name: str, wanted: dict[str, Any]) -> EndpointRequest:
     addresses = wanted.get("IPAMConfig") or {}
-    return networks.NetworkAttachment(
+    return EndpointRequest(
         name,
         tuple(wanted.get("Aliases") or ()),
         pairs(wanted.get("DriverOpts")),
@@ -323,7 +323,7 @@ def test_links(case: dict[str, Any]) -> None:
     flags = case.get("input", "").split()
     given = [flags[index + 1] for index, word in enumerate(flags) if word == "--link"]
     assert [":".join(networks.parse_link(text)) for text in given] == (case.get("expHostConfigLinks") or [])
-    found = {attachment.target: list(attachment.links) for attachment in combined(flags)}
+    found = {endpoint.network: list(endpoint.links) for endpoint in combined(flags)}
     for item in case.get("expNetConfigLinks") or ():
         assert found[item["key"]] == (item["value"] or [])
 
