@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT = Path(__file__).parent.parent
-_DOCS = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_DOCS = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
 _CONFIGURATION = (_ROOT / "docs/configuration.md").read_text()
 _KEYS = {f"{section}.{key}" for section, keys in _KNOWN.items() for key in keys}
 
@@ -70,7 +70,7 @@ def test_every_variable_is_read_somewhere() -> None:
         assert name in source or name.endswith("_PROXY"), name
 
 
-@pytest.mark.parametrize("page", _DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", _DOCS, ids=lambda path: path.relative_to(_ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" in target:

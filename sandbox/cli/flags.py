@@ -1,7 +1,7 @@
 """Docker's flag grammar: the rules of the Go pflag package, over options declared as data.
 
 typer's grammar differs where Docker's scripts depend on it (`--rm=false`, `-p=80:80`, `-it=false`, options that end
-at the image name), so commands are declared in tables, read here, and handed to typer for help and completion only.
+at the image name), so commands are declared in tables and read here; typer gets the tables too, and never the words.
 """
 
 from __future__ import annotations

@@ -73,6 +73,14 @@ def _run() -> int:
 
         complete(os.environ)
     status = main(sys.argv[1:], os.environ, os.getcwd, stdout, stderr)
+    return flush_output(stdout, stderr, status)
+
+
+def flush_output(stdout: TextIO, stderr: TextIO, status: int) -> int:
+    """Write out what the streams hold; the exit status, which is 1 where that fails and was 0 before.
+
+    Where nobody reads the output any more that is no failure, and descriptor 1 becomes /dev/null.
+    """
     try:
         stdout.flush()
     except BrokenPipeError:
