@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks.overlay_report import Measured, write_overlay_page
 from benchmarks.overlay_rows import ROWS, Scene, prepare_git
 from benchmarks.overlay_trees import copy_standard_library, make_archive, make_layers
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 from tests.filesystem.stands import Layers, Stand, StandError, sandbox_overlay_words, stand_named, unmount
 from tests.storage.namespace import call_in_namespace
 

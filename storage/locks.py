@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 
 
 def lock_file(path: str) -> int:

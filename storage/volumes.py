@@ -65,7 +65,7 @@ class VolumeStore:
         the namespace, with the root file system mounted at `root_fd`. Raises StorageError.
         """
         # the copying of trees, which only a new volume needs
-        from storage.copy_up import copy_up
+        from storage.trees.fill import copy_up
 
         copy_up(root_fd, container_path, self.data(name))
         with suppress(FileNotFoundError):

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from net.errors import NetError
-from sandbox.cli.humane import printable
 from sandbox.errors import NotFoundError, SandboxError, UsageError
+from sandbox.humane import printable
 from sandbox.named_tuple import NamedTuple
 from storage.errors import StorageError
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sandbox.container.create import create_container
-from sandbox.container.driver_choice import require_fuse, with_storage_driver
-from sandbox.container.identity import write_cidfile
-from sandbox.container.image_lookup import find_or_pull
-from sandbox.container.limits import claim_cgroup, plan_container_limits
-from sandbox.container.monitor_spawn import Attachment
-from sandbox.container.options import build_config, check_options
-from sandbox.container.start import StartOptions, abandon, start_in_monitor
-from sandbox.container.store import find_container
+from sandbox.cli.container_options.options import build_config, check_options
+from sandbox.container.life.create import create_container
+from sandbox.container.life.driver_choice import require_fuse, with_storage_driver
+from sandbox.container.life.handshake import StartOptions, abandon, start_in_monitor
+from sandbox.container.life.image_lookup import find_or_pull
+from sandbox.container.life.naming import write_cidfile
+from sandbox.container.model.store import find_container
+from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
+from sandbox.container.monitor.spawn import Attachment
 from sandbox.errors import NotFoundError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     import sqlite3
 
     from sandbox.cli.command import Invocation
-    from sandbox.container.identity import Identity
-    from sandbox.container.limits import LimitPlan
-    from sandbox.container.monitor_spawn import SpawnedMonitor
-    from sandbox.container.options import AttachedStreams
-    from sandbox.container.publisher import Publisher
-    from sandbox.container.record import Container, MountPoint
+    from sandbox.cli.container_options.options import AttachedStreams
+    from sandbox.container.life.naming import Identity
+    from sandbox.container.life.publisher import Publisher
+    from sandbox.container.model.record import Container
+    from sandbox.container.monitor.limits import LimitPlan
+    from sandbox.container.monitor.spawn import SpawnedMonitor
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
+    from sandbox.values import MountPoint
 
 
 #: uname(2) machine -> the platform that its images nearly always have, so that nothing need be imported to compare
@@ -145,7 +146,7 @@ def _window_size() -> WindowSize | None:
 
 def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container, request: RunRequest) -> int:
     # while the container's program starts
-    from sandbox.container.attach import ClientStreams, Session
+    from sandbox.container.session.attach import ClientStreams, Session
 
     attached = request.attached
     streams = ClientStreams(
@@ -161,6 +162,6 @@ def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container,
         return 0
     if outcome.exit_code is not None:
         return outcome.exit_code
-    from sandbox.container.stop import code_after_end
+    from sandbox.container.life.stop import code_after_end
 
     return code_after_end(invocation.context.find_paths(), container)

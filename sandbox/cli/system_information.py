@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sandbox import __version__
-from sandbox.container.driver_choice import describe_choice
-from sandbox.container.reconcile import reconcile_all
-from sandbox.container.store import all_containers
+from sandbox.container.life.driver_choice import describe_choice
+from sandbox.container.life.reconcile import reconcile_all
+from sandbox.container.model.store import all_containers
 from sandbox.doctor.check import this_machine
 from sandbox.doctor.checkup import run_check
 from sandbox.errors import SandboxError

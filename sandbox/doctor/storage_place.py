@@ -11,7 +11,7 @@ from sandbox.doctor.mounts import find_mount
 from sandbox.errors import SandboxError
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.overlay.fuse.driver import is_installed
-from storage.overlay.fuse.installing import INSTALL
+from storage.overlay.fuse.serving.installing import INSTALL
 
 if TYPE_CHECKING:
     from sandbox.doctor.check import Status
@@ -132,13 +132,13 @@ def _own_a_file(directory: str) -> None:
 
 
 def _probe_overlay(directory: str) -> None:
-    from storage.overlay.choose import probe_kernel_overlay
+    from storage.driver_choice import probe_kernel_overlay
 
     probe_kernel_overlay(directory)
 
 
 def _mount_fuse(directory: str) -> None:
-    from storage.overlay.fuse.mounting import FuseOptions, device_error, mount_device, open_device
+    from storage.overlay.fuse.serving.mounting import FuseOptions, device_error, mount_device, open_device
 
     try:
         fd = open_device()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sandbox.cli.humane import rfc3339
+from sandbox.humane import rfc3339
 from sandbox.image.store import digests_of, names_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def image_history(paths: Paths, image: ImageRecord) -> list[HistoryEntry]:
     """How the image was made, newest step first; a layer's size stands at the step that made it."""
     from sandbox.image.recording import parse_time_ns
     from storage.digests import parse_digest
-    from storage.layers import LayerStore
+    from storage.layers.store import LayerStore
 
     store = LayerStore(paths.layers)
     chain = iter(image.layers)

@@ -16,17 +16,17 @@ from sandbox.image.documents import (
     OCI_LAYER_GZIP,
     OCI_LAYER_ZSTD,
 )
-from storage.compress import Compression, compress
-from storage.decompress import decompressed
 from storage.digests import parse_digest
+from storage.tar.compress import Compression, compress
+from storage.tar.decompress import decompressed
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     from sandbox.image.references import Reference
-    from storage.compress import CompressionKind
     from storage.content import ContentStore
+    from storage.tar.compress import CompressionKind
 
 _DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 _KINDS: dict[str, CompressionKind] = {

@@ -13,7 +13,7 @@ from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import ImageConfig, config_document
 from sandbox.image.platforms import Platform, host_platform
 from sandbox.image.store import ImageRecord, find_image, record_image
-from sandbox.image.unpacking import Layer
+from sandbox.image.transfer.unpacking import Layer
 from sandbox.state import open_state, require_state, transaction
 from storage.content import ContentStore
 from storage.digests import chain_ids
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sandbox.image.references import Reference
     from sandbox.paths import Paths
     from storage.digests import Digest
-    from storage.layers import LayerStore
+    from storage.layers.store import LayerStore
 
 
 def content_store(paths: Paths) -> ContentStore:

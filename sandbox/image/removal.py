@@ -21,7 +21,7 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
 from storage.errors import StorageError
-from storage.layers import LayerStore
+from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from storage.layers import LayerStore
-from storage.walk import Walk
+from storage.layers.store import LayerStore
+from storage.trees.walk import Walk
 
 if TYPE_CHECKING:
     from sandbox.image.store import ImageRecord

@@ -23,7 +23,7 @@ from sandbox.runtime.systemd_scopes import attach_to_scope, cgroup_of, find_bus,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sandbox.container.record import Resources
+    from sandbox.values import Resources
 
 _ROOT = "/sys/fs/cgroup"
 _CPU_PERIOD_US = 100_000

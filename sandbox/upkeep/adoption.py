@@ -10,10 +10,10 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sandbox.container.documents import from_plain
-from sandbox.container.names import random_name
-from sandbox.container.record import Container, ContainerConfig, ContainerState
-from sandbox.container.store import insert_container
+from sandbox.container.model.documents import from_plain
+from sandbox.container.model.names import random_name
+from sandbox.container.model.record import Container, ContainerConfig, ContainerState
+from sandbox.container.model.store import insert_container
 from sandbox.errors import ConflictError, ImageError, SandboxError
 from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference

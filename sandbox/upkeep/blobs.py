@@ -15,11 +15,11 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.adoption import put_back
 from sandbox.upkeep.findings import Finding
 from storage.content import ContentStore
-from storage.diff import write_layer
 from storage.digests import Digest, parse_digest
 from storage.errors import StorageError
-from storage.layers import LayerStore
+from storage.layers.store import LayerStore
 from storage.owner_book import owner_book_beside
+from storage.tar.diff import write_layer
 from storage.true_owners import BookOwners
 
 if TYPE_CHECKING:

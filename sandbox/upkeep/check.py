@@ -34,7 +34,7 @@ from sandbox.upkeep.rebuild import find_loss, rebuild_database
 from sandbox.upkeep.records import Records, read_records
 from storage.content import ContentStore
 from storage.errors import StorageError
-from storage.layers import LayerStore
+from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3

@@ -9,8 +9,8 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
 from storage.digests import Digest, parse_digest
 from storage.errors import StorageError
-from storage.layer_check import LayerClaim, check_layer, restore_layer
-from storage.layers import LayerStore
+from storage.layers.layer_check import LayerClaim, check_layer, restore_layer
+from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     from sandbox.upkeep.blobs import BlobCheck

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
-from storage.layers import LayerStore
+from storage.layers.store import LayerStore
 from storage.locks import is_unlocked, remove_unlocked
 
 if TYPE_CHECKING:

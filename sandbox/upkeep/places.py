@@ -10,19 +10,19 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.container.local_sockets import connect_to
-from sandbox.container.remove import remove_files
-from sandbox.container.runtime_files import SOCKET_NAME, remove_runtime_directory
-from sandbox.container.store import load_container
-from sandbox.container.volume_records import GONE
+from sandbox.container.model.runtime_files import SOCKET_NAME, remove_runtime_directory
+from sandbox.container.model.store import load_container
+from sandbox.protocol.local_sockets import connect_to
 from sandbox.record_copies import RECORD, has_copy, keep_container_copy, keep_volume_copy
+from sandbox.runtime.owned_trees import remove_files
 from sandbox.state import transaction
 from sandbox.upkeep.findings import Finding
+from sandbox.volume.store import GONE
 from storage.errors import StorageError
 from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
     from sandbox.upkeep.check import Desk
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import Records

@@ -16,11 +16,11 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.container.claims import Claim, claim_for, claim_of
-from sandbox.container.documents import from_plain
-from sandbox.container.monitor_spawn import PROCESS_NAME
-from sandbox.container.record import ContainerState
-from sandbox.container.store import all_containers, update_state
+from sandbox.container.model.claims import Claim, claim_for, claim_of
+from sandbox.container.model.documents import from_plain
+from sandbox.container.model.record import ContainerState
+from sandbox.container.model.store import all_containers, update_state
+from sandbox.container.monitor.spawn import PROCESS_NAME
 from sandbox.errors import SandboxError
 from sandbox.record_copies import copy_path, read_copy
 from sandbox.upkeep.findings import Finding
@@ -28,7 +28,7 @@ from sandbox.upkeep.findings import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
     from sandbox.upkeep.check import Desk
 
 #: for a container to stop by its own signal, and then for the kernel to end it

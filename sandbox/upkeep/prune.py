@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.container.reconcile import reconcile_all
-from sandbox.container.remove import remove_container
-from sandbox.container.sizes import container_sizes
-from sandbox.container.store import all_containers
-from sandbox.container.volume_records import list_volumes, remove_volume, users_of_volumes
+from sandbox.container.life.reconcile import reconcile_all
+from sandbox.container.life.remove import remove_container
+from sandbox.container.model.store import all_containers
+from sandbox.container.view.sizes import container_sizes
 from sandbox.errors import ConflictError, NotFoundError
 from sandbox.image.removal import Removed, prune_images
 from sandbox.state import open_state
 from sandbox.upkeep.usage import stored_bytes, volume_bytes
+from sandbox.volume.store import list_volumes, remove_volume, users_of_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sandbox.container.volume_records import Volume
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
+    from sandbox.volume.store import Volume
 
 _STOPPED = frozenset({"created", "exited", "dead"})
 

@@ -25,7 +25,7 @@ from sandbox.upkeep.records import check_database, is_sound
 from storage.content import ContentStore
 from storage.digests import parse_digest
 from storage.errors import StorageError
-from storage.layers import LayerStore
+from storage.layers.store import LayerStore
 from storage.locks import lock_directory, unlock
 
 if TYPE_CHECKING:

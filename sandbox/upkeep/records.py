@@ -6,10 +6,10 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sandbox.container.documents import from_json
-from sandbox.container.reconcile import reconcile_all
-from sandbox.container.record import ContainerConfig, ContainerState
-from sandbox.container.store import all_containers
+from sandbox.container.life.reconcile import reconcile_all
+from sandbox.container.model.documents import from_json
+from sandbox.container.model.record import ContainerConfig, ContainerState
+from sandbox.container.model.store import all_containers
 from sandbox.image.copies import is_image_row
 from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import DatabaseError
@@ -19,7 +19,7 @@ from storage.errors import StorageError
 if TYPE_CHECKING:
     import sqlite3
 
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
 

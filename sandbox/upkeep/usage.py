@@ -6,25 +6,25 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.container.reconcile import reconcile_all
-from sandbox.container.sizes import container_sizes
-from sandbox.container.store import all_containers
-from sandbox.container.volume_records import list_volumes, users_of_volumes
+from sandbox.container.life.reconcile import reconcile_all
+from sandbox.container.model.store import all_containers
+from sandbox.container.view.sizes import container_sizes
 from sandbox.errors import ImageError
 from sandbox.image.recording import content_store
 from sandbox.image.removal import needed_without
 from sandbox.image.store import list_images, names_of
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
+from sandbox.volume.store import list_volumes, users_of_volumes
 from storage.digests import parse_digest
 from storage.errors import StorageError
-from storage.layers import LayerStore
-from storage.tree import disk_usage
+from storage.layers.store import LayerStore
+from storage.trees.tree import disk_usage
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
@@ -47,7 +47,7 @@ def measure(paths: Paths) -> tuple[Share, ...]:
     """Images, containers, local volumes and build cache. Layers that images share are counted once; what can be
     had back of images is what `image prune -a` frees, so nothing that the cache or a container needs.
     """
-    from sandbox.build.cache_usage import freed_bytes, list_cache
+    from sandbox.builder.cache.cache_usage import freed_bytes, list_cache
 
     # closed before anything forks
     with open_state(paths) as connection:

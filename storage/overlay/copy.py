@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from storage.copy_tree import merge_layer
 from storage.errors import os_failure
 from storage.overlay.driver import RootMount, refuse_options, visible_layers
 from storage.private_directories import make_private_directory
 from storage.syscalls import MS_BIND, mount
-from storage.tree import remove_tree
+from storage.trees.copy_tree import merge_layer
+from storage.trees.tree import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,6 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from storage.copy_tree import copy_metadata
 from storage.errors import os_failure
 from storage.overlay.driver import RootMount, refuse_options, visible_layers
 from storage.private_directories import make_private_directory
@@ -27,7 +26,8 @@ from storage.syscalls import (
     mount,
     move_mount,
 )
-from storage.tree import remove_tree
+from storage.trees.copy_tree import copy_metadata
+from storage.trees.tree import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

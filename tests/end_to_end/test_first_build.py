@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.conftest import fetch
-from tests.integration.build.case_files import write_wheel
-from tests.integration.build.conftest import load_layout
-from tests.integration.build.two_builders import BASES
+from tests.integration.builder.case_files import write_wheel
+from tests.integration.builder.conftest import load_layout
+from tests.integration.builder.two_builders import BASES
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:

@@ -21,13 +21,13 @@ HEAVY = {
 }  # fmt: skip
 #: what only the monitor does, or only the command: each imports its own after the fork, both at once
 AFTER_THE_FORK = {
-    "_sqlite3", "resource", "sandbox.container.attach", "sandbox.container.create", "sandbox.container.engine",
-    "sandbox.container.monitor", "sandbox.container.store", "sandbox.image.store", "sandbox.runtime.launch",
-    "sandbox.state", "storage.layers",
+    "_sqlite3", "resource", "sandbox.container.session.attach", "sandbox.container.life.create",
+    "sandbox.container.monitor.backend", "sandbox.container.monitor.monitor", "sandbox.container.model.store",
+    "sandbox.image.store", "sandbox.runtime.launch", "sandbox.state", "storage.layers.store",
 }  # fmt: skip
 #: what a container without volumes on the kernel's overlay, with no network of its own, has no use for
 UNUSED = {
-    "net.slirp", "sandbox.container.volumes", "sandbox.runtime.cgroups", "storage.overlay.choose",
+    "net.slirp", "sandbox.volume.volumes", "sandbox.runtime.cgroups", "storage.driver_choice",
     "storage.overlay.copy", "storage.volumes",
 }  # fmt: skip
 
@@ -37,7 +37,7 @@ UNUSED = {
     [
         "sandbox.cli.commands.run",
         "sandbox.cli.run_container",
-        "sandbox.container.monitor_process",
+        "sandbox.container.monitor.process",
         "sandbox.cli.commands.exec",
         "sandbox.cli.commands.container_list",
         "sandbox.cli.commands.container",
@@ -49,7 +49,7 @@ def test_a_command_that_people_wait_for_imports_nothing_heavy(module: str, home:
 
 
 def test_a_build_of_which_all_is_cached_brings_no_registry_client(home: Home) -> None:
-    code = "import sys, sandbox.build.build_image; print(*sys.modules)"
+    code = "import sys, sandbox.builder.build_image; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=home.env, cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
@@ -61,7 +61,7 @@ def test_run_forks_the_monitor_before_it_imports_the_rest(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sandbox.cli.run_container", "sandbox.container.monitor_process", "sandbox.cli.commands.exec"]
+    "module", ["sandbox.cli.run_container", "sandbox.container.monitor.process", "sandbox.cli.commands.exec"]
 )
 def test_what_is_not_used_is_not_imported(module: str, home: Home) -> None:
     assert _with_main(module, home) & UNUSED == set()

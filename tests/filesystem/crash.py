@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 from tests.filesystem.calls import errno_name
 from tests.filesystem.stands import Layers, kill_server, stand_named, unmount
 

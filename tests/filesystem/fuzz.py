@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 from tests.filesystem.call_list import CALLS
 from tests.filesystem.calls import Caller, parse_step
 from tests.filesystem.fuzz_steps import make_random_layers, random_step

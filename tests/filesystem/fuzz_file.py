@@ -11,7 +11,7 @@ import os
 import random
 from typing import NamedTuple
 
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 from tests.filesystem.stands import Layers, kill_server, stand_named, unmount
 
 _LONGEST = 400_000

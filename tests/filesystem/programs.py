@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 from tests.filesystem.kernel_calls import adopt_orphans
 from tests.filesystem.stands import Layers, kill_server, stand_named, unmount
 

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from storage.tree import remove_tree
+from storage.trees.tree import remove_tree
 from tests.filesystem.call_list import CALLS
 from tests.filesystem.calls import Caller, Step, parse_step
 from tests.filesystem.origins import ORIGINS, make_merged, make_whole

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.build.stage_messages import encode_failure
+from sandbox.builder.stages.stage_messages import encode_failure
 from sandbox.errors import StartError
 from sandbox.faults import explain_fault
 from sandbox.runtime.reports import decode_error, encode_error

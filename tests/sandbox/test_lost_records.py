@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.record import Container, ContainerConfig, ContainerState, LogConfig
-from sandbox.container.store import all_containers, delete_container, insert_container, rename_container, update_state
-from sandbox.container.volume_records import create_volume, list_volumes
+from sandbox.container.model.record import Container, ContainerConfig, ContainerState
+from sandbox.container.model.store import (
+    all_containers,
+    delete_container,
+    insert_container,
+    rename_container,
+    update_state,
+)
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.references import parse_reference
 from sandbox.image.store import ImageRecord, list_images, names_of, record_image
@@ -21,6 +26,8 @@ from sandbox.paths import Paths
 from sandbox.record_copies import LostRecordsError, find_unrecorded, keep_container_copy, read_copy
 from sandbox.state import connect_state
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
+from sandbox.values import LogConfig
+from sandbox.volume.store import create_volume, list_volumes
 from storage.content import ContentStore
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storage.compare import find_difference
-from storage.diff import write_layer
 from storage.errors import StorageError
-from storage.inherit import inherit_directories
+from storage.layers.undescribed_directories import inherit_directories
 from storage.overlay.copy import CopyDriver
 from storage.owner_book import OwnerBook, TrueOwner, find_other_owner, owner_book_beside
-from storage.tar_write import write_tree
+from storage.tar.diff import write_layer
+from storage.tar.writer import write_tree
+from storage.trees.compare import find_difference
 from storage.true_owners import BookOwners, KnownOwners, TrueOwners
 from storage.whiteouts import make_opaque, make_whiteout
 from tests.storage.namespace import call_in_namespace

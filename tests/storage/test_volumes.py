@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.copy_up import copy_up
 from storage.errors import StorageError
+from storage.trees.fill import copy_up
 from storage.volumes import VolumeStore
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Tree, found_in

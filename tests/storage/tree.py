@@ -9,11 +9,11 @@ import tarfile
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storage.layers.unpack import Limits, UnpackResult, unpack_layer
 from storage.overlay.kernel import KernelDriver
 from storage.owner_book import owner_book_beside
 from storage.syscalls import MNT_DETACH, umount2
-from storage.tree import remove_tree
-from storage.unpack import Limits, UnpackResult, unpack_layer
+from storage.trees.tree import remove_tree
 from tests.storage.namespace import call_in_namespace
 
 if TYPE_CHECKING:

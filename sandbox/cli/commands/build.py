@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.cli import build_debug, build_progress, build_refusals, build_results
+from sandbox.cli.build_options import debug as build_debug
+from sandbox.cli.build_options import progress as build_progress
+from sandbox.cli.build_options import refusals as build_refusals
+from sandbox.cli.build_options import results as build_results
 from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
@@ -13,16 +16,16 @@ _NETWORKS = ("default", "none", "host")
 def build(invocation: Invocation) -> int:
     """Print the image's ID where `-q` asks for it; progress and errors go to standard error."""
     # the language, and what builds, are for this command alone
-    from sandbox.build.build_image import BuildOptions, build_image
-    from sandbox.build.cache_transfer import read_cache_from, read_cache_to
-    from sandbox.build.calls import answer_call, read_call
-    from sandbox.build.entitlements import read_entitlements
-    from sandbox.build.errors import DockerfileError
-    from sandbox.build.named_contexts import read_contexts
-    from sandbox.build.ssh_agents import read_ssh
-    from sandbox.cli.build_values import read_platform, read_secret, read_settings
-    from sandbox.cli.table import render_table
+    from sandbox.builder.build_image import BuildOptions, build_image
+    from sandbox.builder.entitlements import read_entitlements
+    from sandbox.builder.results.cache_transfer import read_cache_from, read_cache_to
+    from sandbox.builder.sources.named_contexts import read_contexts
+    from sandbox.builder.sources.ssh_agents import read_ssh
+    from sandbox.builder.subrequests import answer_call, read_call
+    from sandbox.cli.build_options.values import read_platform, read_secret, read_settings
+    from sandbox.cli.output.table import render_table
     from sandbox.docker_proxies import find_proxies
+    from sandbox.dockerfile.errors import DockerfileError
 
     build_refusals.refuse_impossible(invocation)
     build_debug.check_terminal(invocation)

@@ -17,9 +17,9 @@ def parse(invocation: Invocation) -> int:
     # JSON and the language are for this command alone
     import json
 
-    from sandbox.build.parser import parse_dockerfile
-    from sandbox.build.printing import document
-    from sandbox.build.stages import read_program
+    from sandbox.dockerfile.parser import parse_dockerfile
+    from sandbox.dockerfile.printing import document
+    from sandbox.dockerfile.stages import read_program
 
     name = invocation.arguments[0] if invocation.arguments else "Dockerfile"
     data = _read(name, invocation.context.cwd)

@@ -7,16 +7,16 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
-from sandbox.cli.filters import FilterError, parse_filters, parse_time
 from sandbox.cli.flags import option
-from sandbox.cli.humane import ago, ellipsis, human_size
-from sandbox.cli.table import render_table
+from sandbox.cli.output.table import render_table
 from sandbox.errors import UsageError
+from sandbox.grammar.filters import FilterError, parse_filters, parse_time
+from sandbox.humane import ago, ellipsis, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.build.cache_usage import CacheRecord
+    from sandbox.builder.cache.cache_usage import CacheRecord
 
 _KEYS = ("until", "unused-for", "id", "type")
 _KINDS = ("regular", "exec.cachemount", "source.http")
@@ -25,7 +25,7 @@ _WARNING = "WARNING! This will remove {what} build cache. Are you sure you want 
 
 def du(invocation: Invocation) -> int:
     """Print every record of the cache, and what they take together."""
-    from sandbox.build.cache_usage import freed_bytes, list_cache
+    from sandbox.builder.cache.cache_usage import freed_bytes, list_cache
 
     records = list_cache(invocation.context.find_paths())
     now_ns = time.time_ns()
@@ -45,7 +45,7 @@ def du(invocation: Invocation) -> int:
 
 def prune(invocation: Invocation) -> int:
     """Remove the cache, or what filters and limits say of it; print what went and how much that was."""
-    from sandbox.build.cache_usage import PruneRequest, prune_cache
+    from sandbox.builder.cache.cache_usage import PruneRequest, prune_cache
 
     context = invocation.context
     filters = parse_filters(invocation.texts("filter"), _KEYS)
@@ -81,7 +81,7 @@ def _cells(record: CacheRecord, now_ns: int) -> Sequence[str]:
 
 def _limit(invocation: Invocation) -> int | None:
     """How much may stay: what is reserved always, and up to the most that may be used."""
-    from sandbox.container.option_values.sizes import parse_size
+    from sandbox.grammar.sizes import parse_size
 
     found = []
     for key in ("keep-storage", "reserved-space", "max-used-space"):

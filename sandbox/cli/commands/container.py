@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, each
 from sandbox.cli.flags import option
-from sandbox.container.access import open_container
+from sandbox.container.life.lookup import open_container
 from sandbox.errors import ConflictError, UsageError
 from sandbox.state import open_state
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.cli.command import Invocation
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
 _SIGNAL = option("-s --signal", "text", "Signal to send to the container", "string")
@@ -23,7 +23,7 @@ _TIMEOUT = option("-t --timeout --time", "number", "Seconds to wait before killi
 
 def start(invocation: Invocation) -> int:
     """Start what is stopped; with -a stay with it."""
-    from sandbox.container.restart import StartRequest, start_container
+    from sandbox.container.life.start import StartRequest, start_container
 
     attaches = invocation.flag("attach") or invocation.flag("interactive")
     if attaches:
@@ -42,10 +42,10 @@ def start(invocation: Invocation) -> int:
 
 
 def _start_attached(invocation: Invocation) -> int:
-    from sandbox.container.attach import ClientStreams, Session
-    from sandbox.container.monitor_spawn import Attachment
-    from sandbox.container.restart import StartRequest, start_container
-    from sandbox.container.stop import code_after_end
+    from sandbox.container.life.start import StartRequest, start_container
+    from sandbox.container.life.stop import code_after_end
+    from sandbox.container.monitor.spawn import Attachment
+    from sandbox.container.session.attach import ClientStreams, Session
     from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, get_window_size, parse_detach_keys
 
     paths = invocation.context.find_paths()
@@ -75,7 +75,7 @@ def stop(invocation: Invocation) -> int:
 
 
 def restart(invocation: Invocation) -> int:
-    from sandbox.container.restart import StartRequest, start_container
+    from sandbox.container.life.start import StartRequest, start_container
 
     paths = invocation.context.find_paths()
 
@@ -91,8 +91,8 @@ def restart(invocation: Invocation) -> int:
 
 
 def kill(invocation: Invocation) -> int:
-    from sandbox.container.option_values.signals import parse_signal
-    from sandbox.container.stop import send_signal, wait_container
+    from sandbox.container.life.stop import send_signal, wait_container
+    from sandbox.grammar.signals import parse_signal
 
     number = parse_signal(invocation.text("signal") or "KILL")
 
@@ -107,7 +107,7 @@ def kill(invocation: Invocation) -> int:
 
 
 def remove(invocation: Invocation) -> int:
-    from sandbox.container.remove import remove_container
+    from sandbox.container.life.remove import remove_container
     from sandbox.errors import NotFoundError
 
     paths = invocation.context.find_paths()
@@ -131,7 +131,7 @@ def remove(invocation: Invocation) -> int:
 
 
 def wait(invocation: Invocation) -> int:
-    from sandbox.container.stop import wait_container
+    from sandbox.container.life.stop import wait_container
 
     paths = invocation.context.find_paths()
 
@@ -143,8 +143,8 @@ def wait(invocation: Invocation) -> int:
 
 
 def rename(invocation: Invocation) -> int:
-    from sandbox.container.names import check_name
-    from sandbox.container.store import rename_container
+    from sandbox.container.model.names import check_name
+    from sandbox.container.model.store import rename_container
 
     word, name = invocation.arguments
     name = check_name(name)
@@ -158,12 +158,12 @@ def rename(invocation: Invocation) -> int:
 
 
 def _stop(invocation: Invocation, paths: Paths, container: Container) -> None:
-    from sandbox.container.stop import stop_container
+    from sandbox.container.life.stop import stop_container
 
     number = None
     text = invocation.text("signal")
     if text:
-        from sandbox.container.option_values.signals import parse_signal
+        from sandbox.grammar.signals import parse_signal
 
         number = parse_signal(text)
     stop_container(paths, container, signal_number=number, timeout_seconds=invocation.number("timeout"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.container.access import open_container
+from sandbox.container.life.lookup import open_container
 from sandbox.errors import SandboxError
 from sandbox.state import open_state
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def export(invocation: Invocation) -> int:
     """Write a container's file system as a tar archive to a file or to standard output."""
-    from sandbox.container.export import export_container
+    from sandbox.container.view.export import export_container
 
     output = invocation.text("output")
     if not output and os.isatty(1):
@@ -32,7 +32,7 @@ def export(invocation: Invocation) -> int:
         notes = export_container(paths, container, 1)
     else:
         # written aside and renamed: what has the name is a whole archive
-        from sandbox.image.whole_file import written_whole
+        from sandbox.image.archive.whole_file import written_whole
 
         with written_whole(invocation.context.cwd.absolute(output)) as stream:
             notes = export_container(paths, container, stream.fileno())

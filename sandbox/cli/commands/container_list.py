@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
-from sandbox.container.access import open_container, present_containers
+from sandbox.container.life.lookup import open_container, present_containers
 from sandbox.errors import SandboxError, UsageError
 from sandbox.state import open_state
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from sandbox.cli.command import Invocation
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
 
@@ -29,8 +29,8 @@ def list_containers(invocation: Invocation) -> int:
         for container in chosen:
             context.print(container.id[:12] if truncate else container.id)
         return 0
-    from sandbox.cli.table import print_listing
-    from sandbox.container.listing import COLUMNS, HEADERS, SIZE_COLUMNS, RowOptions, container_row, table_row
+    from sandbox.cli.container_rows import COLUMNS, HEADERS, SIZE_COLUMNS, RowOptions, container_row, table_row
+    from sandbox.cli.output.table import print_listing
 
     format_text = invocation.text("format")
     with_size = invocation.flag("size") or (format_text is not None and ".Size" in format_text)
@@ -50,7 +50,7 @@ def _chosen(invocation: Invocation, connection: sqlite3.Connection, paths: Paths
     containers = present_containers(connection, paths)
     shows_all = invocation.flag("all") or limit is not None
     if invocation.given("filter"):
-        from sandbox.container.list_filters import filter_containers, read_filters
+        from sandbox.container.view.list_filters import filter_containers, read_filters
 
         filters = read_filters(invocation.texts("filter"))
         # who asks for a status means it, running or not
@@ -63,8 +63,8 @@ def _chosen(invocation: Invocation, connection: sqlite3.Connection, paths: Paths
 
 def inspect(invocation: Invocation) -> int:
     """Print what is known of containers as JSON, or through a template."""
-    from sandbox.cli.inspect_output import print_documents
-    from sandbox.container.inspect import inspect_container
+    from sandbox.cli.output.inspect_output import print_documents
+    from sandbox.container.view.inspect import inspect_container
 
     paths = invocation.context.find_paths()
     containers = []

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.container.access import open_container
+from sandbox.container.life.lookup import open_container
 from sandbox.errors import ConflictError, SandboxError, UsageError
 from sandbox.state import open_state
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
-    from sandbox.container.logs import LogEntry, LogSelection
-    from sandbox.container.record import Container
+    from sandbox.container.model.record import Container
+    from sandbox.container.view.logs import LogEntry, LogSelection
 
 
 def logs(invocation: Invocation) -> int:
     """Print a container's log, stdout and stderr apart; with -f what comes after too."""
-    from sandbox.container.log_following import follow_log
-    from sandbox.container.logs import read_log
+    from sandbox.container.view.log_following import follow_log
+    from sandbox.container.view.logs import read_log
 
     selection = _selection(invocation)
     container = _look_up(invocation)
@@ -37,7 +37,7 @@ def logs(invocation: Invocation) -> int:
 
 
 def _selection(invocation: Invocation) -> LogSelection:
-    from sandbox.container.logs import LogSelection
+    from sandbox.container.view.logs import LogSelection
 
     tail = invocation.text("tail") or "all"
     lines: int | None = None
@@ -58,8 +58,8 @@ def _moment(invocation: Invocation, key: str) -> str:
         return ""
     from time import time_ns
 
-    from sandbox.cli.filters import parse_time
-    from sandbox.container.log_writer import timestamp
+    from sandbox.container.monitor.log_writer import timestamp
+    from sandbox.grammar.filters import parse_time
 
     return timestamp(max(0, parse_time(text, time_ns())))
 
@@ -71,7 +71,7 @@ def _details(container: Container) -> str:
 
 
 def _show(entry: LogEntry, *, timestamps: bool, details: str) -> None:
-    from sandbox.container.attach import write_all
+    from sandbox.container.session.attach import write_all
 
     prefix = (f"{entry.time} " if timestamps else "") + details
     write_all(2 if entry.stream == "stderr" else 1, (prefix + entry.text).encode(errors="surrogateescape"))
@@ -90,8 +90,8 @@ def attach(invocation: Invocation) -> int:
 
 def attach_to(invocation: Invocation, container: Container, *, stdin: bool, detach_keys: bytes) -> int:
     """Stay with a running container until it ends (its exit code) or the person detaches (0). Raises SandboxError."""
-    from sandbox.container.attach import ClientStreams, Session
-    from sandbox.container.stop import code_after_end, open_channel
+    from sandbox.container.life.stop import code_after_end, open_channel
+    from sandbox.container.session.attach import ClientStreams, Session
 
     paths = invocation.context.find_paths()
     if container.state.status == "restarting":

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
-from sandbox.cli.humane import ago, human_size, short_id
-from sandbox.cli.table import print_listing, render_table
+from sandbox.cli.output.table import print_listing, render_table
 from sandbox.errors import UsageError
+from sandbox.humane import ago, human_size, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sandbox.build.cache_usage import CacheRecord
+    from sandbox.builder.cache.cache_usage import CacheRecord
     from sandbox.paths import Paths
     from sandbox.upkeep.usage import Details, ImageUse, Share
 
@@ -60,7 +60,7 @@ def _reclaimable(share: Share) -> str:
 
 
 def _print_details(invocation: Invocation, paths: Paths) -> int:
-    from sandbox.build.cache_usage import freed_bytes, list_cache
+    from sandbox.builder.cache.cache_usage import freed_bytes, list_cache
     from sandbox.upkeep.usage import measure_each
 
     details, cache = measure_each(paths), list_cache(paths)
@@ -94,8 +94,8 @@ def _image_rows(use: ImageUse, now_ns: int) -> Iterator[Sequence[str]]:
 
 
 def _container_rows(paths: Paths, details: Details) -> Iterator[Sequence[str]]:
-    from sandbox.container.listing import RowOptions, container_row
-    from sandbox.container.sizes import container_sizes
+    from sandbox.cli.container_rows import RowOptions, container_row
+    from sandbox.container.view.sizes import container_sizes
 
     for container in details.containers:
         row = container_row(paths, container, RowOptions())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.container.access import open_container
-from sandbox.container.exec_session import ExecTarget, run_attached, run_detached
-from sandbox.container.execute import ExecRequest, exec_spec, has_ended, not_running_error
+from sandbox.container.life.lookup import open_container
+from sandbox.container.session.exec_request import ExecRequest, exec_spec, has_ended, not_running_error
+from sandbox.container.session.exec_session import ExecTarget, run_attached, run_detached
 from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
 from sandbox.state import open_state
 
@@ -58,8 +58,8 @@ def execute(invocation: Invocation) -> int:
 def _environment(invocation: Invocation) -> tuple[str, ...]:
     if not invocation.given("env") and not invocation.given("env-file"):
         return ()
-    from sandbox.container.option_reading import form_as_mend
-    from sandbox.container.option_values.environment import read_variables
+    from sandbox.cli.container_options.reading import form_as_mend
+    from sandbox.grammar.environment import read_variables
 
     files = [invocation.context.cwd.absolute(text) for text in invocation.texts("env-file")]
     with form_as_mend("env"):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, each, render_error, with_meant_name
 from sandbox.cli.flags import option
-from sandbox.cli.humane import ago, created_at, ellipsis, human_size, short_id
 from sandbox.errors import SandboxError
+from sandbox.humane import ago, created_at, ellipsis, human_size, short_id
 from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sandbox.cli.command import Invocation
-    from sandbox.cli.filters import Filters
-    from sandbox.cli.table import Row
+    from sandbox.cli.output.table import Row
+    from sandbox.grammar.filters import Filters
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
 
@@ -47,7 +47,7 @@ class _Line(NamedTuple):
 
 def ls(invocation: Invocation) -> int:
     """Print the table of `docker images` as of version 28, which scripts read."""
-    from sandbox.cli.table import print_listing
+    from sandbox.cli.output.table import print_listing
     from sandbox.state import open_state
 
     context = invocation.context
@@ -86,7 +86,7 @@ def _row(line: _Line, now_ns: int, *, full: bool) -> Row:
 
 
 def _lines(connection: sqlite3.Connection, invocation: Invocation) -> Iterator[_Line]:
-    from sandbox.cli.filters import parse_filters
+    from sandbox.grammar.filters import parse_filters
     from sandbox.image.store import digests_of, list_images, names_of
 
     filters = parse_filters(invocation.texts("filter"), _FILTERS)
@@ -129,7 +129,7 @@ class _Bounds:
     """The filters that look at the image alone."""
 
     def __init__(self, connection: sqlite3.Connection, filters: Filters) -> None:
-        from sandbox.cli.filters import parse_time
+        from sandbox.grammar.filters import parse_time
         from sandbox.image.store import get_image
 
         now = time.time_ns()
@@ -171,7 +171,7 @@ def _matches(line: _Line | None, pattern: str | None, filters: Filters) -> bool:
 
 
 def _print_tree(invocation: Invocation, lines: list[_Line]) -> int:
-    from sandbox.cli.table import render_table
+    from sandbox.cli.output.table import render_table
 
     by_image: dict[str, list[_Line]] = {}
     for line in lines:
@@ -217,7 +217,7 @@ def tag(invocation: Invocation) -> int:
 
 def inspect(invocation: Invocation) -> int:
     """Print the documents of those found; 1 if any was not."""
-    from sandbox.cli.inspect_output import print_documents
+    from sandbox.cli.output.inspect_output import print_documents
     from sandbox.image.inspect import inspect_image
     from sandbox.image.store import get_image
     from sandbox.state import open_state
@@ -239,7 +239,7 @@ def inspect(invocation: Invocation) -> int:
 
 def history(invocation: Invocation) -> int:
     """Print the table of `docker history`."""
-    from sandbox.cli.table import print_listing
+    from sandbox.cli.output.table import print_listing
     from sandbox.image.inspect import image_history
     from sandbox.image.store import get_image
     from sandbox.state import open_state

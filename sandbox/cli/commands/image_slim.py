@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.cli.humane import human_size, short_id
 from sandbox.errors import UsageError
+from sandbox.humane import human_size, short_id
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
@@ -19,7 +19,7 @@ _MOST_DIRECTORIES = 20
 
 def slim_report(invocation: Invocation) -> int:
     """Print what an image could leave out, by layer and by directory."""
-    from sandbox.cli.table import render_table
+    from sandbox.cli.output.table import render_table
     from sandbox.image.slim_report import read_trace
     from sandbox.image.slim_report import slim_report as make_report
     from sandbox.image.store import get_image

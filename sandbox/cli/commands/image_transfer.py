@@ -24,8 +24,8 @@ PLATFORM = option("--platform", "text", "Platform of a multi-platform image", "o
 
 def pull(invocation: Invocation) -> int:
     """Print what `docker pull` prints."""
-    from sandbox.image.progress import choose_progress
-    from sandbox.image.pull import pull_all_tags, pull_image
+    from sandbox.image.transfer.progress import choose_progress
+    from sandbox.image.transfer.pull import pull_all_tags, pull_image
 
     context = invocation.context
     (text,) = invocation.arguments
@@ -43,8 +43,8 @@ def pull(invocation: Invocation) -> int:
 
 def push(invocation: Invocation) -> int:
     """Print what `docker push` prints."""
-    from sandbox.image.progress import choose_progress
-    from sandbox.image.push import push_image
+    from sandbox.image.transfer.progress import choose_progress
+    from sandbox.image.transfer.push import push_image
 
     context = invocation.context
     (text,) = invocation.arguments
@@ -65,9 +65,9 @@ def push(invocation: Invocation) -> int:
 
 def load(invocation: Invocation) -> int:
     """Print what `docker load` prints."""
-    from sandbox.image.archives import load_archive
+    from sandbox.image.archive.archives import load_archive
     from sandbox.image.platforms import host_platform, parse_platform
-    from sandbox.image.progress import choose_progress
+    from sandbox.image.transfer.progress import choose_progress
 
     context = invocation.context
     platform = invocation.text("platform")
@@ -89,8 +89,8 @@ def load(invocation: Invocation) -> int:
 
 def save(invocation: Invocation) -> int:
     """Write the archive to a file, whole or not at all, or to standard output."""
-    from sandbox.image.saving import choose_images, write_archive
-    from sandbox.image.whole_file import written_whole
+    from sandbox.image.archive.saving import choose_images, write_archive
+    from sandbox.image.archive.whole_file import written_whole
 
     context = invocation.context
     output = invocation.text("output")
@@ -111,11 +111,11 @@ def import_(invocation: Invocation) -> int:
     """Print the new image's ID."""
     from datetime import UTC, datetime
 
-    from sandbox.image.importing import ImportRequest, download, import_archive
+    from sandbox.image.archive.importing import ImportRequest, download, import_archive
     from sandbox.image.platforms import host_platform, parse_platform
-    from sandbox.image.progress import choose_progress
     from sandbox.image.references import parse_reference
-    from sandbox.image.web_file import is_url
+    from sandbox.image.transfer.progress import choose_progress
+    from sandbox.image.web.web_file import is_url
     from sandbox.redaction import redact
 
     context = invocation.context

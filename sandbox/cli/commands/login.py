@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def login(invocation: Invocation) -> int:
     """Ask for what was not given, try it, keep it."""
-    from sandbox.image.docker_config import Credentials
-    from sandbox.image.login import log_in, registry_domain
+    from sandbox.image.registry.docker_config import Credentials
+    from sandbox.image.transfer.login import log_in, registry_domain
 
     context = invocation.context
     domain = registry_domain(invocation.arguments[0] if invocation.arguments else "")
@@ -45,7 +45,7 @@ def login(invocation: Invocation) -> int:
 
 def logout(invocation: Invocation) -> int:
     """Forget the credentials; none is not an error, as in Docker."""
-    from sandbox.image.login import log_out, registry_domain
+    from sandbox.image.transfer.login import log_out, registry_domain
 
     domain = registry_domain(invocation.arguments[0] if invocation.arguments else "")
     shown = "https://index.docker.io/v1/" if domain == "docker.io" else domain

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
-from sandbox.cli.filters import Filters, parse_filters, parse_time
 from sandbox.cli.flags import option
-from sandbox.cli.humane import human_size
 from sandbox.errors import UsageError
+from sandbox.grammar.filters import Filters, parse_filters, parse_time
+from sandbox.humane import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +70,7 @@ def prune_images(invocation: Invocation) -> int:
 
 def prune_all(invocation: Invocation) -> int:
     """Containers first: their images are unused then."""
-    from sandbox.build.cache_usage import PruneRequest, prune_cache
+    from sandbox.builder.cache.cache_usage import PruneRequest, prune_cache
     from sandbox.upkeep.prune import prune_containers as prune
     from sandbox.upkeep.prune import prune_unused_images
     from sandbox.upkeep.prune import prune_volumes as prune_unused_volumes

@@ -6,16 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
-from sandbox.container.identity import Identity, check_cidfile, write_cidfile
-from sandbox.container.monitor_spawn import SpawnRequest, spawn_monitor
-from sandbox.container.names import check_name, new_container_id
-from sandbox.container.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams
+from sandbox.cli.container_options.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams
+from sandbox.container.life.naming import Identity, check_cidfile, write_cidfile
+from sandbox.container.model.names import check_name
+from sandbox.container.monitor.spawn import SpawnRequest, spawn_monitor
 from sandbox.errors import CommandNotFoundError, NotExecutableError, NotFoundError, StartError, UsageError
+from sandbox.random_ids import new_container_id
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
-    from sandbox.container.options import AttachedStreams
-    from sandbox.container.publisher import Publisher
+    from sandbox.cli.container_options.options import AttachedStreams
+    from sandbox.container.life.publisher import Publisher
     from sandbox.paths import Paths
 
 
@@ -49,7 +50,7 @@ def _start_publisher(invocation: Invocation, paths: Paths) -> Publisher | None:
     """Begin with what takes longest, where ports are to be published."""
     if not invocation.given("publish") and not invocation.flag("publish-all"):
         return None
-    from sandbox.container.publisher import Publisher  # only with -p or -P
+    from sandbox.container.life.publisher import Publisher  # only with -p or -P
 
     return Publisher(paths)
 
@@ -106,7 +107,7 @@ def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
     named = [word.removeprefix("container:") for word in words if word.startswith("container:")]
     if not named:
         return 0
-    from sandbox.container.store import find_container  # only this rare option needs them before the fork
+    from sandbox.container.model.store import find_container  # only this rare option needs them before the fork
     from sandbox.state import open_state
 
     # closed before the fork that follows

@@ -58,7 +58,7 @@ def version(invocation: Invocation) -> int:
 
 def inspect(invocation: Invocation) -> int:
     """Print the documents of containers and images, whichever each name means; 1 if any means nothing."""
-    from sandbox.cli.inspect_output import print_documents
+    from sandbox.cli.output.inspect_output import print_documents
     from sandbox.state import open_state
 
     context = invocation.context
@@ -85,8 +85,8 @@ def _describe(
     near = ""
     # a container's name wins over an image's, as in Docker
     if kind != "image":
-        from sandbox.container.access import open_container
-        from sandbox.container.inspect import inspect_container
+        from sandbox.container.life.lookup import open_container
+        from sandbox.container.view.inspect import inspect_container
 
         try:
             return inspect_container(paths, open_container(connection, paths, word), with_size=with_size)
@@ -120,7 +120,7 @@ def _formatted(text: str, document: Mapping[str, Any]) -> str:
         import json
 
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    from sandbox.cli.go_template import STRUCTURES, TemplateError, parse_template, template_mend
+    from sandbox.cli.output.go_template import STRUCTURES, TemplateError, parse_template, template_mend
 
     try:
         return parse_template(text).render(document, shape=STRUCTURES)

@@ -9,10 +9,10 @@ from sandbox.cli.flags import option
 from sandbox.errors import NotFoundError, SandboxError, UsageError
 
 if TYPE_CHECKING:
-    from sandbox.cli.filters import Filters
-    from sandbox.cli.table import Row
-    from sandbox.container.volume_records import Volume
+    from sandbox.cli.output.table import Row
+    from sandbox.grammar.filters import Filters
     from sandbox.paths import Paths
+    from sandbox.volume.store import Volume
 
 _HEADERS = {
     "Driver": "DRIVER", "Name": "VOLUME NAME", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS",
@@ -24,9 +24,9 @@ _DRIVER = "local"
 
 def create(invocation: Invocation) -> int:
     """Print the name."""
-    from sandbox.container.option_values.labels import read_labels
-    from sandbox.container.volume_records import create_volume
+    from sandbox.grammar.labels import read_labels
     from sandbox.state import open_state
+    from sandbox.volume.store import create_volume
 
     driver = invocation.text("driver") or _DRIVER
     if driver != _DRIVER:
@@ -43,10 +43,10 @@ def create(invocation: Invocation) -> int:
 
 def list_all(invocation: Invocation) -> int:
     """Print Docker's table of volumes."""
-    from sandbox.cli.filters import parse_filters
-    from sandbox.cli.table import print_listing
-    from sandbox.container.volume_records import list_volumes, users_of_volumes
+    from sandbox.cli.output.table import print_listing
+    from sandbox.grammar.filters import parse_filters
     from sandbox.state import open_state
+    from sandbox.volume.store import list_volumes, users_of_volumes
 
     context = invocation.context
     paths = context.find_paths()
@@ -66,9 +66,9 @@ def list_all(invocation: Invocation) -> int:
 def inspect(invocation: Invocation) -> int:
     """Print the documents of those found; 1 if any was not."""
     from sandbox.cli.command import render_error, with_meant_name
-    from sandbox.cli.inspect_output import print_documents
-    from sandbox.container.volume_records import get_volume
+    from sandbox.cli.output.inspect_output import print_documents
     from sandbox.state import open_state
+    from sandbox.volume.store import get_volume
 
     context = invocation.context
     paths = context.find_paths()
@@ -87,7 +87,7 @@ def inspect(invocation: Invocation) -> int:
 
 def remove(invocation: Invocation) -> int:
     """Print the name of each that went."""
-    from sandbox.container.volume_records import remove_volume
+    from sandbox.volume.store import remove_volume
 
     paths = invocation.context.find_paths()
 
@@ -104,8 +104,8 @@ def remove(invocation: Invocation) -> int:
 
 def volume_document(paths: Paths, volume: Volume) -> dict[str, Any]:
     """What `docker volume inspect` shows."""
-    from sandbox.cli.humane import rfc3339
-    from sandbox.container.volumes import volume_data
+    from sandbox.humane import rfc3339
+    from sandbox.volume.volumes import volume_data
 
     return {
         "CreatedAt": rfc3339(volume.created_ns),

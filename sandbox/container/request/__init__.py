@@ -1,1 +1,1 @@
-"""What is asked of a new container, and how it becomes the configuration that is kept."""
+"""What is asked of a container, and what an image adds to it."""

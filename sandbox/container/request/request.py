@@ -12,19 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.record import EndpointRequest
+from sandbox.container.model.record import EndpointRequest
 from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from sandbox.container.record import (
-        Device,
-        HealthCheck,
-        LogConfig,
-        MountRequest,
-        PublishedPort,
-        RestartPolicy,
-        Rlimit,
-    )
+    from sandbox.container.model.record import MountRequest
+    from sandbox.values import Device, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
 
 __all__ = ["ContainerRequest", "EndpointRequest", "changed"]
 

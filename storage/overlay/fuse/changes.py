@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.answers import answered
 from storage.overlay.fuse.files import Files, Handle
 from storage.overlay.fuse.nodes import Directory, Node
+from storage.overlay.fuse.serving.errnos import answered
 from storage.overlay.fuse.work import mark_directory
 from storage.syscalls import RENAME_EXCHANGE, renameat2
-from storage.tree import remove_entry
+from storage.trees.tree import remove_entry
 from storage.whiteouts import PREFIX, make_opaque, make_whiteout
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import NamedTuple, NoReturn
 from storage.errors import StorageError, os_failure
 from storage.inherited_state import settle_inherited_state
 from storage.overlay.fuse.config import OverlayConfig
-from storage.overlay.fuse.mounting import FuseOptions, mount_fuse
 from storage.overlay.fuse.owners import Owners, parse_id_ranges, read_overflow_id
+from storage.overlay.fuse.serving.mounting import FuseOptions, mount_fuse
 from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
 #: what /proc/self/mountinfo shows, and mount(8) finds us by

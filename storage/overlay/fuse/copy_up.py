@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from storage.copy_tree import copy_data, copy_metadata
 from storage.overlay.fuse.nodes import Directory, Node
 from storage.overlay.fuse.numbers import store_number
 from storage.overlay.fuse.tree import make_opaque_at, move_unseen
+from storage.trees.copy_tree import copy_data, copy_metadata
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from storage.overlay.fuse.pump import Pump
+    from storage.overlay.fuse.serving.request_loop import Pump
     from storage.overlay.fuse.tree import Tree
     from storage.overlay.fuse.work import Work
 

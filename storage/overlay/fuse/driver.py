@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from storage.errors import StorageError, os_failure
-from storage.layers import index_path
+from storage.layers.store import index_path
 from storage.overlay.driver import RootOptions, visible_layers
 from storage.overlay.fuse.config import OverlayConfig
-from storage.overlay.fuse.installing import INSTALL
-from storage.overlay.fuse.server_process import serve_mount
+from storage.overlay.fuse.serving.installing import INSTALL
+from storage.overlay.fuse.serving.server_process import serve_mount
 from storage.overlay.kernel import make_upper, prepare_parts, remove_parts, true_owners_over
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def probe_fuse_overlay(place: str) -> None:
 
     As `probe_kernel_overlay`, and where that runs.
     """
-    from storage.overlay.choose import probe_driver
+    from storage.driver_choice import probe_driver
 
     check_pyfuse3()
     probe_driver(FuseDriver(), place)

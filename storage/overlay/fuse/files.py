@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyfuse3 import FileInfo, FUSEError, notify_store
 
-from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.requests import Requests
+from storage.overlay.fuse.serving.errnos import answered, failure
 
 if TYPE_CHECKING:
     from pyfuse3 import EntryAttributes, FileHandleT, FlagT, InodeT, RequestContext, SetattrFields

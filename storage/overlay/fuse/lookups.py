@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pyfuse3
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.nodes import Directory, Node, negative_entry
 from storage.overlay.fuse.requests import Requests
+from storage.overlay.fuse.serving.errnos import answered, failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

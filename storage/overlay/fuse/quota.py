@@ -16,7 +16,7 @@ from pyfuse3 import FUSEError
 
 from storage.overlay.fuse.copy_up import CopyUp
 from storage.overlay.fuse.operations import OverlayOperations
-from storage.walk import Walk
+from storage.trees.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.answers import answered
 from storage.overlay.fuse.changes import Changes
 from storage.overlay.fuse.nodes import Directory, Node
+from storage.overlay.fuse.serving.errnos import answered
 from storage.overlay.fuse.tree import make_opaque_at
 from storage.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, renameat2
 from storage.whiteouts import PREFIX

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from storage.overlay.fuse.copy_up import CopyUp
     from storage.overlay.fuse.files import Handle
     from storage.overlay.fuse.lookups import Listing
-    from storage.overlay.fuse.pump import Pump
+    from storage.overlay.fuse.serving.request_loop import Pump
     from storage.overlay.fuse.tree import Tree
 
 

@@ -19,7 +19,7 @@ from storage.errors import StorageError, os_failure
 from storage.overlay.fuse.extensions import limit_writes, trace_reads, types_for
 from storage.overlay.fuse.index import open_index
 from storage.overlay.fuse.nodes import Layer
-from storage.overlay.fuse.pump import TASKS, Pump
+from storage.overlay.fuse.serving.request_loop import TASKS, Pump
 from storage.overlay.fuse.tree import Tree
 from storage.overlay.fuse.work import Work
 

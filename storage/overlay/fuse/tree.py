@@ -12,7 +12,6 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from storage.copy_tree import copy_metadata
 from storage.overlay.fuse.descriptors import Descriptors, readable
 from storage.overlay.fuse.index import has_xattrs
 from storage.overlay.fuse.nodes import (
@@ -26,6 +25,7 @@ from storage.overlay.fuse.nodes import (
 )
 from storage.overlay.fuse.numbers import ROOT_NUMBER, Numbers, store_number, stored_number
 from storage.overlay.fuse.scan import OPAQUE_NAMES, Content, Found, find_indexed, read_merged
+from storage.trees.copy_tree import copy_metadata
 from storage.whiteouts import PREFIX, entry_path, is_opaque_at, make_opaque, make_whiteout
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from storage.copy_tree import copy_metadata
 from storage.errors import StorageError
 from storage.syscalls import RENAME_EXCHANGE, renameat2
-from storage.tree import remove_content, remove_entry
+from storage.trees.copy_tree import copy_metadata
+from storage.trees.tree import remove_content, remove_entry
 from storage.whiteouts import OPAQUE_XATTR, WHITEOUT_XATTR, entry_path, make_opaque
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pyfuse3 import FUSEError, get_sup_groups
 
-from storage.overlay.fuse.answers import answered, failure
 from storage.overlay.fuse.requests import Requests
+from storage.overlay.fuse.serving.errnos import answered, failure
 from storage.whiteouts import FORGEABLE_PREFIXES
 
 if TYPE_CHECKING:

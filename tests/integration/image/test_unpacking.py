@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.image.unpacking import _Worker
+from sandbox.image.transfer.unpacking import _Worker
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.content import ContentStore
 from storage.digests import chain_ids, digest_of, parse_digest
-from storage.layers import LayerStore
+from storage.layers.store import LayerStore
 from storage.syscalls import mount
 from tests.integration.image.conftest import NOISE
 from tests.integration.image.hostile import make_layer

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.names import new_container_id
-from sandbox.container.record import Container, ContainerConfig, ContainerState
-from sandbox.container.remove import remove_container
-from sandbox.container.store import all_containers, insert_container
+from sandbox.container.life.remove import remove_container
+from sandbox.container.model.record import Container, ContainerConfig, ContainerState
+from sandbox.container.model.store import all_containers, insert_container
 from sandbox.paths import Paths
+from sandbox.random_ids import new_container_id
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import boot_id, connect_state
 from storage.syscalls import mount

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.integration.build.conftest import load_layout
+from tests.integration.builder.conftest import load_layout
 from tests.subordinate import run_as_namespace_root
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.cli.go_template import STRUCTURES, Shape, TemplateError, TemplateParseError, parse_template
+from sandbox.cli.output.go_template import STRUCTURES, Shape, TemplateError, TemplateParseError, parse_template
 from sandbox.errors import SandboxError
 
 DATA: dict[str, Any] = {

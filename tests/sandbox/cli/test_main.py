@@ -21,7 +21,7 @@ from sandbox.cli import main as program
 from sandbox.cli.command import Command, Context, Invocation, each
 from sandbox.cli.flags import option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
-from sandbox.cli.inspect_output import print_documents
+from sandbox.cli.output.inspect_output import print_documents
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
 from sandbox.state import DatabaseError
 from storage.errors import StorageError
@@ -207,9 +207,10 @@ HEAVY = {"typer", "trio", "httpx", "msgspec", "rich", "dataclasses", "inspect", 
     [
         "import sandbox.cli.main",
         "import sandbox.cli.help",
-        "import sandbox.cli.table, sandbox.cli.filters",
-        "import sandbox.container.options, sandbox.container.option_steps, sandbox.container.image_defaults",
-        "import sandbox.container.option_values.ports, sandbox.container.option_values.mounts",
+        "import sandbox.cli.output.table, sandbox.grammar.filters",
+        "import sandbox.cli.container_options.options, sandbox.cli.container_options.larger_options",
+        "import sandbox.container.request.image_defaults",
+        "import sandbox.grammar.ports, sandbox.grammar.mounts",
         "import sys; from sandbox.cli.main import main; main(['--help'], {}, '/', sys.stderr, sys.stderr)",
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.cli.index import INSTEAD, NOT_BUILT
 from sandbox.cli.main import main
-from sandbox.container.store import insert_container
+from sandbox.container.model.store import insert_container
 from sandbox.image.references import parse_reference
 from sandbox.image.store import set_name
 from sandbox.paths import find_paths

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.names import new_container_id
-from sandbox.container.record import Container, ContainerConfig, ContainerState
+from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.paths import Paths
+from sandbox.random_ids import new_container_id
 from sandbox.state import connect_state
 
 if TYPE_CHECKING:

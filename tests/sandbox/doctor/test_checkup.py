@@ -18,7 +18,7 @@ from sandbox.doctor.explanations import EXPLANATIONS
 from sandbox.doctor.mounts import MountInfo
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.paths import find_paths
-from storage.overlay.fuse.mounting import device_error
+from storage.overlay.fuse.serving.mounting import device_error
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.container.image_defaults import read_image_defaults
+from sandbox.container.request.image_defaults import read_image_defaults
 from sandbox.errors import ImageError
 from sandbox.image.documents import (
     OCI_CONFIG,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.record import Resources
 from sandbox.errors import HostError
 from sandbox.runtime.cgroups import (
     CgroupProbe,
@@ -18,6 +17,7 @@ from sandbox.runtime.cgroups import (
     make_container_cgroup,
     plan_limits,
 )
+from sandbox.values import Resources
 
 if TYPE_CHECKING:
     from pathlib import Path

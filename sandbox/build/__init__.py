@@ -1,1 +1,0 @@
-"""Dockerfiles: their language, and in time the building of what they say."""

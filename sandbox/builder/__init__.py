@@ -1,0 +1,1 @@
+"""Builds: what a Dockerfile says, carried out."""

@@ -1,0 +1,1 @@
+"""The build cache: looked up, shared, measured, removed."""

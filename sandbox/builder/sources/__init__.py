@@ -1,0 +1,1 @@
+"""Where builds take files from: contexts, Git, URLs, ssh agents."""

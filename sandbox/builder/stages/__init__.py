@@ -1,0 +1,1 @@
+"""Stages: which are built, in which process, and the image that each becomes."""

@@ -1,0 +1,1 @@
+"""The instructions that make layers, carried out."""

@@ -1,0 +1,1 @@
+"""The larger options of `sandbox build`."""

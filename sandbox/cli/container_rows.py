@@ -1,0 +1,131 @@
+"""`ps`: which containers, and each as a row of texts."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.humane import ago, created_at, human_duration, quoted_command
+from sandbox.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from sandbox.cli.output.table import Field
+    from sandbox.container.model.record import Container, ContainerConfig
+    from sandbox.paths import Paths
+
+HEADERS: dict[str, str] = {
+    "ID": "CONTAINER ID",
+    "Names": "NAMES",
+    "Image": "IMAGE",
+    "Platform": "PLATFORM",
+    "Command": "COMMAND",
+    "CreatedAt": "CREATED AT",
+    "RunningFor": "CREATED",
+    "Ports": "PORTS",
+    "State": "STATE",
+    "Status": "STATUS",
+    "HealthStatus": "HEALTH STATUS",
+    "Size": "SIZE",
+    "Labels": "LABELS",
+    "Label": "LABEL",
+    "Mounts": "MOUNTS",
+    "LocalVolumes": "LOCAL VOLUMES",
+    "Networks": "NETWORKS",
+}
+COLUMNS: tuple[str, ...] = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+SIZE_COLUMNS: tuple[str, ...] = (*COLUMNS, "Size")
+
+
+class RowOptions(NamedTuple):
+    truncate: bool = True
+    with_size: bool = False
+
+
+def status_text(container: Container, now_ns: int) -> str:
+    """Docker's STATUS: "Up 2 hours", "Exited (0) 3 minutes ago", "Created", …"""
+    state = container.state
+    since_end = ago(state.finished_ns, now_ns)
+    lost = f" (lost {state.lost_mount})" if state.lost_mount else ""
+    match state.status:
+        case "running":
+            health = {"starting": " (health: starting)"}.get(state.health, f" ({state.health})" if state.health else "")
+            return f"Up {human_duration((now_ns - state.started_ns) / 1e9)}{health}{lost}"
+        case "paused":
+            return f"Up {human_duration((now_ns - state.started_ns) / 1e9)} (Paused)"
+        case "restarting":
+            return f"Restarting ({state.exit_code}) {since_end}"
+        case "exited":
+            return f"Exited ({state.exit_code}) {since_end}{lost}"
+        case "created":
+            return "Created"
+        case "removing":
+            return "Removal In Progress"
+        case "dead":
+            return "Dead"
+
+
+def ports_text(container: Container) -> str:
+    """Docker's PORTS: what is published now, and what is only exposed while the container runs."""
+    if container.state.status != "running":
+        return ""
+    exposed = container.config.exposed_ports if container.config.network in ("default", "bridge") else ()
+    if not exposed and not container.state.published_ports:
+        return ""
+    from net.port_texts import render_ports
+
+    return render_ports(container.state.published_ports, exposed)
+
+
+def networks_text(config: ContainerConfig) -> str:
+    return "bridge" if config.network == "default" else config.network
+
+
+def container_row(paths: Paths, container: Container, options: RowOptions) -> dict[str, Field]:
+    """Every field a template of `ps --format` may use."""
+    config = container.config
+    now_ns = time.time_ns()
+    labels = dict(config.labels)
+    mounts = [mount.source or mount.target for mount in config.mounts]
+    volumes = [mount for mount in config.mounts if mount.kind == "volume"]
+    return {
+        "ID": container.id[:12] if options.truncate else container.id,
+        "Names": container.name,
+        "Image": config.image,
+        "Platform": config.platform,
+        "Command": quoted_command((*config.entrypoint, *config.command), truncate=options.truncate),
+        "CreatedAt": created_at(container.created_ns),
+        "RunningFor": ago(container.created_ns, now_ns),
+        "Ports": ports_text(container),
+        "State": container.state.status,
+        "Status": status_text(container, now_ns),
+        "HealthStatus": container.state.health or "none",
+        "Size": _size_text(paths, container) if options.with_size else "0B",
+        "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
+        "Label": lambda name: labels.get(name, ""),
+        "Mounts": ",".join(mount if not options.truncate or len(mount) <= 15 else f"{mount[:14]}…" for mount in mounts),
+        "LocalVolumes": str(len(volumes)),
+        "Networks": networks_text(config),
+    }
+
+
+def table_row(container: Container, options: RowOptions) -> dict[str, Field]:
+    """Only what the plain table shows: for a hundred containers the rest is milliseconds."""
+    config = container.config
+    now_ns = time.time_ns()
+    return {
+        "ID": container.id[:12] if options.truncate else container.id,
+        "Names": container.name,
+        "Image": config.image,
+        "Command": quoted_command((*config.entrypoint, *config.command), truncate=options.truncate),
+        "RunningFor": ago(container.created_ns, now_ns),
+        "Ports": ports_text(container),
+        "Status": status_text(container, now_ns),
+    }
+
+
+def _size_text(paths: Paths, container: Container) -> str:
+    from sandbox.container.view.sizes import container_sizes
+    from sandbox.humane import human_size
+
+    sizes = container_sizes(paths, container)
+    return f"{human_size(sizes.written_bytes, 3)} (virtual {human_size(sizes.total_bytes, 3)})"

@@ -1,0 +1,28 @@
+"""The subset of Go's text/template that `--format` is written in, with Docker's own functions.
+
+    lexer.py      text and actions, actions into tokens
+    parser.py     tokens into nodes
+    nodes.py      what a template is made of
+    evaluate.py   nodes and data into text
+    functions.py  len, index, eq, printf, json, pad, …
+    printing.py   values as Go's fmt prints them
+    shapes.py     which fields data may have
+
+Left out: define, block, template, and methods of Go types. Data is JSON-plain; a mapping's value may be a function,
+for a field that takes arguments (`{{.Label "name"}}`).
+"""
+
+from sandbox.cli.output.go_template.errors import TemplateError, TemplateParseError, UnknownFieldError, template_mend
+from sandbox.cli.output.go_template.evaluate import Template, parse_template
+from sandbox.cli.output.go_template.shapes import STRUCTURES, Shape
+
+__all__ = [
+    "STRUCTURES",
+    "Shape",
+    "Template",
+    "TemplateError",
+    "TemplateParseError",
+    "UnknownFieldError",
+    "parse_template",
+    "template_mend",
+]

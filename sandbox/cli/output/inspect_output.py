@@ -1,0 +1,46 @@
+"""How every `inspect` prints what it found: an array of JSON, compact JSON, or a template for each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.cli.command import Context
+
+#: what of a container or an image has keys of anybody's, and what Docker leaves out where there is nothing to tell
+_MAPS = (
+    *("Config.Labels", "Config.Volumes", "Config.ExposedPorts", "GraphDriver.Data", "NetworkSettings.Ports"),
+    *("NetworkSettings.Networks", "HostConfig.PortBindings", "HostConfig.Tmpfs", "HostConfig.Sysctls"),
+    *("HostConfig.StorageOpt", "HostConfig.LogConfig.Config"),
+)
+_LEFT_OUT = {
+    "State.Health": None, "SizeRw": None, "SizeRootFs": None, "Mounts.Name": "", "Mounts.Driver": "", "Variant": "",
+    "Config.Healthcheck": None, "Config.StopSignal": "", "Config.StopTimeout": None, "Config.Shell": None,
+    "Config.ExposedPorts": None, "Config.ArgsEscaped": False,
+}  # fmt: skip
+
+
+def print_documents(context: Context, documents: Sequence[dict[str, Any]], format_text: str | None) -> int:
+    """Print the documents; returns 0. Raises TemplateParseError for a template that cannot be read.
+
+    Without a format it is an array, indented by four; `json` is the array on one line; anything else a Go template.
+    """
+    if format_text is None or not format_text.strip():
+        context.print_quoted(json.dumps(documents, indent=4, ensure_ascii=False))
+    elif format_text.strip() == "json":
+        context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
+    else:
+        from sandbox.cli.output.go_template import Shape, TemplateError, parse_template, template_mend
+
+        try:
+            template = parse_template(format_text)
+            shape = Shape(frozenset(_MAPS), _LEFT_OUT)
+            for document in documents:
+                context.print_quoted(template.render(document, shape=shape))
+        except TemplateError as error:
+            error.mend = template_mend(error, format_text, documents[0] if documents else ())
+            raise
+    return 0

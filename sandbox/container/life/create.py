@@ -1,0 +1,127 @@
+"""Making a container: its record, its directories, its volumes. Half of one is never left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.container.model.claims import claim_for, to_start
+from sandbox.container.model.record import Container, ContainerState
+from sandbox.container.model.store import delete_container, insert_container
+from sandbox.errors import NotFoundError, StartError, UsageError
+from sandbox.record_copies import keep_container_copy
+from sandbox.state import transaction
+from storage.private_directories import make_private_directory
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.life.naming import Identity
+    from sandbox.container.model.record import ContainerConfig
+    from sandbox.paths import Paths
+    from sandbox.values import MountPoint
+
+
+def create_container(
+    connection: sqlite3.Connection, paths: Paths, identity: Identity, config: ContainerConfig
+) -> Container:
+    """A new container, kept in the database. Raises ConflictError for a taken name; StartError; UsageError.
+
+    The record comes first: whatever is made for a container can be found from it, and a command that is killed in the
+    middle leaves a record whose monitor is gone.
+    """
+    check_mounts(config.mounts)
+    state = ContainerState()
+    if identity.monitor_pid:
+        runtime = paths.container_runtime(identity.container_id)
+        state = to_start(claim_for(identity.monitor_pid), runtime)(state)
+    has_volumes = any(mount.kind == "volume" for mount in config.mounts)
+    if has_volumes:
+        # the store of volumes, only where there are some
+        from sandbox.volume.volumes import make_volumes
+
+        config = config._replace(mounts=make_volumes(connection, paths, config.mounts))
+    container = Container(identity.container_id, identity.name, time.time_ns(), config, state)
+    with transaction(connection):
+        # an image that is being removed meanwhile is seen here, or its removal sees this container
+        if not connection.execute("SELECT 1 FROM image WHERE id = ?", (config.image_id,)).fetchone():
+            raise NotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
+        if has_volumes:
+            from sandbox.volume.volumes import require_volumes
+
+            require_volumes(connection, config.mounts)
+        container = insert_container(connection, container)
+    try:
+        for mount in config.mounts:
+            if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
+                _make_source(mount)
+        _make_data(paths, container)
+        keep_container_copy(connection, container.id)
+    except StartError:
+        delete_container(connection, container.id)
+        raise
+    return container
+
+
+def _make_source(mount: MountPoint) -> None:
+    try:
+        os.makedirs(mount.source, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"cannot make {mount.source}, which is to be mounted at {mount.target}",
+            cause=f"{error.strerror}: {error.filename}",
+            mend=f"-v DIRECTORY:{mount.target} with a directory that is there, or that you may make",
+        ) from error
+
+
+def _make_data(paths: Paths, container: Container) -> None:
+    try:
+        directory = paths.container_data(container.id)
+        make_private_directory(os.path.dirname(directory))
+        os.mkdir(directory, 0o700)
+    except OSError as error:
+        raise StartError(
+            f"cannot create container {container.name}",
+            cause=f"{error.strerror}: {error.filename}",
+            mend=f"df {paths.data_root}",
+        ) from error
+
+
+#: what is wrong with a path, whoever looks at it
+_UNUSABLE = {
+    errno.ELOOP: "its symbolic links lead in a circle",
+    errno.ENOTDIR: "a part of it is a file, and no directory",
+    errno.ENAMETOOLONG: "the path is too long",
+}
+
+
+def check_mounts(mounts: tuple[MountPoint, ...]) -> None:
+    """Raise UsageError for a bind mount of what is not there; `-v` makes a missing source, `--mount` does not."""
+    seen: set[str] = set()
+    for mount in mounts:
+        if mount.target in seen:
+            raise UsageError(f"Duplicate mount point: {mount.target}")
+        seen.add(mount.target)
+        if mount.kind == "bind":
+            _check_source(mount)
+
+
+def _check_source(mount: MountPoint) -> None:
+    try:
+        os.stat(mount.source)
+    except FileNotFoundError as error:
+        if not mount.create_source and not os.path.islink(mount.source):
+            raise UsageError(
+                f'invalid mount config for type "bind": bind source path does not exist: {mount.source}',
+                mend=f"mkdir -p {mount.source}",
+            ) from error
+    except OSError as error:
+        # what we may not look at the monitor may: it has power over files of subordinate ids
+        if error.errno in _UNUSABLE:
+            raise UsageError(
+                f'invalid mount config for type "bind": cannot use the source {mount.source}',
+                cause=_UNUSABLE[error.errno],
+                mend=f"namei {mount.source}",
+            ) from error

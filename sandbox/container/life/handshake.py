@@ -1,0 +1,137 @@
+"""Starting a container, from the command's side: the talk with the monitor that `monitor_process` draws."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sandbox.container.model.documents import to_plain
+from sandbox.container.monitor.limits import Limits
+from sandbox.errors import SandboxError, StartError
+from sandbox.named_tuple import NamedTuple
+from sandbox.runtime.reports import decode_error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sandbox.container.life.publisher import Publisher
+    from sandbox.container.model.record import Container
+    from sandbox.container.monitor.spawn import Attachment, SpawnedMonitor
+    from sandbox.paths import Paths
+    from sandbox.runtime.terminal import WindowSize
+    from sandbox.values import PublishedPort
+
+_PRIVATE_NETWORKS = ("default", "bridge")
+
+
+class StartOptions(NamedTuple):
+    """How the command wants the container started."""
+
+    attachment: Attachment
+    window_size: WindowSize | None = None
+    limits: Limits = Limits()
+    #: a process that has been getting ready to publish; without one this process does
+    publisher: Publisher | None = None
+
+
+class PublishRequest(NamedTuple):
+    """Which ports to bind, for which container, through which slirp4netns."""
+
+    container: Container
+    slirp_socket: str
+    ports: tuple[PublishedPort, ...]
+
+
+def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container, options: StartOptions) -> None:
+    """Have the monitor start `container`; on return its program runs, its ports are bound, and the channel carries
+    its output. Raises SandboxError, and then the monitor has put everything back.
+    """
+    channel = spawned.channel
+    wanted = ports_to_publish(container)
+    try:
+        channel.send_message(
+            "plan",
+            container=to_plain(container),
+            attachment=options.attachment._asdict(),
+            window=list(options.window_size) if options.window_size else None,
+            limits=list(options.limits),
+        )
+        if wanted and options.publisher is None:
+            # the monitor is at work: the time an import takes is not waited for
+            import sandbox.container.life.publish  # noqa: F401
+        prepared = _expect(spawned, "prepared")
+        ports: tuple[PublishedPort, ...] = ()
+        if wanted:
+            request = PublishRequest(container, str(prepared["slirp_socket"]), wanted)
+            ports = _publish(paths, spawned, request, options.publisher)
+        channel.send_message("go", ports=[list(port) for port in ports])
+        _expect(spawned, "started")
+    except BaseException:
+        # the end of the channel before "go" has the monitor undo everything; wait until it has
+        abandon(spawned)
+        raise
+
+
+def _publish(
+    paths: Paths, spawned: SpawnedMonitor, request: PublishRequest, publisher: Publisher | None
+) -> tuple[PublishedPort, ...]:
+    try:
+        if publisher is not None:
+            return publisher.publish(*request)
+        from sandbox.container.life.publish import publish_ports
+
+        return publish_ports(paths, *request)
+    except SandboxError as error:
+        # the reason is kept with the container, which stays as Docker leaves it: created
+        spawned.channel.send_message("cancel", message=error.message)
+        spawned.channel.receive_message()
+        raise
+
+
+def ports_to_publish(container: Container) -> tuple[PublishedPort, ...]:
+    """The ports asked for with `-p` and `-P`; none without a private network, as Docker discards them there."""
+    config = container.config
+    if config.network not in _PRIVATE_NETWORKS:
+        return ()
+    if not config.publish_all:
+        return config.published_ports
+    from net.ports import PortMapping, publish_all
+    from sandbox.values import PublishedPort
+
+    asked = tuple(PortMapping(*port) for port in config.published_ports)
+    return (*config.published_ports, *(PublishedPort(*port) for port in publish_all(config.exposed_ports, asked)))
+
+
+def abandon(spawned: SpawnedMonitor) -> None:
+    """Let the monitor go before it has started anything; returns when it is gone."""
+    spawned.channel.close()
+    _reap(spawned.pid)
+
+
+def wait_monitor_end(spawned: SpawnedMonitor) -> None:
+    """Wait until the monitor process is gone: nothing of the container is left then but its record."""
+    spawned.channel.close()
+    _reap(spawned.pid)
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _expect(spawned: SpawnedMonitor, type: str) -> dict[str, Any]:  # Any: JSON
+    message = spawned.channel.receive_message()
+    if message is None:
+        raise StartError("the container's monitor died", mend="sandbox --debug run … shows more")
+    if message["type"] == "failed":
+        report = str(message["report"]).encode()
+        error = decode_error(report)
+        raise error if error.exit_status >= 125 else _as_start_error(error)
+    if message["type"] != type:
+        raise StartError(f"the container's monitor said {message['type']!r} where {type!r} was due")
+    return message
+
+
+def _as_start_error(error: SandboxError) -> StartError:
+    return StartError(error.message, cause=error.cause, mend=error.mend)

@@ -1,0 +1,1 @@
+"""What is known of a container: records, their states, and the database."""

@@ -1,0 +1,149 @@
+"""What is known of a container: what was asked for (`ContainerConfig`) and what became of it (`ContainerState`).
+
+NamedTuples, not dataclasses: `run`, `exec` and `ps` import this, and a dataclass costs a millisecond each to make.
+Every field is JSON-plain or another of these values, so that a record is stored as one JSON document.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sandbox.named_tuple import NamedTuple
+from sandbox.values import Device, HealthCheck, LogConfig, MountPoint, PublishedPort, Resources, RestartPolicy, Rlimit
+
+Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+
+
+class MountRequest(NamedTuple):
+    """One `--mount` as asked for, Docker's Mount; a bind's `source` is an absolute path. Pairs keep their order."""
+
+    kind: str = "volume"
+    source: str = ""
+    target: str = ""
+    read_only: bool = False
+    propagation: str = ""
+    recursion: str = ""
+    create_source: bool = False
+    mapped_user: str = ""
+    no_copy: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    driver: str = ""
+    driver_options: tuple[tuple[str, str], ...] = ()
+    subpath: str = ""
+    tmpfs_size_bytes: int = 0
+    tmpfs_mode: int | None = None
+
+
+class EndpointRequest(NamedTuple):
+    """One network that a container is to join, and how: Docker's EndpointSettings."""
+
+    #: a network's name or id, or a mode: default, bridge, none, host, container:ID
+    network: str
+    aliases: tuple[str, ...] = ()
+    driver_options: tuple[tuple[str, str], ...] = ()
+    links: tuple[str, ...] = ()
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    link_local_addresses: tuple[str, ...] = ()
+    mac_address: str = ""
+    gateway_priority: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the network itself is asked for."""
+        return self == EndpointRequest(self.network)
+
+
+class ContainerConfig(NamedTuple):
+    """Everything a container is made of, image defaults merged in; never changes after `create`."""
+
+    image: str  # as the person gave it
+    image_id: str  # sha256:…
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    working_directory: str = "/"
+    user: str = ""
+    hostname: str = ""
+    domain_name: str = ""
+    terminal: bool = False
+    open_stdin: bool = False
+    #: Docker's StdinOnce: the input ends with the first client that gave some (`run -i`, not `run -d -i`)
+    stdin_once: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    stop_signal: str = ""
+    stop_timeout_seconds: int | None = None
+    exposed_ports: tuple[str, ...] = ()  # "80/tcp"
+    published_ports: tuple[PublishedPort, ...] = ()
+    publish_all: bool = False
+    mounts: tuple[MountPoint, ...] = ()
+    network: str = "default"  # none, host, container:ID, default
+    network_aliases: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()  # "name:address"
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    security_options: tuple[str, ...] = ()
+    read_only: bool = False
+    init: bool = False
+    group_add: tuple[str, ...] = ()
+    rlimits: tuple[Rlimit, ...] = ()
+    devices: tuple[Device, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    shm_size_bytes: int = 64 * 1024 * 1024
+    pid_mode: str = ""
+    ipc_mode: str = ""
+    uts_mode: str = ""
+    oom_score_adjust: int = 0
+    restart: RestartPolicy = RestartPolicy()
+    auto_remove: bool = False
+    health: HealthCheck = HealthCheck()
+    log: LogConfig = LogConfig()
+    resources: Resources = Resources()
+    storage_driver: str = ""
+    #: the most that may be written to the root file system; 0 is no limit
+    storage_size_bytes: int = 0
+    #: a file of the host that takes down what was read of the image
+    trace_path: str = ""
+    layers: tuple[str, ...] = ()  # chain ids, lowest first
+    platform: str = ""
+
+
+class ContainerState(NamedTuple):
+    """What became of it. A pid counts only with boot id and start time (clock ticks, proc(5) field 22)."""
+
+    status: Status = "created"
+    pid: int = 0
+    pid_start: int = 0
+    monitor_pid: int = 0
+    monitor_start: int = 0
+    boot_id: str = ""
+    started_ns: int = 0  # Unix time
+    finished_ns: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    restart_count: int = 0
+    #: stopped on request: `unless-stopped` and `always` leave it alone
+    stopped_by_user: bool = False
+    published_ports: tuple[PublishedPort, ...] = ()  # with the host ports that were given
+    health: str = ""
+    #: the cgroup directory of the running container, where it has one of its own
+    cgroup: str = ""
+    #: where the monitor's socket and mount points are; "" in records of an older program
+    runtime_directory: str = ""
+    #: a process that served one of its file systems died in this run or the last: which ("/", or a mount's target)
+    lost_mount: str = ""
+
+
+class Container(NamedTuple):
+    """One row of the database."""
+
+    id: str  # 64 hex
+    name: str
+    created_ns: int
+    config: ContainerConfig
+    state: ContainerState

@@ -1,0 +1,159 @@
+"""Containers in the database: rows to values and back, and how a person's word finds one.
+
+A name wins over an id prefix. Uniqueness of names is the database's own constraint, so it holds between commands that
+run at once. Every change of state reads and writes inside one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.container.model.documents import from_json, to_json
+from sandbox.container.model.names import random_name
+from sandbox.container.model.record import Container, ContainerConfig, ContainerState
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.record_copies import keep_container_copy, unreadable_error
+from sandbox.state import IntegrityError, transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+_COLUMNS = "id, name, created_ns, config, state"
+_HEX = frozenset("0123456789abcdef")
+_NAME_ATTEMPTS = 8
+
+
+def insert_container(connection: sqlite3.Connection, container: Container) -> Container:
+    """Keep a new container; where `container.name` is empty a free name is made up. Raises ConflictError."""
+    attempts = 1 if container.name else _NAME_ATTEMPTS
+    for attempt in range(attempts):
+        named = container if container.name else container._replace(name=random_name(attempt))
+        try:
+            connection.execute(
+                "INSERT INTO container (id, name, image_id, created_ns, config, state) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    named.id,
+                    named.name,
+                    named.config.image_id,
+                    named.created_ns,
+                    to_json(named.config),
+                    to_json(named.state),
+                ),
+            )
+        except IntegrityError:
+            if attempt + 1 == attempts:
+                raise name_conflict(connection, named.name) from None
+        else:
+            return named
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def name_conflict(connection: sqlite3.Connection, name: str) -> ConflictError:
+    """The error for a name that is taken, naming its holder as Docker words it."""
+    row = connection.execute("SELECT id FROM container WHERE name = ?", (name,)).fetchone()
+    holder = row[0] if row else "another container"
+    error = ConflictError(
+        f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
+        "You have to remove (or rename) that container to be able to reuse that name.",
+        mend=f"sandbox rm -f {name}",
+    )
+    # `run` and `create` report what keeps a container from being made with Docker's 125
+    error.exit_status = 125
+    return error
+
+
+def all_containers(connection: sqlite3.Connection) -> list[Container]:
+    """Every container, the newest first."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM container ORDER BY created_ns DESC, rowid DESC")
+    return [_from_row(row) for row in rows]
+
+
+def find_container(connection: sqlite3.Connection, text: str) -> Container:
+    """The container that `text` names: by name, by id, or by a prefix of ids that only one has.
+
+    Raises NotFoundError; SandboxError where the prefix fits several.
+    """
+    word = text.removeprefix("/")
+    row = connection.execute(f"SELECT {_COLUMNS} FROM container WHERE name = ?", (word,)).fetchone()
+    if row is None and word and _HEX.issuperset(word):
+        # an id's characters sort below "g", so this range is exactly the ids with the prefix, off the index
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM container WHERE id >= ? AND id < ? LIMIT 2", (word, word + "g")
+        ).fetchall()
+        if len(rows) > 1:
+            raise SandboxError(
+                f"Multiple IDs found with provided prefix: {word}", mend="sandbox ps -a --no-trunc; give more digits"
+            )
+        row = rows[0] if rows else None
+    if row is None:
+        raise _no_such_container(connection, text)
+    return _from_row(row)
+
+
+def _no_such_container(connection: sqlite3.Connection, text: str) -> NotFoundError:
+    from sandbox.near_names import nearest  # only an error pays for it
+
+    names = [str(name) for (name,) in connection.execute("SELECT name FROM container ORDER BY name")]
+    near = nearest(text.removeprefix("/"), names)
+    return NotFoundError(f"No such container: {text}", mend="sandbox ps -a", word=text, near=near)
+
+
+def load_container(connection: sqlite3.Connection, container_id: str) -> Container | None:
+    """The container with this whole id, or None."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM container WHERE id = ?", (container_id,)).fetchone()
+    return _from_row(row) if row else None
+
+
+def update_state(
+    connection: sqlite3.Connection, container_id: str, change: Callable[[ContainerState], ContainerState]
+) -> ContainerState | None:
+    """Write what `change` makes of the present state, in one transaction; None where the container is gone.
+
+    An error that `change` raises undoes the transaction and passes through.
+    """
+    with transaction(connection):
+        row = connection.execute("SELECT state FROM container WHERE id = ?", (container_id,)).fetchone()
+        if row is None:
+            return None
+        before = from_json(ContainerState, row[0])
+        state = change(before)
+        connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
+        # each costs a rename: the rest of the state can be lost, and what is being removed needs none
+        if (state.status, state.monitor_pid) != (before.status, before.monitor_pid) and state.status != "removing":
+            keep_container_copy(connection, container_id)
+    return state
+
+
+def rename_container(connection: sqlite3.Connection, container_id: str, name: str) -> None:
+    """Give the container another name. Raises ConflictError where it is taken, NotFoundError where it is gone."""
+    try:
+        with transaction(connection):
+            # what is being removed gets no copy any more
+            changed = connection.execute(
+                "UPDATE container SET name = ? WHERE id = ? AND json_extract(state, '$.status') IS NOT 'removing'",
+                (name, container_id),
+            )
+            if changed.rowcount:
+                keep_container_copy(connection, container_id)
+    except IntegrityError:
+        error = name_conflict(connection, name)
+        error.exit_status = 1
+        raise error from None
+    if not changed.rowcount:
+        raise NotFoundError(f"No such container: {container_id}", cause="it was removed meanwhile")
+
+
+def delete_container(connection: sqlite3.Connection, container_id: str) -> None:
+    """Forget the container; nothing happens where it is gone already."""
+    connection.execute("DELETE FROM container WHERE id = ?", (container_id,))
+
+
+def _from_row(row: tuple[Any, ...]) -> Container:  # Any: a database row
+    container_id, name, created_ns, config, state = row
+    try:
+        return Container(
+            container_id, name, created_ns, from_json(ContainerConfig, config), from_json(ContainerState, state)
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise unreadable_error("container", name, error) from error

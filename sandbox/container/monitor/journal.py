@@ -1,0 +1,94 @@
+"""The database as a monitor writes it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
+from sandbox.container.model.runtime_files import remove_runtime_files
+from sandbox.container.model.store import load_container, update_state
+from sandbox.state import DatabaseError, connect_state
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from sandbox.container.model.record import Container, ContainerState
+    from sandbox.paths import Paths
+
+
+class DatabaseJournal:
+    """One container's record, written only as long as this process holds its claim.
+
+    The connection is opened at the first word, so never before the monitor's own fork. What it writes need not survive
+    a power failure: that ends the container anyway.
+    """
+
+    def __init__(self, paths: Paths, container_id: str) -> None:
+        self._paths = paths
+        self._container_id = container_id
+        self._connection: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        if self._connection is not None and self._was_replaced():
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            # whether the database knows all of the store is for commands to ask; this container goes on
+            self._connection = connect_state(self._paths, durable=False, checked=False)
+            self._file = os.stat(self._paths.database)
+        return self._connection
+
+    def _was_replaced(self) -> bool:
+        """Whether another database is in the place of the one that is open: a repair made it from the copies."""
+        try:
+            present = os.stat(self._paths.database)
+        except FileNotFoundError:
+            return False
+        return self._file is not None and not os.path.samestat(present, self._file) and present.st_size > 0
+
+    def load(self) -> Container | None:
+        return load_container(self.connection, self._container_id)
+
+    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+        """Write what `change` makes of the state; None where the record is gone, or is another process's now."""
+        try:
+            return update_state(self.connection, self._container_id, as_holder(own_claim(), change))
+        except LostClaimError:
+            return None
+
+    def end(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+        """`update` for the last time: the socket and the mount points go before anybody can claim the container and
+        make his own.
+        """
+
+        def last(state: ContainerState) -> ContainerState:
+            remove_runtime_files(self._paths, self._container_id, state)
+            return change(state)
+
+        return self.update(last)
+
+    def remove(self, change: Callable[[ContainerState], ContainerState] = lambda state: state) -> None:
+        """Remove the container, its files and its anonymous volumes; nothing happens where it is gone, or another's.
+
+        `change` says how it ended, for who reads the record meanwhile.
+        """
+        from sandbox.container.monitor.discard import discard_container
+
+        container = self.load()
+        if container is None:
+            return
+        claim = own_claim()
+
+        def removing(state: ContainerState) -> ContainerState:
+            return with_claim(change(state)._replace(status="removing"), claim)
+
+        # on a full disk the files go first, which makes the room for the rest
+        with suppress(DatabaseError):
+            if self.update(removing) is None:
+                return
+        discard_container(self.connection, self._paths, container)

@@ -1,0 +1,68 @@
+"""The file systems of a container that processes of ours serve, as its monitor watches them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.container.monitor.reactor import READ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sandbox.container.model.transitions import MountLost
+    from sandbox.container.monitor.reactor import Reactor
+
+#: a killed process ends at once, unless it waits for a file system whose server hangs
+_BREAK_SECONDS = 3.0
+
+
+class ServedMounts(Protocol):
+    """The part of a container's engine that knows them."""
+
+    @property
+    def mount_pidfds(self) -> Sequence[int]:
+        """Each readable when what serves one of the container's file systems has ended."""
+
+    def lost_mount(self, pidfd: int) -> MountLost:
+        """What became of the file system of one of them that is readable."""
+
+    def break_mounts(self) -> None:
+        """End what serves file systems: a process that waits for one cannot be killed until that has ended."""
+
+
+class MountWatch:
+    """Tells `lost` of a file system whose server ended while the container runs; the next start mounts it again."""
+
+    def __init__(self, mounts: ServedMounts, reactor: Reactor, lost: Callable[[MountLost], object]) -> None:
+        self._mounts = mounts
+        self._reactor = reactor
+        self._lost = lost
+        self._watched: set[int] = set()
+
+    def begin(self) -> None:
+        """Watch what is mounted; twice is safe."""
+        for pidfd in self._mounts.mount_pidfds:
+            if pidfd not in self._watched:
+                self._watched.add(pidfd)
+                self._reactor.watch(pidfd, READ, partial(self._ended, pidfd))
+
+    def end(self) -> None:
+        """Watch no more; before anything is unmounted."""
+        while self._watched:
+            self._reactor.forget(self._watched.pop())
+
+    def break_unless(self, gone: Callable[[], bool]) -> None:
+        """Of a container's process that was just killed: end the servers if it is not `gone` in a moment."""
+
+        def look() -> None:
+            if not gone():
+                self._mounts.break_mounts()
+
+        if self._mounts.mount_pidfds:
+            self._reactor.after(_BREAK_SECONDS, look)
+
+    def _ended(self, pidfd: int, _events: int) -> None:
+        self._watched.remove(pidfd)
+        self._reactor.forget(pidfd)
+        self._lost(self._mounts.lost_mount(pidfd))

@@ -1,0 +1,147 @@
+"""The monitor as a process: forked from the command that starts a container, told what to start, then on its own.
+
+    command                                 monitor
+    spawn_monitor ───────────────────────▶  is born, see `monitor_spawn`
+    writes the record
+      plan ──────────────────────────────▶  namespaces, network, tree, the process up to its gate
+           ◀──────────────────── prepared
+    publishes ports
+      go {ports} ────────────────────────▶  the process runs, the record says so   (or: cancel {message})
+           ◀─────── started, then output, exit   (or failed, at any point before)
+
+When the command ends before "go", whatever was made is taken down again, and a container that was being created with
+it is removed. After "started" the monitor needs nobody.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+from sandbox.container.model.documents import from_plain
+from sandbox.container.model.record import Container
+from sandbox.container.model.runtime_files import SOCKET_NAME
+from sandbox.container.model.transitions import StartFailed
+from sandbox.container.monitor.backend import KernelEngine
+from sandbox.container.monitor.journal import DatabaseJournal
+from sandbox.container.monitor.limits import Limits
+from sandbox.container.monitor.monitor import Door, Monitor
+from sandbox.container.monitor.neighbours import find_neighbours
+from sandbox.container.monitor.reach import answer_knocks, listen_again
+from sandbox.container.monitor.reactor import Reactor
+from sandbox.container.monitor.spawn import Attachment
+from sandbox.errors import SandboxError, StartError
+from sandbox.named_tuple import NamedTuple
+from sandbox.protocol.local_sockets import listen_at
+from sandbox.runtime.terminal import WindowSize
+from sandbox.values import PublishedPort
+
+if TYPE_CHECKING:
+    import socket
+
+    from sandbox.container.monitor.spawn import SpawnRequest
+    from sandbox.paths import Paths
+    from sandbox.protocol.channel import Channel
+
+#: Python's own: a command, which is short-lived, collects later
+_COLLECTED_AT = (700, 10, 10)
+
+
+def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel) -> None:
+    """Wait for the plan on `channel` and be its container's monitor, to the end. Raises SandboxError."""
+    # what was imported stays: the collector need not look at it again, which would write to each of its pages
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED_AT)
+    _MonitorProcess(paths, request, channel).run()
+
+
+class _Plan(NamedTuple):
+    container: Container
+    attachment: Attachment
+    window_size: WindowSize | None
+    limits: Limits
+
+    @classmethod
+    def of(cls, message: dict[str, Any]) -> _Plan:  # Any: JSON
+        window = message.get("window")
+        return cls(
+            from_plain(Container, message["container"]),
+            Attachment(**message["attachment"]),
+            WindowSize(*window) if window else None,
+            Limits.of(message["limits"]),
+        )
+
+
+class _MonitorProcess:
+    """The phases between the fork and the event loop, and what is undone where one of them fails."""
+
+    def __init__(self, paths: Paths, request: SpawnRequest, channel: Channel) -> None:
+        self._paths = paths
+        self._request = request
+        self._channel = channel
+        self._journal = DatabaseJournal(paths, request.container_id)
+
+    def run(self) -> None:
+        message = self._channel.receive_message()
+        if message is None:
+            self._undo(None)
+            return
+        plan = _Plan.of(message)
+        engine = KernelEngine(
+            self._paths,
+            plan.container,
+            lambda: find_neighbours(self._journal.connection, self._paths, plan.container.config),
+            plan.window_size,
+            plan.limits,
+        )
+        try:
+            monitor, listener = self._start(plan, engine)
+        except BaseException as error:
+            engine.close()
+            self._undo(error if isinstance(error, SandboxError) else None)
+            raise
+        if monitor is None:
+            engine.close()
+            self._undo(None)
+            return
+        door = Door(
+            lambda: listen_again(self._paths, plan.container), lambda: answer_knocks(self._paths, plan.container)
+        )
+        monitor.serve(listener, self._channel, plan.attachment, door)
+
+    def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:
+        """The monitor of a container that runs, or None where the command is gone. Raises SandboxError."""
+        engine.prepare()
+        monitor = Monitor(
+            plan.container, engine, self._journal, Reactor(), self._paths.container_data(plan.container.id)
+        )
+        try:
+            monitor.start_to_gate()
+            self._channel.send_message("prepared", slirp_socket=engine.slirp_socket)
+            message = self._channel.receive_message()
+            if message is not None and message["type"] == "cancel":
+                raise StartError(str(message["message"]))
+            if message is None:
+                monitor.abandon()
+                return None, None
+            listener = listen_at(self._paths.container_runtime(plan.container.id), SOCKET_NAME)
+            ports = tuple(PublishedPort(*port) for port in message["ports"])
+            engine.serve_udp_loopback(ports)
+            monitor.go(ports)
+        except BaseException:
+            monitor.abandon()
+            raise
+        return monitor, listener
+
+    def _undo(self, error: SandboxError | None) -> None:
+        """Leave the record as Docker does: there, with the reason; gone where it was --rm or half made."""
+        container = self._journal.load()
+        if container is None:
+            return
+        if container.config.auto_remove or (self._request.is_new and error is None):
+            self._journal.remove()
+            return
+        failed = StartFailed()
+        if error is not None:
+            failed = StartFailed(error.exit_status if isinstance(error, StartError) else 128, error.message)
+        self._journal.end(failed.apply)

@@ -1,0 +1,179 @@
+"""A monitor's birth: forked from the command that starts a container, in a session and user namespace of its own.
+
+    command                                 monitor
+    spawn_monitor: fork ─────────────────▶  unshares, leaves session and descriptors of the command
+    newuidmap and newgidmap run             imports what only a monitor needs (monitor_process)
+    imports what only a command needs
+           ───────────────── mapped ─────▶  goes on as `monitor_process` draws it
+
+Both sides import little before the fork and the rest after it: on two processors that takes half the time, and neither
+carries in memory what only the other one needs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from sandbox.container.model.runtime_files import KNOCK_SIGNAL
+from sandbox.errors import SandboxError
+from sandbox.named_tuple import NamedTuple
+from sandbox.protocol.channel import Channel
+from sandbox.runtime.reports import decode_error, encode_error
+from sandbox.runtime.user_namespace import (
+    MapperGoneError,
+    PeerPair,
+    enter_user_namespace,
+    join_user_namespace_of,
+    make_peers,
+    map_forked_child,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.paths import Paths
+
+#: what `ps -o comm` shows: at most 15 bytes, proc(5)
+PROCESS_NAME = "sandbox-monitor"
+_IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE})
+
+
+class Attachment(NamedTuple):
+    """What the command that starts the container wants of it from the first byte on; none for `-d`."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        return self.stdin or self.stdout or self.stderr
+
+
+class SpawnRequest(NamedTuple):
+    """What a monitor must know before it is told the rest."""
+
+    container_id: str
+    #: the container is made by the same command: where that fails or dies, it goes again
+    is_new: bool
+    #: the container whose network is shared, whose outer user namespace is entered for that; 0 is none
+    join_pid: int = 0
+
+
+class SpawnedMonitor(NamedTuple):
+    """The command's side: `pid` is its child until it exits."""
+
+    pid: int
+    channel: Channel
+
+
+def spawn_monitor(paths: Paths, request: SpawnRequest, meanwhile: Callable[[], None] = lambda: None) -> SpawnedMonitor:
+    """Fork a monitor that waits for its plan. No database connection may be open. Raises HostError.
+
+    `meanwhile` is called while other processes are at work on the monitor's maps.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    peers = make_peers()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (KNOCK_SIGNAL,))
+    pid = os.fork()
+    if pid == 0:
+        _run(paths, request, theirs, peers)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    theirs.close()
+    channel = Channel(ours)
+    try:
+        if request.join_pid:
+            peers.mapper.close()
+            peers.mapped.close()
+            meanwhile()
+        else:
+            map_forked_child(peers, pid, meanwhile=meanwhile)
+    except SandboxError as error:
+        # what the monitor itself says is the cause; that it ended is what followed from it
+        message = channel.receive_message()
+        channel.close()
+        os.waitpid(pid, 0)
+        if message is None:
+            raise
+        raise decode_error(str(message["report"]).encode()) from error
+    except BaseException:
+        channel.close()
+        os.waitpid(pid, 0)
+        raise
+    return SpawnedMonitor(pid, channel)
+
+
+def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: PeerPair) -> NoReturn:
+    status = 1
+    channel = Channel(control)
+    try:
+        if request.join_pid:
+            peers.mapper.close()
+            peers.mapped.close()
+            join_user_namespace_of(request.join_pid)
+            _become_own_process({control.fileno()})
+        else:
+            # the maps are asked for at once: they take longest
+            enter_user_namespace(peers, lambda: _get_ready({control.fileno(), peers.mapped.fileno()}))
+        from sandbox.container.monitor.process import run_monitor  # see _get_ready
+
+        run_monitor(paths, request, channel)
+        status = 0
+    except MapperGoneError:
+        pass  # the command knows why
+    except SandboxError as error:
+        channel.send_message("failed", report=encode_error(error).decode(errors="replace"))
+    except Exception as error:  # noqa: BLE001  # a process boundary: the command reads it as a report
+        _leave_trace(paths, request)
+        report = encode_error(error, "start the container's monitor")
+        channel.send_message("failed", report=report.decode(errors="replace"))
+    finally:
+        # never through the interpreter's own way out: it belongs to the command that was forked
+        os._exit(status)
+
+
+def _get_ready(kept: set[int]) -> None:
+    _become_own_process(kept)
+    # imported after the fork: the command meanwhile imports what it needs itself
+    import sandbox.container.monitor.process  # noqa: F401
+
+
+def _become_own_process(kept: set[int]) -> None:
+    """Leave the command's session, directory, streams and descriptors; ignore what a terminal sends."""
+    os.setsid()
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        if fd > 2 and fd not in kept:
+            try:
+                os.close(fd)
+            except OSError:
+                continue  # the descriptor of the listing itself
+    # not what the command has them do, nor what its caller has
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN if number in _IGNORED else signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    # a knock that comes early waits until it can be answered
+    signal.pthread_sigmask(signal.SIG_SETMASK, (KNOCK_SIGNAL,))
+    with open("/proc/self/comm", "w") as file:
+        file.write(PROCESS_NAME)
+
+
+def _leave_trace(paths: Paths, request: SpawnRequest) -> None:
+    """A fault of ours: its traceback goes beside the container's log, since the monitor has no terminal."""
+    import traceback
+
+    try:
+        with open(f"{paths.container_data(request.container_id)}/monitor.log", "a") as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        pass

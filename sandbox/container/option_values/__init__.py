@@ -1,1 +1,0 @@
-"""The texts that options of `run` and `create` take, one module for each kind of value."""

@@ -1,0 +1,1 @@
+"""A command's streams joined to a container's: attach and exec."""

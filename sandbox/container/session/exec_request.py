@@ -1,0 +1,78 @@
+"""`exec`: another process in a running container, started by the command itself and its own child."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sandbox.container.monitor.runtime_spec import container_environment, process_spec
+from sandbox.container.monitor.seccomp_filter import seccomp_program
+from sandbox.errors import ConflictError
+from sandbox.named_tuple import NamedTuple
+from sandbox.runtime.capabilities import CAPABILITIES
+from sandbox.state import is_alive
+
+if TYPE_CHECKING:
+    from sandbox.container.model.record import Container
+    from sandbox.paths import Paths
+    from sandbox.runtime.spec import ProcessSpec
+
+_ENDING_SECONDS = 2.0
+
+
+class ExecRequest(NamedTuple):
+    """What `exec` was asked for; an empty field takes the container's own."""
+
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    user: str = ""
+    working_directory: str = ""
+    terminal: bool = False
+    privileged: bool = False
+
+
+def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> ProcessSpec:
+    """The process to run: the container's own set-up with what was asked for on top. Raises ConflictError."""
+    if container.state.status == "restarting":
+        raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
+    if container.state.status != "running":
+        raise not_running_error(container)
+    program = None if request.privileged else seccomp_program(paths, container)
+    base = process_spec(container, program)
+    given = {entry.partition("=")[0] for entry in request.environment}
+    inherited = container_environment(container, terminal=request.terminal)
+    return base._replace(
+        arguments=request.arguments,
+        environment=(
+            *(entry for entry in inherited if entry.partition("=")[0] not in given),
+            *(entry for entry in request.environment if "=" in entry),
+        ),
+        working_directory=request.working_directory or base.working_directory,
+        user=request.user or base.user,
+        terminal=request.terminal,
+        capabilities=CAPABILITIES if request.privileged else base.capabilities,
+    )
+
+
+def not_running_error(container: Container) -> ConflictError:
+    return ConflictError(f"container {container.id} is not running", mend=f"sandbox start {container.name}")
+
+
+def has_ended(container: Container) -> bool:
+    """Whether the container's first process, as the record has it, has ended, or is ending right now."""
+    state = container.state
+    if not is_alive(state.pid, state.pid_start, state.boot_id):
+        return True
+    try:
+        pidfd = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        import select
+
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        # one that was killed ends in a moment, with all that is in it
+        return bool(poller.poll(_ENDING_SECONDS * 1000))
+    finally:
+        os.close(pidfd)

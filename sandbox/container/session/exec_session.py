@@ -1,0 +1,170 @@
+"""The command's side of `exec`: its streams carried to the process and back, until the process ends; and of a build's
+shell.
+
+The process never gets the command's own descriptors: one of a terminal or a file would let it act on the host's side.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from sandbox.container.monitor.reactor import READ, Reactor
+from sandbox.container.monitor.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
+from sandbox.container.session.attach import write_all
+from sandbox.named_tuple import NamedTuple
+from sandbox.protocol.frames import STDOUT
+from sandbox.runtime.enter import exec_process
+from sandbox.runtime.process import Stdio as ProcessStdio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.runtime.launch import Started
+    from sandbox.runtime.spec import ProcessSpec
+
+_CHUNK = 64 * 1024
+
+
+class ExecTarget(NamedTuple):
+    """Where the process runs."""
+
+    container_pid: int
+    cgroup: str = ""
+    process_limit: int = 0
+
+
+def run_detached(target: ExecTarget, spec: ProcessSpec) -> None:
+    """Start the process with no streams and leave it to the container. Raises SandboxError."""
+    started = _start(target, spec, ProcessStdio())
+    os.close(started.pidfd)
+    if started.terminal_fd is not None:
+        os.close(started.terminal_fd)
+
+
+def run_attached(target: ExecTarget, spec: ProcessSpec, *, stdin: bool, detach_keys: bytes) -> int:
+    """Run the process with this command's streams; returns its exit code, 0 when detached. Raises SandboxError."""
+    ends: ContainerEnds | None = None
+    kept: MonitorEnds | None = None
+    if spec.terminal:
+        from sandbox.runtime.terminal import get_window_size
+
+        process_stdio = ProcessStdio(window_size=get_window_size(0))
+    else:
+        ends, kept = make_pipes(open_stdin=stdin)
+        process_stdio = ProcessStdio(*ends)
+    try:
+        started = _start(target, spec, process_stdio)
+    finally:
+        if ends is not None:
+            ends.close()
+    if kept is None:
+        kept = _terminal_ends(started)
+    return _Relay(started, kept, stdin=stdin, detach_keys=detach_keys).run()
+
+
+def relay_terminal(started: Started) -> int:
+    """Carry this process's streams to the terminal of one it has started, until that ends; its exit code. The
+    descriptors of `started` are closed then.
+    """
+    return _Relay(started, _terminal_ends(started), stdin=True, detach_keys=b"").run()
+
+
+def _terminal_ends(started: Started) -> MonitorEnds:
+    assert started.terminal_fd is not None
+    return MonitorEnds(started.terminal_fd, started.terminal_fd)
+
+
+def _start(target: ExecTarget, spec: ProcessSpec, stdio: ProcessStdio) -> Started:
+    return exec_process(target.container_pid, spec, stdio, cgroup=target.cgroup, process_limit=target.process_limit)
+
+
+class _Relay:
+    def __init__(self, started: Started, ends: MonitorEnds, *, stdin: bool, detach_keys: bytes) -> None:
+        self._started = started
+        self._reactor = Reactor()
+        self._stdio = Stdio(self._reactor, ends, _show)
+        self._reads_input = stdin
+        self._detach_keys = detach_keys
+        self._exit_code = 0
+        self._filter: Callable[[bytes], tuple[bytes, bool]] = lambda data: (data, False)
+
+    def run(self) -> int:
+        with ExitStack() as stack:
+            if self._reads_input and self._stdio.is_terminal and os.isatty(0):
+                from sandbox.runtime.terminal import DetachKeys, RawTerminal
+
+                self._filter = DetachKeys(self._detach_keys).feed
+                stack.enter_context(RawTerminal(0))
+                stack.callback(signal.signal, signal.SIGWINCH, signal.getsignal(signal.SIGWINCH))
+                signal.signal(signal.SIGWINCH, lambda _number, _frame: self._resize())
+                self._resize()
+            elif self._stdio.is_terminal:
+                from sandbox.runtime.terminal import RawTerminal
+
+                stack.enter_context(RawTerminal(1, output_only=True))
+            self._reactor.watch(self._started.pidfd, READ, lambda _events: self._ended())
+            self._stdio.on_input_taken = self._watch_input
+            if self._reads_input:
+                self._watch_input()
+            self._reactor.run()
+        return self._exit_code
+
+    def _resize(self) -> None:
+        from sandbox.runtime.terminal import get_window_size
+
+        size = get_window_size(0)
+        if size is not None:
+            self._stdio.resize(size.rows, size.columns)
+
+    def _watch_input(self) -> None:
+        if not self._reads_input:
+            return
+        try:
+            self._reactor.watch(0, READ, self._input_ready)
+        except PermissionError:
+            # epoll_ctl(2): a regular file cannot be watched; it can always be read
+            self._reactor.after(0.0, self._read_file)
+
+    def _input_ready(self, _events: int) -> None:
+        self._read_input()
+
+    def _read_file(self) -> None:
+        if self._read_input() and not self._stdio.input_full:
+            self._reactor.after(0.0, self._read_file)
+
+    def _read_input(self) -> bool:
+        try:
+            data = os.read(0, _CHUNK)
+        except OSError:
+            data = b""
+        passed, detached = self._filter(data)
+        if passed:
+            self._stdio.write_input(passed)
+        if not data or detached:
+            self._reads_input = False
+            self._reactor.forget(0)
+            if detached:
+                self._reactor.stop()
+            else:
+                self._stdio.end_input()
+        elif self._stdio.input_full:
+            self._reactor.forget(0)
+        return self._reads_input
+
+    def _ended(self) -> None:
+        _pid, status = os.waitpid(self._started.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._exit_code = 128 - code if code < 0 else code
+        # what it left running may hold the streams open for ever: what is there now is all that is shown
+        self._stdio.drain()
+        self._stdio.close()
+        self._reactor.forget(self._started.pidfd)
+        os.close(self._started.pidfd)
+        self._reactor.stop()
+
+
+def _show(kind: int, data: bytes) -> None:
+    write_all(1 if kind == STDOUT else 2, data)

@@ -1,0 +1,1 @@
+"""Containers looked at: inspect, logs, sizes, filters, export."""

@@ -1,0 +1,43 @@
+"""`--health-*`, `--no-healthcheck`, and how they meet the image's own check."""
+
+from __future__ import annotations
+
+from sandbox.errors import UsageError
+from sandbox.grammar.durations import parse_duration
+from sandbox.values import HealthCheck
+
+_LEAST_NS = 1_000_000
+
+
+def parse_health_time(text: str, name: str) -> int:
+    """Nanoseconds, 0 or at least one millisecond. Raises UsageError."""
+    value = parse_duration(text)
+    if value < 0:
+        raise UsageError(f"--health-{name} cannot be negative")
+    if 0 < value < _LEAST_NS:
+        raise UsageError(f"--health-{name} cannot be less than 1ms")
+    return value
+
+
+def health_document(check: HealthCheck) -> dict[str, object]:
+    """As an image's or a container's configuration has it."""
+    return {
+        "Test": list(check.test),
+        "Interval": check.interval_ns,
+        "Timeout": check.timeout_ns,
+        "StartPeriod": check.start_period_ns,
+        "StartInterval": check.start_interval_ns,
+        "Retries": check.retries,
+    }
+
+
+def merge_health(image: HealthCheck, given: HealthCheck) -> HealthCheck:
+    """`given` with what it leaves out taken from the image."""
+    return HealthCheck(
+        given.test or image.test,
+        given.interval_ns or image.interval_ns,
+        given.timeout_ns or image.timeout_ns,
+        given.start_period_ns or image.start_period_ns,
+        given.start_interval_ns or image.start_interval_ns,
+        given.retries or image.retries,
+    )

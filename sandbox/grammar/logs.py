@@ -1,0 +1,74 @@
+"""`--log-driver` and `--log-opt`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.container.monitor.log_writer import DEFAULT_OPTIONS, LogOptions
+from sandbox.errors import UsageError
+from sandbox.grammar.sizes import parse_size
+from sandbox.values import LogConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_DRIVERS = ("json-file", "local", "none")
+# Go's strconv.ParseBool
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+def parse_log(driver: str, options: Sequence[str]) -> LogConfig:
+    """The log as asked for. Raises UsageError."""
+    if driver not in _DRIVERS:
+        raise UsageError(f"log driver '{driver}' is not supported", mend=f"use one of {', '.join(_DRIVERS)}")
+    found: dict[str, str] = {}
+    for text in options:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"invalid logging opt: {text}")
+        found[name] = _check(driver, name, value)
+    if driver == "none" and found:
+        raise UsageError("invalid logging opts for driver none")
+    if found:
+        combine_options(driver, found)
+    return LogConfig(driver, tuple(found.items()))
+
+
+def combine_options(driver: str, options: Mapping[str, str]) -> LogOptions:
+    """What checked options mean together, by Docker's rules for each driver. Raises UsageError where they disagree."""
+    default = DEFAULT_OPTIONS[driver]
+    size, files, compress = (options.get(name) for name in ("max-size", "max-file", "compress"))
+    unlimited = size == "-1"
+    maximum_bytes = 0 if unlimited else parse_size(size) if size else default.maximum_bytes
+    if driver == "json-file" and not size and files and int(files) > 1:
+        raise UsageError("max-file cannot be greater than 1 without max-size", mend="--log-opt max-size=10m")
+    if unlimited and files and int(files) > 1:
+        raise UsageError("max-file cannot be greater than 1 with max-size=-1", mend="--log-opt max-size=10m")
+    # a size of one's own is for one file with json-file
+    many = default.maximum_files if driver == "local" or not size else 1
+    maximum_files = int(files) if files else 1 if unlimited else many
+    wants = default.compress if compress is None else compress in _TRUE
+    if wants and maximum_files < 2 and compress is not None:
+        raise UsageError(
+            "compress cannot be true when max-file is less than 2 or max-size is not set",
+            mend="--log-opt max-size=10m --log-opt max-file=3",
+        )
+    return LogOptions(maximum_bytes, maximum_files, wants and maximum_files > 1)
+
+
+def _check(driver: str, name: str, value: str) -> str:
+    if name == "max-size":
+        if value != "-1" and parse_size(value) <= 0:
+            raise UsageError(f"invalid value for max-size: {value}")
+    elif name == "max-file":
+        if not (value.isascii() and value.isdigit() and len(value) < 6 and int(value) > 0):
+            raise UsageError(f"invalid value for max-file: {value}")
+    elif name == "compress":
+        if value not in _TRUE and value not in _FALSE:
+            raise UsageError(f"invalid value for compress: {value}", mend="true or false")
+    else:
+        raise UsageError(
+            f"unknown log opt '{name}' for {driver} log driver", mend="use max-size, max-file and compress"
+        )
+    return value

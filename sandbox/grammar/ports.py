@@ -1,0 +1,41 @@
+"""`-p`, `-P` and `--expose` as values of the record; the grammar is that of `net.ports`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from net.errors import NetError
+from net.ports import check_conflicts, parse_published
+from net.ports import parse_exposed as _parse_exposed
+from sandbox.errors import UsageError
+from sandbox.values import PublishedPort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: each port is a mapping of its own; more of them than this is a slip of the hand, and minutes of work
+_MOST_PUBLISHED = 1024
+
+
+def parse_exposed(text: str) -> tuple[str, ...]:
+    """`80`, `80/udp` or `8000-8010/tcp` as single ports "80/tcp". Raises UsageError."""
+    try:
+        return _parse_exposed(text)
+    except NetError as error:
+        raise UsageError(error.message, cause=error.cause, mend=error.mend) from error
+
+
+def parse_ports(texts: Iterable[str]) -> tuple[PublishedPort, ...]:
+    """The ports of every `-p`. Raises UsageError for a text that cannot be read, and for one port asked for twice."""
+    try:
+        mappings = [mapping for text in texts for mapping in parse_published(text)]
+        check_conflicts(mappings)
+    except NetError as error:
+        raise UsageError(error.message, cause=error.cause, mend=error.mend) from error
+    if len(mappings) > _MOST_PUBLISHED:
+        raise UsageError(
+            f"cannot publish {len(mappings)} ports",
+            cause=f"at most {_MOST_PUBLISHED} are allowed for one container",
+            mend="publish a smaller range, or use --network host",
+        )
+    return tuple(PublishedPort(*mapping) for mapping in mappings)

@@ -1,0 +1,1 @@
+"""Images as files: archives, layouts, file system archives; read and written."""

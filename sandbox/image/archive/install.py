@@ -1,0 +1,91 @@
+"""Images made of what is on this machine: blobs stored, layers unpacked, the row written. For load and import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sandbox.image.recording import base_lock, content_store, make_record, plan_layers, save_record
+from sandbox.image.transfer.pull import with_workers
+from sandbox.image.transfer.unpacking import open_pool
+from sandbox.image.trio_runs import run_trio
+from storage.layers.store import LayerStore
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from sandbox.image.documents import ImageConfig
+    from sandbox.image.references import Reference
+    from sandbox.image.store import ImageRecord
+    from sandbox.image.transfer.progress import Progress
+    from sandbox.image.transfer.unpacking import Layer, UnpackPool
+    from sandbox.paths import Paths
+    from storage.digests import Digest
+
+
+class LocalImage(NamedTuple):
+    """An image whose blobs are in the content store already; `manifest` names them."""
+
+    config: ImageConfig
+    config_data: bytes
+    manifest: bytes
+    blobs: tuple[Digest, ...]
+    names: tuple[Reference, ...]
+
+
+def install_images(
+    paths: Paths,
+    collect: Callable[[], Sequence[LocalImage]],
+    progress: Progress,
+    done: Callable[[LocalImage, ImageRecord], None] | None = None,
+) -> tuple[ImageRecord, ...]:
+    """Unpack and record what `collect` brings into the content store, telling `done` of each. Raises ImageError.
+
+    `progress` is told of layers, and warned of what of one could not be had. `collect` runs with the store held, so
+    that nothing it brings is collected as garbage.
+    """
+    records = []
+
+    async def main(sockets: Sequence[socket.socket]) -> None:
+        store = LayerStore(paths.layers)
+        async with open_pool(store, sockets, progress.warning, progress.layer_unpacked) as pool:
+            for image in collect():
+                record = await _install(paths, store, pool, image, progress)
+                records.append(record)
+                if done is not None:
+                    done(image, record)
+
+    with_workers(paths, lambda workers: run_trio(lambda: main(workers.sockets)))
+    return tuple(records)
+
+
+async def _install(
+    paths: Paths, store: LayerStore, pool: UnpackPool, image: LocalImage, progress: Progress
+) -> ImageRecord:
+    content = content_store(paths)
+    image_id = content.put(image.config_data)
+    manifest_digest = content.put(image.manifest)
+    layers = plan_layers(image.blobs, image.config, content, image_id)
+    if layers:
+        missing = [layer.blob for layer in layers if not store.has(layer.chain_id)]
+        for blob in missing:
+            progress.layer(blob, "Extracting")
+        await _unpack(paths, pool, layers)
+        for blob in missing:
+            progress.layer(blob, "Loaded")
+    record = make_record(image_id, manifest_digest, image.config, image.config_data, layers, store)
+    save_record(paths, record, image.names, [])
+    return record
+
+
+async def _unpack(paths: Paths, pool: UnpackPool, layers: Sequence[Layer]) -> None:
+    # here: a build records its image with this module loaded and nothing to unpack
+    import trio
+
+    async with base_lock(paths, layers), trio.open_nursery() as nursery:
+        lower_ready = trio.Event()
+        lower_ready.set()
+        for position in range(len(layers)):
+            done = trio.Event()
+            nursery.start_soon(pool.install, layers, position, lower_ready, done)
+            lower_ready = done

@@ -1,0 +1,1 @@
+"""How a registry is spoken to: endpoints, credentials, sessions, reading and writing."""

@@ -1,0 +1,1 @@
+"""Pulls and pushes: what is fetched, unpacked and sent, and what a person sees of it."""

@@ -1,0 +1,95 @@
+"""Values that requests, records and the runtime share: mounts, ports, devices, limits, health, logs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sandbox.named_tuple import NamedTuple
+
+
+class MountPoint(NamedTuple):
+    """One `-v`, `--mount` or `--tmpfs`, resolved: `source` is an absolute host path, a volume's name, or empty."""
+
+    kind: Literal["bind", "volume", "tmpfs"]
+    source: str
+    target: str
+    read_only: bool = False
+    #: private, rprivate, shared, ... ; bind mounts only
+    propagation: str = "rprivate"
+    #: a bind whose source is made where missing (`-v`), as opposed to an error (`--mount`)
+    create_source: bool = False
+    #: a new volume takes what the image has at the target
+    copy_up: bool = True
+    #: an anonymous volume goes with its container under `--rm` and `rm -v`
+    anonymous: bool = False
+    recursive: bool = True
+    tmpfs_size_bytes: int = 0
+    tmpfs_mode: int = 0o1777
+    #: further tmpfs options in mount(8) form
+    tmpfs_options: str = ""
+    volume_labels: tuple[tuple[str, str], ...] = ()
+    #: whom the caller's files belong to inside, "USER" or "UID:GID"; "" is no mapping. Bind mounts only
+    mapped_user: str = ""
+
+
+class PublishedPort(NamedTuple):
+    """A host address and port in front of a container's.
+
+    `host_port` 0 asks for any free one; with `host_port_end`, any free one from `host_port` to it. Same fields and
+    order as `net.ports.PortMapping`.
+    """
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
+    host_port_end: int = 0
+
+
+class Rlimit(NamedTuple):
+    """One `--ulimit`: `name` as in setrlimit(2), lower case without RLIMIT_; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Device(NamedTuple):
+    host_path: str
+    container_path: str
+    permissions: str = "rwm"
+
+
+class RestartPolicy(NamedTuple):
+    name: Literal["no", "on-failure", "always", "unless-stopped"] = "no"
+    maximum_retries: int = 0
+
+
+class HealthCheck(NamedTuple):
+    """`test` as in the image: ("NONE",), ("CMD", …) or ("CMD-SHELL", text); empty inherits. Times in ns."""
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
+class LogConfig(NamedTuple):
+    driver: str = "json-file"
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class Resources(NamedTuple):
+    """Limits as asked; 0 is none. `nano_cpus` is CPUs times 10^9."""
+
+    memory_bytes: int = 0
+    memory_swap_bytes: int = 0
+    memory_reservation_bytes: int = 0
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    pids_limit: int = 0
+    #: what cannot be enforced is a warning, not an error
+    best_effort: bool = False

@@ -1,0 +1,1 @@
+"""Volumes: their records, and their life with containers."""

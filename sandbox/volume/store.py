@@ -1,0 +1,114 @@
+"""Volumes in the database, as `sandbox volume` shows, makes and removes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.container.model.store import all_containers
+from sandbox.errors import ConflictError, NotFoundError, SandboxError, translated
+from sandbox.named_tuple import NamedTuple
+from sandbox.random_ids import new_container_id
+from sandbox.record_copies import keep_volume_copy
+from sandbox.runtime.owned_trees import remove_files
+from sandbox.state import open_state, transaction
+from storage.volumes import VolumeStore
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from sandbox.paths import Paths
+
+#: Docker's mark of a volume that was made without a name
+ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+#: how the directory of one that is being removed begins, which no volume's name does
+GONE = ".gone-"
+
+
+class Volume(NamedTuple):
+    """One row of the database."""
+
+    name: str
+    created_ns: int
+    labels: dict[str, str]
+    anonymous: bool
+
+
+def list_volumes(connection: sqlite3.Connection) -> list[Volume]:
+    """Every volume, by name."""
+    rows = connection.execute("SELECT name, created_ns, labels, anonymous FROM volume ORDER BY name")
+    return [_volume(*row) for row in rows]
+
+
+def get_volume(connection: sqlite3.Connection, name: str) -> Volume:
+    """The volume of this name. Raises NotFoundError."""
+    query = "SELECT name, created_ns, labels, anonymous FROM volume WHERE name = ?"
+    row = connection.execute(query, (name,)).fetchone()
+    if row is None:
+        from sandbox.near_names import nearest  # only an error pays for it
+
+        near = nearest(name, [volume.name for volume in list_volumes(connection)])
+        raise NotFoundError(f"No such volume: {name}", mend="sandbox volume ls", word=name, near=near)
+    return _volume(*row)
+
+
+def create_volume(connection: sqlite3.Connection, paths: Paths, name: str, labels: Mapping[str, str]) -> str:
+    """Make the volume where there is none of its name, and return that; without a name it is one of nobody's.
+
+    As one that a container makes, it takes what the image has where it is first mounted. Raises SandboxError.
+    """
+    known = name or new_container_id()
+    given = {**labels, **({} if name else {ANONYMOUS_LABEL: ""})}
+    with transaction(connection):
+        if connection.execute("SELECT 1 FROM volume WHERE name = ?", (known,)).fetchone() is None:
+            with translated(SandboxError, "cannot make a volume"):
+                VolumeStore(paths.volumes).create(known, to_fill=True)
+            connection.execute(
+                "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
+                (known, time.time_ns(), json.dumps(given), int(not name)),
+            )
+    keep_volume_copy(connection, known)
+    return known
+
+
+def users_of_volumes(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """For each volume that a container mounts, whether that runs or not, the containers' ids."""
+    users: dict[str, list[str]] = {}
+    for container in all_containers(connection):
+        for name in {mount.source for mount in container.config.mounts if mount.kind == "volume"}:
+            users.setdefault(name, []).append(container.id)
+    return users
+
+
+def remove_volume(paths: Paths, name: str) -> None:
+    """Remove the volume with its data. Raises NotFoundError; ConflictError where a container mounts it.
+
+    The data goes aside with the row, in one step, and is then removed: a SIGKILL leaves nothing that is half a volume.
+    """
+    with translated(SandboxError, f"cannot remove volume {name}"):
+        directory = VolumeStore(paths.volumes).directory(name)
+    aside = f"{paths.volumes}/{GONE}{name}-{os.getpid()}"
+    # closed before anything forks
+    with open_state(paths, frees=True) as connection, transaction(connection):
+        get_volume(connection, name)
+        users = users_of_volumes(connection).get(name)
+        if users:
+            raise ConflictError(
+                f"remove {name}: volume is in use - [{', '.join(users)}]",
+                mend=f"sandbox rm -f {' '.join(user[:12] for user in users)}",
+            )
+        connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+        try:
+            os.rename(directory, aside)
+        except FileNotFoundError:
+            return  # somebody has removed it: the record is all there is
+        except OSError as error:
+            raise SandboxError(f"cannot remove volume {name}", cause=error.strerror or str(error)) from error
+    remove_files(aside)
+
+
+def _volume(name: str, created_ns: int, labels: str, anonymous: int) -> Volume:
+    return Volume(name, created_ns, json.loads(labels), bool(anonymous))

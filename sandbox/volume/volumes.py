@@ -1,0 +1,134 @@
+"""Volumes as containers use them: made when first named; those without a name go with their container.
+
+The database says which there are, `storage.volumes` keeps their files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.errors import NotFoundError, SandboxError, StartError, translated
+from sandbox.named_tuple import NamedTuple
+from sandbox.random_ids import new_container_id
+from sandbox.record_copies import keep_volume_copy
+from sandbox.state import transaction
+from storage.volumes import VolumeStore
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.model.record import Container
+    from sandbox.paths import Paths
+    from sandbox.values import MountPoint
+
+
+def make_volumes(
+    connection: sqlite3.Connection, paths: Paths, mounts: tuple[MountPoint, ...]
+) -> tuple[MountPoint, ...]:
+    """`mounts` with every volume in existence: unnamed ones get a name of 64 digits. Existing ones are kept."""
+    return tuple(_make_volume(connection, paths, mount) if mount.kind == "volume" else mount for mount in mounts)
+
+
+def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint) -> MountPoint:
+    # what `--volumes-from` takes over has its name, and none that a person gave it
+    anonymous = mount.anonymous or not mount.source
+    named = mount._replace(source=mount.source or new_container_id(), anonymous=anonymous)
+    with transaction(connection):
+        known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (named.source,)).fetchone()
+        if known is None:
+            with translated(StartError, "cannot make a volume"):
+                VolumeStore(paths.volumes).create(named.source, to_fill=mount.copy_up)
+            connection.execute(
+                "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
+                (named.source, time.time_ns(), json.dumps(dict(mount.volume_labels)), int(anonymous)),
+            )
+    if known is None:
+        keep_volume_copy(connection, named.source)
+    return named
+
+
+def volume_data(paths: Paths, name: str) -> str:
+    """The directory that is mounted. SandboxError for what cannot be a volume's name."""
+    with translated(SandboxError, "cannot find a volume"):
+        return VolumeStore(paths.volumes).data(name)
+
+
+def fill_new_volumes(paths: Paths, mounts: tuple[MountPoint, ...], root: str) -> None:
+    """Fill those that wait for it with what the tree at `root` has where they are mounted; in the monitor.
+
+    Raises StartError.
+    """
+    store = VolumeStore(paths.volumes)
+    for mount in mounts:
+        if mount.kind != "volume":
+            continue
+        with translated(StartError, f"cannot fill the volume {mount.source}"):
+            if mount.copy_up and store.waits_to_be_filled(mount.source):
+                _fill(store, mount, root)
+
+
+def _fill(store: VolumeStore, mount: MountPoint, root: str) -> None:
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        store.fill(mount.source, root_fd, mount.target)
+    finally:
+        os.close(root_fd)
+
+
+class Move(NamedTuple):
+    """A rename."""
+
+    source: str
+    target: str
+
+
+def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
+    """Remove the unnamed volumes of this container that no other one has."""
+    from sandbox.runtime.owned_trees import remove_files
+    from sandbox.volume.store import GONE
+
+    store = VolumeStore(paths.volumes)
+    for mount in container.config.mounts:
+        if mount.kind == "volume" and mount.anonymous:
+            with translated(SandboxError, f"cannot remove a volume of container {container.name}"):
+                directory = store.directory(mount.source)
+            aside = f"{paths.volumes}/{GONE}{mount.source}-{os.getpid()}"
+            if _set_aside(connection, container.id, mount.source, Move(directory, aside)):
+                remove_files(aside)
+
+
+def _set_aside(connection: sqlite3.Connection, container_id: str, name: str, move: Move) -> bool:
+    """Take the volume's record and its name away, unless another container than this one names it (`--volumes-from`).
+
+    In one transaction, as the record of a container is made together with a look for those of its volumes.
+    """
+    with transaction(connection):
+        named = connection.execute(
+            "SELECT 1 FROM container, json_each(container.config, '$.mounts') AS mount WHERE container.id != ?"
+            " AND json_extract(mount.value, '$.kind') = 'volume' AND json_extract(mount.value, '$.source') = ?"
+            " AND json_extract(container.state, '$.status') IS NOT 'removing'",
+            (container_id, name),
+        ).fetchone()
+        known = connection.execute("SELECT anonymous FROM volume WHERE name = ?", (name,)).fetchone()
+        # one that was taken back, without a record of whose it was, is somebody's
+        if named is not None or (known is not None and not known[0]):
+            return False
+        connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+        try:
+            os.rename(*move)
+        except FileNotFoundError:
+            return False  # somebody has removed it
+    return True
+
+
+def require_volumes(connection: sqlite3.Connection, mounts: tuple[MountPoint, ...]) -> None:
+    """Within a transaction: raise NotFoundError where a volume was removed since it was made or looked up."""
+    for mount in mounts:
+        if (
+            mount.kind == "volume"
+            and not connection.execute("SELECT 1 FROM volume WHERE name = ?", (mount.source,)).fetchone()
+        ):
+            raise NotFoundError(f"No such volume: {mount.source}", cause="it was removed meanwhile")

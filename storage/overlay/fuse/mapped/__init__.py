@@ -1,0 +1,1 @@
+"""Bind mounts with mapped owners."""

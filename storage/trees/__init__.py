@@ -1,0 +1,1 @@
+"""Directory trees by descriptors: walked, copied, compared, measured, removed."""
