@@ -10,7 +10,7 @@ import gc
 import os
 import select
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 
@@ -22,6 +22,15 @@ def open_descriptors() -> dict[int, str]:
             found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue  # the descriptor of the listing itself
+    return found
+
+
+def descriptors_of(pid: int) -> list[str]:
+    """What the descriptors of another process are open on."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
     return found
 
 

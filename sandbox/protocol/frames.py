@@ -10,6 +10,7 @@ A frame is a kind (one byte), a length (four bytes, big-endian) and that many by
     EXIT          monitor -> client   the exit code, four bytes, signed; all output was sent before
     LOG_GREW      monitor -> client   the log has more than when the last of these was sent
     MESSAGE       both ways           a JSON object whose "type" says what it is
+    PART          both ways           the beginning of a MESSAGE that is longer than a frame, which follows
 
 Messages of a client: "attach" {stdin, stdout, stderr}, "detach", "wait", "signal" {number}, "stop" {signal, timeout},
 "follow". Answers: "ok", "error" {message}. Those of a container's start are in `handshake`.
@@ -32,6 +33,7 @@ EXIT = 4
 STDIN_END = 5
 LOG_GREW = 6
 MESSAGE = 7
+PART = 8
 
 _HEADER = struct.Struct(">BI")
 _RESIZE = struct.Struct(">HH")

@@ -1,0 +1,108 @@
+"""Containers of a program that has threads and the database open: what only a worker can start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.warm.failures import PreparedProcessError
+from sandbox.warm.values import Descriptor
+from sandbox.warm.workers import Request, Workers
+from tests import leaks
+from tests.integration.container.conftest import monitor_pid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sandbox.warm.workers import Call
+    from tests.command import Sandbox
+
+pytestmark = pytest.mark.requires("subids", "overlay")
+
+
+class Program:
+    """This process as an owner: a thread that waits, a connection in the middle of a read."""
+
+    def __init__(self, sandbox: Sandbox, output: Path) -> None:
+        self.workers = Workers("tests.integration.container.warm_operations")
+        self._env = sandbox.env
+        self._output = output
+
+    def begin(self, *words: str) -> Call:
+        with open(self._output, "w") as file:
+            request = Request("command", (words, Descriptor(file.fileno())), environment=self._env)
+            return self.workers.begin(request)
+
+    def run(self, *words: str) -> str:
+        status = self.begin(*words).result()
+        text = self._output.read_text()
+        assert status == 0, text
+        return text
+
+
+@pytest.fixture
+def program(sandbox: Sandbox, busybox: str, tmp_path: Path) -> Iterator[Program]:
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    made = Program(sandbox, tmp_path / "output")
+    try:
+        with made.workers, closing(sqlite3.connect(sandbox.home.data / "sandbox/state.db")) as connection:
+            connection.execute("BEGIN")
+            assert connection.execute("SELECT count(*) FROM container").fetchone() == (0,)
+            yield made
+            # it still sees what was there, and then what is there now
+            assert connection.execute("SELECT count(*) FROM container").fetchone() == (0,)
+            connection.execute("COMMIT")
+            connection.execute("SELECT count(*) FROM container").fetchone()
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_container_is_started_and_outlives_the_program(sandbox: Sandbox, busybox: str, program: Program) -> None:
+    assert threading.active_count() > 1
+    program.run("run", "-d", "--name", "cc", busybox, "sh", "-c", "echo up; sleep 1000")
+    sandbox.wait_for_log("cc", "up")
+    assert program.run("exec", "cc", "echo", "inside") == "inside\n"
+    assert program.run("run", "--rm", "--network", "none", busybox, "echo", "done") == "done\n"
+    program.run("restart", "-t", "0", "cc")
+    monitor = monitor_pid(sandbox, "cc")
+    with open(f"/proc/{monitor}/status") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    assert (status["Name"], status["Threads"]) == ("sandbox-monitor", "1")
+    assert not {target for target in leaks.descriptors_of(monitor) if target.endswith("/output")}
+    program.workers.close()
+    assert sandbox.run("exec", "cc", "echo", "still").lines == ["still"]
+    assert sandbox.run("system", "check").status == 0
+
+
+def test_what_was_killed_with_the_prepared_process_is_mended(
+    sandbox: Sandbox, busybox: str, program: Program, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    program.run("run", "-d", "--name", "kept", "--network", "none", busybox, "sleep", "1000")
+    calls = [
+        program.begin("run", "-d", "--network", "none", "--name", f"c{number}", busybox, "sleep", "1000")
+        for number in range(3)
+    ]
+    os.kill(program.workers.pid, signal.SIGKILL)
+    for call in calls:
+        try:
+            call.result()
+        except PreparedProcessError:
+            continue
+
+    def states() -> set[str]:
+        # what was half started is taken down by its monitor; the rest runs
+        return set(sandbox.run("ps", "-a", "--format", "{{.State}}").lines)
+
+    eventually(lambda: states() == {"running"})
+    assert sandbox.run("system", "check").status == 0
+    assert program.run("ps", "-q", "--filter", "name=kept").count("\n") == 1

@@ -1,0 +1,400 @@
+"""Calls from a program that blocks, to real workers of a real prepared process."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
+from sandbox.values import RestartPolicy
+from sandbox.warm.failures import (
+    OperationCancelledError,
+    OperationFaultError,
+    PreparedProcessError,
+    WorkerDiedError,
+)
+from sandbox.warm.line import ATTEMPTS
+from sandbox.warm.prepared import SHORT_MAX
+from sandbox.warm.values import Descriptor
+from sandbox.warm.workers import Request, Workers
+from storage.errors import StorageError
+from tests import leaks
+from tests.needs import REPOSITORY
+from tests.sandbox.warm.conftest import REGISTRY, children_of, is_there
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.sandbox.warm.conftest import Pipe
+
+_HERE = {"HOME": "/tmp", "LANG": "C.UTF-8"}
+
+
+def _describe(workers: Workers, environment: dict[str, str] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = workers.call(Request("describe", environment=environment or _HERE))
+    return found
+
+
+def test_values_go_there_and_back(workers: Workers) -> None:
+    value = {"a": (1, b"\0\xff", [None, True, 1.5]), "names": {"x", "y"}, 3: "\udcff"}
+    assert workers.call(Request("echo", (value,))) == value
+    assert workers.call(Request("restart_policy", named={"policy": RestartPolicy("always", 3)})) == RestartPolicy(
+        "always", 4
+    )
+
+
+def test_a_value_may_be_large(workers: Workers) -> None:
+    value = [os.urandom(24 << 20), "é" * (6 << 20)]
+    assert workers.call(Request("echo", (value,))) == value
+
+
+def test_a_worker_has_what_the_request_brings_and_nothing_else(workers: Workers, tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        found = workers.call(Request("describe", environment={"A": "1", "TZ": "XYZ3"}, directory=directory))
+    finally:
+        os.close(directory)
+    assert found["environment"] == {"A": "1", "TZ": "XYZ3"}
+    assert found["zone"][0] == "XYZ"
+    assert found["directory"] == str(tmp_path)
+    assert found["descriptors"] == dict.fromkeys("012", "/dev/null")
+    # besides these only the socket to us
+    assert found["open"] == 4
+    assert found["threads"] == 1
+    assert found["blocked"] == []
+    assert not found["database"]
+    assert found["session"] != os.getsid(0)
+    assert workers.call(Request("describe"))["environment"] == dict(os.environ)
+
+
+def test_nothing_of_one_request_is_seen_by_the_next(workers: Workers) -> None:
+    before = _describe(workers)
+    workers.call(Request("spoil", environment={**_HERE, "TZ": "XYZ3"}))
+    after = _describe(workers)
+    for found in (before, after):
+        del found["pid"]
+    assert before.pop("random") != after.pop("random")
+    assert before == after
+
+
+def test_a_descriptor_is_the_files_and_stays_the_callers(workers: Workers) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"through a pipe")
+    os.close(write_end)
+    try:
+        assert workers.call(Request("read", (Descriptor(read_end),))) == "through a pipe"
+        assert os.read(read_end, 1) == b""
+    finally:
+        os.close(read_end)
+
+
+def test_too_many_descriptors_are_refused(workers: Workers) -> None:
+    with pytest.raises(UsageError, match="254 descriptors"):
+        workers.call(Request("echo", ([Descriptor(0)] * 254,)))
+    assert workers.call(Request("count_open", ([Descriptor(0)] * 253,))) == 253 + 4
+
+
+def test_a_descriptor_may_be_a_result(workers: Workers, make_pipe: Callable[[], Pipe]) -> None:
+    pipe = make_pipe()
+    (copy,) = workers.call(Request("echo", ((Descriptor(pipe.writes),),)))
+    try:
+        assert not os.get_inheritable(copy)
+        os.write(copy, b"through the copy")
+        assert pipe.read() == b"through the copy"
+    finally:
+        os.close(copy)
+
+
+def test_an_error_of_ours_arrives_as_what_it_is(workers: Workers) -> None:
+    with pytest.raises(NotFoundError) as not_found:
+        workers.call(Request("fail", ("not-found",)))
+    assert (not_found.value.message, not_found.value.word, not_found.value.mend, not_found.value.code) == (
+        "No such container: x", "x", "sandbox ps -a", "E1",
+    )  # fmt: skip
+    assert not_found.value.cause == "the nearest name here is y"
+    with pytest.raises(CommandNotFoundError) as programs:
+        workers.call(Request("fail", ("programs",)))
+    assert (programs.value.programs, programs.value.exit_status) == (("sh", "ls"), 99)
+    assert programs.value.__notes__ == ["of the image"]
+    with pytest.raises(StorageError) as storage:
+        workers.call(Request("fail", ("storage",)))
+    assert storage.value.cause == "the disk is full"
+    with pytest.raises(FileNotFoundError) as missing:
+        workers.call(Request("fail", ("os",)))
+    assert missing.value.filename == "/nowhere"
+
+
+def test_an_error_may_hold_what_cannot_be_sent(workers: Workers) -> None:
+    with pytest.raises(NotFoundError, match="unsent"):
+        workers.call(Request("fail", ("value",)))
+
+
+def test_a_fault_is_told_with_its_traceback(workers: Workers) -> None:
+    with pytest.raises(OperationFaultError) as fault:
+        workers.call(Request("fail", ("fault",)))
+    assert fault.value.cause == "ZeroDivisionError: division by zero"
+    assert "operations.py" in fault.value.__notes__[0]
+
+
+def test_only_what_the_registry_names_is_done(workers: Workers) -> None:
+    for name in ("os.getpid", "tests.sandbox.warm.operations:describe", "_open_descriptors"):
+        with pytest.raises(UsageError, match="there is no operation"):
+            workers.call(Request(name))
+
+
+def test_progress_comes_in_order_and_before_the_result(workers: Workers) -> None:
+    told: list[object] = []
+    assert workers.call(Request("count", (300,)), told.append) == 300
+    assert told == list(range(300))
+    call = workers.begin(Request("count", (3,)))
+    assert list(call) == [0, 1, 2]
+    assert call.result() == 3
+
+
+def test_who_listens_to_progress_may_stop_it(workers: Workers) -> None:
+    def stop(value: object) -> None:
+        raise ValueError(value)
+
+    with pytest.raises(ValueError, match="0"):
+        workers.call(Request("count", (1 << 30,)), stop)
+    call = workers.begin(Request("count", (1 << 30,)))
+    for value in call:
+        if value == 5:
+            break
+    call.close()
+    assert children_of(workers.pid) == set()
+
+
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (11, "SIGSEGV"), (15, "SIGTERM")])
+def test_a_worker_that_a_signal_ends_is_a_typed_error(workers: Workers, number: int, name: str) -> None:
+    with pytest.raises(WorkerDiedError) as died:
+        workers.call(Request("end", (number,)))
+    assert died.value.exit_code == -number
+    assert name in died.value.cause
+    assert workers.call(Request("echo", (1,))) == 1
+
+
+def test_a_worker_that_exits_by_itself_is_a_typed_error(workers: Workers) -> None:
+    with pytest.raises(WorkerDiedError, match="leave died") as died:
+        workers.call(Request("leave", (3,)))
+    assert died.value.exit_code == 3
+
+
+def test_a_worker_that_dies_is_not_seen_by_others(workers: Workers, make_pipe: Callable[[], Pipe]) -> None:
+    arrived, go, prepared = make_pipe(), make_pipe(), 0
+    meeting = workers.begin(Request("meet", (Descriptor(arrived.writes), Descriptor(go.reads))))
+    arrived.read(1)
+    prepared = workers.pid
+    with pytest.raises(WorkerDiedError):
+        workers.call(Request("end", (9,)))
+    os.write(go.writes, b"x")
+    assert meeting.result() > 0
+    assert workers.pid == prepared
+
+
+def test_a_cancelled_worker_is_interrupted_and_waited_for(workers: Workers, make_pipe: Callable[[], Pipe]) -> None:
+    arrived, tidied = make_pipe(), make_pipe()
+    call = workers.begin(Request("hold", (Descriptor(arrived.writes), Descriptor(tidied.writes))))
+    pid = int(arrived.read())
+    call.cancel()
+    with pytest.raises(OperationCancelledError):
+        call.result()
+    assert tidied.read() == b"tidied"
+    assert not is_there(pid)
+    assert workers.call(Request("echo", (1,))) == 1
+
+
+def test_a_call_that_waits_can_be_cancelled(workers: Workers, make_pipe: Callable[[], Pipe]) -> None:
+    arrived, go = make_pipe(), make_pipe()
+    meet = Request("meet", (Descriptor(arrived.writes), Descriptor(go.reads)))
+    meetings = [workers.begin(meet) for _ in range(SHORT_MAX)]
+    waits = workers.begin(meet)
+    waits.cancel()
+    with pytest.raises(OperationCancelledError):
+        waits.result()
+    os.write(go.writes, b"x" * SHORT_MAX)
+    assert len({meeting.result() for meeting in meetings}) == SHORT_MAX
+
+
+def test_so_many_are_on_at_once_and_those_that_last_do_not_count(
+    workers: Workers, make_pipe: Callable[[], Pipe]
+) -> None:
+    arrived, go, held, tidied = make_pipe(), make_pipe(), make_pipe(), make_pipe()
+    meet = Request("meet", (Descriptor(arrived.writes), Descriptor(go.reads)))
+    meetings = [workers.begin(meet) for _ in range(SHORT_MAX + 3)]
+    # a later one that lasts does not wait for them
+    lasting = workers.begin(Request("hold", (Descriptor(held.writes), Descriptor(tidied.writes))))
+    assert held.read()
+    there = 0
+    while there < SHORT_MAX:
+        there += len(arrived.read())
+    # the prepared process has taken all calls before the last one, and three of them wait
+    assert len(children_of(workers.pid)) == SHORT_MAX + 1
+    os.write(go.writes, b"x" * len(meetings))
+    assert len({meeting.result() for meeting in meetings}) == len(meetings)
+    assert there + len(arrived.read()) == len(meetings)
+    lasting.close()
+    assert children_of(workers.pid) == set()
+
+
+def test_eight_threads_call_at_once(workers: Workers) -> None:
+    def run(number: int) -> None:
+        try:
+            for turn in range(12):
+                told: list[object] = []
+                assert workers.call(Request("echo", ((number, turn),))) == (number, turn)
+                assert workers.call(Request("count", (turn,)), told.append) == turn
+                assert told == list(range(turn))
+                with pytest.raises(NotFoundError):
+                    workers.call(Request("fail", ("not-found",)))
+            with pytest.raises(WorkerDiedError):
+                workers.call(Request("end", (9,)))
+        except BaseException as error:  # noqa: BLE001  # told in the thread of the test
+            failures.append(error)
+
+    failures: list[BaseException] = []
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert children_of(workers.pid) == set()
+
+
+def test_a_prepared_process_that_was_killed_is_started_again(workers: Workers) -> None:
+    workers.start()
+    first = workers.pid
+    os.kill(first, signal.SIGKILL)
+    assert workers.call(Request("echo", (1,))) == 1
+    assert workers.pid != first
+    assert leaks.children() == {workers.pid}
+
+
+def test_a_call_that_was_on_then_fails_and_its_worker_ends(workers: Workers, make_pipe: Callable[[], Pipe]) -> None:
+    arrived, tidied = make_pipe(), make_pipe()
+    call = workers.begin(Request("hold", (Descriptor(arrived.writes), Descriptor(tidied.writes))))
+    pid = int(arrived.read())
+    os.kill(workers.pid, signal.SIGKILL)
+    with pytest.raises(PreparedProcessError, match="died during hold"):
+        call.result()
+    leaks.wait_ended(pid)
+    assert workers.call(Request("echo", (1,))) == 1
+
+
+def test_one_that_was_not_begun_is_made_again(workers: Workers) -> None:
+    workers.start()
+    os.kill(workers.pid, signal.SIGSTOP)
+    call = workers.begin(Request("echo", ("again",)))
+    os.kill(workers.pid, signal.SIGKILL)
+    assert call.result() == "again"
+
+
+def test_one_that_never_starts_is_an_error() -> None:
+    with Workers(REGISTRY) as broken:
+        broken._registry = "tests.sandbox.warm.nowhere"
+        with pytest.raises(PreparedProcessError):
+            broken.call(Request("echo", (1,)))
+        assert ATTEMPTS > 1
+
+
+def test_the_end_of_the_workers_ends_calls(make_pipe: Callable[[], Pipe]) -> None:
+    workers = Workers(REGISTRY)
+    arrived, tidied = make_pipe(), make_pipe()
+    call = workers.begin(Request("hold", (Descriptor(arrived.writes), Descriptor(tidied.writes))))
+    pid = int(arrived.read())
+    workers.close()
+    workers.close()
+    assert tidied.read() == b"tidied"
+    assert not is_there(pid)
+    with pytest.raises(OperationCancelledError):
+        call.result()
+    with pytest.raises(PreparedProcessError, match="closed"):
+        workers.call(Request("echo", (1,)))
+
+
+_OWNER = f"""
+import os, signal, sys, threading
+from sandbox.warm.values import Descriptor
+from sandbox.warm.workers import Request, Workers
+workers = Workers("{REGISTRY}")
+def begin():
+    # the thread ends, and nothing with it
+    global call
+    call = workers.begin(Request("hold", (Descriptor(1), Descriptor(2))))
+thread = threading.Thread(target=begin)
+thread.start()
+thread.join()
+sys.stdout.write(f"{{workers.pid}}\\n")
+sys.stdout.flush()
+if sys.argv[1] == "fork" and os.fork() == 0:
+    # holds a copy of each socket
+    sys.stdin.read()
+    os._exit(0)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("way", ["alone", "fork"])
+def test_it_ends_with_an_owner_that_was_killed(way: str) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _OWNER, way], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with owner:
+        assert owner.stdin is not None
+        assert owner.stdout is not None
+        assert owner.stderr is not None
+        pids = [int(owner.stdout.readline()) for _ in range(2)]
+        owner.kill()
+        owner.wait()
+        for pid in pids:
+            leaks.wait_ended(pid)
+        assert os.read(owner.stderr.fileno(), 100) == b"tidied"
+        owner.stdin.close()
+
+
+def test_it_ends_with_an_owner_that_exits() -> None:
+    code = (
+        "from sandbox.warm.workers import Request, Workers; "
+        f"workers = Workers('{REGISTRY}'); print(workers.call(Request('echo', (1,))), workers.pid)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    result, pid = done.stdout.split()
+    assert result == "1"
+    leaks.wait_ended(int(pid))
+
+
+def test_a_fork_of_the_owner_has_a_process_of_its_own(workers: Workers) -> None:
+    assert workers.call(Request("echo", (1,))) == 1
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            before = workers.pid
+            assert workers.call(Request("echo", (2,))) == 2
+            assert workers.pid != before
+            workers.close()
+            os.write(write_end, b"done")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as told:
+        assert told.read() == b"done"
+    assert workers.call(Request("echo", (3,))) == 3
+
+
+def test_the_random_state_of_this_process_is_its_own(workers: Workers) -> None:
+    random.seed(7)
+    assert len({_describe(workers)["random"] for _ in range(3)}) == 3
