@@ -1,8 +1,8 @@
 """What a worker can be asked to do. A request names an operation of this table, and never a module or a function.
 
 An operation is a function of values that returns a value and raises errors of ours (`values` has what a value is). It
-prints nothing, and what it needs of its caller are its arguments; a descriptor comes as `Descriptor`. To offer one, add
-a line here.
+prints nothing, and what it needs of its caller are its arguments; a descriptor comes as `Descriptor`. Where it gives an
+iterator each item is told as progress, and the result is None. To offer one, add a line here.
 """
 
 from __future__ import annotations

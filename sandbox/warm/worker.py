@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -80,7 +81,13 @@ def _do(wire: Wire, operations: Mapping[str, Operation], message: dict[str, Any]
     if operation.reports:
         named[operation.reports] = _teller(wire)
     function = getattr(import_module(operation.module), operation.function)
-    return function(*arguments, **named)
+    result = function(*arguments, **named)
+    if not isinstance(result, Iterator):
+        return result
+    tell = _teller(wire)
+    for item in result:
+        tell(item)
+    return None
 
 
 def _take_place(environment: Mapping[str, str], directory: int | None) -> None:

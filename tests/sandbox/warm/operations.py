@@ -14,7 +14,7 @@ from sandbox.warm.registry import Operation
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sandbox.values import RestartPolicy
 
@@ -32,7 +32,7 @@ def fail(kind: str) -> None:
             raise NotFoundError("No such container: x", word="x", near="y", mend="sandbox ps -a", code="E1")
         case "programs":
             error = CommandNotFoundError("no such command", programs=("sh", "ls"))
-            error.exit_status = 99
+            error.code = "E99"
             error.add_note("of the image")
             raise error
         case "storage":
@@ -108,6 +108,10 @@ def count(last: int, *, tell: Callable[[object], None]) -> int:
     return last
 
 
+def count_up(last: int) -> Iterator[int]:
+    yield from range(last)
+
+
 def meet(arrived: int, go: int) -> int:
     """Say that this worker is there, and wait for leave to go on."""
     os.write(arrived, b"x")
@@ -138,7 +142,7 @@ def restart_policy(policy: RestartPolicy) -> RestartPolicy:
 
 OPERATIONS = {
     **{name: Operation(__name__, name) for name in (
-        "echo", "count_open", "fail", "describe", "spoil", "read", "end", "leave", "restart_policy"
+        "echo", "count_open", "count_up", "fail", "describe", "spoil", "read", "end", "leave", "restart_policy"
     )},
     "count": Operation(__name__, "count", reports="tell"),
     "meet": Operation(__name__, "meet"),

@@ -106,7 +106,7 @@ def test_nothing_but_values_is_made_of_what_comes_in(plain: object) -> None:
     ],
 )
 def test_an_error_keeps_its_class_and_fields(error: SandboxError) -> None:
-    error.exit_status = 42
+    error.code = "E42"
     there = decode_error(json.loads(json.dumps(encode_error(error))))
     assert type(there) is type(error)
     assert vars(there) == vars(error)

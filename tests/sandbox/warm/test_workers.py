@@ -122,7 +122,7 @@ def test_an_error_of_ours_arrives_as_what_it_is(workers: Workers) -> None:
     assert not_found.value.cause == "the nearest name here is y"
     with pytest.raises(CommandNotFoundError) as programs:
         workers.call(Request("fail", ("programs",)))
-    assert (programs.value.programs, programs.value.exit_status) == (("sh", "ls"), 99)
+    assert (programs.value.programs, programs.value.code) == (("sh", "ls"), "E99")
     assert programs.value.__notes__ == ["of the image"]
     with pytest.raises(StorageError) as storage:
         workers.call(Request("fail", ("storage",)))
@@ -157,6 +157,12 @@ def test_progress_comes_in_order_and_before_the_result(workers: Workers) -> None
     call = workers.begin(Request("count", (3,)))
     assert list(call) == [0, 1, 2]
     assert call.result() == 3
+
+
+def test_what_an_operation_yields_is_told_as_progress(workers: Workers) -> None:
+    call = workers.begin(Request("count_up", (3,)))
+    assert list(call) == [0, 1, 2]
+    assert call.result() is None
 
 
 def test_who_listens_to_progress_may_stop_it(workers: Workers) -> None:
