@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +19,8 @@ from sandbox.warm.failures import PreparedProcessError
 from sandbox.warm.values import Descriptor
 from sandbox.warm.workers import Request, Workers
 from tests import leaks
-from tests.integration.container.conftest import monitor_pid
+from tests.integration.container.conftest import monitor_pid, state_files
+from tests.needs import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from tests.command import Sandbox
 
 pytestmark = pytest.mark.requires("subids", "overlay")
+
+_SEED = int(os.environ.get("SANDBOX_KILL_SEED", "3"))
 
 
 class Program:
@@ -106,3 +113,64 @@ def test_what_was_killed_with_the_prepared_process_is_mended(
     eventually(lambda: states() == {"running"})
     assert sandbox.run("system", "check").status == 0
     assert program.run("ps", "-q", "--filter", "name=kept").count("\n") == 1
+
+
+def _rounds(normal: int, long: int) -> list[object]:
+    return [
+        pytest.param(normal, id=f"{normal} rounds"),
+        pytest.param(long, id=f"{long} rounds", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", _rounds(4, 200))
+def test_a_kill_at_any_moment_leaves_nothing(
+    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None], rounds: int
+) -> None:
+    """Of the program, of the process that prepares its workers, or of a worker."""
+    chance = random.Random(_SEED)
+    start = time.monotonic()
+    assert _run_killed(sandbox, busybox, 3600, "") == []
+    whole_seconds = time.monotonic() - start
+    assert sandbox.run("ps", "-a", "--format", "{{.State}}").lines == ["running"] * 3
+    for number in range(rounds):
+        moment, victim = chance.random() * whole_seconds, chance.choice(["", "sandbox-warm", "sandbox-worker"])
+        where = f"round {number} of seed {_SEED}: {victim or 'the program'} killed after {moment:.3f} s"
+        assert _run_killed(sandbox, busybox, moment, victim) == [], where
+        # what was half started is taken down by its monitor; the rest runs
+        eventually(lambda: set(sandbox.run("ps", "-a", "--format", "{{.State}}").lines) <= {"running"})
+        sandbox.remove_containers()
+        assert leaks.wait_processes_gone(str(sandbox.home.root)) == [], where
+        assert state_files(sandbox) == [], where
+        checked = sandbox.run("system", "check", status=None)
+        assert checked.status == 0, f"{where}: {checked.stdout}"
+
+
+def _run_killed(sandbox: Sandbox, image: str, moment_seconds: float, victim: str) -> list[str]:
+    """Run the program, and at the moment kill it, or one of its processes of that name; what is wrong then."""
+    words = [sys.executable, "-m", "tests.integration.container.warm_program", image]
+    with subprocess.Popen(
+        words, cwd=REPOSITORY, env=sandbox.home.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as program:
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(moment_seconds)
+        found = _processes(sandbox, victim) if victim else [program.pid]
+        if found and program.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(found[0], signal.SIGKILL)
+        _output, talk = program.communicate(timeout=60)
+    for name in ("sandbox-worker", "sandbox-warm"):
+        for pid in _processes(sandbox, name):
+            leaks.wait_ended(pid)
+    # an owner that goes on is told what it was that died
+    return [line for line in talk.decode().splitlines() if not line.startswith(("WorkerDied", "PreparedProcess"))]
+
+
+def _processes(sandbox: Sandbox, name: str) -> list[int]:
+    found = []
+    for line in leaks.processes_of(str(sandbox.home.root)):
+        pid = line.partition(" ")[0]
+        with suppress(OSError), open(f"/proc/{pid}/comm") as file:
+            if file.read().strip() == name:
+                found.append(int(pid))
+    return found

@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.container.model.record import ContainerState
@@ -42,6 +42,7 @@ def _kinds(value: Any) -> object:  # Any: any value
     return [_kinds(item) for item in value] if isinstance(value, list | tuple) else type(value)
 
 
+@settings(max_examples=60)
 @given(_values)
 def test_a_value_arrives_as_it_was(value: object) -> None:
     there = _carried(value)
