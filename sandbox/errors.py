@@ -1,19 +1,21 @@
-"""The errors that reach a person.
+"""The errors that reach a person, or a program that calls ours.
 
-    SandboxError                 1    every other error of ours
-      UsageError               125    a flag or a value on the command line
-      NotFoundError              1    no such container, image, tag, ...
-      ConflictError              1    a name or a port that is taken, a container in the wrong state
-      HostError                125    this machine lacks what was asked for
-      StartError               125    the container could not be started
-        UnmappedIdError        125    a user or group id that it does not have
-        NotExecutableError     126
-        CommandNotFoundError   127
-      ImageError                 1    an image, a layer or an archive that is not what it claims
-      RegistryError              1    a registry refused, failed or lied
-        AuthenticationError      1
+    SandboxError                 failed               every other error of ours
+      UsageError                 bad_request          an option or a value that cannot be understood
+      NotFoundError              not_found            no such container, image, tag, ...
+      ConflictError              conflict             a name or a port that is taken, a container in the wrong state
+      NotSupportedError          not_supported        what Docker has and this does not
+      HostError                  host_lacks           this machine lacks what was asked for
+      StartError                 not_started          the container could not be started
+        UnmappedIdError          not_started          a user or group id that it does not have
+        NotExecutableError       not_executable
+        CommandNotFoundError     command_not_found
+      ImageError                 bad_image            an image, a layer or an archive that is not what it claims
+      RegistryError              registry             a registry refused, failed or lied
+        AuthenticationError      authentication
 
-Exit statuses follow Docker. `storage` and `net` have a root each of the same shape; `translated` is the border.
+The kind says what a caller may do about it; who prints an error decides the exit status by it (`cli/exit_statuses.py`),
+and nobody else. `storage` and `net` have a root each of the same shape; `translated` is the border.
 A message says what failed and on which object; `cause` what was probed; `mend` the one command that helps.
 """
 
@@ -27,12 +29,30 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
+
+    ErrorKind = Literal[
+        "failed",
+        "bad_request",
+        #: a template for `--format` that cannot be read
+        "bad_template",
+        "not_found",
+        "conflict",
+        "not_supported",
+        "host_lacks",
+        "not_started",
+        "not_executable",
+        "command_not_found",
+        "bad_image",
+        "registry",
+        "authentication",
+    ]
 
 
 class SandboxError(Exception):
     """Something failed that a person should read about; never shown with a traceback."""
 
-    exit_status = 1
+    kind: ErrorKind = "failed"
 
     def __init__(self, message: str, *, cause: str = "", mend: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -65,7 +85,7 @@ class UsageError(SandboxError):
     JSON says by it where the person wrote that.
     """
 
-    exit_status = 125
+    kind = "bad_request"
 
     def __init__(self, message: str, *, cause: str = "", mend: str = "", code: str = "", field: str = "") -> None:
         super().__init__(message, cause=cause, mend=mend, code=code)
@@ -74,6 +94,8 @@ class UsageError(SandboxError):
 
 class NotFoundError(SandboxError):
     """No such object. `word` is what was asked for, and `near` a name that is there and may have been meant."""
+
+    kind = "not_found"
 
     def __init__(
         self, message: str, *, cause: str = "", mend: str = "", code: str = "", word: str = "", near: str = ""
@@ -88,38 +110,46 @@ class NotFoundError(SandboxError):
 class ConflictError(SandboxError):
     """The object exists already, or is in a state that forbids this."""
 
+    kind = "conflict"
+
+
+class NotSupportedError(SandboxError):
+    """Docker has this, and there is nothing like it here."""
+
+    kind = "not_supported"
+
 
 class HostError(SandboxError):
     """This machine does not give what was asked for."""
 
-    exit_status = 125
+    kind = "host_lacks"
 
 
 class StartError(SandboxError):
     """The container was not started."""
 
-    exit_status = 125
+    kind: ErrorKind = "not_started"
 
 
 class UnmappedIdError(StartError):
-    """The container has no such id; `kind` is "user" or "group"."""
+    """The container has no such id; `id_kind` is "user" or "group"."""
 
-    def __init__(self, message: str, *, cause: str = "", mend: str = "", kind: str = "user", id: int = 0) -> None:
+    def __init__(self, message: str, *, cause: str = "", mend: str = "", id_kind: str = "user", id: int = 0) -> None:
         super().__init__(message, cause=cause, mend=mend)
-        self.kind = kind
+        self.id_kind = id_kind
         self.id = id
 
 
 class NotExecutableError(StartError):
     """The command was found but cannot be executed."""
 
-    exit_status = 126
+    kind = "not_executable"
 
 
 class CommandNotFoundError(StartError):
     """The command is not in the container; `programs` are names of those that are, as far as they were looked for."""
 
-    exit_status = 127
+    kind = "command_not_found"
 
     def __init__(
         self, message: str, *, cause: str = "", mend: str = "", code: str = "", programs: tuple[str, ...] = ()
@@ -131,13 +161,19 @@ class CommandNotFoundError(StartError):
 class ImageError(SandboxError):
     """An image, layer or archive is not what it claims to be."""
 
+    kind = "bad_image"
+
 
 class RegistryError(SandboxError):
     """A registry refused, failed, or broke the protocol."""
 
+    kind: ErrorKind = "registry"
+
 
 class AuthenticationError(RegistryError):
     """The registry wants other credentials."""
+
+    kind = "authentication"
 
 
 @contextmanager

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sandbox.caller_directory import CallerDirectory
     from sandbox.cli.flags import Option, Value
+    from sandbox.image.transfer.progress import Progress
+    from sandbox.operation_context import OperationContext
     from sandbox.paths import Paths
 
 
@@ -47,6 +49,14 @@ class Context(NamedTuple):
     #: found on first use, so that `--help` and `version` make no directory
     find_paths: Callable[[], Paths]
     debug: bool = False
+
+    def for_operations(self, open_progress: Callable[[], Progress] | None = None) -> OperationContext:
+        """Where the command's operations work; without `open_progress` they tell nobody how far they are. Raises
+        HostError.
+        """
+        from sandbox.operation_context import OperationContext, silent_progress  # not for every command
+
+        return OperationContext(self.find_paths(), self.env, open_progress or silent_progress)
 
     def print(self, text: str) -> None:
         """One line of data."""

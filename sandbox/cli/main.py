@@ -104,8 +104,7 @@ def main(
         directory = CallerDirectory(cwd) if isinstance(cwd, str) else find_caller_directory(cwd)
         context = Context(env, directory, stdout, stderr, _paths_of(env), debug)
     except UsageError as error:
-        stderr.write(_usage_text(error, "sandbox", "[OPTIONS] COMMAND"))
-        return error.exit_status
+        return _usage_failure(stderr, error, "sandbox", "[OPTIONS] COMMAND")
     try:
         return _answer(context, top)
     except KeyboardInterrupt:
@@ -123,8 +122,7 @@ def _answer(context: Context, top: Parsed) -> int:
         return 0
     refused = _refused(top)
     if refused is not None:
-        context.stderr.write(_usage_text(refused, "sandbox", "[OPTIONS] COMMAND"))
-        return refused.exit_status
+        return _usage_failure(context.stderr, refused, "sandbox", "[OPTIONS] COMMAND")
     for key in ("install-completion", "show-completion"):
         if key in top.values:
             from functools import partial
@@ -151,7 +149,7 @@ def _refused(top: Parsed) -> UsageError | None:
     return None
 
 
-def _guarded(context: Context, action: Callable[[], int], *, failure_status: int = 1) -> int:
+def _guarded(context: Context, action: Callable[[], int], command_path: str = "") -> int:
     """The status of `action`; the errors a person can mend are printed in one shape, and only bugs pass through."""
     try:
         return action()
@@ -173,7 +171,9 @@ def _guarded(context: Context, action: Callable[[], int], *, failure_status: int
 
         traceback.print_exception(failure, file=context.stderr)
     context.note(render_error(failure))
-    return failure_status if failure.exit_status == 1 else failure.exit_status
+    from sandbox.cli.exit_statuses import exit_status  # for errors only
+
+    return exit_status(failure, command_path)
 
 
 def _database_failure(context: Context, error: Exception) -> HostError:
@@ -208,8 +208,8 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
         if not rest or rest[0] in ("--help", "-h"):
             return _help(context, (name,))
         if rest[0].startswith("-"):
-            context.stderr.write(_usage_text(UsageError(f"unknown flag: {rest[0]}"), f"sandbox {name}", "COMMAND"))
-            return UsageError.exit_status
+            unknown = UsageError(f"unknown flag: {rest[0]}")
+            return _usage_failure(context.stderr, unknown, f"sandbox {name}", "COMMAND")
         path, rest = f"{name} {rest[0]}", rest[1:]
     else:
         path = name
@@ -226,14 +226,13 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
     try:
         parsed = parse_flags((*command.options, _HELP), words, interspersed=command.interspersed)
     except UsageError as error:
-        context.stderr.write(_usage_text(error, typed, command.usage))
-        return error.exit_status
+        return _usage_failure(context.stderr, error, typed, command.usage)
     if parsed.values.pop("help", False):
         return _help(context, tuple(path.split()))
     count = len(parsed.arguments)
     if count < command.least or (command.most is not None and count > command.most):
         wrong = UsageError(f"sandbox: '{typed}' {_expected(command)}")
-        context.stderr.write(_usage_text(wrong, typed, command.usage))
+        _usage_failure(context.stderr, wrong, typed, command.usage)
         return 1
     invocation = Invocation(command, context, parsed.values, parsed.arguments, path)
 
@@ -249,8 +248,7 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
             raise
 
     try:
-        # `run` tells its own failures from the container's by 125, whatever they are
-        return _guarded(context, handle, failure_status=125 if command.path == "container run" else 1)
+        return _guarded(context, handle, command.path)
     except KeyboardInterrupt:
         if command.path not in _ENDED_BY_INTERRUPT:
             with suppress(OSError):
@@ -258,10 +256,13 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
         raise
 
 
-def _usage_text(error: UsageError, typed: str, usage: str) -> str:
-    """A slip on the command line as Docker prints it."""
+def _usage_failure(stderr: TextIO, error: UsageError, typed: str, usage: str) -> int:
+    """Print a slip on the command line as Docker does; returns its exit status."""
+    from sandbox.cli.exit_statuses import exit_status  # for errors only
+
     mend = f"\n{error.mend[:1].upper()}{error.mend[1:]}" if error.mend else ""
-    return f"{error.message}{mend}\n\nUsage:  {typed} {usage}\n\nRun '{typed} --help' for more information\n"
+    stderr.write(f"{error.message}{mend}\n\nUsage:  {typed} {usage}\n\nRun '{typed} --help' for more information\n")
+    return exit_status(error)
 
 
 def _expected(command: Command) -> str:

@@ -17,7 +17,6 @@ from sandbox.container.life.naming import write_cidfile
 from sandbox.container.model.store import find_container
 from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
 from sandbox.container.monitor.spawn import Attachment
-from sandbox.errors import NotFoundError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
@@ -102,11 +101,7 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         if not (invocation.text("platform") or invocation.context.env.get("DOCKER_DEFAULT_PLATFORM")):
             _note_platform(invocation, image.platform)
         _note_namesakes(invocation, connection)
-        try:
-            return create_container(connection, paths, identity, config), plan
-        except NotFoundError as error:
-            error.exit_status = 125
-            raise
+        return create_container(connection, paths, identity, config), plan
 
 
 def _note_platform(invocation: Invocation, platform: str) -> None:
@@ -146,22 +141,11 @@ def _window_size() -> WindowSize | None:
 
 def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container, request: RunRequest) -> int:
     # while the container's program starts
-    from sandbox.container.session.attach import ClientStreams, Session
+    from sandbox.cli.joining import STANDARD_STREAMS
+    from sandbox.container import operations
 
-    attached = request.attached
-    streams = ClientStreams(
-        attached.stdin,
-        container.config.terminal,
-        invocation.flag("sig-proxy"),
-        request.detach_keys,
-        container.name,
+    joined = operations.Joined(container, spawned.channel, request.attached.stdin)
+    joining = operations.Joining(
+        STANDARD_STREAMS, request.attached.stdin, invocation.flag("sig-proxy"), request.detach_keys
     )
-    outcome = Session(spawned.channel, streams).run()
-    spawned.channel.close()
-    if outcome.detached:
-        return 0
-    if outcome.exit_code is not None:
-        return outcome.exit_code
-    from sandbox.container.life.stop import code_after_end
-
-    return code_after_end(invocation.context.find_paths(), container)
+    return operations.carry(invocation.context.for_operations(), joined, joining) or 0

@@ -7,9 +7,15 @@ share its process with a hostile tree, and the receiver only ever makes errors o
 from __future__ import annotations
 
 from sandbox.errors import (
+    AuthenticationError,
     CommandNotFoundError,
+    ConflictError,
     HostError,
+    ImageError,
     NotExecutableError,
+    NotFoundError,
+    NotSupportedError,
+    RegistryError,
     SandboxError,
     StartError,
     UnmappedIdError,
@@ -22,11 +28,17 @@ _KINDS: dict[str, type[SandboxError]] = {
     for kind in (
         SandboxError,
         UsageError,
+        NotFoundError,
+        ConflictError,
+        NotSupportedError,
         HostError,
         StartError,
         NotExecutableError,
         CommandNotFoundError,
         UnmappedIdError,
+        ImageError,
+        RegistryError,
+        AuthenticationError,
     )
 }
 _LIMIT_BYTES = 16 * 1024
@@ -45,7 +57,7 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
 def _own_fields(error: SandboxError) -> tuple[str, ...]:
     if isinstance(error, CommandNotFoundError):
         return error.programs
-    return (error.kind, str(error.id)) if isinstance(error, UnmappedIdError) else ()
+    return (error.id_kind, str(error.id)) if isinstance(error, UnmappedIdError) else ()
 
 
 def decode_error(report: bytes) -> SandboxError:
@@ -56,5 +68,5 @@ def decode_error(report: bytes) -> SandboxError:
         return CommandNotFoundError(message, cause=cause, mend=mend, programs=known)
     if kind == UnmappedIdError.__name__:
         number = int(more[1]) if more[1].isdecimal() else 0
-        return UnmappedIdError(message, cause=cause, mend=mend, kind=more[0], id=number)
+        return UnmappedIdError(message, cause=cause, mend=mend, id_kind=more[0], id=number)
     return _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)

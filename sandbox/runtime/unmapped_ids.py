@@ -28,7 +28,7 @@ def find_unmapped(uid: int, gids: Iterable[int]) -> UnmappedIdError | None:
     try:
         for kind, number in (("user", uid), *(("group", gid) for gid in gids)):
             if not _has(fd, kind, number):
-                return UnmappedIdError(f"{kind} id {number} is not mapped in the container", kind=kind, id=number)
+                return UnmappedIdError(f"{kind} id {number} is not mapped in the container", id_kind=kind, id=number)
     finally:
         os.close(fd)
     return None
@@ -48,12 +48,12 @@ def _has(fd: int, kind: str, number: int) -> bool:
 def complete(error: UnmappedIdError) -> UnmappedIdError:
     """`error` with the ids there are and how to get more; called by the monitor, a build worker, or a command."""
     id_map = _map_outside()
-    lines = id_map.gid_lines if error.kind == "group" else id_map.uid_lines
+    lines = id_map.gid_lines if error.id_kind == "group" else id_map.uid_lines
     last = sum(line.size for line in lines) - 1
     ranges = ", ".join(f"{line.outer}-{line.outer + line.size - 1}" for line in lines[1:])
-    file = "/etc/subgid" if error.kind == "group" else "/etc/subuid"
+    file = "/etc/subgid" if error.id_kind == "group" else "/etc/subuid"
     given = f"your own and the subordinate ids {ranges} of {file}" if ranges else f"your own; {file} gives no more"
-    error.cause = f"containers of this user have the {error.kind} ids 0 to {last}: {given}"
+    error.cause = f"containers of this user have the {error.id_kind} ids 0 to {last}: {given}"
     missing = error.id - last
     if missing <= _MOST_GRANTED:
         error.mend = grant_command(user_name(id_map.uid_lines[0].outer), count=missing)

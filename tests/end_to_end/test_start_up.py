@@ -39,6 +39,10 @@ UNUSED = {
         "sandbox.cli.run_container",
         "sandbox.container.monitor.process",
         "sandbox.cli.commands.exec",
+        "sandbox.container.session.exec_session",
+        "sandbox.container.life.start",
+        "sandbox.container.life.stop",
+        "sandbox.container.view.log_following",
         "sandbox.cli.commands.container_list",
         "sandbox.cli.commands.container",
         "sandbox.cli.commands.container_output",
@@ -61,7 +65,8 @@ def test_run_forks_the_monitor_before_it_imports_the_rest(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sandbox.cli.run_container", "sandbox.container.monitor.process", "sandbox.cli.commands.exec"]
+    "module",
+    ["sandbox.cli.run_container", "sandbox.container.monitor.process", "sandbox.container.session.exec_session"],
 )
 def test_what_is_not_used_is_not_imported(module: str, home: Home) -> None:
     assert _with_main(module, home) & UNUSED == set()

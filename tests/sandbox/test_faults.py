@@ -52,8 +52,8 @@ def test_no_call_of_the_kernel_is_named(tmp_path: Path) -> None:
         assert error.__notes__ == ["openat2(2)"]
 
 
-def test_a_kind_of_error_keeps_its_status_across_a_process() -> None:
+def test_an_error_keeps_its_kind_across_a_process() -> None:
     class OwnError(StartError):
         """One that the reports do not know."""
 
-    assert decode_error(encode_error(OwnError("cannot start"))).exit_status == 125
+    assert decode_error(encode_error(OwnError("cannot start"))).kind == "not_started"

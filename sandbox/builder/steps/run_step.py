@@ -118,6 +118,7 @@ class RunRoom:
         SandboxError where it cannot be started.
         """
         # few builds come here
+        from sandbox.container.session.attach import ClientStreams, Streams
         from sandbox.container.session.exec_session import relay_terminal
         from sandbox.runtime.terminal import get_window_size
 
@@ -126,7 +127,7 @@ class RunRoom:
         spec = spec._replace(process=spec.process._replace(terminal=True))
         started = network.launcher.start(spec, Stdio(window_size=get_window_size(0)))
         try:
-            relay_terminal(started)
+            relay_terminal(started, ClientStreams(Streams(0, 1, 2), stdin=True, detach_keys=b""))
         except BaseException:
             _end(started)
             raise

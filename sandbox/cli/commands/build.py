@@ -69,7 +69,9 @@ def build(invocation: Invocation) -> int:
     except DockerfileError as error:
         if not error.shown:
             raise
-        return error.exit_status
+        from sandbox.cli.exit_statuses import exit_status
+
+        return exit_status(error)
     finally:
         display.close()
     build_results.write_results(invocation, exported)

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, each
 from sandbox.cli.flags import option
-from sandbox.container.life.lookup import open_container
+from sandbox.container import operations
 from sandbox.errors import ConflictError, UsageError
-from sandbox.state import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.cli.command import Invocation
-    from sandbox.container.model.record import Container
-    from sandbox.paths import Paths
+    from sandbox.operation_context import OperationContext
 
 _SIGNAL = option("-s --signal", "text", "Signal to send to the container", "string")
 _TIMEOUT = option("-t --timeout --time", "number", "Seconds to wait before killing the container", "int")
@@ -23,162 +21,86 @@ _TIMEOUT = option("-t --timeout --time", "number", "Seconds to wait before killi
 
 def start(invocation: Invocation) -> int:
     """Start what is stopped; with -a stay with it."""
-    from sandbox.container.life.start import StartRequest, start_container
-
-    attaches = invocation.flag("attach") or invocation.flag("interactive")
-    if attaches:
+    if invocation.flag("attach") or invocation.flag("interactive"):
         if len(invocation.arguments) > 1:
             raise ConflictError("you cannot start and attach multiple containers at once")
         return _start_attached(invocation)
-    paths = invocation.context.find_paths()
-
-    def start_one(word: str) -> str:
-        started = start_container(paths, invocation.context.env, StartRequest(word))
-        if started is not None:
-            started.spawned.channel.close()
-        return word
-
-    return each(invocation, start_one)
+    return _for_each(invocation, operations.start)
 
 
 def _start_attached(invocation: Invocation) -> int:
-    from sandbox.container.life.start import StartRequest, start_container
-    from sandbox.container.life.stop import code_after_end
-    from sandbox.container.monitor.spawn import Attachment
-    from sandbox.container.session.attach import ClientStreams, Session
-    from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, get_window_size, parse_detach_keys
+    from sandbox.cli.joining import read_joining
 
-    paths = invocation.context.find_paths()
-    word = invocation.arguments[0]
-    keys = invocation.text("detach-keys")
-    detach_keys = parse_detach_keys(DEFAULT_DETACH_KEYS if keys is None else keys)
-    container = _look_up(paths, word)
-    stdin = invocation.flag("interactive") and container.config.open_stdin
-    attachment = Attachment(stdin, True, True)
-    size = get_window_size(0) if container.config.terminal else None
-    started = start_container(paths, invocation.context.env, StartRequest(word, attachment, size))
-    if started is None:
-        # as Docker has it: `start -a` of a container that runs is `attach`
-        from sandbox.cli.commands.container_output import attach_to
-
-        return attach_to(invocation, container, stdin=stdin, detach_keys=detach_keys)
-    streams = ClientStreams(stdin, container.config.terminal, invocation.flag("sig-proxy"), detach_keys, container.name)
-    outcome = Session(started.spawned.channel, streams).run()
-    started.spawned.channel.close()
-    if outcome.detached:
-        return 0
-    return code_after_end(paths, container) if outcome.exit_code is None else outcome.exit_code
+    context = invocation.context.for_operations()
+    joining = read_joining(invocation, stdin=invocation.flag("interactive"))
+    joined = operations.start_joined(context, invocation.arguments[0], joining)
+    return operations.carry(context, joined, joining) or 0
 
 
 def stop(invocation: Invocation) -> int:
-    return _for_each(invocation, lambda paths, container: _stop(invocation, paths, container))
+    return _for_each(invocation, lambda context, word: operations.stop(context, word, _stop_request(invocation)))
 
 
 def restart(invocation: Invocation) -> int:
-    from sandbox.container.life.start import StartRequest, start_container
-
-    paths = invocation.context.find_paths()
-
-    def restart_one(word: str) -> str:
-        container = _look_up(paths, word)
-        _stop(invocation, paths, container)
-        started = start_container(paths, invocation.context.env, StartRequest(container.id))
-        if started is not None:
-            started.spawned.channel.close()
-        return word
-
-    return each(invocation, restart_one)
+    return _for_each(invocation, lambda context, word: operations.restart(context, word, _stop_request(invocation)))
 
 
 def kill(invocation: Invocation) -> int:
-    from sandbox.container.life.stop import send_signal, wait_container
-    from sandbox.grammar.signals import parse_signal
-
-    number = parse_signal(invocation.text("signal") or "KILL")
-
-    def kill_one(paths: Paths, container: Container) -> None:
-        send_signal(paths, container, number)
-        if number == 9:
-            # dead when the command returns, as scripts that go on to `rm` expect
-            with open_state(paths) as connection:
-                wait_container(connection, paths, container)
-
-    return _for_each(invocation, kill_one)
+    number = _signal_number(invocation)
+    return _for_each(invocation, lambda context, word: operations.kill(context, word, number or 9))
 
 
 def remove(invocation: Invocation) -> int:
-    from sandbox.container.life.remove import remove_container
     from sandbox.errors import NotFoundError
 
-    paths = invocation.context.find_paths()
+    context = invocation.context.for_operations()
     force, volumes = invocation.flag("force"), invocation.flag("volumes")
     if invocation.flag("link"):
         raise UsageError("links between containers do not exist here", mend="sandbox rm without --link")
 
     def remove_one(word: str) -> str | None:
-        with open_state(paths, frees=True) as connection:
-            try:
-                remove_container(connection, paths, word, force=force, volumes=volumes)
-            except NotFoundError:
-                if not force:
-                    raise
-                # rm -f of what is not there: said, but no failure
-                invocation.context.note(f"Error: No such container: {word}")
-                return None
+        try:
+            operations.remove(context, word, force=force, volumes=volumes)
+        except NotFoundError:
+            if not force:
+                raise
+            # rm -f of what is not there: said, but no failure
+            invocation.context.note(f"Error: No such container: {word}")
+            return None
         return word
 
     return each(invocation, remove_one)
 
 
 def wait(invocation: Invocation) -> int:
-    from sandbox.container.life.stop import wait_container
-
-    paths = invocation.context.find_paths()
-
-    def wait_one(word: str) -> str:
-        with open_state(paths) as connection:
-            return str(wait_container(connection, paths, open_container(connection, paths, word)))
-
-    return each(invocation, wait_one)
+    context = invocation.context.for_operations()
+    return each(invocation, lambda word: str(operations.wait(context, word)))
 
 
 def rename(invocation: Invocation) -> int:
-    from sandbox.container.model.names import check_name
-    from sandbox.container.model.store import rename_container
-
     word, name = invocation.arguments
-    name = check_name(name)
-    paths = invocation.context.find_paths()
-    with open_state(paths) as connection:
-        container = open_container(connection, paths, word)
-        if container.name == name:
-            raise ConflictError("Renaming a container with the same name as its current name")
-        rename_container(connection, container.id, name)
+    operations.rename(invocation.context.for_operations(), word, name)
     return 0
 
 
-def _stop(invocation: Invocation, paths: Paths, container: Container) -> None:
-    from sandbox.container.life.stop import stop_container
+def _stop_request(invocation: Invocation) -> operations.StopRequest:
+    return operations.StopRequest(_signal_number(invocation), invocation.number("timeout"))
 
-    number = None
+
+def _signal_number(invocation: Invocation) -> int | None:
     text = invocation.text("signal")
-    if text:
-        from sandbox.grammar.signals import parse_signal
+    if not text:
+        return None
+    from sandbox.grammar.signals import parse_signal
 
-        number = parse_signal(text)
-    stop_container(paths, container, signal_number=number, timeout_seconds=invocation.number("timeout"))
-
-
-def _look_up(paths: Paths, word: str) -> Container:
-    with open_state(paths) as connection:
-        return open_container(connection, paths, word)
+    return parse_signal(text)
 
 
-def _for_each(invocation: Invocation, action: Callable[[Paths, Container], None]) -> int:
-    paths = invocation.context.find_paths()
+def _for_each(invocation: Invocation, action: Callable[[OperationContext, str], None]) -> int:
+    context = invocation.context.for_operations()
 
     def act(word: str) -> str:
-        action(paths, _look_up(paths, word))
+        action(context, word)
         return word
 
     return each(invocation, act)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.container.life.lookup import open_container
-from sandbox.container.session.exec_request import ExecRequest, exec_spec, has_ended, not_running_error
-from sandbox.container.session.exec_session import ExecTarget, run_attached, run_detached
-from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
-from sandbox.state import open_state
+from sandbox.cli.joining import STANDARD_STREAMS, read_detach_keys
+from sandbox.container import operations
+from sandbox.container.session.attach import ClientStreams
+from sandbox.container.session.exec_request import ExecRequest
+from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
@@ -23,7 +23,8 @@ def execute(invocation: Invocation) -> int:
     stdin = invocation.flag("interactive") and not detached
     if stdin and terminal and not os.isatty(0):
         raise UsageError("the input device is not a TTY", mend="leave -t out, or run it in a terminal")
-    detach_keys = _detach_keys(invocation) if terminal else b""
+    detach_keys = read_detach_keys(invocation) if terminal else b""
+    client = None if detached else ClientStreams(STANDARD_STREAMS, stdin, terminal, detach_keys=detach_keys)
     request = ExecRequest(
         arguments=invocation.arguments[1:],
         environment=_environment(invocation),
@@ -32,26 +33,12 @@ def execute(invocation: Invocation) -> int:
         terminal=terminal,
         privileged=invocation.flag("privileged"),
     )
-    paths = invocation.context.find_paths()
-    with open_state(paths, durable=False) as connection:
-        container = open_container(connection, paths, invocation.arguments[0])
-    spec = exec_spec(paths, container, request)
-    limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
-    target = ExecTarget(container.state.pid, container.state.cgroup, limit)
     try:
-        if detached:
-            run_detached(target, spec)
-            return 0
-        return run_attached(target, spec, stdin=stdin, detach_keys=detach_keys)
+        return operations.execute(invocation.context.for_operations(), invocation.arguments[0], request, client)
     except (CommandNotFoundError, NotExecutableError) as error:
         from sandbox.cli.program_mends import mend_program  # for this error only
 
         mend_program(invocation, error)
-        raise
-    except StartError as error:
-        if has_ended(container):
-            # the kernel gives many reasons for not entering what is being taken down
-            raise not_running_error(container) from error
         raise
 
 
@@ -73,13 +60,6 @@ def _working_directory(invocation: Invocation) -> str:
             f"the working directory '{directory}' is invalid, it needs to be an absolute path", mend=f"-w /{directory}"
         )
     return directory
-
-
-def _detach_keys(invocation: Invocation) -> bytes:
-    from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, parse_detach_keys
-
-    text = invocation.text("detach-keys")
-    return parse_detach_keys(DEFAULT_DETACH_KEYS if text is None else text)
 
 
 COMMANDS: tuple[Command, ...] = (

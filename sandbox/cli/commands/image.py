@@ -188,12 +188,12 @@ def _print_tree(invocation: Invocation, lines: list[_Line]) -> int:
 
 def rm(invocation: Invocation) -> int:
     """Print `Untagged:` and `Deleted:` lines."""
-    from sandbox.image.removal import remove_image
+    from sandbox.image import operations
 
-    paths = invocation.context.find_paths()
+    context = invocation.context.for_operations()
 
     def remove(text: str) -> str | None:
-        removed = remove_image(paths, text, force=invocation.flag("force"))
+        removed = operations.remove(context, text, force=invocation.flag("force"))
         lines = [f"Untagged: {name}" for name in removed.untagged]
         lines += [f"Deleted: {digest}" for digest in removed.deleted]
         return "\n".join(lines) or None
@@ -203,15 +203,10 @@ def rm(invocation: Invocation) -> int:
 
 def tag(invocation: Invocation) -> int:
     """Print nothing, as Docker does."""
-    from sandbox.image.copies import keep_image_copies
-    from sandbox.image.store import get_image, tag_image
-    from sandbox.state import open_state, transaction
+    from sandbox.image import operations
 
     source, target = invocation.arguments
-    with open_state(invocation.context.find_paths()) as connection:
-        with transaction(connection):
-            tag_image(connection, get_image(connection, source).id, target)
-        keep_image_copies(connection)
+    operations.tag(invocation.context.for_operations(), source, target)
     return 0
 
 

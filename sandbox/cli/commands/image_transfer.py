@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.errors import NotFoundError, SandboxError
+from sandbox.image import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import TextIO
 
     from sandbox.cli.command import Context, Invocation
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
+    from sandbox.image.transfer.progress import Progress
+    from sandbox.operation_context import OperationContext
 
 #: where it is said how registries are reached
 SETTINGS = "mirrors, private certificates, plain HTTP and proxies: docs/configuration.md"
@@ -24,57 +27,34 @@ PLATFORM = option("--platform", "text", "Platform of a multi-platform image", "o
 
 def pull(invocation: Invocation) -> int:
     """Print what `docker pull` prints."""
-    from sandbox.image.transfer.progress import choose_progress
-    from sandbox.image.transfer.pull import pull_all_tags, pull_image
-
-    context = invocation.context
-    (text,) = invocation.arguments
-    quiet = invocation.flag("quiet")
-    progress = choose_progress(context.stdout, context.stderr, context.env, quiet=quiet)
-    where = (context.find_paths(), context.env, text, invocation.text("platform"), progress)
-    try:
-        pulled = pull_all_tags(*where) if invocation.flag("all-tags") else (pull_image(*where),)
-    finally:
-        progress.close()
+    (name,) = invocation.arguments
+    context, platform = _operating(invocation, invocation.context.stdout), invocation.text("platform")
+    if invocation.flag("all-tags"):
+        pulled = operations.pull_all_tags(context, name, platform)
+    else:
+        pulled = (operations.pull(context, name, platform),)
     for one in pulled:
-        context.print(str(one.reference))
+        invocation.context.print(str(one.reference))
     return 0
 
 
 def push(invocation: Invocation) -> int:
     """Print what `docker push` prints."""
-    from sandbox.image.transfer.progress import choose_progress
-    from sandbox.image.transfer.push import push_image
-
-    context = invocation.context
-    (text,) = invocation.arguments
-    quiet = invocation.flag("quiet")
-    progress = choose_progress(context.stdout, context.stderr, context.env, quiet=quiet)
-    try:
-        pushed = push_image(
-            context.find_paths(), context.env, text, progress,
-            all_tags=invocation.flag("all-tags"), platform=invocation.text("platform"),
-        )  # fmt: skip
-    finally:
-        progress.close()
-    if quiet:
+    (name,) = invocation.arguments
+    context = _operating(invocation, invocation.context.stdout)
+    all_tags, platform = invocation.flag("all-tags"), invocation.text("platform")
+    pushed = operations.push(context, name, all_tags=all_tags, platform=platform)
+    if invocation.flag("quiet"):
         for one in pushed:
-            context.print(str(one.reference))
+            invocation.context.print(str(one.reference))
     return 0
 
 
 def load(invocation: Invocation) -> int:
     """Print what `docker load` prints."""
-    from sandbox.image.archive.archives import load_archive
-    from sandbox.image.platforms import host_platform, parse_platform
-    from sandbox.image.transfer.progress import choose_progress
-
     context = invocation.context
-    platform = invocation.text("platform")
-    quiet = invocation.flag("quiet")
-    wanted = parse_platform(platform) if platform else host_platform()
-    progress = choose_progress(context.stdout, context.stderr, context.env, quiet=quiet, layers=False)
-    tell = context.print if quiet else progress.line
+    progress = _open_progress(invocation, context.stdout, layers=False)
+    tell = context.print if invocation.flag("quiet") else progress.line
 
     def done(names: tuple[Reference, ...], record: ImageRecord) -> None:
         for name in names:
@@ -82,28 +62,26 @@ def load(invocation: Invocation) -> int:
         if not names:
             tell(f"Loaded image ID: {record.id}")
 
-    with _open_input(context, invocation.text("input")) as (stream, what), closing(progress):
-        load_archive(context.find_paths(), stream, what, wanted, done, progress)
+    with closing(progress), _open_input(context, invocation.text("input")) as archive:
+        operations.load(context.for_operations(lambda: progress), archive, invocation.text("platform"), done)
     return 0
 
 
 def save(invocation: Invocation) -> int:
     """Write the archive to a file, whole or not at all, or to standard output."""
-    from sandbox.image.archive.saving import choose_images, write_archive
     from sandbox.image.archive.whole_file import written_whole
 
     context = invocation.context
     output = invocation.text("output")
-    paths = context.find_paths()
-    images = choose_images(paths, invocation.arguments)
+    where = context.for_operations()
     if output is None:
         if context.stdout.isatty():
             raise SandboxError("cowardly refusing to save to a terminal", mend="use the -o flag or redirect")
         context.stdout.flush()
-        write_archive(paths, images, context.stdout.buffer)
+        operations.save(where, invocation.arguments, context.stdout.buffer)
         return 0
     with written_whole(context.cwd.absolute(output)) as stream:
-        write_archive(paths, images, stream)
+        operations.save(where, invocation.arguments, stream)
     return 0
 
 
@@ -111,10 +89,9 @@ def import_(invocation: Invocation) -> int:
     """Print the new image's ID."""
     from datetime import UTC, datetime
 
-    from sandbox.image.archive.importing import ImportRequest, download, import_archive
+    from sandbox.image.archive.importing import ImportRequest, download
     from sandbox.image.platforms import host_platform, parse_platform
     from sandbox.image.references import parse_reference
-    from sandbox.image.transfer.progress import choose_progress
     from sandbox.image.web.web_file import is_url
     from sandbox.redaction import redact
 
@@ -128,34 +105,45 @@ def import_(invocation: Invocation) -> int:
         parse_platform(platform) if platform else host_platform(),
         datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     )
-    paths = context.find_paths()
-    progress = choose_progress(context.stderr, context.stderr, context.env, quiet=False, layers=False)
-    with closing(progress):
-        if is_url(source):
-            with download(source, paths, context.env) as file:
-                record = import_archive(paths, file, redact(source), request, progress)
-        else:
-            with _open_input(context, None if source == "-" else source) as (stream, what):
-                record = import_archive(paths, stream, what, request, progress)
+    where = _operating(invocation, context.stderr, layers=False)
+    if is_url(source):
+        with download(source, where.paths, where.env) as file:
+            record = operations.import_tree(where, operations.Archive(file, redact(source)), request)
+    else:
+        with _open_input(context, None if source == "-" else source) as archive:
+            record = operations.import_tree(where, archive, request)
     context.print(record.id)
     return 0
 
 
+def _operating(invocation: Invocation, story: TextIO, *, layers: bool = True) -> OperationContext:
+    return invocation.context.for_operations(lambda: _open_progress(invocation, story, layers=layers))
+
+
+def _open_progress(invocation: Invocation, story: TextIO, *, layers: bool = True) -> Progress:
+    from sandbox.image.transfer.progress import choose_progress
+
+    context = invocation.context
+    # `import` has no such option
+    quiet = invocation.given("quiet") and invocation.flag("quiet")
+    return choose_progress(story, context.stderr, context.env, quiet=quiet, layers=layers)
+
+
 @contextmanager
-def _open_input(context: Context, path: str | None) -> Iterator[tuple[BinaryIO, str]]:
+def _open_input(context: Context, path: str | None) -> Iterator[operations.Archive]:
     import sys
 
     if path is None:
         if sys.stdin.isatty():
             raise SandboxError("requested load from stdin, but stdin is empty", mend="use -i FILE or redirect")
-        yield sys.stdin.buffer, "standard input"
+        yield operations.Archive(sys.stdin.buffer, "standard input")
         return
     try:
         stream = open(context.cwd.absolute(path), "rb")  # noqa: SIM115  closed below
     except OSError as error:
         raise NotFoundError(f"cannot open {path}", cause=error.strerror or "", mend=f"ls -l {path}") from error
     with stream:
-        yield stream, path
+        yield operations.Archive(stream, path)
 
 
 COMMANDS = (

@@ -36,7 +36,7 @@ def prune_containers(invocation: Invocation) -> int:
 
 def prune_volumes(invocation: Invocation) -> int:
     """Print the names of those that went, and what that freed."""
-    from sandbox.upkeep.prune import prune_volumes as prune
+    from sandbox.volume.operations import prune
 
     filters = parse_filters(invocation.texts("filter"), ("all", "label", "label!"))
     everything = invocation.flag("all") or bool(filters.flag("all"))
@@ -44,7 +44,7 @@ def prune_volumes(invocation: Invocation) -> int:
     if _is_refused(invocation, f"WARNING! This will remove {what} not used by at least one container.\n"):
         return 0
     pruned = prune(
-        invocation.context.find_paths(),
+        invocation.context.for_operations(),
         lambda volume: (everything or volume.anonymous) and _fits(filters, volume.labels),
     )
     _print_volumes(invocation, pruned.names)

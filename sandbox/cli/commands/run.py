@@ -10,7 +10,7 @@ from sandbox.cli.container_options.options import CREATE_OPTIONS, RUN_OPTIONS, a
 from sandbox.container.life.naming import Identity, check_cidfile, write_cidfile
 from sandbox.container.model.names import check_name
 from sandbox.container.monitor.spawn import SpawnRequest, spawn_monitor
-from sandbox.errors import CommandNotFoundError, NotExecutableError, NotFoundError, StartError, UsageError
+from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
 from sandbox.random_ids import new_container_id
 
 if TYPE_CHECKING:
@@ -112,11 +112,7 @@ def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
 
     # closed before the fork that follows
     with open_state(paths) as connection:
-        try:
-            owner = find_container(connection, named[0])
-        except NotFoundError as error:
-            error.exit_status = 125
-            raise
+        owner = find_container(connection, named[0])
     if owner.state.status != "running":
         raise StartError(
             f"cannot join the namespaces of container {named[0]}: it is not running", mend=f"sandbox start {named[0]}"

@@ -30,10 +30,9 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
         rendered = [template.render(dict(row), shape=STRUCTURES) for row in rows]
         title = "" if rows and not is_table else _title(template, headers, is_table=is_table)
     except TemplateError as error:
-        # Docker's status for a template of a listing that cannot be read is that of any failure
-        error.exit_status = TemplateError.exit_status
-        error.mend = template_mend(error, text, headers)
-        raise
+        # to Docker a template of a listing that cannot be read is a failure like any other
+        mend = template_mend(error, text, headers)
+        raise TemplateError(error.message, cause=error.cause, mend=mend) from error
     if not is_table:
         for line in rendered:
             context.print_quoted(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.model.documents import to_plain
 from sandbox.container.monitor.limits import Limits
-from sandbox.errors import SandboxError, StartError
+from sandbox.errors import HostError, SandboxError, StartError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error
 
@@ -127,7 +127,7 @@ def _expect(spawned: SpawnedMonitor, type: str) -> dict[str, Any]:  # Any: JSON
     if message["type"] == "failed":
         report = str(message["report"]).encode()
         error = decode_error(report)
-        raise error if error.exit_status >= 125 else _as_start_error(error)
+        raise error if isinstance(error, UsageError | HostError | StartError) else _as_start_error(error)
     if message["type"] != type:
         raise StartError(f"the container's monitor said {message['type']!r} where {type!r} was due")
     return message

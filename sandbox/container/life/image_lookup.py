@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.errors import NotFoundError, RegistryError, SandboxError, UsageError
+from sandbox.errors import NotFoundError, RegistryError, UsageError
 from sandbox.image.store import find_image, near_image
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def find_or_pull(
 ) -> ImageRecord:
     """The image that the first argument names, pulled as `--pull` says, after `before_pull` has had nothing against it.
 
-    Raises SandboxError, with Docker's 125.
+    Raises SandboxError.
     """
     policy = invocation.text("pull") or "missing"
     if policy not in _POLICIES:
@@ -31,21 +31,6 @@ def find_or_pull(
             f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"',
             mend="--pull missing",
         )
-    try:
-        return _find_or_pull(connection, paths, invocation, policy, before_pull)
-    except SandboxError as error:
-        # whatever keeps a container from being made is an engine failure to Docker's scripts
-        error.exit_status = 125
-        raise
-
-
-def _find_or_pull(
-    connection: sqlite3.Connection,
-    paths: Paths,
-    invocation: Invocation,
-    policy: str,
-    before_pull: Callable[[], None],
-) -> ImageRecord:
     text = invocation.arguments[0]
     found = None if policy == "always" else find_image(connection, text)
     if found is not None and not _is_other_platform(found, invocation.text("platform")):

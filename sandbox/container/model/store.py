@@ -53,14 +53,11 @@ def name_conflict(connection: sqlite3.Connection, name: str) -> ConflictError:
     """The error for a name that is taken, naming its holder as Docker words it."""
     row = connection.execute("SELECT id FROM container WHERE name = ?", (name,)).fetchone()
     holder = row[0] if row else "another container"
-    error = ConflictError(
+    return ConflictError(
         f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
         "You have to remove (or rename) that container to be able to reuse that name.",
         mend=f"sandbox rm -f {name}",
     )
-    # `run` and `create` report what keeps a container from being made with Docker's 125
-    error.exit_status = 125
-    return error
 
 
 def all_containers(connection: sqlite3.Connection) -> list[Container]:
@@ -137,9 +134,7 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
             if changed.rowcount:
                 keep_container_copy(connection, container_id)
     except IntegrityError:
-        error = name_conflict(connection, name)
-        error.exit_status = 1
-        raise error from None
+        raise name_conflict(connection, name) from None
     if not changed.rowcount:
         raise NotFoundError(f"No such container: {container_id}", cause="it was removed meanwhile")
 

@@ -8,7 +8,16 @@ from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerState
+    from sandbox.errors import ErrorKind, SandboxError
     from sandbox.values import PublishedPort
+
+#: what a container that could not be started ended with; 128 for every other kind
+_FAILED_STARTS: dict[ErrorKind, int] = {"not_started": 125, "not_executable": 126, "command_not_found": 127}
+
+
+def code_of_failed_start(error: SandboxError) -> int:
+    """The exit code in the record of a container that `error` kept from starting, as Docker has it."""
+    return _FAILED_STARTS.get(error.kind, 128)
 
 
 class RunStarted(NamedTuple):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.container.model.runtime_files import KNOCK_SIGNAL
 from sandbox.container.model.stop_way import ends_restarts, way_to_stop
-from sandbox.container.model.transitions import RunEnded, RunStarted
+from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start
 from sandbox.container.monitor.attach_server import AttachServer
 from sandbox.container.monitor.log_writer import LogWriter, parse_log_options
 from sandbox.container.monitor.mount_watch import MountWatch, ServedMounts
@@ -398,7 +398,7 @@ class Monitor:
 
     def _restart_failed(self, error: SandboxError) -> None:
         self._discard_process()
-        self._last_exit_code = error.exit_status
+        self._last_exit_code = code_of_failed_start(error)
         self._note_error(error)
         self._decide(0.0)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.container.model.documents import from_plain
 from sandbox.container.model.record import Container
 from sandbox.container.model.runtime_files import SOCKET_NAME
-from sandbox.container.model.transitions import StartFailed
+from sandbox.container.model.transitions import StartFailed, code_of_failed_start
 from sandbox.container.monitor.backend import KernelEngine
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.limits import Limits
@@ -143,5 +143,5 @@ class _MonitorProcess:
             return
         failed = StartFailed()
         if error is not None:
-            failed = StartFailed(error.exit_status if isinstance(error, StartError) else 128, error.message)
+            failed = StartFailed(code_of_failed_start(error), error.message)
         self._journal.end(failed.apply)

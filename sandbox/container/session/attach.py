@@ -1,4 +1,4 @@
-"""A command's streams joined to a container's, over the channel to its monitor: `run`, `start -a`, `attach`.
+"""The caller's streams joined to a container's, over the channel to its monitor: `run`, `start -a`, `attach`.
 
 One poll loop. Nothing in it blocks on the channel: what is typed waits here while the monitor is busy with output, and
 output is taken meanwhile; were both sides to wait for the other to read, neither would ever go on.
@@ -44,9 +44,22 @@ _OWN_SIGNALS = frozenset(
 _INTERRUPTS = 3
 
 
-class ClientStreams(NamedTuple):
-    """What of the command's streams is joined, and how."""
+class Streams(NamedTuple):
+    """Three descriptors of whoever is joined; they stay the caller's. -1 for an input that is not read."""
 
+    stdin_fd: int
+    stdout_fd: int
+    stderr_fd: int
+
+    def write(self, kind: int, data: bytes) -> None:
+        """Write what a container wrote to its STDOUT or STDERR. Raises BrokenPipeError, SandboxError."""
+        write_all(self.stderr_fd if kind == STDERR else self.stdout_fd, data)
+
+
+class ClientStreams(NamedTuple):
+    """What of the caller's streams is joined, and how."""
+
+    streams: Streams
     stdin: bool = False
     #: the container has a terminal
     terminal: bool = False
@@ -74,6 +87,7 @@ class Session:
     def __init__(self, channel: Channel, streams: ClientStreams) -> None:
         self._channel = channel
         self._streams = streams
+        self._ends = streams.streams
         self._outgoing = bytearray()
         self._reads_input = streams.stdin
         self._exit_code: int | None = None
@@ -91,7 +105,7 @@ class Session:
             elif self._streams.terminal:
                 from sandbox.runtime.terminal import RawTerminal
 
-                stack.enter_context(RawTerminal(1, output_only=True))
+                stack.enter_context(RawTerminal(self._ends.stdout_fd, output_only=True))
             self._catch_signals(stack)
             self._channel.connection.setblocking(False)
             self._take_frames()
@@ -105,11 +119,11 @@ class Session:
         poller.register(channel_fd, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
         poller.register(self._signals_fd, select.POLLIN)
         if self._reads_input and len(self._outgoing) < _OUTGOING_LIMIT:
-            poller.register(0, select.POLLIN)
+            poller.register(self._ends.stdin_fd, select.POLLIN)
         for fd, events in poller.poll():
             if fd == self._signals_fd:
                 self._pass_signals()
-            elif fd == 0:
+            elif fd == self._ends.stdin_fd:
                 self._read_input()
             elif events & ~select.POLLOUT:
                 self._receive()
@@ -120,7 +134,7 @@ class Session:
         from sandbox.runtime.terminal import DetachKeys, RawTerminal
 
         self._filter = DetachKeys(self._streams.detach_keys).feed
-        stack.enter_context(RawTerminal(0))
+        stack.enter_context(RawTerminal(self._ends.stdin_fd))
         self._send_window_size()
 
     def _catch_signals(self, stack: ExitStack) -> None:
@@ -160,18 +174,18 @@ class Session:
             text = (
                 f"\ngot {_INTERRUPTS} SIGTERM/SIGINTs, forcefully exiting\n  mend: sandbox kill {self._streams.name}\n"
             )
-            write_all(2, text.encode())
+            self._ends.write(STDERR, text.encode())
 
     def _send_window_size(self) -> None:
         from sandbox.runtime.terminal import get_window_size
 
-        size = get_window_size(0)
+        size = get_window_size(self._ends.stdin_fd)
         if size is not None:
             self._outgoing += encode_resize(size.rows, size.columns)
 
     def _read_input(self) -> None:
         try:
-            data = os.read(0, _CHUNK)
+            data = os.read(self._ends.stdin_fd, _CHUNK)
         except OSError:
             data = b""
         if not data:
@@ -208,10 +222,8 @@ class Session:
             self._take(self._channel.pending.popleft())
 
     def _take(self, frame: Frame) -> None:
-        if frame.kind == STDOUT:
-            write_all(1, frame.payload)
-        elif frame.kind == STDERR:
-            write_all(2, frame.payload)
+        if frame.kind in (STDOUT, STDERR):
+            self._ends.write(frame.kind, frame.payload)
         elif frame.kind == EXIT:
             self._exit_code = frame.exit_code
         elif frame.kind == MESSAGE and frame.message["type"] == "error" and not self._streams.proxy_signals:

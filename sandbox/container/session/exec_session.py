@@ -1,7 +1,7 @@
-"""The command's side of `exec`: its streams carried to the process and back, until the process ends; and of a build's
+"""The caller's side of `exec`: its streams carried to the process and back, until the process ends; and of a build's
 shell.
 
-The process never gets the command's own descriptors: one of a terminal or a file would let it act on the host's side.
+The process never gets the caller's own descriptors: one of a terminal or a file would let it act on the host's side.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ, Reactor
 from sandbox.container.monitor.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
-from sandbox.container.session.attach import write_all
 from sandbox.named_tuple import NamedTuple
-from sandbox.protocol.frames import STDOUT
 from sandbox.runtime.enter import exec_process
 from sandbox.runtime.process import Stdio as ProcessStdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.container.session.attach import ClientStreams
     from sandbox.runtime.launch import Started
     from sandbox.runtime.spec import ProcessSpec
 
@@ -44,16 +43,16 @@ def run_detached(target: ExecTarget, spec: ProcessSpec) -> None:
         os.close(started.terminal_fd)
 
 
-def run_attached(target: ExecTarget, spec: ProcessSpec, *, stdin: bool, detach_keys: bytes) -> int:
-    """Run the process with this command's streams; returns its exit code, 0 when detached. Raises SandboxError."""
+def run_attached(target: ExecTarget, spec: ProcessSpec, client: ClientStreams) -> int:
+    """Run the process with the caller's streams; returns its exit code, 0 when detached. Raises SandboxError."""
     ends: ContainerEnds | None = None
     kept: MonitorEnds | None = None
     if spec.terminal:
         from sandbox.runtime.terminal import get_window_size
 
-        process_stdio = ProcessStdio(window_size=get_window_size(0))
+        process_stdio = ProcessStdio(window_size=get_window_size(client.streams.stdin_fd))
     else:
-        ends, kept = make_pipes(open_stdin=stdin)
+        ends, kept = make_pipes(open_stdin=client.stdin)
         process_stdio = ProcessStdio(*ends)
     try:
         started = _start(target, spec, process_stdio)
@@ -62,14 +61,14 @@ def run_attached(target: ExecTarget, spec: ProcessSpec, *, stdin: bool, detach_k
             ends.close()
     if kept is None:
         kept = _terminal_ends(started)
-    return _Relay(started, kept, stdin=stdin, detach_keys=detach_keys).run()
+    return _Relay(started, kept, client).run()
 
 
-def relay_terminal(started: Started) -> int:
-    """Carry this process's streams to the terminal of one it has started, until that ends; its exit code. The
+def relay_terminal(started: Started, client: ClientStreams) -> int:
+    """Carry the caller's streams to the terminal of a process it has started, until that ends; its exit code. The
     descriptors of `started` are closed then.
     """
-    return _Relay(started, _terminal_ends(started), stdin=True, detach_keys=b"").run()
+    return _Relay(started, _terminal_ends(started), client).run()
 
 
 def _terminal_ends(started: Started) -> MonitorEnds:
@@ -82,29 +81,30 @@ def _start(target: ExecTarget, spec: ProcessSpec, stdio: ProcessStdio) -> Starte
 
 
 class _Relay:
-    def __init__(self, started: Started, ends: MonitorEnds, *, stdin: bool, detach_keys: bytes) -> None:
+    def __init__(self, started: Started, ends: MonitorEnds, client: ClientStreams) -> None:
         self._started = started
         self._reactor = Reactor()
-        self._stdio = Stdio(self._reactor, ends, _show)
-        self._reads_input = stdin
-        self._detach_keys = detach_keys
+        self._ends = client.streams
+        self._stdio = Stdio(self._reactor, ends, self._ends.write)
+        self._reads_input = client.stdin
+        self._detach_keys = client.detach_keys
         self._exit_code = 0
         self._filter: Callable[[bytes], tuple[bytes, bool]] = lambda data: (data, False)
 
     def run(self) -> int:
         with ExitStack() as stack:
-            if self._reads_input and self._stdio.is_terminal and os.isatty(0):
+            if self._reads_input and self._stdio.is_terminal and os.isatty(self._ends.stdin_fd):
                 from sandbox.runtime.terminal import DetachKeys, RawTerminal
 
                 self._filter = DetachKeys(self._detach_keys).feed
-                stack.enter_context(RawTerminal(0))
+                stack.enter_context(RawTerminal(self._ends.stdin_fd))
                 stack.callback(signal.signal, signal.SIGWINCH, signal.getsignal(signal.SIGWINCH))
                 signal.signal(signal.SIGWINCH, lambda _number, _frame: self._resize())
                 self._resize()
             elif self._stdio.is_terminal:
                 from sandbox.runtime.terminal import RawTerminal
 
-                stack.enter_context(RawTerminal(1, output_only=True))
+                stack.enter_context(RawTerminal(self._ends.stdout_fd, output_only=True))
             self._reactor.watch(self._started.pidfd, READ, lambda _events: self._ended())
             self._stdio.on_input_taken = self._watch_input
             if self._reads_input:
@@ -115,7 +115,7 @@ class _Relay:
     def _resize(self) -> None:
         from sandbox.runtime.terminal import get_window_size
 
-        size = get_window_size(0)
+        size = get_window_size(self._ends.stdin_fd)
         if size is not None:
             self._stdio.resize(size.rows, size.columns)
 
@@ -123,7 +123,7 @@ class _Relay:
         if not self._reads_input:
             return
         try:
-            self._reactor.watch(0, READ, self._input_ready)
+            self._reactor.watch(self._ends.stdin_fd, READ, self._input_ready)
         except PermissionError:
             # epoll_ctl(2): a regular file cannot be watched; it can always be read
             self._reactor.after(0.0, self._read_file)
@@ -137,7 +137,7 @@ class _Relay:
 
     def _read_input(self) -> bool:
         try:
-            data = os.read(0, _CHUNK)
+            data = os.read(self._ends.stdin_fd, _CHUNK)
         except OSError:
             data = b""
         passed, detached = self._filter(data)
@@ -145,13 +145,13 @@ class _Relay:
             self._stdio.write_input(passed)
         if not data or detached:
             self._reads_input = False
-            self._reactor.forget(0)
+            self._reactor.forget(self._ends.stdin_fd)
             if detached:
                 self._reactor.stop()
             else:
                 self._stdio.end_input()
         elif self._stdio.input_full:
-            self._reactor.forget(0)
+            self._reactor.forget(self._ends.stdin_fd)
         return self._reads_input
 
     def _ended(self) -> None:
@@ -164,7 +164,3 @@ class _Relay:
         self._reactor.forget(self._started.pidfd)
         os.close(self._started.pidfd)
         self._reactor.stop()
-
-
-def _show(kind: int, data: bytes) -> None:
-    write_all(1 if kind == STDOUT else 2, data)

@@ -94,7 +94,7 @@ def test_refuses_as_pflag_does(line: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_flags(OPTIONS, line.split())
     assert caught.value.message == message
-    assert caught.value.exit_status == 125
+    assert caught.value.kind == "bad_request"
 
 
 def test_a_slip_of_the_pen_is_answered() -> None:

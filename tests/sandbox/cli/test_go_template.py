@@ -128,7 +128,7 @@ def test_renders(source: str, expected: str) -> None:
 def test_refuses_what_is_no_template(source: str) -> None:
     with pytest.raises(TemplateParseError) as caught:
         parse_template(source)
-    assert caught.value.exit_status == 64
+    assert caught.value.kind == "bad_template"
     assert caught.value.message.startswith("template parsing error: template: :")
 
 
@@ -147,7 +147,7 @@ def test_fails_on_data_that_does_not_fit(source: str) -> None:
     template = parse_template(source)
     with pytest.raises(TemplateError) as caught:
         template.render(DATA)
-    assert caught.value.exit_status == 1
+    assert caught.value.kind == "failed"
 
 
 def test_a_typed_row_has_no_other_fields() -> None:

@@ -145,7 +145,7 @@ def test_require_gives_other_commands_the_same_words(machine: Machine, monkeypat
         require("tun", machine)
     error = caught.value
     assert (error.message, error.cause, error.mend) == ("there is no /dev/net/tun", "not loaded", "sudo modprobe tun")
-    assert (error.code, error.exit_status) == ("tun", 125)
+    assert (error.code, error.kind) == ("tun", "host_lacks")
     with pytest.raises(UsageError):
         require("nonsense", machine)
 

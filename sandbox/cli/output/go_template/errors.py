@@ -29,7 +29,7 @@ class TemplateParseError(TemplateError):
     `function` is the name of one that does not exist, where that is what is wrong.
     """
 
-    exit_status = 64
+    kind = "bad_template"
 
     def __init__(self, line: int, message: str, *, function: str = "") -> None:
         super().__init__(f"template parsing error: template: :{line}: {message}")

@@ -70,7 +70,7 @@ def build(line: str | list[str], image: dict[str, Any] = IMAGE, cwd: str = "/cwd
 def refused(line: str | list[str], image: dict[str, Any] = IMAGE) -> UsageError:
     with pytest.raises(UsageError) as caught:
         build(line, image)
-    assert caught.value.exit_status == 125
+    assert caught.value.kind == "bad_request"
     return caught.value
 
 

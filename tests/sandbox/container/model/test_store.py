@@ -61,15 +61,13 @@ def test_a_taken_name_is_a_conflict_that_names_the_holder(database: sqlite3.Conn
     with pytest.raises(ConflictError) as raised:
         insert_container(database, a_container("web"))
     assert f'The container name "/web" is already in use by container "{holder.id}"' in raised.value.message
-    assert raised.value.exit_status == 125
 
 
 def test_rename_gives_the_name_up_and_refuses_a_taken_one(database: sqlite3.Connection) -> None:
     first = insert_container(database, a_container("one"))
     insert_container(database, a_container("two"))
-    with pytest.raises(ConflictError) as raised:
+    with pytest.raises(ConflictError):
         rename_container(database, first.id, "two")
-    assert raised.value.exit_status == 1
     rename_container(database, first.id, "three")
     assert find_container(database, "three").id == first.id
     insert_container(database, a_container("one"))

@@ -1,0 +1,243 @@
+"""What can be done with containers, for whoever asks: a command, a program.
+
+Values in, values out; SandboxErrors whose `kind` says what the caller may do. A `word` is a container's name, its id or
+a prefix of that. What an operation imports beyond looking containers up it imports itself: a command does one of them.
+
+Starting forks, and must not do so under threads or open databases: in a process that may have any, an operation is
+called through `sandbox.client.calls`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.container.life.lookup import open_container
+from sandbox.errors import ConflictError, NotSupportedError, UsageError
+from sandbox.named_tuple import NamedTuple
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.container.model.record import Container
+    from sandbox.container.session.attach import ClientStreams, Streams
+    from sandbox.container.session.exec_request import ExecRequest
+    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.operation_context import OperationContext
+    from sandbox.protocol.channel import Channel
+
+_KILL = 9
+
+
+class StopRequest(NamedTuple):
+    """How to stop; None takes what the container was made with."""
+
+    signal_number: int | None = None
+    #: before SIGKILL; below 0 is never
+    timeout_seconds: int | None = None
+
+
+class Joined(NamedTuple):
+    """A connection to a container's monitor that carries its streams; `carry` closes it.
+
+    `channel` is None where the container has ended before it could be joined.
+    """
+
+    container: Container
+    channel: Channel | None
+    #: whether the container's input is joined
+    stdin: bool
+
+
+class Joining(NamedTuple):
+    """What of the caller's is to be joined: `stdin` counts where the container's input is open."""
+
+    streams: Streams
+    stdin: bool = False
+    proxy_signals: bool = False
+    detach_keys: bytes = b""
+
+
+def look_up(context: OperationContext, word: str) -> Container:
+    """The container that `word` names, as it truly is. Raises NotFoundError."""
+    with open_state(context.paths, durable=False) as connection:
+        return open_container(connection, context.paths, word)
+
+
+def start(context: OperationContext, word: str) -> None:
+    """Start the container; nothing happens where it runs. Raises SandboxError."""
+    from sandbox.container.life.start import StartRequest, start_container
+
+    started = start_container(context.paths, context.env, StartRequest(word))
+    if started is not None:
+        started.spawned.channel.close()
+
+
+def start_joined(context: OperationContext, word: str, joining: Joining) -> Joined:
+    """Start the container with the caller joined from its first byte on; one that runs is joined. Raises as `attach`,
+    and SandboxError.
+    """
+    from sandbox.container.life.start import StartRequest, start_container
+    from sandbox.container.monitor.spawn import Attachment
+    from sandbox.runtime.terminal import get_window_size
+
+    container = look_up(context, word)
+    stdin = joining.stdin and container.config.open_stdin
+    size = get_window_size(joining.streams.stdin_fd) if container.config.terminal else None
+    request = StartRequest(word, Attachment(stdin, True, True), size)
+    started = start_container(context.paths, context.env, request)
+    if started is None:
+        return attach(context, word, joining)
+    return Joined(started.container, started.spawned.channel, stdin)
+
+
+def stop(context: OperationContext, word: str, request: StopRequest = StopRequest()) -> None:  # noqa: B008  a value
+    """Stop the container and wait for its end; nothing happens where it does not run. Raises SandboxError."""
+    from sandbox.container.life.stop import stop_container
+
+    container = look_up(context, word)
+    stop_container(
+        context.paths, container, signal_number=request.signal_number, timeout_seconds=request.timeout_seconds
+    )
+
+
+def restart(context: OperationContext, word: str, request: StopRequest = StopRequest()) -> None:  # noqa: B008  a value
+    """Stop the container, where it runs, and start it. Raises SandboxError."""
+    container = look_up(context, word)
+    stop(context, container.id, request)
+    start(context, container.id)
+
+
+def kill(context: OperationContext, word: str, signal_number: int = _KILL) -> None:
+    """Send a signal to the container's first process; of SIGKILL the end is waited for, as scripts expect that go on to
+    remove it. Raises ConflictError where it does not run, SandboxError where the kernel refuses.
+    """
+    from sandbox.container.life.stop import send_signal, wait_container
+
+    container = look_up(context, word)
+    send_signal(context.paths, container, signal_number)
+    if signal_number == _KILL:
+        with open_state(context.paths) as connection:
+            wait_container(connection, context.paths, container)
+
+
+def remove(context: OperationContext, word: str, *, force: bool = False, volumes: bool = False) -> None:
+    """Remove the container, by force also while it runs, and with `volumes` the unnamed ones that only it has.
+
+    Raises NotFoundError; ConflictError while it runs.
+    """
+    from sandbox.container.life.remove import remove_container
+
+    with open_state(context.paths, frees=True) as connection:
+        remove_container(connection, context.paths, word, force=force, volumes=volumes)
+
+
+def wait(context: OperationContext, word: str) -> int:
+    """Wait until the container has ended; its exit code, or that of its last run. Raises NotFoundError."""
+    from sandbox.container.life.stop import wait_container
+
+    with open_state(context.paths) as connection:
+        return wait_container(connection, context.paths, open_container(connection, context.paths, word))
+
+
+def rename(context: OperationContext, word: str, name: str) -> None:
+    """Give the container another name. Raises UsageError for what is no name, ConflictError, NotFoundError."""
+    from sandbox.container.model.names import check_name
+    from sandbox.container.model.store import rename_container
+
+    name = check_name(name)
+    with open_state(context.paths) as connection:
+        container = open_container(connection, context.paths, word)
+        if container.name == name:
+            raise ConflictError("Renaming a container with the same name as its current name")
+        rename_container(connection, container.id, name)
+
+
+def logs(context: OperationContext, word: str, selection: LogSelection, *, follow: bool = False) -> Iterator[LogEntry]:
+    """The selected entries of the container's log; with `follow` also what is written until its end.
+
+    Raises NotFoundError, NotSupportedError where the container keeps no log.
+    """
+    from sandbox.container.view.log_following import follow_log
+    from sandbox.container.view.logs import read_log
+
+    container = look_up(context, word)
+    if container.config.log.driver == "none":
+        raise NotSupportedError("configured logging driver does not support reading")
+    if follow:
+        return follow_log(context.paths, container, selection)
+    return read_log(context.paths.container_data(container.id), selection)
+
+
+def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
+    """Join a running container. Raises ConflictError where it does not run; UsageError where it has a terminal, and the
+    caller's input is none.
+    """
+    import os
+
+    from sandbox.container.life.stop import open_channel
+
+    container = look_up(context, word)
+    if container.state.status == "restarting":
+        raise ConflictError("You cannot attach to a restarting container, wait until it is running")
+    if container.state.status != "running":
+        raise ConflictError(
+            "You cannot attach to a stopped container, start it first", mend=f"sandbox start -a {container.name}"
+        )
+    stdin = joining.stdin and container.config.open_stdin
+    if container.config.terminal and stdin and not os.isatty(joining.streams.stdin_fd):
+        raise UsageError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
+    channel = open_channel(context.paths, container)
+    if channel is not None:
+        channel.send_message("attach", stdin=stdin, stdout=True, stderr=True)
+    return Joined(container, channel, stdin)
+
+
+def carry(context: OperationContext, joined: Joined, joining: Joining) -> int | None:
+    """Carry streams and signals both ways until the container ends, its exit code, or the person detaches, None.
+
+    Raises SandboxError where the connection was cut.
+    """
+    from sandbox.container.life.stop import code_after_end
+    from sandbox.container.session.attach import ClientStreams, Session
+
+    container, channel, stdin = joined
+    if channel is None:
+        return code_after_end(context.paths, container)
+    client = ClientStreams(
+        joining.streams, stdin, container.config.terminal, joining.proxy_signals, joining.detach_keys, container.name
+    )
+    try:
+        outcome = Session(channel, client).run()
+    finally:
+        channel.close()
+    if outcome.detached:
+        return None
+    return code_after_end(context.paths, container) if outcome.exit_code is None else outcome.exit_code
+
+
+def execute(context: OperationContext, word: str, request: ExecRequest, client: ClientStreams | None) -> int:
+    """Run a command in a running container, with the caller's streams to its end; without them it is left to itself.
+
+    Returns its exit code, 0 where nobody waits. Raises ConflictError where the container does not run, StartError.
+    """
+    from sandbox.container.session.exec_request import exec_spec, has_ended, not_running_error
+    from sandbox.container.session.exec_session import ExecTarget, run_attached, run_detached
+    from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError
+
+    container = look_up(context, word)
+    spec = exec_spec(context.paths, container, request)
+    limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
+    target = ExecTarget(container.state.pid, container.state.cgroup, limit)
+    try:
+        if client is None:
+            run_detached(target, spec)
+            return 0
+        return run_attached(target, spec, client)
+    except (CommandNotFoundError, NotExecutableError):
+        raise
+    except StartError as error:
+        if has_ended(container):
+            # the kernel gives many reasons for not entering what is being taken down
+            raise not_running_error(container) from error
+        raise

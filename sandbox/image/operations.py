@@ -1,0 +1,118 @@
+"""What can be done with images, for whoever asks: a command, a program. Values in, values out, as with containers.
+
+A transfer opens the context's progress and closes it. Pulling, loading and importing start processes: a program that
+has threads or an open database calls them through `sandbox.client.calls`.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from sandbox.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import BinaryIO
+
+    from sandbox.image.archive.importing import ImportRequest
+    from sandbox.image.references import Reference
+    from sandbox.image.removal import Removed
+    from sandbox.image.store import ImageRecord
+    from sandbox.image.transfer.pull_job import Pulled
+    from sandbox.image.transfer.push import PushJob
+    from sandbox.operation_context import OperationContext
+
+
+class Archive(NamedTuple):
+    """An archive to be read: `what` names it in errors, as "standard input" does."""
+
+    stream: BinaryIO
+    what: str
+
+
+def pull(context: OperationContext, name: str, platform: str | None = None) -> Pulled:
+    """Bring an image here. Raises RegistryError, AuthenticationError, NotFoundError, ImageError, HostError."""
+    from sandbox.image.transfer.pull import pull_image
+
+    with closing(context.open_progress()) as progress:
+        return pull_image(context.paths, context.env, name, platform, progress)
+
+
+def pull_all_tags(context: OperationContext, name: str, platform: str | None = None) -> tuple[Pulled, ...]:
+    """Bring every tag of a repository here; errors as of `pull`, and UsageError for a name with a tag."""
+    from sandbox.image.transfer.pull import pull_all_tags as pull_them
+
+    with closing(context.open_progress()) as progress:
+        return pull_them(context.paths, context.env, name, platform, progress)
+
+
+def push(
+    context: OperationContext, name: str, *, all_tags: bool = False, platform: str | None = None
+) -> tuple[PushJob, ...]:
+    """Bring an image, or every tag of a repository, to its registry. Raises SandboxError."""
+    from sandbox.image.transfer.push import push_image
+
+    with closing(context.open_progress()) as progress:
+        return push_image(context.paths, context.env, name, progress, all_tags=all_tags, platform=platform)
+
+
+def load(
+    context: OperationContext,
+    archive: Archive,
+    platform: str | None,
+    tell: Callable[[tuple[Reference, ...], ImageRecord], None],
+) -> None:
+    """Bring every image of an archive here; `tell` gets each with its names as soon as it is there. Raises ImageError:
+    images loaded before the error stay.
+    """
+    from sandbox.image.archive.archives import load_archive
+    from sandbox.image.platforms import host_platform, parse_platform
+
+    wanted = parse_platform(platform) if platform else host_platform()
+    with closing(context.open_progress()) as progress:
+        load_archive(context.paths, archive.stream, archive.what, wanted, tell, progress)
+
+
+def save(context: OperationContext, names: Sequence[str], stream: BinaryIO) -> None:
+    """Write an archive with images. Raises NotFoundError before anything is written, SandboxError."""
+    from sandbox.image.archive.saving import choose_images, write_archive
+
+    write_archive(context.paths, choose_images(context.paths, names), stream)
+
+
+def import_tree(context: OperationContext, archive: Archive, request: ImportRequest) -> ImageRecord:
+    """Make an image of one layer, the tree in an archive. Raises ImageError."""
+    from sandbox.image.archive.importing import import_archive
+
+    with closing(context.open_progress()) as progress:
+        return import_archive(context.paths, archive.stream, archive.what, request, progress)
+
+
+def remove(context: OperationContext, name: str, *, force: bool = False) -> Removed:
+    """Remove a name, and with the last one the image. Raises NotFoundError, ConflictError where it is used."""
+    from sandbox.image.removal import remove_image
+
+    return remove_image(context.paths, name, force=force)
+
+
+def tag(context: OperationContext, source: str, target: str) -> None:
+    """Give an image one more name, which others lose. Raises NotFoundError, UsageError."""
+    from sandbox.image.copies import keep_image_copies
+    from sandbox.image.store import get_image, tag_image
+    from sandbox.state import open_state, transaction
+
+    with open_state(context.paths) as connection:
+        with transaction(connection):
+            tag_image(connection, get_image(connection, source).id, target)
+        keep_image_copies(connection)
+
+
+def inspect(context: OperationContext, name: str) -> dict[str, Any]:
+    """Docker's document of an image. Raises NotFoundError."""
+    from sandbox.image.inspect import inspect_image
+    from sandbox.image.store import get_image
+    from sandbox.state import open_state
+
+    with open_state(context.paths) as connection:
+        return inspect_image(context.paths, connection, get_image(connection, name))

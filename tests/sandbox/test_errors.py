@@ -1,0 +1,49 @@
+"""Kinds of errors: what each class has, what the command makes of it, and that it survives the way across processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import errors
+from sandbox.cli.exit_statuses import exit_status
+from sandbox.errors import SandboxError
+from sandbox.runtime.reports import decode_error, encode_error
+
+#: class -> kind, status of the command, status of `run` and `create`
+TABLE = {
+    "SandboxError": ("failed", 1, 125),
+    "UsageError": ("bad_request", 125, 125),
+    "NotFoundError": ("not_found", 1, 125),
+    "ConflictError": ("conflict", 1, 125),
+    "NotSupportedError": ("not_supported", 1, 125),
+    "HostError": ("host_lacks", 125, 125),
+    "StartError": ("not_started", 125, 125),
+    "UnmappedIdError": ("not_started", 125, 125),
+    "NotExecutableError": ("not_executable", 126, 126),
+    "CommandNotFoundError": ("command_not_found", 127, 127),
+    "ImageError": ("bad_image", 1, 125),
+    "RegistryError": ("registry", 1, 125),
+    "AuthenticationError": ("authentication", 1, 125),
+}
+CLASSES = {
+    name: value for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, SandboxError)
+}
+
+
+def test_every_class_has_its_row() -> None:
+    assert TABLE.keys() == CLASSES.keys()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_kind_and_statuses(name: str) -> None:
+    error = CLASSES[name]("it failed")
+    statuses = [exit_status(error, path) for path in ("container stop", "container run", "container create")]
+    assert (error.kind, statuses) == (TABLE[name][0], [TABLE[name][1], TABLE[name][2], TABLE[name][2]])
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_kind_survives_the_way_across_processes(name: str) -> None:
+    error = CLASSES[name]("it failed", cause="why", mend="how")
+    found = decode_error(encode_error(error))
+    assert (type(found), found.kind) == (CLASSES[name], error.kind)
+    assert (found.message, found.cause, found.mend) == ("it failed", "why", "how")
