@@ -183,3 +183,13 @@ def translated(kind: type[SandboxError], what: str) -> Iterator[None]:
         yield
     except (StorageError, NetError) as error:
         raise kind(f"{what}: {error.message}", cause=error.cause, mend=error.mend) from error
+
+
+@contextmanager
+def at_field(field: str) -> Iterator[None]:
+    """Say of a usage error that it is about `field` of a request, unless it says more exactly itself."""
+    try:
+        yield
+    except UsageError as error:
+        error.field = error.field or field
+        raise

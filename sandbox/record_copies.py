@@ -85,13 +85,13 @@ def read_copy(path: str) -> dict[str, Any] | None:
 
 def keep_container_copy(connection: sqlite3.Connection, container_id: str) -> None:
     """Write the container's copy as its row is now; the caller holds a transaction, or is alone with it."""
-    row = connection.execute("SELECT id, name, created_ns, config, state FROM container WHERE id = ?", (container_id,))
-    found = row.fetchone()
+    columns = "id, name, created_ns, config, state, request"
+    found = connection.execute(f"SELECT {columns} FROM container WHERE id = ?", (container_id,)).fetchone()
     if found is not None:
-        known_id, name, created_ns, config, state = found
+        known_id, name, created_ns, config, state, request = found
         head = json.dumps({"id": known_id, "name": name, "created_ns": created_ns})
-        # both are JSON on one line already
-        text = f'{head[:-1]}, "config": {config}, "state": {state}}}\n'
+        # each is JSON on one line already
+        text = f'{head[:-1]}, "config": {config}, "state": {state}, "request": {request or "null"}}}\n'
         write_copy(copy_path(data_root_of(connection), "container", known_id), text)
 
 

@@ -105,6 +105,7 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     "",  # a copy of each record is kept beside its files (`record_copies.py`): those that are missing are written
+    "ALTER TABLE container ADD COLUMN request TEXT NOT NULL DEFAULT '';",  # ContainerRequest as JSON, where it is known
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()

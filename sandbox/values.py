@@ -32,6 +32,46 @@ class MountPoint(NamedTuple):
     mapped_user: str = ""
 
 
+class MountRequest(NamedTuple):
+    """One `--mount` as asked for, Docker's Mount; a bind's `source` is an absolute path. Pairs keep their order."""
+
+    kind: str = "volume"
+    source: str = ""
+    target: str = ""
+    read_only: bool = False
+    propagation: str = ""
+    recursion: str = ""
+    create_source: bool = False
+    mapped_user: str = ""
+    no_copy: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    driver: str = ""
+    driver_options: tuple[tuple[str, str], ...] = ()
+    subpath: str = ""
+    tmpfs_size_bytes: int = 0
+    tmpfs_mode: int | None = None
+
+
+class EndpointRequest(NamedTuple):
+    """One network that a container is to join, and how: Docker's EndpointSettings."""
+
+    #: a network's name or id, or a mode: default, bridge, none, host, container:ID
+    network: str
+    aliases: tuple[str, ...] = ()
+    driver_options: tuple[tuple[str, str], ...] = ()
+    links: tuple[str, ...] = ()
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    link_local_addresses: tuple[str, ...] = ()
+    mac_address: str = ""
+    gateway_priority: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the network itself is asked for."""
+        return self == EndpointRequest(self.network)
+
+
 class PublishedPort(NamedTuple):
     """A host address and port in front of a container's.
 

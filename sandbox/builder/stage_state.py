@@ -141,7 +141,6 @@ def _configure_runtime(stage: StageState, instruction: Instruction) -> bool:
 
 
 def _set_health(stage: StageState, health: HealthCheck) -> None:
-    values = health_document(health)
-    stage.image.config["Healthcheck"] = {name: value for name, value in values.items() if value}
+    stage.image.config["Healthcheck"] = health_document(health)
     shown = " ".join(f'"{value // 10**6}ms"' for value in (health.interval_ns, health.timeout_ns))
     stage.image.add_history(f"HEALTHCHECK &{{{quoted(health.test)} {shown} '{health.retries}'}}")

@@ -6,9 +6,11 @@ Imported while the monitor gets ready (see `monitor_spawn`), so what is heavy fo
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sandbox.cli.container_options.options import build_config, check_options
+from sandbox.cli.container_options.options import read_request
+from sandbox.cli.container_options.reading import in_words_of_options
 from sandbox.container.life.create import create_container
 from sandbox.container.life.driver_choice import require_fuse, with_storage_driver
 from sandbox.container.life.handshake import StartOptions, abandon, start_in_monitor
@@ -17,6 +19,9 @@ from sandbox.container.life.naming import write_cidfile
 from sandbox.container.model.store import find_container
 from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
 from sandbox.container.monitor.spawn import Attachment
+from sandbox.container.request.conflicts import require_command
+from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
+from sandbox.container.request.merging import HostFacts, merge
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.limits import LimitPlan
     from sandbox.container.monitor.spawn import SpawnedMonitor
+    from sandbox.container.request.merging import Merged
+    from sandbox.container.request.request import ContainerRequest
+    from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
     from sandbox.values import MountPoint
@@ -76,22 +84,18 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
 
 def create_from_options(invocation: Invocation, paths: Paths, identity: Identity) -> tuple[Container, LimitPlan]:
     """A new container as the command line asks for it, and how its limits are held. Raises SandboxError."""
+    request = read_request(invocation)
     with open_state(paths, durable=not invocation.flag("rm")) as connection:
-
-        def mounts_of(word: str) -> tuple[MountPoint, ...]:
-            return find_container(connection, word).config.mounts
-
-        # a slip in an option must not cost a download
-        image = find_or_pull(connection, paths, invocation, lambda: check_options(invocation, mounts_of))
-        config = build_config(
-            invocation,
-            image.config,
-            invocation.arguments[0],
-            image.id,
-            image.layers,
-            image.platform,
-            mounts_of=mounts_of,
-        )
+        mounts_of = _mounts_of(connection, request) if request.volumes_from else {}
+        with in_words_of_options():
+            # a slip in an option must not cost a download
+            check = partial(merge, request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
+            image = find_or_pull(connection, paths, invocation, check)
+            config, notes = _merge_with_image(request, image, mounts_of)
+        if invocation.command.path != "container create":
+            require_command(config)
+        for note in notes:
+            invocation.context.note(f"WARNING: {note}")
         config = with_storage_driver(connection, paths, config)
         if any(mount.mapped_user for mount in config.mounts):
             require_fuse("mount a directory with mapped owners (idmap)")
@@ -101,7 +105,20 @@ def create_from_options(invocation: Invocation, paths: Paths, identity: Identity
         if not (invocation.text("platform") or invocation.context.env.get("DOCKER_DEFAULT_PLATFORM")):
             _note_platform(invocation, image.platform)
         _note_namesakes(invocation, connection)
-        return create_container(connection, paths, identity, config), plan
+        return create_container(connection, paths, identity, config, request), plan
+
+
+def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> dict[str, tuple[MountPoint, ...]]:
+    from sandbox.container.request.merged_mounts import containers_of
+
+    return {name: find_container(connection, name).config.mounts for name in containers_of(request)}
+
+
+def _merge_with_image(
+    request: ContainerRequest, image: ImageRecord, mounts_of: dict[str, tuple[MountPoint, ...]]
+) -> Merged:
+    defaults = read_image_defaults(image.config, request.image)
+    return merge(request, defaults, HostFacts(image.id, image.layers, image.platform, mounts_of))
 
 
 def _note_platform(invocation: Invocation, platform: str) -> None:

@@ -20,8 +20,8 @@ def parse_health_time(text: str, name: str) -> int:
 
 
 def health_document(check: HealthCheck) -> dict[str, object]:
-    """As an image's or a container's configuration has it."""
-    return {
+    """As an image's or a container's configuration has it: the fields that were given."""
+    document = {
         "Test": list(check.test),
         "Interval": check.interval_ns,
         "Timeout": check.timeout_ns,
@@ -29,6 +29,7 @@ def health_document(check: HealthCheck) -> dict[str, object]:
         "StartInterval": check.start_interval_ns,
         "Retries": check.retries,
     }
+    return {name: value for name, value in document.items() if value}
 
 
 def merge_health(image: HealthCheck, given: HealthCheck) -> HealthCheck:

@@ -21,6 +21,14 @@ def parse_label(text: str) -> tuple[str, str]:
     return key, value
 
 
+def parse_annotation(text: str) -> tuple[str, str]:
+    """The key and value of one annotation; a bare key has an empty value. Raises UsageError."""
+    key, _, value = text.partition("=")
+    if not key.strip():
+        raise UsageError(f"invalid annotation '{text}': empty name", mend="--annotation NAME=VALUE")
+    return key, value
+
+
 def read_labels(files: Iterable[str], labels: Iterable[str]) -> dict[str, str]:
     """The labels of all `files`, then `labels`: a later one wins. Raises UsageError."""
     from sandbox.grammar.key_value_file import read_key_values

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.model.record import MountRequest
 from sandbox.errors import UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.grammar.sizes import parse_size
 from sandbox.grammar.volumes import IMAGE_USER, check_target, check_volume_name, clean_path
-from sandbox.values import MountPoint
+from sandbox.values import MountPoint, MountRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,14 +141,21 @@ def _check(request: MountRequest, families: set[str]) -> None:
             raise UsageError(f"cannot mix '{family}-*' options with mount type '{request.kind}'")
 
 
-def mount_of(request: MountRequest, cwd: CallerDirectory) -> MountPoint:
-    """The mount that `request` asks for, host paths made absolute from `cwd`. Raises UsageError."""
+def resolve_source(request: MountRequest, cwd: CallerDirectory) -> MountRequest:
+    """`request` with a host path that begins with a dot made absolute, as Docker's client does."""
+    if request.kind == "bind" and request.source.startswith("."):
+        return request._replace(source=clean_path(cwd.absolute(request.source)))
+    return request
+
+
+def mount_of(request: MountRequest) -> MountPoint:
+    """The mount that `request` asks for. Raises UsageError."""
     shown = f"type={request.kind},target={request.target}"
     if "\0" in request.target or "\0" in request.source:
         raise UsageError(f"invalid mount {shown!r}: a path cannot hold a null character")
     check_target(request.target, shown, f"--mount type={request.kind},…,target=/{request.target}")
     if request.kind == "bind":
-        return _bind(request, cwd)
+        return _bind(request)
     if request.kind == "tmpfs":
         return _tmpfs(request)
     if request.kind == "volume":
@@ -157,12 +163,10 @@ def mount_of(request: MountRequest, cwd: CallerDirectory) -> MountPoint:
     raise UsageError(f"mount type '{request.kind}' is not supported", mend="use type=bind, type=volume or type=tmpfs")
 
 
-def _bind(request: MountRequest, cwd: CallerDirectory) -> MountPoint:
+def _bind(request: MountRequest) -> MountPoint:
     source = request.source
     if not source:
         raise UsageError("invalid mount of type bind: source is required")
-    if source.startswith("."):
-        source = cwd.absolute(source)
     if not source.startswith("/"):
         raise UsageError(
             f"invalid mount path: '{source}' mount path must be absolute",
@@ -224,12 +228,18 @@ _TMPFS_SWITCHES = frozenset({
 _TMPFS_VALUES = frozenset({"uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
 
 
-def parse_tmpfs(text: str) -> MountPoint:
-    """The mount of `--tmpfs TARGET[:OPTIONS]`, options over noexec,nosuid,nodev. Raises UsageError."""
+def parse_tmpfs(text: str) -> tuple[str, str]:
+    """The target and the options of `--tmpfs TARGET[:OPTIONS]`. Raises UsageError."""
     target, _, options = text.partition(":")
-    if "\0" in text:
+    tmpfs_of(target, options)
+    return target, options
+
+
+def tmpfs_of(target: str, options: str) -> MountPoint:
+    """The tmpfs at `target`, options over noexec,nosuid,nodev. Raises UsageError."""
+    if "\0" in target or "\0" in options:
         raise UsageError("a path cannot hold a null character")
-    check_target(target, text)
+    check_target(target, f"{target}:{options}" if options else target)
     mount = MountPoint("tmpfs", "", clean_path(target))
     kept = ["noexec", "nosuid", "nodev"]
     for field in filter(None, options.split(",")):

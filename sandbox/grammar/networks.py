@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.model.record import EndpointRequest
 from sandbox.errors import UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.grammar.hosts import canonical_address
 from sandbox.named_tuple import NamedTuple
+from sandbox.values import EndpointRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,6 +176,9 @@ def usable_network(endpoints: Sequence[EndpointRequest]) -> str:
             cause="networks of several containers are not built yet",
             mend="use --network default, host, none or container:NAME",
         )
+    if len(endpoints) > 1:
+        names = " and ".join(endpoint.network for endpoint in endpoints)
+        raise UsageError(f"conflicting options: cannot attach to {names} at once", mend=f"--network {target}")
     if target == "container:":
         raise UsageError("invalid container format container:<name|id>", mend="--network container:NAME")
     for given, what in (

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from net.errors import NetError
-from net.ports import check_conflicts, parse_published
+from net.ports import PortMapping, check_conflicts, parse_published
 from net.ports import parse_exposed as _parse_exposed
 from sandbox.errors import UsageError
 from sandbox.values import PublishedPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: each port is a mapping of its own; more of them than this is a slip of the hand, and minutes of work
 _MOST_PUBLISHED = 1024
@@ -28,14 +28,22 @@ def parse_exposed(text: str) -> tuple[str, ...]:
 def parse_ports(texts: Iterable[str]) -> tuple[PublishedPort, ...]:
     """The ports of every `-p`. Raises UsageError for a text that cannot be read, and for one port asked for twice."""
     try:
-        mappings = [mapping for text in texts for mapping in parse_published(text)]
-        check_conflicts(mappings)
+        ports = tuple(PublishedPort(*mapping) for text in texts for mapping in parse_published(text))
     except NetError as error:
         raise UsageError(error.message, cause=error.cause, mend=error.mend) from error
-    if len(mappings) > _MOST_PUBLISHED:
+    check_ports(ports)
+    return ports
+
+
+def check_ports(ports: Sequence[PublishedPort]) -> None:
+    """Raise UsageError where one host port is asked for twice, or too many are."""
+    try:
+        check_conflicts([PortMapping(*port) for port in ports])
+    except NetError as error:
+        raise UsageError(error.message, cause=error.cause, mend=error.mend) from error
+    if len(ports) > _MOST_PUBLISHED:
         raise UsageError(
-            f"cannot publish {len(mappings)} ports",
+            f"cannot publish {len(ports)} ports",
             cause=f"at most {_MOST_PUBLISHED} are allowed for one container",
             mend="publish a smaller range, or use --network host",
         )
-    return tuple(PublishedPort(*mapping) for mapping in mappings)

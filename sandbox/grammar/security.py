@@ -29,11 +29,9 @@ def split_system_paths(options: Sequence[str]) -> SystemPaths:
     return SystemPaths(kept) if len(kept) == len(options) else SystemPaths(kept, (), ())
 
 
-def parse_security_option(text: str, cwd: CallerDirectory) -> str:
+def parse_security_option(text: str) -> str:
     """One option in the record's form: "no-new-privileges", "seccomp=unconfined", "seccomp={…}",
     "systempaths=unconfined", or "" for one that asks for what is so already. Raises UsageError.
-
-    A seccomp profile is read now: a file that changes later must not change a container that was made.
     """
     name, value = _split(text)
     if name == "no-new-privileges":
@@ -43,7 +41,7 @@ def parse_security_option(text: str, cwd: CallerDirectory) -> str:
     if name == "seccomp":
         if value in ("unconfined", "builtin"):
             return "seccomp=unconfined" if value == "unconfined" else ""
-        return f"seccomp={_read_profile(cwd.absolute(value))}"
+        return f"seccomp={_check_profile(value)}"
     if name == "systempaths" and value == "unconfined":
         return "systempaths=unconfined"
     # without root no AppArmor profile or SELinux label is ever applied: off is what these are
@@ -56,6 +54,18 @@ def parse_security_option(text: str, cwd: CallerDirectory) -> str:
             mend=f"--security-opt {'apparmor=unconfined' if name == 'apparmor' else 'label=disable'}",
         )
     raise UsageError(f"invalid --security-opt: {text!r}")
+
+
+def read_security_option(text: str, cwd: CallerDirectory) -> str:
+    """`text` again, checked, with the content of a seccomp profile in place of its path. Raises UsageError.
+
+    A profile is read now: a file that changes later must not change a container that was made.
+    """
+    name, value = _split(text)
+    if name == "seccomp" and value not in ("unconfined", "builtin"):
+        return f"seccomp={_read_profile(cwd.absolute(value))}"
+    parse_security_option(text)
+    return text
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -84,3 +94,15 @@ def _read_profile(path: str) -> str:
     if not isinstance(profile, dict) or "defaultAction" not in profile:
         raise UsageError(f"the seccomp profile {path} is not an object with a defaultAction")
     return json.dumps(profile, separators=(",", ":"))
+
+
+def _check_profile(text: str) -> str:
+    import json
+
+    try:
+        profile = json.loads(text) if len(text) <= _LARGEST_PROFILE_BYTES else None
+    except (ValueError, RecursionError):
+        profile = None
+    if not isinstance(profile, dict) or "defaultAction" not in profile:
+        raise UsageError("the seccomp profile is not a JSON object with a defaultAction")
+    return text

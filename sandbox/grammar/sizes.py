@@ -51,3 +51,13 @@ def parse_cpus(text: str) -> int:
     if nano > _LARGEST:
         raise UsageError(f"invalid number of CPUs: {text}")
     return nano
+
+
+def parse_storage_option(text: str) -> tuple[str, str]:
+    """The key and the value of one `--storage-opt`. Raises UsageError for what no root file system can have."""
+    key, _, value = text.partition("=")
+    if key.strip().lower() != "size":
+        raise UsageError(f"unknown storage option {key!r}", mend="--storage-opt size=2G")
+    if parse_size(value) <= 0:
+        raise UsageError("the size must be more than 0")
+    return "size", value

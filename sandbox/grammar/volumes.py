@@ -126,6 +126,14 @@ def mount_of(spec: VolumeSpec) -> MountPoint:
     )
 
 
+def parse_volumes_from(text: str) -> tuple[str, bool]:
+    """The container of `--volumes-from`, and whether its mounts are to be read only. Raises UsageError."""
+    name, _, mode = text.partition(":")
+    if not name or mode not in ("", "ro", "rw", "z", "Z"):
+        raise UsageError(f"invalid argument {text!r} for --volumes-from", mend="--volumes-from CONTAINER[:ro]")
+    return name, mode == "ro"
+
+
 def resolve_relative(text: str, cwd: CallerDirectory) -> str:
     """`text` with a host path that begins with a dot made absolute, as Docker's client does."""
     source, colon, rest = text.partition(":")

@@ -57,6 +57,8 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
 def _own_fields(error: SandboxError) -> tuple[str, ...]:
     if isinstance(error, CommandNotFoundError):
         return error.programs
+    if isinstance(error, UsageError):
+        return (error.field,)
     return (error.id_kind, str(error.id)) if isinstance(error, UnmappedIdError) else ()
 
 
@@ -69,4 +71,7 @@ def decode_error(report: bytes) -> SandboxError:
     if kind == UnmappedIdError.__name__:
         number = int(more[1]) if more[1].isdecimal() else 0
         return UnmappedIdError(message, cause=cause, mend=mend, id_kind=more[0], id=number)
-    return _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)
+    error = _KINDS.get(kind, StartError)(message, cause=cause, mend=mend)
+    if isinstance(error, UsageError):
+        error.field = more[0]
+    return error

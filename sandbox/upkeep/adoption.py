@@ -14,6 +14,7 @@ from sandbox.container.model.documents import from_plain
 from sandbox.container.model.names import random_name
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.container.model.store import insert_container
+from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import ConflictError, ImageError, SandboxError
 from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference
@@ -79,11 +80,12 @@ def _adopt_container(connection: sqlite3.Connection, copy: dict[str, Any]) -> No
         from_plain(ContainerConfig, copy["config"]),
         from_plain(ContainerState, copy["state"]),
     )
+    request = from_plain(ContainerRequest, copy["request"]) if copy.get("request") else None
     names = (container.name, f"{container.name}-{container.id[:12]}", random_name(9))
     with transaction(connection):
         for name in names:
             try:
-                insert_container(connection, container._replace(name=name))
+                insert_container(connection, container._replace(name=name), request)
             except ConflictError:
                 continue
             break

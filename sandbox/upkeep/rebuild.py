@@ -126,7 +126,7 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection, paths: Paths) -> N
     """Take over the rows that can be read of a damaged database, of what the store has and `new` does not know."""
     adopted = {row[0] for row in new.execute("SELECT id FROM image")}
     for table in _TABLES:
-        columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+        columns = _shared_columns(table, old, new)
         known = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         with suppress(sqlite3.Error), transaction(new):
@@ -137,6 +137,13 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection, paths: Paths) -> N
                 if is_sound(table, row) and _is_stored(paths, table, row):
                     with suppress(sqlite3.Error):
                         new.execute(f"INSERT OR IGNORE INTO {table} ({known}) VALUES ({marks})", values)
+
+
+def _shared_columns(table: str, old: sqlite3.Connection, new: sqlite3.Connection) -> list[str]:
+    """The table's columns; those that an older program did not have keep their defaults."""
+    query = f"PRAGMA table_info({table})"
+    there = {row[1] for row in _rows(old, query)}
+    return [row[1] for row in new.execute(query) if row[1] in there or not there]
 
 
 def _rows(old: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:

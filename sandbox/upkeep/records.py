@@ -10,6 +10,7 @@ from sandbox.container.life.reconcile import reconcile_all
 from sandbox.container.model.documents import from_json
 from sandbox.container.model.record import ContainerConfig, ContainerState
 from sandbox.container.model.store import all_containers
+from sandbox.container.request.request import ContainerRequest
 from sandbox.image.copies import is_image_row
 from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import DatabaseError
@@ -94,7 +95,7 @@ def _unsound(connection: sqlite3.Connection) -> list[str]:
     """Rows that are in the way of every command: pages may be whole and say something else."""
     found = []
     for table, columns in (
-        ("container", ("id", "name", "image_id", "created_ns", "config", "state")),
+        ("container", ("id", "name", "image_id", "created_ns", "config", "state", "request")),
         (
             "image",
             ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platform", "layers", "config"),
@@ -113,6 +114,8 @@ def is_sound(table: str, row: dict[str, object]) -> bool:
         if table == "container":
             from_json(ContainerConfig, str(row["config"]))
             from_json(ContainerState, str(row["state"]))
+            if row.get("request"):
+                from_json(ContainerRequest, str(row["request"]))
         elif table == "image":
             return is_image_row(*(str(row[name]) for name in ("id", "manifest_digest", "layers", "config")))
         elif table == "volume":

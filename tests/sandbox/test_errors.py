@@ -47,3 +47,9 @@ def test_a_kind_survives_the_way_across_processes(name: str) -> None:
     found = decode_error(encode_error(error))
     assert (type(found), found.kind) == (CLASSES[name], error.kind)
     assert (found.message, found.cause, found.mend) == ("it failed", "why", "how")
+
+
+def test_the_field_at_fault_survives_it_too() -> None:
+    found = decode_error(encode_error(errors.UsageError("it failed", field="mounts[1]")))
+    assert isinstance(found, errors.UsageError)
+    assert found.field == "mounts[1]"

@@ -64,20 +64,22 @@ def _chosen(invocation: Invocation, connection: sqlite3.Connection, paths: Paths
 def inspect(invocation: Invocation) -> int:
     """Print what is known of containers as JSON, or through a template."""
     from sandbox.cli.output.inspect_output import print_documents
+    from sandbox.container.model.store import load_request
     from sandbox.container.view.inspect import inspect_container
 
     paths = invocation.context.find_paths()
-    containers = []
+    found = []
     status = 0
     with open_state(paths, durable=False) as connection:
         for word in invocation.arguments:
             try:
-                containers.append(open_container(connection, paths, word))
+                container = open_container(connection, paths, word)
+                found.append((container, load_request(connection, container.id)))
             except SandboxError as error:
                 invocation.context.note(render_error(with_meant_name(invocation, error, (word,))))
                 status = 1
     with_size = invocation.flag("size")
-    documents = [inspect_container(paths, container, with_size=with_size) for container in containers]
+    documents = [inspect_container(paths, container, request, with_size=with_size) for container, request in found]
     return print_documents(invocation.context, documents, invocation.text("format")) or status
 
 

@@ -86,10 +86,12 @@ def _describe(
     # a container's name wins over an image's, as in Docker
     if kind != "image":
         from sandbox.container.life.lookup import open_container
+        from sandbox.container.model.store import load_request
         from sandbox.container.view.inspect import inspect_container
 
         try:
-            return inspect_container(paths, open_container(connection, paths, word), with_size=with_size)
+            container = open_container(connection, paths, word)
+            return inspect_container(paths, container, load_request(connection, container.id), with_size=with_size)
         except NotFoundError as error:
             if kind:
                 raise

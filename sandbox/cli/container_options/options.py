@@ -1,7 +1,8 @@
-"""From the options of `run` and `create` and the image's own configuration to a ContainerConfig.
+"""The options of `run` and `create` as a ContainerRequest.
 
-Each step takes the configuration so far and gives it back with what its options say. The module that reads a kind of
-value is imported only where an option of that kind was given: `run` pays for what it uses.
+Here the caller's directory, environment and files are looked at: what is asked for means the same wherever it is read
+from then on. The module that reads a kind of value is imported only where an option of that kind was given: `run` pays
+for what it uses.
 """
 
 from __future__ import annotations
@@ -9,95 +10,81 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.cli.container_options.reading import (
+    flag_given,
     form_as_mend,
     invalid_argument,
-    parse_each,
+    number_given,
     parse_one,
     refuse_unsupported,
+    text_given,
 )
 from sandbox.cli.container_options.table import CREATE_OPTIONS, RUN_OPTIONS
-from sandbox.container.model.record import ContainerConfig
+from sandbox.container.request.request import ContainerRequest
 from sandbox.docker_proxies import find_proxies
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
-
     from sandbox.cli.command import Invocation
-    from sandbox.container.request.image_defaults import ImageDefaults
-    from sandbox.values import MountPoint
 
-__all__ = ["CREATE_OPTIONS", "RUN_OPTIONS", "AttachedStreams", "attached_streams", "build_config", "check_options"]
+__all__ = ["CREATE_OPTIONS", "RUN_OPTIONS", "AttachedStreams", "attached_streams", "read_request"]
 
 
-def build_config(
-    invocation: Invocation,
-    image_config: dict[str, Any],  # Any: the image's JSON
-    image: str,
-    image_id: str,
-    layers: Sequence[str] = (),
-    platform: str = "",
-    *,
-    require_command: bool | None = None,
-    mounts_of: Callable[[str], tuple[MountPoint, ...]] | None = None,
-) -> ContainerConfig:
-    """The container that the command line asks for, over the image's defaults. Raises UsageError and ImageError.
+def read_request(invocation: Invocation) -> ContainerRequest:
+    """The container that the command line asks for: the first argument is the image, the rest the command.
 
-    The first argument is the image, the rest the command. `image_config` is the config blob or its `config` part.
-    `mounts_of` gives the mounts of another container, for `--volumes-from`. A container without a command may be
-    created (to export it, say) but not run, unless `require_command` says otherwise.
+    Raises UsageError, in the words of the options. What is wrong with a configuration file of Docker's is noted.
     """
-    from sandbox.container.request.image_defaults import read_image_defaults
-
     refuse_unsupported(invocation)
-    defaults = read_image_defaults(image_config, image)
-    entrypoint, command = _command(invocation, defaults)
-    if require_command is None:
-        require_command = invocation.command.path != "container create"
-    if require_command and not entrypoint and not command:
-        raise UsageError("no command specified", mend=f"sandbox run {image} COMMAND")
-    config = ContainerConfig(
+    image, *command = invocation.arguments
+    attached = attached_streams(invocation)
+    request = ContainerRequest(
         image,
-        image_id,
-        entrypoint,
-        command,
-        layers=tuple(layers),
-        platform=platform,
-        storage_driver=invocation.text("storage-driver") or "",
+        text_given(invocation, "name"),
+        text_given(invocation, "platform"),
+        text_given(invocation, "pull"),
+        _id_file(invocation),
+        command=tuple(command) or None,
+        # an empty entrypoint is one of no words, not one that was not said
+        entrypoint=(invocation.text("entrypoint") or "",) if invocation.given("entrypoint") else None,
+        environment=_environment(invocation),
+        working_directory=text_given(invocation, "workdir"),
+        user=text_given(invocation, "user"),
+        group_add=invocation.texts("group-add"),
+        terminal=flag_given(invocation, "tty"),
+        open_stdin=flag_given(invocation, "interactive"),
+        # the first client that leaves takes standard input with it
+        stdin_once=True if attached.stdin and invocation.flag("interactive") else None,
+        attached=tuple(name for name, wanted in zip(attached._fields, attached, strict=True) if wanted),
+        init=flag_given(invocation, "init"),
+        auto_remove=flag_given(invocation, "rm"),
+        privileged=flag_given(invocation, "privileged"),
+        read_only=flag_given(invocation, "read-only"),
+        publish_all=flag_given(invocation, "publish-all"),
+        storage_driver=text_given(invocation, "storage-driver"),
+        pid_mode=text_given(invocation, "pid"),
+        ipc_mode=text_given(invocation, "ipc"),
+        uts_mode=text_given(invocation, "uts"),
+        stop_timeout_seconds=number_given(invocation, "stop-timeout"),
+        oom_score_adjust=number_given(invocation, "oom-score-adj"),
+        volumes_from=invocation.texts("volumes-from"),
     )
-    if invocation.given("storage-opt"):
-        config = config._replace(storage_size_bytes=_storage_size(invocation))
-    if trace := invocation.text("trace-files"):
-        config = config._replace(trace_path=invocation.context.cwd.absolute(trace))
-    config = _process(invocation, defaults, config)
-    config = _identity(invocation, defaults, config)
-    config = _lifecycle(invocation, defaults, config)
+    request = _identity(invocation, request)
+    if invocation.values.keys() - _READ_HERE:
+        # the larger steps are a module of their own
+        from sandbox.cli.container_options.larger_options import add_larger_options
 
-    # the larger steps live in a module each, and see only what the smaller ones made
-    from sandbox.cli.container_options.larger_options import (
-        add_isolation,
-        add_limits,
-        add_mounts,
-        add_network,
-        health_check,
-    )
-
-    config = config._replace(health=health_check(invocation, defaults))
-    config = add_network(invocation, defaults, config)
-    config = add_mounts(invocation, defaults, config, mounts_of)
-    return add_limits(invocation, add_isolation(invocation, config))
+        request = add_larger_options(invocation, request)
+    return request
 
 
-def check_options(invocation: Invocation, mounts_of: Callable[[str], tuple[MountPoint, ...]] | None = None) -> None:
-    """Raise UsageError for an option that `build_config` would refuse: to be asked before an image is pulled."""
-    from io import StringIO
-
-    # its warnings are for the real call
-    quiet = invocation._replace(context=invocation.context._replace(stderr=StringIO()))
-    build_config(quiet, {}, "", "", require_command=False, mounts_of=mounts_of)
-    attached_streams(invocation)
+#: the options that are read in this module, or are not about the container
+_READ_HERE = frozenset({
+    "name", "platform", "pull", "entrypoint", "env", "env-file", "workdir", "user", "group-add", "tty", "interactive",
+    "attach", "init", "rm", "privileged", "read-only", "publish-all", "storage-driver", "pid", "ipc", "uts",
+    "stop-timeout", "oom-score-adj", "volumes-from", "label", "label-file", "hostname", "domainname", "detach",
+    "detach-keys", "sig-proxy", "cidfile", "quiet", "disable-content-trust",
+})  # fmt: skip
 
 
 class AttachedStreams(NamedTuple):
@@ -124,58 +111,21 @@ def attached_streams(invocation: Invocation) -> AttachedStreams:
     return AttachedStreams(invocation.flag("interactive"), True, True)
 
 
-def _command(invocation: Invocation, defaults: ImageDefaults) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Entrypoint and command as Docker merges them: a given entrypoint drops the image's command too."""
-    command = invocation.arguments[1:]
-    if invocation.given("entrypoint"):
-        text = invocation.text("entrypoint")
-        return ((text,) if text else ()), command
-    return defaults.entrypoint, command or defaults.command
+def _id_file(invocation: Invocation) -> str | None:
+    text = text_given(invocation, "cidfile")
+    return invocation.context.cwd.absolute(text) if text else None
 
 
-def _process(invocation: Invocation, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
-    environment = defaults.environment
+def _environment(invocation: Invocation) -> tuple[str, ...]:
     proxies = find_proxies(invocation.context.env, invocation.context.note)
-    if invocation.given("env") or invocation.given("env-file") or proxies:
-        from sandbox.grammar.environment import merge_environment, read_variables
+    if not (invocation.given("env") or invocation.given("env-file") or proxies):
+        return ()
+    from sandbox.grammar.environment import read_variables
 
-        files = _from_cwd(invocation, "env-file")
-        with form_as_mend("env"):
-            given = read_variables(files, invocation.texts("env"), invocation.context.env)
-        names = {text.partition("=")[0] for text in given}
-        given += tuple(f"{name}={value}" for name, value in proxies.items() if name not in names)
-        environment = merge_environment(environment, given)
-    directory = invocation.text("workdir") or defaults.working_directory or "/"
-    if not directory.startswith("/"):
-        raise UsageError(
-            f"the working directory '{directory}' is invalid, it needs to be an absolute path", mend=f"-w /{directory}"
-        )
-    return config._replace(
-        environment=environment,
-        working_directory=directory,
-        user=invocation.text("user") or defaults.user,
-        group_add=invocation.texts("group-add"),
-        terminal=invocation.flag("tty"),
-        open_stdin=invocation.flag("interactive"),
-        # Docker's StdinOnce: the first client that leaves takes standard input with it
-        stdin_once=invocation.flag("interactive") and attached_streams(invocation).stdin,
-        init=invocation.flag("init"),
-    )
-
-
-def _storage_size(invocation: Invocation) -> int:
-    from sandbox.grammar.sizes import parse_size
-
-    def parse(text: str) -> int:
-        key, _, value = text.partition("=")
-        if key.strip().lower() != "size":
-            raise UsageError(f"unknown storage option {key!r}", mend="--storage-opt size=2G")
-        size = parse_size(value)
-        if size <= 0:
-            raise UsageError("the size must be more than 0")
-        return size
-
-    return parse_each(invocation, "storage-opt", parse)[-1]
+    with form_as_mend("env"):
+        given = read_variables(_from_cwd(invocation, "env-file"), invocation.texts("env"), invocation.context.env)
+    names = {text.partition("=")[0] for text in given}
+    return (*given, *(f"{name}={value}" for name, value in proxies.items() if name not in names))
 
 
 def _from_cwd(invocation: Invocation, key: str) -> list[str]:
@@ -183,45 +133,18 @@ def _from_cwd(invocation: Invocation, key: str) -> list[str]:
     return [cwd.absolute(text) for text in invocation.texts(key)]
 
 
-def _identity(invocation: Invocation, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
-    labels = tuple(sorted(defaults.labels.items()))
+def _identity(invocation: Invocation, request: ContainerRequest) -> ContainerRequest:
     if invocation.given("label") or invocation.given("label-file"):
-        from sandbox.grammar.labels import merge_labels, read_labels
+        from sandbox.grammar.labels import read_labels
 
         with form_as_mend("label"):
-            given = read_labels(_from_cwd(invocation, "label-file"), invocation.texts("label"))
-        labels = merge_labels(defaults.labels, given)
+            labels = read_labels(_from_cwd(invocation, "label-file"), invocation.texts("label"))
+        request = request._replace(labels=tuple(sorted(labels.items())))
     if invocation.given("hostname") or invocation.given("domainname"):
         from sandbox.grammar.hosts import parse_hostname
 
-        config = config._replace(
-            hostname=parse_one(invocation, "hostname", parse_hostname) or "",
-            domain_name=parse_one(invocation, "domainname", parse_hostname) or "",
+        request = request._replace(
+            hostname=parse_one(invocation, "hostname", parse_hostname) or None,
+            domain_name=parse_one(invocation, "domainname", parse_hostname) or None,
         )
-    return config._replace(labels=labels)
-
-
-def _lifecycle(invocation: Invocation, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
-    if invocation.given("restart"):
-        from sandbox.grammar.restart import parse_restart
-
-        policy = parse_one(invocation, "restart", parse_restart)
-        assert policy is not None
-        if policy.name != "no" and invocation.flag("rm"):
-            raise UsageError("conflicting options: cannot specify both --restart and --rm")
-        config = config._replace(restart=policy)
-    if invocation.given("log-driver") or invocation.given("log-opt"):
-        from sandbox.grammar.logs import parse_log
-
-        driver = invocation.text("log-driver") or "json-file"
-        with form_as_mend("log-opt"):
-            config = config._replace(log=parse_log(driver, invocation.texts("log-opt")))
-    if invocation.given("stop-signal"):
-        from sandbox.grammar.signals import parse_signal
-
-        parse_one(invocation, "stop-signal", parse_signal)
-    return config._replace(
-        auto_remove=invocation.flag("rm"),
-        stop_signal=invocation.text("stop-signal") or defaults.stop_signal,
-        stop_timeout_seconds=invocation.number("stop-timeout"),
-    )
+    return request

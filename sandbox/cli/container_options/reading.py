@@ -27,6 +27,70 @@ _ONLY_VALUES: dict[str, tuple[str, ...]] = {
 }
 
 
+#: a field of a request that another reader might fill too -> the option that says it here
+_OPTIONS_OF_FIELDS = {
+    "working_directory": "workdir",
+    "hostname": "hostname",
+    "domain_name": "domainname",
+    "stop_signal": "stop-signal",
+    "network_mode": "network",
+    "endpoints": "network",
+    "dns": "dns",
+    "dns_search": "dns-search",
+    "dns_options": "dns-option",
+    "extra_hosts": "add-host",
+    "published_ports": "publish",
+    "exposed_ports": "expose",
+    "binds": "volume",
+    "mounts": "mount",
+    "tmpfs": "tmpfs",
+    "security_options": "security-opt",
+    "sysctls": "sysctl",
+    "pid_mode": "pid",
+    "ipc_mode": "ipc",
+    "uts_mode": "uts",
+    "oom_score_adjust": "oom-score-adj",
+    "memory_bytes": "memory",
+    "memory_swap_bytes": "memory-swap",
+    "nano_cpus": "cpus",
+    "cpu_shares": "cpu-shares",
+    "cpuset_cpus": "cpuset-cpus",
+    "storage_options": "storage-opt",
+}
+
+
+@contextmanager
+def in_words_of_options() -> Iterator[None]:
+    """A usage error about a field of a request, as one about the option that filled it."""
+    try:
+        yield
+    except UsageError as error:
+        field = error.field.partition("[")[0]
+        key = _OPTIONS_OF_FIELDS.get(field, "")
+        if field.endswith("_mode") and key != "network":
+            error.message = f"--{key}: {error.message}"
+        if key and not error.mend:
+            from sandbox.cli.container_options.forms import form_of  # for errors only
+
+            error.mend = form_of(key)
+        raise
+
+
+def flag_given(invocation: Invocation, key: str) -> bool | None:
+    """The flag `key`; None where it was not given."""
+    return invocation.flag(key) if invocation.given(key) else None
+
+
+def text_given(invocation: Invocation, key: str) -> str | None:
+    """The text of option `key`; None where it was not given, or is empty."""
+    return (invocation.text(key) or None) if invocation.given(key) else None
+
+
+def number_given(invocation: Invocation, key: str) -> int | None:
+    """The number of option `key`; None where it was not given."""
+    return invocation.number(key) if invocation.given(key) else None
+
+
 def parse_each(invocation: Invocation, key: str, parse: Callable[[str], _T]) -> tuple[_T, ...]:
     """`parse` of every text given for option `key`; an error names the option as Docker does."""
     return tuple(_parse(invocation, key, text, parse) for text in invocation.texts(key))

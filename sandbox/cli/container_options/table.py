@@ -9,7 +9,7 @@ from sandbox.cli.flags import Option, option
 
 _SHARED: tuple[Option, ...] = (
     option("--add-host", "list", "Add a custom host-to-IP mapping (host:ip)"),
-    option("--annotation", "list", "Add an annotation to the container", "map", hidden=True),
+    option("--annotation", "list", "Add an annotation to the container", "map"),
     option("-a --attach", "list", "Attach to STDIN, STDOUT or STDERR"),
     option("--best-effort", "flag", "Warn about a limit this machine cannot enforce, rather than refuse"),
     option("--blkio-weight", "number", "Block IO (relative weight), between 10 and 1000", "uint16", hidden=True),
@@ -127,7 +127,6 @@ _WINDOWS = "it is for Windows containers"
 
 #: an option that is accepted by the grammar and refused here -> why
 UNSUPPORTED: dict[str, str] = {
-    "annotation": "no runtime hook would read it",
     "blkio-weight": _NO_IO,
     "blkio-weight-device": _NO_IO,
     "cgroup-parent": "cgroups are placed by the user's own service manager",

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 _MAPS = (
     *("Config.Labels", "Config.Volumes", "Config.ExposedPorts", "GraphDriver.Data", "NetworkSettings.Ports"),
     *("NetworkSettings.Networks", "HostConfig.PortBindings", "HostConfig.Tmpfs", "HostConfig.Sysctls"),
-    *("HostConfig.StorageOpt", "HostConfig.LogConfig.Config"),
+    *("HostConfig.StorageOpt", "HostConfig.LogConfig.Config", "HostConfig.Annotations"),
 )
 _LEFT_OUT = {
     "State.Health": None, "SizeRw": None, "SizeRootFs": None, "Mounts.Name": "", "Mounts.Driver": "", "Variant": "",
     "Config.Healthcheck": None, "Config.StopSignal": "", "Config.StopTimeout": None, "Config.Shell": None,
-    "Config.ExposedPorts": None, "Config.ArgsEscaped": False,
+    "Config.ExposedPorts": None, "Config.ArgsEscaped": False, "Config.Healthcheck.Test": (),
+    "Config.Healthcheck.Interval": 0, "Config.Healthcheck.Timeout": 0, "Config.Healthcheck.StartPeriod": 0,
+    "Config.Healthcheck.StartInterval": 0, "Config.Healthcheck.Retries": 0, "HostConfig.Mounts": (),
+    "HostConfig.Annotations": None,
 }  # fmt: skip
 
 

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 
     from sandbox.container.life.naming import Identity
     from sandbox.container.model.record import ContainerConfig
+    from sandbox.container.request.request import ContainerRequest
     from sandbox.paths import Paths
     from sandbox.values import MountPoint
 
 
 def create_container(
-    connection: sqlite3.Connection, paths: Paths, identity: Identity, config: ContainerConfig
+    connection: sqlite3.Connection,
+    paths: Paths,
+    identity: Identity,
+    config: ContainerConfig,
+    request: ContainerRequest | None = None,
 ) -> Container:
-    """A new container, kept in the database. Raises ConflictError for a taken name; StartError; UsageError.
+    """A new container, kept in the database with what was asked for. Raises ConflictError for a taken name; StartError;
+    UsageError.
 
     The record comes first: whatever is made for a container can be found from it, and a command that is killed in the
     middle leaves a record whose monitor is gone.
@@ -52,7 +58,7 @@ def create_container(
             from sandbox.volume.volumes import require_volumes
 
             require_volumes(connection, config.mounts)
-        container = insert_container(connection, container)
+        container = insert_container(connection, container, request)
     try:
         for mount in config.mounts:
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):

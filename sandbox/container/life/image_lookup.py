@@ -19,7 +19,7 @@ _POLICIES = ("always", "missing", "never")
 
 
 def find_or_pull(
-    connection: sqlite3.Connection, paths: Paths, invocation: Invocation, before_pull: Callable[[], None]
+    connection: sqlite3.Connection, paths: Paths, invocation: Invocation, before_pull: Callable[[], object]
 ) -> ImageRecord:
     """The image that the first argument names, pulled as `--pull` says, after `before_pull` has had nothing against it.
 

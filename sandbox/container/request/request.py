@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.model.record import EndpointRequest
 from sandbox.named_tuple import NamedTuple
+from sandbox.values import EndpointRequest
 
 if TYPE_CHECKING:
-    from sandbox.container.model.record import MountRequest
-    from sandbox.values import Device, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
+    from sandbox.values import Device, HealthCheck, LogConfig, MountRequest, PublishedPort, RestartPolicy, Rlimit
 
 __all__ = ["ContainerRequest", "EndpointRequest", "changed"]
 
@@ -29,6 +28,8 @@ class ContainerRequest(NamedTuple):
     name: str | None = None
     platform: str | None = None
     pull_policy: str | None = None  # always, missing, never
+    #: the file that gets the container's id
+    id_file: str | None = None
 
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None

@@ -1,1 +1,1 @@
-"""Containers looked at: inspect, logs, sizes, filters, export."""
+"""What is shown of a container: inspect, logs, sizes, filters."""

@@ -7,24 +7,32 @@ from typing import TYPE_CHECKING, Any
 from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.container.monitor.log_files import LOG_NAME
 from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
+from sandbox.container.view.host_config import host_config, port_bindings
 from sandbox.grammar.health import health_document
 from sandbox.humane import rfc3339
-from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 from sandbox.volume.volumes import volume_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sandbox.container.model.record import Container, ContainerConfig
+    from sandbox.container.model.record import Container
+    from sandbox.container.request.request import ContainerRequest
     from sandbox.paths import Paths
-    from sandbox.values import MountPoint, PublishedPort
+    from sandbox.values import MountPoint
 
 Document = dict[str, Any]  # Any: JSON
 
 
-def inspect_container(paths: Paths, container: Container, *, with_size: bool = False) -> Document:
-    """What `docker inspect` would print of the container; sizes are measured only when asked for."""
+def inspect_container(
+    paths: Paths, container: Container, request: ContainerRequest | None, *, with_size: bool = False
+) -> Document:
+    """What `docker inspect` would print of the container; sizes are measured only when asked for.
+
+    `request` is what was asked for, None where the record was kept without it.
+    """
     config, data = container.config, paths.container_data(container.id)
+    if request is None:
+        from sandbox.container.request.recovered import recovered_request  # for old records only
+
+        request = recovered_request(config)
     words = (*config.entrypoint, *config.command)
     has_log = config.log.driver != "none"
     document: Document = {
@@ -46,10 +54,10 @@ def inspect_container(paths: Paths, container: Container, *, with_size: bool = F
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": _host_config(config),
+        "HostConfig": host_config(config, request),
         "GraphDriver": {"Data": {"UpperDir": f"{data}/overlay"}, "Name": config.storage_driver},
         "Mounts": [_mount(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
-        "Config": _config(container),
+        "Config": _config(container, request),
         "NetworkSettings": _network_settings(container),
     }
     if with_size:
@@ -80,15 +88,15 @@ def _state(container: Container) -> Document:
     return document
 
 
-def _config(container: Container) -> Document:
+def _config(container: Container, request: ContainerRequest) -> Document:
     config = container.config
     document: Document = {
         "Hostname": hostname_of(container),
         "Domainname": config.domain_name,
         "User": config.user,
-        "AttachStdin": config.stdin_once,
-        "AttachStdout": False,
-        "AttachStderr": False,
+        "AttachStdin": "stdin" in request.attached,
+        "AttachStdout": "stdout" in request.attached,
+        "AttachStderr": "stderr" in request.attached,
         "ExposedPorts": {port: {} for port in config.exposed_ports},
         "Tty": config.terminal,
         "OpenStdin": config.open_stdin,
@@ -96,7 +104,7 @@ def _config(container: Container) -> Document:
         "Env": list(config.environment),
         "Cmd": list(config.command) or None,
         "Image": config.image,
-        "Volumes": {mount.target: {} for mount in config.mounts if mount.kind == "volume"} or None,
+        "Volumes": {mount.target: {} for mount in config.mounts if mount.anonymous} or None,
         "WorkingDir": config.working_directory,
         "Entrypoint": list(config.entrypoint) or None,
         "OnBuild": None,
@@ -111,74 +119,8 @@ def _config(container: Container) -> Document:
     return document
 
 
-def _host_config(config: ContainerConfig) -> Document:
-    resources = config.resources
-    unmasked = config.privileged or "systempaths=unconfined" in config.security_options
-    return {
-        "Binds": [_bind_text(mount) for mount in config.mounts if mount.kind == "bind"] or None,
-        "ContainerIDFile": "",
-        "LogConfig": {"Type": config.log.driver, "Config": dict(config.log.options)},
-        "NetworkMode": "bridge" if config.network == "default" else config.network,
-        "PortBindings": _bindings(config.published_ports),
-        "RestartPolicy": {"Name": config.restart.name, "MaximumRetryCount": config.restart.maximum_retries},
-        "AutoRemove": config.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": None,
-        "ConsoleSize": [0, 0],
-        "CapAdd": list(config.cap_add) or None,
-        "CapDrop": list(config.cap_drop) or None,
-        "CgroupnsMode": "private",
-        "Dns": list(config.dns),
-        "DnsOptions": list(config.dns_options),
-        "DnsSearch": list(config.dns_search),
-        "ExtraHosts": list(config.extra_hosts) or None,
-        "GroupAdd": list(config.group_add) or None,
-        "IpcMode": config.ipc_mode or "private",
-        "Cgroup": "",
-        "Links": None,
-        "OomScoreAdj": config.oom_score_adjust,
-        "PidMode": config.pid_mode,
-        "Privileged": config.privileged,
-        "PublishAllPorts": config.publish_all,
-        "ReadonlyRootfs": config.read_only,
-        "SecurityOpt": list(config.security_options) or None,
-        "Tmpfs": {mount.target: mount.tmpfs_options for mount in config.mounts if mount.kind == "tmpfs"},
-        "UTSMode": config.uts_mode,
-        "UsernsMode": "",
-        "StorageOpt": {"size": str(config.storage_size_bytes)} if config.storage_size_bytes else None,
-        "ShmSize": config.shm_size_bytes,
-        "Sysctls": dict(config.sysctls),
-        "Runtime": "sandbox",
-        "Isolation": "",
-        "CpuShares": resources.cpu_shares,
-        "Memory": resources.memory_bytes,
-        "NanoCpus": resources.nano_cpus,
-        "CpusetCpus": resources.cpuset_cpus,
-        "Devices": [
-            {
-                "PathOnHost": device.host_path,
-                "PathInContainer": device.container_path,
-                "CgroupPermissions": device.permissions,
-            }
-            for device in config.devices
-        ],
-        "MemoryReservation": resources.memory_reservation_bytes,
-        "MemorySwap": resources.memory_swap_bytes,
-        "PidsLimit": resources.pids_limit or None,
-        "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in config.rlimits],
-        "Init": config.init,
-        "MaskedPaths": [] if unmasked else list(default_masked_paths()),
-        "ReadonlyPaths": [] if unmasked else list(DEFAULT_READ_ONLY_PATHS),
-    }
-
-
 def _mode_words(mount: MountPoint) -> list[str]:
     return [word for word, given in (("ro", mount.read_only), ("idmap", mount.mapped_user)) if given]
-
-
-def _bind_text(mount: MountPoint) -> str:
-    words = [*_mode_words(mount), *([mount.propagation] if mount.propagation else [])]
-    return ":".join([mount.source, mount.target, *([",".join(words)] if words != ["rprivate"] else [])])
 
 
 def _mount(paths: Paths, mount: MountPoint) -> Document:
@@ -198,21 +140,12 @@ def _mount(paths: Paths, mount: MountPoint) -> Document:
     }
 
 
-def _bindings(ports: Iterable[PublishedPort]) -> dict[str, list[Document]]:
-    found: dict[str, list[Document]] = {}
-    for port in ports:
-        host_port = str(port.host_port) if port.host_port else ""
-        binding = {"HostIp": port.host_ip, "HostPort": host_port}
-        found.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
-    return found
-
-
 def _network_settings(container: Container) -> Document:
     config, running = container.config, container.state.status == "running"
     private = uses_private_network(config)
     ports: Document = {}
     if running and private:
-        ports = dict.fromkeys(config.exposed_ports) | _bindings(container.state.published_ports)
+        ports = dict.fromkeys(config.exposed_ports) | port_bindings(container.state.published_ports)
     up = running and private
     address, gateway = (CONTAINER_ADDRESS, GATEWAY_ADDRESS) if up else ("", "")
     addresses: Document = {

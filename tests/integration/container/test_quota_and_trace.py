@@ -43,7 +43,7 @@ def test_the_count_survives_the_server_and_the_container(
         "run", "-d", "--name", "held", "--network", "none", "--storage-opt", "size=2m", busybox, "sleep", "1000"
     )
     assert sandbox.run("container", "inspect", "-f", "{{.Driver}} {{.HostConfig.StorageOpt.size}}", "held").lines == [
-        f"fuse {2 << 20}"
+        "fuse 2m"
     ]
     sandbox.run("exec", "held", "sh", "-c", "dd if=/dev/zero of=/half bs=64k count=16 && sync /half")
     before = _available(sandbox, "held")

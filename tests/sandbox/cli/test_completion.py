@@ -58,7 +58,7 @@ def test_names_from_the_database(tmp_path: Path) -> None:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     connection = connect_state(find_paths({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": runtime}))
     with connection:
-        connection.execute("INSERT INTO container VALUES ('0', 'web', '', 0, '{}', '{}')")
+        connection.execute("INSERT INTO container VALUES ('0', 'web', '', 0, '{}', '{}', '')")
     connection.close()
     assert "web" in ask(tmp_path, "bash", "sandbox stop w")
 

@@ -86,7 +86,7 @@ def _command(found: said.Run | said.Cmd | said.Entrypoint) -> dict[str, Any]:
 
 
 def _health(found: said.Healthcheck) -> dict[str, Any]:
-    return {name: value for name, value in health_document(found.check).items() if value}
+    return health_document(found.check)
 
 
 def mount(found: Mount) -> dict[str, Any]:

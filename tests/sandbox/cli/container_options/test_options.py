@@ -18,11 +18,14 @@ from sandbox.cli.container_options.options import (
     RUN_OPTIONS,
     AttachedStreams,
     attached_streams,
-    build_config,
-    check_options,
+    read_request,
 )
+from sandbox.cli.container_options.reading import in_words_of_options
 from sandbox.cli.container_options.table import UNSUPPORTED
 from sandbox.cli.flags import parse_flags
+from sandbox.container.request.conflicts import require_command
+from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
+from sandbox.container.request.merging import HostFacts, Merged, merge
 from sandbox.errors import ImageError, SandboxError, UsageError
 from sandbox.values import Device, HealthCheck, LogConfig, MountPoint, PublishedPort, RestartPolicy, Rlimit
 
@@ -63,8 +66,17 @@ def invocation(line: str | list[str], cwd: str = "/cwd", path: str = "container 
     return Invocation(command, context, parsed.values, parsed.arguments)
 
 
+def merged(made: Invocation, image: dict[str, Any] = IMAGE, **mounts_of: tuple[MountPoint, ...]) -> Merged:
+    """What `run` makes of its options."""
+    request = read_request(made)
+    with in_words_of_options():
+        found = merge(request, read_image_defaults(image, "img"), HostFacts("sha256:0", mounts_of=mounts_of))
+    require_command(found.config)
+    return found
+
+
 def build(line: str | list[str], image: dict[str, Any] = IMAGE, cwd: str = "/cwd") -> ContainerConfig:
-    return build_config(invocation(line, cwd), image, "img", "sha256:0")
+    return merged(invocation(line, cwd), image).config
 
 
 def refused(line: str | list[str], image: dict[str, Any] = IMAGE) -> UsageError:
@@ -102,7 +114,8 @@ def test_commands(words: list[str], entrypoint: tuple[str, ...], command: tuple[
 def test_no_command() -> None:
     assert refused("--entrypoint= img").message == "no command specified"
     assert refused("img", {"config": {}}).message == "no command specified"
-    assert build_config(invocation("img", path="container create"), {}, "img", "sha256:0").command == ()
+    made = merge(read_request(invocation("img", path="container create")), ImageDefaults(), HostFacts())
+    assert made.config.command == ()
 
 
 def test_environment(tmp_path: Path) -> None:
@@ -156,9 +169,7 @@ def test_refused_mounts(line: str) -> None:
 
 def test_volumes_from_another_container() -> None:
     theirs = (MountPoint("volume", "v", "/v", anonymous=True), MountPoint("bind", "/h", "/data"))
-    config = build_config(
-        invocation("--volumes-from other:ro img"), IMAGE, "img", "sha256:0", mounts_of=lambda _name: theirs
-    )
+    config = merged(invocation("--volumes-from other:ro img"), other=theirs).config
     assert config.mounts == (
         MountPoint("volume", "v", "/v", read_only=True, anonymous=True),
         MountPoint("bind", "/h", "/data", read_only=True),
@@ -191,9 +202,11 @@ def test_network() -> None:
 
 def test_ports_without_a_network_are_told() -> None:
     made = invocation("--network host -p 80:80 img")
-    assert build_config(made, IMAGE, "img", "sha256:0").published_ports == ()
+    config, notes = merged(made)
+    assert config.published_ports == ()
+    assert notes == ("Published ports are discarded when using host network mode",)
     assert isinstance(made.context.stderr, io.StringIO)
-    assert made.context.stderr.getvalue() == "WARNING: Published ports are discarded when using host network mode\n"
+    assert made.context.stderr.getvalue() == ""
 
 
 def test_names_and_addresses() -> None:
@@ -282,13 +295,9 @@ def test_what_cannot_be_had_is_refused_with_a_reason(key: str) -> None:
 
 
 def test_options_are_checked_before_there_is_an_image() -> None:
-    made = invocation("--network host -p 80:80 img")
-    check_options(made)
-    assert isinstance(made.context.stderr, io.StringIO)
-    assert made.context.stderr.getvalue() == ""
-    for line in ("--gpus all img", "-m x img", "-d -a stdin img"):
+    for line in ("--gpus all img", "-m x img", "-d -a stdin img", "--memory-swap 1g img", "-v /a:/x -v /b:/x img"):
         with pytest.raises(UsageError):
-            check_options(invocation(line))
+            merge(read_request(invocation(line)), ImageDefaults(), HostFacts())
 
 
 def test_attached_streams() -> None:

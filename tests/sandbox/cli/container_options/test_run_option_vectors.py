@@ -17,7 +17,6 @@ import pytest
 
 from sandbox.cli.container_options.table import RUN_OPTIONS
 from sandbox.cli.flags import parse_flags
-from sandbox.container.model.record import EndpointRequest
 from sandbox.errors import UsageError
 from sandbox.grammar import (
     capability_names,
@@ -33,7 +32,7 @@ from sandbox.grammar import (
     security,
 )
 from sandbox.runtime.spec import RESOURCE_NAMES
-from sandbox.values import Rlimit
+from sandbox.values import EndpointRequest, Rlimit
 from tests.sandbox.cli.container_options.vectors import load_cases, words
 
 if TYPE_CHECKING:

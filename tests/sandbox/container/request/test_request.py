@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sandbox.container.model.documents import from_json, to_json, to_plain
-from sandbox.container.model.record import MountRequest
 from sandbox.container.request.request import ContainerRequest, EndpointRequest, changed
-from sandbox.values import Device, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
+from sandbox.values import Device, HealthCheck, LogConfig, MountRequest, PublishedPort, RestartPolicy, Rlimit
 
 REQUEST = ContainerRequest(
     image="web:1",

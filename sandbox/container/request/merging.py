@@ -1,0 +1,281 @@
+"""From a request, the image's own defaults and a few facts to the configuration that is kept.
+
+`merge` is a function of its arguments: it sees no command line, no directory, no environment and no file, and what it
+has to tell comes back as notes. The module that reads a kind of value is imported only where one of that kind is there:
+`run` pays for what it uses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.container.model.record import ContainerConfig
+from sandbox.container.request.conflicts import check_conflicts
+from sandbox.errors import UsageError, at_field
+from sandbox.named_tuple import NamedTuple
+from sandbox.values import HealthCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from sandbox.container.request.image_defaults import ImageDefaults
+    from sandbox.container.request.request import ContainerRequest
+    from sandbox.values import MountPoint
+
+    _T = TypeVar("_T")
+
+#: options of Docker's that this machine has in one form alone
+_MODES = {"pid_mode": ("host",), "ipc_mode": ("host", "private", "none", "shareable"), "uts_mode": ("host",)}
+_NO_CHECK = HealthCheck(("NONE",))
+_LIMITS = (
+    "memory_bytes", "memory_swap_bytes", "memory_reservation_bytes", "nano_cpus", "cpu_period_us", "cpu_quota_us",
+    "cpu_shares", "cpuset_cpus", "pids_limit", "best_effort",
+)  # fmt: skip
+
+
+class HostFacts(NamedTuple):
+    """What a configuration takes from the store: the image as it lies there, and the mounts of other containers."""
+
+    image_id: str = ""  # sha256:…
+    layers: tuple[str, ...] = ()  # chain ids, lowest first
+    platform: str = ""
+    #: of each container that `volumes_from` names
+    mounts_of: Mapping[str, tuple[MountPoint, ...]] = {}
+
+
+class Merged(NamedTuple):
+    config: ContainerConfig
+    #: what the one who asked should read, a sentence each
+    notes: tuple[str, ...] = ()
+
+
+def merge(request: ContainerRequest, defaults: ImageDefaults, facts: HostFacts) -> Merged:
+    """The configuration that `request` asks for, over the image's defaults.
+
+    Raises UsageError, which names the field that is at fault; ImageError for an image's volume that cannot be.
+    """
+    entrypoint, command = _words(request, defaults)
+    config = ContainerConfig(
+        request.image,
+        facts.image_id,
+        entrypoint,
+        command,
+        layers=facts.layers,
+        platform=facts.platform,
+        storage_driver=request.storage_driver or "",
+        trace_path=request.trace_path or "",
+    )
+    config = _add_process(request, defaults, config)
+    config = _add_lifecycle(request, defaults, config)
+    config = _add_network(request, defaults, config)
+    config = _add_isolation(request, config)
+    config = _add_limits(request, config)
+    check_conflicts(request, config)
+    if request.binds or request.mounts or request.tmpfs or request.volumes_from or defaults.volumes:
+        from sandbox.container.request.merged_mounts import merged_mounts
+
+        config = config._replace(mounts=merged_mounts(request, defaults, facts.mounts_of))
+    return _without_lost_ports(config)
+
+
+def _words(request: ContainerRequest, defaults: ImageDefaults) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Entrypoint and command as Docker merges them: a given entrypoint drops the image's command too."""
+    if request.entrypoint:
+        # Docker's way to say "none, and no command of the image either"
+        entrypoint = () if request.entrypoint == ("",) else request.entrypoint
+        return entrypoint, request.command or ()
+    entrypoint = defaults.entrypoint if request.entrypoint is None else ()
+    return entrypoint, defaults.command if request.command is None else request.command
+
+
+def _add_process(request: ContainerRequest, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
+    environment = defaults.environment
+    if request.environment:
+        from sandbox.grammar.environment import merge_environment
+
+        environment = merge_environment(environment, request.environment)
+    labels = tuple(sorted(defaults.labels.items()))
+    if request.labels:
+        from sandbox.grammar.labels import merge_labels
+
+        labels = merge_labels(defaults.labels, dict(request.labels))
+    directory = request.working_directory or defaults.working_directory or "/"
+    if not directory.startswith("/"):
+        raise UsageError(
+            f"the working directory '{directory}' is invalid, it needs to be an absolute path",
+            mend=f"-w /{directory}",
+            field="working_directory",
+        )
+    return config._replace(
+        environment=environment,
+        labels=labels,
+        working_directory=directory,
+        user=request.user or defaults.user,
+        group_add=request.group_add,
+        terminal=bool(request.terminal),
+        open_stdin=bool(request.open_stdin),
+        stdin_once=bool(request.stdin_once),
+        init=bool(request.init),
+    )
+
+
+def _add_lifecycle(request: ContainerRequest, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
+    if request.stop_signal:
+        from sandbox.grammar.signals import parse_signal
+
+        with at_field("stop_signal"):
+            parse_signal(request.stop_signal)
+    return config._replace(
+        restart=request.restart or config.restart,
+        log=request.log or config.log,
+        auto_remove=bool(request.auto_remove),
+        stop_signal=request.stop_signal or defaults.stop_signal,
+        stop_timeout_seconds=request.stop_timeout_seconds,
+        health=_health(request.health, defaults.health),
+    )
+
+
+def _health(asked: HealthCheck | None, image: HealthCheck) -> HealthCheck:
+    if asked is None or asked == _NO_CHECK:
+        return asked or image
+    from sandbox.grammar.health import merge_health
+
+    return merge_health(image, asked)
+
+
+def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
+    """Network, names, addresses and ports."""
+    if request.endpoints or request.network_mode not in (None, "none", "host"):
+        from sandbox.container.request.conflicts import joined_endpoints
+        from sandbox.grammar.networks import usable_network
+
+        endpoints = joined_endpoints(request)
+        with at_field("endpoints[0]" if request.endpoints else "network_mode"):
+            config = config._replace(network=usable_network(endpoints), network_aliases=endpoints[0].aliases)
+    elif request.network_mode:
+        config = config._replace(network=request.network_mode)
+    if request.hostname or request.domain_name:
+        from sandbox.grammar.hosts import parse_hostname
+
+        config = config._replace(
+            hostname=_checked("hostname", parse_hostname, request.hostname),
+            domain_name=_checked("domain_name", parse_hostname, request.domain_name),
+        )
+    if request.dns or request.dns_search or request.dns_options or request.extra_hosts:
+        from sandbox.grammar import hosts
+
+        config = config._replace(
+            dns=_each("dns", hosts.parse_address, request.dns),
+            dns_search=_each("dns_search", hosts.parse_dns_search, request.dns_search),
+            dns_options=_each("dns_options", hosts.parse_dns_option, request.dns_options),
+            extra_hosts=_each("extra_hosts", hosts.parse_extra_host, request.extra_hosts),
+        )
+    return _add_ports(request, defaults, config)
+
+
+def _add_ports(request: ContainerRequest, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
+    published = request.published_ports
+    if published:
+        from sandbox.grammar.ports import check_ports
+
+        with at_field("published_ports"):
+            check_ports(published)
+    texts = (f"{port.container_port}/{port.protocol}" for port in published)
+    # each once, in the order met
+    exposed = tuple(dict.fromkeys((*defaults.exposed_ports, *request.exposed_ports, *texts)))
+    return config._replace(exposed_ports=exposed, published_ports=published, publish_all=bool(request.publish_all))
+
+
+def _without_lost_ports(config: ContainerConfig) -> Merged:
+    publishes = config.published_ports or config.publish_all
+    if not publishes or config.network not in ("host", "none"):
+        return Merged(config)
+    why = "when using host network mode" if config.network == "host" else "without a network"
+    return Merged(config._replace(published_ports=(), publish_all=False), (f"Published ports are discarded {why}",))
+
+
+def _add_isolation(request: ContainerRequest, config: ContainerConfig) -> ContainerConfig:
+    """Capabilities, security options, devices, and the namespaces that are shared."""
+    if request.cap_add or request.cap_drop:
+        from sandbox.grammar.capability_names import normalize_capabilities
+
+        added, dropped = normalize_capabilities(request.cap_add, request.cap_drop)
+        config = config._replace(cap_add=added, cap_drop=dropped)
+    if request.security_options:
+        from sandbox.grammar.security import parse_security_option
+
+        parsed = _each("security_options", parse_security_option, request.security_options)
+        config = config._replace(security_options=tuple(option for option in parsed if option))
+    for field, allowed in _MODES.items():
+        _check_mode(field, getattr(request, field), allowed)
+    # ours are private and can be joined by another container: both words say what is so
+    ipc = "" if request.ipc_mode in ("private", "shareable") else request.ipc_mode
+    return config._replace(
+        pid_mode=request.pid_mode or "",
+        ipc_mode=ipc or "",
+        uts_mode=request.uts_mode or "",
+        devices=request.devices,
+        privileged=bool(request.privileged),
+        read_only=bool(request.read_only),
+    )
+
+
+def _check_mode(field: str, mode: str | None, allowed: tuple[str, ...]) -> None:
+    joins = mode and field != "uts_mode" and mode.startswith("container:") and mode != "container:"
+    if mode and mode not in allowed and not joins:
+        kind = field.removesuffix("_mode").upper()
+        raise UsageError(f"invalid {kind} mode", cause=f"{mode!r} was given", field=field)
+
+
+def _add_limits(request: ContainerRequest, config: ContainerConfig) -> ContainerConfig:
+    """Resource limits, rlimits, sysctls, and the sizes of what is written to."""
+    if any(getattr(request, field) is not None for field in _LIMITS):
+        from sandbox.container.request.merged_limits import merged_resources
+
+        config = config._replace(resources=merged_resources(request))
+    score = request.oom_score_adjust or 0
+    if not -1000 <= score <= 1000:
+        raise UsageError(
+            "Invalid value, range for oom score adj is [-1000, 1000]",
+            cause=f"{score} was given",
+            field="oom_score_adjust",
+        )
+    # of several limits of one kind the last one holds
+    return config._replace(
+        rlimits=tuple({limit.name: limit for limit in request.rlimits}.values()),
+        sysctls=_sysctls(request),
+        shm_size_bytes=request.shm_size_bytes or config.shm_size_bytes,
+        storage_size_bytes=_storage_size(request),
+        oom_score_adjust=score,
+    )
+
+
+def _sysctls(request: ContainerRequest) -> tuple[tuple[str, str], ...]:
+    if not request.sysctls:
+        return ()
+    from sandbox.grammar.limits import parse_sysctl
+
+    return tuple(dict(_each("sysctls", parse_sysctl, tuple(map("=".join, request.sysctls)))).items())
+
+
+def _storage_size(request: ContainerRequest) -> int:
+    if not request.storage_options:
+        return 0
+    from sandbox.grammar.sizes import parse_size, parse_storage_option
+
+    pairs = _each("storage_options", parse_storage_option, tuple(map("=".join, request.storage_options)))
+    return parse_size(pairs[-1][1])
+
+
+def _checked(field: str, parse: Callable[[str], str], text: str | None) -> str:
+    with at_field(field):
+        return parse(text) if text else ""
+
+
+def _each(field: str, parse: Callable[[str], _T], texts: tuple[str, ...]) -> tuple[_T, ...]:
+    found = []
+    for position, text in enumerate(texts):
+        with at_field(f"{field}[{position}]"):
+            found.append(parse(text))
+    return tuple(found)
