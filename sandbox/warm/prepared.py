@@ -27,6 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ, Reactor
+from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.worker import run_worker
 from storage.inherited_state import settle_inherited_state
 
@@ -114,8 +115,9 @@ class PreparedProcess:
         if not kind:
             self._end()
         elif len(sockets) == 2:
-            self._waiting.append(_Call(kind, *sockets))
-            self._watch_fate(self._waiting[-1])
+            call = _Call(kind, *sockets)
+            self._waiting.append(call)
+            self._reactor.watch(call.fate.fileno(), READ, lambda _events: self._answer_fate(call))
             self._begin_next()
         else:
             # too many files were open: the owner sees the end of both
@@ -128,9 +130,6 @@ class PreparedProcess:
         is_full = len(self._waiting) + len(self._running) >= self._open_max
         if not self._ends:
             self._reactor.watch(self._door.fileno(), 0 if is_full else READ, self._answer_door)
-
-    def _watch_fate(self, call: _Call) -> None:
-        self._reactor.watch(call.fate.fileno(), READ, lambda _events: self._cancel(call))
 
     def _begin_next(self) -> None:
         short = sum(not call.lasts for call in self._running)
@@ -171,7 +170,9 @@ class PreparedProcess:
         own.fate.close()
 
     def _reap(self, call: _Call) -> None:
-        _pid, status = os.waitpid(call.pid, 0)
+        pid, status = os.waitpid(call.pid, os.WNOHANG)
+        if not pid:
+            return  # meant was one that had this number before, in the same round of events
         self._running.remove(call)
         call.tell(FATE.pack(ENDED, os.waitstatus_to_exitcode(status)))
         with suppress(OSError):
@@ -181,6 +182,15 @@ class PreparedProcess:
         self._begin_next()
         self._watch_door()
         self._stop_if_done()
+
+    def _answer_fate(self, call: _Call) -> None:
+        try:
+            call.fate.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return  # see _reap
+        except OSError:
+            pass  # it was closed with a report in it
+        self._cancel(call)
 
     def _cancel(self, call: _Call) -> None:
         self._reactor.forget(call.fate.fileno())
@@ -208,6 +218,7 @@ class PreparedProcess:
         self._reactor.forget(self._owner)
         self._reactor.forget(self._door.fileno())
         for call in self._waiting:
+            call.tell(FATE.pack(ENDED, INTERRUPTED_STATUS))
             self._forget(call)
         self._waiting.clear()
         for call in self._running:
