@@ -41,6 +41,9 @@ class VolumeStore:
         path = self.data(name)
         try:
             make_private_directory(self.directory(name))
+            if to_fill:
+                # before there are data: where this process is killed, they are known for what nobody has used
+                os.close(os.open(self._mark(name), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             if not os.path.isdir(path):
                 os.mkdir(path, 0o755)
                 os.chmod(path, 0o755)
@@ -48,11 +51,6 @@ class VolumeStore:
             pass
         except OSError as error:
             raise os_failure(f"cannot make volume {name}", error) from error
-        if to_fill:
-            try:
-                os.close(os.open(self._mark(name), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            except OSError as error:
-                raise os_failure(f"cannot make volume {name}", error) from error
 
     def waits_to_be_filled(self, name: str) -> bool:
         """Whether the volume is new and nothing has been copied into it."""

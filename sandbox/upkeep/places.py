@@ -136,7 +136,10 @@ class PlaceCheck:
             self._report_without_row(name, store)
         elif not has_row and there and not has_copy(self._desk.paths.data_root, "volume", name):
             finding = Finding("volume", name, "it was left half-made or half-removed")
-            if set(os.listdir(f"{self._desk.paths.volumes}/{name}")) <= {"fill", RECORD, f".{RECORD}.new"}:
+            found = set(os.listdir(f"{self._desk.paths.volumes}/{name}"))
+            if found <= {"fill", RECORD, f".{RECORD}.new"}:
+                # its maker was killed, where not even a copy of a record was begun
+                finding = finding._replace(leftover=found <= {"fill"})
                 self._desk.report(finding, lambda: remove_files(store.directory(name)))
             else:
                 # somebody has put something there, or renamed the data

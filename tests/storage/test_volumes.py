@@ -105,3 +105,21 @@ def test_a_volume_is_filled_once(tree: Tree) -> None:
 
 def _create_to_fill(store: VolumeStore, name: str) -> None:
     store.create(name, to_fill=True)
+
+
+def test_data_that_no_maker_has_finished_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill between any two steps leaves a directory that is known for a new one."""
+    made = []
+
+    def stop(path: str, _mode: int) -> None:
+        made.append(path)
+        raise KeyboardInterrupt
+
+    store = VolumeStore(str(tmp_path / "volumes"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "chmod", stop)
+        with pytest.raises(KeyboardInterrupt):
+            store.create("new", to_fill=True)
+    assert made == [store.data("new")]
+    assert os.path.isdir(store.data("new"))
+    assert store.waits_to_be_filled("new")

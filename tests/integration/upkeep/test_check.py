@@ -274,8 +274,14 @@ def test_a_volume_that_was_left_half_made(store: Store) -> None:
     (store.root / "volumes/half").mkdir()
     (store.root / "volumes/new/_data").mkdir(parents=True)
     (store.root / "volumes/new/fill").touch()
+    (store.root / "volumes/marked").mkdir()
+    (store.root / "volumes/marked/fill").touch()
+    (store.root / "volumes/removed").mkdir()
+    (store.root / "volumes/removed/.record.json.new").touch()
     found = store.check(clean=False)["findings"]
-    assert [(finding["name"], finding["leftover"]) for finding in found] == [("half", False), ("new", True)]
+    assert [(finding["name"], finding["leftover"]) for finding in found] == [
+        ("half", True), ("marked", True), ("new", True), ("removed", False),
+    ]  # fmt: skip
     store.check("--repair", clean=True)
     assert os.listdir(store.root / "volumes") == ["kept"]
 
