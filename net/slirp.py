@@ -26,7 +26,7 @@ from net.errors import NetError
 from net.programs import IGNORED_BY_PYTHON, find_program, install_command, read_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
 TAP_NAME = "tap0"
 #: the largest multiple of 16 below slirp4netns' limit 65521; measured several times faster than 1500
@@ -242,12 +242,30 @@ def wait_ready(plan: SlirpPlan, process: SlirpProcess, timeout_seconds: float = 
     Where it fails and an optional protection may be the reason, it is started again without, which the returned
     value's `notes` say. Raises NetError, with slirp4netns' own words, where it does not come up at all.
     """
-    if _is_ready(process, timeout_seconds):
+    steps = ready_steps(plan, process, timeout_seconds)
+    try:
+        fd, seconds = next(steps)
+        while True:
+            waiter = select.poll()
+            waiter.register(fd, select.POLLIN)
+            fd, seconds = steps.send(bool(waiter.poll(seconds * 1000)))
+    except StopIteration as end:
+        ready: SlirpProcess = end.value
+        return ready
+
+
+def ready_steps(
+    plan: SlirpPlan, process: SlirpProcess, timeout_seconds: float = 10.0
+) -> Generator[tuple[int, float], bool, SlirpProcess]:
+    """`wait_ready`, for who does something else meanwhile: yields a descriptor and how long to wait for that, and is
+    resumed with whether it became readable in time.
+    """
+    if (yield from _is_ready(process, timeout_seconds)):
         return _without_ready_fd(process)
     words = _end_failed(process)
     for smaller, note in _smaller_plans(plan):
         process = spawn_slirp(smaller)
-        if _is_ready(process, timeout_seconds):
+        if (yield from _is_ready(process, timeout_seconds)):
             return _without_ready_fd(process)._replace(notes=(f"slirp4netns runs without {note}: {words}",))
         _end_failed(process)
     raise NetError("slirp4netns did not start", cause=words, mend="sandbox doctor")
@@ -273,12 +291,17 @@ def start_slirp(plan: SlirpPlan, timeout_seconds: float = 10.0) -> SlirpProcess:
 
 def end_slirp(process: SlirpProcess) -> None:
     """Make it end, reap it and close its descriptors; safe after it died, and after somebody else reaped it."""
-    with contextlib.suppress(ProcessLookupError):
-        # by descriptor: reaped already, its number may be another process's by now
-        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+    kill_slirp(process)
     close_slirp(process)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, 0)
+
+
+def kill_slirp(process: SlirpProcess) -> None:
+    """Make it end; safe after that too."""
+    with contextlib.suppress(ProcessLookupError):
+        # by descriptor: reaped already, its number may be another process's by now
+        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
 
 
 def close_slirp(process: SlirpProcess) -> None:
@@ -295,10 +318,13 @@ def read_log(process: SlirpProcess) -> str:
         return ""
 
 
-def _is_ready(process: SlirpProcess, timeout_seconds: float) -> bool:
-    waiter = select.poll()
-    waiter.register(process.ready_fd, select.POLLIN)
-    if not waiter.poll(timeout_seconds * 1000):
+def _is_ready(process: SlirpProcess, timeout_seconds: float) -> Generator[tuple[int, float], bool, bool]:
+    try:
+        in_time = yield process.ready_fd, timeout_seconds
+    except GeneratorExit:
+        _end_failed(process)
+        raise
+    if not in_time:
         words = _end_failed(process)
         # not tried again with less: an option that is refused ends slirp4netns, it does not hang it
         raise NetError(f"slirp4netns was not ready after {timeout_seconds:g} seconds", cause=words)

@@ -26,6 +26,8 @@ else:
 
 DatabaseError = sqlite3.Error
 IntegrityError = sqlite3.IntegrityError
+#: how long a command waits for another one that is just writing
+WRITER_PATIENCE_SECONDS = 30.0
 #: what is kept free for the database, and how much must be free before that is taken
 _RESERVE_BYTES = 1 << 20
 _RESERVE_FROM_BYTES = 64 << 20
@@ -122,10 +124,16 @@ def open_state(paths: Paths, *, durable: bool = True, frees: bool = False) -> It
 
 
 def connect_state(
-    paths: Paths, *, durable: bool = True, frees: bool = False, checked: bool = True
+    paths: Paths,
+    *,
+    durable: bool = True,
+    frees: bool = False,
+    checked: bool = True,
+    patience_seconds: float = WRITER_PATIENCE_SECONDS,
 ) -> sqlite3.Connection:
-    """A connection in autocommit mode, foreign keys on, waiting up to 30 s for a writer; the caller closes it. Raises
-    HostError; LostRecordsError where the store beside it holds what it does not know, unless `checked` is false.
+    """A connection in autocommit mode, foreign keys on, which waits `patience_seconds` for a writer; the caller closes
+    it. Raises HostError; LostRecordsError where the store beside it holds what it does not know, unless `checked` is
+    false.
 
     With `durable` false a commit may be lost in a power failure (the database stays whole): for what a reboot undoes
     anyway, such as which containers run. With `frees` the caller is about to remove things: on a full disk it gets the
@@ -133,19 +141,19 @@ def connect_state(
     too: SQLite would believe that the child holds the parent's locks.
     """
     try:
-        connection, version = _open(paths, durable=durable)
+        connection, version = _open(paths, patience_seconds, durable=durable)
     except (DatabaseError, OSError) as error:
         full = is_full(error)
         if not (full and _give_up_reserve(paths)):
             raise _not_opened(paths, error, full=full) from error
         try:
-            connection, version = _open(paths, durable=durable)
+            connection, version = _open(paths, patience_seconds, durable=durable)
         except (DatabaseError, OSError) as again:
             raise _not_opened(paths, again, full=is_full(again)) from again
     else:
         if frees:
             _free_reserve_of_full(paths)
-        else:
+        elif checked:
             _keep_reserve(paths)
     if version > len(MIGRATIONS):
         connection.close()
@@ -188,10 +196,10 @@ def _check_agreement(paths: Paths, connection: sqlite3.Connection) -> None:
     _agreeing.add(file)
 
 
-def _open(paths: Paths, *, durable: bool) -> tuple[sqlite3.Connection, int]:
+def _open(paths: Paths, patience_seconds: float, *, durable: bool) -> tuple[sqlite3.Connection, int]:
     if _is_missing(paths.database):
         _create(paths)
-    connection = sqlite3.connect(paths.database, timeout=30, isolation_level=None)
+    connection = sqlite3.connect(paths.database, timeout=patience_seconds, isolation_level=None)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         if not durable:
@@ -234,6 +242,13 @@ def is_full(error: DatabaseError | OSError) -> bool:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     # SQLITE_IOERR_SHMSIZE: no room for the index of the write-ahead log, which every reader makes
     return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether another process is just writing, or making the database ready; of a HostError, whether that is why."""
+    if isinstance(error, HostError):
+        error = error.__cause__
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_damage(error: Exception) -> bool:

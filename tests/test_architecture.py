@@ -25,9 +25,13 @@ CTYPES = {
 #: names that say nothing of what a module is for
 REFUSED_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "base", "core", "shared"}
 LONGEST = 500
+#: of what belongs to a monitor
+LONGEST_METHOD = 40
+MOST_ATTRIBUTES = 15
 
 SOURCES = sorted(path for package in ARROWS for path in (REPOSITORY / package).rglob("*.py"))
 MODULES = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__") for path in SOURCES}
+MONITOR = [path for path in SOURCES if "container/monitor" in path.as_posix()]
 
 
 def _name(path: Path) -> str:
@@ -141,3 +145,33 @@ def test_every_module_says_what_it_is() -> None:
 def test_the_top_level_holds_what_people_expect() -> None:
     packages = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
     assert packages == {*ARROWS, "tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("path", MONITOR, ids=_name)
+def test_the_monitor_is_made_of_small_pieces(path: Path) -> None:
+    """A monitor lives for weeks and answers for one container: each part of it can be read at a glance."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < LONGEST_METHOD, f"{node.name} is too long"
+        if isinstance(node, ast.ClassDef):
+            attributes = _attributes(node)
+            assert len(attributes) <= MOST_ATTRIBUTES, f"{node.name} has {len(attributes)}: {sorted(attributes)}"
+
+
+def _attributes(node: ast.ClassDef) -> set[str]:
+    """What is assigned to `self` anywhere in the class, and what its body declares."""
+    found = {
+        each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute)
+        and isinstance(each.ctx, ast.Store)
+        and isinstance(each.value, ast.Name)
+        and each.value.id == "self"
+    }
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            found.add(statement.target.id)
+        elif isinstance(statement, ast.Assign):
+            found |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return found

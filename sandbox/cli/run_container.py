@@ -1,6 +1,6 @@
 """What `run` and `create` do after the fork of the monitor: the record made, the container started, stayed with.
 
-Imported while the monitor gets ready (see `monitor_spawn`), so what is heavy for a command may stand on top here.
+Imported while the monitor gets ready (see `monitor.spawn`), so what is heavy for a command may stand on top here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sandbox.container.life.image_lookup import find_or_pull
 from sandbox.container.life.naming import write_cidfile
 from sandbox.container.model.store import find_container
 from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
-from sandbox.container.monitor.spawn import Attachment
+from sandbox.container.monitor.plan import Attachment
 from sandbox.container.request.conflicts import require_command
 from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
 from sandbox.container.request.merging import HostFacts, merge

@@ -78,7 +78,7 @@ def start_joined(context: OperationContext, word: str, joining: Joining) -> Join
     and SandboxError.
     """
     from sandbox.container.life.start import StartRequest, start_container
-    from sandbox.container.monitor.spawn import Attachment
+    from sandbox.container.monitor.plan import Attachment
     from sandbox.runtime.terminal import get_window_size
 
     container = look_up(context, word)

@@ -19,11 +19,13 @@ from sandbox.errors import HostError, StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.systemd_scopes import attach_to_scope, cgroup_of, find_bus, is_booted, lingers, start_scope
+from storage.waits import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sandbox.values import Resources
+    from storage.waits import Steps
 
 _ROOT = "/sys/fs/cgroup"
 _CPU_PERIOD_US = 100_000
@@ -217,6 +219,11 @@ def remove_container_cgroup(cgroup: ContainerCgroup) -> None:
 
     Called by the monitor itself, or for one that was killed, by whoever finds its record.
     """
+    carry_out(removal_steps(cgroup))
+
+
+def removal_steps(cgroup: ContainerCgroup) -> Steps[None]:
+    """`remove_container_cgroup`, for who does something else meanwhile."""
     with suppress(OSError):
         _write(f"{cgroup.path}/cgroup.kill", "1")
     subtree = os.path.dirname(cgroup.path)
@@ -224,26 +231,25 @@ def remove_container_cgroup(cgroup: ContainerCgroup) -> None:
         # refused where systemd brought us from a session: then the scope goes with its last process
         with suppress(OSError):
             _write(f"{cgroup.origin}/cgroup.procs", "0")
-    _wait_until_empty(cgroup.path)
+    yield from _wait_until_empty(cgroup.path)
     for directory in (cgroup.path, f"{subtree}/monitor", subtree):
         with suppress(OSError):
             os.rmdir(directory)
 
 
-def _wait_until_empty(cgroup: str) -> None:
+def _wait_until_empty(cgroup: str) -> Steps[None]:
     """Wait until the kernel tells that no process is left in it, for a while.
 
     Those of `--pid host` do not end with the container's first process, and cgroup.kill does not wait for them.
     """
     deadline = time.monotonic() + _REMOVAL_SECONDS
     # gone already, or going while we look (ENODEV): empty either way
-    with suppress(OSError), open(f"{cgroup}/cgroup.events", "rb", buffering=0) as events:
-        poller = select.poll()
+    with suppress(OSError), open(f"{cgroup}/cgroup.events", "rb", buffering=0) as events, select.epoll() as change:
         # cgroup-v2.rst, "cgroup.events": a change is told as POLLPRI to who has read the file
-        poller.register(events, select.POLLPRI)
+        change.register(events, select.EPOLLPRI)
         while b"populated 1" in os.pread(events.fileno(), 4096, 0):
             left = deadline - time.monotonic()
-            if left <= 0 or not poller.poll(left * 1000):
+            if left <= 0 or not (yield change.fileno(), left):
                 return
 
 

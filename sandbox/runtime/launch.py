@@ -44,11 +44,13 @@ from sandbox.runtime.rootfs import RootBuilder, make_filesystem
 from sandbox.runtime.rootfs_plan import plan_root
 from sandbox.runtime.sysctls import network_sysctls, other_sysctls, write_sysctls
 from sandbox.runtime.working_directory import no_directory
+from storage.waits import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.runtime.spec import ContainerSpec
+    from storage.waits import Steps
 
 _REPORT_LIMIT = 64 * 1024
 _NO_DEV_EXEC_SUID = sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NODEV | sc.MOUNT_ATTR_NOEXEC
@@ -95,6 +97,10 @@ class Launcher:
 
     def set_up(self, spec: ContainerSpec, stdio: Stdio) -> PendingStart:
         """Bring the container up to the gate: all that is left is `release`. Raises SandboxError, with nothing left."""
+        return carry_out(self.set_up_steps(spec, stdio))
+
+    def set_up_steps(self, spec: ContainerSpec, stdio: Stdio) -> Steps[PendingStart]:
+        """`set_up`, for who does something else while the container gets there; `stdio` stays open till the end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         entry = CgroupEntry(spec.cgroup, {})
         between = os.fork()
@@ -103,7 +109,7 @@ class Launcher:
             _Child(self, spec, stdio, theirs, entry).run()
         theirs.close()
         pending = PendingStart(spec.process.arguments[0], ours)
-        pending.wait_ready(between, entry)
+        yield from pending.ready_steps(between, entry)
         return pending
 
     def start(
@@ -155,8 +161,17 @@ class PendingStart:
 
     def wait_ready(self, between: int, entry: CgroupEntry) -> None:
         """Read reports until the gate is reached. Raises the SandboxError that was reported, with nothing left."""
+        carry_out(self.ready_steps(between, entry))
+
+    def ready_steps(self, between: int, entry: CgroupEntry) -> Steps[None]:
+        """`wait_ready`, for who does something else meanwhile."""
         try:
-            self._read_reports(between, entry)
+            yield from self._read_reports(between, entry)
+        except GeneratorExit:
+            entry.close()
+            # nobody waits for it: where it hangs on a file system, it ends when that does
+            self._let_go()
+            raise
         except BaseException as error:
             entry.close()
             self.abandon()
@@ -166,11 +181,12 @@ class PendingStart:
                 complete(error)
             raise
 
-    def _read_reports(self, between: int, entry: CgroupEntry) -> None:
+    def _read_reports(self, between: int, entry: CgroupEntry) -> Steps[None]:
         between_alive, ready, failure = True, False, None
         try:
             # "P" and "R" come from two processes, in either order
             while not (self.pid and (ready or failure)):
+                yield self._channel.fileno(), None
                 report = self._receive()
                 kind = report[:1]
                 if kind == b"P":
@@ -189,15 +205,27 @@ class PendingStart:
                     raise failure or StartError("the container's first process died while it was being set up")
             if failure is not None:
                 raise failure
+        except GeneratorExit:
+            if between_alive:
+                os.kill(between, signal.SIGKILL)
+            raise
         finally:
             if between_alive:
                 os.waitpid(between, 0)
 
     def release(self) -> Started:
         """Open the gate and wait for the program to run. Raises SandboxError when it cannot be executed."""
+        return carry_out(self.release_steps())
+
+    def release_steps(self) -> Steps[Started]:
+        """`release`, for who does something else until the program runs."""
         try:
             self._channel.send(b"g")
+            yield self._channel.fileno(), None
             report = self._receive()
+        except GeneratorExit:
+            self._let_go()
+            raise
         except OSError as error:
             self.abandon()
             raise StartError("the container's first process died before its program was run") from error
@@ -211,11 +239,16 @@ class PendingStart:
 
     def abandon(self) -> None:
         """End and reap what was started, close every descriptor; harmless when called twice."""
+        is_there = self.pidfd >= 0
+        self._let_go()
+        if is_there:
+            os.waitpid(self.pid, 0)
+
+    def _let_go(self) -> None:
         self._channel.close()
         if self.pidfd >= 0:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
             os.close(self.pidfd)
             self.pidfd = -1
         if self.terminal_fd is not None:

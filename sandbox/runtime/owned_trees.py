@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError, translated
+from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
 from storage.trees.tree import remove_tree
+from storage.waits import child_steps
+
+if TYPE_CHECKING:
+    from storage.waits import Steps
 
 
 def remove_files(directory: str) -> None:
@@ -20,6 +27,25 @@ def remove_files(directory: str) -> None:
         from sandbox.runtime.user_namespace import call_in_user_namespace
 
         call_in_user_namespace(_remove_once, directory)
+
+
+def removal_steps(directory: str) -> Steps[None]:
+    """`remove_files` in a child, for who does something else meanwhile. Raises SandboxError."""
+    if not os.path.lexists(directory):
+        return
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() == parent:
+                remove_files(directory)
+                status = 0
+        finally:
+            os._exit(status)
+    if (yield from child_steps(pid)):
+        raise SandboxError(f"cannot remove {directory}")
 
 
 def _remove_once(directory: str) -> None:

@@ -19,6 +19,7 @@ from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths
@@ -85,9 +86,10 @@ class Move(NamedTuple):
     target: str
 
 
-def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
-    """Remove the unnamed volumes of this container that no other one has."""
-    from sandbox.runtime.owned_trees import remove_files
+def set_aside_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> Iterator[str]:
+    """Take the unnamed volumes of this container that no other one has out of use; their directories, to be removed
+    each before the next is asked for.
+    """
     from sandbox.volume.store import GONE
 
     store = VolumeStore(paths.volumes)
@@ -97,7 +99,7 @@ def remove_anonymous_volumes(connection: sqlite3.Connection, paths: Paths, conta
                 directory = store.directory(mount.source)
             aside = f"{paths.volumes}/{GONE}{mount.source}-{os.getpid()}"
             if _set_aside(connection, container.id, mount.source, Move(directory, aside)):
-                remove_files(aside)
+                yield aside
 
 
 def _set_aside(connection: sqlite3.Connection, container_id: str, name: str, move: Move) -> bool:

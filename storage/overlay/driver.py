@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from storage.errors import StorageError
 from storage.syscalls import MNT_DETACH, umount2
+from storage.waits import child_steps
 from storage.whiteouts import is_opaque
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.true_owners import TrueOwners
+    from storage.waits import Steps
 
 
 class RootOptions(NamedTuple):
@@ -38,6 +41,10 @@ class RootMount:
     def wait_ready(self) -> None:
         """Wait until it can be looked into. Raises StorageError where that will never be."""
 
+    def ready_steps(self) -> Steps[None]:
+        """`wait_ready`, for who does something else meanwhile (`storage.waits`)."""
+        yield from ()
+
     def failure(self) -> str:
         """Why it is gone, or "" while it is there."""
         return ""
@@ -53,6 +60,23 @@ class RootMount:
             target, self.target = self.target, ""
             umount2(target, MNT_DETACH)
         return ""
+
+    def unmount_steps(self) -> Steps[str]:
+        """`unmount`, for who does something else meanwhile; nothing happens where it was unmounted by others."""
+        if self.target:
+            target, self.target = self.target, ""
+            yield from unmount_aside(target)
+        return ""
+
+
+def unmount_aside(target: str) -> Steps[None]:
+    """Unmount in a child: the kernel may write back in there what is cached, and no signal ends that."""
+    pid = os.fork()
+    if pid == 0:
+        with suppress(OSError):
+            umount2(target, MNT_DETACH)
+        os._exit(0)
+    yield from child_steps(pid)
 
 
 class Driver(Protocol):

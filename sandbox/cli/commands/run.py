@@ -9,7 +9,8 @@ from sandbox.cli.command import Command
 from sandbox.cli.container_options.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams
 from sandbox.container.life.naming import Identity, check_cidfile, write_cidfile
 from sandbox.container.model.names import check_name
-from sandbox.container.monitor.spawn import SpawnRequest, spawn_monitor
+from sandbox.container.monitor.plan import SpawnRequest
+from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
 from sandbox.random_ids import new_container_id
 

@@ -1,4 +1,4 @@
-"""Starting a container, from the command's side: the talk with the monitor that `monitor_process` draws."""
+"""Starting a container, from the command's side: the talk with the monitor that `monitor.process` draws."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.model.documents import to_plain
-from sandbox.container.monitor.limits import Limits
+from sandbox.container.monitor.plan import Limits
 from sandbox.errors import HostError, SandboxError, StartError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from sandbox.container.life.publisher import Publisher
     from sandbox.container.model.record import Container
-    from sandbox.container.monitor.spawn import Attachment, SpawnedMonitor
+    from sandbox.container.monitor.plan import Attachment
+    from sandbox.container.monitor.spawn import SpawnedMonitor
     from sandbox.paths import Paths
     from sandbox.runtime.terminal import WindowSize
     from sandbox.values import PublishedPort

@@ -11,8 +11,9 @@ from sandbox.container.model.claims import TakenError, claim_for, to_start
 from sandbox.container.model.store import update_state
 from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
 from sandbox.container.monitor.neighbours import find_neighbours, outer_namespace_pid
+from sandbox.container.monitor.plan import Attachment, SpawnRequest
 from sandbox.container.monitor.reach import wait_monitor
-from sandbox.container.monitor.spawn import Attachment, SpawnRequest, spawn_monitor
+from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state

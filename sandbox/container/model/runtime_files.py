@@ -1,7 +1,7 @@
 """The files that a container has while it runs: the monitor's and slirp4netns' sockets, mount points.
 
 Where they lie is in its record: the command that looks for them may have another environment than the one that started
-it. A second place for the monitor's socket is the container's own directory, see `monitor_reach`.
+it. A second place for the monitor's socket is the container's own directory, see `monitor.reach`.
 """
 
 from __future__ import annotations

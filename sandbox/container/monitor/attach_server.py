@@ -8,17 +8,16 @@ command that started the container: a pager behind `sandbox run` may wait for as
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sandbox.container.monitor.reactor import READ, WRITE
+from sandbox.container.monitor.requests import VERBS, Wishes
 from sandbox.protocol.frames import (
     LOG_GREW,
     MESSAGE,
     RESIZE,
-    STDERR,
     STDIN,
     STDIN_END,
-    STDOUT,
     Decoder,
     Frame,
     ProtocolError,
@@ -31,29 +30,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from sandbox.container.monitor.plan import Attachment
     from sandbox.container.monitor.reactor import Reactor, Timer
+    from sandbox.container.monitor.roles import Desk
+    from sandbox.protocol.channel import Channel
 
 _CHUNK = 64 * 1024
 _BUFFER_LIMIT = 1024 * 1024
 #: how long a full client may take nothing before it is cut off
 PATIENCE_SECONDS = 30.0
-#: of `stop --time`, which counts in 64 bits
-_LONGEST_TIMEOUT_SECONDS = 1 << 63
-
-
-class Desk(Protocol):
-    """Who answers what clients ask: the monitor."""
-
-    def take_input(self, data: bytes) -> bool:
-        """Pass input on; False when no more should be brought for now."""
-
-    def end_input(self, *, detached: bool) -> None: ...
-    def resize(self, rows: int, columns: int) -> None: ...
-    def send_signal(self, number: int) -> None:
-        """Raises SandboxError."""
-
-    def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None: ...
-    def output_blocked(self, blocked: bool) -> None: ...
 
 
 class Client:
@@ -70,10 +55,7 @@ class Client:
         self._timer: Timer | None = None
         self._closing = False
         self._reading = True
-        self.streams: frozenset[int] = frozenset()
-        self.gives_input = False
-        self.waits_for_exit = False
-        self.follows_log = False
+        self.wishes = Wishes()
         connection.setblocking(False)
         self._watch()
 
@@ -108,10 +90,10 @@ class Client:
     def handle(self, frame: Frame) -> None:
         """Act on one frame of this client. Raises ProtocolError."""
         desk = self._server.desk
-        if frame.kind == STDIN and self.gives_input:
+        if frame.kind == STDIN and self.wishes.gives_input:
             self.pause_reading(not desk.take_input(frame.payload))
-        elif frame.kind == STDIN_END and self.gives_input:
-            self.gives_input = False
+        elif frame.kind == STDIN_END and self.wishes.gives_input:
+            self.wishes.gives_input = False
             desk.end_input(detached=False)
         elif frame.kind == RESIZE:
             desk.resize(*frame.window_size)
@@ -137,8 +119,8 @@ class Client:
         except OSError:
             data = b""
         if not data:
-            if self.gives_input:
-                self.gives_input = False
+            if self.wishes.gives_input:
+                self.wishes.gives_input = False
                 self._server.desk.end_input(detached=False)
             self.close()
             return
@@ -207,31 +189,38 @@ class AttachServer:
             self._listeners.append(listener)
             self.reactor.watch(listener.fileno(), READ, partial(self._came, listener))
 
-    def adopt(self, connection: socket.socket, decoder: Decoder, *, patient: bool) -> Client:
-        """Serve a connection that was opened otherwise: that of the command which starts the container."""
-        client = Client(self, connection, decoder, patient=patient)
+    def adopt_starter(self, starter: Channel, attachment: Attachment) -> None:
+        """Tell the command that starts the container that it runs, and attach it where it wants to be."""
+        connection, decoder, early = starter.hand_over()
+        client = Client(self, connection, decoder, patient=True)
         self._clients.append(client)
-        return client
+        client.send(encode_message("started"))
+        if not attachment.wanted:
+            client.close_when_sent()
+            return
+        self.answer(client, {"type": "attach", **attachment._asdict()})
+        for frame in early:
+            client.handle(frame)
 
     def broadcast(self, kind: int, data: bytes) -> None:
         """Output of the container, to everybody who wants that stream."""
         frame = b""
         for client in list(self._clients):
-            if kind in client.streams:
+            if kind in client.wishes.streams:
                 frame = frame or encode(kind, data)
                 client.send(frame)
 
     def log_grew(self) -> None:
         """Wake those who follow the log; one that has not taken the last note yet needs no other."""
         for client in list(self._clients):
-            if client.follows_log and client.is_idle:
+            if client.wishes.follows_log and client.is_idle:
                 client.send(encode(LOG_GREW))
 
     def ended(self, exit_code: int) -> None:
         """Tell the exit code to those who wait for it or were attached, and let them go."""
         frame = encode_exit(exit_code)
         for client in list(self._clients):
-            if client.waits_for_exit:
+            if client.wishes.waits_for_exit:
                 client.send(frame)
                 client.close_when_sent()
 
@@ -283,8 +272,12 @@ class AttachServer:
         """Do what a message asks for. Raises ProtocolError on one that makes no sense."""
         from sandbox.errors import SandboxError
 
+        verb = VERBS.get(message["type"])
+        if verb is None:
+            client.send(encode_message("error", message="unknown message"))
+            return
         try:
-            known = self._act(client, message)
+            verb(client.wishes, self.desk, message)
         except SandboxError as error:
             if isinstance(error, ProtocolError):
                 raise
@@ -292,33 +285,7 @@ class AttachServer:
             return
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError(f"a {message['type']} message lacks a field", cause=str(error)) from error
-        client.send(encode_message("ok") if known else encode_message("error", message="unknown message"))
-
-    def _act(self, client: Client, message: dict[str, Any]) -> bool:
-        match message["type"]:
-            case "attach":
-                client.streams = frozenset(
-                    kind for kind, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if message.get(key)
-                )
-                client.gives_input = bool(message.get("stdin"))
-                client.waits_for_exit = True
-            case "detach":
-                client.gives_input = False
-                client.streams = frozenset()
-                client.waits_for_exit = False
-                self.desk.end_input(detached=True)
-            case "wait":
-                client.waits_for_exit = True
-            case "follow":
-                client.follows_log = True
-            case "signal":
-                self.desk.send_signal(int(message["signal"]))
-            case "stop":
-                client.waits_for_exit = True
-                self.desk.request_stop(int(message["signal"]), _seconds(message.get("timeout")))
-            case _:
-                return False
-        return True
+        client.send(encode_message("ok"))
 
     def _came(self, listener: socket.socket, _events: int) -> None:
         self._accept(listener)
@@ -334,12 +301,3 @@ class AttachServer:
             client.send(encode_exit(self._exit_code))
             client.close_when_sent()
         return True
-
-
-def _seconds(timeout: object) -> float | None:
-    """A time to wait, None for ever. Raises ValueError for what is none, NaN and infinity among it."""
-    if timeout is None:
-        return None
-    if not isinstance(timeout, int | float) or not 0 <= timeout <= _LONGEST_TIMEOUT_SECONDS:
-        raise ValueError(f"timeout {timeout!r}")
-    return float(timeout)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files
 from sandbox.container.model.store import load_container, update_state
-from sandbox.state import DatabaseError, connect_state
+from sandbox.state import WRITER_PATIENCE_SECONDS, DatabaseError, connect_state, is_busy
+from storage.waits import carry_out
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.paths import Paths
+    from storage.waits import Steps
+
+#: the loop of a monitor stands still meanwhile
+_HURRY_SECONDS = 0.02
 
 
 class DatabaseJournal:
@@ -31,6 +35,7 @@ class DatabaseJournal:
         self._container_id = container_id
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
+        self._patience_seconds = WRITER_PATIENCE_SECONDS
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -39,7 +44,9 @@ class DatabaseJournal:
             self._connection = None
         if self._connection is None:
             # whether the database knows all of the store is for commands to ask; this container goes on
-            self._connection = connect_state(self._paths, durable=False, checked=False)
+            self._connection = connect_state(
+                self._paths, durable=False, checked=False, patience_seconds=self._patience_seconds
+            )
             self._file = os.stat(self._paths.database)
         return self._connection
 
@@ -50,6 +57,12 @@ class DatabaseJournal:
         except FileNotFoundError:
             return False
         return self._file is not None and not os.path.samestat(present, self._file) and present.st_size > 0
+
+    def hurry(self) -> None:
+        """From now on wait for another writer no longer than for a short write: raises DatabaseError then."""
+        self._patience_seconds = _HURRY_SECONDS
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {_HURRY_SECONDS * 1000:.0f}")
 
     def load(self) -> Container | None:
         return load_container(self.connection, self._container_id)
@@ -72,12 +85,16 @@ class DatabaseJournal:
 
         return self.update(last)
 
-    def remove(self, change: Callable[[ContainerState], ContainerState] = lambda state: state) -> None:
+    def remove(self) -> None:
+        """Remove the container; nothing happens where it is gone, or another's."""
+        carry_out(self.remove_steps(lambda state: state))
+
+    def remove_steps(self, change: Callable[[ContainerState], ContainerState]) -> Steps[None]:
         """Remove the container, its files and its anonymous volumes; nothing happens where it is gone, or another's.
 
         `change` says how it ended, for who reads the record meanwhile.
         """
-        from sandbox.container.monitor.discard import discard_container
+        from sandbox.container.monitor.discard import discard_steps
 
         container = self.load()
         if container is None:
@@ -87,8 +104,11 @@ class DatabaseJournal:
         def removing(state: ContainerState) -> ContainerState:
             return with_claim(change(state)._replace(status="removing"), claim)
 
-        # on a full disk the files go first, which makes the room for the rest
-        with suppress(DatabaseError):
+        try:
             if self.update(removing) is None:
                 return
-        discard_container(self.connection, self._paths, container)
+        except DatabaseError as error:
+            # on a full disk the files go first, which makes the room for the rest
+            if is_busy(error):
+                raise
+        yield from discard_steps(self.connection, self._paths, container)

@@ -7,8 +7,9 @@ Asked by the command, before anything is made: what cannot be enforced is an err
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sandbox.container.monitor.plan import Limits
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import Resources
@@ -17,23 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.container.model.record import ContainerConfig
-
-#: cgroup file writes as (controller, file, value)
-Writes = tuple[tuple[str, str, str], ...]
-
-
-class Limits(NamedTuple):
-    """`subtree` is the cgroup directory given to the container and its monitor, "" where none is needed."""
-
-    subtree: str = ""
-    writes: Writes = ()
-    #: RLIMIT_NPROC in the container's user namespace; 0 is none
-    process_limit: int = 0
-
-    @classmethod
-    def of(cls, plain: list[Any]) -> Limits:  # Any: JSON
-        subtree, writes, process_limit = plain
-        return cls(subtree, tuple((str(a), str(b), str(c)) for a, b, c in writes), process_limit)
 
 
 class LimitPlan(NamedTuple):

@@ -18,14 +18,18 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.log_files import COMPRESSED, LOG_NAME, numbered
 from sandbox.named_tuple import NamedTuple
+from storage.waits import carry_out
 
 if TYPE_CHECKING:
     from sandbox.container.monitor.log_compression import LogCompressor
+    from storage.waits import Steps
 
 #: as Docker's copier
 LONGEST_PIECE = 16 * 1024
 #: of the last file left, what may be compressed when the container has ended: a blink of its time
 _COMPRESSED_AT_THE_END = 32 << 20
+#: some milliseconds' worth
+_COMPRESSED_AT_ONCE = 1 << 20
 
 
 class LogOptions(NamedTuple):
@@ -102,16 +106,23 @@ class LogWriter:
                 pending.clear()
 
     def close(self) -> None:
+        """Write what is left, and compress what is left to compress, unless that is much."""
+        carry_out(self.close_steps())
+
+    def close_steps(self) -> Steps[None]:
+        """`close`, for who does something else meanwhile."""
         self.finish()
         if self._lost:
             self._put(self._loss())
         self._close()
-        if self._compressor is not None:
-            if self._compressor.remaining > _COMPRESSED_AT_THE_END or not self._compressor.step(
-                2 * _COMPRESSED_AT_THE_END
-            ):
-                self._compressor.abandon()
-            self._compressor = None
+        compressor, self._compressor = self._compressor, None
+        if compressor is None:
+            return
+        if compressor.remaining > _COMPRESSED_AT_THE_END:
+            compressor.abandon()
+            return
+        while not compressor.step(_COMPRESSED_AT_ONCE):
+            yield -1, 0.0
 
     def _append(self, stream: str, pieces: list[bytes]) -> None:
         time_ns = time.time_ns()
@@ -123,7 +134,9 @@ class LogWriter:
             if limit and self._size + batch_size and self._size + batch_size + len(entry) > limit:
                 self._write_all(b"".join(batch))
                 batch, batch_size = [], 0
-                self._rotate()
+                # what a killed monitor left to compress may be much: each line does a part of it, and then it goes on
+                if self._compressor is None:
+                    self._rotate()
             batch.append(entry)
             batch_size += len(entry)
         self._write_all(b"".join(batch))
@@ -164,9 +177,6 @@ class LogWriter:
 
     def _rotate(self) -> None:
         self._close()
-        if self._compressor is not None:
-            self._compressor.step(self._compressor.remaining + 1)
-            self._compressor = None
         last = self._options.maximum_files - 1
         with suppress(OSError):  # the open below goes on with the file that is there
             for number in range(last, -1, -1):

@@ -11,6 +11,7 @@ from sandbox.container.monitor.mount_servers import forget_server, note_server
 from sandbox.errors import StartError, translated
 from sandbox.grammar.volumes import IMAGE_USER
 from sandbox.runtime.users import read_account_text, resolve_identity
+from storage.mount_points import is_mounted
 from storage.overlay.fuse.mapped.id_mapping import IdMapping
 from storage.overlay.fuse.mapped.mapped_mount import MappedBind, mount_mapped_bind
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import ContainerConfig
     from storage.overlay.fuse.serving.server_process import ServedMount
+    from storage.waits import Steps
 
 _NAME = "mapped"
 
@@ -45,17 +47,17 @@ class MappedMounts:
         position, mount = next(pair for pair in self._mounts.items() if pair[1].pidfd == pidfd)
         return self._config.mounts[position].target, mount.failure()
 
-    def mount(self, root: str) -> None:
+    def mount_steps(self, root: str) -> Steps[None]:
         """Mount what is not there; names of users are looked up in the image's tree at `root`. Raises StartError."""
         made = []
         for position, wanted in enumerate(self._config.mounts):
             if not wanted.mapped_user:
                 continue
             old = self._mounts.get(position)
-            if old is not None and not old.failure() and os.path.ismount(old.target):
+            if old is not None and not old.failure() and is_mounted(old.target):
                 continue
             if old is not None:
-                old.unmount()
+                yield from old.unmount_steps()
             mapping = self._mapping(wanted.mapped_user, root)
             target = mapped_path(self._runtime_dir, position)
             with translated(StartError, f"cannot mount {wanted.source}"):
@@ -65,17 +67,17 @@ class MappedMounts:
         # all of them get ready at once
         for source, mount in made:
             with translated(StartError, f"cannot mount {source}"):
-                mount.wait_ready()
+                yield from mount.ready_steps()
 
     def kill(self) -> None:
         for mount in self._mounts.values():
             mount.kill()
 
-    def unmount(self) -> None:
-        """Twice is safe."""
+    def unmount_steps(self) -> Steps[None]:
+        """Unmount them; twice is safe."""
         for mount in self._mounts.values():
             target = mount.target
-            mount.unmount()
+            yield from mount.unmount_steps()
             forget_server(target)
         self._mounts.clear()
 

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.reactor import Reactor
+    from sandbox.container.monitor.roles import ServedMounts
 
 #: a killed process ends at once, unless it waits for a file system whose server hangs
 _BREAK_SECONDS = 3.0
-
-
-class ServedMounts(Protocol):
-    """The part of a container's engine that knows them."""
-
-    @property
-    def mount_pidfds(self) -> Sequence[int]:
-        """Each readable when what serves one of the container's file systems has ended."""
-
-    def lost_mount(self, pidfd: int) -> MountLost:
-        """What became of the file system of one of them that is readable."""
-
-    def break_mounts(self) -> None:
-        """End what serves file systems: a process that waits for one cannot be killed until that has ended."""
 
 
 class MountWatch:

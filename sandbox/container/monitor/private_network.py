@@ -11,15 +11,17 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from net.slirp import SlirpPlan, assume_features, close_slirp, end_slirp, spawn_slirp, start_slirp, wait_ready
+from net.slirp import SlirpPlan, assume_features, close_slirp, end_slirp, kill_slirp, ready_steps, spawn_slirp
 from net.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.errors import HostError, translated
+from storage.waits import carry_out, child_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from net.slirp import SlirpProcess
     from sandbox.values import PublishedPort
+    from storage.waits import Steps
 
 
 class PrivateNetwork:
@@ -36,7 +38,6 @@ class PrivateNetwork:
         self._is_ready = False
         self._udp_loopback_pid = 0
         self._publishing_pid = 0
-        self._publishing_pidfd = -1
 
     @property
     def pidfd(self) -> int:
@@ -50,12 +51,16 @@ class PrivateNetwork:
 
     def finish(self) -> None:
         """Wait until slirp4netns serves; at once when it does already. Raises HostError."""
+        carry_out(self.ready_steps())
+
+    def ready_steps(self) -> Steps[None]:
+        """`finish`, for who does something else meanwhile."""
         if self._is_ready:
             return
         process, self._process = self._process, None
         assert process is not None
         with translated(HostError, self._what):
-            self._process = wait_ready(self._plan, process)
+            self._process = yield from ready_steps(self._plan, process)
         self._is_ready = True
 
     def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
@@ -68,44 +73,45 @@ class PrivateNetwork:
         with translated(HostError, self._what):
             self._udp_loopback_pid = start_udp_loopback(self._plan.netns_fd, [PortMapping(*port) for port in ports])
 
-    def revive(self, ports: Sequence[PublishedPort]) -> int:
-        """After slirp4netns has ended: start it again, and have `ports` published again beside the caller.
-
-        Returns a descriptor that is readable when `finish_revival` is due, -1 where there are no ports; it stays ours.
-        Raises HostError.
-        """
-        self._end_publishing()
-        self._end_udp_loopback()
+    def revive_steps(self, ports: Sequence[PublishedPort]) -> Steps[None]:
+        """After slirp4netns has ended: start it again, and publish `ports` again. Raises HostError."""
+        self._end_helpers()
         if self._process is not None:
             close_slirp(self._process)
             os.waitpid(self._process.pid, 0)
             self._process = None
         with suppress(FileNotFoundError):
             os.unlink(self._plan.api_socket)
-        with translated(HostError, self._what):
-            self._process = start_slirp(self._plan)
+        self._is_ready = False
+        self.begin()
+        yield from self.ready_steps()
         if not ports:
-            return -1
+            return
         self._publishing_pid = self._start_publishing(ports)
-        self._publishing_pidfd = os.pidfd_open(self._publishing_pid)
-        return self._publishing_pidfd
-
-    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
-        """Raises HostError where the ports are not published."""
-        status = self._wait_publishing()
+        status = yield from child_steps(self._publishing_pid)
+        self._publishing_pid = 0
         if status:
             raise HostError(f"{self._what}: the ports are not published", cause="slirp4netns refused them")
         self.serve_udp_loopback(ports)
 
+    def kill(self) -> None:
+        """End slirp4netns and what helps it, without waiting for it; `close` is due."""
+        self._end_helpers()
+        if self._process is not None:
+            kill_slirp(self._process)
+
     def close(self) -> None:
         """End slirp4netns and what helps it; harmless when called twice."""
-        self._end_publishing()
-        self._end_udp_loopback()
+        self._end_helpers()
         if self._process is not None:
             end_slirp(self._process)
             self._process = None
 
-    def _end_udp_loopback(self) -> None:
+    def _end_helpers(self) -> None:
+        if self._publishing_pid:
+            os.kill(self._publishing_pid, signal.SIGKILL)
+            os.waitpid(self._publishing_pid, 0)
+            self._publishing_pid = 0
         if self._udp_loopback_pid:
             from net.udp_loopback import end_udp_loopback
 
@@ -131,14 +137,3 @@ class PrivateNetwork:
             finally:
                 os._exit(status)
         return pid
-
-    def _end_publishing(self) -> None:
-        if self._publishing_pid:
-            os.kill(self._publishing_pid, signal.SIGKILL)
-            self._wait_publishing()
-
-    def _wait_publishing(self) -> int:
-        _pid, status = os.waitpid(self._publishing_pid, 0)
-        os.close(self._publishing_pidfd)
-        self._publishing_pid, self._publishing_pidfd = 0, -1
-        return status

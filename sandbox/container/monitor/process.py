@@ -1,7 +1,7 @@
 """The monitor as a process: forked from the command that starts a container, told what to start, then on its own.
 
     command                                 monitor
-    spawn_monitor ───────────────────────▶  is born, see `monitor_spawn`
+    spawn_monitor ───────────────────────▶  is born, see `monitor.spawn`
     writes the record
       plan ──────────────────────────────▶  namespaces, network, tree, the process up to its gate
            ◀──────────────────── prepared
@@ -24,22 +24,23 @@ from sandbox.container.model.runtime_files import SOCKET_NAME
 from sandbox.container.model.transitions import StartFailed, code_of_failed_start
 from sandbox.container.monitor.backend import KernelEngine
 from sandbox.container.monitor.journal import DatabaseJournal
-from sandbox.container.monitor.limits import Limits
-from sandbox.container.monitor.monitor import Door, Monitor
+from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.neighbours import find_neighbours
+from sandbox.container.monitor.plan import Attachment, Limits
 from sandbox.container.monitor.reach import answer_knocks, listen_again
 from sandbox.container.monitor.reactor import Reactor
-from sandbox.container.monitor.spawn import Attachment
+from sandbox.container.monitor.roles import Door
 from sandbox.errors import SandboxError, StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.local_sockets import listen_at
 from sandbox.runtime.terminal import WindowSize
 from sandbox.values import PublishedPort
+from storage.waits import carry_out
 
 if TYPE_CHECKING:
     import socket
 
-    from sandbox.container.monitor.spawn import SpawnRequest
+    from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths
     from sandbox.protocol.channel import Channel
 
@@ -97,11 +98,11 @@ class _MonitorProcess:
         try:
             monitor, listener = self._start(plan, engine)
         except BaseException as error:
-            engine.close()
+            carry_out(engine.close_steps())
             self._undo(error if isinstance(error, SandboxError) else None)
             raise
         if monitor is None:
-            engine.close()
+            carry_out(engine.close_steps())
             self._undo(None)
             return
         door = Door(

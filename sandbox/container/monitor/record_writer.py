@@ -1,108 +1,149 @@
-"""What a monitor writes down, now or when a full disk has room again; in order."""
+"""What a monitor writes down, in order: now, or when another writer has done or a full disk has room again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from sandbox.state import DatabaseError
+from sandbox.container.monitor.task import Task
+from sandbox.errors import HostError
+from sandbox.named_tuple import NamedTuple
+from sandbox.state import DatabaseError, is_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sandbox.container.model.record import ContainerState
     from sandbox.container.monitor.reactor import Reactor
+    from sandbox.container.monitor.roles import Change, Journal
 
-    Change = Callable[[ContainerState], ContainerState]
-
-_WRITE_AGAIN_SECONDS = 2.0
+#: another writer is done in a moment; each wait is longer than the one before
+_FIRST_WAIT_SECONDS = 0.01
+_LONGEST_WAIT_SECONDS = 0.5
+#: so much later than the first try those who wait for a write are told as if it was written
+_PATIENCE_TRIES = 70
+_FULL_DISK_SECONDS = 2.0
 #: an hour of them; the next command finds the record without its monitor then, and says so
-_MOST_WRITES = 1800
+_MOST_TRIES = 1800
 
 
-class Journal(Protocol):
-    """The record itself."""
+class _Entry(NamedTuple):
+    change: Change
+    then: Callable[[], None]
 
-    def update(self, change: Change) -> ContainerState | None:
-        """None where the container is gone, or another process's."""
 
-    def end(self, change: Change) -> ContainerState | None:
-        """The last change, by which the container is given back."""
+def _nothing() -> None:
+    pass
 
-    def remove(self, change: Change) -> None:
-        """Remove the container, its files and its anonymous volumes (--rm); `change` is how it ended."""
+
+def _follow(entries: Sequence[_Entry]) -> None:
+    for entry in entries:
+        entry.then()
 
 
 class RecordWriter:
-    """Writes changes to a journal. After `end` or `remove` there are no more."""
+    """Writes changes to a journal, and never waits for that. After `end` there are no more.
 
-    def __init__(self, journal: Journal, reactor: Reactor) -> None:
+    What follows from a change is told to be done when the change is written; on a full disk at once, for that may
+    last, and nobody who waits for a container can be told less for it. `lost` is called where a change that had to
+    wait finds the container gone, or another process's.
+    """
+
+    def __init__(self, journal: Journal, reactor: Reactor, lost: Callable[[], None]) -> None:
         self._journal = journal
         self._reactor = reactor
-        #: what a full disk has not taken yet, oldest first
-        self._unwritten: list[Change] = []
-        self._failed_writes = 0
+        self._lost = lost
+        #: what is not written yet, oldest first
+        self._unwritten: list[_Entry] = []
+        self._tries = 0
+        self._is_waiting = False
         self._is_last = False
         #: whether the last one is written, or given up
         self.is_done = False
-        self._on_done: Callable[[], None] = lambda: None
+        self._on_done: Callable[[], None] = _nothing
 
-    def write(self, change: Change) -> bool:
-        """Whether the container is still ours."""
-        self._unwritten.append(change)
-        return self._write_down()
+    def write_first(self, change: Change) -> bool:
+        """Write before clients are served: waits for other writers, and raises DatabaseError; whether the container is
+        still ours.
+        """
+        return self._journal.update(change) is not None
 
-    def end(self, change: Change) -> None:
+    def hurry(self) -> None:
+        """From now on nobody is waited for: clients are served."""
+        self._journal.hurry()
+
+    def write(self, change: Change, then: Callable[[], None] = _nothing) -> bool:
+        """Write, and call `then`; whether the container is still ours, as far as is known."""
+        self._unwritten.append(_Entry(change, then))
+        return self._is_waiting or self._write_down()
+
+    def end(self, change: Change, then: Callable[[], None]) -> None:
         """Write the last change."""
         self._is_last = True
-        self.write(change)
+        self.write(change, then)
 
-    def remove(self, change: Change) -> None:
-        """Remove the container, which has ended so."""
-        try:
-            self._journal.remove(change)
-        except DatabaseError:
-            self._again(lambda: self.remove(change))
-        else:
-            self._done()
+    def remove(self, change: Change, then: Callable[[], None]) -> None:
+        """Remove the container, which has ended so, and call `then`."""
+        self._unwritten = [_Entry(change, then)]
+        Task(self._reactor, self._journal.remove_steps(change), lambda _: self._removed(), self._not_removed).begin()
 
     def when_done(self, act: Callable[[], None]) -> None:
-        """Call `act` once the last change is written; now, where it is."""
+        """Call `act` once the last change is written, or given up; now, where it is."""
         self._on_done = act
         if self.is_done:
             act()
 
     def _write_down(self) -> bool:
-        changes = tuple(self._unwritten)
-        if not changes:
-            return True
+        entries = tuple(self._unwritten)
 
         def change_all(state: ContainerState) -> ContainerState:
-            for change in changes:
-                state = change(state)
+            for entry in entries:
+                state = entry.change(state)
             return state
 
         write = self._journal.end if self._is_last else self._journal.update
         try:
             kept = write(change_all)
-        except DatabaseError:
-            self._again(self._write_down)
+        except (DatabaseError, HostError) as error:
+            self._try_again(error, self._write_again)
             return True
         self._unwritten.clear()
-        self._failed_writes = 0
+        self._tries = 0
+        _follow(entries)
         if self._is_last:
             self._done()
         return kept is not None
 
+    def _try_again(self, error: Exception, again: Callable[[], None]) -> None:
+        busy = is_busy(error)
+        self._tries += 1
+        if not busy or self._tries > _PATIENCE_TRIES:
+            entries, self._unwritten = self._unwritten, [entry._replace(then=_nothing) for entry in self._unwritten]
+            _follow(entries)
+        if self._tries <= _MOST_TRIES:
+            self._is_waiting = True
+            # no more than a few doublings are of use
+            wait = min(_FIRST_WAIT_SECONDS * 2 ** min(self._tries, 9), _LONGEST_WAIT_SECONDS)
+            self._reactor.after(wait if busy else _FULL_DISK_SECONDS, again)
+        elif self._is_last:
+            self._done()
+
+    def _write_again(self) -> None:
+        self._is_waiting = False
+        if not self._write_down():
+            self._lost()
+
+    def _not_removed(self, error: Exception) -> None:
+        self._is_last = True
+        if isinstance(error, (DatabaseError, HostError)):
+            self._try_again(error, lambda: self.remove(*self._unwritten[0]))
+        else:
+            # what cannot be removed now is not removed later either: the record says that it was begun
+            self._removed()
+
+    def _removed(self) -> None:
+        _follow(self._unwritten)
+        self._done()
+
     def _done(self) -> None:
         self.is_done = True
         self._on_done()
-
-    def _again(self, write: Callable[[], object]) -> None:
-        def again() -> None:
-            write()
-
-        self._failed_writes += 1
-        if self._failed_writes <= _MOST_WRITES:
-            self._reactor.after(_WRITE_AGAIN_SECONDS, again)
-        elif self._is_last or not self._unwritten:
-            self._done()

@@ -2,9 +2,9 @@
 
     command                                 monitor
     spawn_monitor: fork ─────────────────▶  unshares, leaves session and descriptors of the command
-    newuidmap and newgidmap run             imports what only a monitor needs (monitor_process)
+    newuidmap and newgidmap run             imports what only a monitor needs (monitor.process)
     imports what only a command needs
-           ───────────────── mapped ─────▶  goes on as `monitor_process` draws it
+           ───────────────── mapped ─────▶  goes on as `monitor.process` draws it
 
 Both sides import little before the fork and the rest after it: on two processors that takes half the time, and neither
 carries in memory what only the other one needs.
@@ -35,33 +35,12 @@ from sandbox.runtime.user_namespace import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-monitor"
 _IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE})
-
-
-class Attachment(NamedTuple):
-    """What the command that starts the container wants of it from the first byte on; none for `-d`."""
-
-    stdin: bool = False
-    stdout: bool = False
-    stderr: bool = False
-
-    @property
-    def wanted(self) -> bool:
-        return self.stdin or self.stdout or self.stderr
-
-
-class SpawnRequest(NamedTuple):
-    """What a monitor must know before it is told the rest."""
-
-    container_id: str
-    #: the container is made by the same command: where that fails or dies, it goes again
-    is_new: bool
-    #: the container whose network is shared, whose outer user namespace is entered for that; 0 is none
-    join_pid: int = 0
 
 
 class SpawnedMonitor(NamedTuple):

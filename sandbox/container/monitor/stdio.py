@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 * 1024
 _INPUT_LIMIT = 256 * 1024
+#: drivers/tty/tty_buffer.c: twice what waits at most, at either side
+_TERMINAL_BYTES = 256 * 1024
 
 
 class ContainerEnds(NamedTuple):
@@ -47,6 +49,11 @@ class MonitorEnds(NamedTuple):
     @property
     def is_terminal(self) -> bool:
         return self.stdin_fd >= 0 and self.stdin_fd == self.stdout_fd
+
+    def close(self) -> None:
+        """Give them up, where no run got them."""
+        for fd in {*self} - {-1}:
+            os.close(fd)
 
 
 def make_pipes(*, open_stdin: bool) -> tuple[ContainerEnds, MonitorEnds]:
@@ -115,10 +122,14 @@ class Stdio:
             fcntl.ioctl(self._ends.stdout_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def drain(self) -> None:
-        """Read all that is left. For after the end of the container: nobody can write any more then."""
+        """Read all that is left, for after the end of the container's first process.
+
+        Nobody can write any more then, but who shares the processes of another container: of those there is no end.
+        """
         for fd in list(self._open):
-            while fd in self._open and self._read(fd):
-                pass
+            left = _capacity(fd)
+            while left > 0 and fd in self._open and (count := self._read(fd)):
+                left -= count
 
     def close(self) -> None:
         """Close everything; twice is safe."""
@@ -149,19 +160,19 @@ class Stdio:
 
         return ready
 
-    def _read(self, fd: int) -> bool:
-        """Read once; False when there is nothing more for now."""
+    def _read(self, fd: int) -> int:
+        """Read once; how many bytes there were, 0 when there is nothing more for now."""
         try:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:
             data = b""  # EIO: the last process closed the terminal
         if not data:
             self._close_output(fd)
-            return False
+            return 0
         self._on_output(self._open[fd], data)
-        return True
+        return len(data)
 
     def _write_input(self) -> None:
         was_full = self.input_full
@@ -194,3 +205,11 @@ class Stdio:
         os.close(fd)
         if fd == self._input_fd:
             self._close_input()
+
+
+def _capacity(fd: int) -> int:
+    """The most that a pipe, pipe(7), or a terminal can hold."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return _TERMINAL_BYTES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sandbox.container.monitor.backend import OVERLAY_NAME
 from sandbox.container.monitor.etc_files import gone_error
+from sandbox.container.monitor.mounts import OVERLAY_NAME
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.drivers import driver_named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.monitor.backend import OVERLAY_NAME
+from sandbox.container.monitor.mounts import OVERLAY_NAME
 from sandbox.errors import SandboxError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.user_namespace import call_in_user_namespace

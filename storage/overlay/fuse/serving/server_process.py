@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from storage.errors import StorageError, os_failure
-from storage.overlay.driver import RootMount
+from storage.overlay.driver import RootMount, unmount_aside
 from storage.overlay.fuse.serving.installing import INSTALL
 from storage.overlay.fuse.serving.mounting import FuseOptions, device_error, mount_device, open_device
 from storage.syscalls import (
@@ -37,9 +37,12 @@ from storage.syscalls import (
     umount2,
     unshare,
 )
+from storage.waits import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from storage.waits import Steps
 
     #: serves the FUSE session of a descriptor until it is unmounted, and calls the function once it answers
     Serve = Callable[[int, Callable[[], None]], None]
@@ -75,11 +78,16 @@ class ServedMount(RootMount):
 
     def wait_ready(self) -> None:
         """Wait until the server answers. Raises StorageError with what it died of."""
+        carry_out(self.ready_steps())
+
+    def ready_steps(self) -> Steps[None]:
         while not self._report:
+            yield self._report_fd, None
             if not self._read_report():
                 break
         if not self._report.startswith(b"R"):
             # it has said its last, and is ending
+            yield self.pidfd, None
             self._has_ended(None)
             raise StorageError("the file system's server (FUSE) did not start", cause=self.failure())
 
@@ -100,19 +108,22 @@ class ServedMount(RootMount):
         """Unmount and wait until the server has written everything back and ended; one that hangs is killed, as is one
         whose mount somebody holds on to.
         """
+        return carry_out(self.unmount_steps())
+
+    def unmount_steps(self) -> Steps[str]:
         reason = ""
-        if self._mounted:
-            self._mounted = False
-            # by a child: the kernel waits in here for the server to write what is cached, and no signal ends that
-            unmounter = os.fork()
-            if unmounter == 0:
-                with suppress(OSError):
-                    umount2(self.target, MNT_DETACH)
-                os._exit(0)
-            self._await_end(unmounter)
-            if self._status != 0:
-                reason = self.failure()
-        self.close()
+        try:
+            if self._mounted:
+                self._mounted = False
+                # it ends when the server has: what that has not answered is waited for in there
+                unmounting = unmount_aside(self.target)
+                next(unmounting)
+                yield from self._end_steps()
+                yield from unmounting
+                if self._status != 0:
+                    reason = self.failure()
+        finally:
+            self.close()
         return reason
 
     def kill(self) -> None:
@@ -130,15 +141,16 @@ class ServedMount(RootMount):
             os.close(self._report_fd)
             self.pidfd = self._report_fd = -1
 
-    def _await_end(self, unmounter: int) -> None:
+    def _end_steps(self) -> Steps[None]:
         idle, seen = 0, None
-        while not self._has_ended(_LOOK_SECONDS):
+        while not self._has_ended(0.0):
+            if (yield self.pidfd, _LOOK_SECONDS):
+                continue
             done = _progress(self.pid)
             idle = idle + 1 if done == seen else 0
             seen = done
             if idle == _IDLE_LOOKS:
                 self.kill()
-        os.waitpid(unmounter, 0)
 
     def _has_ended(self, timeout_seconds: float | None) -> bool:
         if self._status is None:

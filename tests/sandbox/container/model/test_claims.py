@@ -1,7 +1,7 @@
 """All interleavings of two commands on one container at their transactions, and of the deaths of their processes.
 
 The changes of state are the real ones; what a command does between two of them is written down here as it is in
-`restart`, `monitor_process`, `stop`, `remove` and `reconcile`.
+`restart`, `monitor.process`, `stop`, `remove` and `reconcile`.
 """
 
 from __future__ import annotations

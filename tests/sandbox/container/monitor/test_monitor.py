@@ -17,9 +17,10 @@ import pytest
 from sandbox.container.model.claims import own_claim, to_start
 from sandbox.container.model.store import insert_container, load_container, update_state
 from sandbox.container.monitor.journal import DatabaseJournal
-from sandbox.container.monitor.monitor import Monitor, Started
+from sandbox.container.monitor.monitor import Monitor
+from sandbox.container.monitor.plan import Attachment
 from sandbox.container.monitor.reactor import Reactor
-from sandbox.container.monitor.spawn import Attachment
+from sandbox.container.monitor.roles import Started
 from sandbox.container.view.logs import LogSelection, read_log
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.frames import EXIT, MESSAGE, STDERR, STDIN, STDIN_END, STDOUT, encode
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
     from sandbox.values import PublishedPort
+    from storage.waits import Steps
 
 
 class PlainEngine:
@@ -46,7 +48,8 @@ class PlainEngine:
         self._gate = -1
         self._started: Started | None = None
 
-    def start(self, ends: ContainerEnds | None) -> None:
+    def start_steps(self, ends: ContainerEnds | None) -> Steps[None]:
+        yield from ()
         if ends is None:
             pid, master = os.forkpty()
             gate_read = gate_write = -1
@@ -65,7 +68,8 @@ class PlainEngine:
         self._gate = gate_write
         self._started = Started(pid, os.pidfd_open(pid), master)
 
-    def release(self) -> Started:
+    def release_steps(self) -> Steps[Started]:
+        yield from ()
         if self._gate >= 0:
             os.close(self._gate)
         assert self._started is not None
@@ -85,10 +89,7 @@ class PlainEngine:
     def network_pidfd(self) -> int:
         return -1
 
-    def revive_network(self, ports: Sequence[PublishedPort]) -> int:
-        raise AssertionError("it has no network")
-
-    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
+    def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         raise AssertionError("it has no network")
 
     @property
@@ -101,8 +102,8 @@ class PlainEngine:
     def break_mounts(self) -> None:
         pass
 
-    def close(self) -> None:
-        pass
+    def close_steps(self) -> Steps[None]:
+        yield from ()
 
 
 class NetworkEngine(PlainEngine):
@@ -118,12 +119,10 @@ class NetworkEngine(PlainEngine):
     def network_pidfd(self) -> int:
         return self._network_fd
 
-    def revive_network(self, ports: Sequence[PublishedPort]) -> int:
+    def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         self._network_fd = -1
         os.write(self._told, b"r")
-        return self._publishing_fd
-
-    def finish_revival(self, ports: Sequence[PublishedPort]) -> None:
+        yield self._publishing_fd, None
         os.write(self._told, b"f")
 
 
@@ -142,9 +141,9 @@ class FullDisk(DatabaseJournal):
         self._refuse()
         return super().end(change)
 
-    def remove(self, change: Callable[[ContainerState], ContainerState] = lambda state: state) -> None:
+    def remove_steps(self, change: Callable[[ContainerState], ContainerState]) -> Steps[None]:
         self._refuse()
-        super().remove(change)
+        yield from super().remove_steps(change)
 
     def _refuse(self) -> None:
         self._writes += 1
@@ -194,7 +193,7 @@ def monitored(
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def _collect(channel: Channel) -> tuple[bytes, bytes, int | None]:
+def collect(channel: Channel) -> tuple[bytes, bytes, int | None]:
     """Output apart, and the exit code, until the monitor hangs up."""
     output = {STDOUT: b"", STDERR: b""}
     code = None
@@ -223,7 +222,7 @@ ALL = Attachment(stdin=False, stdout=True, stderr=True)
 
 def test_the_starter_gets_all_output_apart_and_the_exit_code(paths: Paths) -> None:
     with monitored(paths, a_container(), "echo out; echo err >&2; exit 7", ALL) as (channel, kept):
-        assert _collect(channel) == (b"out\n", b"err\n", 7)
+        assert collect(channel) == (b"out\n", b"err\n", 7)
         assert _state(paths, kept) == ("exited", 7, 0)
     log = read_log(paths.container_data(kept.id), LogSelection())
     assert {(entry.stream, entry.text) for entry in log} == {("stdout", "out\n"), ("stderr", "err\n")}
@@ -231,7 +230,7 @@ def test_the_starter_gets_all_output_apart_and_the_exit_code(paths: Paths) -> No
 
 def test_a_process_killed_by_a_signal_is_128_and_its_number(paths: Paths) -> None:
     with monitored(paths, a_container(), "kill -TERM $$", ALL) as (channel, _kept):
-        assert _collect(channel)[2] == 128 + signal.SIGTERM
+        assert collect(channel)[2] == 128 + signal.SIGTERM
 
 
 def test_much_output_to_a_reader_that_comes_late_is_not_lost(paths: Paths) -> None:
@@ -241,7 +240,7 @@ def test_much_output_to_a_reader_that_comes_late_is_not_lost(paths: Paths) -> No
         # the buffers on the way hold less than this: the container has been made to wait
         while not channel.connection.recv(1, socket.MSG_PEEK):
             pass
-        output, _errors, code = _collect(channel)
+        output, _errors, code = collect(channel)
     assert (len(output), code) == (8000000, 0)
 
 
@@ -253,7 +252,7 @@ def test_input_reaches_the_container_and_its_end_too(paths: Paths) -> None:
         channel.send(encode(STDIN, b"x" * 300000))
         channel.send(encode(STDIN, b"tail\n"))
         channel.send(encode(STDIN_END))
-        output, _errors, code = _collect(channel)
+        output, _errors, code = collect(channel)
     assert output == b"x" * 300000 + b"tail\ndone\n"
     assert code == 0
 
@@ -266,7 +265,7 @@ def test_input_ends_when_its_giver_dies(paths: Paths) -> None:
         waiter.send_message("wait")
         assert waiter.receive_message() == {"type": "ok"}
         channel.close()
-        assert _collect(waiter)[2] == 3
+        assert collect(waiter)[2] == 3
 
 
 def test_attach_twice_wait_and_follow(paths: Paths) -> None:
@@ -280,9 +279,9 @@ def test_attach_twice_wait_and_follow(paths: Paths) -> None:
         for client in (first, second, waiter):
             assert client.receive_message() == {"type": "ok"}
         first.send(encode(STDIN, b"hello\n"))
-        assert _collect(first) == (b"got hello\n", b"", 0)
-        assert _collect(second) == (b"got hello\n", b"", 0)
-        assert _collect(waiter) == (b"", b"", 0)
+        assert collect(first) == (b"got hello\n", b"", 0)
+        assert collect(second) == (b"got hello\n", b"", 0)
+        assert collect(waiter) == (b"", b"", 0)
 
 
 def test_a_terminal_carries_both_ways_and_knows_its_size(paths: Paths) -> None:
@@ -294,7 +293,7 @@ def test_a_terminal_carries_both_ways_and_knows_its_size(paths: Paths) -> None:
 
         channel.send(encode_resize(33, 77))
         channel.send(encode(STDIN, b"go\n"))
-        output, _errors, code = _collect(channel)
+        output, _errors, code = collect(channel)
     assert b"33 77\r\n" in output
     assert code == 5
 
@@ -306,7 +305,7 @@ def test_stop_signals_then_kills(paths: Paths) -> None:
             frame = channel.receive()
         stopper = _connect(paths, kept)
         stopper.send_message("stop", signal=int(signal.SIGTERM), timeout=0.05)
-        assert _collect(stopper)[2] == 137
+        assert collect(stopper)[2] == 137
         assert _state(paths, kept)[:2] == ("exited", 137)
 
 
@@ -320,7 +319,7 @@ def test_restarts_on_failure_are_counted_and_end(paths: Paths) -> None:
             except OSError:
                 break
             client.send_message("wait")
-            _collect(client)
+            collect(client)
     # it stops listening before it writes the end down
     assert _state(paths, kept) == ("exited", 4, 2)
     assert [entry.text for entry in read_log(paths.container_data(kept.id), LogSelection())] == ["run\n"] * 3
@@ -330,10 +329,10 @@ def test_stop_between_restarts_ends_the_waiting(paths: Paths) -> None:
     plain = a_container()
     container = plain._replace(config=plain.config._replace(restart=RestartPolicy("always")))
     with monitored(paths, container, "exit 0", ALL) as (channel, kept):
-        assert _collect(channel)[2] == 0
+        assert collect(channel)[2] == 0
         stopper = _connect(paths, kept)
         stopper.send_message("stop", signal=int(signal.SIGTERM), timeout=5)
-        assert _collect(stopper)[2] in (0, 143)
+        assert collect(stopper)[2] in (0, 143)
         assert _state(paths, kept)[0] == "exited"
 
 
@@ -341,7 +340,7 @@ def test_rm_leaves_neither_record_nor_files(paths: Paths) -> None:
     plain = a_container()
     container = plain._replace(config=plain.config._replace(auto_remove=True))
     with monitored(paths, container, "exit 9", ALL) as (channel, kept):
-        assert _collect(channel)[2] == 9
+        assert collect(channel)[2] == 9
         connection = connect_state(paths)
         assert load_container(connection, kept.id) is None
         connection.close()
@@ -366,9 +365,9 @@ def test_a_client_that_talks_nonsense_is_dropped_and_nothing_else(paths: Paths, 
         vandal = _connect(paths, kept)
         vandal.send(garbage)
         vandal.connection.shutdown(socket.SHUT_WR)
-        assert _collect(vandal)[2] is None
+        assert collect(vandal)[2] is None
         channel.send(encode(STDIN_END))
-        assert _collect(channel)[2] == 2
+        assert collect(channel)[2] == 2
 
 
 def test_an_unknown_message_is_answered_with_an_error(paths: Paths) -> None:
@@ -380,7 +379,7 @@ def test_an_unknown_message_is_answered_with_an_error(paths: Paths) -> None:
         assert client.receive_message() == {"type": "error", "message": "unknown message"}
         client.close()
         channel.send(encode(STDIN_END))
-        assert _collect(channel)[2] == 0
+        assert collect(channel)[2] == 0
 
 
 @pytest.mark.parametrize("number", [10**30, -5, 1000])
@@ -395,7 +394,7 @@ def test_a_signal_that_is_none_is_an_error_for_who_asked(paths: Paths, number: i
         assert answer["type"] == "error"
         client.close()
         channel.send(encode(STDIN_END))
-        assert _collect(channel)[2] == 3
+        assert collect(channel)[2] == 3
 
 
 def test_a_time_longer_than_epoll_can_wait(paths: Paths) -> None:
@@ -409,7 +408,7 @@ def test_a_time_longer_than_epoll_can_wait(paths: Paths) -> None:
         stopper.send_message("stop", signal=int(signal.SIGURG), timeout=10**12)
         assert stopper.receive_message() == {"type": "ok"}
         stopper.send_message("stop", signal=int(signal.SIGTERM), timeout=10**12)
-        assert _collect(channel)[2] == 4
+        assert collect(channel)[2] == 4
         stopper.close()
 
 
@@ -424,7 +423,7 @@ def test_a_client_that_takes_no_answers_is_not_listened_to(paths: Paths) -> None
             flood.connection.sendall(questions)
         flood.close()
         channel.send(encode(STDIN_END))
-        assert _collect(channel)[2] == 0
+        assert collect(channel)[2] == 0
 
 
 @pytest.mark.parametrize("auto_remove", [False, True])
@@ -433,7 +432,7 @@ def test_the_exit_code_outlives_a_full_disk(paths: Paths, auto_remove: bool) -> 
     plain = a_container()
     container = plain._replace(config=plain.config._replace(auto_remove=auto_remove))
     with monitored(paths, container, "exit 7", ALL, FullDisk) as (channel, kept):
-        assert _collect(channel)[2] == 7
+        assert collect(channel)[2] == 7
     if not auto_remove:
         assert _state(paths, kept) == ("exited", 7, 0)
     else:
@@ -461,6 +460,6 @@ def test_who_is_attached_does_not_wait_while_ports_are_published_again(paths: Pa
         os.write(publishing[1], b"x")
         assert os.read(told[0], 1) == b"f"
         channel.send(encode(STDIN_END))
-        assert _collect(channel)[2] == 0
+        assert collect(channel)[2] == 0
     for fd in (*network, *publishing, *told):
         os.close(fd)

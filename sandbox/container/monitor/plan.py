@@ -1,0 +1,50 @@
+"""What a monitor is told before it starts anything, as values that cross a fork or a socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+#: cgroup file writes as (controller, file, value)
+Writes = tuple[tuple[str, str, str], ...]
+
+
+class SpawnRequest(NamedTuple):
+    """What a monitor must know before it is told the rest."""
+
+    container_id: str
+    #: the container is made by the same command: where that fails or dies, it goes again
+    is_new: bool
+    #: the container whose network is shared, whose outer user namespace is entered for that; 0 is none
+    join_pid: int = 0
+
+
+class Attachment(NamedTuple):
+    """What the command that starts the container wants of it from the first byte on; none for `-d`."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        return self.stdin or self.stdout or self.stderr
+
+
+class Limits(NamedTuple):
+    """`subtree` is the cgroup directory given to the container and its monitor, "" where none is needed."""
+
+    subtree: str = ""
+    writes: Writes = ()
+    #: RLIMIT_NPROC in the container's user namespace; 0 is none
+    process_limit: int = 0
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Limits:  # Any: JSON
+        """The limits in a message's list. Raises ValueError where it has other than three fields."""
+        subtree, writes, process_limit = plain
+        return cls(subtree, tuple((str(a), str(b), str(c)) for a, b, c in writes), process_limit)

@@ -1,0 +1,87 @@
+"""What a client may ask of a monitor: one function for each type of message, in a table.
+
+Each gets the client's wishes, the desk and the message; KeyError, TypeError, ValueError and OverflowError mean that a
+field makes no sense, a SandboxError that it cannot be done. To add one: a function, and a line in `VERBS`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.protocol.frames import STDERR, STDOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from sandbox.container.monitor.roles import Desk
+
+    Message = dict[str, Any]  # Any: JSON
+
+#: of `stop --time`, which counts in 64 bits
+_LONGEST_TIMEOUT_SECONDS = 1 << 63
+
+
+class Wishes:
+    """What one client wants to be sent, and whether its input is the container's."""
+
+    def __init__(self) -> None:
+        self.streams: frozenset[int] = frozenset()
+        self.gives_input = False
+        self.waits_for_exit = False
+        self.follows_log = False
+
+
+def attach(wishes: Wishes, _desk: Desk, message: Message) -> None:
+    """{stdin, stdout, stderr}: take input from the client, send it those streams and the exit code."""
+    wishes.streams = frozenset(kind for kind, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if message.get(key))
+    wishes.gives_input = bool(message.get("stdin"))
+    wishes.waits_for_exit = True
+
+
+def detach(wishes: Wishes, desk: Desk, _message: Message) -> None:
+    """Send the client nothing more; the container's input stays open."""
+    wishes.gives_input = False
+    wishes.streams = frozenset()
+    wishes.waits_for_exit = False
+    desk.end_input(detached=True)
+
+
+def wait(wishes: Wishes, _desk: Desk, _message: Message) -> None:
+    """Send the exit code when the run has ended."""
+    wishes.waits_for_exit = True
+
+
+def follow(wishes: Wishes, _desk: Desk, _message: Message) -> None:
+    """Tell whenever the log has grown."""
+    wishes.follows_log = True
+
+
+def send_signal(_wishes: Wishes, desk: Desk, message: Message) -> None:
+    """{signal}: send it to the container's first process."""
+    desk.send_signal(int(message["signal"]))
+
+
+def stop(wishes: Wishes, desk: Desk, message: Message) -> None:
+    """{signal, timeout}: stop the container for good, and send the exit code."""
+    wishes.waits_for_exit = True
+    desk.request_stop(int(message["signal"]), _seconds(message.get("timeout")))
+
+
+VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {
+    "attach": attach,
+    "detach": detach,
+    "wait": wait,
+    "follow": follow,
+    "signal": send_signal,
+    "stop": stop,
+}
+
+
+def _seconds(timeout: object) -> float | None:
+    """A time to wait, None for ever. Raises ValueError for what is none, NaN and infinity among it."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, int | float) or not 0 <= timeout <= _LONGEST_TIMEOUT_SECONDS:
+        raise ValueError(f"timeout {timeout!r}")
+    return float(timeout)

@@ -1,0 +1,120 @@
+"""The roles around a monitor: what it is told, what it writes, what it starts. Types and values, nothing that acts.
+
+clients ──▶ requests ──▶ Desk = the monitor ──▶ Journal   the record in the database
+                                    └─────────▶ Engine    kernel, storage and network
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from sandbox.container.model.record import ContainerState
+    from sandbox.container.model.transitions import MountLost
+    from sandbox.container.monitor.stdio import ContainerEnds
+    from sandbox.values import PublishedPort
+    from storage.waits import Steps
+
+    Change = Callable[[ContainerState], ContainerState]
+
+
+class Desk(Protocol):
+    """Who answers what clients ask: the monitor."""
+
+    def take_input(self, data: bytes) -> bool:
+        """Pass input on; False when no more should be brought for now."""
+
+    def end_input(self, *, detached: bool) -> None: ...
+    def resize(self, rows: int, columns: int) -> None: ...
+    def send_signal(self, number: int) -> None:
+        """Raises SandboxError."""
+
+    def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
+        """Signal, and kill when the time is over (None: never); no restart follows."""
+
+    def output_blocked(self, blocked: bool) -> None: ...
+
+
+class Journal(Protocol):
+    """The record itself."""
+
+    def update(self, change: Change) -> ContainerState | None:
+        """None where the container is gone, or another process's."""
+
+    def end(self, change: Change) -> ContainerState | None:
+        """The last change, by which the container is given back."""
+
+    def remove_steps(self, change: Change) -> Steps[None]:
+        """Remove the container, its files and its anonymous volumes (--rm); `change` is how it ended."""
+
+    def hurry(self) -> None:
+        """From now on raise DatabaseError where another process is just writing, and do not wait for it."""
+
+
+class ServedMounts(Protocol):
+    """The part of an engine that knows the file systems which processes of ours serve."""
+
+    @property
+    def mount_pidfds(self) -> Sequence[int]:
+        """Each readable when what serves one of the container's file systems has ended."""
+
+    def lost_mount(self, pidfd: int) -> MountLost:
+        """What became of the file system of one of them that is readable."""
+
+    def break_mounts(self) -> None:
+        """End what serves file systems: a process that waits for one cannot be killed until that has ended."""
+
+
+class Network(Protocol):
+    """The part of an engine that connects the container."""
+
+    @property
+    def network_pidfd(self) -> int:
+        """Readable when what connects the container's network has ended; -1 where nothing does."""
+
+    def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
+        """Connect the network again, and publish the same ports again. Raises SandboxError."""
+
+
+class Started(NamedTuple):
+    """A container's first process; the descriptors are the monitor's now. `master_fd` is its terminal's, or -1."""
+
+    pid: int
+    pidfd: int
+    master_fd: int = -1
+
+
+class Engine(ServedMounts, Network, Protocol):
+    """What the kernel, storage and network are asked for; what may take its time in steps (`storage.waits`)."""
+
+    def start_steps(self, ends: ContainerEnds | None) -> Steps[None]:
+        """Make a process, up to its gate; `ends` None asks for a terminal. Raises SandboxError, nothing being left."""
+
+    def release_steps(self) -> Steps[Started]:
+        """Let it become the container's program. Raises SandboxError where it cannot, and nothing is left of it."""
+
+    def abandon(self) -> None:
+        """End the process at its gate. Without one, nothing happens."""
+
+    def after_exit(self) -> bool:
+        """One run ended; another may follow. Whether the kernel killed one of its processes for want of memory."""
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup of the run that is on, or ""."""
+
+    def close_steps(self) -> Steps[None]:
+        """Remove mounts, network and helpers."""
+
+
+class Door(NamedTuple):
+    """How the monitor is found again by those who have lost its socket."""
+
+    listen_again: Callable[[], list[socket.socket]]
+    #: tell those who knocked
+    answer: Callable[[], None]
