@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import HostError, UsageError
+from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.warm.failures import OperationCancelledError, PreparedProcessError, died
 from sandbox.warm.messages import DESCRIPTORS_MAX, encode_long_message
@@ -98,6 +99,17 @@ def open_line(door: socket.socket, *, lasts: bool) -> Line:
         line.close()
         raise
     return line
+
+
+def explain_unsent(error: OSError) -> SandboxError:
+    """Why a call could not be made, though the prepared process is there."""
+    if error.errno in (errno.EMFILE, errno.ETOOMANYREFS):
+        return HostError(
+            "too many calls are on",
+            cause="the sockets that they go by reach the limit of open files: ulimit -n",
+            mend="ulimit -Sn hard",
+        )
+    return PreparedProcessError("cannot reach the process for operations", cause=error.strerror or str(error))
 
 
 class Fate:

@@ -116,7 +116,8 @@ class Wire:
                 # whoever called us may have the default for SIGPIPE
                 sent = self.connection.sendmsg([frame], ancillary_of(descriptors), socket.MSG_NOSIGNAL)
                 descriptors = ()
-                self.connection.sendall(memoryview(frame)[sent:], socket.MSG_NOSIGNAL)
+                if sent < len(frame):
+                    self.connection.sendall(memoryview(frame)[sent:], socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
             return False
         # an exception (the KeyboardInterrupt of a cancel) leaves a part of it behind, after which nothing can be read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import socket
@@ -28,11 +29,13 @@ class Prepared:
         self.door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._owner = os.getpid()
         with theirs:
+            # in a program that has closed its standard streams it may have the number of one
+            number = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
             try:
                 # by the interpreter alone: nothing of the caller's PYTHON variables or directory is imported
                 self._process = subprocess.Popen(
-                    [sys.executable, "-IS", "-c", _BOOT, str(theirs.fileno()), registry, *_module_places()],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), cwd="/",
+                    [sys.executable, "-IS", "-c", _BOOT, str(number), registry, *_module_places()],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(number,), cwd="/",
                     start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
@@ -40,6 +43,8 @@ class Prepared:
                 raise PreparedProcessError(
                     "cannot start a process for operations", cause=f"{sys.executable}: {error.strerror}"
                 ) from error
+            finally:
+                os.close(number)
 
     @property
     def pid(self) -> int:

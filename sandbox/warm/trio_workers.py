@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from sandbox.warm.failures import PreparedProcessError
-from sandbox.warm.line import ATTEMPTS, REPORT_BYTES, Course, encode_request, open_line
+from sandbox.warm.line import ATTEMPTS, REPORT_BYTES, Course, encode_request, explain_unsent, open_line
 from sandbox.warm.messages import ANCILLARY_BYTES, CHUNK_BYTES, RECEIVE_FLAGS, Assembly, ancillary_of
 from sandbox.warm.prepared import GRACE_SECONDS
 from sandbox.warm.starting import REGISTRY, Prepared
@@ -118,9 +118,7 @@ class TrioWorkers:
                 except (ConnectionError, trio.ClosedResourceError):
                     break
                 except OSError as error:
-                    raise PreparedProcessError(
-                        "cannot reach the process for operations", cause=error.strerror or str(error)
-                    ) from error
+                    raise explain_unsent(error) from error
         return None
 
 
@@ -159,13 +157,16 @@ async def _carry(
 
 async def _send(talk: trio.socket.SocketType, encoded: EncodedRequest) -> None:
     descriptors = encoded.descriptors
-    with suppress(ConnectionError):
-        # where nobody takes it any more `fate` tells
+    try:
         for frame in encoded.frames:
             rest = memoryview(frame)
             while rest:
                 sent = await talk.sendmsg([rest], ancillary_of(descriptors), socket.MSG_NOSIGNAL)
                 rest, descriptors = rest[sent:], ()
+    except ConnectionError:
+        pass  # where nobody takes it any more `fate` tells
+    except OSError as error:
+        raise explain_unsent(error) from error
 
 
 async def _receive(talk: trio.socket.SocketType) -> Any:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sandbox.warm.failures import PreparedProcessError
-from sandbox.warm.line import ATTEMPTS, REPORT_BYTES, Course, Request, encode_request, open_line
+from sandbox.warm.line import ATTEMPTS, REPORT_BYTES, Course, Request, encode_request, explain_unsent, open_line
 from sandbox.warm.messages import Wire
 from sandbox.warm.starting import REGISTRY, Prepared
 
@@ -163,19 +163,18 @@ class Call:
                 line = open_line(prepared.door, lasts=self._encoded.lasts)
             except OSError as error:
                 if self._attempts == ATTEMPTS or not prepared.is_gone:
-                    raise PreparedProcessError(
-                        "cannot reach the process for operations",
-                        cause=prepared.last_words() or error.strerror or str(error),
-                    ) from error
+                    raise explain_unsent(error) from error
                 self._workers.replace(prepared)
                 continue
             wire = Wire(line.talk)
             try:
                 # where nobody takes it any more `fate` tells
                 wire.send(self._encoded.frames, self._encoded.descriptors)
-            except BaseException:
+            except BaseException as error:
                 line.cancel()
                 line.close()
+                if isinstance(error, OSError):
+                    raise explain_unsent(error) from error
                 raise
             return prepared, line, wire
 

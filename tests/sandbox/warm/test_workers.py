@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 import signal
@@ -420,6 +421,83 @@ def test_it_ends_with_an_owner_that_exits() -> None:
     result, pid = done.stdout.split()
     assert (result, done.stderr) == ("1", "")
     leaks.wait_ended(int(pid))
+
+
+_ODD_OWNER = f"""
+import os, signal, sys
+from sandbox.warm.failures import OperationCancelledError
+from sandbox.warm.values import Descriptor
+from sandbox.warm.workers import Request, Workers
+report, (reads, writes) = os.open(sys.argv[1], os.O_WRONLY), os.pipe()
+for number in (0, 1, 2):
+    os.close(number)
+for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.umask(0o777)
+with Workers("{REGISTRY}") as workers:
+    found = workers.call(Request("describe"))
+    call = workers.begin(Request("hold", (Descriptor(writes), Descriptor(writes))))
+    os.read(reads, 100)
+    call.cancel()
+    try:
+        call.result()
+    except OperationCancelledError:
+        found["tidied"] = os.read(reads, 100)
+    os.kill(workers.pid, signal.SIGKILL)
+    found["again"] = workers.call(Request("echo", (1,)))
+os.write(report, repr(found).encode())
+"""
+
+
+def test_an_owner_may_be_in_any_state(tmp_path: Path) -> None:
+    """Closed standard streams, which give their numbers to sockets, and signals that are blocked or ignored."""
+    (tmp_path / "report").touch()
+    subprocess.run([sys.executable, "-c", _ODD_OWNER, str(tmp_path / "report")], cwd=REPOSITORY, check=True)
+    found = ast.literal_eval((tmp_path / "report").read_text())
+    assert (found["tidied"], found["again"]) == (b"tidied", 1)
+    assert found["blocked"] == []
+    assert found["descriptors"] == dict.fromkeys("012", "/dev/null")
+    assert found["open"] == 4
+    # what is ignored stays so, as with a command, where it means nothing to us
+    assert "SIGUSR1" in found["handled"]
+    assert "SIGCHLD" not in found["handled"]
+    assert found["umask"] == 0o077
+
+
+_FRUGAL_OWNER = f"""
+import os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from sandbox.errors import HostError
+from sandbox.warm.values import Descriptor
+from sandbox.warm.workers import Request, Workers
+arrived, tidied = os.pipe(), os.pipe()
+with Workers("{REGISTRY}") as workers:
+    # more than the prepared process takes: the others stay on its door
+    hold = Request("hold", (Descriptor(arrived[1]), Descriptor(tidied[1])))
+    calls = [workers.begin(hold) for _ in range(14)]
+    there = 0
+    while there < 8:
+        there += os.read(arrived[0], 4096).count(b"\\n")
+    calls[-1].cancel()
+    try:
+        while True:
+            calls.append(workers.begin(hold))
+    except HostError as error:
+        print(error.mend)
+    while calls:
+        calls.pop(0).close()
+    print(workers.call(Request("echo", (1,))))
+"""
+
+
+def test_no_more_calls_are_taken_than_there_are_descriptors_for() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FRUGAL_OWNER], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert (done.returncode, done.stdout) == (0, "ulimit -Sn hard\n1\n")
 
 
 def test_a_fork_of_the_owner_has_a_process_of_its_own(workers: Workers) -> None:
