@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.needs import REPOSITORY
-from tests.subordinate import remove_tree
+from tests.subordinate import remove_tree, run_as_namespace_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +60,10 @@ class Home(NamedTuple):
             (home.config / "sandbox").mkdir()
             (home.config / "sandbox/config.toml").write_text(f'[storage]\ndriver = "{storage_driver}"\n')
         return home
+
+    def take_store_of(self, other: Home) -> None:
+        """Begin with a copy of what lies in the store of `other`, which no command is changing. This one is empty."""
+        run_as_namespace_root(["cp", "-a", f"{other.data}/.", self.data])
 
     def remove(self) -> None:
         remove_tree(str(self.root))
@@ -142,7 +146,10 @@ class Sandbox:
                 follower.kill()
 
     def remove_containers(self) -> None:
-        """Take down whatever the test left running; not an error."""
+        """Remove whatever the test left; not an error."""
+        places = (self.home.data / "sandbox/containers", self.home.runtime / "sandbox/containers")
+        if not any(place.is_dir() and any(place.iterdir()) for place in places):
+            return
         found = self.run("ps", "-aq", "--no-trunc", status=None)
         if found.status == 0 and found.lines:
             self.run("rm", "-f", "-v", *found.lines, status=None)

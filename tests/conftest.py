@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests import images, leaks, needs
@@ -13,14 +15,22 @@ from tests.command import Home, Sandbox
 from tests.registry import Registry, run_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    FilledHome = Callable[[Callable[[Sandbox], object]], AbstractContextManager[Home]]
 
 _IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--storage-driver", default="", help="what `sandbox` is configured to mount roots with")
+
+
+# how long an example takes says how busy the machine is
+hypothesis.settings.register_profile("sandbox", database=None, deadline=None)
+hypothesis.settings.load_profile("sandbox")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,6 +96,22 @@ def home(request: pytest.FixtureRequest) -> Iterator[Home]:
     place.remove()
     if left:
         pytest.fail("left running: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def filled_home(request: pytest.FixtureRequest) -> FilledHome:
+    """Makes a home whose store a function has filled: for many tests to begin with a copy, `Home.take_store_of`."""
+
+    @contextmanager
+    def make(fill: Callable[[Sandbox], object]) -> Iterator[Home]:
+        place = Home.make(request.config.getoption("--storage-driver"))
+        try:
+            fill(Sandbox(place))
+            yield place
+        finally:
+            place.remove()
+
+    return make
 
 
 @pytest.fixture

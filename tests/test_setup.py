@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOG = 'echo "${0##*/} $*" >>"$PLACE/log"\n'
-#: name -> the rest of a script that first takes down how it was called
+#: name -> the rest of a script that first records how it was called
 _STAND_INS = {
     "sudo": '[ "$1" != -n ] || shift; exec "$@"',
     "apt-get": 'echo "apt says a lot"; echo "and more" >&2; case $* in *install*) : >"$PLACE/installed" ;; esac',

@@ -13,22 +13,34 @@ import pytest
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from tests.command import Sandbox
+    from tests.command import Home, Sandbox
+    from tests.conftest import FilledHome
+
+
+@pytest.fixture(scope="session")
+def busybox_home(filled_home: FilledHome, busybox_image: str) -> Iterator[Home]:
+    """A home with an image in its store: pulled from the registry, and tagged `busybox`."""
+
+    def fill(sandbox: Sandbox) -> None:
+        sandbox.run("pull", "-q", busybox_image)
+        sandbox.run("tag", busybox_image, "busybox")
+
+    with filled_home(fill) as home:
+        yield home
 
 
 @pytest.fixture
-def busybox(sandbox: Sandbox, busybox_image: str) -> str:
-    """The name of an image in this home's store: pulled from the registry, and tagged `busybox`."""
-    sandbox.run("pull", "-q", busybox_image)
-    sandbox.run("tag", busybox_image, "busybox")
+def busybox(sandbox: Sandbox, busybox_home: Home) -> str:
+    """The name of the image in the test's own store."""
+    sandbox.home.take_store_of(busybox_home)
     return "busybox"
 
 
 @pytest.fixture
 def debian(sandbox: Sandbox, debian_image: str) -> str:
-    """As `busybox`: the Debian tree with Python, nginx and redis."""
+    """As `busybox`, pulled by the test: the Debian tree with Python, nginx and redis."""
     sandbox.run("pull", "-q", debian_image)
     sandbox.run("tag", debian_image, "debian")
     return "debian"

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.command import Home, Sandbox
-from tests.subordinate import run_as_namespace_root
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.command import Finished
+    from tests.command import Finished, Home, Sandbox
+    from tests.conftest import FilledHome
 
 #: what the stand-ins of the vectors have beside busybox
 _BASE = """FROM busybox
@@ -28,23 +26,22 @@ RUN mkdir -p /usr /var && touch /etc/os-release && sed -i s/daemon:x:1:1:/daemon
 
 
 @pytest.fixture(scope="session")
-def bases(request: pytest.FixtureRequest, busybox_layout: Path) -> Iterator[Home]:
+def bases(filled_home: FilledHome, busybox_layout: Path) -> Iterator[Home]:
     """A home with `busybox` and `alpine` (the same tree, another command) in its store. No test builds in it."""
-    home = Home.make(request.config.getoption("--storage-driver"))
-    try:
-        sandbox = Sandbox(home)
+
+    def fill(sandbox: Sandbox) -> None:
         load_layout(sandbox, busybox_layout, "busybox")
         sandbox.run("build", "-q", "-t", "busybox", "-", input=_BASE)
         sandbox.run("build", "-t", "alpine", "-", input='FROM busybox\nCMD ["/bin/sh"]\n')
+
+    with filled_home(fill) as home:
         yield home
-    finally:
-        home.remove()
 
 
 @pytest.fixture
 def builder(sandbox: Sandbox, bases: Home) -> Builder:
     """The command, with a copy of the store of `bases`."""
-    run_as_namespace_root(["cp", "-a", f"{bases.data}/.", sandbox.home.data])
+    sandbox.home.take_store_of(bases)
     return Builder(sandbox)
 
 

@@ -16,10 +16,11 @@ import pytest
 from tests import needs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.command import Sandbox
+    from tests.command import Home, Sandbox
+    from tests.conftest import FilledHome
 
 _APPLETS = (
     "sh cat echo true false sleep kill id ls env head yes wc trap stty test mkdir hostname grep seq httpd nc touch rm "
@@ -86,10 +87,17 @@ def odd_image(sandbox: Sandbox, busybox_tar: Path) -> str:
     return "odd:1"
 
 
+@pytest.fixture(scope="session")
+def busybox_home(filled_home: FilledHome, busybox_tar: Path) -> Iterator[Home]:
+    """A home with the image `busybox` in its store."""
+    with filled_home(lambda sandbox: sandbox.run("import", str(busybox_tar), "busybox")) as home:
+        yield home
+
+
 @pytest.fixture
-def busybox(sandbox: Sandbox, busybox_tar: Path) -> str:
+def busybox(sandbox: Sandbox, busybox_home: Home) -> str:
     """The name of the image in the test's own store."""
-    sandbox.run("import", str(busybox_tar), "busybox")
+    sandbox.home.take_store_of(busybox_home)
     return "busybox"
 
 

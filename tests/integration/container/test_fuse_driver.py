@@ -26,7 +26,7 @@ RUN = ("run", "--storage-driver", "fuse", "--network", "none")
 
 
 def _servers(sandbox: Sandbox) -> list[int]:
-    """The pids taken down in runtime files."""
+    """The pids recorded in runtime files."""
     found = sandbox.home.runtime.glob("sandbox/containers/*/rootfs.server")
     return [int(path.read_text().split()[0]) for path in found]
 

@@ -13,17 +13,25 @@ from tests.other_host import OtherHost
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.command import Home, Sandbox
+    from tests.conftest import FilledHome
 
 pytestmark = pytest.mark.requires(*CONTAINER, "registry", "skopeo", "umoci", "busybox")
 _EMPTY_TAR = bytes(10240)
 
 
-@pytest.fixture
-def busybox(sandbox: Sandbox, busybox_image: str) -> str:
-    sandbox.run("pull", "-q", busybox_image)
-    sandbox.run("tag", busybox_image, "busybox")
-    return "busybox"
+@pytest.fixture(scope="module")
+def busybox_home(filled_home: FilledHome, busybox_image: str) -> Iterator[Home]:
+    """As users have it: pulled, with every applet."""
+
+    def fill(sandbox: Sandbox) -> None:
+        sandbox.run("pull", "-q", busybox_image)
+        sandbox.run("tag", busybox_image, "busybox")
+
+    with filled_home(fill) as home:
+        yield home
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What only the FUSE overlay can do for a root: hold its size, and take down what is read of the image."""
+"""What only the FUSE overlay can do for a root: hold its size, and record what is read of the image."""
 
 from __future__ import annotations
 

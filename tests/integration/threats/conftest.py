@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.container.conftest import busybox, busybox_tar
+from tests.integration.container.conftest import busybox, busybox_home, busybox_tar
 from tests.integration.image.conftest import serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["busybox", "busybox_tar", "serve"]
+__all__ = ["busybox", "busybox_home", "busybox_tar", "serve"]
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,11 @@ from tests.integration.builder.conftest import load_layout
 from tests.subordinate import run_as_namespace_root
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.command import Sandbox
+    from tests.command import Home, Sandbox
+    from tests.conftest import FilledHome
 
 _DOCKERFILE = "FROM busybox\nRUN mkdir -p /made/deep && echo made > /made/deep/file && ln /made/deep/file /made/link\n"
 
@@ -76,10 +78,21 @@ class Store(NamedTuple):
         assert self.sandbox.run("run", "--rm", "--network", "none", "made", "cat", "/made/link").stdout == "made\n"
 
 
+@pytest.fixture(scope="session")
+def built_home(filled_home: FilledHome, busybox_layout: Path) -> Iterator[Home]:
+    """A home with the images of a `Store`."""
+
+    def fill(sandbox: Sandbox) -> None:
+        load_layout(sandbox, busybox_layout, "busybox")
+        sandbox.run("build", "-q", "-t", "made", "-", input=_DOCKERFILE)
+
+    with filled_home(fill) as home:
+        yield home
+
+
 @pytest.fixture
-def store(sandbox: Sandbox, busybox_layout: Path) -> Store:
-    load_layout(sandbox, busybox_layout, "busybox")
-    sandbox.run("build", "-q", "-t", "made", "-", input=_DOCKERFILE)
+def store(sandbox: Sandbox, built_home: Home) -> Store:
+    sandbox.home.take_store_of(built_home)
     script = "echo data > /kept/file; echo written > /written"
     sandbox.run("run", "--name", "job", "--network", "none", "-v", "kept:/kept", "made", "sh", "-c", script)
     return Store(sandbox)

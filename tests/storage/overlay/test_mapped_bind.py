@@ -61,7 +61,14 @@ def _mounted(source: str, target: str) -> Iterator[None]:
 
 def _call(source: str, target: str, act: Callable[..., Any], *arguments: Any) -> Any:
     with _mounted(source, target):
-        return act(*arguments)
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+        try:
+            return act(*arguments)
+        finally:
+            # what has its root or its directory there would keep the mount busy
+            os.fchdir(root)
+            os.chroot(".")
+            os.close(root)
 
 
 class Place:
@@ -278,6 +285,7 @@ def test_no_link_leads_the_server_out(place: Place) -> None:
         os.rename(f"{place.source}/swapped", f"{place.source}/moved")
         os.symlink(outside, f"{place.source}/swapped")
         os.close(os.open("made", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=directory_fd))
+        os.close(directory_fd)
         # a link is followed by the kernel, in the container's tree: here that is the test's own
         os.chroot(place.target)
         found = []
