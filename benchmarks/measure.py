@@ -232,6 +232,6 @@ def _end(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    # registry, containers and places in /tmp are taken down on the way out, also by a terminated run
+    # registry, containers and places in /tmp are removed on the way out, also by a terminated run
     signal.signal(signal.SIGTERM, _end)
     sys.exit(main(sys.argv[1:]))

@@ -64,6 +64,7 @@ class ReplyReader:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the stream. Raises NetError for a reply that does not end."""
         self._data += data
         if len(self._data) > REPLY_LIMIT_BYTES:
             raise NetError("slirp4netns sent a reply without end")
@@ -87,7 +88,7 @@ class ReplyReader:
 
 
 def decode_id(result: dict[str, object]) -> int:
-    """The id in add_hostfwd's result."""
+    """The id in add_hostfwd's result. Raises NetError where it is none."""
     number = result.get("id")
     if not isinstance(number, int):
         raise NetError("slirp4netns gave no id for a forward")
@@ -95,7 +96,10 @@ def decode_id(result: dict[str, object]) -> int:
 
 
 def decode_forwards(result: dict[str, object]) -> tuple[HostForward, ...]:
-    """The rows in list_hostfwd's result; rows we cannot read are an error, since they could not be removed."""
+    """The rows in list_hostfwd's result; rows we cannot read are an error, since they could not be removed.
+
+    Raises NetError.
+    """
     entries = result.get("entries")
     if not isinstance(entries, list):
         raise NetError("slirp4netns gave no list of forwards")

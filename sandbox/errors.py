@@ -178,7 +178,10 @@ class AuthenticationError(RegistryError):
 
 @contextmanager
 def translated(kind: type[SandboxError], what: str) -> Iterator[None]:
-    """Turn an error of `storage` or `net` into `kind`, saying `what` was being done to which object."""
+    """Turn an error of `storage` or `net` into `kind`, saying `what` was being done to which object.
+
+    Raises it as `kind`.
+    """
     try:
         yield
     except (StorageError, NetError) as error:

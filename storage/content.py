@@ -128,7 +128,7 @@ class ContentStore:
             raise os_failure("cannot store a blob", error) from error
 
     def delete(self, digest: Digest) -> None:
-        """Remove the blob; missing is fine."""
+        """Remove the blob; missing is fine. Raises StorageError."""
         try:
             os.unlink(self.path(digest))
         except FileNotFoundError:

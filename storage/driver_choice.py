@@ -68,7 +68,7 @@ def probe_kernel_overlay(place: str) -> None:
 
 
 def probe_driver(driver: Driver, place: str) -> None:
-    """What `probe_kernel_overlay` does, for any driver with whiteouts."""
+    """What `probe_kernel_overlay` does, for any driver with whiteouts. Raises StorageError with the reason."""
     root = f"{place}/.probe-{os.getpid()}"
     failure = f"the storage driver {driver.name} does not work here"
     try:

@@ -37,7 +37,10 @@ class VolumeStore:
         return f"{self.directory(name)}/_data"
 
     def create(self, name: str, *, to_fill: bool = False) -> None:
-        """Make the volume where it is missing; with `to_fill` it waits for `fill`. Twice is safe."""
+        """Make the volume where it is missing; with `to_fill` it waits for `fill`. Twice is safe.
+
+        Raises StorageError.
+        """
         path = self.data(name)
         try:
             make_private_directory(self.directory(name))

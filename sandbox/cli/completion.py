@@ -24,7 +24,7 @@ _SHELLS = ("bash", "zsh", "fish")
 
 
 def complete(env: Mapping[str, str]) -> NoReturn:
-    """Answer the shell that asked through the environment, and end the process."""
+    """Answer the shell that asked through the environment, and end the process. Raises SystemExit, always."""
     application = build_application(_words_of(env))
     application(prog_name="sandbox")
     # typer answers and exits by itself; it comes back only for an instruction that it does not know

@@ -93,7 +93,7 @@ def read_globals(program: Program, given: Mapping[str, str], predefined: Mapping
 
 
 def expand_located(text: str, environment: Mapping[str, str], escape: str, node: Node) -> Expansion:
-    """As `words.expand`, with errors that have the node's place."""
+    """As `words.expand`, with errors that have the node's place. Raises DockerfileError."""
     try:
         return expand(text, environment, Rules(escape))
     except WordError as error:

@@ -58,7 +58,10 @@ class Line(NamedTuple):
 
 
 def decode(data: bytes, name: str) -> str:
-    """The text of a file: UTF-8 with or without a mark; bytes that are not UTF-8 are kept as surrogates."""
+    """The text of a file: UTF-8 with or without a mark; bytes that are not UTF-8 are kept as surrogates.
+
+    Raises LanguageError for UTF-16.
+    """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise LanguageError(f"{name} is UTF-16", cause="a Dockerfile is UTF-8", mend=f"iconv -f UTF-16 -t UTF-8 {name}")
     return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")

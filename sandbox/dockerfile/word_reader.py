@@ -83,7 +83,10 @@ class Reader:
         self.unset: set[str] = set()
 
     def read_until(self, stop: str, raw_escapes: bool) -> tuple[str, list[str]]:
-        """What comes before `stop`, which is consumed; with the empty text all that is left."""
+        """What comes before `stop`, which is consumed; with the empty text all that is left.
+
+        Raises WordError or TemplateError where substitutions are nested too deeply.
+        """
         if self._depth >= DEEPEST:
             raise self._error(f"substitutions are nested deeper than {DEEPEST}")
         outer, self._raw_escapes = self._raw_escapes, raw_escapes

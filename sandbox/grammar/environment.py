@@ -13,7 +13,10 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def parse_variable(text: str, env: Mapping[str, str]) -> str:
-    """`NAME=value` as given; `NAME` with the caller's value, or bare where the caller has none (then it is unset)."""
+    """`NAME=value` as given; `NAME` with the caller's value, or bare where the caller has none (then it is unset).
+
+    Raises UsageError.
+    """
     name, equals, _ = text.partition("=")
     if not name:
         raise UsageError(f"invalid environment variable: {text}")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def parse_label(text: str) -> tuple[str, str]:
-    """The key and value of one label; a bare key has an empty value."""
+    """The key and value of one label; a bare key has an empty value. Raises UsageError."""
     key, _, value = text.partition("=")
     seen = key.lstrip(" \t")
     if not seen:

@@ -17,7 +17,10 @@ def is_decimal(text: str) -> bool:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size with binary units: `b`, `k`, `m`, `g`, `t`, `p`, each also as `kb` and `KiB`."""
+    """Bytes of a size with binary units: `b`, `k`, `m`, `g`, `t`, `p`, each also as `kb` and `KiB`.
+
+    Raises UsageError.
+    """
     number = text.rstrip("bBiIkKmMgGtTpP")
     suffix = text[len(number) :].lower()
     number = number.removesuffix(" ")
@@ -41,7 +44,7 @@ def parse_size_or_unlimited(text: str) -> int:
 
 
 def parse_cpus(text: str) -> int:
-    """CPUs times 10^9."""
+    """CPUs times 10^9. Raises UsageError."""
     if not is_decimal(text):
         raise UsageError(f"failed to parse {text} as a rational number")
     whole, _, fraction = text.partition(".")

@@ -19,7 +19,10 @@ _T = TypeVar("_T")
 
 
 def run_trio(main: Callable[[], Awaitable[_T]]) -> _T:
-    """trio.run, with one error for a group of them: the first of ours, most telling class first."""
+    """trio.run, with one error for a group of them: the first of ours, most telling class first.
+
+    Raises what the task raises.
+    """
     import trio
 
     try:

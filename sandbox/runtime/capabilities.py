@@ -104,7 +104,7 @@ def capability_mask(names: Iterable[str]) -> int:
 def limit_capabilities(names: Iterable[str]) -> None:
     """Drop everything but `names` from the bounding set of the calling process; ambient and inheritable become empty.
 
-    Effective and permitted stay full: the rest of the set-up needs them, and execve(2) takes them down to the
+    Effective and permitted stay full: the rest of the set-up needs them, and execve(2) reduces them to the
     bounding set for uid 0 and to nothing for any other.
     """
     kept = {_NUMBERS[name] for name in names}

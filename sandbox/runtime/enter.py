@@ -85,6 +85,8 @@ def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
     """Descriptor and CLONE_NEW* flag of each namespace of `pid` that is not the caller's own, in order of entering.
 
     Raises ConflictError when `pid` is gone. The pidfd is what ties all of them to one and the same process.
+
+    Raises StartError where the kernel refuses.
     """
     try:
         pidfd = os.pidfd_open(pid)

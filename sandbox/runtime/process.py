@@ -95,7 +95,10 @@ class ProcessSetup:
         set_limits(self._limits(late=True))
 
     def execute(self) -> NoReturn:
-        """Install the filter and execute the stub, which executes the program. Raises OSError."""
+        """Install the filter and execute the stub, which executes the program.
+
+        Raises OSError, and SandboxError for too long a command line.
+        """
         if self._spec.no_new_privileges:
             sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
         # seccomp(2) without no_new_privs asks for CAP_SYS_ADMIN, which the change of uid took from the effective set

@@ -166,7 +166,7 @@ class RootBuilder:
 
 
 def make_filesystem(kind: str, options: tuple[str, ...] = (), attributes: int = 0) -> int:
-    """A detached mount of a new file system, close-on-exec."""
+    """A detached mount of a new file system, close-on-exec. Raises OSError, with the option that was refused."""
     fs_fd = sc.fsopen(kind)
     try:
         sc.fsconfig(fs_fd, sc.FSCONFIG_SET_STRING, "source", kind)

@@ -69,7 +69,10 @@ def find_program(choice: str, capabilities: tuple[str, ...], cache_directory: st
 
 
 def compile_profile(profile: Profile) -> bytes:
-    """The BPF program of `profile`: an array of struct sock_filter. Raises HostError without libseccomp."""
+    """The BPF program of `profile`: an array of struct sock_filter. Raises HostError without libseccomp.
+
+    Raises UsageError for one that is too long for the kernel.
+    """
     library = _Library()
     context = library.make_context(profile)
     try:

@@ -40,7 +40,10 @@ class WindowSize(NamedTuple):
 
 
 def open_pty() -> tuple[int, int]:
-    """Master and slave of a new pty of the devpts at /dev/pts of the calling process's root, both close-on-exec."""
+    """Master and slave of a new pty of the devpts at /dev/pts of the calling process's root, both close-on-exec.
+
+    Raises StartError.
+    """
     master = sc.openat2(sc.AT_FDCWD, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY, sc.RESOLVE_NO_SYMLINKS)
     # the image's tree is hostile: only a real devpts is trusted with the descriptors (CVE-2025-52565)
     if sc.filesystem_type(master) != _DEVPTS_SUPER_MAGIC:

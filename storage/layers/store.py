@@ -112,7 +112,7 @@ class LayerStore:
             stage.end()
 
     def remove(self, chain_id: Digest) -> None:
-        """Remove the layer; missing is fine. No container may be using it."""
+        """Remove the layer; missing is fine. No container may be using it. Raises StorageError."""
         gone = f"{self._stages}/{digest_hex(chain_id)}.gone"
         remove_tree(gone)
         try:
@@ -158,7 +158,7 @@ class Stage:
         self._committed = False
 
     def begin(self) -> None:
-        """Take the lock, clear what a killed maker left, open the tree."""
+        """Take the lock, clear what a killed maker left, open the tree. Raises StorageError."""
         try:
             self._lock_fd = lock_directory(self._place)
             self.done = os.path.isdir(self._final)
@@ -178,7 +178,7 @@ class Stage:
 
     def adopt(self, tree: str) -> None:
         """Take the directory `tree`, of the same file system, as the layer's tree in place of the empty one, and the
-        book of owners beside it.
+        book of owners beside it. Raises StorageError.
         """
         try:
             os.rename(tree, "diff", dst_dir_fd=self._lock_fd)

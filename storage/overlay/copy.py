@@ -26,7 +26,7 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class CopyDriver:
-    """Driver `copy`."""
+    """Driver `copy`. Preparing and mounting raise StorageError."""
 
     name = "copy"
     starts_slowly = False

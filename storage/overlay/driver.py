@@ -23,7 +23,7 @@ class RootOptions(NamedTuple):
 
     #: the most that may be written to it; 0 is no limit
     quota_bytes: int = 0
-    #: a file that takes down what was read of the layers; "" is none
+    #: a file that records what is read of the layers; "" is none
     trace_path: str = ""
 
 
@@ -128,5 +128,5 @@ def visible_layers(layers: Sequence[str]) -> Sequence[str]:
 def refuse_options(name: str, options: RootOptions | None) -> None:
     """Raise StorageError for what driver `name` cannot do."""
     if options is not None and options != RootOptions():
-        what = "limit the size of a root file system" if options.quota_bytes else "take down what is read"
+        what = "limit the size of a root file system" if options.quota_bytes else "record what is read"
         raise StorageError(f"the storage driver {name} cannot {what}", mend="use --storage-driver fuse")

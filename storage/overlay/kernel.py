@@ -40,7 +40,7 @@ _PARTS = ("upper", "work", "empty")
 
 
 class KernelDriver:
-    """Driver `overlay`."""
+    """Driver `overlay`. Preparing and mounting raise StorageError."""
 
     name = "overlay"
     starts_slowly = False

@@ -26,7 +26,7 @@ def malformed(what: str) -> StorageError:
 
 
 def parse_number(field: bytes) -> int:
-    """A numeric header field: octal digits, or base-256 where the first bit is set (GNU)."""
+    """A numeric header field: octal digits, or base-256 where the first bit is set (GNU). Raises StorageError."""
     try:
         number = int(field.rstrip(b"\0 "), 8)
         if number >= 0:
@@ -65,14 +65,14 @@ def bounded_time(time_ns: int) -> int:
 
 
 def parse_decimal(text: bytes) -> int:
-    """A non-negative decimal number from a PAX record."""
+    """A non-negative decimal number from a PAX record. Raises StorageError."""
     if not text.isdigit() or len(text) > 19 or int(text) > MAX_SIZE:
         raise malformed(f"not a number in a PAX record: {text[:24]!r}")
     return int(text)
 
 
 def parse_pax_time(text: bytes) -> int:
-    """`seconds[.fraction]` in nanoseconds, digits beyond the ninth cut off."""
+    """`seconds[.fraction]` in nanoseconds, digits beyond the ninth cut off. Raises StorageError."""
     negative = text.startswith(b"-")
     whole, _, fraction = text.lstrip(b"-").partition(b".")
     if not whole.isdigit() or len(whole) > 19 or (fraction and not fraction.isdigit()):
@@ -82,7 +82,10 @@ def parse_pax_time(text: bytes) -> int:
 
 
 def parse_pax(data: bytes) -> dict[bytes, bytes]:
-    """The records of a PAX header. GNU.sparse 0.0 repeats two keywords: those come back joined as a 0.1 map."""
+    """The records of a PAX header. GNU.sparse 0.0 repeats two keywords: those come back joined as a 0.1 map.
+
+    Raises StorageError.
+    """
     records: dict[bytes, bytes] = {}
     sparse: list[bytes] = []
     position = 0
@@ -113,7 +116,7 @@ def parse_sparse_map(text: bytes) -> list[Segment]:
 
 
 def pair_segments(numbers: Sequence[int]) -> list[Segment]:
-    """Offsets and lengths, one after the other, as segments."""
+    """Offsets and lengths, one after the other, as segments. Raises StorageError."""
     if len(numbers) % 2 or len(numbers) > 2 * _MAX_SEGMENTS:
         raise malformed("a sparse map with an odd or excessive count")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
@@ -133,7 +136,10 @@ def parse_old_sparse(block: bytes, start: int, count: int) -> list[Segment]:
 
 
 def check_segments(segments: Sequence[Segment], stored_size: int, real_size: int) -> None:
-    """Segments ascend, stay inside the file, and are as long together as what is stored."""
+    """Segments ascend, stay inside the file, and are as long together as what is stored.
+
+    Raises StorageError otherwise.
+    """
     if len(segments) > _MAX_SEGMENTS:
         raise malformed("a sparse map with too many segments")
     position = total = 0

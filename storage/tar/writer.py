@@ -70,7 +70,7 @@ class TarWriter:
         self.notes: list[str] = []
 
     def add_tree(self, root_fd: int, owners: BookOwners | TrueOwners | None = None) -> None:
-        """Add everything below `root_fd`, not itself, as whose `owners` finds it."""
+        """Add everything below `root_fd`, not itself, as whose `owners` finds it. Raises StorageError."""
         path: list[bytes] = []
         try:
             for step in Walk(root_fd):
@@ -114,7 +114,7 @@ class TarWriter:
         self._write(_name_records(name) + _ustar(name, b"0", 0, 0, 0, 0, 0))
 
     def finish(self) -> None:
-        """Write the end mark, filled up to tar's usual record of 10 KiB."""
+        """Write the end mark, filled up to tar's usual record of 10 KiB. Raises StorageError."""
         self._write(bytes(2 * _BLOCK))
         self._write(bytes(-self.size_bytes % 10240))
         try:

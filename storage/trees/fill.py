@@ -19,6 +19,8 @@ def copy_up(root_fd: int, container_path: str, volume_path: str) -> bool:
 
     The path is resolved inside the root; links are copied as links. A volume that has anything in it is left alone. The
     directory's owner and mode go to the volume too. In the namespace, with the root file system mounted.
+
+    Raises StorageError.
     """
     try:
         source_fd = open_in_root(root_fd, container_path, _DIRECTORY)

@@ -180,7 +180,7 @@ def open_found(source: Source, path: str) -> Found:
 def digest_found(source: Source, found: Found, selection: Selection = ALL) -> str:
     """What is copied of it, in one digest: names, kinds, modes and content; never times, and no owners of a context.
 
-    Empty where the selection takes nothing.
+    Empty where the selection takes nothing. Raises StepError where something cannot be read.
     """
     total = hashlib.sha256()
     if not found.is_directory:

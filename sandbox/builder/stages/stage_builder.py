@@ -69,6 +69,8 @@ class StageBuilder:
         """Go on to the stage's end. Raises what a step raises, and can be called again then.
 
         With `hold` nothing is told of a step that cannot be carried out.
+
+        Of its own it raises DockerfileError for an instruction that is not built yet.
         """
         state = self._state
         if state is None:

@@ -85,7 +85,7 @@ class Copier:
             raise StepError(f"cannot copy {'/' + found.real_path!r}", cause=error.strerror or str(error)) from error
 
     def write(self, name: str, content: bytes) -> None:
-        """A file written in the Dockerfile."""
+        """A file written in the Dockerfile. Raises StepError."""
         dir_fd, base = self._place(name)
         try:
             self._clear(dir_fd, base)

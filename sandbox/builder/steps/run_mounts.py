@@ -50,7 +50,7 @@ class MountRoom:
     def prepared(
         self, mounts: Sequence[Mount], directory: str, open_source: Callable[[str, ExitStack], Source]
     ) -> Iterator[tuple[tuple[spec.Mount, ...], dict[str, str]]]:
-        """The mounts for the runtime, and the variables secrets are given in; taken down at the end.
+        """The mounts for the runtime, and the variables secrets are given in; unmounted at the end.
 
         Raises StepError.
         """

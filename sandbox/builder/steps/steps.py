@@ -130,7 +130,7 @@ class Steps:
 
     def open_shell(self, stage: StageState, shell: DebugShell) -> None:
         """Run the stage's shell as the step that `shell` stands for would be run, on a terminal. Raises
-        DockerfileError where it cannot be started.
+        DockerfileError where it cannot be started. Raises NotCachedError where the layers below are not there.
         """
         run, node = shell.run, shell.node
         mounts = read_mounts(run, stage.scope) if run else ()

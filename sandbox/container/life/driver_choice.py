@@ -34,7 +34,7 @@ def with_storage_driver(connection: sqlite3.Connection, paths: Paths, config: Co
         what
         for what, wanted in (
             ("limit the size of a root file system (--storage-opt size)", config.storage_size_bytes),
-            ("take down what is read of the image (--trace-files)", config.trace_path),
+            ("record what is read of the image (--trace-files)", config.trace_path),
         )
         if wanted
     ]

@@ -66,7 +66,7 @@ class ContainerConfig(NamedTuple):
     storage_driver: str = ""
     #: the most that may be written to the root file system; 0 is no limit
     storage_size_bytes: int = 0
-    #: a file of the host that takes down what was read of the image
+    #: a file of the host that records what is read of the image
     trace_path: str = ""
     layers: tuple[str, ...] = ()  # chain ids, lowest first
     platform: str = ""

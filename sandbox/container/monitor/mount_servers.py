@@ -1,4 +1,4 @@
-"""The processes that serve a container's file systems, taken down in files, so that none outlives a killed monitor.
+"""The processes that serve a container's file systems, recorded in files, so that none outlives a killed monitor.
 
 Such a server ends with its mount, and that with the last process of the container. One that hangs does neither: a
 process that waits for it cannot even be killed. So whoever finds the monitor dead ends the servers it left.
@@ -23,7 +23,7 @@ _GRACE_SECONDS = 5.0
 
 
 def note_server(target: str, pid: int) -> None:
-    """Take down that `pid` serves what is mounted at `target`, beside it."""
+    """Record that `pid` serves what is mounted at `target`, beside it."""
     with open(f"{target}{_SUFFIX}", "w") as file:
         file.write(f"{pid} {process_start(pid)} {boot_id()}")
 
@@ -35,7 +35,7 @@ def forget_server(target: str) -> None:
 
 
 def end_left_servers(directory_fd: int, *, wait: bool) -> bool:
-    """End the servers that are taken down in a container's runtime directory; its monitor must be dead.
+    """End the servers that are recorded in a container's runtime directory; its monitor must be dead.
 
     That takes a moment where one hangs, and nobody else waits for it: without `wait`, False at once where another
     process is at it.

@@ -9,7 +9,7 @@
       go {ports} ────────────────────────▶  the process runs, the record says so   (or: cancel {message})
            ◀─────── started, then output, exit   (or failed, at any point before)
 
-When the command ends before "go", whatever was made is taken down again, and a container that was being created with
+When the command ends before "go", whatever was made is removed again, and a container that was being created with
 it is removed. After "started" the monitor needs nobody.
 """
 

@@ -78,7 +78,7 @@ class ContainerRequest(NamedTuple):
     #: "size" and its text
     storage_options: tuple[tuple[str, str], ...] = ()
     storage_driver: str | None = None
-    #: a file of the host that takes down what was read of the image
+    #: a file of the host that records what is read of the image
     trace_path: str | None = None
 
     cap_add: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ class RegistryClient(RegistrySession):
         return await self.retrying(lambda: self._get_manifest(which))
 
     async def list_tags(self) -> tuple[str, ...]:
-        """Every tag of the repository."""
+        """Every tag of the repository. Raises RegistryError."""
         await self.connect()
         tags: list[str] = []
         path = f"/v2/{self.reference.path}/tags/list?n=1000"

@@ -127,6 +127,8 @@ class RegistrySession:
     ) -> AsyncIterator[httpx.Response]:
         """The answer to a request for a path of the registry, or for the whole URL that it named for an upload; after
         credentials and, where nothing is sent, redirects; its body not yet read.
+
+        Raises RegistryError; Transient where the connection broke and another attempt may do.
         """
         url = httpx.URL(path if "://" in path else self._base + path)
         response = await self._send_here(method, url, headers, body)

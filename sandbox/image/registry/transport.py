@@ -97,6 +97,7 @@ class RoutedTransport(httpx.AsyncBaseTransport):
         self._transports: dict[tuple[str | None, str], httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask by the transport of its proxy and trust. Raises httpx.ConnectError for what is no host name."""
         url = request.url
         proxy = proxy_for(url.scheme, url.host, self._env)
         limit: Limit | None = request.extensions.get("reach", self._chosen)

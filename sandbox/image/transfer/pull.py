@@ -57,7 +57,7 @@ def pull_image(
 def pull_all_tags(
     paths: Paths, env: Mapping[str, str], reference_text: str, platform: str | None, progress: Progress
 ) -> tuple[Pulled, ...]:
-    """Bring every tag of a repository here; errors as pull_image."""
+    """Bring every tag of a repository here; errors as pull_image. Raises UsageError for a reference with a tag."""
     reference = parse_reference(reference_text)
     if reference.tag or reference.digest:
         raise UsageError(

@@ -35,7 +35,10 @@ _HANDED_DOWN = {"system.posix_acl_default", "security.selinux", "security.SMACK6
 
 
 class Changes(Files):
-    """Each change happens at once in the upper directory: by one system call, or one rename of what was made aside."""
+    """Each change happens at once in the upper directory: by one system call, or one rename of what was made aside.
+
+    Each handler raises FUSEError with the errno.
+    """
 
     @property
     def work(self) -> Work:

@@ -32,6 +32,6 @@ class OverlayConfig(NamedTuple):
     quota_bytes: int = 0
     """The most that the upper directory may take (see `quota.py`); 0 is no limit."""
     trace_path: str = ""
-    """A file that takes down what was read of layers (see `tracing.py`)."""
+    """A file that records what is read of layers (see `tracing.py`)."""
     volatile: bool = False
     """Whether nothing is written to the disk on purpose: fsync is answered without being done."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class FuseDriver:
-    """Driver `fuse`."""
+    """Driver `fuse`. Preparing and mounting raise StorageError."""
 
     name = "fuse"
     starts_slowly = True

@@ -57,7 +57,7 @@ class _Target:
 
 
 class Files(Requests):
-    """open, read, write, flush, release, fsync, setattr."""
+    """open, read, write, flush, release, fsync, setattr. Each handler raises FUSEError with the errno."""
 
     gives_data = True
     """Whether a small file's data is given to the kernel when it is opened. It is not asked for then."""

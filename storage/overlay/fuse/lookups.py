@@ -34,7 +34,10 @@ class Listing:
 
 
 class Lookups(Requests):
-    """lookup, forget, getattr, readlink, opendir, readdir, releasedir, fsyncdir, statfs."""
+    """lookup, forget, getattr, readlink, opendir, readdir, releasedir, fsyncdir, statfs.
+
+    Each handler raises FUSEError with the errno.
+    """
 
     async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
         try:

@@ -100,7 +100,10 @@ class LimitedCopyUp(CopyUp):
 
 
 class LimitedOperations(OverlayOperations):
-    """The handlers that count. `quota` is set before the first request."""
+    """The handlers that count. `quota` is set before the first request.
+
+    Each handler raises FUSEError with the errno.
+    """
 
     quota: Quota
 

@@ -36,7 +36,7 @@ class _Place:
 
 
 class Renames(Changes):
-    """rename, with RENAME_NOREPLACE and RENAME_EXCHANGE."""
+    """rename, with RENAME_NOREPLACE and RENAME_EXCHANGE. Each handler raises FUSEError with the errno."""
 
     @answered
     async def rename(

@@ -51,7 +51,7 @@ class Trace:
         self._uses: dict[int, _Use] = {}
 
     def use(self, node: Node) -> _Use | None:
-        """What is taken down of the node; None for what is not of a layer."""
+        """What is recorded of the node; None for what is not of a layer."""
         found = self._uses.get(node.number)
         if found is None:
             lower = _lower(node)
@@ -74,10 +74,10 @@ class Trace:
 
 
 class TracedOperations(OverlayOperations):
-    """The handlers that take down. `trace` is set before the first request."""
+    """The handlers that record. `trace` is set before the first request."""
 
     trace: Trace
-    gives_data = False  # what was asked for is what is taken down
+    gives_data = False  # what was asked for is what is recorded
 
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         node = self.nodes.get(inode)
@@ -114,7 +114,7 @@ class TracedOperations(OverlayOperations):
 
 
 class TracedCopyUp(CopyUp):
-    """Takes down what is copied from a layer because it changes. `trace` is set before the first request."""
+    """Records what is copied from a layer because it changes. `trace` is set before the first request."""
 
     trace: Trace
 

@@ -101,7 +101,10 @@ class Tree:
         return 2 + sum(isinstance(child, Directory) for child in self.children(directory).values())
 
     def place(self, node: Node) -> tuple[int, bytes]:
-        """Where a named file or a directory other than the root is: a directory's descriptor and the name in it."""
+        """Where a named file or a directory other than the root is: a directory's descriptor and the name in it.
+
+        Raises FileNotFoundError where it has no name any more.
+        """
         if node.lower is not None:
             return self.descriptors.lower(node.lower), node.name
         if isinstance(node, Directory) and not node.upper:

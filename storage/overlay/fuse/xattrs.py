@@ -30,7 +30,7 @@ _DEFAULT_ACL = "system.posix_acl_default"
 
 
 class Xattrs(Requests):
-    """getxattr, listxattr, setxattr, removexattr."""
+    """getxattr, listxattr, setxattr, removexattr. Each handler raises FUSEError with the errno."""
 
     no_xattrs = False
 
