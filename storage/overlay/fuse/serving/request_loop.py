@@ -151,8 +151,12 @@ class Pump:
         if fd != self._polled:
             self._poll.register(fd, select.POLLIN)
             self._polled = fd
-        if not self._next() and not self._tick.runs:
-            self._tick.start()
+        if not self._next():
+            if not self._tick.runs:
+                self._tick.start()
+            if not self._tick.runs:
+                # on a busy machine it may come and be stopped before this line, and would wake nobody in read(2)
+                return self._wait_readable(fd)
         return _NOW
 
     async def _wait_readable(self, fd: int) -> None:
