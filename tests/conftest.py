@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--storage-driver", default="", help="what `sandbox` is configured to mount roots with")
 
 
-# how long an example takes says how busy the machine is
+# how long an example takes says how busy the machine is; and the checkout may be read-only to the user the tests run as
 hypothesis.settings.register_profile("sandbox", database=None, deadline=None)
 hypothesis.settings.load_profile("sandbox")
 

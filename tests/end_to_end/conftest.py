@@ -6,16 +6,18 @@ import http.client
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.command import Sandbox
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.command import Home, Sandbox
+    from tests.command import Home
     from tests.conftest import FilledHome
 
 
@@ -38,12 +40,13 @@ def busybox(sandbox: Sandbox, busybox_home: Home) -> str:
     return "busybox"
 
 
-@pytest.fixture
-def debian(sandbox: Sandbox, debian_image: str) -> str:
-    """As `busybox`, pulled by the test: the Debian tree with Python, nginx and redis."""
-    sandbox.run("pull", "-q", debian_image)
-    sandbox.run("tag", debian_image, "debian")
-    return "debian"
+@contextmanager
+def shared_store(home: Home) -> Iterator[Sandbox]:
+    """The command for a home whose images several tests share; the containers of each are removed."""
+    command = Sandbox(home)
+    yield command
+    command.remove_containers()
+    assert command.run("ps", "-aq").lines == []
 
 
 @pytest.fixture

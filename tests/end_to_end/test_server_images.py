@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.command import Home, Sandbox
-from tests.end_to_end.conftest import fetch
+from tests.end_to_end.conftest import fetch, shared_store
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ def loaded(request: pytest.FixtureRequest, servers_layout: Path) -> Iterator[Hom
 
 @pytest.fixture
 def servers(loaded: Home) -> Iterator[Sandbox]:
-    command = Sandbox(loaded)
-    yield command
-    command.remove_containers()
-    assert command.run("ps", "-aq").lines == []
+    with shared_store(loaded) as command:
+        yield command
 
 
 def _wait_for(sandbox: Sandbox, name: str, words: str, times: int = 1) -> None:
