@@ -238,6 +238,6 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
         raise
     except StartError as error:
         if has_ended(container):
-            # the kernel gives many reasons for not entering what is being taken down
+            # the kernel gives many reasons for not entering namespaces that are going
             raise not_running_error(container) from error
         raise
