@@ -108,6 +108,16 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     "",  # a copy of each record is kept beside its files (`record_copies.py`): those that are missing are written
     "ALTER TABLE container ADD COLUMN request TEXT NOT NULL DEFAULT '';",  # ContainerRequest as JSON, where it is known
+    """
+    CREATE TABLE event (                -- what happened (`events.py`), of which the oldest go
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time_ns INTEGER NOT NULL,
+        kind TEXT NOT NULL,             -- Docker's: container, image, volume, …
+        action TEXT NOT NULL,
+        actor TEXT NOT NULL,            -- whose id or name
+        attributes TEXT NOT NULL        -- JSON object of texts
+    ) STRICT;
+    """,
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()

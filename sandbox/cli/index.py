@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "system prune": ("prune", "Remove unused data"),
     "system df": ("disk_usage", "Show disk usage"),
     "system check": ("upkeep", "Check everything stored against everything recorded"),
+    "system events": ("events", "Show what happens to containers, images and volumes, as it happens"),
     "system doctor": ("doctor", "Try what each feature needs, and say how to mend what is missing"),
     "system inspect": ("system", "Return low-level information on containers and images"),
     "system login": ("login", "Log in to a registry"),
@@ -94,6 +95,7 @@ ALIASES: dict[str, str] = {
     "load": "image load",
     "save": "image save",
     "import": "image import",
+    "events": "system events",
     "info": "system info",
     "version": "system version",
     "doctor": "system doctor",
@@ -117,7 +119,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
     "attest", "bake", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "docker-compose",
-    "events", "manifest", "network", "node", "pause", "plugin", "scout", "search", "secret", "service", "stack",
+    "manifest", "network", "node", "pause", "plugin", "scout", "search", "secret", "service", "stack",
     "stats", "swarm", "top", "trust", "unpause", "update",
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "imagetools", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
@@ -139,7 +141,6 @@ INSTEAD: dict[str, str] = {
     "cp": "sandbox exec CONTAINER tar -c -C DIRECTORY FILE | tar -x, or tar -c FILE | sandbox exec -i CONTAINER tar -x"
     " -C DIRECTORY; out of one that does not run: sandbox export CONTAINER | tar -x DIRECTORY/FILE",
     "diff": "sandbox export CONTAINER | tar -tv, and the same of sandbox create IMAGE",
-    "events": "sandbox wait CONTAINER, sandbox logs -f CONTAINER",
     "manifest": "skopeo inspect --raw docker://IMAGE, of Debian's package skopeo",
     "network": "sandbox run --network container:NAME, which shares the network of a container that runs",
     "node": "leave it out: there is this machine alone",

@@ -43,7 +43,7 @@ _HELP = option("--help", "flag", "Show this message and quit")
 #: objects made and not freed before the collector looks at them
 _COLLECTED_AT = 50_000
 #: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
-_ENDED_BY_INTERRUPT = ("container attach", "container logs", "container wait")
+_ENDED_BY_INTERRUPT = ("container attach", "container logs", "container wait", "system events")
 #: the nouns whose verbs stand at the top level too
 _LIFTED = ("container", "image", "system")
 #: set by the scripts that shells load; typer's name for it

@@ -76,9 +76,11 @@ def load(
 
 def save(context: OperationContext, names: Sequence[str], stream: BinaryIO) -> None:
     """Write an archive with images. Raises NotFoundError before anything is written, SandboxError."""
-    from sandbox.image.archive.saving import choose_images, write_archive
+    from sandbox.image.archive.saving import choose_images, tell_saved, write_archive
 
-    write_archive(context.paths, choose_images(context.paths, names), stream)
+    images = choose_images(context.paths, names)
+    write_archive(context.paths, images, stream)
+    tell_saved(context.paths, images)
 
 
 def import_tree(context: OperationContext, archive: Archive, request: ImportRequest) -> ImageRecord:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.errors import ImageError
+from sandbox.events import emit
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import ImageConfig, config_document
 from sandbox.image.platforms import Platform, host_platform
@@ -23,6 +24,7 @@ from storage.private_directories import make_private_directory
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from sandbox.events import Event
     from sandbox.image.references import Reference
     from sandbox.paths import Paths
     from storage.digests import Digest
@@ -81,14 +83,22 @@ def make_record(
 
 
 def save_record(
-    paths: Paths, record: ImageRecord, names: Sequence[Reference], digests: Sequence[tuple[str, str]]
+    paths: Paths,
+    record: ImageRecord,
+    names: Sequence[Reference],
+    digests: Sequence[tuple[str, str]],
+    told: Sequence[Event],
 ) -> bool:
-    """Write the image and its names in one transaction; whether that changed what a name or digest points to."""
+    """Write the image, its names and the events that this is in one transaction; whether that changed what a name or
+    digest points to.
+    """
     with open_state(paths) as connection:
         with transaction(connection):
             asked = [*map(str, names), *(f"{repository}@{digest}" for repository, digest in digests)]
             before = [find_image(connection, text) for text in asked]
             record_image(connection, record, names, digests)
+            for event in told:
+                emit(connection, event)
         keep_image_copies(connection)
         return any(found is None or found.id != record.id for found in before)
 

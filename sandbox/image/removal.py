@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.errors import ConflictError, ImageError, translated
 from sandbox.image.copies import drop_image_copy, keep_image_copies
+from sandbox.image.events import emit_of, emit_untagged
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import forget_source, needed_blobs
 from sandbox.image.recording import content_store, images_lock
@@ -128,6 +129,7 @@ def _check_id_removal(image: ImageRecord, names: tuple[Reference, ...], users: l
 def _untag(
     connection: sqlite3.Connection, image: ImageRecord, name: Reference, digests: tuple[Reference, ...]
 ) -> Removed:
+    emit_untagged(connection, image.id, len({name, *digests}))
     if name.digest:
         connection.execute(
             "DELETE FROM image_digest WHERE image_id = ? AND repository = ? AND digest = ?",
@@ -145,6 +147,8 @@ def _untag(
 
 def forget_image(connection: sqlite3.Connection, image_id: str) -> None:
     """Remove the row with its names and digests; the caller holds the transaction, files are collected later."""
+    emit_untagged(connection, image_id, len(names_of(connection, image_id)) + len(digests_of(connection, image_id)))
+    emit_of(connection, "delete", image_id)
     drop_image_copy(connection, image_id)
     for table, column in (("image_name", "image_id"), ("image_digest", "image_id"), ("image", "id")):
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (image_id,))

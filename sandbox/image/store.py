@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ConflictError, ImageError, NotFoundError
+from sandbox.image.events import emit_of
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
 from sandbox.named_tuple import NamedTuple
 from sandbox.record_copies import unreadable_error
@@ -114,11 +115,14 @@ def digests_of(connection: sqlite3.Connection, image_id: str) -> tuple[Reference
 
 
 def tag_image(connection: sqlite3.Connection, image_id: str, target: str) -> Reference:
-    """Let the name `target` point to the image; it is taken from the image that had it. Raises ImageError."""
+    """Let the name `target` point to the image, within a transaction; it is taken from the image that had it. Raises
+    ImageError.
+    """
     reference = parse_reference(target)
     if reference.digest:
         raise ImageError(f"refusing to create a tag with a digest reference: {target!r}", mend="leave @sha256:… out")
     set_name(connection, reference, image_id)
+    emit_of(connection, "tag", image_id, reference.familiar)
     return reference
 
 

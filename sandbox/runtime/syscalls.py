@@ -74,6 +74,9 @@ __all__ = (
     "FSCONFIG_SET_FLAG",
     "FSCONFIG_SET_STRING",
     "FSMOUNT_CLOEXEC",
+    "IN_CREATE",
+    "IN_MODIFY",
+    "IN_MOVED_TO",
     "MFD_EXEC",
     "MNT_DETACH",
     "MOUNT_ATTR_NODEV",
@@ -115,6 +118,8 @@ __all__ = (
     "fsconfig",
     "fsmount",
     "fsopen",
+    "inotify_add_watch",
+    "inotify_init1",
     "is_child_subreaper",
     "is_filesystem",
     "join_new_session_keyring",
@@ -171,6 +176,11 @@ MQUEUE_MAGIC = 0x19800202
 # linux/memfd.h
 MFD_EXEC = 0x0010
 
+# linux/inotify.h
+IN_MODIFY = 0x002
+IN_MOVED_TO = 0x080
+IN_CREATE = 0x100
+
 # linux/nsfs.h
 NS_GET_USERNS = 0xB701
 NS_GET_PARENT = 0xB702
@@ -220,6 +230,8 @@ _fstatfs = _bind("fstatfs", _int, _pointer)
 _pivot_root = _bind("pivot_root", _text, _text)
 _sethostname = _bind("sethostname", _text, ctypes.c_size_t)
 _setdomainname = _bind("setdomainname", _text, ctypes.c_size_t)
+_inotify_init1 = _bind("inotify_init1", _int)
+_inotify_add_watch = _bind("inotify_add_watch", _int, _text, ctypes.c_uint32)
 _keyctl = _bind("keyctl", _int, _text)
 _seccomp = _bind("seccomp", _uint, _uint, _pointer)
 _timer_create = _bind("timer_create", _int, _pointer, _pointer)
@@ -290,6 +302,16 @@ def setdomainname(name: str) -> None:
 def join_new_session_keyring() -> None:
     """keyctl(KEYCTL_JOIN_SESSION_KEYRING): an anonymous keyring, so that the caller's keys stay out of reach."""
     _keyctl(_KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def inotify_init1(flags: int) -> int:
+    """inotify_init1(2)."""
+    return _inotify_init1(flags)
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    """inotify_add_watch(2)."""
+    return _inotify_add_watch(fd, os.fsencode(path), mask)
 
 
 class _SockFprog(ctypes.Structure):

@@ -9,6 +9,7 @@ from sandbox.container.life.remove import remove_container
 from sandbox.container.model.store import all_containers
 from sandbox.container.view.sizes import container_sizes
 from sandbox.errors import ConflictError, NotFoundError
+from sandbox.events import tell_pruned
 from sandbox.image.removal import Removed, prune_images
 from sandbox.state import open_state
 from sandbox.upkeep.usage import stored_bytes, volume_bytes
@@ -61,6 +62,7 @@ def prune_volumes(paths: Paths, accept: Callable[[Volume], bool]) -> PrunedVolum
             continue  # mounted, or removed by somebody, meanwhile
         names.append(name)
         freed += size
+    tell_pruned(paths, "volume", freed)
     return PrunedVolumes(tuple(names), freed)
 
 
@@ -88,6 +90,7 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
                 continue  # started, or removed by somebody, meanwhile
         ids.append(container.id)
         freed += size
+    tell_pruned(paths, "container", freed)
     return PrunedContainers(tuple(ids), freed)
 
 
@@ -102,4 +105,6 @@ def prune_unused_images(
 
     before = stored_bytes(paths)
     removed = prune_images(paths, takes)
-    return PrunedImages(removed, max(before - stored_bytes(paths), 0) if removed.deleted else 0)
+    freed = max(before - stored_bytes(paths), 0) if removed.deleted else 0
+    tell_pruned(paths, "image", freed)
+    return PrunedImages(removed, freed)

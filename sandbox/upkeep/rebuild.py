@@ -36,7 +36,7 @@ _DOCUMENT_BYTES_MAX = 4 << 20
 #: in the order of what refers to what
 _TABLES = (
     "image", "image_name", "image_digest", "container", "volume", "setting", "build_cache", "layer_blob", "blob_source",
-    "build_mount",
+    "build_mount", "event",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from sandbox.container.model.documents import from_json
 from sandbox.container.model.record import ContainerConfig, ContainerState
 from sandbox.container.model.store import all_containers
 from sandbox.container.request.request import ContainerRequest
+from sandbox.events import is_event_row
 from sandbox.image.copies import is_image_row
 from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import DatabaseError
@@ -101,6 +102,7 @@ def _unsound(connection: sqlite3.Connection) -> list[str]:
             ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platform", "layers", "config"),
         ),
         ("volume", ("name", "created_ns", "labels", "anonymous")),
+        ("event", ("attributes",)),
     ):
         rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
         if not all(is_sound(table, dict(zip(columns, row, strict=True))) for row in rows):
@@ -120,6 +122,8 @@ def is_sound(table: str, row: dict[str, object]) -> bool:
             return is_image_row(*(str(row[name]) for name in ("id", "manifest_digest", "layers", "config")))
         elif table == "volume":
             json.loads(str(row["labels"]))
+        elif table == "event":
+            return is_event_row(str(row["attributes"]))
         elif table == "build_cache":
             _chain_id, _diff_id, descriptor, *_rest = json.loads(str(row["layer"]))
             return isinstance(descriptor["digest"], str)

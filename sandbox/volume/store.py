@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.model.store import all_containers
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, translated
+from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_volume_copy
 from sandbox.runtime.owned_trees import remove_files
 from sandbox.state import open_state, transaction
+from sandbox.volume.volumes import volume_event
 from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def create_volume(connection: sqlite3.Connection, paths: Paths, name: str, label
                 "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
                 (known, time.time_ns(), json.dumps(given), int(not name)),
             )
+            emit(connection, volume_event("create", known))
     keep_volume_copy(connection, known)
     return known
 
@@ -101,6 +104,7 @@ def remove_volume(paths: Paths, name: str) -> None:
                 mend=f"sandbox rm -f {' '.join(user[:12] for user in users)}",
             )
         connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+        emit(connection, volume_event("destroy", name))
         try:
             os.rename(directory, aside)
         except FileNotFoundError:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.errors import NotFoundError, SandboxError, StartError, translated
+from sandbox.events import Event, emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_volume_copy
@@ -46,9 +47,15 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
                 "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
                 (named.source, time.time_ns(), json.dumps(dict(mount.volume_labels)), int(anonymous)),
             )
+            emit(connection, volume_event("create", named.source))
     if known is None:
         keep_volume_copy(connection, named.source)
     return named
+
+
+def volume_event(action: str, name: str) -> Event:
+    """What happens to the volume, as Docker tells it."""
+    return Event("volume", action, name, {"driver": "local"})
 
 
 def volume_data(paths: Paths, name: str) -> str:
@@ -118,7 +125,8 @@ def _set_aside(connection: sqlite3.Connection, container_id: str, name: str, mov
         # one that was taken back, without a record of whose it was, is somebody's
         if named is not None or (known is not None and not known[0]):
             return False
-        connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+        if connection.execute("DELETE FROM volume WHERE name = ?", (name,)).rowcount:
+            emit(connection, volume_event("destroy", name))
         try:
             os.rename(*move)
         except FileNotFoundError:

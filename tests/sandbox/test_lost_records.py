@@ -24,7 +24,7 @@ from sandbox.image.references import parse_reference
 from sandbox.image.store import ImageRecord, list_images, names_of, record_image
 from sandbox.paths import Paths
 from sandbox.record_copies import LostRecordsError, find_unrecorded, keep_container_copy, read_copy
-from sandbox.state import connect_state
+from sandbox.state import connect_state, transaction
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
 from sandbox.values import LogConfig
 from sandbox.volume.store import create_volume, list_volumes
@@ -157,9 +157,11 @@ def test_a_copy_is_there_only_while_its_row_is(paths: Paths) -> None:
     assert found is not None
     assert (found["name"], found["state"]["status"]) == ("other", "running")
     shutil.rmtree(paths.container_data(container.id))
-    delete_container(connection, container.id)
+    with transaction(connection):
+        delete_container(connection, container.id)
     assert find_unrecorded(connection, paths.data_root) == {}
-    delete_container(connection, _container(2).id)
+    with transaction(connection):
+        delete_container(connection, _container(2).id)
     assert find_unrecorded(connection, paths.data_root) == {"container": [_container(2).id]}
     connection.close()
 

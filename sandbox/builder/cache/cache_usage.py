@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sandbox.builder.cache.url_cache import list_kept, remove_kept
 from sandbox.errors import ConflictError
+from sandbox.events import tell_pruned
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.removal import collect_garbage
 from sandbox.runtime.user_namespace import call_in_user_namespace
@@ -115,7 +116,9 @@ def prune_cache(paths: Paths, request: PruneRequest) -> Pruned:
         # takes the lock itself; where somebody has begun to make an image, the next collection does it
         with open_state(paths, frees=True) as connection:
             collect_garbage(paths, connection)
-    return Pruned(chosen, freed_bytes(chosen, records))
+    freed = freed_bytes(chosen, records)
+    tell_pruned(paths, "builder", freed)
+    return Pruned(chosen, freed)
 
 
 def choose(records: Sequence[CacheRecord], request: PruneRequest) -> list[CacheRecord]:

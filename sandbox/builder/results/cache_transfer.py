@@ -26,6 +26,7 @@ from sandbox.builder.results.outputs import Output
 from sandbox.errors import ImageError, SandboxError, UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.image.copies import keep_image_copies
+from sandbox.image.events import emit_of
 from sandbox.image.go_json import load_document
 from sandbox.image.platforms import host_platform
 from sandbox.image.recording import content_store, parse_time_ns
@@ -270,5 +271,6 @@ def _export(paths: Paths, env: Mapping[str, str], result: BuildResult, place: Ca
 def _name_again(paths: Paths, text: str, image_id: str) -> None:
     with open_state(paths) as connection, transaction(connection):
         set_name(connection, parse_reference(text), image_id)
+        emit_of(connection, "tag", image_id, parse_reference(text).familiar)
     with open_state(paths) as connection:
         keep_image_copies(connection)

@@ -26,6 +26,7 @@ from sandbox.image.archive.archives import make_manifest
 from sandbox.image.archive.saving import ChosenImage, write_archive
 from sandbox.image.archive.whole_file import written_whole
 from sandbox.image.documents import DOCKER_MANIFEST, OCI_MANIFEST, decode_config
+from sandbox.image.events import image_event
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, form_layers
 from sandbox.image.recording import content_store, image_platform, parse_time_ns, save_record
@@ -135,9 +136,11 @@ class _Exporter:
 
     def _export_image(self, output: Output) -> None:
         record = self._make_record(output, push=output.push)
-        save_record(self._paths, record, [name for name in output.names if not output.by_digest], [])
+        names = () if output.by_digest else output.names
+        told = [image_event("tag", record.id, record.config, name.familiar) for name in names]
+        save_record(self._paths, record, names, [], told)
         self._report.status(f"writing image {record.id}")
-        for name in () if output.by_digest else output.names:
+        for name in names:
             self._report.status(f"naming to {name.name}")
         if output.push:
             self._push(output, record)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import claim_for, to_start
+from sandbox.container.model.events import Tell, emit_of
 from sandbox.container.model.record import Container, ContainerState
 from sandbox.container.model.store import delete_container, insert_container
 from sandbox.errors import NotFoundError, StartError, UsageError
@@ -59,6 +60,7 @@ def create_container(
 
             require_volumes(connection, config.mounts)
         container = insert_container(connection, container, request)
+        emit_of(connection, container.id, Tell("create"))
     try:
         for mount in config.mounts:
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
@@ -66,7 +68,8 @@ def create_container(
         _make_data(paths, container)
         keep_container_copy(connection, container.id)
     except StartError:
-        delete_container(connection, container.id)
+        with transaction(connection):
+            delete_container(connection, container.id)
         raise
     return container
 

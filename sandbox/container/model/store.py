@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container.model.documents import from_json, to_json
+from sandbox.container.model.events import Tell, emit_of, told_by
 from sandbox.container.model.names import random_name
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
@@ -125,19 +126,28 @@ def load_request(connection: sqlite3.Connection, container_id: str) -> Container
 
 
 def update_state(
-    connection: sqlite3.Connection, container_id: str, change: Callable[[ContainerState], ContainerState]
+    connection: sqlite3.Connection, container_id: str, *changes: Callable[[ContainerState], ContainerState] | Tell
 ) -> ContainerState | None:
-    """Write what `change` makes of the present state, in one transaction; None where the container is gone.
+    """Write what `changes`, one after the other, make of the present state, and the events that they are, in one
+    transaction; None where the container is gone.
 
-    An error that `change` raises undoes the transaction and passes through.
+    An error that a change raises undoes the transaction and passes through.
     """
     with transaction(connection):
         row = connection.execute("SELECT state FROM container WHERE id = ?", (container_id,)).fetchone()
         if row is None:
             return None
-        before = from_json(ContainerState, row[0])
-        state = change(before)
+        before = state = from_json(ContainerState, row[0])
+        tells: list[Tell] = []
+        for change in changes:
+            if isinstance(change, Tell):
+                tells.append(change)
+            else:
+                former, state = state, change(state)
+                tells += told_by(former, state)
         connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
+        if tells:
+            emit_of(connection, container_id, *tells)
         # each costs a rename: the rest of the state can be lost, and what is being removed needs none
         if (state.status, state.monitor_pid) != (before.status, before.monitor_pid) and state.status != "removing":
             keep_container_copy(connection, container_id)
@@ -148,6 +158,7 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
     """Give the container another name. Raises ConflictError where it is taken, NotFoundError where it is gone."""
     try:
         with transaction(connection):
+            before = connection.execute("SELECT name FROM container WHERE id = ?", (container_id,)).fetchone()
             # what is being removed gets no copy any more
             changed = connection.execute(
                 "UPDATE container SET name = ? WHERE id = ? AND json_extract(state, '$.status') IS NOT 'removing'",
@@ -155,6 +166,8 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
             )
             if changed.rowcount:
                 keep_container_copy(connection, container_id)
+                # with the slash, as Docker has it there and nowhere else
+                emit_of(connection, container_id, Tell("rename", {"oldName": f"/{before[0]}"}))
     except IntegrityError:
         raise name_conflict(connection, name) from None
     if not changed.rowcount:
@@ -162,7 +175,8 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
 
 
 def delete_container(connection: sqlite3.Connection, container_id: str) -> None:
-    """Forget the container; nothing happens where it is gone already."""
+    """Forget the container, within a transaction; nothing happens where it is gone already."""
+    emit_of(connection, container_id, Tell("destroy"))
     connection.execute("DELETE FROM container WHERE id = ?", (container_id,))
 
 

@@ -57,7 +57,7 @@ def import_archive(
         data = json.dumps(_config_document(request, config, diff_id, what), separators=(",", ":")).encode()
         manifest = make_manifest(data, [layer_descriptor(head, blob, size)])
         names = (request.reference,) if request.reference else ()
-        return [LocalImage(decode_config(data, what), data, manifest, (blob,), names)]
+        return [LocalImage(decode_config(data, what), data, manifest, (blob,), names, "import")]
 
     (record,) = install_images(paths, collect, progress)
     return record

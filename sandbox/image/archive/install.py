@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sandbox.image.events import image_event
 from sandbox.image.recording import base_lock, content_store, make_record, plan_layers, save_record
 from sandbox.image.transfer.pull import with_workers
 from sandbox.image.transfer.unpacking import open_pool
@@ -31,6 +32,8 @@ class LocalImage(NamedTuple):
     manifest: bytes
     blobs: tuple[Digest, ...]
     names: tuple[Reference, ...]
+    #: which event it is
+    action: str = "load"
 
 
 def install_images(
@@ -74,7 +77,7 @@ async def _install(
         for blob in missing:
             progress.layer(blob, "Loaded")
     record = make_record(image_id, manifest_digest, image.config, image.config_data, layers, store)
-    save_record(paths, record, image.names, [])
+    save_record(paths, record, image.names, [], [image_event(image.action, record.id, record.config)])
     return record
 
 

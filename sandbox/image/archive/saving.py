@@ -9,12 +9,14 @@ import tarfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sandbox.errors import ImageError, translated
+from sandbox.events import emit
 from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST
+from sandbox.image.events import image_event
 from sandbox.image.go_json import load_document
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference
 from sandbox.image.store import get_image
-from sandbox.state import open_state
+from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
 
 if TYPE_CHECKING:
@@ -75,6 +77,13 @@ def tags_of(connection: sqlite3.Connection, repository: str) -> tuple[Reference,
         "SELECT name FROM image_name WHERE name >= ? AND name < ? ORDER BY name", (prefix, f"{prefix[:-1]};")
     )
     return tuple(parse_reference(name) for (name,) in rows)
+
+
+def tell_saved(paths: Paths, images: Sequence[ChosenImage]) -> None:
+    """Keep the events of what has been saved."""
+    with open_state(paths) as connection, transaction(connection):
+        for image in images:
+            emit(connection, image_event("save", image.record.id, image.record.config))
 
 
 def write_archive(paths: Paths, images: Sequence[ChosenImage], stream: BinaryIO) -> None:

@@ -21,6 +21,7 @@ from sandbox.image.documents import (
     decode_config,
     decode_manifest,
 )
+from sandbox.image.events import transfer_event
 from sandbox.image.layer_blobs import add_source
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.recording import base_lock, image_platform, make_record, plan_layers, save_record
@@ -117,7 +118,8 @@ class Fetcher:
         await self._bring_layers(image, layers, pool)
         record = await trio.to_thread.run_sync(self._store_documents, image, layers)
         names = [] if reference.digest else [reference]
-        changed = save_record(self._job.paths, record, names, [(reference.repository, image.digest)])
+        told = [transfer_event("pull", reference, record.config)]
+        changed = save_record(self._job.paths, record, names, [(reference.repository, image.digest)], told)
         self._remember_source(reference, image)
         self._progress.line(f"Digest: {image.digest}")
         verb = "Downloaded newer image for" if changed else "Image is up to date for"

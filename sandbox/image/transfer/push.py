@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.config import load_config
 from sandbox.errors import ImageError, NotFoundError, UsageError, translated
+from sandbox.events import emit
 from sandbox.image.archive.saving import tags_of
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
+from sandbox.image.events import config_of, transfer_event
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, add_source, form_layers, sources_of
 from sandbox.image.platforms import choose_platform, host_platform, parse_platform
@@ -27,7 +29,7 @@ from sandbox.image.registry.endpoints import endpoints_for
 from sandbox.image.store import find_image
 from sandbox.image.transfer.pull_job import Job
 from sandbox.image.trio_runs import run_trio
-from sandbox.state import open_state
+from sandbox.state import open_state, transaction
 from storage.digests import digest_of, parse_digest
 
 if TYPE_CHECKING:
@@ -166,10 +168,12 @@ def _remember(paths: Paths, jobs: Sequence[PushJob]) -> None:
         for job in jobs:
             add_source(connection, job.reference, [digest for _shown, digest, _size in job.blobs])
             # the image may have been removed while it was on its way
-            connection.execute(
-                "INSERT OR IGNORE INTO image_digest SELECT ?, ?, id FROM image WHERE id = ?",
-                (job.reference.repository, job.digest, job.image_id),
-            )
+            with transaction(connection):
+                connection.execute(
+                    "INSERT OR IGNORE INTO image_digest SELECT ?, ?, id FROM image WHERE id = ?",
+                    (job.reference.repository, job.digest, job.image_id),
+                )
+                emit(connection, transfer_event("push", job.reference, config_of(connection, job.image_id)))
         keep_image_copies(connection)
 
 

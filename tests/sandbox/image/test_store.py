@@ -84,7 +84,8 @@ def test_ambiguous_prefix(connection: sqlite3.Connection) -> None:
 
 
 def test_a_name_wins_over_an_id(connection: sqlite3.Connection) -> None:
-    tag_image(connection, BUSYBOX, "a1a1")
+    with transaction(connection):
+        tag_image(connection, BUSYBOX, "a1a1")
     assert get_image(connection, "a1a1").id == BUSYBOX
 
 
@@ -95,7 +96,8 @@ def test_nonsense(connection: sqlite3.Connection, text: str) -> None:
 
 
 def test_a_tag_moves(connection: sqlite3.Connection) -> None:
-    tag_image(connection, BUSYBOX, "alpine")
+    with transaction(connection):
+        tag_image(connection, BUSYBOX, "alpine")
     assert get_image(connection, "alpine").id == BUSYBOX
     assert names_of(connection, ALPINE) == ()
     assert [str(name) for name in digests_of(connection, ALPINE)] == [f"docker.io/library/alpine@{INDEX}"]

@@ -19,7 +19,7 @@ from sandbox.container.model.store import (
 )
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, UsageError
 from sandbox.random_ids import new_container_id
-from sandbox.state import connect_state
+from sandbox.state import connect_state, transaction
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def test_update_state_is_undone_by_an_error_and_none_when_gone(database: sqlite3
     changed = update_state(database, kept.id, lambda state: state._replace(status="running"))
     assert changed is not None
     assert changed.status == "running"
-    delete_container(database, kept.id)
+    with transaction(database):
+        delete_container(database, kept.id)
     assert update_state(database, kept.id, lambda state: state) is None
 
 

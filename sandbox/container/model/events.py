@@ -1,0 +1,77 @@
+"""What the change of a container's record is as Docker's events, and how they are written beside it.
+
+A change of the state tells by itself what happened: nobody can write the one and forget the other. What leaves no
+trace in the state (a signal, a client that comes) is written in the same way, as a `Tell` among the changes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sandbox.events import Event, emit
+from sandbox.named_tuple import NamedTuple
+from sandbox.state import transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+    from sandbox.container.model.record import ContainerState
+
+
+class Tell(NamedTuple):
+    """Something that happens to a container."""
+
+    action: str
+    attributes: Mapping[str, str] = {}
+    #: "volume": it happens to each volume that the container mounts
+    kind: str = "container"
+
+
+def told_by(before: ContainerState, after: ContainerState) -> Iterator[Tell]:
+    """What happened where a state became another one, in Docker's order. Pure."""
+    ran = before.status in ("running", "paused")
+    runs = after.status in ("running", "paused")
+    starts = runs and (not ran or after.started_ns != before.started_ns)
+    if ran and (starts or not runs):
+        if after.oom_killed:
+            yield Tell("oom")
+        seconds = max(0, after.finished_ns - before.started_ns) // 10**9
+        yield Tell("die", {"exitCode": str(after.exit_code), "execDuration": str(seconds)})
+        yield Tell("unmount", kind="volume")
+    if starts:
+        yield Tell("mount", kind="volume")
+        yield Tell("start")
+    if runs and after.health != before.health and after.health in ("healthy", "unhealthy"):
+        yield Tell(f"health_status: {after.health}")
+
+
+def emit_of(connection: sqlite3.Connection, container_id: str, *tells: Tell) -> None:
+    """Keep what happened to the container, within the transaction that changes it; nothing where there is no such."""
+    row = connection.execute("SELECT name, config FROM container WHERE id = ?", (container_id,)).fetchone()
+    if row is None or not tells:
+        return
+    name, config = row[0], json.loads(row[1])
+    common = {**dict(config.get("labels", ())), "image": config.get("image", ""), "name": name}
+    for action, attributes, kind in tells:
+        if kind == "volume":
+            for mount in config.get("mounts", ()):
+                if mount["kind"] == "volume":
+                    emit(connection, _of_volume(action, container_id, mount))
+        else:
+            emit(connection, Event(kind, action, container_id, {**common, **attributes}))
+
+
+def _of_volume(action: str, container_id: str, mount: Mapping[str, str]) -> Event:
+    attributes = {"container": container_id, "driver": "local"}
+    if action == "mount":
+        writes = "false" if mount.get("read_only") else "true"
+        attributes |= {"destination": mount["target"], "propagation": "", "read/write": writes}
+    return Event("volume", action, mount["source"], attributes)
+
+
+def tell(connection: sqlite3.Connection, container_id: str, *tells: Tell) -> None:
+    """Keep what happened to the container where nothing of its record changes."""
+    with transaction(connection):
+        emit_of(connection, container_id, *tells)
