@@ -127,15 +127,18 @@ def _rounds(normal: int, long: int) -> list[object]:
 def test_a_kill_at_any_moment_leaves_nothing(
     sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None], rounds: int
 ) -> None:
-    """Of the program, of the process that prepares its workers, or of a worker."""
+    """Of the program, of the process that prepares its workers, or of a worker; nor does a cancel."""
     chance = random.Random(_SEED)
     start = time.monotonic()
-    assert _run_killed(sandbox, busybox, 3600, "") == []
+    assert _run_killed(sandbox, busybox, 3600, "program") == []
     whole_seconds = time.monotonic() - start
     assert sandbox.run("ps", "-a", "--format", "{{.State}}").lines == ["running"] * 3
     for number in range(rounds):
-        moment, victim = chance.random() * whole_seconds, chance.choice(["", "sandbox-warm", "sandbox-worker"])
-        where = f"round {number} of seed {_SEED}: {victim or 'the program'} killed after {moment:.3f} s"
+        moment, victim = (
+            chance.random() * whole_seconds,
+            chance.choice(["program", "calls", "sandbox-warm", "sandbox-worker"]),
+        )
+        where = f"round {number} of seed {_SEED}: {victim} ended after {moment:.3f} s"
         assert _run_killed(sandbox, busybox, moment, victim) == [], where
         # what was half started is taken down by its monitor; the rest runs
         eventually(lambda: set(sandbox.run("ps", "-a", "--format", "{{.State}}").lines) <= {"running"})
@@ -147,23 +150,26 @@ def test_a_kill_at_any_moment_leaves_nothing(
 
 
 def _run_killed(sandbox: Sandbox, image: str, moment_seconds: float, victim: str) -> list[str]:
-    """Run the program, and at the moment kill it, or one of its processes of that name; what is wrong then."""
+    """Run the program, and at the moment kill it, or one of its processes of that name, or have it cancel its calls;
+    what is wrong then.
+    """
     words = [sys.executable, "-m", "tests.integration.container.warm_program", image]
     with subprocess.Popen(
         words, cwd=REPOSITORY, env=sandbox.home.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as program:
         with suppress(subprocess.TimeoutExpired):
             program.wait(moment_seconds)
-        found = _processes(sandbox, victim) if victim else [program.pid]
+        found = _processes(sandbox, victim) if victim.startswith("sandbox-") else [program.pid]
         if found and program.poll() is None:
             with suppress(ProcessLookupError):
-                os.kill(found[0], signal.SIGKILL)
+                os.kill(found[0], signal.SIGTERM if victim == "calls" else signal.SIGKILL)
         _output, talk = program.communicate(timeout=60)
     for name in ("sandbox-worker", "sandbox-warm"):
         for pid in _processes(sandbox, name):
             leaks.wait_ended(pid)
     # an owner that goes on is told what it was that died
-    return [line for line in talk.decode().splitlines() if not line.startswith(("WorkerDied", "PreparedProcess"))]
+    expected = ("WorkerDied", "PreparedProcess", "OperationCancelled")
+    return [line for line in talk.decode().splitlines() if not line.startswith(expected)]
 
 
 def _processes(sandbox: Sandbox, name: str) -> list[int]:
