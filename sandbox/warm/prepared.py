@@ -252,7 +252,7 @@ def main(door_number: int, registry: str) -> None:
         return  # it was gone before we came
     with open("/proc/self/comm", "w") as file:
         file.write(PROCESS_NAME)
-    operations = _import_all(registry)
+    operations = import_operations(registry)
     # up to here the owner's standard error has what goes wrong
     os.dup2(1, 2)
     try:
@@ -264,7 +264,8 @@ def main(door_number: int, registry: str) -> None:
         raise
 
 
-def _import_all(registry: str) -> Mapping[str, Operation]:
+def import_operations(registry: str) -> Mapping[str, Operation]:
+    """The table of the module `registry`, with what its operations need imported."""
     # imports make thousands of objects that live on; what is left of a worker's calls goes with it
     gc.set_threshold(_COLLECTED_AT)
     table = import_module(registry)

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.container.model.record import ContainerState
+from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, UsageError
 from sandbox.protocol.frames import MAXIMUM_PAYLOAD, ProtocolError
-from sandbox.values import PublishedPort, RestartPolicy
+from sandbox.values import EndpointRequest, HealthCheck, PublishedPort, RestartPolicy
 from sandbox.warm.failures import WorkerDiedError
 from sandbox.warm.messages import Assembly, encode_long_message
 from sandbox.warm.values import Decoder, Descriptor, Encoder, decode_error, encode_error
@@ -56,6 +57,16 @@ def test_a_record_keeps_its_class_and_its_records() -> None:
     assert there == (state, RestartPolicy("always"))
     assert [type(item) for item in there] == [ContainerState, RestartPolicy]
     assert type(there[0].published_ports[0]) is PublishedPort
+
+
+def test_what_is_asked_of_a_container_arrives() -> None:
+    request = ContainerRequest(
+        "busybox", command=(), entrypoint=("sh",), health=HealthCheck(("CMD", "true"), retries=3), open_stdin=True,
+        endpoints=(EndpointRequest("front", aliases=("a",)),), published_ports=(PublishedPort("::1", 80, 8080),),
+    )  # fmt: skip
+    there = _carried(request)
+    assert there == request
+    assert [type(item) for item in there] == [type(item) for item in request]
 
 
 def test_a_name_of_a_file_that_is_no_text_arrives() -> None:
