@@ -232,3 +232,20 @@ def test_an_ambiguous_prefix_is_refused(sandbox: Sandbox, busybox: str) -> None:
     ids = [sandbox.run("create", busybox, "true").stdout.strip() for _ in range(17)]
     first = next(i for i in (container_id[0] for container_id in ids) if sum(x[0] == i for x in ids) > 1)
     assert f"Multiple IDs found with provided prefix: {first}" in sandbox.run("rm", first, status=1).stderr
+
+
+def test_inspect_gives_back_what_create_asked_for(sandbox: Sandbox, busybox: str) -> None:
+    asked = (
+        *("-v", "kept:/kept:nocopy", "--mount", "type=tmpfs,dst=/t,tmpfs-size=1m", "--tmpfs", "/run:size=64k"),
+        *("-p", "8080-8082:80", "--ipc", "shareable", "--annotation", "a=b", "--pids-limit", "-1"),
+    )
+    sandbox.run("create", "--name", "asked", *asked, busybox, "true")
+    form = (
+        "{{json .Binds}} {{json .Mounts}} {{json .Tmpfs}} {{json .PortBindings}} {{.IpcMode}} {{json .Annotations}}"
+        " {{.PidsLimit}}"
+    )
+    (line,) = sandbox.run("inspect", "-f", "{{with .HostConfig}}" + form + "{{end}}", "asked").lines
+    assert line == (
+        '["kept:/kept:nocopy"] [{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"SizeBytes":1048576}}]'
+        ' {"/run":"size=64k"} {"80/tcp":[{"HostIp":"","HostPort":"8080-8082"}]} shareable {"a":"b"} -1'
+    )
