@@ -10,7 +10,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sandbox.container.model.documents import from_plain
+from sandbox.container.model.documents import from_plain, to_json
 from sandbox.container.model.names import random_name
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.container.model.store import insert_container
@@ -80,7 +80,7 @@ def _adopt_container(connection: sqlite3.Connection, copy: dict[str, Any]) -> No
         from_plain(ContainerConfig, copy["config"]),
         from_plain(ContainerState, copy["state"]),
     )
-    request = from_plain(ContainerRequest, copy["request"]) if copy.get("request") else None
+    request = to_json(from_plain(ContainerRequest, copy["request"])) if copy.get("request") else ""
     names = (container.name, f"{container.name}-{container.id[:12]}", random_name(9))
     with transaction(connection):
         for name in names:

@@ -64,7 +64,7 @@ def _chosen(invocation: Invocation, connection: sqlite3.Connection, paths: Paths
 def inspect(invocation: Invocation) -> int:
     """Print what is known of containers as JSON, or through a template."""
     from sandbox.cli.output.inspect_output import print_documents
-    from sandbox.container.model.store import load_request
+    from sandbox.container.request.kept import load_request
     from sandbox.container.view.inspect import inspect_container
 
     paths = invocation.context.find_paths()

@@ -86,7 +86,7 @@ def _describe(
     # a container's name wins over an image's, as in Docker
     if kind != "image":
         from sandbox.container.life.lookup import open_container
-        from sandbox.container.model.store import load_request
+        from sandbox.container.request.kept import load_request
         from sandbox.container.view.inspect import inspect_container
 
         try:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import claim_for, to_start
+from sandbox.container.model.documents import to_json
 from sandbox.container.model.events import Tell, emit_of
 from sandbox.container.model.record import Container, ContainerState
 from sandbox.container.model.store import delete_container, insert_container
@@ -59,7 +60,7 @@ def create_container(
             from sandbox.volume.volumes import require_volumes
 
             require_volumes(connection, config.mounts)
-        container = insert_container(connection, container, request)
+        container = insert_container(connection, container, "" if request is None else to_json(request))
         emit_of(connection, container.id, Tell("create"))
     try:
         for mount in config.mounts:

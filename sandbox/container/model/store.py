@@ -20,17 +20,13 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from sandbox.container.request.request import ContainerRequest
-
 _COLUMNS = "id, name, created_ns, config, state"
 _HEX = frozenset("0123456789abcdef")
 _NAME_ATTEMPTS = 8
 
 
-def insert_container(
-    connection: sqlite3.Connection, container: Container, request: ContainerRequest | None = None
-) -> Container:
-    """Keep a new container, with what was asked for; where `container.name` is empty a free name is made up.
+def insert_container(connection: sqlite3.Connection, container: Container, request: str = "") -> Container:
+    """Keep a new container, with its request as JSON; where `container.name` is empty a free name is made up.
 
     Raises ConflictError.
     """
@@ -48,7 +44,7 @@ def insert_container(
                     named.created_ns,
                     to_json(named.config),
                     to_json(named.state),
-                    "" if request is None else to_json(request),
+                    request,
                 ),
             )
         except IntegrityError:
@@ -110,19 +106,6 @@ def load_container(connection: sqlite3.Connection, container_id: str) -> Contain
     """The container with this whole id, or None."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM container WHERE id = ?", (container_id,)).fetchone()
     return _from_row(row) if row else None
-
-
-def load_request(connection: sqlite3.Connection, container_id: str) -> ContainerRequest | None:
-    """What was asked for when the container was made; None for one of an older program. Raises HostError."""
-    from sandbox.container.request.request import ContainerRequest  # of what is shown, only `inspect` has it
-
-    row = connection.execute("SELECT name, request FROM container WHERE id = ?", (container_id,)).fetchone()
-    if row is None or not row[1]:
-        return None
-    try:
-        return from_json(ContainerRequest, row[1])
-    except (ValueError, TypeError, AttributeError) as error:
-        raise unreadable_error("container", row[0], error) from error
 
 
 def update_state(

@@ -15,8 +15,9 @@ from sandbox.cli.container_options.table import UNSUPPORTED
 from sandbox.cli.flags import parse_flags
 from sandbox.container.model.documents import from_json, to_json
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
-from sandbox.container.model.store import insert_container, load_request
+from sandbox.container.model.store import insert_container
 from sandbox.container.request.image_defaults import read_image_defaults
+from sandbox.container.request.kept import load_request
 from sandbox.container.request.merging import HostFacts, merge
 from sandbox.container.request.recovered import recovered_request
 from sandbox.container.request.request import ContainerRequest
@@ -284,7 +285,7 @@ def test_an_older_record_is_shown_as_well(line: str, expected: dict[str, Any], d
 def test_the_request_is_kept_beside_the_configuration(database: sqlite3.Connection, directory: Path) -> None:
     request = read("-v name:/n:nocopy --ipc shareable", directory)
     container = created(configure(request))
-    insert_container(database, container, request)
+    insert_container(database, container, to_json(request))
     assert load_request(database, container.id) == request
     older = insert_container(database, container._replace(id="b" * 64, name="older"))
     assert load_request(database, older.id) is None

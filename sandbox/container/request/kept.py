@@ -1,0 +1,23 @@
+"""What was asked for, as it is kept in the container's record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.container.model.documents import from_json
+from sandbox.container.request.request import ContainerRequest
+from sandbox.record_copies import unreadable_error
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def load_request(connection: sqlite3.Connection, container_id: str) -> ContainerRequest | None:
+    """What was asked for when the container was made; None for one of an older program. Raises HostError."""
+    row = connection.execute("SELECT name, request FROM container WHERE id = ?", (container_id,)).fetchone()
+    if row is None or not row[1]:
+        return None
+    try:
+        return from_json(ContainerRequest, row[1])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise unreadable_error("container", row[0], error) from error
