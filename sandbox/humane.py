@@ -144,3 +144,8 @@ def created_at(time_ns: int) -> str:
     from time import localtime, strftime
 
     return strftime("%Y-%m-%d %H:%M:%S %z %Z", localtime(time_ns // 1_000_000_000))
+
+
+def short_digest(digest: str) -> str:
+    """The twelve digits people know a layer by."""
+    return digest.removeprefix("sha256:")[:12]

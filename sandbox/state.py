@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError
 from sandbox.record_copies import REPAIR, refuse_full_store, refuse_lost_records
+from sandbox.transactions import transaction as transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -228,7 +229,7 @@ def _bring_up(connection: sqlite3.Connection, paths: Paths, version: int) -> Non
         refuse_full_store(paths.data_root, paths.database, "empty")
     migrate(connection)
     # once for each store that is older than the copies are
-    from sandbox.upkeep.copies import write_missing_copies
+    from sandbox.missing_copies import write_missing_copies
 
     write_missing_copies(connection, paths)
 
@@ -360,18 +361,6 @@ def migrate(connection: sqlite3.Connection) -> None:
                 if statement.strip():
                     connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """A write transaction, taken at once (BEGIN IMMEDIATE): two that check and then write cannot cross."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 @cache

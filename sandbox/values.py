@@ -133,3 +133,16 @@ class Resources(NamedTuple):
     pids_limit: int = 0
     #: what cannot be enforced is a warning, not an error
     best_effort: bool = False
+
+
+class LogOptions(NamedTuple):
+    """`maximum_bytes` 0 is no limit, and then there is one file."""
+
+    maximum_bytes: int = 0
+    maximum_files: int = 1
+    compress: bool = False
+
+
+#: what a container has that was given no options. `local` has Docker's values; `json-file`, which Docker lets grow
+#: until the disk is full, is held to so much that few ever meet it
+DEFAULT_OPTIONS = {"json-file": LogOptions(100 << 20, 5), "local": LogOptions(20 << 20, 5, compress=True)}

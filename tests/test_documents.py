@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES
-from sandbox.cli.main import find_command
+from sandbox.cli.lookup import find_command
 from sandbox.config import _KNOWN, Config, load_config
 from sandbox.paths import Paths
 

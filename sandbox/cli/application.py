@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
-from sandbox.cli.main import GLOBAL_OPTIONS, find_command
+from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:

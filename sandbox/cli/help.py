@@ -22,7 +22,7 @@ _WIDTH = 100
 
 def print_help(context: Context, path: tuple[str, ...]) -> int:
     """Print the help of the top level, a noun or a command; 1 where there is none such."""
-    from sandbox.cli.main import find_command, unknown_command
+    from sandbox.cli.lookup import find_command, unknown_command
 
     name = " ".join(path)
     target = ALIASES.get(name, name)
@@ -39,7 +39,7 @@ def print_help(context: Context, path: tuple[str, ...]) -> int:
 
 
 def _top_level() -> list[str]:
-    from sandbox.cli.main import GLOBAL_OPTIONS
+    from sandbox.cli.lookup import GLOBAL_OPTIONS
 
     aliases = sorted(name for name in ALIASES if " " not in name and name not in TOP_LEVEL)
     return [

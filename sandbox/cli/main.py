@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from net.errors import NetError
 from sandbox.caller_directory import CallerDirectory, find_caller_directory
 from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, render_error, with_meant_name
-from sandbox.cli.flags import Option, Parsed, option, parse_flags
-from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
+from sandbox.cli.flags import Parsed, option, parse_flags
+from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
+from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command, unknown_command
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.interrupts import SIGINT, keep_exception
 from storage.errors import StorageError
@@ -23,29 +24,11 @@ if TYPE_CHECKING:
 
     from sandbox.paths import Paths
 
-GLOBAL_OPTIONS: tuple[Option, ...] = (
-    option("-D --debug", "flag", "Show tracebacks and what is asked of the kernel"),
-    option("-v --version", "flag", "Print version information and quit"),
-    option("-h --help", "flag", "Show this message and quit"),
-    option("--install-completion", "text", "Install completion for the current shell, or for SHELL", "shell",
-           bare="auto"),
-    option("--show-completion", "text", "Print the completion script for the current shell, or for SHELL", "shell",
-           bare="auto"),
-    option("-H --host", "list", "Of Docker: the daemon to connect to", hidden=True),
-    option("-c --context", "text", "Of Docker: the daemon to connect to", hidden=True),
-    option("--config", "text", "Of Docker: the directory of its configuration", hidden=True),
-    option("-l --log-level", "text", "Of Docker: what its client logs", hidden=True),
-    *(option(f"--tls{name}", "flag", "Of Docker: how to reach the daemon", hidden=True) for name in ("", "verify")),
-    *(option(f"--tls{name}", "text", "Of Docker: how to reach the daemon", hidden=True)
-      for name in ("cacert", "cert", "key")),
-)  # fmt: skip
 _HELP = option("--help", "flag", "Show this message and quit")
 #: objects made and not freed before the collector looks at them
 _COLLECTED_AT = 50_000
 #: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
 _ENDED_BY_INTERRUPT = ("container attach", "container logs", "container wait", "system events")
-#: the nouns whose verbs stand at the top level too
-_LIFTED = ("container", "image", "system")
 #: set by the scripts that shells load; typer's name for it
 _COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 
@@ -278,37 +261,6 @@ def _expected(command: Command) -> str:
     if command.least == 0:
         return f"requires at most {plural(command.most)}"
     return f"requires at least {command.least} and at most {plural(command.most)}"
-
-
-def find_command(target: str) -> Command:
-    """The command of a full path such as "container run"; imports its module."""
-    from importlib import import_module
-
-    module = import_module(f"sandbox.cli.commands.{COMMANDS[target][0]}")
-    for command in module.COMMANDS:
-        if command.path == target:
-            assert isinstance(command, Command)
-            return command
-    raise AssertionError(f"{module.__name__} does not hold {target}")
-
-
-def unknown_command(context: Context, path: str) -> int:
-    """Say that there is no command `path`, and what may have been meant."""
-    from sandbox.near_names import nearest
-
-    noun, _, word = path.rpartition(" ")
-    if path in NOT_BUILT or path.split()[0] in NOT_BUILT or (noun in _LIFTED and word in NOT_BUILT):
-        instead = next((INSTEAD[key] for key in (path, word, path.split()[0]) if key in INSTEAD), "")
-        mend = f"\nUse instead: {instead}" if instead else ""
-        context.note(f"sandbox: '{path}' is not built yet{mend}\n\nRun 'sandbox --help' for what is there")
-        return 1
-    known = [name.rpartition(" ") for name in (*ALIASES, *COMMANDS, *NOUN_SUMMARIES)]
-    near = nearest(word, [verb for under, _, verb in known if under == noun])
-    hint = f"\n\nDid you mean: sandbox {f'{noun} {near}' if noun else near}" if near else ""
-    usage = f"\n\nUsage:  sandbox {noun} COMMAND" if noun else ""
-    asked = f"sandbox {noun} --help" if noun else "sandbox --help"
-    context.note(f"sandbox: unknown command: sandbox {path}{hint}{usage}\n\nRun '{asked}' for more information")
-    return 1
 
 
 def _help(context: Context, path: tuple[str, ...]) -> int:

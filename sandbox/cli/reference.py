@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.help import metavar_of, names_of, option_text, summary_of, verbs_of
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
-from sandbox.cli.main import GLOBAL_OPTIONS, find_command
+from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.container.monitor.log_writer import DEFAULT_OPTIONS, LogOptions
 from sandbox.errors import UsageError
 from sandbox.grammar.sizes import parse_size
-from sandbox.values import LogConfig
+from sandbox.values import DEFAULT_OPTIONS, LogConfig, LogOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sandbox.record_copies import copy_path, data_root_of, read_copy, remove_copy, write_copy
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from storage.digests import digest_of, parse_digest
 from storage.errors import StorageError
 

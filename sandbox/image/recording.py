@@ -14,7 +14,7 @@ from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import ImageConfig, config_document
 from sandbox.image.platforms import Platform, host_platform
 from sandbox.image.store import ImageRecord, find_image, record_image
-from sandbox.image.transfer.unpacking import Layer
+from sandbox.image.stored_layer import Layer
 from sandbox.state import open_state, require_state, transaction
 from storage.content import ContentStore
 from storage.digests import chain_ids

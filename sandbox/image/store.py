@@ -220,3 +220,13 @@ def _record(row: tuple[Any, ...], name: str) -> ImageRecord:
         pulled_ns,
         size_bytes,
     )
+
+
+def tags_of(connection: sqlite3.Connection, repository: str) -> tuple[Reference, ...]:
+    """Every name here of the repository, which is normalised, in alphabetical order."""
+    prefix = f"{repository}:"
+    # ";" follows ":", and a tag holds neither
+    rows = connection.execute(
+        "SELECT name FROM image_name WHERE name >= ? AND name < ? ORDER BY name", (prefix, f"{prefix[:-1]};")
+    )
+    return tuple(parse_reference(name) for (name,) in rows)

@@ -13,7 +13,6 @@ from sandbox.image.copies import document_of
 from sandbox.record_copies import copy_path
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.adoption import put_back
-from sandbox.upkeep.findings import Finding
 from storage.content import ContentStore
 from storage.digests import Digest, parse_digest
 from storage.errors import StorageError
@@ -23,15 +22,14 @@ from storage.tar.diff import write_layer
 from storage.true_owners import BookOwners
 
 if TYPE_CHECKING:
-    from sandbox.upkeep.check import Desk
-    from sandbox.upkeep.layers import LayerCheck
-    from sandbox.upkeep.records import Records
+    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.findings import Finding
 
 _READ_SIZE = 1 << 20
 
 
 class BlobCheck:
-    """`whole` are the blobs to be believed; after `settle`, also those that are, or would be, made again."""
+    """`whole` are the blobs to be believed; after `mend_blobs`, also those that are, or would be, made again."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -48,19 +46,6 @@ class BlobCheck:
                 self.whole.add(digest)
             elif self._desk.content.has(digest):
                 self.damaged.append(digest)
-
-    def settle(self, layers: LayerCheck, records: Records) -> None:
-        """Mend the damaged ones, now that it is known which layers are whole."""
-        images = {digest: image.id for image in records.images for digest in (image.id, image.manifest_digest)}
-        for digest in self.damaged:
-            source = layers.whole_layer_of(digest)
-            where = os.fspath(self._desk.content.path(digest))
-            finding = Finding("blob", digest, f"its content has another digest ({where})")
-            if source is not None and self.make_again(finding, digest, source):
-                continue
-            if digest in images and self.put_back(finding, images[digest], digest):
-                continue
-            self._desk.report(finding, partial(self._desk.content.delete, digest))
 
     def make_again(self, finding: Finding, digest: str, layer: Digest) -> bool:
         """Have `digest` written from the layer it is the archive of; whether it is, or would be."""

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from sandbox.errors import SandboxError
 from sandbox.image.go_json import load_document
 from sandbox.image.recording import images_lock
+from sandbox.missing_copies import write_missing_copies
 from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import connect_state
 from sandbox.upkeep.adoption import adopt, adopt_name, lost_names, shown_name, unrecorded
 from sandbox.upkeep.blobs import BlobCheck
-from sandbox.upkeep.copies import write_missing_copies
+from sandbox.upkeep.desk import Desk, Options
 from sandbox.upkeep.findings import Finding, Report
 from sandbox.upkeep.images import ImageCheck
 from sandbox.upkeep.layers import LayerCheck, remove_layer
 from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
+from sandbox.upkeep.mending import mend_blobs
 from sandbox.upkeep.places import PlaceCheck
 from sandbox.upkeep.processes import check_processes
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
@@ -45,45 +46,6 @@ if TYPE_CHECKING:
 
 
 _COUNTED = ("images", "containers", "volumes", "build cache", "blobs", "layers")
-
-
-class Options(NamedTuple):
-    """`repair` mends; `quick` reads no content: neither are digests computed nor trees compared. `remove`
-    has the ids of containers' directories that no record names, and that may go.
-    """
-
-    repair: bool = False
-    quick: bool = False
-    remove: tuple[str, ...] = ()
-
-
-class Desk(NamedTuple):
-    """What the parts of a check share."""
-
-    paths: Paths
-    connection: sqlite3.Connection
-    content: ContentStore
-    layers: LayerStore
-    options: Options
-    findings: list[Finding]
-    notes: list[str]
-
-    def report(self, finding: Finding, repair: Callable[[], object] | None = None) -> bool:
-        """Note the finding, mended by `repair` where that is asked for; whether it is, or would be."""
-        if repair is None:
-            self.findings.append(finding._replace(repairable=False))
-            return False
-        if not self.options.repair:
-            self.findings.append(finding)
-            return True
-        try:
-            repair()
-        except (SandboxError, StorageError) as error:
-            cause = f" ({error.cause})" if error.cause else ""
-            self.findings.append(finding._replace(problem=f"{finding.problem}; not mended: {error.message}{cause}"))
-            return False
-        self.findings.append(finding._replace(repaired=True))
-        return True
 
 
 def check_store(paths: Paths, options: Options, note: Callable[[str], None] = lambda text: None) -> Report:
@@ -146,7 +108,7 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
         blobs.read_all()
         layers = LayerCheck(desk, records, blobs)
         layers.compare_all()
-        blobs.settle(layers, records)
+        mend_blobs(desk, blobs, layers, records)
         ImageCheck(desk, blobs, layers).check_all(records)
         places.check_all(records, layers)
         find_leftovers(desk)

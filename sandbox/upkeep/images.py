@@ -16,7 +16,7 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from sandbox.upkeep.blobs import BlobCheck
-    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.desk import Desk
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import CacheClaim, ImageClaim, Records
     from storage.digests import Digest

@@ -14,7 +14,7 @@ from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     from sandbox.upkeep.blobs import BlobCheck
-    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.desk import Desk
     from sandbox.upkeep.records import Records
 
 

@@ -15,7 +15,7 @@ from storage.locks import is_unlocked, remove_unlocked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.desk import Desk
 
 
 def find_leftovers(desk: Desk) -> None:

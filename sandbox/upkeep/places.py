@@ -23,7 +23,7 @@ from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
-    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.desk import Desk
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import Records
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.container.model.record import Container
-    from sandbox.upkeep.check import Desk
+    from sandbox.upkeep.desk import Desk
 
 #: for a container to stop by its own signal, and then for the kernel to end it
 _STOP_SECONDS = 15.0

@@ -44,10 +44,9 @@ def test_it_is_raised_again(loss: str) -> None:
         "from sandbox.interrupts import keep_exception\n"
         "keep_exception(KeyboardInterrupt, signal.SIGINT)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "try:\n"
-        + "".join(f"    {line}\n" for line in _LOSSES[loss].splitlines())
-        + "    print('dropped', flush=True)\n"
-        "    while True: signal.pause()\n"
+        "keep = sys.unraisablehook\n"
+        "sys.unraisablehook = lambda lost: (print('dropped', flush=True), keep(lost))\n"
+        "try:\n" + "".join(f"    {line}\n" for line in _LOSSES[loss].splitlines()) + "    while True: signal.pause()\n"
         "except KeyboardInterrupt:\n"
         "    print('heard')\n"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.image.transfer.progress import short_digest
+from sandbox.humane import short_digest
 
 if TYPE_CHECKING:
     from sandbox.builder.progress.progress import StepReport

@@ -24,9 +24,9 @@ from sandbox.builder.sources.copy_sources import (
     missing,
     open_found,
 )  # fmt: skip
-from sandbox.builder.sources.remote_origins import Origin
 from sandbox.builder.steps.chmod import octal_mode, read_mode
 from sandbox.builder.steps.copying import Changes, Copier, Target, is_directory
+from sandbox.builder.steps.remote_origins import Origin
 from sandbox.builder.steps.step_owners import find_owner
 from sandbox.dockerfile.dockerignore import clean_path, read_patterns
 from sandbox.dockerfile.errors import WordError
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from sandbox.builder.sources.copy_request import CopyRequest
     from sandbox.builder.sources.copy_sources import Found
-    from sandbox.builder.sources.remote_origins import Remotes
     from sandbox.builder.stage_state import StageState
     from sandbox.builder.step_layers import MountedStep, Workshop
+    from sandbox.builder.steps.remote_origins import Remotes
     from sandbox.dockerfile.dockerignore import IgnoreRules
     from sandbox.dockerfile.errors import DockerfileError
     from sandbox.dockerfile.instructions import Add, Copy

@@ -14,10 +14,10 @@ from sandbox.builder.entitlements import check_entitlements
 from sandbox.builder.progress.progress import warn
 from sandbox.builder.sources.copy_sources import Source, StepError, open_found
 from sandbox.builder.sources.named_contexts import context_name
-from sandbox.builder.sources.remote_origins import Remotes
 from sandbox.builder.step_layers import NotCachedError
 from sandbox.builder.steps.copy_step import CopyRoom, digest_path, located
 from sandbox.builder.steps.copying import Changes, Copier, Target
+from sandbox.builder.steps.remote_origins import Remotes
 from sandbox.builder.steps.run_mounts import MountRoom, is_directory
 from sandbox.builder.steps.run_platform import check_runnable
 from sandbox.builder.steps.run_step import RunRequest, RunRoom

@@ -30,7 +30,7 @@ def list_containers(invocation: Invocation) -> int:
             context.print(container.id[:12] if truncate else container.id)
         return 0
     from sandbox.cli.container_rows import COLUMNS, HEADERS, SIZE_COLUMNS, RowOptions, container_row, table_row
-    from sandbox.cli.output.table import print_listing
+    from sandbox.cli.output.listings import print_listing
 
     format_text = invocation.text("format")
     with_size = invocation.flag("size") or (format_text is not None and ".Size" in format_text)

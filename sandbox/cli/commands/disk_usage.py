@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
-from sandbox.cli.output.table import print_listing, render_table
+from sandbox.cli.output.listings import print_listing
+from sandbox.cli.output.table import render_table
 from sandbox.errors import UsageError
 from sandbox.humane import ago, human_size, short_id
 

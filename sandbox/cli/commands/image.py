@@ -47,7 +47,7 @@ class _Line(NamedTuple):
 
 def ls(invocation: Invocation) -> int:
     """Print the table of `docker images` as of version 28, which scripts read."""
-    from sandbox.cli.output.table import print_listing
+    from sandbox.cli.output.listings import print_listing
     from sandbox.state import open_state
 
     context = invocation.context
@@ -234,7 +234,7 @@ def inspect(invocation: Invocation) -> int:
 
 def history(invocation: Invocation) -> int:
     """Print the table of `docker history`."""
-    from sandbox.cli.output.table import print_listing
+    from sandbox.cli.output.listings import print_listing
     from sandbox.image.inspect import image_history
     from sandbox.image.store import get_image
     from sandbox.state import open_state

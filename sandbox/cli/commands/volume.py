@@ -36,7 +36,7 @@ def create(invocation: Invocation) -> int:
 
 def list_all(invocation: Invocation) -> int:
     """Print Docker's table of volumes."""
-    from sandbox.cli.output.table import print_listing
+    from sandbox.cli.output.listings import print_listing
 
     context = invocation.context
     volumes = operations.list_all(context.for_operations(), invocation.texts("filter"))

@@ -1,4 +1,4 @@
-"""Listings: the columns of Docker's tabwriter, `--format` and `--quiet`, over rows given as mappings."""
+"""Tables in the columns of Docker's tabwriter (Go's text/tabwriter), and what a row of a listing is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from sandbox.humane import display_width, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from sandbox.cli.command import Context
 
     #: a field's text, or a function for a field that takes an argument (`{{.Label "name"}}`)
     Field = str | Callable[[str], str]
@@ -37,31 +35,3 @@ def render_table(rows: Iterable[Sequence[str]]) -> str:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     padded = [cell + " " * (width - display_width(cell)) for cell, width in zip(row[:-1], widths, strict=False)]
     return "".join(padded) + (row[-1] if row else "") + "\n"
-
-
-def print_listing(
-    context: Context, headers: Mapping[str, str], columns: Sequence[str], rows: Sequence[Row], format_text: str | None
-) -> None:
-    """Print `rows` as `--format` asks: a table of `columns`, `json`, `table TEMPLATE` or a Go template.
-
-    `headers` names every field that a template may use, with its column's title. Raises SandboxError for a template
-    that cannot be read or names an unknown field.
-    """
-    if format_text is None or format_text.strip() in ("", "table"):
-        lines = [[headers[name] for name in columns], *([_text(row[name]) for name in columns] for row in rows)]
-        context.stdout.write(render_table(lines))
-    elif format_text.strip() == "json":
-        import json
-
-        for row in rows:
-            plain = {name: field for name, field in sorted(row.items()) if isinstance(field, str)}
-            context.print(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
-    else:
-        # the template language is not on the hot path of a plain `ps`
-        from sandbox.cli.output.template_listing import print_template_listing
-
-        print_template_listing(context, headers, rows, format_text)
-
-
-def _text(field: Field) -> str:
-    return field if isinstance(field, str) else ""

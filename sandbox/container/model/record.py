@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Literal
 
 from sandbox.named_tuple import NamedTuple
-from sandbox.values import Device, HealthCheck, LogConfig, MountPoint, PublishedPort, Resources, RestartPolicy, Rlimit
+from sandbox.values import (
+    Device,
+    HealthCheck,
+    LogConfig,
+    MountPoint,
+    PublishedPort,
+    Resources,
+    RestartPolicy,
+    Rlimit,
+)
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 

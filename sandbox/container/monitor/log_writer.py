@@ -17,7 +17,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.log_files import COMPRESSED, LOG_NAME, numbered
-from sandbox.named_tuple import NamedTuple
+from sandbox.values import DEFAULT_OPTIONS, LogOptions
 from storage.waits import carry_out
 
 if TYPE_CHECKING:
@@ -30,19 +30,6 @@ LONGEST_PIECE = 16 * 1024
 _COMPRESSED_AT_THE_END = 32 << 20
 #: some milliseconds' worth
 _COMPRESSED_AT_ONCE = 1 << 20
-
-
-class LogOptions(NamedTuple):
-    """`maximum_bytes` 0 is no limit, and then there is one file."""
-
-    maximum_bytes: int = 0
-    maximum_files: int = 1
-    compress: bool = False
-
-
-#: what a container has that was given no options. `local` has Docker's values; `json-file`, which Docker lets grow
-#: until the disk is full, is held to so much that few ever meet it
-DEFAULT_OPTIONS = {"json-file": LogOptions(100 << 20, 5), "local": LogOptions(20 << 20, 5, compress=True)}
 
 
 def parse_log_options(driver: str, options: tuple[tuple[str, str], ...]) -> LogOptions:

@@ -12,8 +12,8 @@ from sandbox.errors import StartError, translated
 from sandbox.grammar.volumes import IMAGE_USER
 from sandbox.runtime.users import read_account_text, resolve_identity
 from storage.mount_points import is_mounted
-from storage.overlay.fuse.mapped.id_mapping import IdMapping
-from storage.overlay.fuse.mapped.mapped_mount import MappedBind, mount_mapped_bind
+from storage.overlay.fuse.mapped.id_mapping import IdMapping, MappedBind
+from storage.overlay.fuse.mapped.mapped_mount import mount_mapped_bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from sandbox.image.documents import ImageConfig
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
+    from sandbox.image.stored_layer import Layer
     from sandbox.image.transfer.progress import Progress
-    from sandbox.image.transfer.unpacking import Layer, UnpackPool
+    from sandbox.image.transfer.unpacking import UnpackPool
     from sandbox.paths import Paths
     from storage.digests import Digest
 

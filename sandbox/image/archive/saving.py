@@ -15,7 +15,7 @@ from sandbox.image.events import image_event
 from sandbox.image.go_json import load_document
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference
-from sandbox.image.store import get_image
+from sandbox.image.store import get_image, tags_of
 from sandbox.state import open_state, transaction
 from storage.digests import parse_digest
 
@@ -67,16 +67,6 @@ def _tags(connection: sqlite3.Connection, text: str) -> tuple[Reference, ...]:
     if reference.tag or reference.digest:
         return ()
     return tags_of(connection, reference.repository)
-
-
-def tags_of(connection: sqlite3.Connection, repository: str) -> tuple[Reference, ...]:
-    """Every name here of the repository, which is normalised, in alphabetical order."""
-    prefix = f"{repository}:"
-    # ";" follows ":", and a tag holds neither
-    rows = connection.execute(
-        "SELECT name FROM image_name WHERE name >= ? AND name < ? ORDER BY name", (prefix, f"{prefix[:-1]};")
-    )
-    return tuple(parse_reference(name) for (name,) in rows)
 
 
 def tell_saved(paths: Paths, images: Sequence[ChosenImage]) -> None:

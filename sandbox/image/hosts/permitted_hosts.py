@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from sandbox.errors import RegistryError
+from sandbox.image.foreign_texts import printable
 from sandbox.image.hosts.addresses import Scope, is_address, is_loopback, refusal, scope_of
-from sandbox.image.registry.answers import printable
 from sandbox.redaction import redact
 
 if TYPE_CHECKING:

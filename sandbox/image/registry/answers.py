@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from sandbox.errors import RegistryError
+from sandbox.image.foreign_texts import printable
 from sandbox.image.references import is_tag
 
 _PARTIAL_CONTENT = 206
@@ -41,11 +42,6 @@ def error_text(body: bytes) -> str:
     """What an error answer says, fit for a terminal; empty where it says nothing."""
     parts = (f"{str(e.get('code', '')).lower()}: {e.get('message', '')}" for e in _error_document(body)[:3])
     return printable("; ".join(parts))
-
-
-def printable(text: str) -> str:
-    """The beginning of a registry's words without what could steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
 
 
 def read_tags(body: bytes, what: str) -> list[str]:

@@ -1,5 +1,5 @@
 """How one repository of a registry is spoken to: a scheme that answers, credentials when they are asked for, redirects,
-and what is tried again. What is said there is `registry.py`'s (reading) and `registry_push.py`'s (writing).
+and what is tried again. What is said there is `reading`'s and `writing`'s.
 
 Redirects are followed here, so that what proves who we are stays with the host that asked for it (CVE-2020-15157); so
 is the place a registry names for an upload.
@@ -15,9 +15,10 @@ import httpx
 import trio
 
 from sandbox.errors import AuthenticationError, NotFoundError, RegistryError
+from sandbox.image.foreign_texts import printable
 from sandbox.image.hosts.permitted_hosts import Reach
 from sandbox.image.registry import auth
-from sandbox.image.registry.answers import error_codes, error_text, printable
+from sandbox.image.registry.answers import error_codes, error_text
 from sandbox.image.registry.transport import ConnectionProblem, problem_text, unreachable
 from sandbox.redaction import redact
 
@@ -170,7 +171,7 @@ class RegistrySession:
         return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
     def _limited(self, url: httpx.URL | None = None) -> dict[str, Any]:
-        """The extensions of a request to `url`, see `reach.py`: the registry itself, or where the registry says."""
+        """The extensions of a request to `url`, see `permitted_hosts`: the registry itself, or where it says."""
         if url is not None and self._is_here(url):
             return self._unlimited
         if self._reach is None:

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from sandbox.image.registry.docker_config import Credentials
     from sandbox.image.registry.endpoints import Endpoint
     from sandbox.image.store import ImageRecord
+    from sandbox.image.stored_layer import Layer
     from sandbox.image.transfer.pull_job import Job
-    from sandbox.image.transfer.unpacking import Layer, UnpackPool
+    from sandbox.image.transfer.unpacking import UnpackPool
     from storage.content import BlobWriter, ContentStore
     from storage.digests import Digest
     from storage.layers.store import LayerStore

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sandbox.humane import short_digest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
@@ -104,8 +106,3 @@ def choose_progress(
 
         return TerminalProgress(stream, screen)
     return PlainProgress(stream) if layers else StoryProgress(stream)
-
-
-def short_digest(digest: str) -> str:
-    """The twelve digits people know a layer by."""
-    return digest.removeprefix("sha256:")[:12]

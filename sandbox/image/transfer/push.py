@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.config import load_config
 from sandbox.errors import ImageError, NotFoundError, UsageError, translated
 from sandbox.events import emit
-from sandbox.image.archive.saving import tags_of
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.events import config_of, transfer_event
@@ -26,7 +25,7 @@ from sandbox.image.platforms import choose_platform, host_platform, parse_platfo
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import DEFAULT_TAG, Reference, parse_reference
 from sandbox.image.registry.endpoints import endpoints_for
-from sandbox.image.store import find_image
+from sandbox.image.store import find_image, tags_of
 from sandbox.image.transfer.pull_job import Job
 from sandbox.image.trio_runs import run_trio
 from sandbox.state import open_state, transaction

@@ -14,8 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.humane import display_width, ellipsis, human_size, printable
-from sandbox.image.transfer.progress import short_digest
+from sandbox.humane import display_width, ellipsis, human_size, printable, short_digest
 
 if TYPE_CHECKING:
     from typing import TextIO

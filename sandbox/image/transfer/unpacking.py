@@ -21,11 +21,11 @@ import json
 import os
 import signal
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from sandbox.errors import ImageError
 from sandbox.faults import explain_fault
-from sandbox.image.transfer.progress import short_digest
+from sandbox.humane import short_digest
 from storage.digests import parse_digest
 from storage.errors import StorageError
 from storage.layers.store import LayerStore
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from sandbox.image.stored_layer import Layer
     from storage.digests import Digest
     from storage.layers.store import Stage
 
@@ -48,15 +49,6 @@ if TYPE_CHECKING:
 _LINE_BYTES_MAX = 1 << 20
 #: of a blob, between two words of how far it is
 _TOLD_BYTES = 2 << 20
-
-
-class Layer(NamedTuple):
-    """One layer of an image: the blob as stored, and what unpacking it must give."""
-
-    blob: Digest
-    blob_path: str
-    diff_id: Digest
-    chain_id: Digest
 
 
 def serve_unpacking(layers_root: str) -> Callable[[socket.socket], None]:

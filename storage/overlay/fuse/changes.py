@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.files import Files, Handle
-from storage.overlay.fuse.nodes import Directory, Node
+from storage.overlay.fuse.files import Files
+from storage.overlay.fuse.nodes import Directory, Handle, Node
 from storage.overlay.fuse.serving.errnos import answered
 from storage.overlay.fuse.work import mark_directory
 from storage.syscalls import RENAME_EXCHANGE, renameat2

@@ -100,7 +100,7 @@ def probe_fuse_overlay(place: str) -> None:
 
     As `probe_kernel_overlay`, and where that runs.
     """
-    from storage.driver_choice import probe_driver
+    from storage.overlay.probe import probe_driver
 
     check_pyfuse3()
     probe_driver(FuseDriver(), place)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyfuse3 import FileInfo, FUSEError, notify_store
 
+from storage.overlay.fuse.nodes import Handle
 from storage.overlay.fuse.requests import Requests
 from storage.overlay.fuse.serving.errnos import answered, failure
 
@@ -22,17 +23,6 @@ _CAPABILITY = "security.capability"
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LARGEST = 1 << 20
 _GIVEN_BYTES = 1 << 17  # what the kernel reads ahead of a file that is read from its start
-
-
-class Handle:
-    """An open file. `fd` is -1 until something is read: most files that are opened again are in the page cache."""
-
-    __slots__ = ("fd", "node", "writable")
-
-    def __init__(self, node: Node, fd: int, writable: bool) -> None:  # positional is quicker
-        self.node = node
-        self.fd = fd
-        self.writable = writable
 
 
 class _Target:

@@ -10,7 +10,7 @@ import pyfuse3
 from pyfuse3 import FUSEError
 
 from storage.overlay.fuse.nodes import Directory, Node, negative_entry
-from storage.overlay.fuse.requests import Requests
+from storage.overlay.fuse.requests import Listing, Requests
 from storage.overlay.fuse.serving.errnos import answered, failure
 
 if TYPE_CHECKING:
@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 _ABSENT = negative_entry()
 #: from how many known inodes on what the kernel has forgotten is forgotten here too, and read again when needed
 _MANY_NODES = 100_000
-
-
-class Listing:
-    """An open directory. What it lists is settled when it is read from the start, less what was removed since."""
-
-    __slots__ = ("directory", "names")
-
-    def __init__(self, directory: Directory) -> None:
-        self.directory = directory
-        self.names: list[bytes] | None = None
 
 
 class Lookups(Requests):

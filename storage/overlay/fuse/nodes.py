@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from storage.overlay.fuse.files import Handle
     from storage.overlay.fuse.index import IndexedStatus, LayerIndex, Record
 
 FOREVER = 1e8
@@ -156,3 +155,14 @@ def negative_entry() -> pyfuse3.EntryAttributes:
 def is_directory(status: os.stat_result) -> bool:
     """Whether `status` is that of a directory."""
     return stat.S_ISDIR(status.st_mode)
+
+
+class Handle:
+    """An open file. `fd` is -1 until something is read: most files that are opened again are in the page cache."""
+
+    __slots__ = ("fd", "node", "writable")
+
+    def __init__(self, node: Node, fd: int, writable: bool) -> None:  # positional is quicker
+        self.node = node
+        self.fd = fd
+        self.writable = writable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyfuse3
 from pyfuse3 import FUSEError
 
-from storage.overlay.fuse.nodes import Directory, Node
+from storage.overlay.fuse.nodes import Directory, Handle, Node
 from storage.whiteouts import FORGEABLE_PREFIXES
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pyfuse3 import FileHandleT, InodeT
 
     from storage.overlay.fuse.copy_up import CopyUp
-    from storage.overlay.fuse.files import Handle
-    from storage.overlay.fuse.lookups import Listing
     from storage.overlay.fuse.serving.request_loop import Pump
     from storage.overlay.fuse.tree import Tree
 
@@ -95,3 +93,13 @@ class Requests(pyfuse3.Operations):
                 names = []
             node.xattrs = tuple(name for name in names if not name.startswith(FORGEABLE_PREFIXES))
         return node.xattrs
+
+
+class Listing:
+    """An open directory. What it lists is settled when it is read from the start, less what was removed since."""
+
+    __slots__ = ("directory", "names")
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self.names: list[bytes] | None = None

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from sandbox.cli.app import app
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
-from sandbox.cli.main import find_command, main
+from sandbox.cli.lookup import find_command
+from sandbox.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path

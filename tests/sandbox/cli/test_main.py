@@ -17,6 +17,7 @@ import pytest
 import sandbox
 from net.errors import NetError
 from sandbox.caller_directory import CallerDirectory
+from sandbox.cli import lookup
 from sandbox.cli import main as program
 from sandbox.cli.command import Command, Context, Invocation, each
 from sandbox.cli.flags import option, parse_flags
@@ -51,7 +52,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         made = Command(
             path, "Summary", "[OPTIONS] NAME [NAME...]", (option("-t --time", "number", "Seconds"),), handler, least
         )
-        monkeypatch.setattr(program, "find_command", lambda _target: made)
+        for module in (program, lookup):
+            monkeypatch.setattr(module, "find_command", lambda _target: made)
 
     return install
 
@@ -191,7 +193,7 @@ def test_every_command_is_where_the_index_says() -> None:
     for target, (module, _summary) in COMMANDS.items():
         source = Path(program.__file__).parent / "commands" / f"{module}.py"
         assert source.exists(), f"{target}: no module {module}"
-        made = program.find_command(target)
+        made = lookup.find_command(target)
         assert made.path == target
         assert made.summary
         names = [name for declared in made.options for name in declared.names]
@@ -264,7 +266,7 @@ def test_inspect_steers_no_terminal(format_text: str | None) -> None:
 
 @pytest.mark.parametrize("target", COMMANDS)
 def test_every_command_shows_an_example_that_its_own_grammar_takes(target: str) -> None:
-    examples = program.find_command(target).examples
+    examples = lookup.find_command(target).examples
     assert examples
     for line in examples:
         # a line may have another program before or after a pipe
@@ -273,7 +275,7 @@ def test_every_command_shows_an_example_that_its_own_grammar_takes(target: str) 
         for part in ours:
             words = shlex.split(part)[1:]
             name, rest = (words[0], words[1:]) if words[0] in ALIASES else (" ".join(words[:2]), words[2:])
-            command = program.find_command(ALIASES.get(name, name))
+            command = lookup.find_command(ALIASES.get(name, name))
             found = parse_flags(command.options, rest, interspersed=command.interspersed)
             assert command.least <= len(found.arguments) <= (command.most or 99), line
     assert any(target in (ALIASES.get(w, w) for w in _typed_in(line)) for line in examples)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
-from sandbox.cli.main import find_command, main
+from sandbox.cli.lookup import find_command
+from sandbox.cli.main import main
 from sandbox.cli.man_pages import make_pages, write_pages
 
 _PAGES = make_pages()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
-from sandbox.cli.main import find_command
+from sandbox.cli.lookup import find_command
 from sandbox.cli.reference import make_pages
 from tests.needs import REPOSITORY
 

@@ -49,7 +49,8 @@ def test_acls_go_through_the_map() -> None:
 
 @contextmanager
 def _mounted(source: str, target: str) -> Iterator[None]:
-    from storage.overlay.fuse.mapped.mapped_mount import MappedBind, mount_mapped_bind
+    from storage.overlay.fuse.mapped.id_mapping import MappedBind
+    from storage.overlay.fuse.mapped.mapped_mount import mount_mapped_bind
 
     mount = mount_mapped_bind(MappedBind(source, USER), target)
     try:
@@ -358,8 +359,8 @@ def _make_for_nobody(source: str) -> list[str]:
     import trio
     from pyfuse3 import ROOT_INODE, FUSEError
 
+    from storage.overlay.fuse.mapped.id_mapping import MappedBind
     from storage.overlay.fuse.mapped.mapped_bind import _MappedOperations
-    from storage.overlay.fuse.mapped.mapped_mount import MappedBind
 
     handlers = _MappedOperations(MappedBind(source, USER))
     nobody: Any = SimpleNamespace(uid=3_000_000_000, gid=3_000_000_000, umask=0, pid=1)
@@ -385,8 +386,8 @@ def _set_half(source: str) -> tuple[int, int, int]:
     import pyfuse3
     import trio
 
+    from storage.overlay.fuse.mapped.id_mapping import MappedBind
     from storage.overlay.fuse.mapped.mapped_bind import _MappedOperations
-    from storage.overlay.fuse.mapped.mapped_mount import MappedBind
 
     with open(f"{source}/f", "w"):
         os.chmod(f"{source}/f", 0o4755)

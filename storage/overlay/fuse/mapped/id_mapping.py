@@ -76,3 +76,10 @@ def _map_acl(value: bytes, map_uid: Callable[[int], int], map_gid: Callable[[int
     for tag, permissions, number in _ACL_ENTRY.iter_unpack(body):
         entries.append(_ACL_ENTRY.pack(tag, permissions, maps[tag](number) if tag in maps else number))
     return value[: _ACL_HEADER.size] + b"".join(entries)
+
+
+class MappedBind(NamedTuple):
+    """What is mounted: `source` on the host, and who its owner is inside."""
+
+    source: str
+    mapping: IdMapping

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
         XAttrNameT,
     )
 
+    from storage.overlay.fuse.mapped.id_mapping import MappedBind
     from storage.overlay.fuse.mapped.mapped_inodes import Inode
-    from storage.overlay.fuse.mapped.mapped_mount import MappedBind
 
     _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
 from storage.overlay.fuse.serving.server_process import serve_mount
@@ -14,18 +14,11 @@ from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_POSIXACL, MS_RDO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storage.overlay.fuse.mapped.id_mapping import IdMapping
+    from storage.overlay.fuse.mapped.id_mapping import MappedBind
     from storage.overlay.fuse.serving.server_process import ServedMount
 
 #: statvfs(3) numbers them as mount(2) does
 _KEPT_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
-
-
-class MappedBind(NamedTuple):
-    """What is mounted: `source` on the host, and who its owner is inside."""
-
-    source: str
-    mapping: IdMapping
 
 
 def mount_mapped_bind(bind: MappedBind, target: str) -> ServedMount:

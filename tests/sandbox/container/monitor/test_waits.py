@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.model.record import ContainerState
 from sandbox.container.model.store import load_container
-from sandbox.container.monitor.log_writer import LogOptions, LogWriter
+from sandbox.container.monitor.log_writer import LogWriter
 from sandbox.container.monitor.plan import Attachment
 from sandbox.container.monitor.reactor import Reactor
 from sandbox.container.monitor.record_writer import RecordWriter
@@ -22,7 +22,7 @@ from sandbox.protocol.channel import Channel
 from sandbox.protocol.frames import EXIT, encode_resize
 from sandbox.protocol.local_sockets import connect_to
 from sandbox.state import connect_state
-from sandbox.values import RestartPolicy
+from sandbox.values import LogOptions, RestartPolicy
 from storage.locks import lock_directory, unlock
 from tests.sandbox.container.conftest import a_container
 from tests.sandbox.container.monitor.test_monitor import ALL, PlainEngine, collect, monitored

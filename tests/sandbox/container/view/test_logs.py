@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.monitor.log_writer import LogOptions, LogWriter, parse_log_options, timestamp
+from sandbox.container.monitor.log_writer import LogWriter, parse_log_options, timestamp
 from sandbox.container.view.logs import LogReader, LogSelection, read_log
 from sandbox.errors import UsageError
 from sandbox.grammar.logs import parse_log
+from sandbox.values import LogOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.image.copies import keep_image_copies
 from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,0 +1,41 @@
+"""Listings as commands print them: a table, JSON, or a template for each row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.cli.output.table import render_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sandbox.cli.command import Context
+    from sandbox.cli.output.table import Field, Row
+
+
+def print_listing(
+    context: Context, headers: Mapping[str, str], columns: Sequence[str], rows: Sequence[Row], format_text: str | None
+) -> None:
+    """Print `rows` as `--format` asks: a table of `columns`, `json`, `table TEMPLATE` or a Go template.
+
+    `headers` names every field that a template may use, with its column's title. Raises SandboxError for a template
+    that cannot be read or names an unknown field.
+    """
+    if format_text is None or format_text.strip() in ("", "table"):
+        lines = [[headers[name] for name in columns], *([_text(row[name]) for name in columns] for row in rows)]
+        context.stdout.write(render_table(lines))
+    elif format_text.strip() == "json":
+        import json
+
+        for row in rows:
+            plain = {name: field for name, field in sorted(row.items()) if isinstance(field, str)}
+            context.print(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
+    else:
+        # the template language is not on the hot path of a plain `ps`
+        from sandbox.cli.output.template_listing import print_template_listing
+
+        print_template_listing(context, headers, rows, format_text)
+
+
+def _text(field: Field) -> str:
+    return field if isinstance(field, str) else ""
