@@ -258,7 +258,7 @@ def ready_steps(
     plan: SlirpPlan, process: SlirpProcess, timeout_seconds: float = 10.0
 ) -> Generator[tuple[int, float], bool, SlirpProcess]:
     """`wait_ready`, for who does something else meanwhile: yields a descriptor and how long to wait for that, and is
-    resumed with whether it became readable in time.
+    resumed with whether it became readable in time. Raises NetError.
     """
     if (yield from _is_ready(process, timeout_seconds)):
         return _without_ready_fd(process)

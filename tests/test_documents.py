@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parent.parent
 _DOCS = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
+_FILES = {
+    path.relative_to(_ROOT).as_posix()
+    for place in ("sandbox", "net", "storage", "tests", "benchmarks", ".ci")
+    for path in (_ROOT / place).rglob("*.*")
+}
 _CONFIGURATION = (_ROOT / "docs/configuration.md").read_text()
 _KEYS = {f"{section}.{key}" for section, keys in _KNOWN.items() for key in keys}
 
@@ -81,6 +86,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             titles = re.findall(r"^#+ (.+)$", place.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", _DOCS, ids=lambda path: path.relative_to(_ROOT).as_posix())
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """In full or from within a package: `sandbox/state.py`, `model/claims.py`."""
+    named = set(re.findall(r"`((?:[\w.]+/)+\w+\.(?:py|c|S|json|sh|txt))`", page.read_text()))
+    gone = {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in _FILES)}
+    assert gone == set()
 
 
 def _commands_named() -> Iterator[tuple[str, str]]:

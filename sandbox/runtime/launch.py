@@ -218,7 +218,7 @@ class PendingStart:
         return carry_out(self.release_steps())
 
     def release_steps(self) -> Steps[Started]:
-        """`release`, for who does something else until the program runs."""
+        """`release`, for who does something else until the program runs. Raises SandboxError, as that."""
         try:
             self._channel.send(b"g")
             yield self._channel.fileno(), None

@@ -166,7 +166,7 @@ class Course:
         self._descriptors = []
 
     def outcome(self, last_words: Callable[[], str]) -> Any:
-        """The operation's result. Raises what it raised, or says why there is none."""
+        """The operation's result. Raises what it raised, or the SandboxError that says why there is none."""
         if self._last is not None:
             if self._last["type"] == "error":
                 raise decode_error(self._last["error"])

@@ -94,7 +94,10 @@ class AttachedStreams(NamedTuple):
 
 
 def attached_streams(invocation: Invocation) -> AttachedStreams:
-    """Which streams `run` connects to the container: `-a`, or by default stdout, stderr and, with `-i`, stdin."""
+    """Which streams `run` connects to the container: `-a`, or by default stdout, stderr and, with `-i`, stdin.
+
+    Raises UsageError.
+    """
     # `create` knows no --detach
     detached = invocation.given("detach") and invocation.flag("detach")
     asked = [text.lower() for text in invocation.texts("attach")]

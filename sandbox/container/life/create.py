@@ -35,7 +35,7 @@ def create_container(
     request: ContainerRequest | None = None,
 ) -> Container:
     """A new container, kept in the database with what was asked for. Raises ConflictError for a taken name; StartError;
-    UsageError.
+    UsageError; NotFoundError for an image that has gone meanwhile.
 
     The record comes first: whatever is made for a container can be found from it, and a command that is killed in the
     middle leaves a record whose monitor is gone.

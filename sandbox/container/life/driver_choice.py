@@ -29,7 +29,9 @@ def storage_driver(connection: sqlite3.Connection, paths: Paths, forced: str = "
 
 
 def with_storage_driver(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> ContainerConfig:
-    """`config` with the driver that it gets: `fuse` where it wants what only that can do. Raises HostError."""
+    """`config` with the driver that it gets: `fuse` where it wants what only that can do. Raises HostError,
+    and UsageError where the one asked for cannot do it.
+    """
     wants = [
         what
         for what, wanted in (

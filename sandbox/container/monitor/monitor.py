@@ -159,6 +159,7 @@ class Monitor:
             self._run.stdio.resize(rows, columns)
 
     def send_signal(self, number: int) -> None:
+        """Send a signal to the first process. Raises ConflictError where the container does not run; SandboxError."""
         if self._run is None:
             raise ConflictError(f"container {self._container.name} is not running")
         if ends_restarts(self._container.config, number):

@@ -81,6 +81,7 @@ class ServedMount(RootMount):
         carry_out(self.ready_steps())
 
     def ready_steps(self) -> Steps[None]:
+        """`wait_ready`, for who does something else meanwhile. Raises StorageError."""
         while not self._report:
             yield self._report_fd, None
             if not self._read_report():
