@@ -8,7 +8,7 @@ import resource
 import shlex
 import stat
 
-from sandbox.doctor.mounts import find_mount
+from sandbox.runtime.mount_table import find_mount
 
 
 def explain_refusal(path: str, variable: str = "XDG_DATA_HOME") -> tuple[str, str]:

@@ -7,8 +7,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from sandbox.doctor.check import Check, Machine, from_error, passed
-from sandbox.doctor.mounts import find_mount
 from sandbox.errors import SandboxError
+from sandbox.runtime.mount_table import find_mount
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.overlay.fuse.driver import is_installed
 from storage.overlay.fuse.serving.installing import INSTALL

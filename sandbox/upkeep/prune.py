@@ -1,4 +1,4 @@
-"""What nobody uses, removed: stopped containers, images without a container."""
+"""What nobody uses, removed: stopped containers, images without a container. For volumes see `volume.prune`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sandbox.errors import ConflictError, NotFoundError
 from sandbox.events import tell_pruned
 from sandbox.image.removal import Removed, prune_images
 from sandbox.state import open_state
-from sandbox.upkeep.usage import stored_bytes, volume_bytes
-from sandbox.volume.store import list_volumes, remove_volume, users_of_volumes
+from sandbox.upkeep.usage import stored_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
-    from sandbox.volume.store import Volume
 
 _STOPPED = frozenset({"created", "exited", "dead"})
 
@@ -33,37 +31,11 @@ class PrunedContainers(NamedTuple):
     freed_bytes: int
 
 
-class PrunedVolumes(NamedTuple):
-    """The names of those that went, and the bytes that freed."""
-
-    names: tuple[str, ...]
-    freed_bytes: int
-
-
 class PrunedImages(NamedTuple):
     """What went, and the bytes that freed: layers that the build cache keeps are not among them."""
 
     removed: Removed
     freed_bytes: int
-
-
-def prune_volumes(paths: Paths, accept: Callable[[Volume], bool]) -> PrunedVolumes:
-    """Remove the volumes that no container mounts and that `accept` takes."""
-    # closed before anything forks
-    with open_state(paths, frees=True) as connection:
-        used = users_of_volumes(connection)
-        chosen = [volume.name for volume in list_volumes(connection) if volume.name not in used and accept(volume)]
-    names: list[str] = []
-    freed = 0
-    for name, size in zip(chosen, volume_bytes(paths, chosen), strict=True):
-        try:
-            remove_volume(paths, name)
-        except (ConflictError, NotFoundError):
-            continue  # mounted, or removed by somebody, meanwhile
-        names.append(name)
-        freed += size
-    tell_pruned(paths, "volume", freed)
-    return PrunedVolumes(tuple(names), freed)
 
 
 def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bool]) -> PrunedContainers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,13 +12,12 @@ from sandbox.errors import ImageError
 from sandbox.image.recording import content_store
 from sandbox.image.removal import needed_without
 from sandbox.image.store import list_images, names_of
-from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
+from sandbox.volume.sizes import volume_bytes
 from sandbox.volume.store import list_volumes, users_of_volumes
 from storage.digests import parse_digest
 from storage.errors import StorageError
 from storage.layers.store import LayerStore
-from storage.trees.tree import disk_usage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -162,18 +160,3 @@ def _layer_bytes(paths: Paths, chain_id: str) -> int:
     except StorageError:
         return 0
     return size if isinstance(size, int) else 0
-
-
-def volume_bytes(paths: Paths, names: list[str]) -> list[int]:
-    """What each volume takes. No database connection may be open."""
-    if not names:
-        return []
-    sizes = call_in_user_namespace(_measure_volumes, paths.volumes, names)
-    assert isinstance(sizes, list)
-    return sizes
-
-
-def _measure_volumes(root: str, names: list[str]) -> list[int]:
-    """As root of the namespace, which may look everywhere."""
-    places = [f"{root}/{name}/_data" for name in names]
-    return [disk_usage(place).size_bytes if os.path.isdir(place) else 0 for place in places]

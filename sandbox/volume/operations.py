@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sandbox.grammar.filters import Filters
     from sandbox.operation_context import OperationContext
-    from sandbox.upkeep.prune import PrunedVolumes
+    from sandbox.volume.prune import PrunedVolumes
     from sandbox.volume.store import Volume
 
 #: volumes are directories, and no driver makes others
@@ -79,7 +79,7 @@ def remove(context: OperationContext, name: str, *, force: bool = False) -> None
 
 def prune(context: OperationContext, accept: Callable[[Volume], bool]) -> PrunedVolumes:
     """Remove the volumes that no container mounts and that `accept` takes."""
-    from sandbox.upkeep.prune import prune_volumes
+    from sandbox.volume.prune import prune_volumes
 
     return prune_volumes(context.paths, accept)
 

@@ -15,7 +15,7 @@ from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_volume_copy
 from sandbox.runtime.owned_trees import remove_files
 from sandbox.state import open_state, transaction
-from sandbox.volume.volumes import volume_event
+from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.errors import NotFoundError, SandboxError, StartError, translated
-from sandbox.events import Event, emit
+from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_volume_copy
 from sandbox.state import transaction
+from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
@@ -51,11 +52,6 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
     if known is None:
         keep_volume_copy(connection, named.source)
     return named
-
-
-def volume_event(action: str, name: str) -> Event:
-    """What happens to the volume, as Docker tells it."""
-    return Event("volume", action, name, {"driver": "local"})
 
 
 def volume_data(paths: Paths, name: str) -> str:

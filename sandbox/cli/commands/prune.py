@@ -73,7 +73,7 @@ def prune_all(invocation: Invocation) -> int:
     from sandbox.builder.cache.cache_usage import PruneRequest, prune_cache
     from sandbox.upkeep.prune import prune_containers as prune
     from sandbox.upkeep.prune import prune_unused_images
-    from sandbox.upkeep.prune import prune_volumes as prune_unused_volumes
+    from sandbox.volume.prune import prune_volumes as prune_unused_volumes
 
     everything, volumes = invocation.flag("all"), invocation.flag("volumes")
     filters = parse_filters(invocation.texts("filter"), _KEYS)

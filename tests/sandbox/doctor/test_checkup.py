@@ -15,9 +15,9 @@ from sandbox.doctor import checkup, storage_place
 from sandbox.doctor.check import Check, passed, this_machine, wants_admin
 from sandbox.doctor.checkup import EXAMINATIONS, Examination, is_fit, require, run_check, run_checks
 from sandbox.doctor.explanations import EXPLANATIONS
-from sandbox.doctor.mounts import MountInfo
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.paths import find_paths
+from sandbox.runtime.mount_table import MountInfo
 from storage.overlay.fuse.serving.mounting import device_error
 from tests.needs import CONTAINER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.doctor.mounts import find_mount
+from sandbox.runtime.mount_table import find_mount
 
 if TYPE_CHECKING:
     from pathlib import Path
