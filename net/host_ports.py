@@ -13,7 +13,7 @@ from _socket import AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING, NamedTuple
 
 from net.errors import NetError
-from net.ports import Forward, PortMapping, addresses_overlap, check_conflicts
+from net.ports import Forward, PortMapping, addresses_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,26 +74,6 @@ def candidates(mapping: PortMapping) -> Iterator[Forward]:
         return
     for _ in range(_RANDOM_TRIES):
         yield Forward(address, _bind(Forward(address, 0, mapping.protocol)), mapping.protocol)
-
-
-def check_mappings(mappings: Sequence[PortMapping]) -> None:
-    """Raise the NetError that publishing `mappings` would end in, as far as it can be known without doing it.
-
-    For the command to call first of all: a taken port then costs neither a container nor a network.
-    """
-    check_conflicts(mappings)
-    for mapping in mappings:
-        error: PortInUseError | None = None
-        for forward in candidates(mapping):
-            try:
-                check_free(forward)
-            except PortInUseError as taken:
-                error = error or taken
-                continue
-            error = None
-            break
-        if error is not None:
-            raise error
 
 
 def check_free(forward: Forward) -> None:

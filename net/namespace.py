@@ -1,4 +1,4 @@
-"""The network namespace this process is in: loopback up, its sysctls, its addresses.
+"""The network namespace this process is in: loopback up, its sysctls.
 
 Writing wants CAP_NET_ADMIN in the user namespace that owns it. Used between fork and exec, so imports are few.
 """
@@ -9,26 +9,19 @@ import errno
 import fcntl
 import os
 import struct
-from _socket import AF_INET, AF_INET6, SOCK_CLOEXEC, SOCK_DGRAM, inet_ntop, socket
-from typing import NamedTuple
+from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, socket
 
 from net.errors import NetError
 
 # <linux/sockios.h>, <linux/if.h>
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
-SIOCGIFADDR = 0x8915
 IFF_UP = 0x1
 #: struct ifreq: a name of 16 bytes and a union of 24
 _IFREQ_SIZE = 40
 
 #: Docker lets every container bind low ports and ping, whatever its user
 UNPRIVILEGED_PORTS = ("net.ipv4.ip_unprivileged_port_start", "0")
-
-
-class InterfaceAddress(NamedTuple):
-    interface: str
-    address: str
 
 
 def set_interface_up(name: str) -> None:
@@ -70,49 +63,6 @@ def write_sysctl(name: str, value: str, proc: str = "/proc") -> None:
             os.close(fd)
     except OSError as error:
         raise NetError(f"cannot set {name} to {value!r}", cause=_sysctl_cause(error)) from error
-
-
-def list_addresses() -> tuple[InterfaceAddress, ...]:
-    """The addresses of the current namespace, loopback included; IPv4 ones first."""
-    return (*_ipv4_addresses(), *_ipv6_addresses())
-
-
-def has_ipv6() -> bool:
-    """Whether the kernel speaks IPv6 at all in this namespace."""
-    return os.path.exists("/proc/net/if_inet6")
-
-
-def _ipv4_addresses() -> tuple[InterfaceAddress, ...]:
-    found = []
-    control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC)
-    try:
-        for name in _interface_names():
-            try:
-                reply = fcntl.ioctl(control.fileno(), SIOCGIFADDR, _ifreq(name))
-            except OSError as error:
-                if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):
-                    raise
-                continue
-            # struct sockaddr_in: family, port, then the address
-            found.append(InterfaceAddress(name, inet_ntop(AF_INET, reply[20:24])))
-    finally:
-        control.close()
-    return tuple(found)
-
-
-def _ipv6_addresses() -> tuple[InterfaceAddress, ...]:
-    try:
-        with open("/proc/net/if_inet6") as file:
-            rows = [line.split() for line in file]
-    except FileNotFoundError:
-        return ()
-    return tuple(InterfaceAddress(row[5], inet_ntop(AF_INET6, bytes.fromhex(row[0]))) for row in rows)
-
-
-def _interface_names() -> list[str]:
-    # not socket.if_nameindex or /sys: /proc/net follows the namespace of the process, a mounted sysfs does not
-    with open("/proc/net/dev") as file:
-        return [line.partition(":")[0].strip() for line in file if ":" in line]
 
 
 def _ifreq(name: str, data: bytes = b"") -> bytes:

@@ -67,16 +67,6 @@ def parse_port_number(text: str) -> int:
     return int(digits)
 
 
-def parse_port(text: str) -> int:
-    """A port number, where an empty text is 0. Raises NetError."""
-    if not text:
-        return 0
-    try:
-        return parse_port_number(text)
-    except NetError as error:
-        raise NetError(f"invalid port '{text}': {error.message}") from None
-
-
 def parse_port_range(text: str) -> PortRange:
     """ "80" or "80-90". Raises NetError."""
     if not text:

@@ -109,13 +109,6 @@ async def publish(api_socket: str, mappings: Sequence[PortMapping]) -> tuple[Por
     return bound
 
 
-async def unpublish(api_socket: str) -> None:
-    """Close every forward there is."""
-    client = SlirpClient(api_socket)
-    for entry in await client.list_hostfwd():
-        await client.remove_hostfwd(entry.id)
-
-
 async def _add_one(client: SlirpClient, mapping: PortMapping, tried: list[Forward]) -> PortMapping:
     failure: NetError | None = None
     for forward in candidates(mapping):

@@ -6,6 +6,9 @@ from typing import Literal
 
 from sandbox.named_tuple import NamedTuple
 
+#: where a container's programs are looked for, unless its image or somebody says otherwise
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 
 class MountPoint(NamedTuple):
     """One `-v`, `--mount` or `--tmpfs`, resolved: `source` is an absolute host path, a volume's name, or empty."""

@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sandbox.redaction import redact
+from sandbox.values import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.image.platforms import Platform
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
 _COMMENT = "buildkit.dockerfile.v0"
 #: members of a base's document that say how that one was made

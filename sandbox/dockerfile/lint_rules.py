@@ -45,7 +45,6 @@ MULTIPLE_INSTRUCTIONS_DISALLOWED = Rule(
     "MultipleInstructionsDisallowed", "A stage has one CMD, ENTRYPOINT and HEALTHCHECK: only the last counts"
 )
 LEGACY_KEY_VALUE_FORMAT = Rule("LegacyKeyValueFormat", "ENV and LABEL are written name=value")
-INVALID_BASE_IMAGE_PLATFORM = Rule("InvalidBaseImagePlatform", "The base image is for the platform that is built")
 REDUNDANT_TARGET_PLATFORM = Rule(
     "RedundantTargetPlatform", "FROM needs no --platform=$TARGETPLATFORM: it is the default"
 )

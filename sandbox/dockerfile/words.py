@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "DEEPEST", "LONGEST", "Expansion", "Rules", "expand", "expand_heredoc", "expand_text", "expand_words"
+    "DEEPEST", "LONGEST", "Expansion", "Rules", "expand", "expand_heredoc", "expand_words"
 ]  # fmt: skip
 
 
@@ -44,11 +44,6 @@ def expand(word: str, environment: Mapping[str, str], rules: Rules | None = None
         error.unset = frozenset(reader.unset)
         raise
     return Expansion(text, tuple(words), frozenset(reader.matched), frozenset(reader.unset))
-
-
-def expand_text(word: str, environment: Mapping[str, str], escape: str = "\\") -> str:
-    """The text of `word` after expansion."""
-    return expand(word, environment, Rules(escape)).text
 
 
 def expand_words(word: str, environment: Mapping[str, str], escape: str = "\\") -> tuple[str, ...]:

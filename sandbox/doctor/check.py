@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sandbox.errors import HostError, SandboxError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from net.errors import NetError
+    from sandbox.errors import SandboxError
     from sandbox.paths import Paths
     from storage.errors import StorageError
 
@@ -60,12 +59,6 @@ def from_error(name: str, error: SandboxError | NetError | StorageError, status:
 def wants_admin(mend: str) -> bool:
     """Whether the first command of a mend is for an administrator."""
     return mend.startswith("sudo ") or "| sudo " in mend
-
-
-def to_error(check: Check) -> HostError:
-    """The error other commands raise for a check that did not pass: the same words."""
-    mend = check.mend or f"sandbox doctor {check.name}"
-    return HostError(check.detail, cause=check.cause, mend=mend, code=check.name)
 
 
 def read_text(path: str) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from sandbox.doctor import identity, limits, network, storage_place
-from sandbox.doctor.check import Check, Machine, to_error
+from sandbox.doctor.check import Check, Machine
 from sandbox.errors import UsageError
 from sandbox.faults import explain_fault
 
@@ -77,13 +77,6 @@ def run_check(name: str, machine: Machine) -> Check:
     if name not in EXAMINATIONS:
         raise UsageError(f"no such check: {name}", mend="sandbox doctor lists them")
     return _run(name, EXAMINATIONS[name], machine)
-
-
-def require(name: str, machine: Machine) -> None:
-    """Raise the HostError that says what is missing, unless the check `name` passes; a warning does not pass."""
-    check = run_check(name, machine)
-    if check.status != "ok":
-        raise to_error(check)
 
 
 def is_fit(checks: Iterable[Check]) -> bool:

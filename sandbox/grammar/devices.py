@@ -32,13 +32,6 @@ def is_device_mode(text: str) -> bool:
     return bool(text) and len(set(text)) == len(text) and set(text) <= set("rwm")
 
 
-def is_cdi_name(text: str) -> bool:
-    """Whether `text` names a device of the Container Device Interface: `vendor.com/class=name`."""
-    kind, equals, name = text.partition("=")
-    vendor, slash, kind_class = kind.partition("/")
-    return bool(equals and slash and vendor and kind_class and name) and not text.startswith("/")
-
-
 def parse_device(text: str) -> Device:
     """The device that `text` names: `HOST[:CONTAINER][:MODE]`. Raises UsageError."""
     host_path, *rest = check_device_path(text).split(":")

@@ -9,8 +9,6 @@ from sandbox.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 
 def parse_variable(text: str, env: Mapping[str, str]) -> str:
     """`NAME=value` as given; `NAME` with the caller's value, or bare where the caller has none (then it is unset).
@@ -42,17 +40,3 @@ def merge_environment(image: Iterable[str], given: tuple[str, ...]) -> tuple[str
     """What `inspect` shows: the given ones first, then those of the image that were not given."""
     names = {text.partition("=")[0] for text in given}
     return (*given, *(text for text in image if text.partition("=")[0] not in names))
-
-
-def final_environment(configured: Iterable[str], hostname: str, *, terminal: bool) -> tuple[str, ...]:
-    """What the container's process gets: each name once, PATH and HOSTNAME always, bare names removed."""
-    values = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
-    if terminal:
-        values["TERM"] = "xterm"
-    for text in configured:
-        name, equals, value = text.partition("=")
-        if equals:
-            values[name] = value
-        else:
-            values.pop(name, None)
-    return tuple(f"{name}={value}" for name, value in values.items())

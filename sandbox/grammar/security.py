@@ -5,28 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.errors import UsageError
-from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sandbox.caller_directory import CallerDirectory
 
 _LARGEST_PROFILE_BYTES = 4 * 1024 * 1024
-
-
-class SystemPaths(NamedTuple):
-    """What `systempaths=unconfined` leaves; None keeps the default list of masked or read-only paths."""
-
-    options: tuple[str, ...]
-    masked_paths: tuple[str, ...] | None = None
-    read_only_paths: tuple[str, ...] | None = None
-
-
-def split_system_paths(options: Sequence[str]) -> SystemPaths:
-    """`options` without `systempaths=unconfined`, and what it stands for."""
-    kept = tuple(text for text in options if text != "systempaths=unconfined")
-    return SystemPaths(kept) if len(kept) == len(options) else SystemPaths(kept, (), ())
 
 
 def parse_security_option(text: str) -> str:

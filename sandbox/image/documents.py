@@ -270,11 +270,6 @@ def decode_config(data: bytes, what: str) -> ImageConfig:
     return _decode(data, ImageConfig, what)
 
 
-def decode_descriptor(data: bytes, what: str) -> Descriptor:
-    """One descriptor. Raises ImageError naming `what`."""
-    return _decode(data, Descriptor, what)
-
-
 def config_document(data: bytes, what: str) -> dict[str, Any]:
     """The config as plain JSON, all members kept: what the database and `inspect` show, and what a build begins with.
 

@@ -58,13 +58,6 @@ class Platform(NamedTuple):
         architecture, variant = _normalise(self.architecture, self.variant)
         return self._replace(os=_normalise_os(self.os), architecture=architecture, variant=variant)
 
-    def format_all(self) -> str:
-        """The text with operating system version and features, which `parse_platform` reads back."""
-        detail = "".join(f"+{_escaped(f)}" for f in sorted(self.os_features))
-        detail = _escaped(self.os_version) + detail
-        system = f"{self.os}({detail})" if detail else self.os
-        return "/".join(part for part in (system, self.architecture, self.variant) if part)
-
 
 def host_platform() -> Platform:
     """What this machine runs."""
@@ -154,10 +147,6 @@ def _normalise(architecture: str, variant: str) -> tuple[str, str]:
     if architecture == "arm" and variant in ("5", "6", "7", "8"):
         variant = f"v{variant}"
     return architecture, variant
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("+", "%2B").replace("(", "%28").replace(")", "%29").replace("/", "%2F")
 
 
 def _unescaped(text: str) -> str:

@@ -104,12 +104,6 @@ def parse_strict(text: str, *, shown: str = "") -> Reference:
     return Reference(domain, path, tag, digest)
 
 
-def split_domain(text: str) -> tuple[str, str]:
-    """The registry and the repository there that `text` means, not yet checked: ("docker.io", "library/foo")."""
-    domain, rest = _split_domain(text)
-    return domain, rest
-
-
 def is_identifier(text: str) -> bool:
     """Whether `text` is a full image ID without its algorithm: 64 lower-case hexadecimal digits."""
     return len(text) == 64 and _LOWER_HEX.issuperset(text)

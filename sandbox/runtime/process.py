@@ -32,6 +32,7 @@ from sandbox.runtime.terminal import WindowSize, mount_console, open_pty, set_wi
 from sandbox.runtime.unmapped_ids import find_unmapped
 from sandbox.runtime.users import Identity, read_identity
 from sandbox.runtime.working_directory import enter_directory
+from sandbox.values import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.spec import ProcessSpec
 
 _STUB_FD = 4
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: of a directory of programs, and of their names together, no more is told in an error
 _PROGRAMS_MAX = 5000
 _PROGRAM_BYTES_MAX = 6 * 1024
@@ -90,7 +90,7 @@ class ProcessSetup:
         limit_capabilities(self._spec.capabilities)
         with _explained_ids(identity):
             become(identity)
-        self._program = find_program(self._spec.arguments[0], self._environment.get("PATH", _DEFAULT_PATH))
+        self._program = find_program(self._spec.arguments[0], self._environment.get("PATH", DEFAULT_PATH))
         self._place_descriptors(fds)
         set_limits(self._limits(late=True))
 

@@ -1,6 +1,6 @@
 """A container's tree as a plan: frozen operations that say what to mount where, in order.
 
-`plan_root` is a pure function of the ContainerSpec; `describe_plan` prints it; `rootfs.RootBuilder` executes it.
+`plan_root` is a pure function of the ContainerSpec; `rootfs.RootBuilder` executes it.
 Order: /proc first (a mount over it is refused by looking at the file system met, so it must be there), /dev and
 /sys, then what the person asked for, then masks, and the read-only root last.
 """
@@ -178,11 +178,6 @@ def plan_root(spec: ContainerSpec, *, unified_cgroups: bool = False) -> tuple[Op
         *(ReadOnlyPath(path) for path in spec.read_only_paths),
         *((ReadOnlyRoot(),) if spec.read_only_root else ()),
     )
-
-
-def describe_plan(plan: tuple[Operation, ...]) -> str:
-    """The plan as text, one operation a line, for debugging."""
-    return "\n".join(operation.describe() for operation in plan)
 
 
 def parse_tmpfs(mount: TmpfsMount) -> MountFilesystem:

@@ -50,7 +50,7 @@ _ARCH_EXISTS = -17
 _SAME_AS_DEFAULT = -13
 
 # linux/filter.h
-_LOAD, _JUMP, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x05, 0x15, 0x25, 0x35, 0x06
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
 
 
 def find_program(choice: str, capabilities: tuple[str, ...], cache_directory: str) -> bytes | None:

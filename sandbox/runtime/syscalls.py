@@ -67,7 +67,6 @@ __all__ = (
     "CLONE_NEWNET",
     "CLONE_NEWNS",
     "CLONE_NEWPID",
-    "CLONE_NEWTIME",
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
     "FSCONFIG_CMD_CREATE",
@@ -91,7 +90,6 @@ __all__ = (
     "MS_SHARED",
     "MS_SLAVE",
     "NS_GET_PARENT",
-    "NS_GET_USERNS",
     "OPEN_TREE_CLOEXEC",
     "OPEN_TREE_CLONE",
     "PROC_SUPER_MAGIC",
@@ -147,7 +145,6 @@ _int, _uint, _long, _text, _pointer = (
 )
 
 # sched.h
-CLONE_NEWTIME = 0x00000080
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -182,7 +179,6 @@ IN_MOVED_TO = 0x080
 IN_CREATE = 0x100
 
 # linux/nsfs.h
-NS_GET_USERNS = 0xB701
 NS_GET_PARENT = 0xB702
 
 # linux/seccomp.h

@@ -127,15 +127,6 @@ class TarReader:
         os.ftruncate(fd, size)
         self.skip_data()
 
-    def read_data(self, limit: int) -> bytes:
-        """The current member's stored bytes in one piece; StorageError when they are more than `limit`."""
-        if self._data_left > limit:
-            raise StorageError(f"a member of the archive is larger than {limit} bytes")
-        data = self._read(self._data_left)
-        self._data_left = 0
-        self.skip_data()
-        return data
-
     def skip_data(self) -> None:
         """Pass over what is left of the current member."""
         left = self._data_left + self._padding

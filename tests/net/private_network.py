@@ -13,15 +13,14 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from net.publish import decode_mappings, encode_mappings, publish_ports
+from net.ports import PortMapping
+from net.publish import publish_ports
 from net.slirp import SlirpPlan, assume_features, end_slirp, start_slirp
 from net.udp_loopback import end_udp_loopback, start_udp_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from net.ports import PortMapping
 
 #: answers on tcp and udp of the ports given, with what it was sent
 ECHO_SERVER = """
@@ -62,7 +61,7 @@ class PrivateNetwork(NamedTuple):
         bound = publish_ports(self.api_socket, mappings)
         assert self.holder.stdin is not None
         assert self.holder.stdout is not None
-        self.holder.stdin.write(encode_mappings(bound) + "\n")
+        self.holder.stdin.write(json.dumps(bound) + "\n")
         self.holder.stdin.flush()
         assert self.holder.stdout.readline().strip().isdigit()
         return bound
@@ -115,7 +114,7 @@ def main(api_socket: str, *options: str) -> None:
         print(json.dumps([target.pid, process.pid, process.notes]), flush=True)
         forwarders = []
         for line in sys.stdin:  # each line: the ports published so far
-            forwarders.append(start_udp_loopback(netns_fd, decode_mappings(line)))
+            forwarders.append(start_udp_loopback(netns_fd, [PortMapping(*row) for row in json.loads(line)]))
             print(forwarders[-1], flush=True)
         for pid in forwarders:
             end_udp_loopback(pid)

@@ -12,7 +12,8 @@ from net.namespace import write_sysctl
 
 _PREPARE = """
 import socket
-from net.namespace import list_addresses, prepare_namespace, set_interface_up
+from net.namespace import prepare_namespace, set_interface_up
+from tests.net.interface_addresses import list_addresses
 prepare_namespace()
 set_interface_up("lo")
 print(",".join(":".join(address) for address in list_addresses()))

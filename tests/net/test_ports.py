@@ -16,7 +16,6 @@ from net.ports import (
     PortRange,
     check_conflicts,
     parse_exposed,
-    parse_port,
     parse_port_number,
     parse_port_range,
     parse_published,
@@ -31,16 +30,6 @@ def _table(name: str) -> list[Any]:
         return [pytest.param({}, marks=pytest.mark.requires("vectors"))]
     rows = json.loads(path.read_text())["cases"][name]
     return [pytest.param(row, id=row.get("doc") or row.get("name")) for row in rows]
-
-
-@pytest.mark.parametrize("case", _table("parse_port"))
-def test_port(case: dict[str, Any]) -> None:
-    if "expErr" in case:
-        with pytest.raises(NetError) as caught:
-            parse_port(case["input"])
-        assert caught.value.message == case["expErr"]
-    else:
-        assert parse_port(case["input"]) == case["expPort"]
 
 
 @pytest.mark.parametrize("case", _table("number"))

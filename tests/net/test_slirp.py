@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import select
 import signal
@@ -17,10 +16,9 @@ import pytest
 import trio
 
 from net.errors import NetError
-from net.host_ports import PortInUseError, check_mappings
-from net.namespace import has_ipv6
+from net.host_ports import PortInUseError, check_free
 from net.ports import Forward, PortMapping
-from net.publish import encode_mappings, publish_ports
+from net.publish import publish_ports
 from net.slirp import (
     SlirpFeatures,
     SlirpPlan,
@@ -32,9 +30,10 @@ from net.slirp import (
     spawn_slirp,
     wait_ready,
 )
-from net.slirp_api import SlirpClient, publish, unpublish
+from net.slirp_api import SlirpClient, publish
 from net.slirp_protocol import SlirpRefusedError
 from tests.net.another_host import ADDRESS
+from tests.net.interface_addresses import has_ipv6
 from tests.net.private_network import private_network
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def test_slirp_gets_no_descriptor_of_the_caller(network: PrivateNetwork) -> None
 
 @needs_slirp
 def test_interface_is_configured(network: PrivateNetwork) -> None:
-    code = "from net.namespace import list_addresses as l; print(*[':'.join(a) for a in l()])"
+    code = "from tests.net.interface_addresses import list_addresses as l; print(*[':'.join(a) for a in l()])"
     shown = network.run(sys.executable, "-c", code).stdout.split()
     assert "lo:127.0.0.1" in shown
     assert "tap0:10.0.2.100" in shown
@@ -163,7 +162,7 @@ def test_range_steps_over_a_taken_port(network: PrivateNetwork, taken_port: int)
 
 
 @needs_slirp
-def test_many_ports_and_unpublish(network: PrivateNetwork) -> None:
+def test_many_ports(network: PrivateNetwork) -> None:
     bound = publish_ports(network.api_socket, tuple(PortMapping("", 0, 8000 + n) for n in range(50)))
     assert len({mapping.host_port for mapping in bound}) == 50
     client = SlirpClient(network.api_socket)
@@ -171,8 +170,6 @@ def test_many_ports_and_unpublish(network: PrivateNetwork) -> None:
     assert {(entry.forward.host_port, entry.container_port) for entry in listed} == {
         (mapping.host_port, mapping.container_port) for mapping in bound
     }
-    trio.run(unpublish, network.api_socket)
-    assert trio.run(client.list_hostfwd) == ()
 
 
 @needs_slirp
@@ -239,25 +236,11 @@ def test_killed_slirp_is_seen_and_named(network: PrivateNetwork) -> None:
         publish_ports(network.api_socket, (PortMapping("", 0, 80),))
 
 
-@needs_slirp
-def test_publish_program(network: PrivateNetwork, taken_port: int) -> None:
-    def call(mapping: PortMapping) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "net.publish", network.api_socket, encode_mappings([mapping])]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    done = call(PortMapping("127.0.0.1", 0, 80))
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["ports"][0][2:4] == [80, "tcp"]
-    refused = call(PortMapping("", taken_port, 80))
-    assert refused.returncode == 1
-    assert "already allocated" in json.loads(refused.stdout)["error"]["message"]
-
-
 _PUBLISH_LOW = """
-from net.host_ports import PrivilegedPortError, check_mappings
-from net.ports import PortMapping
+from net.host_ports import PrivilegedPortError, check_free
+from net.ports import Forward
 try:
-    check_mappings((PortMapping("", 1023, 80),))
+    check_free(Forward("0.0.0.0", 1023, "tcp"))
 except PrivilegedPortError as error:
     print(error.message, error.mend, sep="; ")
 """
@@ -273,19 +256,13 @@ def test_privileged_port() -> None:
 
 def test_address_that_is_not_ours() -> None:
     with pytest.raises(NetError, match="not an address of this machine"):
-        check_mappings((PortMapping("192.0.2.7", 8080, 80),))
+        check_free(Forward("192.0.2.7", 8080, "tcp"))
 
 
 def test_ipv6_host_address_is_refused_with_a_way_out() -> None:
     with pytest.raises(NetError) as caught:
-        check_mappings((PortMapping("::1", 8080, 80),))
+        check_free(Forward("::1", 8080, "tcp"))
     assert "127.0.0.1" in caught.value.mend
-
-
-def test_check_mappings_finds_a_free_port_in_a_range(taken_port: int) -> None:
-    check_mappings((PortMapping("127.0.0.1", taken_port, 80, "tcp", min(taken_port + 50, 65535)),))
-    with pytest.raises(PortInUseError):
-        check_mappings((PortMapping("127.0.0.1", taken_port, 80, "tcp", taken_port),))
 
 
 def test_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:

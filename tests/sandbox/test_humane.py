@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sandbox.cli.output.table import render_table
 from sandbox.humane import (
     ago,
-    binary_size,
     display_width,
     ellipsis,
     human_duration,
@@ -54,13 +53,6 @@ def test_ago() -> None:
 )  # fmt: skip
 def test_decimal_sizes(size: float, digits: int, expected: str) -> None:
     assert human_size(size, digits) == expected
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"), [(1024, "1KiB"), (1536, "1.5KiB"), (64 * 1024**2, "64MiB"), (1023, "1023B")]
-)
-def test_binary_sizes(size: int, expected: str) -> None:
-    assert binary_size(size) == expected
 
 
 def test_commands_are_cut_and_quoted() -> None:

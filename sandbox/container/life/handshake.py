@@ -110,12 +110,6 @@ def abandon(spawned: SpawnedMonitor) -> None:
     _reap(spawned.pid)
 
 
-def wait_monitor_end(spawned: SpawnedMonitor) -> None:
-    """Wait until the monitor process is gone: nothing of the container is left then but its record."""
-    spawned.channel.close()
-    _reap(spawned.pid)
-
-
 def _reap(pid: int) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)

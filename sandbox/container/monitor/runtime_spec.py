@@ -18,6 +18,7 @@ from sandbox.runtime.spec import (
     ResourceLimit,
     TmpfsMount,
 )
+from sandbox.values import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container, ContainerConfig
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.spec import Mount
     from sandbox.values import MountPoint, Rlimit
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 NamespaceMode = Literal["private", "host", "join"]
 

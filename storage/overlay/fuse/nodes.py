@@ -7,7 +7,6 @@ same after copy-up and after another mount.
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyfuse3
@@ -150,11 +149,6 @@ def negative_entry() -> pyfuse3.EntryAttributes:
     entry = pyfuse3.EntryAttributes()
     entry.entry_timeout = FOREVER
     return entry
-
-
-def is_directory(status: os.stat_result) -> bool:
-    """Whether `status` is that of a directory."""
-    return stat.S_ISDIR(status.st_mode)
 
 
 class Handle:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from storage.overlay.fuse.nodes import Node
 
 _ACCESS_ACL = "system.posix_acl_access"
-_DEFAULT_ACL = "system.posix_acl_default"
 
 
 class Xattrs(Requests):

@@ -11,9 +11,10 @@ from sandbox.dockerfile.instructions import Instruction, Run
 from sandbox.dockerfile.json_form import NotTextError, read_json_form
 from sandbox.dockerfile.mounts import read_mount
 from sandbox.dockerfile.parser import parse_dockerfile
-from sandbox.dockerfile.printing import document, print_dockerfile
+from sandbox.dockerfile.printing import document
 from sandbox.dockerfile.stages import read_dockerfile
 from tests.sandbox.dockerfile import shapes
+from tests.sandbox.dockerfile.canonical import print_dockerfile
 from tests.sandbox.dockerfile.shapes import meaning
 from tests.sandbox.dockerfile.vectors import cases, dockerfiles
 

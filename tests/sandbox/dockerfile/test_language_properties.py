@@ -12,9 +12,10 @@ from sandbox.dockerfile.lint import check_program
 from sandbox.dockerfile.lint_stages import Surroundings
 from sandbox.dockerfile.outline import find_target, outline
 from sandbox.dockerfile.parser import INSTRUCTIONS, parse_dockerfile
-from sandbox.dockerfile.printing import document, print_dockerfile
+from sandbox.dockerfile.printing import document
 from sandbox.dockerfile.stages import read_dockerfile
 from sandbox.image.platforms import Platform
+from tests.sandbox.dockerfile.canonical import print_dockerfile
 from tests.sandbox.dockerfile.shapes import meaning
 
 #: what lines are made of, so that chance finds continuations, quotes, heredocs and the rest

@@ -128,7 +128,7 @@ def test_what_the_build_would_refuse_is_refused() -> None:
 
 def test_an_address_for_each_rule() -> None:
     rules = [rule for rule in vars(lint_rules).values() if isinstance(rule, Rule)]
-    assert len(rules) == 22
+    assert len(rules) == 21
     assert lint_rules.JSON_ARGS_RECOMMENDED.url.endswith("/rule/json-args-recommended/")
     assert lint_rules.FROM_AS_CASING.url.endswith("/rule/from-as-casing/")
 

@@ -13,9 +13,9 @@ import pytest
 from sandbox.cli.main import main
 from sandbox.doctor import checkup, storage_place
 from sandbox.doctor.check import Check, passed, this_machine, wants_admin
-from sandbox.doctor.checkup import EXAMINATIONS, Examination, is_fit, require, run_check, run_checks
+from sandbox.doctor.checkup import EXAMINATIONS, Examination, is_fit, run_check, run_checks
 from sandbox.doctor.explanations import EXPLANATIONS
-from sandbox.errors import HostError, SandboxError, UsageError
+from sandbox.errors import SandboxError
 from sandbox.paths import find_paths
 from sandbox.runtime.mount_table import MountInfo
 from storage.overlay.fuse.serving.mounting import device_error
@@ -136,18 +136,6 @@ def test_what_a_failure_makes_senseless_is_not_tried(machine: Machine, monkeypat
     assert {(check.status, check.detail, check.cause) for check in blocked} == {
         ("warning", "not tried", "subids failed")
     }
-
-
-def test_require_gives_other_commands_the_same_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    require("ports", machine)
-    monkeypatch.setitem(EXAMINATIONS, "tun", Examination(_failing))
-    with pytest.raises(HostError) as caught:
-        require("tun", machine)
-    error = caught.value
-    assert (error.message, error.cause, error.mend) == ("there is no /dev/net/tun", "not loaded", "sudo modprobe tun")
-    assert (error.code, error.kind) == ("tun", "host_lacks")
-    with pytest.raises(UsageError):
-        require("nonsense", machine)
 
 
 def test_network_file_system(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from sandbox.image.documents import (
     Manifest,
     check_image,
     decode_config,
-    decode_descriptor,
     decode_manifest,
 )
 from tests.sandbox.image.vectors import cases
@@ -39,7 +38,7 @@ def _judge(case: dict[str, Any], decode: Any) -> None:
 
 @pytest.mark.parametrize("case", cases(FILE, "TestDescriptor"))
 def test_descriptor(case: dict[str, Any]) -> None:
-    _judge(case, lambda: decode_descriptor(case["descriptor"].encode(), "test"))
+    _judge(case, lambda: decode_manifest(_manifest(config=json.loads(case["descriptor"])), OCI_MANIFEST, "test"))
 
 
 @pytest.mark.parametrize("case", cases(FILE, "TestManifest"))
@@ -127,6 +126,8 @@ def test_an_artifact_is_not_an_image() -> None:
 
 @pytest.mark.parametrize("digest", ["sha512:" + "a" * 128, "sha256+b64:abcd", "multihash+base58:Qm"])
 def test_only_sha256_names_a_blob(digest: str) -> None:
-    descriptor = decode_descriptor(json.dumps({"mediaType": "a/b", "size": 1, "digest": digest}).encode(), "test")
+    config = {"mediaType": "a/b", "size": 1, "digest": digest}
+    manifest = decode_manifest(_manifest(config=config), OCI_MANIFEST, "test")
+    assert isinstance(manifest, Manifest)
     with pytest.raises(ImageError, match="algorithm"):
-        descriptor.blob  # noqa: B018  the property raises
+        manifest.config.blob  # noqa: B018  the property raises

@@ -16,7 +16,6 @@ from sandbox.runtime.rootfs_plan import (
     Operation,
     ReadOnlyRoot,
     default_masked_paths,
-    describe_plan,
     parse_tmpfs,
     plan_root,
 )
@@ -78,11 +77,6 @@ def test_tmpfs_words() -> None:
     assert operation.options == ("size=64m", "uid=5", "mode=1777")
     assert operation.attributes == MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
     assert not operation.attributes & MOUNT_ATTR_NOEXEC
-
-
-def test_plan_can_be_read() -> None:
-    text = describe_plan(plan_root(SPEC._replace(mounts=(BindMount("/src", "/dst", read_only=True),))))
-    assert "bind /src at /dst [rbind,ro,rprivate]" in text.splitlines()
 
 
 def test_heat_of_each_processor_is_masked_where_the_machine_tells_it(tmp_path: Path) -> None:

