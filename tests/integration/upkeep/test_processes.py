@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import leaks
 from tests.integration.container.conftest import monitor_pid
+from tests.subordinate import remove_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.upkeep.conftest import Store
 
 pytestmark = [pytest.mark.requires("userns", "subids", "overlay", "seccomp", "umoci", "busybox"), pytest.mark.slow]
@@ -45,6 +50,29 @@ def test_a_process_that_no_record_names_is_told_and_ended(store: Store) -> None:
     assert ("process", str(monitor)) in store.found("--repair")
     assert _is_gone(monitor)
     assert store.sandbox.run("exec", other, "echo", "there").stdout == "there\n"
+
+
+@pytest.fixture
+def other_data(store: Store) -> Iterator[Path]:
+    """A place for another store, on a file system in which it has the path that the first one ends with."""
+    place = Path("/dev/shm") / store.sandbox.home.data.relative_to("/tmp")
+    assert os.stat("/dev/shm").st_dev != store.root.stat().st_dev
+    place.mkdir(mode=0o700, parents=True)
+    yield place
+    remove_tree(str(place.parent))
+
+
+def test_containers_of_another_store_are_not_ours(store: Store, other_data: Path) -> None:
+    other = {"XDG_DATA_HOME": str(other_data)}
+    archive = store.root.parent / "made.tar"
+    store.sandbox.run("save", "-o", str(archive), "made")
+    store.sandbox.run("load", "-i", str(archive), env=other)
+    store.sandbox.run(*_RUN, "--name", "theirs", "made", "sleep", "300", env=other)
+    try:
+        assert store.found("--repair", clean=True) == []
+        assert store.sandbox.run("exec", "theirs", "echo", "there", env=other).stdout == "there\n"
+    finally:
+        store.sandbox.run("rm", "-f", "theirs", env=other)
 
 
 def test_a_container_that_runs_gets_the_record_of_an_older_database_back(store: Store) -> None:
