@@ -103,9 +103,13 @@ def stop(context: OperationContext, word: str, request: StopRequest = StopReques
 
 def restart(context: OperationContext, word: str, request: StopRequest = StopRequest()) -> None:  # noqa: B008  a value
     """Stop the container, where it runs, and start it. Raises SandboxError."""
+    from sandbox.container.model.events import Tell, tell
+
     container = look_up(context, word)
     stop(context, container.id, request)
     start(context, container.id)
+    with open_state(context.paths, durable=False) as connection:
+        tell(connection, container.id, Tell("restart"))
 
 
 def kill(context: OperationContext, word: str, signal_number: int = _KILL) -> None:
@@ -221,19 +225,22 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
 
     Returns its exit code, 0 where nobody waits. Raises ConflictError where the container does not run, StartError.
     """
+    from sandbox.container.model.events import tell_exec_began, tell_exec_left
     from sandbox.container.session.exec_request import exec_spec, has_ended, not_running_error
     from sandbox.container.session.exec_session import ExecTarget, run_attached, run_detached
     from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError
 
-    container = look_up(context, word)
-    spec = exec_spec(context.paths, container, request)
+    with open_state(context.paths, durable=False) as connection:
+        container = open_container(connection, context.paths, word)
+        spec = exec_spec(context.paths, container, request)
+        exec_id = tell_exec_began(connection, container.id, spec.arguments)
     limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
     target = ExecTarget(container.state.pid, container.state.cgroup, limit)
     try:
         if client is None:
             run_detached(target, spec)
             return 0
-        return run_attached(target, spec, client)
+        code = run_attached(target, spec, client)
     except (CommandNotFoundError, NotExecutableError):
         raise
     except StartError as error:
@@ -241,3 +248,6 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
             # the kernel gives many reasons for not entering namespaces that are going
             raise not_running_error(container) from error
         raise
+    with open_state(context.paths, durable=False) as connection:
+        tell_exec_left(connection, container.id, exec_id, code)
+    return code or 0

@@ -135,7 +135,7 @@ def end_monitor(paths: Paths, container: Container) -> None:
     if channel is not None:
         channel.connection.settimeout(_FORCE_SECONDS)
         try:
-            channel.send_message("stop", signal=int(signal.SIGKILL), timeout=0)
+            channel.send_message("stop", signal=int(signal.SIGKILL), timeout=0, to_remove=True)
             _read_exit(channel)
         except TimeoutError:
             _kill_monitor(container)

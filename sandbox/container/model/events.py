@@ -7,15 +7,17 @@ trace in the state (a signal, a client that comes) is written in the same way, a
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.events import Event, emit
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import transaction
+from sandbox.state import DatabaseError, transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sandbox.container.model.record import ContainerState
 
@@ -72,6 +74,23 @@ def _of_volume(action: str, container_id: str, mount: Mapping[str, str]) -> Even
 
 
 def tell(connection: sqlite3.Connection, container_id: str, *tells: Tell) -> None:
-    """Keep what happened to the container where nothing of its record changes."""
-    with transaction(connection):
+    """Keep what happened to the container where nothing of its record changes; a full disk loses it."""
+    with suppress(DatabaseError), transaction(connection):
         emit_of(connection, container_id, *tells)
+
+
+def tell_exec_began(connection: sqlite3.Connection, container_id: str, arguments: Sequence[str]) -> str:
+    """Keep that a command is run in the container; the id that Docker would give it."""
+    exec_id = os.urandom(32).hex()
+    # Docker: the program, a space, its arguments with spaces between
+    command = f"{arguments[0]} {' '.join(arguments[1:])}"
+    known = {"execID": exec_id}
+    tell(connection, container_id, Tell(f"exec_create: {command}", known), Tell(f"exec_start: {command}", known))
+    return exec_id
+
+
+def tell_exec_left(connection: sqlite3.Connection, container_id: str, exec_id: str, exit_code: int | None) -> None:
+    """Keep that it ended with `exit_code`; or without one, that nobody waits for it any more."""
+    known = {"execID": exec_id}
+    left = Tell("exec_detach", known) if exit_code is None else Tell("exec_die", {**known, "exitCode": str(exit_code)})
+    tell(connection, container_id, left)

@@ -128,7 +128,8 @@ def update_state(
             else:
                 former, state = state, change(state)
                 tells += told_by(former, state)
-        connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
+        if state is not before:
+            connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
         if tells:
             emit_of(connection, container_id, *tells)
         # each costs a rename: the rest of the state can be lost, and what is being removed needs none

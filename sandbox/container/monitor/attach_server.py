@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container.monitor.reactor import READ, WRITE
-from sandbox.container.monitor.requests import VERBS, Wishes
+from sandbox.container.monitor.requests import VERBS, Wishes, join
 from sandbox.protocol.frames import (
     LOG_GREW,
     MESSAGE,
@@ -198,7 +198,9 @@ class AttachServer:
         if not attachment.wanted:
             client.close_when_sent()
             return
-        self.answer(client, {"type": "attach", **attachment._asdict()})
+        # that it was attached is written with the start
+        join(client.wishes, attachment._asdict())
+        client.send(encode_message("ok"))
         for frame in early:
             client.handle(frame)
 

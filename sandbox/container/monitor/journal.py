@@ -13,14 +13,18 @@ from storage.waits import carry_out
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
 
     from sandbox.container.model.record import Container, ContainerState
+    from sandbox.container.monitor.roles import Note
     from sandbox.paths import Paths
     from storage.waits import Steps
 
 #: the loop of a monitor stands still meanwhile
 _HURRY_SECONDS = 0.02
+
+
+def _same(state: ContainerState) -> ContainerState:
+    return state
 
 
 class DatabaseJournal:
@@ -67,32 +71,32 @@ class DatabaseJournal:
     def load(self) -> Container | None:
         return load_container(self.connection, self._container_id)
 
-    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
-        """Write what `change` makes of the state; None where the record is gone, or is another process's now."""
+    def update(self, *notes: Note) -> ContainerState | None:
+        """Write what `notes` make of the state and tell; None where the record is gone, or is another process's now."""
         try:
-            return update_state(self.connection, self._container_id, as_holder(own_claim(), change))
+            return update_state(self.connection, self._container_id, as_holder(own_claim(), _same), *notes)
         except LostClaimError:
             return None
 
-    def end(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+    def end(self, *notes: Note) -> ContainerState | None:
         """`update` for the last time: the socket and the mount points go before anybody can claim the container and
         make his own.
         """
 
         def last(state: ContainerState) -> ContainerState:
             remove_runtime_files(self._paths, self._container_id, state)
-            return change(state)
+            return state
 
-        return self.update(last)
+        return self.update(last, *notes)
 
     def remove(self) -> None:
         """Remove the container; nothing happens where it is gone, or another's."""
-        carry_out(self.remove_steps(lambda state: state))
+        carry_out(self.remove_steps())
 
-    def remove_steps(self, change: Callable[[ContainerState], ContainerState]) -> Steps[None]:
+    def remove_steps(self, *notes: Note) -> Steps[None]:
         """Remove the container, its files and its anonymous volumes; nothing happens where it is gone, or another's.
 
-        `change` says how it ended, for who reads the record meanwhile.
+        `notes` say how it ended, for who reads the record meanwhile.
         """
         from sandbox.container.monitor.discard import discard_steps
 
@@ -102,10 +106,11 @@ class DatabaseJournal:
         claim = own_claim()
 
         def removing(state: ContainerState) -> ContainerState:
-            return with_claim(change(state)._replace(status="removing"), claim)
+            return with_claim(state._replace(status="removing"), claim)
 
         try:
-            if self.update(removing) is None:
+            # at a second try the record may have them
+            if self.update(*(notes if container.state.status != "removing" else ()), removing) is None:
                 return
         except DatabaseError as error:
             # on a full disk the files go first, which makes the room for the rest

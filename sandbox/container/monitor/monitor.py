@@ -19,6 +19,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sandbox.container.model.events import Tell
 from sandbox.container.model.stop_way import ends_restarts, way_to_stop
 from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start
 from sandbox.container.monitor.attach_server import AttachServer
@@ -70,6 +71,8 @@ class _Orders(NamedTuple):
     stopped_by_user: bool = False
     #: a signal that ends restarts, or the end of the session
     no_restart: bool = False
+    #: whether that is a stop to those who follow events
+    is_stop: bool = False
 
     @property
     def stay_down(self) -> bool:
@@ -105,13 +108,16 @@ class Monitor:
         """Make the container's process, which waits. Raises SandboxError."""
         self._kept_ends = carry_out(self._gate_steps())
 
-    def go(self, ports: tuple[PublishedPort, ...] = ()) -> None:
-        """Let the process become the container's program, and record that it runs. Raises SandboxError."""
+    def go(self, ports: tuple[PublishedPort, ...] = (), *, attached: bool = False) -> None:
+        """Let the process become the container's program, and record that it runs, and whether its starter is
+        attached. Raises SandboxError.
+        """
         self._network.ports = ports
         ends, self._kept_ends = self._kept_ends, None
         started = carry_out(self._release_steps(ends))
         # a first start that cannot be recorded is none; once clients are served, life goes on
-        if not self._writer.write_first(started._replace(published_ports=ports).apply):
+        told = (Tell("attach"),) if attached else ()
+        if not self._writer.write_first(*told, started._replace(published_ports=ports).apply):
             raise ConflictError(f"container {self._container.name} was removed meanwhile")
         self._mounts.begin()
 
@@ -157,6 +163,10 @@ class Monitor:
     def resize(self, rows: int, columns: int) -> None:
         if self._run is not None:
             self._run.stdio.resize(rows, columns)
+            self._writer.write(Tell("resize", {"height": str(rows), "width": str(columns)}))
+
+    def tell(self, action: str) -> None:
+        self._writer.write(Tell(action))
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the first process. Raises ConflictError where the container does not run; SandboxError."""
@@ -172,10 +182,10 @@ class Monitor:
             raise ConflictError(f"container {self._container.name} is not running") from None
         except (OSError, ValueError, OverflowError) as error:
             raise SandboxError(f"cannot send signal {number}", cause=explain_fault(error)) from error
+        self._tell_kill(number)
 
-    def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
-        """Signal, and kill when the time is over (None: never); no restart follows."""
-        self._orders = self._orders._replace(stopped_by_user=True)
+    def request_stop(self, signal_number: int, timeout_seconds: float | None, *, to_remove: bool = False) -> None:
+        self._orders = self._orders._replace(stopped_by_user=True, is_stop=not to_remove)
         self._stop(signal_number, timeout_seconds)
 
     def output_blocked(self, blocked: bool) -> None:
@@ -192,7 +202,7 @@ class Monitor:
 
         Their own signal and time, no restart follows; that is no wish of the person's that they stay down.
         """
-        self._orders = self._orders._replace(no_restart=True)
+        self._orders = self._orders._replace(no_restart=True, is_stop=True)
         self._stop(*way_to_stop(self._container.config))
 
     def _stop(self, signal_number: int, timeout_seconds: float | None) -> None:
@@ -204,12 +214,16 @@ class Monitor:
             self.send_signal(signal_number)
         except ConflictError:
             return  # it just ended; the loop will see that
-        if timeout_seconds is not None:
+        if timeout_seconds is not None and signal_number != signal.SIGKILL:
             run.when_late(timeout_seconds, partial(self._kill, run))
 
     def _kill(self, run: Run) -> None:
         run.kill()
+        self._tell_kill(signal.SIGKILL)
         self._break_mounts_later(run)
+
+    def _tell_kill(self, number: int) -> None:
+        self._writer.write(Tell("kill", {"signal": str(int(number))}))
 
     def _break_mounts_later(self, killed: Run) -> None:
         self._mounts.break_unless(lambda: self._run is not killed)
@@ -351,10 +365,8 @@ class Monitor:
         ended = RunEnded(past.exit_code, time.time_ns(), past.oom_killed, stopped_by_user=stopped)
         # whoever comes from then on hears it as well: he may have read that it runs
         tell = partial(self._server.over, past.exit_code)
-        if self._container.config.auto_remove:
-            self._writer.remove(ended.apply, tell)
-        else:
-            self._writer.end(ended.apply, tell)
+        write = self._writer.remove if self._container.config.auto_remove else self._writer.end
+        write((ended.apply, Tell("stop")) if self._orders.is_stop else (ended.apply,), tell)
         self._writer.when_done(partial(self._close, self._server))
 
     def _close(self, server: AttachServer) -> None:

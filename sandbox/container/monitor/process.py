@@ -128,7 +128,7 @@ class _MonitorProcess:
             listener = listen_at(self._paths.container_runtime(plan.container.id), SOCKET_NAME)
             ports = tuple(PublishedPort(*port) for port in message["ports"])
             engine.serve_udp_loopback(ports)
-            monitor.go(ports)
+            monitor.go(ports, attached=plan.attachment.wanted)
         except BaseException:
             monitor.abandon()
             raise

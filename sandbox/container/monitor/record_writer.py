@@ -12,9 +12,8 @@ from sandbox.state import DatabaseError, is_busy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandbox.container.model.record import ContainerState
     from sandbox.container.monitor.reactor import Reactor
-    from sandbox.container.monitor.roles import Change, Journal
+    from sandbox.container.monitor.roles import Journal, Note
 
 #: another writer is done in a moment; each wait is longer than the one before
 _FIRST_WAIT_SECONDS = 0.01
@@ -27,7 +26,7 @@ _MOST_TRIES = 1800
 
 
 class _Entry(NamedTuple):
-    change: Change
+    notes: tuple[Note, ...]
     then: Callable[[], None]
 
 
@@ -56,35 +55,46 @@ class RecordWriter:
         self._unwritten: list[_Entry] = []
         self._tries = 0
         self._is_waiting = False
-        self._is_last = False
+        self._is_last = self._is_removal = False
         #: whether the last one is written, or given up
         self.is_done = False
         self._on_done: Callable[[], None] = _nothing
 
-    def write_first(self, change: Change) -> bool:
+    def write_first(self, *notes: Note) -> bool:
         """Write before clients are served: waits for other writers, and raises DatabaseError; whether the container is
         still ours.
         """
-        return self._journal.update(change) is not None
+        return self._journal.update(*notes) is not None
 
     def hurry(self) -> None:
         """From now on nobody is waited for: clients are served."""
         self._journal.hurry()
 
-    def write(self, change: Change, then: Callable[[], None] = _nothing) -> bool:
+    def write(self, note: Note, then: Callable[[], None] = _nothing) -> bool:
         """Write, and call `then`; whether the container is still ours, as far as is known."""
-        self._unwritten.append(_Entry(change, then))
+        return not self._is_last and self._take(_Entry((note,), then))
+
+    def end(self, notes: tuple[Note, ...], then: Callable[[], None]) -> None:
+        """Write the last change, and what is told with it."""
+        self._is_last = True
+        self._take(_Entry(notes, then))
+
+    def remove(self, notes: tuple[Note, ...], then: Callable[[], None]) -> None:
+        """Remove the container, which has ended so, and call `then`."""
+        self._is_last = self._is_removal = True
+        self._unwritten = [_Entry((*self._notes(), *notes), then)]
+        self._remove()
+
+    def _remove(self) -> None:
+        steps = self._journal.remove_steps(*self._notes())
+        Task(self._reactor, steps, lambda _: self._removed(), self._not_removed).begin()
+
+    def _take(self, entry: _Entry) -> bool:
+        self._unwritten.append(entry)
         return self._is_waiting or self._write_down()
 
-    def end(self, change: Change, then: Callable[[], None]) -> None:
-        """Write the last change."""
-        self._is_last = True
-        self.write(change, then)
-
-    def remove(self, change: Change, then: Callable[[], None]) -> None:
-        """Remove the container, which has ended so, and call `then`."""
-        self._unwritten = [_Entry(change, then)]
-        Task(self._reactor, self._journal.remove_steps(change), lambda _: self._removed(), self._not_removed).begin()
+    def _notes(self) -> tuple[Note, ...]:
+        return tuple(note for entry in self._unwritten for note in entry.notes)
 
     def when_done(self, act: Callable[[], None]) -> None:
         """Call `act` once the last change is written, or given up; now, where it is."""
@@ -94,15 +104,9 @@ class RecordWriter:
 
     def _write_down(self) -> bool:
         entries = tuple(self._unwritten)
-
-        def change_all(state: ContainerState) -> ContainerState:
-            for entry in entries:
-                state = entry.change(state)
-            return state
-
         write = self._journal.end if self._is_last else self._journal.update
         try:
-            kept = write(change_all)
+            kept = write(*self._notes())
         except (DatabaseError, HostError) as error:
             self._try_again(error, self._write_again)
             return True
@@ -129,13 +133,12 @@ class RecordWriter:
 
     def _write_again(self) -> None:
         self._is_waiting = False
-        if not self._write_down():
+        if not self._is_removal and not self._write_down():
             self._lost()
 
     def _not_removed(self, error: Exception) -> None:
-        self._is_last = True
         if isinstance(error, (DatabaseError, HostError)):
-            self._try_again(error, lambda: self.remove(*self._unwritten[0]))
+            self._try_again(error, self._remove)
         else:
             # what cannot be removed now is not removed later either: the record says that it was begun
             self._removed()

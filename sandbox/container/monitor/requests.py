@@ -32,8 +32,14 @@ class Wishes:
         self.follows_log = False
 
 
-def attach(wishes: Wishes, _desk: Desk, message: Message) -> None:
+def attach(wishes: Wishes, desk: Desk, message: Message) -> None:
     """{stdin, stdout, stderr}: take input from the client, send it those streams and the exit code."""
+    join(wishes, message)
+    desk.tell("attach")
+
+
+def join(wishes: Wishes, message: Message) -> None:
+    """What `attach` does for the client itself."""
     wishes.streams = frozenset(kind for kind, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if message.get(key))
     wishes.gives_input = bool(message.get("stdin"))
     wishes.waits_for_exit = True
@@ -45,6 +51,7 @@ def detach(wishes: Wishes, desk: Desk, _message: Message) -> None:
     wishes.streams = frozenset()
     wishes.waits_for_exit = False
     desk.end_input(detached=True)
+    desk.tell("detach")
 
 
 def wait(wishes: Wishes, _desk: Desk, _message: Message) -> None:
@@ -63,9 +70,10 @@ def send_signal(_wishes: Wishes, desk: Desk, message: Message) -> None:
 
 
 def stop(wishes: Wishes, desk: Desk, message: Message) -> None:
-    """{signal, timeout}: stop the container for good, and send the exit code."""
+    """{signal, timeout, to_remove}: stop the container for good, and send the exit code."""
     wishes.waits_for_exit = True
-    desk.request_stop(int(message["signal"]), _seconds(message.get("timeout")))
+    to_remove = bool(message.get("to_remove"))
+    desk.request_stop(int(message["signal"]), _seconds(message.get("timeout")), to_remove=to_remove)
 
 
 VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {

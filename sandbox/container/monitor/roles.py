@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from sandbox.container.model.events import Tell
     from sandbox.container.model.record import ContainerState
     from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.stdio import ContainerEnds
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from storage.waits import Steps
 
     Change = Callable[[ContainerState], ContainerState]
+    #: what is written down: a change of the state, or what happened without one
+    Note = Change | Tell
 
 
 class Desk(Protocol):
@@ -34,23 +37,27 @@ class Desk(Protocol):
     def send_signal(self, number: int) -> None:
         """Raises SandboxError."""
 
-    def request_stop(self, signal_number: int, timeout_seconds: float | None) -> None:
-        """Signal, and kill when the time is over (None: never); no restart follows."""
+    def request_stop(self, signal_number: int, timeout_seconds: float | None, *, to_remove: bool = False) -> None:
+        """Signal, and kill when the time is over (None: never); no restart follows. `to_remove` is no stop to those
+        who follow events.
+        """
 
     def output_blocked(self, blocked: bool) -> None: ...
+    def tell(self, action: str) -> None:
+        """Write down what a client did that changes nothing of the container."""
 
 
 class Journal(Protocol):
     """The record itself."""
 
-    def update(self, change: Change) -> ContainerState | None:
-        """None where the container is gone, or another process's."""
+    def update(self, *notes: Note) -> ContainerState | None:
+        """All in one transaction; None where the container is gone, or another process's."""
 
-    def end(self, change: Change) -> ContainerState | None:
-        """The last change, by which the container is given back."""
+    def end(self, *notes: Note) -> ContainerState | None:
+        """The last of them, by which the container is given back."""
 
-    def remove_steps(self, change: Change) -> Steps[None]:
-        """Remove the container, its files and its anonymous volumes (--rm); `change` is how it ended."""
+    def remove_steps(self, *notes: Note) -> Steps[None]:
+        """Remove the container, its files and its anonymous volumes (--rm); `notes` say how it ended."""
 
     def hurry(self) -> None:
         """From now on raise DatabaseError where another process is just writing, and do not wait for it."""

@@ -43,8 +43,8 @@ def run_detached(target: ExecTarget, spec: ProcessSpec) -> None:
         os.close(started.terminal_fd)
 
 
-def run_attached(target: ExecTarget, spec: ProcessSpec, client: ClientStreams) -> int:
-    """Run the process with the caller's streams; returns its exit code, 0 when detached. Raises SandboxError."""
+def run_attached(target: ExecTarget, spec: ProcessSpec, client: ClientStreams) -> int | None:
+    """Run the process with the caller's streams; returns its exit code, None when detached. Raises SandboxError."""
     ends: ContainerEnds | None = None
     kept: MonitorEnds | None = None
     if spec.terminal:
@@ -68,7 +68,8 @@ def relay_terminal(started: Started, client: ClientStreams) -> int:
     """Carry the caller's streams to the terminal of a process it has started, until that ends; its exit code. The
     descriptors of `started` are closed then.
     """
-    return _Relay(started, _terminal_ends(started), client).run()
+    # no keys detach from it
+    return _Relay(started, _terminal_ends(started), client).run() or 0
 
 
 def _terminal_ends(started: Started) -> MonitorEnds:
@@ -88,10 +89,10 @@ class _Relay:
         self._stdio = Stdio(self._reactor, ends, self._ends.write)
         self._reads_input = client.stdin
         self._detach_keys = client.detach_keys
-        self._exit_code = 0
+        self._exit_code: int | None = None
         self._filter: Callable[[bytes], tuple[bytes, bool]] = lambda data: (data, False)
 
-    def run(self) -> int:
+    def run(self) -> int | None:
         with ExitStack() as stack:
             if self._reads_input and self._stdio.is_terminal and os.isatty(self._ends.stdin_fd):
                 from sandbox.runtime.terminal import DetachKeys, RawTerminal

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.model.transitions import MountLost
+    from sandbox.container.monitor.roles import Note
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
     from sandbox.values import PublishedPort
@@ -133,17 +134,17 @@ class FullDisk(DatabaseJournal):
         super().__init__(paths, container_id)
         self._writes = 0
 
-    def update(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+    def update(self, *notes: Note) -> ContainerState | None:
         self._refuse()
-        return super().update(change)
+        return super().update(*notes)
 
-    def end(self, change: Callable[[ContainerState], ContainerState]) -> ContainerState | None:
+    def end(self, *notes: Note) -> ContainerState | None:
         self._refuse()
-        return super().end(change)
+        return super().end(*notes)
 
-    def remove_steps(self, change: Callable[[ContainerState], ContainerState]) -> Steps[None]:
+    def remove_steps(self, *notes: Note) -> Steps[None]:
         self._refuse()
-        yield from super().remove_steps(change)
+        yield from super().remove_steps(*notes)
 
     def _refuse(self) -> None:
         self._writes += 1

@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sandbox.container.model.events import Tell
 from sandbox.container.model.record import ContainerState
 from sandbox.container.model.store import load_container
 from sandbox.container.monitor.log_writer import LogWriter
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.container.model.record import Container
-    from sandbox.container.monitor.roles import Change
+    from sandbox.container.monitor.roles import Note
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
     from storage.waits import Steps
@@ -295,7 +296,7 @@ class _BusyJournal:
         self._ours = ours
         self.state = ContainerState()
 
-    def update(self, change: Change) -> ContainerState | None:
+    def update(self, *notes: Note) -> ContainerState | None:
         if self._refusals > 0:
             self._refusals -= 1
             error = sqlite3.OperationalError("database is locked")
@@ -303,13 +304,14 @@ class _BusyJournal:
             raise error
         if not self._ours:
             return None
-        self.state = change(self.state)
+        for note in notes:
+            self.state = self.state if isinstance(note, Tell) else note(self.state)
         return self.state
 
     end = update
 
-    def remove_steps(self, change: Change) -> Steps[None]:
-        self.update(change)
+    def remove_steps(self, *notes: Note) -> Steps[None]:
+        self.update(*notes)
         yield from ()
 
     def hurry(self) -> None:
@@ -325,7 +327,7 @@ def test_changes_that_had_to_wait_are_written_in_order() -> None:
     writer = RecordWriter(journal, reactor, lambda: told.append(-1))
     assert writer.write(_exit_code(1), lambda: told.append(1))
     assert writer.write(_exit_code(2), lambda: told.append(2))
-    writer.end(_exit_code(3), lambda: told.append(3))
+    writer.end((_exit_code(3),), lambda: told.append(3))
     assert told == []
     reactor.run()
     assert (journal.state.exit_code, told, writer.is_done) == (123, [1, 2, 3], True)
@@ -344,8 +346,19 @@ def test_who_lost_the_container_meanwhile_hears_of_it() -> None:
 def test_a_removal_is_tried_again() -> None:
     reactor, told = Reactor(), list[str]()
     writer = RecordWriter(_BusyJournal(2, ours=True), reactor, lambda: None)
-    writer.remove(_exit_code(1), lambda: told.append("removed"))
+    writer.remove((_exit_code(1),), lambda: told.append("removed"))
     assert (told, writer.is_done) == ([], False)
     reactor.run()
     assert (told, writer.is_done) == (["removed"], True)
+    reactor.close()
+
+
+def test_what_had_to_wait_is_written_with_the_removal_and_nothing_after_it() -> None:
+    reactor, journal, told = Reactor(), _BusyJournal(1, ours=True), list[str]()
+    writer = RecordWriter(journal, reactor, lambda: told.append("lost"))
+    assert writer.write(_exit_code(1))
+    writer.remove((_exit_code(2), Tell("stop")), lambda: told.append("removed"))
+    assert not writer.write(_exit_code(3))
+    reactor.run()
+    assert (journal.state.exit_code, told, writer.is_done) == (12, ["removed"], True)
     reactor.close()
