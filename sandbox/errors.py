@@ -22,13 +22,13 @@ A message says what failed and on which object; `cause` what was probed; `mend` 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from net.errors import NetError
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Literal
 
     ErrorKind = Literal[
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         "registry",
         "authentication",
     ]
+
+
+_T = TypeVar("_T")
 
 
 class SandboxError(Exception):
@@ -196,3 +199,12 @@ def at_field(field: str) -> Iterator[None]:
     except UsageError as error:
         error.field = error.field or field
         raise
+
+
+def each_at_field(field: str, parse: Callable[[str], _T], texts: Iterable[str]) -> tuple[_T, ...]:
+    """`parse` of each of the texts that `field` of a request has; a usage error says which it is about."""
+    found = []
+    for position, text in enumerate(texts):
+        with at_field(f"{field}[{position}]"):
+            found.append(parse(text))
+    return tuple(found)

@@ -37,9 +37,17 @@ def parse_device(text: str) -> Device:
     host_path, *rest = check_device_path(text).split(":")
     permissions = rest.pop() if rest and is_device_mode(rest[-1]) else "rwm"
     container_path = rest[0] if rest else host_path
-    if not host_path.startswith("/") or "\0" in text:
-        raise UsageError(f"{host_path} is not an absolute path")
-    return Device(host_path, container_path, permissions)
+    return check_device(Device(host_path, container_path, permissions))
+
+
+def check_device(device: Device) -> Device:
+    """`device` again. Raises UsageError unless its paths are absolute, and its permissions some of r, w and m."""
+    for path in (device.host_path, device.container_path):
+        if not path.startswith("/") or "\0" in path:
+            raise UsageError(f"{path} is not an absolute path")
+    if not is_device_mode(device.permissions):
+        raise UsageError(f"bad mode specified: {device.permissions}")
+    return device
 
 
 def _device_and_value(text: str) -> tuple[str, str]:

@@ -19,6 +19,19 @@ def parse_health_time(text: str, name: str) -> int:
     return value
 
 
+def check_health(check: HealthCheck) -> HealthCheck:
+    """`check` again. Raises UsageError for a test of an unknown form, and for a time or a count that cannot be."""
+    if check.test and check.test[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        raise UsageError(f"unknown health check type {check.test[0]!r}", mend="CMD, CMD-SHELL or NONE")
+    for name, value in zip(check._fields[1:5], check[1:5], strict=True):
+        if value < 0 or 0 < value < _LEAST_NS:
+            what = name.removesuffix("_ns").replace("_", " ")
+            raise UsageError(f"the {what} of a health check is 0, or 1ms at least")
+    if check.retries < 0:
+        raise UsageError("the retries of a health check cannot be negative")
+    return check
+
+
 def health_document(check: HealthCheck) -> dict[str, object]:
     """As an image's or a container's configuration has it: the fields that were given."""
     document = {

@@ -19,14 +19,26 @@ def parse_ulimit(text: str) -> Rlimit:
     name, equals, values = text.partition("=")
     if not equals:
         raise UsageError(f"invalid ulimit argument: {text}")
-    if name not in RESOURCE_NAMES or name == "as":
-        raise UsageError(f"invalid ulimit type: {name}")
+    _check_resource(name)
     soft_text, colon, hard_text = values.partition(":")
     soft = _limit(soft_text, text)
     hard = _limit(hard_text, text) if colon else soft
+    return check_rlimit(name, soft, hard)
+
+
+def check_rlimit(name: str, soft: int, hard: int) -> Rlimit:
+    """The limit, -1 for none. Raises UsageError for one that there is not, and for a soft one above the hard one."""
+    _check_resource(name)
+    if not -1 <= soft < 2**63 or not -1 <= hard < 2**63:
+        raise UsageError(f"invalid ulimit argument: {name}={soft}:{hard}")
     if hard != -1 and (soft == -1 or soft > hard):
         raise UsageError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
     return Rlimit(name, soft, hard)
+
+
+def _check_resource(name: str) -> None:
+    if name not in RESOURCE_NAMES or name == "as":
+        raise UsageError(f"invalid ulimit type: {name}")
 
 
 def _limit(text: str, whole: str) -> int:

@@ -19,19 +19,31 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 def parse_log(driver: str, options: Sequence[str]) -> LogConfig:
     """The log as asked for. Raises UsageError."""
-    if driver not in _DRIVERS:
-        raise UsageError(f"log driver '{driver}' is not supported", mend=f"use one of {', '.join(_DRIVERS)}")
-    found: dict[str, str] = {}
+    _check_driver(driver)
+    pairs = []
     for text in options:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"invalid logging opt: {text}")
-        found[name] = _check(driver, name, value)
+        # one after the other: the first that is wrong is told
+        pairs.append((name, _check(driver, name, value)))
+    return check_log(driver, pairs)
+
+
+def check_log(driver: str, options: Sequence[tuple[str, str]]) -> LogConfig:
+    """The log of this driver, of options of one name the last. Raises UsageError."""
+    _check_driver(driver)
+    found = {name: _check(driver, name, value) for name, value in options}
     if driver == "none" and found:
         raise UsageError("invalid logging opts for driver none")
     if found:
         combine_options(driver, found)
     return LogConfig(driver, tuple(found.items()))
+
+
+def _check_driver(driver: str) -> None:
+    if driver not in _DRIVERS:
+        raise UsageError(f"log driver '{driver}' is not supported", mend=f"use one of {', '.join(_DRIVERS)}")
 
 
 def combine_options(driver: str, options: Mapping[str, str]) -> LogOptions:

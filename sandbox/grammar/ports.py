@@ -8,6 +8,7 @@ from net.errors import NetError
 from net.ports import PortMapping, check_conflicts, parse_published
 from net.ports import parse_exposed as _parse_exposed
 from sandbox.errors import UsageError
+from sandbox.grammar.hosts import canonical_address
 from sandbox.values import PublishedPort
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 #: each port is a mapping of its own; more of them than this is a slip of the hand, and minutes of work
 _MOST_PUBLISHED = 1024
+_LARGEST = 65535
 
 
 def parse_exposed(text: str) -> tuple[str, ...]:
@@ -35,8 +37,21 @@ def parse_ports(texts: Iterable[str]) -> tuple[PublishedPort, ...]:
     return ports
 
 
+def _check_port(port: PublishedPort) -> None:
+    numbers = 0 <= port.host_port <= _LARGEST and 1 <= port.container_port <= _LARGEST
+    ends = not port.host_port_end or 0 < port.host_port <= port.host_port_end <= _LARGEST
+    if not numbers or not ends:
+        raise UsageError(f"invalid port: {port.host_port} for {port.container_port}", cause="ports are from 1 to 65535")
+    if port.protocol not in ("tcp", "udp"):
+        raise UsageError(f"invalid proto: {port.protocol}", mend="tcp or udp")
+    if port.host_ip and canonical_address(port.host_ip) is None:
+        raise UsageError(f"invalid IP address: {port.host_ip}")
+
+
 def check_ports(ports: Sequence[PublishedPort]) -> None:
-    """Raise UsageError where one host port is asked for twice, or too many are."""
+    """Raise UsageError where one host port is asked for twice, too many are, or one that cannot be."""
+    for port in ports:
+        _check_port(port)
     try:
         check_conflicts([PortMapping(*port) for port in ports])
     except NetError as error:

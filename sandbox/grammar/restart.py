@@ -40,7 +40,11 @@ def split_policy(text: str) -> PolicyText:
 
 def parse_restart(text: str) -> RestartPolicy:
     """The policy that `text` names. Raises UsageError."""
-    name, retries = split_policy(text)
+    return check_restart(*split_policy(text))
+
+
+def check_restart(name: str, retries: int) -> RestartPolicy:
+    """The policy of this name. Raises UsageError for one that there is not, or that counts no retries."""
     known = _NAMES.get(name)
     if known is None:
         raise UsageError(

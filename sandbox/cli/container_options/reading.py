@@ -29,7 +29,12 @@ _ONLY_VALUES: dict[str, tuple[str, ...]] = {
 
 #: a field of a request that another reader might fill too -> the option that says it here
 _OPTIONS_OF_FIELDS = {
+    "environment": "env",
     "working_directory": "workdir",
+    "restart": "restart",
+    "log": "log-opt",
+    "devices": "device",
+    "rlimits": "ulimit",
     "hostname": "hostname",
     "domain_name": "domainname",
     "stop_signal": "stop-signal",

@@ -1,4 +1,4 @@
-"""What of a request excludes each other."""
+"""What of a request cannot be: alone, or together."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from sandbox.values import EndpointRequest
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerConfig
     from sandbox.container.request.request import ContainerRequest
+
+
+def refuse_nulls(request: ContainerRequest) -> None:
+    """Raise UsageError for a text with a null character: it would end there for the kernel, and mean something else."""
+    for field, value in zip(request._fields, request, strict=True):
+        if value and _has_null(value):
+            raise UsageError("a text cannot hold a null character", field=field)
+
+
+def _has_null(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    return isinstance(value, tuple) and any(map(_has_null, value))
 
 
 def check_conflicts(request: ContainerRequest, config: ContainerConfig) -> None:

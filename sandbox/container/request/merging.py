@@ -10,27 +10,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.container.model.record import ContainerConfig
-from sandbox.container.request.conflicts import check_conflicts
-from sandbox.errors import UsageError, at_field
+from sandbox.container.request.conflicts import check_conflicts, refuse_nulls
+from sandbox.errors import UsageError, at_field, each_at_field
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import HealthCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import TypeVar
 
     from sandbox.container.request.image_defaults import ImageDefaults
     from sandbox.container.request.request import ContainerRequest
     from sandbox.values import MountPoint
-
-    _T = TypeVar("_T")
 
 #: options of Docker's that this machine has in one form alone
 _MODES = {"pid_mode": ("host",), "ipc_mode": ("host", "private", "none", "shareable"), "uts_mode": ("host",)}
 _NO_CHECK = HealthCheck(("NONE",))
 _LIMITS = (
     "memory_bytes", "memory_swap_bytes", "memory_reservation_bytes", "nano_cpus", "cpu_period_us", "cpu_quota_us",
-    "cpu_shares", "cpuset_cpus", "pids_limit", "best_effort",
+    "cpu_shares", "cpuset_cpus", "pids_limit", "best_effort", "rlimits", "sysctls", "shm_size_bytes",
+    "storage_options", "oom_score_adjust",
 )  # fmt: skip
 
 
@@ -55,6 +53,7 @@ def merge(request: ContainerRequest, defaults: ImageDefaults, facts: HostFacts) 
 
     Raises UsageError, which names the field that is at fault; ImageError for an image's volume that cannot be.
     """
+    refuse_nulls(request)
     entrypoint, command = _words(request, defaults)
     config = ContainerConfig(
         request.image,
@@ -70,7 +69,10 @@ def merge(request: ContainerRequest, defaults: ImageDefaults, facts: HostFacts) 
     config = _add_lifecycle(request, defaults, config)
     config = _add_network(request, defaults, config)
     config = _add_isolation(request, config)
-    config = _add_limits(request, config)
+    if any(getattr(request, field) for field in _LIMITS):
+        from sandbox.container.request.merged_limits import add_limits
+
+        config = add_limits(request, config)
     check_conflicts(request, config)
     if request.binds or request.mounts or request.tmpfs or request.volumes_from or defaults.volumes:
         from sandbox.container.request.merged_mounts import merged_mounts
@@ -92,8 +94,9 @@ def _words(request: ContainerRequest, defaults: ImageDefaults) -> tuple[tuple[st
 def _add_process(request: ContainerRequest, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
     environment = defaults.environment
     if request.environment:
-        from sandbox.grammar.environment import merge_environment
+        from sandbox.grammar.environment import merge_environment, parse_variable
 
+        each_at_field("environment", lambda text: parse_variable(text, {}), request.environment)
         environment = merge_environment(environment, request.environment)
     labels = tuple(sorted(defaults.labels.items()))
     if request.labels:
@@ -126,9 +129,17 @@ def _add_lifecycle(request: ContainerRequest, defaults: ImageDefaults, config: C
 
         with at_field("stop_signal"):
             parse_signal(request.stop_signal)
+    if request.restart:
+        from sandbox.grammar.restart import check_restart
+
+        with at_field("restart"):
+            config = config._replace(restart=check_restart(*request.restart))
+    if request.log:
+        from sandbox.grammar.logs import check_log
+
+        with at_field("log"):
+            config = config._replace(log=check_log(*request.log))
     return config._replace(
-        restart=request.restart or config.restart,
-        log=request.log or config.log,
         auto_remove=bool(request.auto_remove),
         stop_signal=request.stop_signal or defaults.stop_signal,
         stop_timeout_seconds=request.stop_timeout_seconds,
@@ -139,9 +150,10 @@ def _add_lifecycle(request: ContainerRequest, defaults: ImageDefaults, config: C
 def _health(asked: HealthCheck | None, image: HealthCheck) -> HealthCheck:
     if asked is None or asked == _NO_CHECK:
         return asked or image
-    from sandbox.grammar.health import merge_health
+    from sandbox.grammar.health import check_health, merge_health
 
-    return merge_health(image, asked)
+    with at_field("health"):
+        return merge_health(image, check_health(asked))
 
 
 def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: ContainerConfig) -> ContainerConfig:
@@ -166,10 +178,10 @@ def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: Con
         from sandbox.grammar import hosts
 
         config = config._replace(
-            dns=_each("dns", hosts.parse_address, request.dns),
-            dns_search=_each("dns_search", hosts.parse_dns_search, request.dns_search),
-            dns_options=_each("dns_options", hosts.parse_dns_option, request.dns_options),
-            extra_hosts=_each("extra_hosts", hosts.parse_extra_host, request.extra_hosts),
+            dns=each_at_field("dns", hosts.parse_address, request.dns),
+            dns_search=each_at_field("dns_search", hosts.parse_dns_search, request.dns_search),
+            dns_options=each_at_field("dns_options", hosts.parse_dns_option, request.dns_options),
+            extra_hosts=each_at_field("extra_hosts", hosts.parse_extra_host, request.extra_hosts),
         )
     return _add_ports(request, defaults, config)
 
@@ -181,6 +193,10 @@ def _add_ports(request: ContainerRequest, defaults: ImageDefaults, config: Conta
 
         with at_field("published_ports"):
             check_ports(published)
+    if request.exposed_ports:
+        from sandbox.grammar.ports import parse_exposed
+
+        each_at_field("exposed_ports", parse_exposed, request.exposed_ports)
     texts = (f"{port.container_port}/{port.protocol}" for port in published)
     # each once, in the order met
     exposed = tuple(dict.fromkeys((*defaults.exposed_ports, *request.exposed_ports, *texts)))
@@ -205,8 +221,13 @@ def _add_isolation(request: ContainerRequest, config: ContainerConfig) -> Contai
     if request.security_options:
         from sandbox.grammar.security import parse_security_option
 
-        parsed = _each("security_options", parse_security_option, request.security_options)
+        parsed = each_at_field("security_options", parse_security_option, request.security_options)
         config = config._replace(security_options=tuple(option for option in parsed if option))
+    if request.devices:
+        from sandbox.grammar.devices import check_device
+
+        with at_field("devices"):
+            config = config._replace(devices=tuple(map(check_device, request.devices)))
     for field, allowed in _MODES.items():
         _check_mode(field, getattr(request, field), allowed)
     # ours are private and can be joined by another container: both words say what is so
@@ -215,7 +236,6 @@ def _add_isolation(request: ContainerRequest, config: ContainerConfig) -> Contai
         pid_mode=request.pid_mode or "",
         ipc_mode=ipc or "",
         uts_mode=request.uts_mode or "",
-        devices=request.devices,
         privileged=bool(request.privileged),
         read_only=bool(request.read_only),
     )
@@ -228,54 +248,6 @@ def _check_mode(field: str, mode: str | None, allowed: tuple[str, ...]) -> None:
         raise UsageError(f"invalid {kind} mode", cause=f"{mode!r} was given", field=field)
 
 
-def _add_limits(request: ContainerRequest, config: ContainerConfig) -> ContainerConfig:
-    """Resource limits, rlimits, sysctls, and the sizes of what is written to."""
-    if any(getattr(request, field) is not None for field in _LIMITS):
-        from sandbox.container.request.merged_limits import merged_resources
-
-        config = config._replace(resources=merged_resources(request))
-    score = request.oom_score_adjust or 0
-    if not -1000 <= score <= 1000:
-        raise UsageError(
-            "Invalid value, range for oom score adj is [-1000, 1000]",
-            cause=f"{score} was given",
-            field="oom_score_adjust",
-        )
-    # of several limits of one kind the last one holds
-    return config._replace(
-        rlimits=tuple({limit.name: limit for limit in request.rlimits}.values()),
-        sysctls=_sysctls(request),
-        shm_size_bytes=request.shm_size_bytes or config.shm_size_bytes,
-        storage_size_bytes=_storage_size(request),
-        oom_score_adjust=score,
-    )
-
-
-def _sysctls(request: ContainerRequest) -> tuple[tuple[str, str], ...]:
-    if not request.sysctls:
-        return ()
-    from sandbox.grammar.limits import parse_sysctl
-
-    return tuple(dict(_each("sysctls", parse_sysctl, tuple(map("=".join, request.sysctls)))).items())
-
-
-def _storage_size(request: ContainerRequest) -> int:
-    if not request.storage_options:
-        return 0
-    from sandbox.grammar.sizes import parse_size, parse_storage_option
-
-    pairs = _each("storage_options", parse_storage_option, tuple(map("=".join, request.storage_options)))
-    return parse_size(pairs[-1][1])
-
-
 def _checked(field: str, parse: Callable[[str], str], text: str | None) -> str:
     with at_field(field):
         return parse(text) if text else ""
-
-
-def _each(field: str, parse: Callable[[str], _T], texts: tuple[str, ...]) -> tuple[_T, ...]:
-    found = []
-    for position, text in enumerate(texts):
-        with at_field(f"{field}[{position}]"):
-            found.append(parse(text))
-    return tuple(found)
