@@ -27,7 +27,6 @@ class Prepared:
     def __init__(self, registry: str) -> None:
         """Raises PreparedProcessError."""
         self.door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._owner = os.getpid()
         with theirs:
             # in a program that has closed its standard streams it may have the number of one
             number = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
@@ -49,11 +48,6 @@ class Prepared:
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    @property
-    def is_own(self) -> bool:
-        """Whether this process is the owner, and no fork of it."""
-        return os.getpid() == self._owner
 
     @property
     def is_gone(self) -> bool:

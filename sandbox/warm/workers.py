@@ -8,6 +8,7 @@ A call that is on can be followed, and cancelled by another thread: `workers.beg
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import closing
 from importlib import import_module
@@ -39,6 +40,7 @@ class Workers:
         self._operations = import_module(registry).OPERATIONS
         #: held for the start and the end of the process, never during a call
         self._lock = threading.Lock()
+        self._owner = os.getpid()
         self._prepared: Prepared | None = None
         #: of the process that this one was forked from
         self._inherited: Prepared | None = None
@@ -81,24 +83,28 @@ class Workers:
 
     def close(self) -> None:
         """End the prepared process and its workers, and wait until they have ended; twice is safe."""
+        self._leave_inherited()
         with self._lock:
             prepared, self._prepared, self._is_closed = self._prepared, None, True
-        if prepared is not None and prepared.is_own:
+        if prepared is not None:
             prepared.end()
             prepared.reap()
 
     def present(self) -> Prepared:
         """The process that takes calls. Raises PreparedProcessError."""
-        if self._prepared is not None and not self._prepared.is_own:
-            # a fork of the owner: that one's process ends with it, and its lock may have been held at the fork
-            self._lock = threading.Lock()
-            self._inherited, self._prepared = self._prepared, None
+        self._leave_inherited()
         with self._lock:
             if self._is_closed:
                 raise PreparedProcessError("the workers were closed")
             if self._prepared is None:
                 self._prepared = Prepared(self._registry)
             return self._prepared
+
+    def _leave_inherited(self) -> None:
+        """In a fork of the owner: that one's process ends with it, and its lock may have been held at the fork."""
+        if self._owner != os.getpid():
+            self._owner, self._lock = os.getpid(), threading.Lock()
+            self._inherited, self._prepared = self._prepared, None
 
     def replace(self, dead: Prepared) -> None:
         """Let the next call start another process in the place of `dead`."""
