@@ -21,12 +21,14 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections import deque
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ, Reactor
+from sandbox.interrupts import keep_exception
 from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.worker import run_worker
 from storage.inherited_state import settle_inherited_state
@@ -144,16 +146,17 @@ class PreparedProcess:
         parent = os.getpid()
         try:
             pid = os.fork()
+            if pid == 0:
+                self._leave_to_worker(call)
+                run_worker(call.talk, self._operations, parent)
         except OSError as error:
             call.tell(FATE.pack(FAILED, error.errno or 0))
             self._forget(call)
             return
-        if pid == 0:
-            try:
-                self._leave_to_worker(call)
-                run_worker(call.talk, self._operations, parent)
-            finally:
-                os._exit(1)
+        finally:
+            if os.getpid() != parent:
+                # a cancel came before the worker's first step
+                os._exit(INTERRUPTED_STATUS)
         call.pid = pid
         # it is not reaped before we do: the number is still its own
         call.pidfd = os.pidfd_open(pid)
@@ -243,8 +246,6 @@ def main(door_number: int, registry: str) -> None:
     It is started in a session of its own, so that no terminal's signals reach it.
     """
     settle_inherited_state()
-    # a worker unblocks it once it has its own way to end
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     door = socket.socket(fileno=door_number)
     door.set_inheritable(False)
     owner = os.pidfd_open(os.getppid())
@@ -253,6 +254,7 @@ def main(door_number: int, registry: str) -> None:
     with open("/proc/self/comm", "w") as file:
         file.write(PROCESS_NAME)
     operations = import_operations(registry)
+    _settle_for_workers()
     # up to here the owner's standard error has what goes wrong
     os.dup2(1, 2)
     try:
@@ -262,6 +264,16 @@ def main(door_number: int, registry: str) -> None:
 
         door.send(format_exc().encode()[-_LAST_WORDS_BYTES:], socket.MSG_DONTWAIT)
         raise
+
+
+def _settle_for_workers() -> None:
+    """What each worker would have to do first: what a process writes to after a fork must be copied."""
+    # nobody sends it to this process, which has a session of its own; this process sends it to workers
+    keep_exception(KeyboardInterrupt, signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a request brings its own, and its zone
+    os.environ.clear()
+    time.tzset()
 
 
 def import_operations(registry: str) -> Mapping[str, Operation]:

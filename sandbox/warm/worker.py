@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.errors import NotFoundError
-from sandbox.interrupts import keep_exception
 from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.warm.failures import OperationFaultError
 from sandbox.warm.messages import Wire, encode_long_message
@@ -28,17 +27,17 @@ if TYPE_CHECKING:
     from sandbox.warm.registry import Operation
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
-PROCESS_NAME = "sandbox-worker"
+PROCESS_NAME = b"sandbox-worker"
 
 
 def run_worker(talk: socket.socket, operations: Mapping[str, Operation], parent: int) -> NoReturn:
-    """Serve the one call on `talk`, in the child of the process `parent`. SIGINT comes blocked."""
+    """Serve the one call on `talk`, in the child of the process `parent`, where SIGINT raises KeyboardInterrupt."""
     status = 1
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         # where it died before that nobody would tell us
         if os.getppid() == parent:
-            _settle_signals()
+            _take_name()
             _serve(Wire(talk), operations)
             status = 0
     except KeyboardInterrupt:
@@ -48,12 +47,10 @@ def run_worker(talk: socket.socket, operations: Mapping[str, Operation], parent:
         os._exit(status)
 
 
-def _settle_signals() -> None:
-    keep_exception(KeyboardInterrupt, signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    with open("/proc/self/comm", "w") as file:
-        file.write(PROCESS_NAME)
+def _take_name() -> None:
+    file = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(file, PROCESS_NAME)
+    os.close(file)
 
 
 def _serve(wire: Wire, operations: Mapping[str, Operation]) -> None:
@@ -91,10 +88,10 @@ def _do(wire: Wire, operations: Mapping[str, Operation], message: dict[str, Any]
 
 
 def _take_place(environment: Mapping[str, str], directory: int | None) -> None:
-    os.environ.clear()
+    # there is none: the prepared process has cleared its own
     os.environ.update(environment)
-    # the C library keeps the zone of the environment before
-    time.tzset()
+    if "TZ" in environment:
+        time.tzset()
     if directory is not None:
         os.fchdir(directory)
         os.close(directory)
