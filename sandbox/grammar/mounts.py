@@ -142,7 +142,9 @@ def _check(request: MountRequest, families: set[str]) -> None:
 
 
 def resolve_source(request: MountRequest, cwd: CallerDirectory) -> MountRequest:
-    """`request` with a host path that begins with a dot made absolute, as Docker's client does."""
+    """`request` with a host path that begins with a dot made absolute, as Docker's client does. Raises SandboxError
+    where that is to be done from a directory that was removed.
+    """
     if request.kind == "bind" and request.source.startswith("."):
         return request._replace(source=clean_path(cwd.absolute(request.source)))
     return request

@@ -135,7 +135,9 @@ def parse_volumes_from(text: str) -> tuple[str, bool]:
 
 
 def resolve_relative(text: str, cwd: CallerDirectory) -> str:
-    """`text` with a host path that begins with a dot made absolute, as Docker's client does."""
+    """`text` with a host path that begins with a dot made absolute, as Docker's client does. Raises SandboxError where
+    that is to be done from a directory that was removed.
+    """
     source, colon, rest = text.partition(":")
     if colon and source.startswith("."):
         return f"{os.path.normpath(cwd.absolute(source))}:{rest}"

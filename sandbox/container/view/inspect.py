@@ -9,11 +9,12 @@ from sandbox.container.monitor.log_files import LOG_NAME
 from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
 from sandbox.container.view.host_config import host_config, port_bindings
 from sandbox.grammar.health import health_document
+from sandbox.grammar.volumes import clean_path
 from sandbox.humane import rfc3339
 from sandbox.volume.volumes import volume_data
 
 if TYPE_CHECKING:
-    from sandbox.container.model.record import Container
+    from sandbox.container.model.record import Container, ContainerConfig
     from sandbox.container.request.request import ContainerRequest
     from sandbox.paths import Paths
     from sandbox.values import MountPoint
@@ -88,6 +89,12 @@ def _state(container: Container) -> Document:
     return document
 
 
+def _nameless_volumes(config: ContainerConfig, request: ContainerRequest) -> Document:
+    """Those of `-v` and of the image; HostConfig.Mounts has what `--mount` asked for."""
+    elsewhere = {clean_path(mount.target) for mount in request.mounts}
+    return {mount.target: {} for mount in config.mounts if mount.anonymous and mount.target not in elsewhere}
+
+
 def _config(container: Container, request: ContainerRequest) -> Document:
     config = container.config
     document: Document = {
@@ -104,7 +111,7 @@ def _config(container: Container, request: ContainerRequest) -> Document:
         "Env": list(config.environment),
         "Cmd": list(config.command) or None,
         "Image": config.image,
-        "Volumes": {mount.target: {} for mount in config.mounts if mount.anonymous} or None,
+        "Volumes": _nameless_volumes(config, request) or None,
         "WorkingDir": config.working_directory,
         "Entrypoint": list(config.entrypoint) or None,
         "OnBuild": None,

@@ -138,6 +138,10 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
             "HostConfig.Tmpfs": {},
         },
     ),
+    (
+        "--mount type=volume,dst=/a/",
+        {"HostConfig.Mounts": [{"Type": "volume", "Target": "/a/"}], "Config.Volumes": {"/data": {}}},
+    ),
     ("--network none", {"HostConfig.NetworkMode": "none"}),
     ("--network container:other", {"HostConfig.NetworkMode": "container:other"}),
     ("--network-alias web", {"HostConfig.NetworkMode": "bridge", "NetworkSettings.Networks.bridge.Aliases": ["web"]}),
@@ -268,8 +272,9 @@ def test_every_option_is_tried() -> None:
 
 #: of these the configuration has the sense, and not the words
 LOST = (
-    "--annotation", "--cidfile", "--cpu-period", "--ipc shareable", "--pids-limit -1", "--mount type=tmpfs", "-a",
-    "--storage-driver", "-p 80:80 --network host", "--security-opt no-new", "--tmpfs /run", "--volumes-from",
+    "--annotation", "--cidfile", "--cpu-period", "--ipc shareable", "--pids-limit -1", "--mount type=tmpfs",
+    "--mount type=volume,dst", "-a", "--storage-driver", "-p 80:80 --network host", "--security-opt no-new",
+    "--tmpfs /run", "--volumes-from",
 )  # fmt: skip
 
 
