@@ -50,9 +50,14 @@ class Prepared:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it has ended; it is reaped then, and its pid may be another process's."""
+        return self._process.poll() is not None
+
+    @property
     def is_gone(self) -> bool:
         """Whether it has ended, or is about to: nobody holds the other end of the door."""
-        if self.door.fileno() < 0:
+        if self.has_ended or self.door.fileno() < 0:
             return True
         poller = select.poll()
         poller.register(self.door, 0)

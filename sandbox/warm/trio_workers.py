@@ -90,7 +90,8 @@ class TrioWorkers:
             return
         prepared.end()
         with trio.CancelScope(shield=True):
-            await _wait_process(prepared.pid)
+            if not prepared.has_ended:
+                await _wait_process(prepared.pid)
         _let_go(prepared)
 
     def _present(self) -> Prepared:
