@@ -66,9 +66,9 @@ class VolumeStore:
         the namespace, with the root file system mounted at `root_fd`. Raises StorageError.
         """
         # the copying of trees, which only a new volume needs
-        from storage.trees.fill import copy_up
+        from storage.trees.fill import fill_volume
 
-        copy_up(root_fd, container_path, self.data(name))
+        fill_volume(root_fd, container_path, self.data(name))
         with suppress(FileNotFoundError):
             os.unlink(self._mark(name))
 

@@ -22,7 +22,7 @@ from storage.tar.diff import write_layer
 from storage.true_owners import BookOwners
 
 if TYPE_CHECKING:
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
     from sandbox.upkeep.findings import Finding
 
 _READ_SIZE = 1 << 20
@@ -31,29 +31,29 @@ _READ_SIZE = 1 << 20
 class BlobCheck:
     """`whole` are the blobs to be believed; after `mend_blobs`, also those that are, or would be, made again."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
         self.count = 0
         self.whole: set[str] = set()
         self.damaged: list[Digest] = []
 
     def read_all(self) -> None:
         """Hash every blob; with `quick`, believe them."""
-        digests = self._desk.content.digests()
+        digests = self._context.content.digests()
         self.count = len(digests)
         for digest in digests:
-            if self._desk.options.quick or _hashes_to_its_name(self._desk.content, digest):
+            if self._context.options.quick or _hashes_to_its_name(self._context.content, digest):
                 self.whole.add(digest)
-            elif self._desk.content.has(digest):
+            elif self._context.content.has(digest):
                 self.damaged.append(digest)
 
     def make_again(self, finding: Finding, digest: str, layer: Digest) -> bool:
         """Have `digest` written from the layer it is the archive of; whether it is, or would be."""
-        paths = self._desk.paths
+        paths = self._context.paths
         blobs_root = f"{paths.data_root}/blobs"
         if not call_in_user_namespace(_gives, paths.layers, layer, digest, blobs_root):
             return False
-        done = self._desk.report(
+        done = self._context.report(
             finding, lambda: call_in_user_namespace(write_archive, paths.layers, layer, digest, blobs_root)
         )
         if done:
@@ -62,10 +62,10 @@ class BlobCheck:
 
     def put_back(self, finding: Finding, image_id: str, digest: str) -> bool:
         """Have a document of the image taken from the copy of its record; whether it is, or would be."""
-        path = copy_path(self._desk.paths.data_root, "image", image_id)
+        path = copy_path(self._context.paths.data_root, "image", image_id)
         if document_of(path, digest) is None:
             return False
-        done = self._desk.report(finding, partial(put_back, self._desk.content, path, digest))
+        done = self._context.report(finding, partial(put_back, self._context.content, path, digest))
         if done:
             self.whole.add(digest)
         return done

@@ -23,7 +23,7 @@ from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import connect_state
 from sandbox.upkeep.adoption import adopt, adopt_name, lost_names, shown_name, unrecorded
 from sandbox.upkeep.blobs import BlobCheck
-from sandbox.upkeep.desk import Desk, Options
+from sandbox.upkeep.check_context import CheckContext, Options
 from sandbox.upkeep.findings import Finding, Report
 from sandbox.upkeep.images import ImageCheck
 from sandbox.upkeep.layers import LayerCheck, remove_layer
@@ -70,14 +70,16 @@ def _look_for_unused(paths: Paths) -> list[Finding] | None:
         with _open(paths) as connection:
             if find_unrecorded(connection, paths.data_root):
                 return []
-            desk = _desk(paths, connection, Options())
+            context = _context(paths, connection, Options())
             records = read_records(connection, paths)
-            find_unused(desk, records)
-            return desk.findings
+            find_unused(context, records)
+            return context.findings
 
 
-def _desk(paths: Paths, connection: sqlite3.Connection, options: Options) -> Desk:
-    return Desk(paths, connection, ContentStore(f"{paths.data_root}/blobs"), LayerStore(paths.layers), options, [], [])
+def _context(paths: Paths, connection: sqlite3.Connection, options: Options) -> CheckContext:
+    return CheckContext(
+        paths, connection, ContentStore(f"{paths.data_root}/blobs"), LayerStore(paths.layers), options, [], []
+    )
 
 
 @contextmanager
@@ -93,40 +95,42 @@ def _open(paths: Paths) -> Iterator[sqlite3.Connection]:
 def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Report:
     found = _rebuild(paths) if options.repair else []
     with _open(paths) as connection:
-        desk = _desk(paths, connection, options)
-        desk.findings.extend(found)
-        adopted = _adopt_unrecorded(desk)
+        context = _context(paths, connection, options)
+        context.findings.extend(found)
+        adopted = _adopt_unrecorded(context)
         incomplete = bool(found) or bool(adopted)
         # what runs has its record before the records are read: those that are stale are mended then
-        if check_processes(desk) or adopted:
-            _adopt_names(desk)
+        if check_processes(context) or adopted:
+            _adopt_names(context)
         if options.repair:
             write_missing_copies(connection, paths)
-        places = PlaceCheck(desk)
+        places = PlaceCheck(context)
         records = read_records(connection, paths)
-        blobs = BlobCheck(desk)
+        blobs = BlobCheck(context)
         blobs.read_all()
-        layers = LayerCheck(desk, records, blobs)
+        layers = LayerCheck(context, records, blobs)
         layers.compare_all()
-        mend_blobs(desk, blobs, layers, records)
-        ImageCheck(desk, blobs, layers).check_all(records)
+        mend_blobs(context, blobs, layers, records)
+        ImageCheck(context, blobs, layers).check_all(records)
         places.check_all(records, layers)
-        find_leftovers(desk)
-        check_cache_mounts(desk)
+        find_leftovers(context)
+        check_cache_mounts(context)
         if incomplete:
             # what seems unused may be what the records that were lost would name
-            desk.notes.append("unused layers and blobs were not looked for: the database did not know all of the store")
+            context.notes.append(
+                "unused layers and blobs were not looked for: the database did not know all of the store"
+            )
         elif options.repair:
-            find_unused(desk, read_records(connection, paths))
+            find_unused(context, read_records(connection, paths))
         elif unused is None:
-            desk.notes.append("unused layers and blobs were not looked for: an image is being made right now")
+            context.notes.append("unused layers and blobs were not looked for: an image is being made right now")
         else:
-            desk.findings.extend(unused)
+            context.findings.extend(unused)
         counts = (
             len(records.images), len(records.containers), len(records.volumes), len(records.cache), blobs.count,
             layers.count,
         )  # fmt: skip
-        return Report(tuple(desk.findings), dict(zip(_COUNTED, counts, strict=True)), tuple(desk.notes))
+        return Report(tuple(context.findings), dict(zip(_COUNTED, counts, strict=True)), tuple(context.notes))
 
 
 def _rebuild(paths: Paths) -> list[Finding]:
@@ -139,57 +143,59 @@ def _rebuild(paths: Paths) -> list[Finding]:
     return [Finding("database", paths.database, f"{loss}; {mend}", repaired=True)]
 
 
-def _adopt_unrecorded(desk: Desk) -> list[tuple[str, str]]:
+def _adopt_unrecorded(context: CheckContext) -> list[tuple[str, str]]:
     """Take back what only the store knows of, or tell of it; what that was."""
-    found = list(unrecorded(desk.connection, desk.paths))
+    found = list(unrecorded(context.connection, context.paths))
     for table, name in found:
         kind: Kind = "image" if table == "image" else "volume" if table == "volume" else "container"
-        desk.report(
-            Finding(kind, shown_name(desk.paths, table, name), "it is in the store, and the database does not know it"),
-            partial(adopt, desk.connection, desk.paths, desk.content, table, name),
+        context.report(
+            Finding(
+                kind, shown_name(context.paths, table, name), "it is in the store, and the database does not know it"
+            ),
+            partial(adopt, context.connection, context.paths, context.content, table, name),
         )
     return found
 
 
-def _adopt_names(desk: Desk) -> None:
+def _adopt_names(context: CheckContext) -> None:
     """Give images the names back that only the store knows: the database is older than they are."""
-    for image_id, name in list(lost_names(desk.connection, desk.paths)):
-        desk.report(
+    for image_id, name in list(lost_names(context.connection, context.paths)):
+        context.report(
             Finding("image", name.familiar, "the database does not know this name of it"),
-            partial(adopt_name, desk.connection, image_id, name),
+            partial(adopt_name, context.connection, image_id, name),
         )
 
 
-def find_unused(desk: Desk, records: Records) -> None:
+def find_unused(context: CheckContext, records: Records) -> None:
     """Layers and blobs that no record refers to: a pull or a build that was killed, which may be taken up again."""
     used = records.used_layers()
-    for chain_id in desk.layers.chain_ids():
+    for chain_id in context.layers.chain_ids():
         if chain_id not in used:
-            desk.report(
+            context.report(
                 Finding("layer", chain_id, "nothing refers to it", leftover=True),
-                partial(call_in_user_namespace, remove_layer, desk.paths.layers, chain_id),
+                partial(call_in_user_namespace, remove_layer, context.paths.layers, chain_id),
             )
-    needed = _needed_blobs(desk, records)
-    for digest in desk.content.digests():
+    needed = _needed_blobs(context, records)
+    for digest in context.content.digests():
         if digest not in needed:
-            desk.report(
+            context.report(
                 Finding("blob", digest, "nothing refers to it", leftover=True),
-                partial(desk.content.delete, digest),
+                partial(context.content.delete, digest),
             )
 
 
-def _needed_blobs(desk: Desk, records: Records) -> set[str]:
+def _needed_blobs(context: CheckContext, records: Records) -> set[str]:
     needed: set[str] = {claim.blob for claim in records.cache}
     diff_ids = {claim.diff_id for claim in records.cache}
     for image in records.images:
         needed |= {image.id, image.manifest_digest}
         diff_ids.update(image.diff_ids)
         try:
-            manifest = load_document(desk.content.read(image.manifest_digest))
+            manifest = load_document(context.content.read(image.manifest_digest))
             needed.update(layer["digest"] for layer in manifest["layers"])
         except (StorageError, ValueError, KeyError, TypeError):
             # the image itself is told as damaged; what it may have needed stays as long as that stands
-            desk.notes.append(f"unused blobs were not looked for: the manifest of {image.shown} is damaged")
-            return {*needed, *desk.content.digests()}
-    compressed = desk.connection.execute("SELECT diff_id, digest FROM layer_blob")
+            context.notes.append(f"unused blobs were not looked for: the manifest of {image.shown} is damaged")
+            return {*needed, *context.content.digests()}
+    compressed = context.connection.execute("SELECT diff_id, digest FROM layer_blob")
     return needed | {digest for diff_id, digest in compressed if diff_id in diff_ids}

@@ -16,7 +16,7 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from sandbox.upkeep.blobs import BlobCheck
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import CacheClaim, ImageClaim, Records
     from storage.digests import Digest
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class ImageCheck:
     """After blobs and layers are known."""
 
-    def __init__(self, desk: Desk, blobs: BlobCheck, layers: LayerCheck) -> None:
-        self._desk = desk
+    def __init__(self, context: CheckContext, blobs: BlobCheck, layers: LayerCheck) -> None:
+        self._context = context
         self._blobs = blobs
         self._layers = layers
 
@@ -39,7 +39,7 @@ class ImageCheck:
     def _check_image(self, image: ImageClaim) -> None:
         if not self._layers.held.isdisjoint(image.chain_ids):
             return  # told with the layer: what becomes of it depends on what becomes of the container
-        if image.chains_differ and self._desk.report(
+        if image.chains_differ and self._context.report(
             Finding("image", image.shown, image.problem), lambda: self._restore_chain(image)
         ):
             return
@@ -47,7 +47,7 @@ class ImageCheck:
         if problem:
             finding = Finding("image", image.shown, problem, _get_again(image))
             # what no registry has is never forgotten for a fault: what is left of it may be all there is
-            self._desk.report(finding, (lambda: self._forget(image)) if image.in_registry else None)
+            self._context.report(finding, (lambda: self._forget(image)) if image.in_registry else None)
             return
         self._check_archives(image)
 
@@ -68,16 +68,16 @@ class ImageCheck:
 
     def _document(self, image: ImageClaim, digest: Digest) -> dict[str, Any]:
         """A document of the image; where it would be put back by a repair, as the copy has it."""
-        path = copy_path(self._desk.paths.data_root, "image", image.id)
-        if not self._desk.options.repair and (data := document_of(path, digest)) is not None:
+        path = copy_path(self._context.paths.data_root, "image", image.id)
+        if not self._context.options.repair and (data := document_of(path, digest)) is not None:
             return cast("dict[str, Any]", load_document(data))
-        return cast("dict[str, Any]", load_document(self._desk.content.read(digest)))
+        return cast("dict[str, Any]", load_document(self._context.content.read(digest)))
 
     def _layers_problem(self, image: ImageClaim) -> str:
         for chain_id in image.chain_ids:
             if chain_id in self._layers.whole:
                 continue
-            if self._desk.layers.has(chain_id):
+            if self._context.layers.has(chain_id):
                 return f"its layer {chain_id} is damaged"
             finding = Finding("layer", chain_id, f"it is missing, and {image.shown} needs it")
             if not self._layers.restore(finding, chain_id):
@@ -97,16 +97,16 @@ class ImageCheck:
             )  # fmt: skip
             source = image.chain_ids[position] if digest == image.diff_ids[position] else None
             if source is None or not self._blobs.make_again(finding, digest, source):
-                self._desk.report(finding)
+                self._context.report(finding)
 
     def _check_cached(self, cached: CacheClaim) -> None:
         """A step whose layer has gone is made anew, which is no fault; one that cannot be read helps nobody."""
         if not cached.chain_id:
-            self._desk.report(
+            self._context.report(
                 Finding("build cache", cached.key, "its row cannot be read"), lambda: self._drop_step(cached.key)
             )
         elif not self._is_there(cached):
-            self._desk.report(
+            self._context.report(
                 Finding(
                     "build cache", cached.key, "its layer or the archive of it is not there any more", leftover=True
                 ),
@@ -117,15 +117,15 @@ class ImageCheck:
         return cached.chain_id in self._layers.whole and cached.blob in self._blobs.whole
 
     def _drop_step(self, key: str) -> None:
-        self._desk.connection.execute("DELETE FROM build_cache WHERE key = ?", (key,))
+        self._context.connection.execute("DELETE FROM build_cache WHERE key = ?", (key,))
 
     def _restore_chain(self, image: ImageClaim) -> None:
         chain = json.dumps(chain_ids(image.diff_ids))
-        self._desk.connection.execute("UPDATE image SET layers = ? WHERE id = ?", (chain, image.id))
+        self._context.connection.execute("UPDATE image SET layers = ? WHERE id = ?", (chain, image.id))
 
     def _forget(self, image: ImageClaim) -> None:
-        with transaction(self._desk.connection):
-            forget_image(self._desk.connection, image.id)
+        with transaction(self._context.connection):
+            forget_image(self._context.connection, image.id)
 
 
 def _get_again(image: ImageClaim) -> str:

@@ -14,17 +14,17 @@ from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     from sandbox.upkeep.blobs import BlobCheck
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
     from sandbox.upkeep.records import Records
 
 
 class LayerCheck:
     """`whole` are the layers to be believed, or that are, or would be, made again."""
 
-    def __init__(self, desk: Desk, records: Records, blobs: BlobCheck) -> None:
-        self._desk = desk
+    def __init__(self, context: CheckContext, records: Records, blobs: BlobCheck) -> None:
+        self._context = context
         self._blobs = blobs
-        self._claims = _claims(desk, records)
+        self._claims = _claims(context, records)
         self._users: dict[str, list[str]] = {}
         self._running: dict[str, list[str]] = {}
         for container in records.containers:
@@ -42,18 +42,18 @@ class LayerCheck:
 
     def compare_all(self) -> None:
         """Look at every layer, lowest first: one that is made again needs those below."""
-        found = self._desk.layers.chain_ids()
+        found = self._context.layers.chain_ids()
         self.count = len(found)
         claims = sorted((self.claim(chain_id) for chain_id in found), key=lambda claim: len(claim.lowers))
         if not claims:
             return
         answers = call_in_user_namespace(
-            _check_layers, self._desk.paths.layers, [list(claim) for claim in claims], self._desk.options.quick
+            _check_layers, self._context.paths.layers, [list(claim) for claim in claims], self._context.options.quick
         )
         assert isinstance(answers, list)
         for claim, (problem, doubt) in zip(claims, answers, strict=True):
             if doubt:
-                self._desk.notes.append(f"layer {claim.chain_id} was not compared: {doubt}")
+                self._context.notes.append(f"layer {claim.chain_id} was not compared: {doubt}")
             if not problem or self._mend(claim, problem):
                 self.whole.add(claim.chain_id)
 
@@ -61,7 +61,7 @@ class LayerCheck:
         """What is recorded of the layer; its archive only where that is whole."""
         claim, blob = self._claims.get(chain_id, (LayerClaim(chain_id), ""))
         if blob in self._blobs.whole:
-            claim = claim._replace(blob_path=self._desk.content.path(parse_digest(blob)))
+            claim = claim._replace(blob_path=self._context.content.path(parse_digest(blob)))
         return claim
 
     def whole_layer_of(self, diff_id: str) -> Digest | None:
@@ -76,8 +76,8 @@ class LayerCheck:
         claim = self.claim(chain_id)
         if not claim.blob_path:
             return False
-        done = self._desk.report(
-            finding, lambda: call_in_user_namespace(_restore, self._desk.paths.layers, list(claim))
+        done = self._context.report(
+            finding, lambda: call_in_user_namespace(_restore, self._context.paths.layers, list(claim))
         )
         if done:
             self.whole.add(chain_id)
@@ -88,7 +88,7 @@ class LayerCheck:
         if running:
             self.held.add(claim.chain_id)
             mend = f"sandbox stop {' '.join(running)} && sandbox system check --repair"
-            self._desk.report(Finding("layer", claim.chain_id, f"{problem}; a container runs on it", mend))
+            self._context.report(Finding("layer", claim.chain_id, f"{problem}; a container runs on it", mend))
             return False
         finding = Finding("layer", claim.chain_id, problem)
         if self.restore(finding, claim.chain_id):
@@ -98,14 +98,14 @@ class LayerCheck:
             # what the container wrote may be all that somebody has: it is not made unreadable
             self.held.add(claim.chain_id)
             mend = f"sandbox export {users[0]} saves what can be read; sandbox rm {' '.join(users)}"
-            self._desk.report(finding._replace(problem=f"{problem}, and a container is made of it", mend=mend))
+            self._context.report(finding._replace(problem=f"{problem}, and a container is made of it", mend=mend))
             return False
         if claim.chain_id in self._made_here:
             # what is left of it may be all there is: the image is told, and goes when a person says so
-            self._desk.report(finding)
+            self._context.report(finding)
             return False
-        self._desk.report(
-            finding, lambda: call_in_user_namespace(remove_layer, self._desk.paths.layers, claim.chain_id)
+        self._context.report(
+            finding, lambda: call_in_user_namespace(remove_layer, self._context.paths.layers, claim.chain_id)
         )
         return False
 
@@ -115,12 +115,12 @@ def remove_layer(layers_root: str, chain_id: str) -> None:
     LayerStore(layers_root).remove(parse_digest(chain_id))
 
 
-def _claims(desk: Desk, records: Records) -> dict[str, tuple[LayerClaim, str]]:
+def _claims(context: CheckContext, records: Records) -> dict[str, tuple[LayerClaim, str]]:
     """What images and builds say of each layer, and the blob that is its archive."""
     claims: dict[str, tuple[LayerClaim, str]] = {}
     for image in records.images:
         try:
-            blobs = [layer["digest"] for layer in load_document(desk.content.read(image.manifest_digest))["layers"]]
+            blobs = [layer["digest"] for layer in load_document(context.content.read(image.manifest_digest))["layers"]]
         except (StorageError, ValueError, KeyError, TypeError):
             blobs = []
         blobs += [""] * (len(image.chain_ids) - len(blobs))

@@ -15,57 +15,57 @@ from storage.locks import is_unlocked, remove_unlocked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
 
 
-def find_leftovers(desk: Desk) -> None:
+def find_leftovers(context: CheckContext) -> None:
     """Downloads that stopped, layers that were being made, builds that were killed."""
-    root = desk.paths.data_root
+    root = context.paths.data_root
     for path in _free(f"{root}/blobs/partial"):
-        desk.report(
+        context.report(
             Finding("download", os.path.basename(path), "it stopped; the next pull goes on from it", leftover=True),
             partial(remove_unlocked, path),
         )
-    stages = desk.layers.leftovers()
+    stages = context.layers.leftovers()
     for name in stages:
-        desk.report(Finding("stage", name, "a layer was being made by a process that was killed", leftover=True),
-                    lambda: call_in_user_namespace(_sweep, desk.paths.layers))  # fmt: skip
+        context.report(Finding("stage", name, "a layer was being made by a process that was killed", leftover=True),
+                    lambda: call_in_user_namespace(_sweep, context.paths.layers))  # fmt: skip
     for path in _free(f"{root}/build"):
-        desk.report(
+        context.report(
             Finding("build", os.path.basename(path), "it was killed; the next build removes it", leftover=True),
             partial(call_in_user_namespace, remove_unlocked, path),
         )
 
 
-def check_cache_mounts(desk: Desk) -> None:
+def check_cache_mounts(context: CheckContext) -> None:
     """Directories of `RUN --mount=type=cache` against their records, both ways; one that a build uses is locked."""
-    directory = f"{desk.paths.data_root}/build-mounts"
+    directory = f"{context.paths.data_root}/build-mounts"
     try:
         there = {name for name in os.listdir(directory) if not name.endswith(".lock")}
     except FileNotFoundError:
         there = set()
     # records come after directories, and are read after them
-    recorded = {name for (name,) in desk.connection.execute("SELECT name FROM build_mount")}
+    recorded = {name for (name,) in context.connection.execute("SELECT name FROM build_mount")}
     for name in sorted(there ^ recorded):
         if _is_locked(f"{directory}/{name}.lock"):
             continue
         if name in there:
-            desk.report(
+            context.report(
                 Finding("build cache", name, "a cache mount without a record: its build was killed", leftover=True),
-                partial(_record_mount, desk, name),
+                partial(_record_mount, context, name),
             )
         else:
-            desk.report(
+            context.report(
                 Finding("build cache", name, "the directory of this cache mount has been removed", leftover=True),
-                partial(desk.connection.execute, "DELETE FROM build_mount WHERE name = ?", (name,)),
+                partial(context.connection.execute, "DELETE FROM build_mount WHERE name = ?", (name,)),
             )
 
 
-def _record_mount(desk: Desk, name: str) -> None:
+def _record_mount(context: CheckContext, name: str) -> None:
     """What a build put there is of use to the next; `builder prune` removes it, which a record lets it find."""
     now_ns = time.time_ns()
     row = (name, "a cache mount whose record was lost", now_ns, now_ns)
-    desk.connection.execute("INSERT OR IGNORE INTO build_mount VALUES (?, ?, ?, ?, 0)", row)
+    context.connection.execute("INSERT OR IGNORE INTO build_mount VALUES (?, ?, ?, ?, 0)", row)
 
 
 def _is_locked(path: str) -> bool:

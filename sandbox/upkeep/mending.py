@@ -10,20 +10,20 @@ from sandbox.upkeep.findings import Finding
 
 if TYPE_CHECKING:
     from sandbox.upkeep.blobs import BlobCheck
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import Records
 
 
-def mend_blobs(desk: Desk, blobs: BlobCheck, layers: LayerCheck, records: Records) -> None:
+def mend_blobs(context: CheckContext, blobs: BlobCheck, layers: LayerCheck, records: Records) -> None:
     """Report each damaged blob, made again from its layer or its copy, or else removed."""
     images = {digest: image.id for image in records.images for digest in (image.id, image.manifest_digest)}
     for digest in blobs.damaged:
         source = layers.whole_layer_of(digest)
-        where = os.fspath(desk.content.path(digest))
+        where = os.fspath(context.content.path(digest))
         finding = Finding("blob", digest, f"its content has another digest ({where})")
         if source is not None and blobs.make_again(finding, digest, source):
             continue
         if digest in images and blobs.put_back(finding, images[digest], digest):
             continue
-        desk.report(finding, partial(desk.content.delete, digest))
+        context.report(finding, partial(context.content.delete, digest))

@@ -23,7 +23,7 @@ from storage.volumes import VolumeStore
 
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import Records
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 class PlaceCheck:
     """Made before the records are read: the directories it sees now are those it speaks of."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._containers = _names(os.path.dirname(desk.paths.container_data("x")))
-        self._volumes = _names(desk.paths.volumes)
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
+        self._containers = _names(os.path.dirname(context.paths.container_data("x")))
+        self._volumes = _names(context.paths.volumes)
         self._without_data = frozenset(
-            name for name in self._volumes if not os.path.isdir(f"{desk.paths.volumes}/{name}/_data")
+            name for name in self._volumes if not os.path.isdir(f"{context.paths.volumes}/{name}/_data")
         )
-        self._runtime = _names(os.path.dirname(desk.paths.container_runtime("x")))
+        self._runtime = _names(os.path.dirname(context.paths.container_runtime("x")))
 
     def check_all(self, records: Records, layers: LayerCheck) -> None:
         for container in records.containers:
@@ -47,7 +47,7 @@ class PlaceCheck:
         known = {container.id for container in records.containers}
         for name in sorted(self._containers - known):
             self._check_container_directory(name)
-        for name in sorted(self._runtime - {os.path.basename(self._desk.paths.container_runtime(i)) for i in known}):
+        for name in sorted(self._runtime - {os.path.basename(self._context.paths.container_runtime(i)) for i in known}):
             self._check_runtime(name)
         for name in sorted(self._volumes | records.volumes):
             self._check_volume(name, records)
@@ -55,7 +55,7 @@ class PlaceCheck:
     def _check_layers(self, container: Container, layers: LayerCheck) -> None:
         for chain_id in container.config.layers:
             if chain_id not in layers.whole and chain_id not in layers.held:
-                self._desk.report(
+                self._context.report(
                     Finding(
                         "container",
                         container.name,
@@ -65,49 +65,51 @@ class PlaceCheck:
                 )
 
     def _check_directory(self, container: Container) -> None:
-        directory = self._desk.paths.container_data(container.id)
-        if os.path.isdir(directory) or load_container(self._desk.connection, container.id) is None:
+        directory = self._context.paths.container_data(container.id)
+        if os.path.isdir(directory) or load_container(self._context.connection, container.id) is None:
             return
         if os.path.isdir(directory):
             return
         if container.state.status == "created":
             # nothing can be lost that was never written
-            self._desk.report(
+            self._context.report(
                 Finding("container", container.name, "its directory is missing; it never ran"),
                 lambda: self._make_directory(container),
             )
         else:
-            self._desk.report(
+            self._context.report(
                 Finding("container", container.name, "its directory is gone, and with it what it wrote"),
                 lambda: self._make_directory(container),
             )
 
     def _make_directory(self, container: Container) -> None:
-        os.makedirs(self._desk.paths.container_data(container.id), mode=0o700, exist_ok=True)
-        keep_container_copy(self._desk.connection, container.id)
+        os.makedirs(self._context.paths.container_data(container.id), mode=0o700, exist_ok=True)
+        keep_container_copy(self._context.connection, container.id)
 
     def _check_container_directory(self, name: str) -> None:
-        directory = f"{os.path.dirname(self._desk.paths.container_data('x'))}/{name}"
-        if not os.path.lexists(directory) or load_container(self._desk.connection, name) is not None:
+        directory = f"{os.path.dirname(self._context.paths.container_data('x'))}/{name}"
+        if not os.path.lexists(directory) or load_container(self._context.connection, name) is not None:
             return
-        if has_copy(self._desk.paths.data_root, "container", name):
+        if has_copy(self._context.paths.data_root, "container", name):
             return  # told as what the database does not know
         # what a container wrote may be all that somebody has: it goes only where it is named
         finding = Finding("container", name, f"{directory} belongs to no container that is known")
-        if name in self._desk.options.remove:
-            self._desk.report(finding, lambda: remove_files(directory))
+        if name in self._context.options.remove:
+            self._context.report(finding, lambda: remove_files(directory))
         else:
-            self._desk.report(finding._replace(mend=f"sandbox system check --repair --remove {name}"))
+            self._context.report(finding._replace(mend=f"sandbox system check --repair --remove {name}"))
 
     def _check_runtime(self, name: str) -> None:
-        prefix = self._desk.paths.runtime_prefix
+        prefix = self._context.paths.runtime_prefix
         if not name.startswith(prefix):
             return  # of another data root
-        directory = f"{os.path.dirname(self._desk.paths.container_runtime('x'))}/{name}"
+        directory = f"{os.path.dirname(self._context.paths.container_runtime('x'))}/{name}"
         beginning = name.removeprefix(prefix)
-        row = self._desk.connection.execute("SELECT 1 FROM container WHERE id LIKE ? || '%'", (beginning,)).fetchone()
+        row = self._context.connection.execute(
+            "SELECT 1 FROM container WHERE id LIKE ? || '%'", (beginning,)
+        ).fetchone()
         if row is None and os.path.isdir(directory) and not _is_served(directory):
-            self._desk.report(
+            self._context.report(
                 Finding("runtime", name, f"{directory} belongs to no container", leftover=True),
                 lambda: remove_runtime_directory(directory),
             )
@@ -115,35 +117,35 @@ class PlaceCheck:
     def _check_volume(self, name: str, records: Records) -> None:
         if name.startswith(GONE):
             # renamed in the moment in which its record went
-            self._desk.report(
+            self._context.report(
                 Finding("volume", name.removeprefix(GONE), "its removal was cut short", leftover=True),
-                lambda: remove_files(f"{self._desk.paths.volumes}/{name}"),
+                lambda: remove_files(f"{self._context.paths.volumes}/{name}"),
             )
             return
-        store = VolumeStore(self._desk.paths.volumes)
+        store = VolumeStore(self._context.paths.volumes)
         try:
             # makers of volumes hold a transaction from the look to the row
-            with transaction(self._desk.connection):
-                query = self._desk.connection.execute("SELECT 1 FROM volume WHERE name = ?", (name,))
+            with transaction(self._context.connection):
+                query = self._context.connection.execute("SELECT 1 FROM volume WHERE name = ?", (name,))
                 has_row = query.fetchone() is not None
                 has_data = os.path.isdir(store.data(name))
         except StorageError:
             return  # no name that a volume can have: nothing of ours
-        there = os.path.lexists(f"{self._desk.paths.volumes}/{name}")
+        there = os.path.lexists(f"{self._context.paths.volumes}/{name}")
         if has_row and not has_data and (name not in self._volumes or name in self._without_data):
             self._report_without_data(name, records, store)
         elif not has_row and has_data:
             self._report_without_row(name, store)
-        elif not has_row and there and not has_copy(self._desk.paths.data_root, "volume", name):
+        elif not has_row and there and not has_copy(self._context.paths.data_root, "volume", name):
             finding = Finding("volume", name, "it was left half-made or half-removed")
-            found = set(os.listdir(f"{self._desk.paths.volumes}/{name}"))
+            found = set(os.listdir(f"{self._context.paths.volumes}/{name}"))
             if found <= {"fill", RECORD, f".{RECORD}.new"}:
                 # its maker was killed, where not even a copy of a record was begun
                 finding = finding._replace(leftover=found <= {"fill"})
-                self._desk.report(finding, lambda: remove_files(store.directory(name)))
+                self._context.report(finding, lambda: remove_files(store.directory(name)))
             else:
                 # somebody has put something there, or renamed the data
-                self._desk.report(finding._replace(mend=f"ls -la {self._desk.paths.volumes}/{name}"))
+                self._context.report(finding._replace(mend=f"ls -la {self._context.paths.volumes}/{name}"))
 
     def _report_without_data(self, name: str, records: Records, store: VolumeStore) -> None:
         users = [
@@ -152,34 +154,34 @@ class PlaceCheck:
             if any(mount.kind == "volume" and mount.source == name for mount in container.config.mounts)
         ]
         if users:
-            self._desk.report(
+            self._context.report(
                 Finding("volume", name, f"its directory is gone, and container {users[0]} mounts it"),
                 lambda: store.create(name),
             )
         else:
-            self._desk.report(
+            self._context.report(
                 Finding("volume", name, "its directory is gone"),
-                lambda: self._desk.connection.execute("DELETE FROM volume WHERE name = ?", (name,)),
+                lambda: self._context.connection.execute("DELETE FROM volume WHERE name = ?", (name,)),
             )
 
     def _report_without_row(self, name: str, store: VolumeStore) -> None:
         if store.waits_to_be_filled(name):
             # its maker was killed before anything was put into it
-            self._desk.report(
+            self._context.report(
                 Finding("volume", name, "it was left half-made", leftover=True),
                 lambda: remove_files(store.directory(name)),
             )
             return
-        if not has_copy(self._desk.paths.data_root, "volume", name):
+        if not has_copy(self._context.paths.data_root, "volume", name):
             # what lies in it may be dear to somebody: it is taken back, never removed
-            self._desk.report(Finding("volume", name, "it has data, but no record"), lambda: self._record(name))
+            self._context.report(Finding("volume", name, "it has data, but no record"), lambda: self._record(name))
 
     def _record(self, name: str) -> None:
-        self._desk.connection.execute(
+        self._context.connection.execute(
             "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, '{}', 0)",
             (name, time.time_ns()),
         )
-        keep_volume_copy(self._desk.connection, name)
+        keep_volume_copy(self._context.connection, name)
 
 
 def _is_served(directory: str) -> bool:

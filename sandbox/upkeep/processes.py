@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.container.model.record import Container
-    from sandbox.upkeep.desk import Desk
+    from sandbox.upkeep.check_context import CheckContext
 
 #: for a container to stop by its own signal, and then for the kernel to end it
 _STOP_SECONDS = 15.0
@@ -45,15 +45,15 @@ class RunningProcess(NamedTuple):
     is_monitor: bool
 
 
-def check_processes(desk: Desk) -> bool:
+def check_processes(context: CheckContext) -> bool:
     """Report what runs unseen; a repair gives a container its record back where a copy has it, and else ends it.
 
     Returns whether the database was found to be older than what runs.
     """
     is_older = False
-    running = [process for process in find_processes(desk) if process.claim.is_alive]
+    running = [process for process in find_processes(context) if process.claim.is_alive]
     monitored = {process.container for process in running if process.is_monitor}
-    containers = all_containers(desk.connection)
+    containers = all_containers(context.connection)
     for process in running:
         if not process.is_monitor and any(process.container.startswith(beginning) for beginning in monitored):
             continue  # it ends with its monitor
@@ -62,32 +62,32 @@ def check_processes(desk: Desk) -> bool:
         # a first process is its monitor's, which has the claim as long as it lives
         if claim == process.claim or (not process.is_monitor and claim.is_alive):
             continue
-        copied = _copied_state(desk, container) if container is not None else None
+        copied = _copied_state(context, container) if container is not None else None
         if container is not None and copied is not None and claim_of(copied) == process.claim and not claim.is_alive:
-            _report_older(desk, container, copied)
+            _report_older(context, container, copied)
             is_older = True
-        elif process.claim.is_alive and _container_of(desk, str(process.claim.pid)):
-            _report_unseen(desk, process)
+        elif process.claim.is_alive and _container_of(context, str(process.claim.pid)):
+            _report_unseen(context, process)
     return is_older
 
 
-def _report_older(desk: Desk, container: Container, copied: ContainerState) -> None:
+def _report_older(context: CheckContext, container: Container, copied: ContainerState) -> None:
     def take_back() -> None:
-        update_state(desk.connection, container.id, lambda state: state if claim_of(state).is_alive else copied)
+        update_state(context.connection, container.id, lambda state: state if claim_of(state).is_alive else copied)
 
-    desk.report(
+    context.report(
         Finding("container", container.name, f"it runs, and the database has it as {container.state.status}"), take_back
     )
 
 
-def _report_unseen(desk: Desk, process: RunningProcess) -> None:
+def _report_unseen(context: CheckContext, process: RunningProcess) -> None:
     what = "the monitor" if process.is_monitor else "the first process"
     problem = f"{what} of container {process.container[:12]} runs, and no record names it"
-    desk.report(Finding("process", str(process.claim.pid), problem), lambda: _end(process))
+    context.report(Finding("process", str(process.claim.pid), problem), lambda: _end(process))
 
 
-def _copied_state(desk: Desk, container: Container) -> ContainerState | None:
-    copy = read_copy(copy_path(desk.paths.data_root, "container", container.id))
+def _copied_state(context: CheckContext, container: Container) -> ContainerState | None:
+    copy = read_copy(copy_path(context.paths.data_root, "container", container.id))
     if copy is None:
         return None
     try:
@@ -96,17 +96,17 @@ def _copied_state(desk: Desk, container: Container) -> ContainerState | None:
         return None
 
 
-def find_processes(desk: Desk) -> Iterator[RunningProcess]:
+def find_processes(context: CheckContext) -> Iterator[RunningProcess]:
     """The monitors of this data root, and the first processes of its containers."""
     for name in os.listdir("/proc"):
         if name.isdecimal():
             claim = claim_for(int(name))
-            found = _container_of(desk, name)
+            found = _container_of(context, name)
             if found is not None and claim.pid:
                 yield RunningProcess(claim, *found)
 
 
-def _container_of(desk: Desk, pid: str) -> tuple[str, bool] | None:
+def _container_of(context: CheckContext, pid: str) -> tuple[str, bool] | None:
     """The container whose monitor (True) or first process (False) `pid` is."""
     try:
         with open(f"/proc/{pid}/mountinfo", "rb", buffering=0) as file:
@@ -114,7 +114,7 @@ def _container_of(desk: Desk, pid: str) -> tuple[str, bool] | None:
         depth = _namespace_pids(pid)
     except OSError:
         return None
-    prefix = os.fsencode(f"/{os.path.basename(desk.paths.container_runtime(''))}")
+    prefix = os.fsencode(f"/{os.path.basename(context.paths.container_runtime(''))}")
     for line in lines:
         if b"/containers/" not in line:
             continue
@@ -127,7 +127,7 @@ def _container_of(desk: Desk, pid: str) -> tuple[str, bool] | None:
         container_id = os.fsdecode(above.rpartition(b"/")[2])
         # `within` begins at the root of a file system: an id that has a directory here is nobody else's
         is_ours = base in (b"hosts", b"hostname") and len(container_id) == _ID_LENGTH
-        is_ours = is_ours and os.path.isdir(desk.paths.container_data(container_id))
+        is_ours = is_ours and os.path.isdir(context.paths.container_data(container_id))
         if is_ours and len(depth) > 1 and depth[-1] == b"1":
             return container_id, False
     return None

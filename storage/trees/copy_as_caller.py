@@ -25,7 +25,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def give_tree(source_fd: int, target_fd: int) -> tuple[str, ...]:
+def copy_as_caller(source_fd: int, target_fd: int) -> tuple[str, ...]:
     """Copy all below `source_fd` into `target_fd`; notes on what was left out. What else is in the target stays.
 
     StorageError where something cannot be written, or where a directory stands in a file's way; what was copied until

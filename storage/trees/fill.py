@@ -14,7 +14,7 @@ from storage.trees.resolve import open_in_root
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
-def copy_up(root_fd: int, container_path: str, volume_path: str) -> bool:
+def fill_volume(root_fd: int, container_path: str, volume_path: str) -> bool:
     """Fill a new, empty volume with what the image has at `container_path`; false where there is nothing to do.
 
     The path is resolved inside the root; links are copied as links. A volume that has anything in it is left alone. The

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageError
-from storage.trees.fill import copy_up
+from storage.trees.fill import fill_volume
 from storage.volumes import VolumeStore
 from tests.storage.namespace import call_in_namespace
 from tests.storage.tree import Archive, Tree, found_in
@@ -44,7 +44,7 @@ def test_a_volume_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> Non
 def _copy_up(root: str, path: str, volume: str) -> bool:
     root_fd = os.open(root, os.O_RDONLY)
     try:
-        return copy_up(root_fd, path, volume)
+        return fill_volume(root_fd, path, volume)
     finally:
         os.close(root_fd)
 

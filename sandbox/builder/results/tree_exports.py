@@ -15,7 +15,7 @@ from sandbox.container.life.driver_choice import driver_of_store
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.tar.writer import write_tree
-from storage.trees.copy_as_caller import give_tree
+from storage.trees.copy_as_caller import copy_as_caller
 from storage.trees.tree import remove_content
 
 if TYPE_CHECKING:
@@ -65,6 +65,6 @@ def _export_in_namespace(paths: Paths, driver: str, layers: list[list[str]], kin
                     return list(write_tree(step.root_fd, fd, owners))
             if replace:
                 remove_content(fd)
-            return list(give_tree(step.root_fd, fd))
+            return list(copy_as_caller(step.root_fd, fd))
     finally:
         workshop.close()

@@ -21,7 +21,7 @@ def check(invocation: Invocation) -> int:
     """Print what was found; 1 if anything is wrong still."""
     # hashing, unpacking and the rest of the store: for this command alone
     from sandbox.upkeep.check import check_store
-    from sandbox.upkeep.desk import Options
+    from sandbox.upkeep.check_context import Options
 
     format_text = invocation.text("format") or "text"
     if format_text not in ("text", "json"):

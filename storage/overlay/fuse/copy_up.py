@@ -23,7 +23,7 @@ from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from storage.overlay.fuse.serving.request_loop import Pump
+    from storage.overlay.fuse.serving.request_loop import RequestLoop
     from storage.overlay.fuse.tree import Tree
     from storage.overlay.fuse.work import Work
 
@@ -37,9 +37,9 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class CopyUp:
     """Does it for one tree; `durable` says whether copies are written to the disk before they are used."""
 
-    def __init__(self, tree: Tree, pump: Pump, *, durable: bool) -> None:
+    def __init__(self, tree: Tree, loop: RequestLoop, *, durable: bool) -> None:
         self._tree = tree
-        self._pump = pump
+        self._pump = loop
         self._durable = durable
         self._busy: dict[Node, trio.Event] = {}
 

@@ -204,7 +204,7 @@ class Files(Requests):
 
     async def _read_from_disk(self, handle: Handle, off: int, size: int) -> bytes:
         # copy-up may put another file behind the descriptor, with the same data; release waits for reads
-        return await self.pump.blocking(os.pread, handle.fd, size, off)
+        return await self.loop.blocking(os.pread, handle.fd, size, off)
 
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         try:
@@ -260,7 +260,7 @@ class Files(Requests):
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         handle = self.handles[fh]
         if self.durable and handle.fd >= 0:
-            await self.pump.blocking(os.fdatasync if datasync else os.fsync, handle.fd)
+            await self.loop.blocking(os.fdatasync if datasync else os.fsync, handle.fd)
 
     @answered
     async def setattr(

@@ -138,7 +138,7 @@ class Lookups(Requests):
         if self.durable and directory.upper and (directory.parent is not None or directory is self.tree.root):
             fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.tree.descriptors.upper(directory))
             try:
-                await self.pump.blocking(os.fsync, fd)
+                await self.loop.blocking(os.fsync, fd)
             finally:
                 os.close(fd)
 

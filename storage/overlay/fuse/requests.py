@@ -18,15 +18,22 @@ if TYPE_CHECKING:
     from pyfuse3 import FileHandleT, InodeT
 
     from storage.overlay.fuse.copy_up import CopyUp
-    from storage.overlay.fuse.serving.request_loop import Pump
+    from storage.overlay.fuse.serving.request_loop import RequestLoop
     from storage.overlay.fuse.tree import Tree
 
 
 class Requests(pyfuse3.Operations):
-    """State of one mounted overlay. A handler must wait by way of `pump` only, else nobody reads the next request."""
+    """State of one mounted overlay. A handler must wait by way of `loop` only, else nobody reads the next request."""
 
     def __init__(
-        self, tree: Tree, pump: Pump, copy_up: CopyUp, *, durable: bool, writeback: bool, ready: Callable[[], None]
+        self,
+        tree: Tree,
+        loop: RequestLoop,
+        copy_up: CopyUp,
+        *,
+        durable: bool,
+        writeback: bool,
+        ready: Callable[[], None],
     ) -> None:
         super().__init__()
         self.enable_writeback_cache = writeback
@@ -34,7 +41,7 @@ class Requests(pyfuse3.Operations):
         self.supports_dot_lookup = True
         self.tree = tree
         self.nodes = tree.nodes
-        self.pump = pump
+        self.loop = loop
         self.copy_up = copy_up
         self.durable = durable
         self.handles: dict[int, Handle] = {}

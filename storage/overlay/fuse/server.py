@@ -19,7 +19,7 @@ from storage.errors import StorageError, os_failure
 from storage.overlay.fuse.extensions import limit_writes, trace_reads, types_for
 from storage.overlay.fuse.index import open_index
 from storage.overlay.fuse.nodes import Layer
-from storage.overlay.fuse.serving.request_loop import TASKS, Pump
+from storage.overlay.fuse.serving.request_loop import TASKS, RequestLoop
 from storage.overlay.fuse.tree import Tree
 from storage.overlay.fuse.work import Work
 
@@ -42,8 +42,8 @@ def serve(config: OverlayConfig, mount: str, on_ready: Callable[[], None]) -> No
     os.umask(0)
     kept_fds = _raise_descriptor_limit()
     with ExitStack() as stack:
-        operations, pump = _prepare(config, stack, kept_fds, on_ready)
-        pump.install()
+        operations, loop = _prepare(config, stack, kept_fds, on_ready)
+        loop.install()
         try:
             pyfuse3.init(operations, mount, _mount_options())
         except RuntimeError as error:
@@ -82,8 +82,8 @@ async def _end_on_signal(task_status: trio.TaskStatus[None]) -> None:
 
 def _prepare(
     config: OverlayConfig, stack: ExitStack, kept_fds: int, on_ready: Callable[[], None]
-) -> tuple[OverlayOperations, Pump]:
-    pump = Pump()
+) -> tuple[OverlayOperations, RequestLoop]:
+    loop = RequestLoop()
     try:
         layers = [_open_layer(config, place, stack) for place in reversed(range(len(config.lower)))]
         upper_fd = None if config.upper is None else _open(config.upper, stack)
@@ -96,9 +96,9 @@ def _prepare(
     except OSError as error:
         raise os_failure("cannot open the directories of an overlay", error) from error
     copy_up_type, operations_type = types_for(config)
-    copy_up = copy_up_type(tree, pump, durable=not config.volatile)
+    copy_up = copy_up_type(tree, loop, durable=not config.volatile)
     operations = operations_type(
-        tree, pump, copy_up, durable=not config.volatile, writeback=config.writeback, ready=on_ready
+        tree, loop, copy_up, durable=not config.volatile, writeback=config.writeback, ready=on_ready
     )
     operations.no_xattrs = config.no_xattrs
     if config.quota_bytes and upper_fd is not None:
@@ -108,7 +108,7 @@ def _prepare(
             trace_reads(operations, copy_up, config, layers, stack)
         except OSError as error:
             raise os_failure(f"cannot write {config.trace_path}", error) from error
-    return operations, pump
+    return operations, loop
 
 
 def _open_layer(config: OverlayConfig, place: int, stack: ExitStack) -> Layer:

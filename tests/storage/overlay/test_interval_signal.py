@@ -9,7 +9,7 @@ import sys
 #: reads until it is woken, as libfuse does: without a second try of its own
 _SCRIPT = """
 import ctypes, errno, os, signal, sys
-from storage.overlay.fuse.serving.interval_signal import Tick
+from storage.overlay.fuse.serving.interval_signal import IntervalSignal
 
 if len(sys.argv) > 1:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM,))
@@ -18,7 +18,7 @@ def on_tick():
     ticks.append(None)
     if len(ticks) == 3:
         tick.stop()
-tick = Tick(on_tick)
+tick = IntervalSignal(on_tick)
 tick.start()
 libc = ctypes.PyDLL(None, use_errno=True)
 read_end, write_end = os.pipe()

@@ -12,26 +12,26 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from storage.overlay.fuse.serving.request_loop import Pump
+    from storage.overlay.fuse.serving.request_loop import RequestLoop
 
 pytestmark = pytest.mark.requires("pyfuse3")
 
 
 @pytest.fixture
-def pump() -> Iterator[Pump]:
-    from storage.overlay.fuse.serving.request_loop import Pump
+def loop() -> Iterator[RequestLoop]:
+    from storage.overlay.fuse.serving.request_loop import RequestLoop
 
     handler = signal.getsignal(signal.SIGALRM)
-    yield Pump()
+    yield RequestLoop()
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, handler)
 
 
-async def _waits_in_trio(pump: Pump) -> bool:
+async def _waits_in_trio(loop: RequestLoop) -> bool:
     """Whether the wait for a descriptor is left to trio, and not to the read(2) that comes after it."""
     read_end, write_end = os.pipe()
     try:
-        waited = pump.wait_readable(read_end)
+        waited = loop.wait_readable(read_end)
         os.write(write_end, b"x")
         await waited
         return hasattr(waited, "cr_frame")
@@ -40,13 +40,13 @@ async def _waits_in_trio(pump: Pump) -> bool:
         os.close(write_end)
 
 
-def test_it_sleeps_in_read_while_a_tick_runs(pump: Pump) -> None:
-    assert not trio.run(_waits_in_trio, pump)
+def test_it_sleeps_in_read_while_a_tick_runs(loop: RequestLoop) -> None:
+    assert not trio.run(_waits_in_trio, loop)
     assert signal.getitimer(signal.ITIMER_REAL)[1] > 0
 
 
 def test_it_does_not_sleep_in_read_where_the_tick_has_come_and_gone(
-    pump: Pump, monkeypatch: pytest.MonkeyPatch
+    loop: RequestLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_timer = signal.setitimer
 
@@ -59,5 +59,5 @@ def test_it_does_not_sleep_in_read_where_the_tick_has_come_and_gone(
         return before
 
     monkeypatch.setattr(signal, "setitimer", late)
-    assert trio.run(_waits_in_trio, pump)
+    assert trio.run(_waits_in_trio, loop)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage.errors import StorageError
-from storage.trees.copy_as_caller import give_tree
+from storage.trees.copy_as_caller import copy_as_caller
 from storage.trees.tree import disk_usage, remove_tree
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 def _give(source: Path, target: Path) -> tuple[str, ...]:
     with _opened(source) as source_fd, _opened(target) as target_fd:
-        return give_tree(source_fd, target_fd)
+        return copy_as_caller(source_fd, target_fd)
 
 
 @pytest.fixture

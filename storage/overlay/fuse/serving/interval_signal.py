@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _SECONDS = 0.005
 
 
-class Tick:
+class IntervalSignal:
     """Calls `on_tick` each 5 ms while it runs, in the main thread, whatever that waits for.
 
     It comes again until it is stopped: one that came just before the call was entered would have woken nobody.

@@ -21,7 +21,7 @@ import pyfuse3
 import trio
 
 from storage.overlay.fuse.serving.busy_wait import BusyWait
-from storage.overlay.fuse.serving.interval_signal import Tick
+from storage.overlay.fuse.serving.interval_signal import IntervalSignal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -62,7 +62,7 @@ class _Readers:
             self._end()
 
 
-class Pump:
+class RequestLoop:
     """Stands where pyfuse3 looks for trio; has what it uses of it."""
 
     ClosedResourceError = trio.ClosedResourceError
@@ -76,7 +76,7 @@ class Pump:
         self._waits = 0
         self._look = self._poll.poll
         self._next = BusyWait(self._look).next
-        self._tick = Tick(self._on_tick)
+        self._tick = IntervalSignal(self._on_tick)
         self._looks = _LOOKS
         self._looks_at_tick = 0
         self._limiter: trio.CapacityLimiter | None = None
@@ -122,7 +122,7 @@ class Pump:
         with self.waiting():
             await event.wait()
 
-    def Lock(self) -> Pump:  # noqa: N802  # trio's name
+    def Lock(self) -> RequestLoop:  # noqa: N802  # trio's name
         """The turn to read; as the lock that pyfuse3 wants."""
         return self
 

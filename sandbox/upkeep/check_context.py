@@ -27,7 +27,7 @@ class Options(NamedTuple):
     remove: tuple[str, ...] = ()
 
 
-class Desk(NamedTuple):
+class CheckContext(NamedTuple):
     """What the parts of a check share."""
 
     paths: Paths
