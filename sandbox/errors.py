@@ -2,7 +2,8 @@
 
     SandboxError                 failed               every other error of ours
       UsageError                 bad_request          an option or a value that cannot be understood
-      NotFoundError              not_found            no such container, image, tag, ...
+      NotFoundError              not_found            no such container, volume, file, ...
+        ImageNotFoundError       not_found            no such image
       ConflictError              conflict             a name or a port that is taken, a container in the wrong state
       NotSupportedError          not_supported        what Docker has and this does not
       HostError                  host_lacks           this machine lacks what was asked for
@@ -108,6 +109,10 @@ class NotFoundError(SandboxError):
         )
         self.word = word
         self.near = near
+
+
+class ImageNotFoundError(NotFoundError):
+    """No such image, here or in its registry."""
 
 
 class ConflictError(SandboxError):

@@ -9,7 +9,7 @@ called through `sandbox.client.calls`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.container.life.lookup import open_container
 from sandbox.errors import ConflictError, NotSupportedError, UsageError
@@ -58,10 +58,49 @@ class Joining(NamedTuple):
     detach_keys: bytes = b""
 
 
+class ListRequest(NamedTuple):
+    """Which containers are listed: with neither `all` nor a limit nor a filter by status those that run."""
+
+    #: "KEY=VALUE" as of `ps --filter`
+    filters: tuple[str, ...] = ()
+    all: bool = False
+    limit: int | None = None
+
+
 def look_up(context: OperationContext, word: str) -> Container:
     """The container that `word` names, as it truly is. Raises NotFoundError."""
     with open_state(context.paths, durable=False) as connection:
         return open_container(connection, context.paths, word)
+
+
+def list_containers(context: OperationContext, request: ListRequest = ListRequest()) -> list[Container]:  # noqa: B008
+    """The containers asked for, the newest first. Raises UsageError, FilterError."""
+    from sandbox.container.life.lookup import present_containers
+
+    shows_all = request.all or request.limit is not None
+    with open_state(context.paths, durable=False) as connection:
+        containers = present_containers(connection, context.paths)
+        if request.filters:
+            from sandbox.container.view.list_filters import filter_containers, read_filters
+
+            filters = read_filters(request.filters)
+            # who asks for a status means it, running or not
+            shows_all = shows_all or filters.given("status")
+            containers = filter_containers(connection, containers, filters)
+    if not shows_all:
+        containers = [each for each in containers if each.state.status in ("running", "paused", "restarting")]
+    return containers[: request.limit]
+
+
+def inspect(context: OperationContext, word: str, *, with_size: bool = False) -> dict[str, Any]:
+    """Docker's document of a container. Raises NotFoundError."""
+    from sandbox.container.request.kept import load_request
+    from sandbox.container.view.inspect import inspect_container
+
+    with open_state(context.paths, durable=False) as connection:
+        container = open_container(connection, context.paths, word)
+        request = load_request(connection, container.id)
+    return inspect_container(context.paths, container, request, with_size=with_size)
 
 
 def start(context: OperationContext, word: str) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sandbox.image.archive.importing import ImportRequest
+    from sandbox.image.listing import ImageLine, ListRequest
     from sandbox.image.references import Reference
     from sandbox.image.removal import Removed
     from sandbox.image.store import ImageRecord
@@ -89,6 +90,15 @@ def import_tree(context: OperationContext, archive: Archive, request: ImportRequ
 
     with closing(context.open_progress()) as progress:
         return import_archive(context.paths, archive.stream, archive.what, request, progress)
+
+
+def list_images(context: OperationContext, request: ListRequest) -> list[ImageLine]:
+    """The images asked for, the newest first, a line for each name. Raises UsageError, FilterError, NotFoundError."""
+    from sandbox.image.listing import list_lines
+    from sandbox.state import open_state
+
+    with open_state(context.paths) as connection:
+        return list(list_lines(connection, request))
 
 
 def remove(context: OperationContext, name: str, *, force: bool = False) -> Removed:

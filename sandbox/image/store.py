@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import ConflictError, ImageError, NotFoundError
+from sandbox.errors import ConflictError, ImageError, ImageNotFoundError
 from sandbox.image.events import emit_of
 from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
 from sandbox.named_tuple import NamedTuple
@@ -80,7 +80,7 @@ def get_image(connection: sqlite3.Connection, text: str) -> ImageRecord:
     found = find_image(connection, text)
     if found is None:
         mend = f"sandbox pull {text}; sandbox images lists what is here"
-        raise NotFoundError(f"No such image: {text}", mend=mend, word=text, near=near_image(connection, text))
+        raise ImageNotFoundError(f"No such image: {text}", mend=mend, word=text, near=near_image(connection, text))
     return found
 
 
@@ -136,7 +136,7 @@ def set_name(connection: sqlite3.Connection, reference: Reference, image_id: str
             (reference.name, image_id),
         )
     except sqlite3.IntegrityError as error:
-        raise NotFoundError(f"No such image: {image_id}", cause="it was removed meanwhile") from error
+        raise ImageNotFoundError(f"No such image: {image_id}", cause="it was removed meanwhile") from error
 
 
 def record_image(

@@ -14,6 +14,7 @@ TABLE = {
     "SandboxError": ("failed", 1, 125),
     "UsageError": ("bad_request", 125, 125),
     "NotFoundError": ("not_found", 1, 125),
+    "ImageNotFoundError": ("not_found", 1, 125),
     "ConflictError": ("conflict", 1, 125),
     "NotSupportedError": ("not_supported", 1, 125),
     "HostError": ("host_lacks", 125, 125),

@@ -6,24 +6,20 @@ from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
-from sandbox.container.life.lookup import open_container, present_containers
+from sandbox.container import operations
 from sandbox.errors import SandboxError, UsageError
-from sandbox.state import open_state
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from sandbox.cli.command import Invocation
-    from sandbox.container.model.record import Container
-    from sandbox.paths import Paths
 
 
 def list_containers(invocation: Invocation) -> int:
     """Print the containers that run, or with -a all."""
     context = invocation.context
-    paths = context.find_paths()
-    with open_state(paths, durable=False) as connection:
-        chosen = _chosen(invocation, connection, paths)
+    last = 1 if invocation.flag("latest") else invocation.number("last")
+    limit = last if last is not None and last > 0 else None
+    request = operations.ListRequest(invocation.texts("filter"), invocation.flag("all"), limit)
+    chosen = operations.list_containers(context.for_operations(), request)
     truncate = not invocation.flag("no-trunc")
     if invocation.flag("quiet"):
         for container in chosen:
@@ -38,48 +34,25 @@ def list_containers(invocation: Invocation) -> int:
     if format_text is None and not with_size:
         rows = [table_row(container, options) for container in chosen]
     else:
-        rows = [container_row(paths, container, options) for container in chosen]
+        rows = [container_row(context.find_paths(), container, options) for container in chosen]
     columns = SIZE_COLUMNS if invocation.flag("size") else COLUMNS
     print_listing(context, HEADERS, columns, rows, format_text)
     return 0
 
 
-def _chosen(invocation: Invocation, connection: sqlite3.Connection, paths: Paths) -> list[Container]:
-    last = 1 if invocation.flag("latest") else invocation.number("last")
-    limit = last if last is not None and last > 0 else None
-    containers = present_containers(connection, paths)
-    shows_all = invocation.flag("all") or limit is not None
-    if invocation.given("filter"):
-        from sandbox.container.view.list_filters import filter_containers, read_filters
-
-        filters = read_filters(invocation.texts("filter"))
-        # who asks for a status means it, running or not
-        shows_all = shows_all or filters.given("status")
-        containers = filter_containers(connection, containers, filters)
-    if not shows_all:
-        containers = [c for c in containers if c.state.status in ("running", "paused", "restarting")]
-    return containers[:limit]
-
-
 def inspect(invocation: Invocation) -> int:
     """Print what is known of containers as JSON, or through a template."""
     from sandbox.cli.output.inspect_output import print_documents
-    from sandbox.container.request.kept import load_request
-    from sandbox.container.view.inspect import inspect_container
 
-    paths = invocation.context.find_paths()
-    found = []
+    context = invocation.context.for_operations()
+    documents = []
     status = 0
-    with open_state(paths, durable=False) as connection:
-        for word in invocation.arguments:
-            try:
-                container = open_container(connection, paths, word)
-                found.append((container, load_request(connection, container.id)))
-            except SandboxError as error:
-                invocation.context.note(render_error(with_meant_name(invocation, error, (word,))))
-                status = 1
-    with_size = invocation.flag("size")
-    documents = [inspect_container(paths, container, request, with_size=with_size) for container, request in found]
+    for word in invocation.arguments:
+        try:
+            documents.append(operations.inspect(context, word, with_size=invocation.flag("size")))
+        except SandboxError as error:
+            invocation.context.note(render_error(with_meant_name(invocation, error, (word,))))
+            status = 1
     return print_documents(invocation.context, documents, invocation.text("format")) or status
 
 
@@ -89,11 +62,8 @@ def port(invocation: Invocation) -> int:
     from net.port_texts import join_address, split_protocol
     from net.ports import parse_port_number
 
-    paths = invocation.context.find_paths()
     word, *rest = invocation.arguments
-    with open_state(paths, durable=False) as connection:
-        container = open_container(connection, paths, word)
-    published = container.state.published_ports
+    published = operations.look_up(invocation.context.for_operations(), word).state.published_ports
     if not rest:
         for entry in published:
             place = join_address(entry.host_ip or "0.0.0.0", str(entry.host_port))

@@ -7,55 +7,27 @@ from typing import TYPE_CHECKING
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.container import operations
-from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.logs import LogEntry
 
 
 def logs(invocation: Invocation) -> int:
     """Print a container's log, stdout and stderr apart; with -f what comes after too."""
-    entries = operations.logs(
-        invocation.context.for_operations(),
-        invocation.arguments[0],
-        _selection(invocation),
-        follow=invocation.flag("follow"),
+    from sandbox.container.view.log_selection import read_selection
+
+    selection = read_selection(
+        invocation.text("since") or "", invocation.text("until") or "", invocation.text("tail") or "all"
     )
+    context, follow = invocation.context.for_operations(), invocation.flag("follow")
+    entries = operations.logs(context, invocation.arguments[0], selection, follow=follow)
     timestamps = invocation.flag("timestamps")
     # what `--details` puts before each line: the labels and variables that log options name; there are none yet
     details = " " if invocation.flag("details") else ""
     for entry in entries:
         _show(entry, timestamps=timestamps, details=details)
     return 0
-
-
-def _selection(invocation: Invocation) -> LogSelection:
-    from sandbox.container.view.logs import LogSelection
-
-    tail = invocation.text("tail") or "all"
-    lines: int | None = None
-    if tail != "all":
-        try:
-            lines = int(tail)
-        except ValueError:
-            raise UsageError(f"invalid value for --tail: {tail}", mend="--tail 100, or --tail all") from None
-        # Docker: a negative number is all
-        lines = None if lines < 0 else lines
-    return LogSelection(_moment(invocation, "since"), _moment(invocation, "until"), lines)
-
-
-def _moment(invocation: Invocation, key: str) -> str:
-    """A time as log entries write it, so that the texts compare as the times do; "" where none was given."""
-    text = invocation.text(key)
-    if not text:
-        return ""
-    from time import time_ns
-
-    from sandbox.container.monitor.log_writer import timestamp
-    from sandbox.grammar.filters import parse_time
-
-    return timestamp(max(0, parse_time(text, time_ns())))
 
 
 def _show(entry: LogEntry, *, timestamps: bool, details: str) -> None:

@@ -9,22 +9,15 @@ from sandbox.cli.command import Command, each, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.errors import SandboxError
 from sandbox.humane import ago, created_at, ellipsis, human_size, short_id
-from sandbox.named_tuple import NamedTuple
+from sandbox.image import operations
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator, Sequence
-
     from sandbox.cli.command import Invocation
     from sandbox.cli.output.table import Row
-    from sandbox.grammar.filters import Filters
-    from sandbox.image.references import Reference
-    from sandbox.image.store import ImageRecord
+    from sandbox.image.listing import ImageLine
 
-_NONE = "<none>"
 _SIZE_DIGITS = 3
 _CREATED_BY_WIDTH = 45
-_FILTERS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
 _HEADERS = {
     "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED",
     "CreatedAt": "CREATED AT", "Size": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
@@ -36,23 +29,14 @@ _HISTORY_HEADERS = {
 }  # fmt: skip
 
 
-class _Line(NamedTuple):
-    """An image under one of its names."""
-
-    image: ImageRecord
-    repository: str
-    tag: str
-    digest: str
-
-
 def ls(invocation: Invocation) -> int:
     """Print the table of `docker images` as of version 28, which scripts read."""
     from sandbox.cli.output.listings import print_listing
-    from sandbox.state import open_state
+    from sandbox.image.listing import ListRequest
 
     context = invocation.context
-    with open_state(context.find_paths()) as connection:
-        lines = list(_lines(connection, invocation))
+    request = ListRequest((*invocation.arguments, "")[0], invocation.texts("filter"), invocation.flag("digests"))
+    lines = operations.list_images(context.for_operations(), request)
     if invocation.flag("tree"):
         return _print_tree(invocation, lines)
     if invocation.flag("quiet") and not invocation.given("format"):
@@ -68,7 +52,7 @@ def ls(invocation: Invocation) -> int:
     return 0
 
 
-def _row(line: _Line, now_ns: int, *, full: bool) -> Row:
+def _row(line: ImageLine, now_ns: int, *, full: bool) -> Row:
     size = human_size(line.image.size_bytes, _SIZE_DIGITS)
     return {
         "Repository": line.repository,
@@ -85,100 +69,16 @@ def _row(line: _Line, now_ns: int, *, full: bool) -> Row:
     }
 
 
-def _lines(connection: sqlite3.Connection, invocation: Invocation) -> Iterator[_Line]:
-    from sandbox.grammar.filters import parse_filters
-    from sandbox.image.store import digests_of, list_images, names_of
-
-    filters = parse_filters(invocation.texts("filter"), _FILTERS)
-    pattern = _pattern(invocation.arguments[0]) if invocation.arguments else None
-    bounds = _Bounds(connection, filters)
-    for image in list_images(connection):
-        if not bounds.accept(image):
-            continue
-        names, digests = names_of(connection, image.id), digests_of(connection, image.id)
-        dangling = filters.flag("dangling")
-        if dangling is not None and dangling != (not names):
-            continue
-        for line in _lines_of(image, names, digests, with_digests=invocation.flag("digests")):
-            reference = None if line.repository == _NONE else line
-            if _matches(reference, pattern, filters):
-                yield line
-
-
-def _lines_of(
-    image: ImageRecord, names: Sequence[Reference], digests: Sequence[Reference], *, with_digests: bool
-) -> Iterator[_Line]:
-    by_repository: dict[str, list[str]] = {}
-    for digest in digests:
-        by_repository.setdefault(digest.familiar_repository, []).append(digest.digest)
-    for name in names:
-        repository = name.familiar_repository
-        shown = by_repository.get(repository, [_NONE])
-        for digest_text in shown if with_digests else shown[:1]:
-            yield _Line(image, repository, name.tag, digest_text)
-    named = {name.familiar_repository for name in names}
-    for repository, texts in by_repository.items():
-        # pulled by digest, or its tag has moved to a newer image
-        if repository not in named:
-            yield _Line(image, repository, _NONE, texts[0])
-    if not names and not digests:
-        yield _Line(image, _NONE, _NONE, _NONE)
-
-
-class _Bounds:
-    """The filters that look at the image alone."""
-
-    def __init__(self, connection: sqlite3.Connection, filters: Filters) -> None:
-        from sandbox.grammar.filters import parse_time
-        from sandbox.image.store import get_image
-
-        now = time.time_ns()
-        self._filters = filters
-        self._before = [get_image(connection, text).created_ns for text in filters.of("before")]
-        self._before += [parse_time(text, now) for text in filters.of("until")]
-        self._since = [get_image(connection, text).created_ns for text in filters.of("since")]
-
-    def accept(self, image: ImageRecord) -> bool:
-        labels = (image.config.get("config") or {}).get("Labels") or {}
-        return (
-            all(image.created_ns < bound for bound in self._before)
-            and all(image.created_ns > bound for bound in self._since)
-            and self._filters.match_labels(labels)
-        )
-
-
-def _pattern(text: str) -> str:
-    """The argument of `images`: a pattern stays, a name is brought into its familiar form."""
-    from sandbox.image.references import parse_reference
-
-    if any(letter in text for letter in "*?["):
-        return text
-    return parse_reference(text).familiar
-
-
-def _matches(line: _Line | None, pattern: str | None, filters: Filters) -> bool:
-    if pattern is None and not filters.given("reference"):
-        return True
-    if line is None:
-        return False
-    from sandbox.image.references import matches, parse_reference
-
-    tag = "" if line.tag == _NONE else f":{line.tag}"
-    reference = parse_reference(line.repository + tag)
-    if pattern is not None and not matches(pattern, reference):
-        return False
-    return filters.match("reference", lambda value: matches(value, reference))
-
-
-def _print_tree(invocation: Invocation, lines: list[_Line]) -> int:
+def _print_tree(invocation: Invocation, lines: list[ImageLine]) -> int:
     from sandbox.cli.output.table import render_table
+    from sandbox.image.listing import NONE
 
-    by_image: dict[str, list[_Line]] = {}
+    by_image: dict[str, list[ImageLine]] = {}
     for line in lines:
         by_image.setdefault(line.image.id, []).append(line)
     rows: list[list[str]] = [["IMAGE", "ID", "DISK USAGE"]]
     for image_id, group in by_image.items():
-        names = [line.repository if line.tag == _NONE else f"{line.repository}:{line.tag}" for line in group]
+        names = [line.repository if line.tag == NONE else f"{line.repository}:{line.tag}" for line in group]
         size = human_size(group[0].image.size_bytes, _SIZE_DIGITS)
         rows += [[name, short_id(image_id), size] for name in names]
         rows.append([f"└─ {group[0].image.platform}", short_id(group[0].image.manifest_digest), size])
@@ -188,8 +88,6 @@ def _print_tree(invocation: Invocation, lines: list[_Line]) -> int:
 
 def rm(invocation: Invocation) -> int:
     """Print `Untagged:` and `Deleted:` lines."""
-    from sandbox.image import operations
-
     context = invocation.context.for_operations()
 
     def remove(text: str) -> str | None:
@@ -203,8 +101,6 @@ def rm(invocation: Invocation) -> int:
 
 def tag(invocation: Invocation) -> int:
     """Print nothing, as Docker does."""
-    from sandbox.image import operations
-
     source, target = invocation.arguments
     operations.tag(invocation.context.for_operations(), source, target)
     return 0
@@ -213,19 +109,15 @@ def tag(invocation: Invocation) -> int:
 def inspect(invocation: Invocation) -> int:
     """Print the documents of those found; 1 if any was not."""
     from sandbox.cli.output.inspect_output import print_documents
-    from sandbox.image.inspect import inspect_image
-    from sandbox.image.store import get_image
-    from sandbox.state import open_state
 
     context = invocation.context
-    paths = context.find_paths()
+    where = context.for_operations()
     documents, errors = [], []
-    with open_state(paths) as connection:
-        for text in invocation.arguments:
-            try:
-                documents.append(inspect_image(paths, connection, get_image(connection, text)))
-            except SandboxError as error:
-                errors.append(with_meant_name(invocation, error, (text,)))
+    for text in invocation.arguments:
+        try:
+            documents.append(operations.inspect(where, text))
+        except SandboxError as error:
+            errors.append(with_meant_name(invocation, error, (text,)))
     print_documents(context, documents, invocation.text("format"))
     for failure in errors:
         context.note(render_error(failure))

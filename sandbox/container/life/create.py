@@ -12,7 +12,7 @@ from sandbox.container.model.documents import to_json
 from sandbox.container.model.events import Tell, emit_of
 from sandbox.container.model.record import Container, ContainerState
 from sandbox.container.model.store import delete_container, insert_container
-from sandbox.errors import NotFoundError, StartError, UsageError
+from sandbox.errors import ImageNotFoundError, StartError, UsageError
 from sandbox.record_copies import keep_container_copy
 from sandbox.state import transaction
 from storage.private_directories import make_private_directory
@@ -55,7 +55,7 @@ def create_container(
     with transaction(connection):
         # an image that is being removed meanwhile is seen here, or its removal sees this container
         if not connection.execute("SELECT 1 FROM image WHERE id = ?", (config.image_id,)).fetchone():
-            raise NotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
+            raise ImageNotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
         if has_volumes:
             from sandbox.volume.volumes import require_volumes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.errors import NotFoundError, RegistryError, UsageError
+from sandbox.errors import ImageNotFoundError, RegistryError, UsageError
 from sandbox.image.store import find_image, near_image
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def find_or_pull(
         return found
     if policy == "never":
         near = near_image(connection, text)
-        raise NotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}", word=text, near=near)
+        raise ImageNotFoundError(f"No such image: {text}", mend=f"sandbox pull {text}", word=text, near=near)
     before_pull()
     if policy == "missing":
         invocation.context.note(f"Unable to find image '{_with_tag(text)}' locally")
@@ -51,7 +51,7 @@ def find_or_pull(
         raise
     found = find_image(connection, text)
     if found is None:
-        raise NotFoundError(f"No such image: {text}", cause="it was removed as soon as it was pulled")
+        raise ImageNotFoundError(f"No such image: {text}", cause="it was removed as soon as it was pulled")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import httpx
 import trio
 
-from sandbox.errors import AuthenticationError, NotFoundError, RegistryError
+from sandbox.errors import AuthenticationError, ImageNotFoundError, RegistryError
 from sandbox.image.foreign_texts import printable
 from sandbox.image.hosts.permitted_hosts import Reach
 from sandbox.image.registry import auth
@@ -285,7 +285,7 @@ class RegistrySession:
                 raise self.denied(text)
             if self._access.word == "push":
                 raise RegistryError(f"{self.what}: the registry answered 404", cause=text)
-            raise NotFoundError(
+            raise ImageNotFoundError(
                 f"manifest for {self.reference.familiar} not found: manifest unknown",
                 cause=f"{self._endpoint.domain} answered: {text}",
                 mend="look for a tag it has: skopeo list-tags, or the registry's web page",

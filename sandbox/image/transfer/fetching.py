@@ -9,7 +9,14 @@ import httpx
 import trio
 
 from sandbox import __version__
-from sandbox.errors import AuthenticationError, ImageError, NotFoundError, RegistryError, SandboxError
+from sandbox.errors import (
+    AuthenticationError,
+    ImageError,
+    ImageNotFoundError,
+    NotFoundError,
+    RegistryError,
+    SandboxError,
+)
 from sandbox.image.documents import (
     CONFIG_BYTES_MAX,
     FOREIGN_LAYER_TYPES,
@@ -172,7 +179,7 @@ class Fetcher:
             return offered[position]
         if not offered and len(index.manifests) == 1:
             return index.manifests[0]
-        raise NotFoundError(
+        raise ImageNotFoundError(
             f"no matching manifest for {self._job.platform} in the manifest list of {what}",
             cause=f"it has {', '.join(map(str, platforms)) or 'no platforms'}",
             mend=f"sandbox pull --platform {platforms[0]} {what}" if platforms else "",
@@ -183,7 +190,7 @@ class Fetcher:
         if choose_platform(self._job.platform, [platform]) is not None:
             return
         if self._job.platform_asked:
-            raise NotFoundError(
+            raise ImageNotFoundError(
                 f"image with reference {what} was found but does not provide the platform {self._job.platform}",
                 cause=f"it is for {platform}",
                 mend=f"sandbox pull --platform {platform} {what}",

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.config import load_config
-from sandbox.errors import ImageError, NotFoundError, UsageError, translated
+from sandbox.errors import ImageError, ImageNotFoundError, UsageError, translated
 from sandbox.events import emit
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
@@ -93,7 +93,7 @@ def _plan(paths: Paths, reference: Reference, *, all_tags: bool, platform: str |
             jobs.append(plan_push(connection, content_store(paths), record, name, LayerForm()))
         if jobs and len(jobs) == len(names):
             return tuple(jobs)
-    raise NotFoundError(
+    raise ImageNotFoundError(
         f"An image does not exist locally with the tag: {reference.familiar_repository}"
         + (f":{reference.tag}" if reference.tag not in ("", DEFAULT_TAG) else ""),
         mend=f"sandbox tag IMAGE {reference.familiar}; sandbox images lists what is here",
@@ -102,7 +102,7 @@ def _plan(paths: Paths, reference: Reference, *, all_tags: bool, platform: str |
 
 def _check_platform(record: ImageRecord, name: Reference, platform: str) -> None:
     if choose_platform(parse_platform(platform), [parse_platform(record.platform)]) is None:
-        raise NotFoundError(
+        raise ImageNotFoundError(
             f"image with reference {name.familiar} was found but does not provide the platform {platform}",
             cause=f"it is for {record.platform}",
         )
