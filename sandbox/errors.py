@@ -176,6 +176,9 @@ class RegistryError(SandboxError):
     """A registry refused, failed, or broke the protocol."""
 
     kind: ErrorKind = "registry"
+    #: what was asked for, and the name of an image here that may have been meant
+    word = ""
+    near = ""
 
 
 class AuthenticationError(RegistryError):

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from net.errors import NetError
-from sandbox.errors import NotFoundError, SandboxError, UsageError
+from sandbox.errors import NotFoundError, RegistryError, SandboxError, UsageError
 from sandbox.humane import printable
 from sandbox.named_tuple import NamedTuple
 from storage.errors import StorageError
@@ -139,7 +139,7 @@ def _option_words(declared: Option, value: Value) -> list[str]:
 
 def with_meant_name(invocation: Invocation, error: SandboxError, arguments: Sequence[str]) -> SandboxError:
     """`error`, mended by the same command with the name that may have been meant, where it knows one."""
-    if isinstance(error, NotFoundError) and error.near and error.word in arguments:
+    if isinstance(error, NotFoundError | RegistryError) and error.near and error.word in arguments:
         error.mend = invocation.retyped([error.near if word == error.word else word for word in arguments])
     return error
 

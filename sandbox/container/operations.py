@@ -19,7 +19,12 @@ from sandbox.state import open_state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sandbox.container.life.creation import Created
+    from sandbox.container.life.handshake import StartOptions
+    from sandbox.container.life.naming import Identity
     from sandbox.container.model.record import Container
+    from sandbox.container.monitor.spawn import SpawnedMonitor
+    from sandbox.container.request.request import ContainerRequest
     from sandbox.container.session.attach import ClientStreams, Streams
     from sandbox.container.session.exec_request import ExecRequest
     from sandbox.container.view.logs import LogEntry, LogSelection
@@ -101,6 +106,46 @@ def inspect(context: OperationContext, word: str, *, with_size: bool = False) ->
         container = open_container(connection, context.paths, word)
         request = load_request(connection, container.id)
     return inspect_container(context.paths, container, request, with_size=with_size)
+
+
+def create(
+    context: OperationContext,
+    request: ContainerRequest,
+    identity: Identity | None = None,
+    *,
+    needs_command: bool = True,
+) -> Created:
+    """Make a container that is started later; without `identity` its id is made up. Its image is pulled as the request
+    says. With `needs_command` one that has nothing to execute is refused.
+
+    Raises ImageNotFoundError, RegistryError, UsageError with the request's field, ConflictError for a taken name,
+    HostError; nothing was made then.
+    """
+    from sandbox.container.life.creation import create_requested
+
+    if identity is None:
+        from sandbox.container.life.naming import Identity
+        from sandbox.container.model.names import check_name
+        from sandbox.random_ids import new_container_id
+
+        identity = Identity(new_container_id(), check_name(request.name) if request.name else "")
+    return create_requested(context, request, identity, needs_command=needs_command)
+
+
+def start_created(
+    context: OperationContext,
+    created: Created,
+    spawned: SpawnedMonitor,
+    options: StartOptions,
+) -> None:
+    """Have the monitor that was spawned for a new container start it. Raises SandboxError, and then the monitor is
+    gone, and has put everything back.
+    """
+    from sandbox.container.life.handshake import start_in_monitor
+
+    start_in_monitor(context.paths, spawned, created.container, options._replace(limits=created.limits))
+    if options.publisher is not None:
+        options.publisher.close()
 
 
 def start(context: OperationContext, word: str) -> None:

@@ -70,8 +70,8 @@ def create(invocation: Invocation) -> int:
         check_cidfile(cidfile)
     from sandbox.cli.run_container import create_from_options  # not on top: `run` has it after its fork
 
-    paths = invocation.context.find_paths()
-    container, _plan = create_from_options(invocation, paths, Identity(new_container_id(), _name(invocation)))
+    identity = Identity(new_container_id(), _name(invocation))
+    container = create_from_options(invocation, identity, needs_command=False).container
     if cidfile:
         write_cidfile(cidfile, container.id)
     invocation.context.print(container.id)

@@ -1,0 +1,105 @@
+"""A container as a request asks for it: its image found or pulled, the request merged with that, its record made."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sandbox.container.life.create import create_container
+from sandbox.container.life.driver_choice import require_fuse, with_storage_driver
+from sandbox.container.life.image_lookup import ensure_image
+from sandbox.container.model.store import find_container
+from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
+from sandbox.container.request.conflicts import require_command
+from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
+from sandbox.container.request.merging import HostFacts, merge
+from sandbox.named_tuple import NamedTuple
+from sandbox.state import open_state
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+    from sandbox.container.life.naming import Identity
+    from sandbox.container.model.record import Container, ContainerConfig
+    from sandbox.container.monitor.plan import Limits
+    from sandbox.container.request.request import ContainerRequest
+    from sandbox.operation_context import OperationContext
+    from sandbox.values import MountPoint
+
+#: uname(2) machine -> the platform that its images nearly always have, so that nothing need be imported to compare
+_USUAL_PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
+
+
+class Created(NamedTuple):
+    """A new container, how its limits are held, and what the one who asked for it should know."""
+
+    container: Container
+    limits: Limits
+    #: a sentence each
+    warnings: tuple[str, ...] = ()
+    #: names of volumes that were made for it because there were none
+    new_volumes: tuple[str, ...] = ()
+
+
+def create_requested(
+    context: OperationContext, request: ContainerRequest, identity: Identity, *, needs_command: bool
+) -> Created:
+    """Make the container; its image is pulled as the request's policy says, after it has been checked otherwise.
+
+    With `needs_command` one that has nothing to execute is refused. Raises SandboxError, and then nothing was made.
+    """
+    with open_state(context.paths, durable=not request.auto_remove) as connection:
+        mounts_of = _mounts_of(connection, request) if request.volumes_from else {}
+        # a slip in a request must not cost a download
+        check = partial(merge, request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
+        image = ensure_image(connection, context, request, check)
+        defaults = read_image_defaults(image.config, request.image)
+        config, notes = merge(request, defaults, HostFacts(image.id, image.layers, image.platform, mounts_of))
+        if needs_command:
+            require_command(config)
+        config = with_storage_driver(connection, context.paths, config)
+        if any(mount.mapped_user for mount in config.mounts):
+            require_fuse("mount a directory with mapped owners (idmap)")
+        plan = plan_container_limits(config, context.env)
+        if not (request.platform or context.env.get("DOCKER_DEFAULT_PLATFORM")):
+            notes = (*notes, *_platform_notes(image.platform))
+        volumes = tuple(_unknown_volumes(connection, config))
+        container = create_container(connection, context.paths, identity, config, request)
+    limits = plan.limits
+    if identity.monitor_pid:
+        # the one who asks is detached where it connects to no stream
+        detached = not request.attached
+        limits = claim_cgroup(limits, container.id, identity.monitor_pid, context.env, detached=detached)
+    return Created(container, limits, (*notes, *plan.notes), volumes)
+
+
+def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> Mapping[str, tuple[MountPoint, ...]]:
+    from sandbox.container.request.merged_mounts import containers_of
+
+    return {name: find_container(connection, name).config.mounts for name in containers_of(request)}
+
+
+def _unknown_volumes(connection: sqlite3.Connection, config: ContainerConfig) -> Iterator[str]:
+    for mount in config.mounts:
+        if mount.kind == "volume" and mount.source:
+            query = "SELECT 1 FROM volume WHERE name = ?"
+            if connection.execute(query, (mount.source,)).fetchone() is None:
+                yield mount.source
+
+
+def _platform_notes(platform: str) -> Iterator[str]:
+    """Docker's warning where nobody asked for an image that this machine may not run."""
+    if platform == _USUAL_PLATFORMS.get(os.uname().machine):
+        return
+    from sandbox.image.platforms import Platform, choose_platform, host_platform
+
+    host, (system, architecture, variant) = host_platform(), [*platform.split("/"), "", ""][:3]
+    # an image that does not say is taken for one of this machine's
+    offered = Platform(system, architecture, variant)
+    if system and architecture and choose_platform(host, [offered]) is None:
+        yield (
+            f"The requested image's platform ({platform}) does not match the detected host platform ({host})"
+            " and no specific platform was requested"
+        )
