@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     ErrorKind = Literal[
         "failed",
         "bad_request",
-        #: a template for `--format` that cannot be read
+        #: a filter of a listing, and a template for `--format`, that cannot be read
+        "bad_filter",
         "bad_template",
         "not_found",
         "conflict",

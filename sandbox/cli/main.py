@@ -99,7 +99,7 @@ def main(
 
 def _answer(context: Context, top: Parsed) -> int:
     if top.values.get("version"):
-        from sandbox import __version__
+        from sandbox.version import __version__
 
         context.print(f"sandbox version {__version__}")
         return 0

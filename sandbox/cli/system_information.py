@@ -6,7 +6,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sandbox import __version__
 from sandbox.container.life.driver_choice import describe_choice
 from sandbox.container.life.reconcile import reconcile_all
 from sandbox.container.model.store import all_containers
@@ -16,6 +15,7 @@ from sandbox.errors import SandboxError
 from sandbox.image.store import list_images
 from sandbox.runtime.id_maps import find_id_map
 from sandbox.state import open_state
+from sandbox.version import __version__
 
 if TYPE_CHECKING:
     from sandbox.cli.command import Context

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class FilterError(SandboxError):
     """A filter that a listing does not know, or a value that it cannot read: status 1, as Docker's engine answers."""
 
+    kind = "bad_filter"
+
 
 class Filters(NamedTuple):
     """The values given, by key, in the order given."""

@@ -30,7 +30,40 @@ class Operation(NamedTuple):
     lasts: bool = False
 
 
-OPERATIONS: Mapping[str, Operation] = {}
+_CONTAINER = "sandbox.container.operations"
+_IMAGE = "sandbox.image.operations"
+_VOLUME = "sandbox.volume.operations"
+#: in the shape that the Python API calls them in
+_CLIENT = "sandbox.client.worker_side"
+
+OPERATIONS: Mapping[str, Operation] = {
+    "container.create": Operation(_CLIENT, "create_container", reports="tell"),
+    "container.documents": Operation(_CLIENT, "container_documents"),
+    "container.execute": Operation(_CONTAINER, "execute", lasts=True),
+    "container.inspect": Operation(_CONTAINER, "inspect"),
+    "container.kill": Operation(_CONTAINER, "kill"),
+    "container.logs": Operation(_CONTAINER, "logs", lasts=True),
+    "container.prune": Operation(_CLIENT, "prune_containers"),
+    "container.remove": Operation(_CONTAINER, "remove"),
+    "container.rename": Operation(_CONTAINER, "rename"),
+    "container.restart": Operation(_CONTAINER, "restart"),
+    "container.start": Operation(_CONTAINER, "start"),
+    "container.stop": Operation(_CONTAINER, "stop"),
+    "container.wait": Operation(_CLIENT, "wait_container", lasts=True),
+    "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),
+    "image.ids": Operation(_CLIENT, "image_ids"),
+    "image.inspect": Operation(_IMAGE, "inspect"),
+    "image.load": Operation(_CLIENT, "load_images"),
+    "image.pull": Operation(_CLIENT, "pull_image", reports="tell"),
+    "image.push": Operation(_CLIENT, "push_image", reports="tell"),
+    "image.remove": Operation(_CLIENT, "remove_image"),
+    "image.tag": Operation(_IMAGE, "tag"),
+    "volume.create": Operation(_VOLUME, "create"),
+    "volume.inspect": Operation(_VOLUME, "inspect"),
+    "volume.names": Operation(_CLIENT, "volume_names"),
+    "volume.prune_unnamed": Operation(_VOLUME, "prune_unnamed"),
+    "volume.remove": Operation(_VOLUME, "remove"),
+}
 
 #: what the prepared process imports besides the modules of the operations: what these import as they go, and nothing
 #: that a monitor, which is forked from a worker, must not carry for weeks

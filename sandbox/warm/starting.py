@@ -84,8 +84,8 @@ class Prepared:
 
 def _module_places() -> list[str]:
     """Where modules are found: what this process has, and where it has this package from, by whatever finder."""
-    import sandbox
+    from sandbox.version import __file__ as own_file
 
     places = [path for path in sys.path if path.startswith("/")]
-    own = os.path.dirname(os.path.dirname(os.path.abspath(sandbox.__file__)))
+    own = os.path.dirname(os.path.dirname(os.path.abspath(own_file)))
     return places if own in places else [own, *places]

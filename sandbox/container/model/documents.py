@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-from sandbox import values
+import sandbox.values as values
 from sandbox.container.model import record
 from sandbox.named_tuple import NamedTuple
 

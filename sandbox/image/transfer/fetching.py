@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import httpx
 import trio
 
-from sandbox import __version__
 from sandbox.errors import (
     AuthenticationError,
     ImageError,
@@ -38,6 +37,7 @@ from sandbox.image.registry.transport import RoutedTransport, Trust
 from sandbox.image.transfer.pull_job import Pulled
 from sandbox.image.transfer.unpacking import open_pool
 from sandbox.state import open_state
+from sandbox.version import __version__
 from storage.errors import StorageError
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from sandbox import __version__
 from sandbox.errors import SandboxError
 from sandbox.image.hosts.permitted_hosts import Reach
 from sandbox.image.registry.transport import ConnectionProblem, RoutedTransport, Trust
 from sandbox.image.trio_runs import run_trio
 from sandbox.redaction import redact
 from sandbox.runtime import syscalls
+from sandbox.version import __version__
 
 _REDIRECTS_MAX = 10
 _TIMEOUT = httpx.Timeout(60.0, connect=30.0)

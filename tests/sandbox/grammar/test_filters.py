@@ -39,7 +39,7 @@ def test_labels_can_be_forbidden() -> None:
 def test_an_unknown_key_is_an_error() -> None:
     with pytest.raises(FilterError, match="invalid filter 'foo'") as caught:
         parse_filters(["foo=bar"], KEYS)
-    assert caught.value.kind == "failed"
+    assert caught.value.kind == "bad_filter"
     with pytest.raises(UsageError):
         parse_filters(["foo"], KEYS)
 

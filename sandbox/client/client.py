@@ -1,0 +1,80 @@
+"""The client: what a program makes containers with."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sandbox.client.calls import Caller
+from sandbox.client.containers import Container, ContainerCollection
+from sandbox.client.errors import APIError, NotFound
+from sandbox.client.images import Image, ImageCollection
+from sandbox.client.volumes import Volume, VolumeCollection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+
+class Client:
+    """Containers, images and volumes of one user, as the command has them.
+
+    with sandbox.Client() as box:
+        redis = box.containers.run("redis", ports={6379: 0}, detach=True)
+
+    `environment` is in place of the process's own: where data lies (XDG_DATA_HOME), proxies, credentials. With
+    `remove_created` closing removes the containers and volumes that this client made, and their unnamed volumes;
+    `remove_on_close` says so of one. Any thread may use it.
+    """
+
+    def __init__(self, *, environment: Mapping[str, str] | None = None, remove_created: bool = False) -> None:
+        """Raises APIError where there is no place for images and containers."""
+        self._caller = Caller(os.environ if environment is None else environment)
+        self._removed_on_close: list[Container | Image | Volume] = []
+        created = self.remove_on_close if remove_created else _leave
+        self.images = ImageCollection(self._caller)
+        self.containers = ContainerCollection(self._caller, self.images, created)
+        self.volumes = VolumeCollection(self._caller, created)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def remove_on_close(self, thing: Container | Image | Volume) -> None:
+        """Remove a container, by force and with its unnamed volumes, an image or a volume when the client is closed."""
+        self._removed_on_close.append(thing)
+
+    def close(self) -> None:
+        """Remove what is to be removed, and end the processes of this client; twice is safe.
+
+        Everything is tried. Raises APIError, the first that there was, where something could not be removed.
+        """
+        failure: APIError | None = None
+        things, self._removed_on_close = self._removed_on_close[::-1], []
+        # containers first, the newest before others: these may be in use by it
+        for thing in sorted(things, key=lambda thing: not isinstance(thing, Container)):
+            try:
+                with suppress(NotFound):
+                    _remove(thing)
+            except APIError as error:
+                failure = failure or error
+        self._caller.close()
+        if failure is not None:
+            raise failure
+
+
+def _remove(thing: Container | Image | Volume) -> None:
+    if isinstance(thing, Container):
+        thing.remove(v=True, force=True)
+    else:
+        thing.remove(force=True)
+
+
+def _leave(_thing: Container | Volume) -> None:
+    """It stays when the client is closed."""

@@ -1,0 +1,222 @@
+"""The keywords of `containers.run` and `containers.create` as a ContainerRequest.
+
+Names and forms are those that users of Docker's Python library know; texts may be given where the command takes them.
+
+Here the caller's directory and environment are looked at; what is asked for means the same wherever it is read later.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from sandbox.caller_directory import find_caller_directory
+from sandbox.client import structured_options as structured
+from sandbox.container.request.request import ContainerRequest
+from sandbox.errors import UsageError
+from sandbox.grammar import hosts, limits, mounts, sizes
+from sandbox.grammar.devices import parse_device
+from sandbox.grammar.environment import read_variables
+from sandbox.grammar.networks import SharedOptions, combine_networks
+from sandbox.grammar.ports import parse_ports
+from sandbox.grammar.security import read_security_option
+from sandbox.grammar.volumes import resolve_relative
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
+
+
+class ContainerOptions(TypedDict, total=False):
+    """What may be said of a new container; docs/python-api.md has a line for each."""
+
+    annotations: Mapping[str, str]
+    auto_remove: bool
+    cap_add: Sequence[str]
+    cap_drop: Sequence[str]
+    cpu_period: int
+    cpu_quota: int
+    cpu_shares: int
+    cpuset_cpus: str
+    devices: Sequence[str]
+    dns: Sequence[str]
+    dns_opt: Sequence[str]
+    dns_search: Sequence[str]
+    domainname: str
+    entrypoint: str | Sequence[str]
+    environment: Mapping[str, str | None] | Sequence[str]
+    extra_hosts: Mapping[str, str] | Sequence[str]
+    group_add: Sequence[str | int]
+    healthcheck: Mapping[str, Any]
+    hostname: str
+    init: bool
+    ipc_mode: str
+    labels: Mapping[str, str] | Sequence[str]
+    log_config: Mapping[str, Any]
+    mem_limit: int | str
+    mem_reservation: int | str
+    memswap_limit: int | str
+    mounts: Sequence[str]
+    name: str
+    nano_cpus: int
+    network: str
+    network_mode: str
+    oom_score_adj: int
+    pid_mode: str
+    pids_limit: int
+    platform: str
+    ports: Mapping[int | str, Any]
+    privileged: bool
+    publish_all_ports: bool
+    read_only: bool
+    restart_policy: str | Mapping[str, Any]
+    security_opt: Sequence[str]
+    shm_size: int | str
+    stdin_open: bool
+    stop_signal: str
+    stop_timeout: int
+    storage_opt: Mapping[str, str]
+    sysctls: Mapping[str, str]
+    tmpfs: Mapping[str, str] | Sequence[str]
+    tty: bool
+    ulimits: Sequence[str | Mapping[str, Any]]
+    user: str | int
+    uts_mode: str
+    volumes: Mapping[str, Mapping[str, str] | str] | Sequence[str]
+    volumes_from: Sequence[str]
+    working_dir: str
+
+
+#: keyword -> field, for values that are taken as they are
+_PLAIN = {
+    "auto_remove": "auto_remove", "cpu_period": "cpu_period_us", "cpu_quota": "cpu_quota_us",
+    "cpu_shares": "cpu_shares", "cpuset_cpus": "cpuset_cpus", "domainname": "domain_name", "hostname": "hostname",
+    "init": "init", "ipc_mode": "ipc_mode", "name": "name", "nano_cpus": "nano_cpus",
+    "oom_score_adj": "oom_score_adjust", "pid_mode": "pid_mode", "pids_limit": "pids_limit", "platform": "platform",
+    "privileged": "privileged", "publish_all_ports": "publish_all", "read_only": "read_only",
+    "stdin_open": "open_stdin", "stop_signal": "stop_signal", "stop_timeout": "stop_timeout_seconds",
+    "tty": "terminal", "uts_mode": "uts_mode", "working_dir": "working_directory",
+}  # fmt: skip
+_SIZES = {
+    "mem_limit": "memory_bytes", "mem_reservation": "memory_reservation_bytes", "memswap_limit": "memory_swap_bytes",
+    "shm_size": "shm_size_bytes",
+}  # fmt: skip
+#: keyword -> field and what reads each of its texts
+_LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "cap_add": ("cap_add", str), "cap_drop": ("cap_drop", str), "devices": ("devices", parse_device),
+    "dns": ("dns", hosts.parse_address), "dns_opt": ("dns_options", hosts.parse_dns_option),
+    "dns_search": ("dns_search", hosts.parse_dns_search), "group_add": ("group_add", str),
+    "volumes_from": ("volumes_from", str),
+}  # fmt: skip
+#: keyword -> field and what reads its pairs, given as a map or as texts
+_PAIRS: dict[str, tuple[str, str]] = {
+    "annotations": ("annotations", "="), "labels": ("labels", "="), "storage_opt": ("storage_options", "="),
+    "sysctls": ("sysctls", "="), "tmpfs": ("tmpfs", ":"),
+}  # fmt: skip
+
+
+def read_options(
+    image: str,
+    command: str | Sequence[str] | None,
+    pull_policy: str,
+    options: ContainerOptions,
+    environment: Mapping[str, str],
+) -> ContainerRequest:
+    """The container that the keywords ask for. Raises UsageError, TypeError for a keyword that there is not."""
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    if unknown := sorted(given.keys() - ContainerOptions.__annotations__.keys()):
+        raise TypeError(f"unknown keyword of a container: {', '.join(unknown)}")
+    fields: dict[str, Any] = {field: given[key] for key, field in _PLAIN.items() if key in given}
+    fields |= {field: _size(given[key]) for key, field in _SIZES.items() if key in given}
+    for key, (field, parse) in _LISTS.items():
+        if key in given:
+            fields[field] = tuple(parse(str(item)) for item in _items(key, given[key]))
+    for key, (field, between) in _PAIRS.items():
+        if key in given:
+            fields[field] = tuple(structured.pairs(given[key], between))
+    if "user" in given:
+        fields["user"] = str(given["user"])
+    if "entrypoint" in given:
+        fields["entrypoint"] = read_words(given["entrypoint"])
+    return ContainerRequest(
+        image,
+        command=read_words(command) or None if command is not None else None,
+        environment=read_environment(given.get("environment"), environment),
+        pull_policy=pull_policy,
+        **fields,
+        **_places(given),
+        **_structures(given),
+    )
+
+
+def _places(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is mounted, and where the network is; paths are the caller's."""
+    cwd = find_caller_directory(os.getcwd)
+    fields: dict[str, Any] = {}
+    if "volumes" in given:
+        texts = structured.bind_texts(given["volumes"])
+        fields["binds"] = tuple(resolve_relative(text, cwd) for text in texts)
+    if "mounts" in given:
+        asked = (mounts.parse_mount(text) for text in _items("mounts", given["mounts"]))
+        fields["mounts"] = tuple(mounts.resolve_source(mount, cwd) for mount in asked)
+    if "security_opt" in given:
+        fields["security_options"] = tuple(read_security_option(text, cwd) for text in given["security_opt"])
+    if "network" in given and "network_mode" in given:
+        raise UsageError("network and network_mode were both given", mend="leave one of the two out")
+    network = given.get("network") or given.get("network_mode")
+    if network in ("none", "host") or str(network).startswith("container:"):
+        fields["network_mode"] = network
+    elif network:
+        fields["endpoints"] = combine_networks((network,), SharedOptions())
+    return fields
+
+
+def _structures(given: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if "ports" in given:
+        fields["published_ports"] = parse_ports(structured.port_texts(given["ports"]))
+    if "extra_hosts" in given:
+        fields["extra_hosts"] = tuple(
+            hosts.parse_extra_host(f"{name}:{address}") for name, address in structured.pairs(given["extra_hosts"], ":")
+        )
+    if "ulimits" in given:
+        texts = map(structured.ulimit_text, _items("ulimits", given["ulimits"]))
+        fields["rlimits"] = tuple(limits.parse_ulimit(text) for text in texts)
+    if "restart_policy" in given:
+        fields["restart"] = structured.restart_policy(given["restart_policy"])
+    if "healthcheck" in given:
+        fields["health"] = structured.health_check(given["healthcheck"])
+    if "log_config" in given:
+        fields["log"] = structured.log_config(given["log_config"])
+    return fields
+
+
+def read_words(command: str | Sequence[str]) -> tuple[str, ...]:
+    """A command's words; one text is split as a shell would."""
+    return tuple(shlex.split(command)) if isinstance(command, str) else tuple(map(str, command))
+
+
+def read_environment(
+    variables: Mapping[str, str | None] | Sequence[str] | None, environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """ "NAME=VALUE" for each; one without a value takes the caller's."""
+    if not variables:
+        return ()
+    if not isinstance(variables, Mapping):
+        return read_variables((), [str(text) for text in variables], environment)
+    texts = [name if value is None else f"{name}={value}" for name, value in variables.items()]
+    return read_variables((), texts, environment)
+
+
+def _size(value: int | str) -> int:
+    return value if isinstance(value, int) else sizes.parse_size_or_unlimited(value)
+
+
+def _items(key: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, str):
+        raise UsageError(f"{key} is a list, not a text", mend=f"{key}=[{value!r}]")
+    return tuple(value)

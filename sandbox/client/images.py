@@ -1,0 +1,169 @@
+"""A client's images."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sandbox.client.build import BuildRequest
+from sandbox.client.errors import APIError, BuildError
+from sandbox.client.filter_texts import filter_texts
+from sandbox.warm.values import Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sandbox.client.calls import Caller
+
+
+class Image:
+    """One image. `attrs` is Docker's document of it, as of when it was looked up."""
+
+    def __init__(self, caller: Caller, attrs: dict[str, Any]) -> None:
+        self._caller = caller
+        self.attrs = attrs
+
+    def __repr__(self) -> str:
+        return f"<Image: {', '.join(repr(tag) for tag in self.tags)}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Image) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """sha256:…"""
+        return str(self.attrs["Id"])
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits, with sha256: before them."""
+        return self.id[: len("sha256:") + 12]
+
+    @property
+    def tags(self) -> list[str]:
+        """Names with their tags."""
+        return list(self.attrs["RepoTags"] or [])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return dict((self.attrs["Config"] or {}).get("Labels") or {})
+
+    def reload(self) -> None:
+        """Look `attrs` up anew. Raises ImageNotFound."""
+        self.attrs = self._caller.call("image.inspect", self.id)
+
+    def tag(self, repository: str, tag: str | None = None) -> bool:
+        """Give the image one more name. Raises InvalidArgument."""
+        self._caller.call("image.tag", self.id, f"{repository}:{tag}" if tag else repository)
+        self.reload()
+        return True
+
+    def remove(self, force: bool = False) -> None:
+        """Remove the image with all its names. Raises Conflict where a container uses it."""
+        self._caller.call("image.remove", self.id, force=force)
+
+
+class ImageCollection:
+    """The images of a client: `client.images`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def get(self, name: str) -> Image:
+        """The image of a name or id. Raises ImageNotFound."""
+        return Image(self._caller, self._caller.call("image.inspect", name))
+
+    def pull(
+        self,
+        repository: str,
+        tag: str | None = None,
+        *,
+        platform: str | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Image:
+        """Bring an image here from its registry; `progress` gets each line of the story. Raises ImageNotFound,
+        APIError.
+        """
+        name = repository
+        if tag:
+            name += f"@{tag}" if tag.startswith("sha256:") else f":{tag}"
+        return self.get(self._caller.call("image.pull", name, platform, progress=progress))
+
+    def push(self, repository: str, tag: str | None = None, *, progress: Callable[[str], None] | None = None) -> None:
+        """Bring an image to its registry. Raises ImageNotFound, APIError."""
+        self._caller.call("image.push", f"{repository}:{tag}" if tag else repository, progress=progress)
+
+    def remove(self, image: str, force: bool = False) -> None:
+        """Remove a name, and with its last name the image. Raises ImageNotFound, Conflict where it is used."""
+        self._caller.call("image.remove", image, force=force)
+
+    def load(self, data: bytes | str | os.PathLike[str]) -> list[Image]:
+        """Bring the images of an archive, its content or the path of its file, here. Raises APIError."""
+        if isinstance(data, bytes):
+            fd = os.memfd_create("archive", os.MFD_CLOEXEC)
+            with open(fd, "w+b", closefd=False) as file:
+                file.write(data)
+            os.lseek(fd, 0, os.SEEK_SET)
+        else:
+            fd = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return [self.get(image_id) for image_id in self._caller.call("image.load", Descriptor(fd))]
+        finally:
+            os.close(fd)
+
+    def build(
+        self,
+        *,
+        path: str | os.PathLike[str],
+        tag: str | None = None,
+        dockerfile: str | None = None,
+        buildargs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        target: str | None = None,
+        nocache: bool = False,
+        pull: bool = False,
+        platform: str | None = None,
+        network_mode: str | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> tuple[Image, Iterator[str]]:
+        """Build an image of the Dockerfile in the directory `path`; returns it and the lines of the build's log.
+
+        `dockerfile` is a path below `path`. Raises BuildError, with the log; InvalidArgument.
+        """
+        request = BuildRequest(
+            os.path.abspath(path),
+            dockerfile or "",
+            (tag,) if tag else (),
+            dict(buildargs or {}),
+            dict(labels or {}),
+            target or "",
+            nocache,
+            pull,
+            platform or "",
+            network_mode or "default",
+        )
+        log: list[str] = []
+
+        def hear(line: str) -> None:
+            log.append(line)
+            if progress is not None:
+                progress(line)
+
+        try:
+            image_id = self._caller.call("image.build", request, progress=hear)
+        except APIError as error:
+            if error.kind == "bad_request":
+                raise
+            failure = BuildError(error.message, cause=error.cause, mend=error.mend, code=error.code, kind=error.kind)
+            failure.build_log = tuple(log)
+            raise failure from error
+        return self.get(image_id), iter(log)
+
+    def list(self, name: str | None = None, *, filters: Mapping[str, object] | None = None) -> list[Image]:
+        """The images whose name fits `name`, a name or a pattern, and that pass the filters, the newest first. Raises
+        InvalidArgument.
+        """
+        return [self.get(found) for found in self._caller.call("image.ids", name or "", filter_texts(filters))]

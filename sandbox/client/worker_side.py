@@ -1,0 +1,192 @@
+"""Operations in the shape that a client calls them in: what goes back is plain, what is told on the way are lines."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from sandbox.builder.progress.progress import Event
+    from sandbox.client.build import BuildRequest
+    from sandbox.container.operations import ListRequest
+    from sandbox.container.request.request import ContainerRequest
+    from sandbox.image.references import Reference
+    from sandbox.image.store import ImageRecord
+    from sandbox.image.transfer.progress import Progress
+    from sandbox.operation_context import OperationContext
+
+    Tell = Callable[[str], None]
+
+
+def container_documents(context: OperationContext, request: ListRequest) -> list[dict[str, Any]]:
+    """Docker's documents of the containers asked for."""
+    from sandbox.container.operations import inspect, list_containers
+    from sandbox.errors import NotFoundError
+
+    documents = []
+    for container in list_containers(context, request):
+        with suppress(NotFoundError):
+            # it may be removed meanwhile
+            documents.append(inspect(context, container.id))
+    return documents
+
+
+def create_container(context: OperationContext, request: ContainerRequest, tell: Tell) -> str:
+    """The container's id; warnings are told, as is what is pulled."""
+    from sandbox.container.operations import create
+
+    created = create(_telling(context, tell), request)
+    for warning in created.warnings:
+        tell(f"WARNING: {warning}")
+    return created.container.id
+
+
+def wait_container(context: OperationContext, word: str, timeout_seconds: float | None) -> int | None:
+    """The container's exit code; None where it has not ended in time."""
+    from sandbox.container.operations import wait
+
+    if timeout_seconds is None:
+        return wait(context, word)
+    # a worker does one thing, so its alarm is for this
+    signal.signal(signal.SIGALRM, _time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, max(timeout_seconds, 0.001))
+    try:
+        return wait(context, word)
+    except _TimeIsUpError:
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class _TimeIsUpError(BaseException):
+    """Passes through whatever waits."""
+
+
+def _time_is_up(_number: int, _frame: FrameType | None) -> None:
+    raise _TimeIsUpError
+
+
+def prune_containers(context: OperationContext) -> tuple[tuple[str, ...], int]:
+    """The ids of those that went, and the bytes that freed."""
+    from sandbox.upkeep.prune import prune_containers as prune
+
+    ids, freed_bytes = prune(context.paths, lambda _created_ns, _labels: True)
+    return ids, freed_bytes
+
+
+def image_ids(context: OperationContext, pattern: str, filters: tuple[str, ...]) -> list[str]:
+    """Each image once."""
+    from sandbox.image.listing import ListRequest
+    from sandbox.image.operations import list_images
+
+    return list(dict.fromkeys(line.image.id for line in list_images(context, ListRequest(pattern, filters))))
+
+
+def pull_image(context: OperationContext, name: str, platform: str | None, tell: Tell) -> str:
+    """The image's id."""
+    from sandbox.image.operations import pull
+
+    return pull(_telling(context, tell), name, platform).record.id
+
+
+def push_image(context: OperationContext, name: str, tell: Tell) -> None:
+    """Nothing comes back."""
+    from sandbox.image.operations import push
+
+    push(_telling(context, tell), name)
+
+
+def remove_image(context: OperationContext, name: str, *, force: bool = False) -> list[str]:
+    """What went: names and digests."""
+    from sandbox.image.operations import remove
+
+    removed = remove(context, name, force=force)
+    return [*removed.untagged, *removed.deleted]
+
+
+def volume_names(context: OperationContext, filters: tuple[str, ...]) -> list[str]:
+    """The names of the volumes that pass the filters."""
+    from sandbox.volume.operations import list_all
+
+    return [volume.name for volume in list_all(context, filters)]
+
+
+def load_images(context: OperationContext, archive_fd: int) -> list[str]:
+    """The ids of the images in an archive."""
+    from sandbox.image.operations import Archive, load
+
+    ids: list[str] = []
+
+    def loaded(_names: tuple[Reference, ...], record: ImageRecord) -> None:
+        ids.append(record.id)
+
+    with open(archive_fd, "rb") as stream:
+        load(context, Archive(stream, "the archive"), None, loaded)
+    return ids
+
+
+def build_image(context: OperationContext, request: BuildRequest, tell: Tell) -> str:
+    """The image's id; the lines told are those of `--progress plain`."""
+    from sandbox.builder.build_image import BuildOptions
+    from sandbox.builder.build_image import build_image as build
+    from sandbox.builder.results.exporting import ExportRequest
+    from sandbox.builder.results.outputs import read_outputs
+    from sandbox.caller_directory import CallerDirectory
+    from sandbox.docker_proxies import find_proxies
+    from sandbox.image.references import parse_reference
+
+    directory = CallerDirectory(request.directory)
+    names = tuple(parse_reference(name) for name in request.tags)
+    options = BuildOptions(
+        request.directory,
+        directory.absolute(request.file) if request.file else "",
+        directory,
+        request.arguments,
+        request.target,
+        no_cache=request.no_cache,
+        pull=request.pull,
+        labels=request.labels,
+        proxies=find_proxies(context.env, tell),
+        network=request.network,
+        platform=request.platform,
+        export=ExportRequest(read_outputs((), names, (), push=False, load=False), directory),
+        events=_event_teller(tell),
+    )
+    return build(context.paths, context.env, options).image_id
+
+
+def _event_teller(tell: Tell) -> Callable[[Event], None]:
+    from sandbox.builder.progress.plain_progress import PlainProgress
+
+    class Lines(PlainProgress):
+        """Plain lines, told."""
+
+        def _write(self, *lines: str) -> None:
+            for line in lines:
+                tell(line)
+
+    return Lines()
+
+
+def _telling(context: OperationContext, tell: Tell) -> OperationContext:
+    from sandbox.image.transfer.progress import PlainProgress
+
+    class Lines(PlainProgress):
+        """Plain lines, told."""
+
+        def __init__(self) -> None:
+            """No stream is written to."""
+
+        def line(self, text: str) -> None:
+            tell(text)
+
+        warning = line
+
+    def open_progress() -> Progress:
+        return Lines()
+
+    return context._replace(open_progress=open_progress)

@@ -1,0 +1,189 @@
+"""The Python API as a program or a test fixture uses it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+import urllib.request
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+import sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sandbox import Client
+    from sandbox.client.containers import Container
+    from tests.command import Sandbox
+
+pytestmark = pytest.mark.requires("subids", "overlay")
+
+
+@pytest.fixture
+def box(sandbox_command: Sandbox) -> Iterator[Client]:
+    with sandbox.Client(environment=sandbox_command.env, remove_created=True) as client:
+        yield client
+
+
+@pytest.fixture
+def sandbox_command(request: pytest.FixtureRequest) -> Sandbox:
+    """The fixture `sandbox`, by a name that leaves the module its own."""
+    command: Sandbox = request.getfixturevalue("sandbox")
+    return command
+
+
+@pytest.fixture
+def web(box: Client, busybox: str) -> Container:
+    """What a test of one's own would have: a server, on any free port."""
+    command = "mkdir /www; echo served >/www/index.html; exec httpd -f -p 8000 -h /www"
+    return box.containers.run(busybox, ["sh", "-c", command], ports={8000: 0}, detach=True, name="web")
+
+
+@pytest.mark.requires("slirp4netns")
+def test_a_server_for_a_test(box: Client, web: Container, sandbox_command: Sandbox) -> None:
+    assert (web.name, web.status, web.image.tags) == ("web", "running", ["busybox:latest"])
+    places = web.ports["8000/tcp"]
+    assert places is not None
+    with urllib.request.urlopen(f"http://127.0.0.1:{places[0]['HostPort']}/") as answer:
+        assert answer.read() == b"served\n"
+    assert sandbox_command.run("ps", "--format", "{{.Names}}").lines == ["web"]
+    assert box.containers.list() == [web] == [box.containers.get(web.short_id)]
+    assert web.exec_run("hostname").output.decode().strip() == web.short_id
+    box.close()
+    assert sandbox_command.run("ps", "-aq").lines == []
+
+
+def test_a_command_and_what_it_wrote(box: Client, busybox: str, sandbox_command: Sandbox) -> None:
+    assert box.containers.run(busybox, "echo hello", network_mode="none", remove=True) == b"hello\n"
+    with pytest.raises(sandbox.ContainerError) as raised:
+        box.containers.run(busybox, ["sh", "-c", "echo oh >&2; exit 4"], network_mode="none", remove=True)
+    assert (raised.value.exit_status, raised.value.stderr) == (4, b"oh\n")
+    assert sandbox_command.run("ps", "-aq").lines == []
+    with pytest.raises(sandbox.APIError) as failed:
+        box.containers.run(busybox, "nope", network_mode="none", remove=True)
+    assert failed.value.kind == "command_not_found"
+    assert sandbox_command.run("ps", "-aq").lines == []
+
+
+def test_a_container_by_its_methods(box: Client, busybox: str) -> None:
+    made = box.containers.create(
+        busybox, ["sh", "-c", "echo out; echo err >&2; sleep 1000"], network_mode="none", environment={"A": "b"},
+        labels={"mine": "1"}, name="first", volumes={"data": {"bind": "/data"}},
+    )  # fmt: skip
+    assert (made.status, made.labels, box.containers.list()) == ("created", {"mine": "1"}, [])
+    assert box.containers.list(all=True, filters={"label": "mine=1"}) == [made]
+    made.start()
+    lines = made.logs(stream=True)
+    assert {next(lines), next(lines)} == {b"out\n", b"err\n"}
+    lines.close()
+    assert (made.logs(stderr=False), made.logs(stdout=False)) == (b"out\n", b"err\n")
+    assert made.logs(timestamps=True, tail=1).count(b"Z ") == 1
+    assert made.exec_run(["sh", "-c", "echo $A; echo no >&2; exit 2"], demux=True) == (2, (b"b\n", b"no\n"))
+    assert made.exec_run("cat", input=b"in").output == b"in"
+    assert list(made.exec_run("seq 3", stream=True).output) == [b"1\n", b"2\n", b"3\n"]
+    assert made.exec_run(["sh", "-c", "pwd"], workdir="/data", environment=["X=1"]).output == b"/data\n"
+    made.rename("second")
+    assert box.containers.get("second") == made
+    with pytest.raises(TimeoutError):
+        made.wait(timeout=0.05)
+    made.restart(timeout=0)
+    made.kill("KILL")
+    assert made.wait()["StatusCode"] == 137
+    made.reload()
+    assert made.status == "exited"
+    made.remove()
+    with pytest.raises(sandbox.NotFound):
+        made.reload()
+    volume = box.volumes.get("data")
+    volume.remove()
+
+
+def test_what_is_refused_has_a_name(box: Client, busybox: str) -> None:
+    with pytest.raises(sandbox.ImageNotFound, match="No such image: nope"):
+        box.containers.create("nope")
+    with pytest.raises(sandbox.NotFound, match="No such container: nope"):
+        box.containers.get("nope")
+    with pytest.raises(sandbox.InvalidArgument, match="invalid size"):
+        box.containers.create(busybox, mem_limit="much")
+    with pytest.raises(sandbox.InvalidArgument):
+        box.containers.list(filters={"status": "odd"})
+    quiet = box.containers.create(busybox, "true", network_mode="none", log_config={"Type": "none"})
+    with pytest.raises(sandbox.Conflict):
+        box.containers.create(busybox, "true", name=quiet.name)
+    with pytest.raises(sandbox.NotSupported):
+        quiet.logs()
+    with pytest.raises(sandbox.Conflict):
+        quiet.exec_run("true")
+
+
+def test_images_and_volumes(box: Client, busybox: str, busybox_tar: Path, tmp_path: Path) -> None:
+    image = box.images.get(busybox)
+    assert image.tag("mine", "2")
+    assert sorted(image.tags) == ["busybox:latest", "mine:2"]
+    assert box.images.list("mine") == [image]
+    box.images.remove("mine:2")
+    assert box.images.list("mine") == []
+    with pytest.raises(sandbox.ImageNotFound):
+        box.images.get("mine:2")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nARG who\nRUN echo built for $who >/made\nCMD cat /made\n")
+    heard: list[str] = []
+    built, log = box.images.build(path=tmp_path, tag="made", buildargs={"who": "me"}, progress=heard.append)
+    assert (built.tags, list(log)) == (["made:latest"], heard)
+    assert box.containers.run(built, network_mode="none", remove=True) == b"built for me\n"
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo told; exit 7\n")
+    with pytest.raises(sandbox.BuildError) as raised:
+        box.images.build(path=tmp_path)
+    assert any("told" in line for line in raised.value.build_log)
+    volume = box.volumes.create("data", labels={"a": "b"})
+    assert (box.volumes.list(filters={"label": "a"}), volume.labels) == ([volume], {"a": "b"})
+    assert box.volumes.prune() == {"VolumesDeleted": [], "SpaceReclaimed": 0}
+
+
+def test_an_archive_is_loaded(box: Client, odd_image: str, sandbox_command: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "odd.tar"
+    sandbox_command.run("save", "-o", path, odd_image)
+    box.images.get(odd_image).remove(force=True)
+    assert [image.tags for image in box.images.load(path)] == [[odd_image]]
+    assert [image.tags for image in box.images.load(path.read_bytes())] == [[odd_image]]
+    with pytest.raises(sandbox.APIError):
+        box.images.load(_empty_archive())
+
+
+def _empty_archive() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w"):
+        pass
+    return stream.getvalue()
+
+
+def test_closing_removes_what_it_was_told_to(busybox: str, sandbox_command: Sandbox) -> None:
+    with sandbox.Client(environment=sandbox_command.env) as box:
+        kept = box.containers.run(busybox, "sleep 1000", network_mode="none", detach=True, name="kept")
+        gone = box.containers.run(busybox, "sleep 1000", network_mode="none", detach=True, volumes=["data:/d", "/x"])
+        box.remove_on_close(box.volumes.get("data"))
+        box.remove_on_close(gone)
+    assert sandbox_command.run("ps", "-a", "--format", "{{.Names}}").lines == ["kept"]
+    assert sandbox_command.run("volume", "ls", "-q").lines == []
+    with sandbox.Client(environment=sandbox_command.env) as again, suppress(sandbox.NotFound):
+        again.containers.get(kept.id).remove(force=True)
+    assert sandbox_command.run("ps", "-aq").lines == []
+
+
+def test_several_threads_share_one(box: Client, busybox: str) -> None:
+    outputs: dict[int, object] = {}
+
+    def run(number: int) -> None:
+        outputs[number] = box.containers.run(busybox, f"echo {number}", network_mode="none", remove=True)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outputs == {number: f"{number}\n".encode() for number in range(4)}
+    assert box.containers.list(all=True) == []
