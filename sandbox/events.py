@@ -83,11 +83,19 @@ def _shortest(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def _prune(connection: sqlite3.Connection, last: int, now_ns: int) -> None:
+    connection.execute("DELETE FROM event WHERE id <= ?", (last - MOST_EVENTS,))
+    # up to the first that is young: the others need not be looked at
     connection.execute(
-        "DELETE FROM event WHERE id <= ? OR time_ns < ? OR id <= (SELECT max(id) FROM (SELECT id,"
-        " sum(length(attributes)) OVER (ORDER BY id DESC) AS total FROM event) WHERE total > ?)",
-        (last - MOST_EVENTS, now_ns - LONGEST_NS, MOST_BYTES),
+        "DELETE FROM event WHERE id < (SELECT id FROM event WHERE time_ns >= ? ORDER BY id LIMIT 1)",
+        (now_ns - LONGEST_NS,),
     )
+    (kept,) = connection.execute("SELECT sum(length(attributes)) FROM event").fetchone()
+    if kept > MOST_BYTES:
+        connection.execute(
+            "DELETE FROM event WHERE id <= (SELECT max(id) FROM (SELECT id,"
+            " sum(length(attributes)) OVER (ORDER BY id DESC) AS total FROM event) WHERE total > ?)",
+            (MOST_BYTES,),
+        )
 
 
 def last_event_id(connection: sqlite3.Connection) -> int:

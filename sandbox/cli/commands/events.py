@@ -72,6 +72,8 @@ def _printer(form: str) -> Callable[[Happened], str]:
         # a field that there is not is found before anything happens
         template.render(nothing, shape=shape)
     except TemplateError as error:
+        # Docker looks at the form before anything else, and does not say which of the two is wrong with it
+        error.kind = "bad_template"
         error.mend = template_mend(error, form, nothing)
         raise
     return render
@@ -140,5 +142,6 @@ COMMANDS: tuple[Command, ...] = (
             "sandbox events --since 1h --until 0s",
             "sandbox events -f type=container -f event=die --format '{{.Actor.Attributes.name}}'",
         ),
+        further=("what is told, by which names: docs/events.md",),
     ),
 )

@@ -110,7 +110,7 @@ def test_since_and_until_take_docker_s_times(told: Home) -> None:
         (("--since", "1m", "--until", "2m"), 1, "`since` time (1m) cannot be after `until` time (2m)"),
         (("-f", "nonsense=1"), 1, "invalid filter 'nonsense'"),
         (("-f", "nonsense"), 125, "invalid argument"),
-        (("--format", "{{.Scop}}"), 1, "mend: --format '{{.Scope}}'"),
+        (("--format", "{{.Scop}}"), 64, "mend: --format '{{.Scope}}'"),
         (("--format", "{{"), 64, "template parsing error"),
         (("word",), 1, "accepts no arguments"),
     ],
