@@ -36,9 +36,19 @@ def read_request(invocation: Invocation) -> ContainerRequest:
     Raises UsageError, in the words of the options. What is wrong with a configuration file of Docker's is noted.
     """
     refuse_unsupported(invocation)
+    request = _identity(invocation, _simple_options(invocation))
+    if invocation.values.keys() - _READ_HERE:
+        # the larger steps are a module of their own
+        from sandbox.cli.container_options.larger_options import add_larger_options
+
+        request = add_larger_options(invocation, request)
+    return request
+
+
+def _simple_options(invocation: Invocation) -> ContainerRequest:
     image, *command = invocation.arguments
     attached = attached_streams(invocation)
-    request = ContainerRequest(
+    return ContainerRequest(
         image,
         text_given(invocation, "name"),
         text_given(invocation, "platform"),
@@ -69,13 +79,6 @@ def read_request(invocation: Invocation) -> ContainerRequest:
         oom_score_adjust=number_given(invocation, "oom-score-adj"),
         volumes_from=invocation.texts("volumes-from"),
     )
-    request = _identity(invocation, request)
-    if invocation.values.keys() - _READ_HERE:
-        # the larger steps are a module of their own
-        from sandbox.cli.container_options.larger_options import add_larger_options
-
-        request = add_larger_options(invocation, request)
-    return request
 
 
 #: the options that are read in this module, or are not about the container

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from sandbox.container.request.request import ContainerRequest
     from sandbox.values import MountPoint
 
-#: options of Docker's that this machine has in one form alone
+#: the words for each namespace that may be shared; beside them container:NAME, but for the host's name
 _MODES = {"pid_mode": ("host",), "ipc_mode": ("host", "private", "none", "shareable"), "uts_mode": ("host",)}
 _NO_CHECK = HealthCheck(("NONE",))
+#: the fields that `merged_limits` is for
 _LIMITS = (
     "memory_bytes", "memory_swap_bytes", "memory_reservation_bytes", "nano_cpus", "cpu_period_us", "cpu_quota_us",
     "cpu_shares", "cpuset_cpus", "pids_limit", "best_effort", "rlimits", "sysctls", "shm_size_bytes",

@@ -40,24 +40,22 @@ def recovered_request(config: ContainerConfig) -> ContainerRequest:
         restart=config.restart,
         auto_remove=config.auto_remove or None,
         log=config.log,
-        read_only=config.read_only or None,
-        storage_options=(("size", str(config.storage_size_bytes)),) if config.storage_size_bytes else (),
-        storage_driver=config.storage_driver or None,
-        trace_path=config.trace_path or None,
+    )
+    request = _with_isolation(_with_network(request, config), config)
+    return _with_limits(_with_mounts(request, config), config)
+
+
+def _with_isolation(request: ContainerRequest, config: ContainerConfig) -> ContainerRequest:
+    return request._replace(
         cap_add=config.cap_add,
         cap_drop=config.cap_drop,
         privileged=config.privileged or None,
         security_options=config.security_options,
         devices=config.devices,
-        sysctls=config.sysctls,
-        rlimits=config.rlimits,
         pid_mode=config.pid_mode or None,
         ipc_mode=config.ipc_mode or None,
         uts_mode=config.uts_mode or None,
-        shm_size_bytes=config.shm_size_bytes,
-        oom_score_adjust=config.oom_score_adjust or None,
     )
-    return _with_limits(_with_mounts(_with_network(request, config), config.mounts), config)
 
 
 def _with_network(request: ContainerRequest, config: ContainerConfig) -> ContainerRequest:
@@ -83,6 +81,10 @@ def _with_limits(request: ContainerRequest, config: ContainerConfig) -> Containe
     # a smaller share than `--cpus` may give was asked for as a quota
     is_quota = 0 < resources.nano_cpus < _LEAST_NANO_CPUS
     return request._replace(
+        sysctls=config.sysctls,
+        rlimits=config.rlimits,
+        shm_size_bytes=config.shm_size_bytes,
+        oom_score_adjust=config.oom_score_adjust or None,
         memory_bytes=resources.memory_bytes or None,
         memory_swap_bytes=resources.memory_swap_bytes or None,
         memory_reservation_bytes=resources.memory_reservation_bytes or None,
@@ -96,18 +98,26 @@ def _with_limits(request: ContainerRequest, config: ContainerConfig) -> Containe
     )
 
 
-def _with_mounts(request: ContainerRequest, mounts: tuple[MountPoint, ...]) -> ContainerRequest:
+def _with_mounts(request: ContainerRequest, config: ContainerConfig) -> ContainerRequest:
     binds: list[str] = []
     asked: list[MountRequest] = []
     tmpfs: list[tuple[str, str]] = []
-    for mount in mounts:
+    for mount in config.mounts:
         if mount.kind == "tmpfs":
             tmpfs.append((mount.target, _tmpfs_options(mount)))
         elif _is_bind_text(mount):
             binds.append(_bind_text(mount))
         else:
             asked.append(_mount_request(mount))
-    return request._replace(binds=tuple(binds), mounts=tuple(asked), tmpfs=tuple(tmpfs))
+    return request._replace(
+        binds=tuple(binds),
+        mounts=tuple(asked),
+        tmpfs=tuple(tmpfs),
+        read_only=config.read_only or None,
+        storage_options=(("size", str(config.storage_size_bytes)),) if config.storage_size_bytes else (),
+        storage_driver=config.storage_driver or None,
+        trace_path=config.trace_path or None,
+    )
 
 
 def _is_bind_text(mount: MountPoint) -> bool:

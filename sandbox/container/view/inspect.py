@@ -29,14 +29,24 @@ def inspect_container(
 
     `request` is what was asked for, None where the record was kept without it.
     """
-    config, data = container.config, paths.container_data(container.id)
     if request is None:
         from sandbox.container.request.recovered import recovered_request  # for old records only
 
-        request = recovered_request(config)
+        request = recovered_request(container.config)
+    document = _document(paths, container, request)
+    if with_size:
+        from sandbox.container.view.sizes import container_sizes
+
+        sizes = container_sizes(paths, container)
+        document |= {"SizeRw": sizes.written_bytes, "SizeRootFs": sizes.total_bytes}
+    return document
+
+
+def _document(paths: Paths, container: Container, request: ContainerRequest) -> Document:
+    config, data = container.config, paths.container_data(container.id)
     words = (*config.entrypoint, *config.command)
     has_log = config.log.driver != "none"
-    document: Document = {
+    return {
         "Id": container.id,
         "Created": rfc3339(container.created_ns),
         "Path": words[0] if words else "",
@@ -61,12 +71,6 @@ def inspect_container(
         "Config": _config(container, request),
         "NetworkSettings": _network_settings(container),
     }
-    if with_size:
-        from sandbox.container.view.sizes import container_sizes
-
-        sizes = container_sizes(paths, container)
-        document |= {"SizeRw": sizes.written_bytes, "SizeRootFs": sizes.total_bytes}
-    return document
 
 
 def _state(container: Container) -> Document:
