@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from typing import TYPE_CHECKING, TextIO
 
 from net.errors import NetError
@@ -153,6 +151,8 @@ def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
         except UsageError:
             raise
         except (SandboxError, StorageError, NetError) as error:
+            from sandbox.foreign_errors import as_sandbox_error  # for errors only
+
             failure = with_meant_name(invocation, as_sandbox_error(error), (name,))
             invocation.context.note(render_error(failure))
             status = 1
@@ -160,35 +160,6 @@ def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
             if line is not None:
                 invocation.context.print(line)
     return status
-
-
-def as_sandbox_error(error: SandboxError | StorageError | NetError | OSError) -> SandboxError:
-    """An error of `storage`, of `net` or of the kernel in our shape, for a border where nobody could say more of it."""
-    if isinstance(error, SandboxError):
-        return error
-    if isinstance(error, OSError):
-        where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        failure = SandboxError(f"{error.strerror or error}{where}", **_refusal(error))
-    else:
-        failure = SandboxError(error.message, cause=error.cause, mend=error.mend)
-    failure.__cause__ = error
-    return failure
-
-
-#: errno of a limit of the caller's -> the option of ulimit that shows and sets it
-_LIMITS = {errno.EMFILE: "n", errno.EFBIG: "f", errno.EAGAIN: "u"}
-
-
-def _refusal(error: OSError) -> dict[str, str]:
-    if error.errno in _LIMITS:
-        flag = _LIMITS[error.errno]
-        return {"cause": f"a limit of this shell is reached: ulimit -{flag}", "mend": f"ulimit -S{flag} hard"}
-    if error.errno not in (errno.EROFS, errno.EACCES) or not isinstance(error.filename, str):
-        return {}
-    from sandbox.write_refusals import explain_refusal  # for such an error only
-
-    cause, mend = explain_refusal(error.filename)
-    return {"cause": cause, "mend": mend}
 
 
 def render_error(error: SandboxError) -> str:

@@ -8,15 +8,13 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from net.errors import NetError
 from sandbox.caller_directory import CallerDirectory, find_caller_directory
-from sandbox.cli.command import Command, Context, Invocation, as_sandbox_error, render_error, with_meant_name
+from sandbox.cli.command import Command, Context, Invocation, render_error, with_meant_name
 from sandbox.cli.flags import Parsed, option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command, unknown_command
-from sandbox.errors import HostError, SandboxError, UsageError
+from sandbox.errors import SandboxError, UsageError
 from sandbox.interrupts import SIGINT, keep_exception
-from storage.errors import StorageError
 from storage.inherited_state import settle_inherited_state
 
 if TYPE_CHECKING:
@@ -138,17 +136,12 @@ def _guarded(context: Context, action: Callable[[], int], command_path: str = ""
         return action()
     except BrokenPipeError:
         raise
-    except (SandboxError, StorageError, NetError, OSError) as error:
-        failure = as_sandbox_error(error)
-    except MemoryError as error:
-        failure = HostError("out of memory", cause="no more is there, or ulimit -v, ulimit -d", mend="ulimit -a")
-        failure.__cause__ = error
     except Exception as error:
-        state = sys.modules.get("sandbox.state")
-        if state is None or not isinstance(error, state.DatabaseError):
+        from sandbox.foreign_errors import explain_error  # for errors only
+
+        failure = explain_error(error, lambda: context.find_paths().database)
+        if failure is None:
             raise
-        failure = _database_failure(context, error)
-        failure.__cause__ = error
     if context.debug:
         import traceback
 
@@ -157,19 +150,6 @@ def _guarded(context: Context, action: Callable[[], int], command_path: str = ""
     from sandbox.cli.exit_statuses import exit_status  # for errors only
 
     return exit_status(failure, command_path)
-
-
-def _database_failure(context: Context, error: Exception) -> HostError:
-    from sandbox.write_refusals import explain_database
-
-    with suppress(HostError):
-        database = context.find_paths().database
-        cause, mend = explain_database(database)
-        if cause:
-            return HostError(f"cannot write the database {database}", cause=f"{cause} ({error})", mend=mend)
-    state = sys.modules["sandbox.state"]
-    mend = "sandbox system check --repair" if state.is_damage(error) else "sandbox doctor"
-    return HostError("the database could not be used", cause=str(error), mend=mend)
 
 
 def _paths_of(env: Mapping[str, str]) -> Callable[[], Paths]:

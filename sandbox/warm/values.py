@@ -13,17 +13,14 @@ from binascii import a2b_base64, b2a_base64
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from net.errors import NetError
 from sandbox.errors import SandboxError
 from sandbox.protocol.frames import ProtocolError
-from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: the packages whose records and errors are made again on the other side
 _PACKAGES = frozenset({"sandbox", "net", "storage"})
-_ROOTS = (SandboxError, StorageError, NetError)
 
 
 class Descriptor(int):
@@ -108,12 +105,9 @@ class Decoder:
         return kind(**{field: self.decode(item) for field, item in fields.items()})
 
 
-def encode_error(error: BaseException) -> dict[str, Any]:
-    """An error of ours, or of the kernel, as plain data: its classes, message and own fields."""
-    if isinstance(error, OSError):
-        place = error.filename if isinstance(error.filename, str) else None
-        return {"os": [error.errno, error.strerror, place], "notes": list(getattr(error, "__notes__", ()))}
-    classes = [_name_of(kind) for kind in type(error).__mro__ if issubclass(kind, _ROOTS)]
+def encode_error(error: SandboxError) -> dict[str, Any]:
+    """An error as plain data: its classes, message and own fields."""
+    classes = [_name_of(kind) for kind in type(error).__mro__ if issubclass(kind, SandboxError)]
     fields: dict[str, Any] = {}
     for name, value in vars(error).items():
         try:
@@ -123,27 +117,16 @@ def encode_error(error: BaseException) -> dict[str, Any]:
     return {"classes": classes, "message": str(error), "fields": fields}
 
 
-def decode_error(plain: dict[str, Any]) -> Exception:
+def decode_error(plain: dict[str, Any]) -> SandboxError:
     """The error that `encode_error` made `plain` of: of its own class, or of the nearest one that is known here."""
-    if "os" in plain:
-        number, text, place = plain["os"]
-        failure = OSError(number, text, place)
-        for note in plain["notes"]:
-            failure.add_note(note)
-        return failure
     for name in plain["classes"]:
         kind = _class_of(name)
-        if kind is not None and issubclass(kind, _ROOTS):
+        if kind is not None and issubclass(kind, SandboxError):
             # not by its constructor, of which each class has its own
             error = kind.__new__(kind, plain["message"])
             vars(error).update((field, Decoder().decode(item)) for field, item in plain["fields"].items())
             return error
     return SandboxError(plain["message"])
-
-
-def is_known(error: BaseException) -> bool:
-    """Whether `encode_error` can tell this one; any other is a fault of ours."""
-    return isinstance(error, (*_ROOTS, OSError))
 
 
 def _name_of(kind: type) -> str:

@@ -14,11 +14,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.errors import NotFoundError
+from sandbox.foreign_errors import explain_error
+from sandbox.paths import find_paths
 from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.warm.failures import OperationFaultError
 from sandbox.warm.messages import Wire, encode_long_message
 from sandbox.warm.registry import INTERRUPTED_STATUS
-from sandbox.warm.values import Decoder, Encoder, encode_error, is_known
+from sandbox.warm.values import Decoder, Encoder, encode_error
 
 if TYPE_CHECKING:
     import socket
@@ -63,7 +65,8 @@ def _serve(wire: Wire, operations: Mapping[str, Operation]) -> None:
         answer = encode_long_message("result", value=value, descriptors=len(encoder.descriptors))
     except Exception as error:  # noqa: BLE001  # a process boundary: the owner reads it as an error
         encoder.descriptors.clear()
-        answer = encode_long_message("error", error=encode_error(error if is_known(error) else _fault(error)))
+        told = explain_error(error, lambda: find_paths(os.environ).database) or _fault(error)
+        answer = encode_long_message("error", error=encode_error(told))
     wire.send(answer, encoder.descriptors)
 
 

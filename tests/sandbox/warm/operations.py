@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import select
@@ -10,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from sandbox import state
 from sandbox.errors import CommandNotFoundError, NotFoundError
 from sandbox.warm.registry import Operation
 from storage.errors import StorageError
@@ -40,6 +42,10 @@ def fail(kind: str) -> None:
             raise StorageError("cannot write", cause="the disk is full")
         case "os":
             raise FileNotFoundError(2, "No such file or directory", "/nowhere")
+        case "limit":
+            raise OSError(errno.EMFILE, "Too many open files")
+        case "database":
+            raise state.DatabaseError("disk I/O error")
         case "fault":
             raise ZeroDivisionError("division by zero")
         case "value":

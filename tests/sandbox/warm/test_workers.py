@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
+from sandbox.errors import CommandNotFoundError, NotFoundError, SandboxError, UsageError
 from sandbox.values import RestartPolicy
 from sandbox.warm.failures import (
     OperationCancelledError,
@@ -27,7 +27,6 @@ from sandbox.warm.prepared import SHORT_MAX
 from sandbox.warm.values import Descriptor
 from sandbox.warm.worker import run_worker
 from sandbox.warm.workers import Request, Workers
-from storage.errors import StorageError
 from tests import leaks
 from tests.needs import REPOSITORY
 from tests.sandbox.warm.conftest import REGISTRY, children_of, is_there
@@ -128,12 +127,24 @@ def test_an_error_of_ours_arrives_as_what_it_is(workers: Workers) -> None:
         workers.call(Request("fail", ("programs",)))
     assert (programs.value.programs, programs.value.code) == (("sh", "ls"), "E99")
     assert programs.value.__notes__ == ["of the image"]
-    with pytest.raises(StorageError) as storage:
-        workers.call(Request("fail", ("storage",)))
-    assert storage.value.cause == "the disk is full"
-    with pytest.raises(FileNotFoundError) as missing:
-        workers.call(Request("fail", ("os",)))
-    assert missing.value.filename == "/nowhere"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "cause", "mend"),
+    [
+        ("storage", "cannot write", "the disk is full", ""),
+        ("os", "No such file or directory: /nowhere", "", ""),
+        ("limit", "Too many open files", "a limit of this shell is reached: ulimit -n", "ulimit -Sn hard"),
+        ("database", "the database could not be used", "disk I/O error", "sandbox doctor"),
+    ],
+)
+def test_what_others_raise_arrives_as_an_error_of_ours(
+    workers: Workers, tmp_path: Path, kind: str, message: str, cause: str, mend: str
+) -> None:
+    with pytest.raises(SandboxError) as error:
+        workers.call(Request("fail", (kind,), environment={"HOME": str(tmp_path)}))
+    assert not isinstance(error.value, OperationFaultError)
+    assert (error.value.message, error.value.cause, error.value.mend) == (message, cause, mend)
 
 
 def test_an_error_may_hold_what_cannot_be_sent(workers: Workers) -> None:
