@@ -68,6 +68,18 @@ OPERATIONS: Mapping[str, Operation] = {
 #: what the prepared process imports besides the modules of the operations: what these import as they go, and nothing
 #: that a monitor, which is forked from a worker, must not carry for weeks
 PRELOADED: tuple[str, ...] = (
+    "sandbox.container.life.creation",
+    "sandbox.container.life.driver_choice",
+    "sandbox.container.life.image_lookup",
+    "sandbox.container.life.remove",
+    "sandbox.container.life.start",
+    "sandbox.container.life.stop",
     "sandbox.container.monitor.process",
+    "sandbox.container.request.merging",
+    "sandbox.container.session.exec_session",
+    "sandbox.container.view.inspect",
+    "sandbox.container.view.log_following",
+    "sandbox.image.store",
     "sandbox.state",
+    "sandbox.volume.volumes",
 )
