@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from sandbox.caller_directory import find_caller_directory
 from sandbox.client import structured_options as structured
 from sandbox.container.request.request import ContainerRequest
-from sandbox.errors import UsageError
+from sandbox.errors import UsageError, at_field
 from sandbox.grammar import hosts, limits, mounts, sizes
 from sandbox.grammar.devices import parse_device
 from sandbox.grammar.environment import read_variables
@@ -25,7 +25,7 @@ from sandbox.grammar.security import read_security_option
 from sandbox.grammar.volumes import resolve_relative
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import TypeVar
 
     _T = TypeVar("_T")
@@ -131,17 +131,17 @@ def read_options(
     if unknown := sorted(given.keys() - ContainerOptions.__annotations__.keys()):
         raise TypeError(f"unknown keyword of a container: {', '.join(unknown)}")
     fields: dict[str, Any] = {field: given[key] for key, field in _PLAIN.items() if key in given}
-    fields |= {field: _size(given[key]) for key, field in _SIZES.items() if key in given}
+    for key, (field, read) in _STRUCTURES.items():
+        if key in given:
+            with at_field(key):
+                fields[field] = read(given[key])
     for key, (field, parse) in _LISTS.items():
         if key in given:
-            fields[field] = tuple(parse(str(item)) for item in _items(key, given[key]))
+            with at_field(key):
+                fields[field] = tuple(parse(str(item)) for item in _items(key, given[key]))
     for key, (field, between) in _PAIRS.items():
         if key in given:
             fields[field] = tuple(structured.pairs(given[key], between))
-    if "user" in given:
-        fields["user"] = str(given["user"])
-    if "entrypoint" in given:
-        fields["entrypoint"] = read_words(given["entrypoint"])
     return ContainerRequest(
         image,
         command=read_words(command) or None if command is not None else None,
@@ -149,7 +149,6 @@ def read_options(
         pull_policy=pull_policy,
         **fields,
         **_places(given),
-        **_structures(given),
     )
 
 
@@ -158,41 +157,49 @@ def _places(given: Mapping[str, Any]) -> dict[str, Any]:
     cwd = find_caller_directory(os.getcwd)
     fields: dict[str, Any] = {}
     if "volumes" in given:
-        texts = structured.bind_texts(given["volumes"])
-        fields["binds"] = tuple(resolve_relative(text, cwd) for text in texts)
+        with at_field("volumes"):
+            texts = structured.bind_texts(given["volumes"])
+            fields["binds"] = tuple(resolve_relative(text, cwd) for text in texts)
     if "mounts" in given:
-        asked = (mounts.parse_mount(text) for text in _items("mounts", given["mounts"]))
-        fields["mounts"] = tuple(mounts.resolve_source(mount, cwd) for mount in asked)
+        with at_field("mounts"):
+            asked = (mounts.parse_mount(text) for text in _items("mounts", given["mounts"]))
+            fields["mounts"] = tuple(mounts.resolve_source(mount, cwd) for mount in asked)
     if "security_opt" in given:
-        fields["security_options"] = tuple(read_security_option(text, cwd) for text in given["security_opt"])
+        with at_field("security_opt"):
+            options = _items("security_opt", given["security_opt"])
+            fields["security_options"] = tuple(read_security_option(text, cwd) for text in options)
     if "network" in given and "network_mode" in given:
         raise UsageError("network and network_mode were both given", mend="leave one of the two out")
     network = given.get("network") or given.get("network_mode")
     if network in ("none", "host") or str(network).startswith("container:"):
         fields["network_mode"] = network
     elif network:
-        fields["endpoints"] = combine_networks((network,), SharedOptions())
+        with at_field("network"):
+            fields["endpoints"] = combine_networks((network,), SharedOptions())
     return fields
 
 
-def _structures(given: Mapping[str, Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if "ports" in given:
-        fields["published_ports"] = parse_ports(structured.port_texts(given["ports"]))
-    if "extra_hosts" in given:
-        fields["extra_hosts"] = tuple(
-            hosts.parse_extra_host(f"{name}:{address}") for name, address in structured.pairs(given["extra_hosts"], ":")
-        )
-    if "ulimits" in given:
-        texts = map(structured.ulimit_text, _items("ulimits", given["ulimits"]))
-        fields["rlimits"] = tuple(limits.parse_ulimit(text) for text in texts)
-    if "restart_policy" in given:
-        fields["restart"] = structured.restart_policy(given["restart_policy"])
-    if "healthcheck" in given:
-        fields["health"] = structured.health_check(given["healthcheck"])
-    if "log_config" in given:
-        fields["log"] = structured.log_config(given["log_config"])
-    return fields
+#: keyword -> field and what reads its value
+_STRUCTURES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "entrypoint": ("entrypoint", lambda value: read_words(value)),
+    "extra_hosts": ("extra_hosts", lambda value: tuple(map(hosts.parse_extra_host, structured.host_texts(value)))),
+    "healthcheck": ("health", structured.health_check),
+    "log_config": ("log", structured.log_config),
+    "ports": ("published_ports", lambda value: parse_ports(structured.port_texts(value))),
+    "restart_policy": ("restart", structured.restart_policy),
+    "ulimits": ("rlimits", lambda value: tuple(map(limits.parse_ulimit, structured.ulimit_texts(value)))),
+    "user": ("user", str),
+    **{key: (field, lambda value: _size(value)) for key, field in _SIZES.items()},
+}
+
+
+def keyword_of(field: str) -> str:
+    """The keyword that fills a field of a request, with the field's index; the field's own name where none does."""
+    name, bracket, index = field.partition("[")
+    known = {field: key for key, field in _PLAIN.items()}
+    known |= {field: key for table in (_LISTS, _PAIRS, _STRUCTURES) for key, (field, *_more) in table.items()}
+    known |= {"binds": "volumes", "security_options": "security_opt", "endpoints": "network"}
+    return known.get(name, name) + bracket + index
 
 
 def read_words(command: str | Sequence[str]) -> tuple[str, ...]:

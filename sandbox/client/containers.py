@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from sandbox.client.container_options import read_environment, read_options, read_words
-from sandbox.client.errors import APIError, raised_as_api_errors
+from sandbox.client.container_options import keyword_of, read_environment, read_options, read_words
+from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_errors
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.output import LogOptions, LogStream, OutputStream, opened_input, opened_pipes, read_all
 from sandbox.container.operations import ListRequest, StopRequest
@@ -305,7 +305,12 @@ class ContainerCollection:
     ) -> Container:
         with raised_as_api_errors():
             request = read_options(_name(image), command, pull, options, self._caller.environment)
-        container = self.get(self._caller.call("container.create", request))
+        try:
+            container_id = self._caller.call("container.create", request)
+        except InvalidArgument as error:
+            error.field = keyword_of(error.field)
+            raise
+        container = self.get(container_id)
         self._created(container)
         return container
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from net.errors import NetError
-from sandbox.errors import ImageNotFoundError, SandboxError
+from sandbox.errors import ImageNotFoundError, SandboxError, UsageError
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class APIError(SandboxError):
     ) -> None:
         super().__init__(message, cause=cause, mend=mend, code=code)
         self.kind = kind
+        #: of an InvalidArgument: the part of the request that is at fault, where that is known
+        self.field = ""
 
     def __str__(self) -> str:
         return self.render().removeprefix("Error: ")
@@ -86,7 +88,10 @@ def api_error(error: SandboxError | StorageError | NetError | OSError) -> APIErr
     if not isinstance(error, SandboxError):
         return APIError(error.message, cause=error.cause, mend=error.mend)
     kind = ImageNotFound if isinstance(error, ImageNotFoundError) else _CLASSES.get(error.kind, APIError)
-    return kind(error.message, cause=error.cause, mend=error.mend, code=error.code, kind=error.kind)
+    made = kind(error.message, cause=error.cause, mend=error.mend, code=error.code, kind=error.kind)
+    if isinstance(error, UsageError):
+        made.field = error.field
+    return made
 
 
 @contextmanager

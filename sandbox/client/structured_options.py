@@ -65,8 +65,19 @@ def pairs(given: Mapping[str, str] | Sequence[str], between: str) -> Iterator[tu
         yield key, value
 
 
-def ulimit_text(given: str | Mapping[str, Any]) -> str:
-    """{"Name": "nofile", "Soft": 1024, "Hard": 2048} as a text of `--ulimit`. Raises UsageError."""
+def host_texts(given: Mapping[str, str] | Sequence[str]) -> list[str]:
+    """{"name": "address"}, or texts already, as texts of `--add-host`."""
+    return [f"{name}:{address}" for name, address in pairs(given, ":")]
+
+
+def ulimit_texts(given: Sequence[str | Mapping[str, Any]]) -> list[str]:
+    """[{"Name": "nofile", "Soft": 1024, "Hard": 2048}], or texts already, as texts of `--ulimit`. Raises UsageError."""
+    if isinstance(given, str):
+        raise UsageError("ulimits is a list, not a text", mend=f"ulimits=[{given!r}]")
+    return [_ulimit_text(each) for each in given]
+
+
+def _ulimit_text(given: str | Mapping[str, Any]) -> str:
     if isinstance(given, str):
         return given
     fields = {key.lower(): value for key, value in given.items()}

@@ -3,15 +3,14 @@
 Values in, values out; SandboxErrors whose `kind` says what the caller may do. A `word` is a container's name, its id or
 a prefix of that. What an operation imports beyond looking containers up it imports itself: a command does one of them.
 
-Starting forks, and must not do so under threads or open databases: in a process that may have any, an operation is
-called through `sandbox.client.calls`.
+Starting forks, and must not do so under threads or open databases: a program that may have any has operations done by
+workers (`sandbox.warm`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.container.life.lookup import open_container
 from sandbox.errors import ConflictError, NotSupportedError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
@@ -74,6 +73,8 @@ class ListRequest(NamedTuple):
 
 def look_up(context: OperationContext, word: str) -> Container:
     """The container that `word` names, as it truly is. Raises NotFoundError."""
+    from sandbox.container.life.lookup import open_container
+
     with open_state(context.paths, durable=False) as connection:
         return open_container(connection, context.paths, word)
 
@@ -99,6 +100,7 @@ def list_containers(context: OperationContext, request: ListRequest = ListReques
 
 def inspect(context: OperationContext, word: str, *, with_size: bool = False) -> dict[str, Any]:
     """Docker's document of a container. Raises NotFoundError."""
+    from sandbox.container.life.lookup import open_container
     from sandbox.container.request.kept import load_request
     from sandbox.container.view.inspect import inspect_container
 
@@ -222,6 +224,7 @@ def remove(context: OperationContext, word: str, *, force: bool = False, volumes
 
 def wait(context: OperationContext, word: str) -> int:
     """Wait until the container has ended; its exit code, or that of its last run. Raises NotFoundError."""
+    from sandbox.container.life.lookup import open_container
     from sandbox.container.life.stop import wait_container
 
     with open_state(context.paths) as connection:
@@ -230,6 +233,7 @@ def wait(context: OperationContext, word: str) -> int:
 
 def rename(context: OperationContext, word: str, name: str) -> None:
     """Give the container another name. Raises UsageError for what is no name, ConflictError, NotFoundError."""
+    from sandbox.container.life.lookup import open_container
     from sandbox.container.model.names import check_name
     from sandbox.container.model.store import rename_container
 
@@ -309,6 +313,7 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
 
     Returns its exit code, 0 where nobody waits. Raises ConflictError where the container does not run, StartError.
     """
+    from sandbox.container.life.lookup import open_container
     from sandbox.container.model.events import tell_exec_began, tell_exec_left
     from sandbox.container.session.exec_request import exec_spec, has_ended, not_running_error
     from sandbox.container.session.exec_session import ExecTarget, run_attached, run_detached

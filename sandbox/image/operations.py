@@ -1,7 +1,7 @@
 """What can be done with images, for whoever asks: a command, a program. Values in, values out, as with containers.
 
 A transfer opens the context's progress and closes it. Pulling, loading and importing start processes: a program that
-has threads or an open database calls them through `sandbox.client.calls`.
+has threads or an open database has them done by workers (`sandbox.warm`).
 """
 
 from __future__ import annotations

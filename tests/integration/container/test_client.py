@@ -108,8 +108,12 @@ def test_what_is_refused_has_a_name(box: Client, busybox: str) -> None:
         box.containers.create("nope")
     with pytest.raises(sandbox.NotFound, match="No such container: nope"):
         box.containers.get("nope")
-    with pytest.raises(sandbox.InvalidArgument, match="invalid size"):
+    with pytest.raises(sandbox.InvalidArgument, match="invalid size") as raised:
         box.containers.create(busybox, mem_limit="much")
+    assert raised.value.field == "mem_limit"
+    with pytest.raises(sandbox.InvalidArgument) as raised:
+        box.containers.create(busybox, "true", stop_signal="NOPE")
+    assert raised.value.field == "stop_signal"
     with pytest.raises(sandbox.InvalidArgument):
         box.containers.list(filters={"status": "odd"})
     quiet = box.containers.create(busybox, "true", network_mode="none", log_config={"Type": "none"})
@@ -142,6 +146,21 @@ def test_images_and_volumes(box: Client, busybox: str, busybox_tar: Path, tmp_pa
     volume = box.volumes.create("data", labels={"a": "b"})
     assert (box.volumes.list(filters={"label": "a"}), volume.labels) == ([volume], {"a": "b"})
     assert box.volumes.prune() == {"VolumesDeleted": [], "SpaceReclaimed": 0}
+
+
+@pytest.mark.requires("registry", "skopeo")
+def test_an_image_comes_from_its_registry(box: Client, busybox_image: str, sandbox_command: Sandbox) -> None:
+    heard: list[str] = []
+    pulled = box.images.pull(busybox_image, progress=heard.append)
+    assert (pulled.tags, heard[-1]) == ([busybox_image], f"Status: Downloaded newer image for {busybox_image}")
+    pulled.remove(force=True)
+    repository, _, tag = busybox_image.rpartition(":")
+    assert box.containers.run(f"{repository}:{tag}", "echo pulled", network_mode="none", remove=True) == b"pulled\n"
+    with pytest.raises(sandbox.ImageNotFound):
+        box.images.pull(repository, "nope")
+    box.images.get(busybox_image).tag(repository, "again")
+    box.images.push(repository, "again")
+    assert box.images.pull(repository, "again").id == pulled.id
 
 
 def test_an_archive_is_loaded(box: Client, odd_image: str, sandbox_command: Sandbox, tmp_path: Path) -> None:

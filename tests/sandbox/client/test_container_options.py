@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any
 
 import pytest
 
 import sandbox
-from sandbox.client.container_options import ContainerOptions, read_environment, read_options
+from sandbox import errors
+from sandbox.client.container_options import ContainerOptions, keyword_of, read_environment, read_options
 from sandbox.client.errors import _CLASSES, APIError, api_error
 from sandbox.client.filter_texts import filter_texts
-from sandbox.errors import ImageNotFoundError, NotFoundError, UsageError
+from sandbox.container.request.request import ContainerRequest
+from sandbox.errors import ImageNotFoundError, NotFoundError, SandboxError, UsageError
+from sandbox.grammar.filters import FilterError
 from sandbox.values import Device, EndpointRequest, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
+from tests.needs import REPOSITORY
 
-if TYPE_CHECKING:
-    from sandbox.container.request.request import ContainerRequest
+#: fields that are arguments of their own, or that no keyword fills
+WITHOUT_KEYWORD = {
+    "image", "command", "pull_policy", "id_file", "attached", "stdin_once", "exposed_ports", "storage_driver",
+    "trace_path", "best_effort",
+}  # fmt: skip
 
 
 def read(command: Any = None, **options: Any) -> ContainerRequest:
@@ -87,8 +95,15 @@ def test_a_command_is_words_or_a_text() -> None:
     ids=str,
 )  # fmt: skip
 def test_what_is_no_form_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as raised:
         read(**options)
+    assert raised.value.field in options or len(options) > 1
+
+
+def test_a_field_of_a_request_has_a_keyword() -> None:
+    for field in ContainerRequest._fields:
+        keyword = keyword_of(f"{field}[1]").removesuffix("[1]")
+        assert keyword in ContainerOptions.__annotations__ or field in WITHOUT_KEYWORD, field
 
 
 def test_an_unknown_keyword_is_named() -> None:
@@ -99,6 +114,17 @@ def test_an_unknown_keyword_is_named() -> None:
 def test_a_variable_that_the_caller_lacks_is_left_out() -> None:
     assert read_environment({"NOPE": None, "A": "1"}, {}) == ("NOPE", "A=1")
     assert read_environment(None, {}) == ()
+
+
+def test_the_page_names_every_keyword_and_every_kind_of_error() -> None:
+    page = (REPOSITORY / "docs/python-api.md").read_text()
+    options = page.partition("### Options")[2].partition("## Images")[0]
+    rows = [line.split("|")[1] for line in options.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == ContainerOptions.__annotations__.keys()
+    kinds = set(re.findall(r"`([a-z_]+)`", page.partition("finer than the classes:")[2]))
+    classes: list[type[SandboxError]] = [FilterError]
+    classes += [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, SandboxError)]
+    assert kinds == {kind.kind for kind in classes}
 
 
 def test_filters_are_texts() -> None:
