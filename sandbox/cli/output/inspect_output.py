@@ -22,7 +22,7 @@ _LEFT_OUT = {
     "Config.ExposedPorts": None, "Config.ArgsEscaped": False, "Config.Healthcheck.Test": (),
     "Config.Healthcheck.Interval": 0, "Config.Healthcheck.Timeout": 0, "Config.Healthcheck.StartPeriod": 0,
     "Config.Healthcheck.StartInterval": 0, "Config.Healthcheck.Retries": 0, "HostConfig.Mounts": (),
-    "HostConfig.Annotations": None,
+    "HostConfig.Annotations": {},
 }  # fmt: skip
 
 

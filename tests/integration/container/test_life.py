@@ -244,6 +244,9 @@ def test_inspect_gives_back_what_create_asked_for(sandbox: Sandbox, busybox: str
         "{{json .Binds}} {{json .Mounts}} {{json .Tmpfs}} {{json .PortBindings}} {{.IpcMode}} {{json .Annotations}}"
         " {{.PidsLimit}}"
     )
+    sandbox.run("create", "--name", "plain", busybox, "true")
+    left_out = "{{.HostConfig.Annotations}} {{.HostConfig.Mounts}}"
+    assert sandbox.run("inspect", "-f", left_out, "plain").lines == ["map[] []"]
     (line,) = sandbox.run("inspect", "-f", "{{with .HostConfig}}" + form + "{{end}}", "asked").lines
     assert line == (
         '["kept:/kept:nocopy"] [{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"SizeBytes":1048576}}]'
