@@ -16,7 +16,7 @@ _MAPS = (
     *("NetworkSettings.Networks", "HostConfig.PortBindings", "HostConfig.Tmpfs", "HostConfig.Sysctls"),
     *("HostConfig.StorageOpt", "HostConfig.LogConfig.Config", "HostConfig.Annotations"),
 )
-_LEFT_OUT = {
+_LEFT_OUT: dict[str, object] = {
     "State.Health": None, "SizeRw": None, "SizeRootFs": None, "Mounts.Name": "", "Mounts.Driver": "", "Variant": "",
     "Config.Healthcheck": None, "Config.StopSignal": "", "Config.StopTimeout": None, "Config.Shell": None,
     "Config.ExposedPorts": None, "Config.ArgsEscaped": False, "Config.Healthcheck.Test": (),
