@@ -382,6 +382,16 @@ def process_start(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def is_halted(pid: int) -> bool:
+    """Whether the process was stopped by a signal or a debugger, proc(5), stat field 3."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")
+
+
 def is_alive(pid: int, start: int, boot: str) -> bool:
     """Whether the process recorded as (`pid`, `start`) in boot `boot` still runs."""
     return pid > 0 and boot == boot_id() and process_start(pid) == start and start > 0

@@ -268,6 +268,7 @@ def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
     import os
 
     from sandbox.container.life.stop import open_channel
+    from sandbox.container.monitor.reach import refuse_halted
 
     container = look_up(context, word)
     if container.state.status == "restarting":
@@ -279,6 +280,7 @@ def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
     stdin = joining.stdin and container.config.open_stdin
     if container.config.terminal and stdin and not os.isatty(joining.streams.stdin_fd):
         raise UsageError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
+    refuse_halted(container)
     channel = open_channel(context.paths, container)
     if channel is not None:
         channel.send_message("attach", stdin=stdin, stdout=True, stderr=True)

@@ -14,7 +14,7 @@ from sandbox.container.life.reconcile import KILLED_EXIT_CODE, reconcile
 from sandbox.container.model.claims import ACTIVE, claim_of
 from sandbox.container.model.stop_way import wait_seconds, way_to_stop
 from sandbox.container.model.store import load_container
-from sandbox.container.monitor.reach import open_holder, reach_monitor, wait_holder_gone, wait_monitor
+from sandbox.container.monitor.reach import open_holder, reach_monitor, refuse_halted, wait_holder_gone, wait_monitor
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.protocol.frames import EXIT, MESSAGE
 from sandbox.state import open_state
@@ -50,6 +50,7 @@ def send_signal(paths: Paths, container: Container, number: int) -> None:
     """Send a signal to the container's first process. Raises ConflictError where it does not run."""
     if container.state.status != "running":
         raise not_running_error(container)
+    refuse_halted(container)
     channel = open_channel(paths, container)
     if channel is None:
         raise not_running_error(container)
@@ -79,6 +80,7 @@ def stop_container(
     if signal_number is None:
         signal_number = way.signal_number
     wait = way.wait_seconds if timeout_seconds is None else wait_seconds(timeout_seconds)
+    refuse_halted(container)
     channel = open_channel(paths, container)
     if channel is not None:
         try:
@@ -126,6 +128,12 @@ def end_monitor(paths: Paths, container: Container) -> None:
         # a start is under way, and nothing that runs would be lost; or a removal, which is waited for
         if container.state.status != "removing":
             _kill_monitor(container)
+        wait_holder_gone(container)
+        return
+    try:
+        refuse_halted(container)
+    except SandboxError:
+        _kill_monitor(container)
         wait_holder_gone(container)
         return
     try:

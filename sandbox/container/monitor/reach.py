@@ -27,6 +27,7 @@ from sandbox.container.model.runtime_files import KNOCK_PREFIX, KNOCK_SIGNAL, SO
 from sandbox.errors import SandboxError
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.local_sockets import connect_to, listen_at
+from sandbox.state import is_halted
 
 if TYPE_CHECKING:
     import socket
@@ -69,6 +70,17 @@ def wait_monitor(paths: Paths, container: Container, *, patience_seconds: float 
             _remove_pipe(paths, container, place)
     finally:
         os.close(pidfd)
+
+
+def refuse_halted(container: Container) -> None:
+    """Raise SandboxError where the monitor was stopped as a process: it would take a request, and not answer."""
+    claim = claim_of(container.state)
+    if claim.is_alive and is_halted(claim.pid):
+        raise SandboxError(
+            f"the monitor of container {container.name} does not answer",
+            cause=f"process {claim.pid} was stopped, by SIGSTOP or by a debugger",
+            mend=f"kill -CONT {claim.pid}",
+        )
 
 
 def wait_holder_gone(container: Container) -> None:

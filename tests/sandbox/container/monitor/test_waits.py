@@ -11,6 +11,9 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sandbox.container.life.stop import send_signal, stop_container
 from sandbox.container.model.events import Tell
 from sandbox.container.model.record import ContainerState
 from sandbox.container.model.store import load_container
@@ -19,6 +22,7 @@ from sandbox.container.monitor.plan import Attachment
 from sandbox.container.monitor.reactor import Reactor
 from sandbox.container.monitor.record_writer import RecordWriter
 from sandbox.container.monitor.stdio import Stdio, make_pipes
+from sandbox.errors import SandboxError
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.frames import EXIT, encode_resize
 from sandbox.protocol.local_sockets import connect_to
@@ -362,3 +366,19 @@ def test_what_had_to_wait_is_written_with_the_removal_and_nothing_after_it() -> 
     reactor.run()
     assert (journal.state.exit_code, told, writer.is_done) == (12, ["removed"], True)
     reactor.close()
+
+
+def test_a_monitor_that_was_stopped_as_a_process_is_told_at_once(paths: Paths) -> None:
+    with monitored(paths, _with(RestartPolicy("no")), "exec sleep 1000", ALL) as (channel, kept):
+        found = kept._replace(state=_state(paths, kept))
+        monitor = found.state.monitor_pid
+        os.kill(monitor, signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(monitor, os.WUNTRACED)[1])
+        with pytest.raises(SandboxError) as caught:
+            send_signal(paths, found, signal.SIGTERM)
+        assert caught.value.mend == f"kill -CONT {monitor}"
+        with pytest.raises(SandboxError, match="does not answer"):
+            stop_container(paths, found)
+        os.kill(monitor, signal.SIGCONT)
+        stop_container(paths, found)
+        assert collect(channel)[2] == 143
