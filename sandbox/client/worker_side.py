@@ -53,7 +53,8 @@ def wait_container(context: OperationContext, word: str, timeout_seconds: float 
         return wait(context, word)
     # a worker does one thing, so its alarm is for this
     signal.signal(signal.SIGALRM, _time_is_up)
-    signal.setitimer(signal.ITIMER_REAL, max(timeout_seconds, 0.001))
+    # and again: one that comes just before a wait begins does not end it
+    signal.setitimer(signal.ITIMER_REAL, max(timeout_seconds, 0.001), 1.0)
     try:
         return wait(context, word)
     except _TimeIsUpError:

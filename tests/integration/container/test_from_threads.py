@@ -14,8 +14,15 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
+from sandbox.container.operations import StopRequest
+from sandbox.container.request.request import ContainerRequest
+from sandbox.errors import ConflictError, NotFoundError
+from sandbox.operation_context import OperationContext
+from sandbox.paths import find_paths
 from sandbox.warm.failures import PreparedProcessError
+from sandbox.warm.trio_workers import open_workers
 from sandbox.warm.values import Descriptor
 from sandbox.warm.workers import Request, Workers
 from tests import leaks
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sandbox.warm.trio_workers import TrioWorkers
     from sandbox.warm.workers import Call
     from tests.command import Sandbox
 
@@ -89,6 +97,40 @@ def test_a_container_is_started_and_outlives_the_program(sandbox: Sandbox, busyb
     program.workers.close()
     assert sandbox.run("exec", "cc", "echo", "still").lines == ["still"]
     assert sandbox.run("system", "check").status == 0
+
+
+def test_a_server_on_trio_starts_containers_beside_each_other(sandbox: Sandbox, busybox: str) -> None:
+    context = OperationContext(find_paths(sandbox.env), sandbox.env)
+    told: list[str] = []
+
+    async def note(line: str) -> None:
+        told.append(line)
+
+    async def serve(workers: TrioWorkers, number: int) -> None:
+        def ask(name: str, *arguments: object) -> Request:
+            return Request(name, (context, *arguments), environment=sandbox.env)
+
+        asked = ContainerRequest(busybox, f"c{number}", command=("sleep", "1000"), network_mode="none")
+        container = await workers.call(ask("container.create", asked), note)
+        await workers.call(ask("container.start", container))
+        with pytest.raises(ConflictError) as taken:
+            await workers.call(ask("container.create", asked), note)
+        assert (taken.value.kind, f"c{number}" in taken.value.message) == ("conflict", True)
+        document = await workers.call(ask("container.inspect", container))
+        assert document["State"]["Running"]
+        await workers.call(ask("container.stop", container, StopRequest(timeout_seconds=0)))
+        await workers.call(ask("container.remove", container))
+        with pytest.raises(NotFoundError):
+            await workers.call(ask("container.inspect", container))
+
+    async def main() -> None:
+        async with open_workers() as workers, trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(serve, workers, number)
+
+    trio.run(main)
+    assert sandbox.run("ps", "-aq").lines == []
+    assert state_files(sandbox) == []
 
 
 def test_what_was_killed_with_the_prepared_process_is_mended(
