@@ -7,15 +7,81 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.imports import SOURCES, imported_anywhere, module_of
+from tests.imports import SOURCES, imported_anywhere, module_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 EDGES = {module_of(path): imported_anywhere(path) for path in SOURCES}
 PACKAGES = {module_of(path) for path in SOURCES if path.name == "__init__.py"}
 #: packages that hold rooms of their own: their other modules stand by themselves
 HALLS = {package for package in PACKAGES if any(other.startswith(f"{package}.") for other in PACKAGES)} | {"net"}
+
+#: a room and the rooms of `sandbox` that it may import, lowest first; every room may use the modules beside the rooms
+#: (state, errors, …), `net` and `storage`. A new arrow is a decision: it must not lead up
+ARROWS = {
+    "protocol": set(),
+    "runtime": set(),
+    "grammar": {"runtime"},
+    "doctor": {"runtime"},
+    "image": {"grammar", "runtime"},
+    "container.model": {"grammar"},
+    "container.request": {"container.model", "grammar"},
+    "volume": {"container.model", "grammar", "runtime"},
+    "container.monitor": {"container.model", "grammar", "protocol", "runtime", "volume"},
+    "container.session": {"container.model", "container.monitor", "protocol", "runtime"},
+    "container.life": {
+        "container.model", "container.monitor", "container.request", "image", "protocol", "runtime", "volume",
+    },
+    "container.view": {
+        "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "runtime",
+        "volume",
+    },
+    "container": {
+        "container.life", "container.model", "container.monitor", "container.request", "container.session",
+        "container.view", "protocol", "runtime",
+    },
+    "dockerfile": {"grammar", "image"},
+    "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
+    "upkeep": {
+        "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
+        "image", "protocol", "runtime", "volume",
+    },
+    "warm": {"container.monitor", "protocol", "runtime"},
+    "client": {
+        "builder", "container", "container.request", "container.session", "container.view", "grammar", "image",
+        "upkeep", "volume", "warm",
+    },
+    "cli": {
+        "builder", "container", "container.life", "container.model", "container.monitor", "container.request",
+        "container.session", "container.view", "dockerfile", "doctor", "grammar", "image", "runtime", "upkeep",
+        "volume",
+    },
+}  # fmt: skip
+
+
+def _room_of_the_table(module: str) -> str | None:
+    """The longest name of the table that a module is below; None for what stands beside the rooms."""
+    below = module.removeprefix("sandbox.")
+    return max((room for room in ARROWS if f"{below}.".startswith(f"{room}.")), key=len, default=None)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if module_of(path).startswith("sandbox.")], ids=name_of)
+def test_arrows_between_rooms_are_those_of_the_table(path: Path) -> None:
+    room = _room_of_the_table(module_of(path))
+    if room is not None:
+        below = {_room_of_the_table(other) for other in EDGES[module_of(path)] if other.startswith("sandbox.")}
+        assert below - {room, None} <= ARROWS[room]
+
+
+def test_the_table_leads_down_and_has_every_room() -> None:
+    known: set[str] = set()
+    for room, below in ARROWS.items():
+        assert below <= known
+        known.add(room)
+    rooms = {package.removeprefix("sandbox.") for package in PACKAGES if package.startswith("sandbox.")}
+    assert known == {room for room in rooms if "." not in room or room.startswith("container.")}
 
 
 def _room(module: str) -> str:
