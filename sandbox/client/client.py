@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.client.calls import Caller
 from sandbox.client.containers import Container, ContainerCollection
 from sandbox.client.errors import APIError, NotFound
+from sandbox.client.events import EventStream
+from sandbox.client.filter_texts import filter_texts
 from sandbox.client.images import Image, ImageCollection
 from sandbox.client.volumes import Volume, VolumeCollection
 
@@ -49,6 +52,17 @@ class Client:
     def remove_on_close(self, thing: Container | Image | Volume) -> None:
         """Remove a container, by force and with its unnamed volumes, an image or a volume when the client is closed."""
         self._removed_on_close.append(thing)
+
+    def events(
+        self, since: str | int = "", until: str | int = "", filters: Mapping[str, object] | None = None
+    ) -> EventStream:
+        """What happens from now on, as Docker's documents; with `since` what has happened since then before that, with
+        `until` an end. Times and filters are those of `sandbox events`. Raises InvalidArgument when it is read.
+        """
+        # a time of ours: what happens while the worker begins is told as well
+        since_ns = 0 if until else time.time_ns()
+        times = (str(since), str(until))
+        return EventStream(self._caller.begin("events", times, since_ns, filter_texts(filters)))
 
     def close(self) -> None:
         """Remove what is to be removed, and end the processes of this client; twice is safe.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from sandbox.builder.progress.progress import Event
@@ -114,6 +114,26 @@ def volume_names(context: OperationContext, filters: tuple[str, ...]) -> list[st
     from sandbox.volume.operations import list_all
 
     return [volume.name for volume in list_all(context, filters)]
+
+
+def events(
+    context: OperationContext, times: tuple[str, str], since_ns: int, filters: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Docker's documents of events; `times` are `since` and `until` as typed, and `since_ns` is in place of no `since`."""
+    import time
+
+    from sandbox.event_documents import event_document, event_fields
+    from sandbox.event_stream import Selection, check_times, read_event_filters, stream_events
+    from sandbox.grammar.filters import parse_time
+
+    now_ns = time.time_ns()
+    since, until = ((text, parse_time(text, now_ns)) if text else None for text in times)
+    check_times(since, until)
+    begin_ns = since_ns if since is None else since[1]
+    selection = Selection(begin_ns, None if until is None else until[1], read_event_filters(filters))
+    for happened in stream_events(context.paths, selection):
+        for one in happened:
+            yield event_document(event_fields(one))
 
 
 def load_images(context: OperationContext, archive_fd: int) -> list[str]:

@@ -50,6 +50,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.start": Operation(_CONTAINER, "start"),
     "container.stop": Operation(_CONTAINER, "stop"),
     "container.wait": Operation(_CLIENT, "wait_container", lasts=True),
+    "events": Operation(_CLIENT, "events", lasts=True),
     "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),
     "image.ids": Operation(_CLIENT, "image_ids"),
     "image.inspect": Operation(_IMAGE, "inspect"),

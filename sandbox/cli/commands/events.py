@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
@@ -55,18 +55,22 @@ def _printer(form: str) -> Callable[[Happened], str]:
         return _line
     from sandbox.cli.output.go_template import Shape, TemplateError, parse_template, template_mend
     from sandbox.cli.output.go_template.functions import FUNCTIONS
+    from sandbox.event_documents import event_document, event_fields
     from sandbox.events import Event, Happened
 
     shape = Shape(maps=frozenset({"Actor.Attributes"}))
-    nothing = _fields(Happened(0, 0, Event("", "", "")))
+    nothing = event_fields(Happened(0, 0, Event("", "", "")))
     source = "{{json .}}" if form == "json" else form
     try:
         template = parse_template(source)
 
         def render(happened: Happened) -> str:
-            fields = _fields(happened)
+            fields = event_fields(happened)
             as_json = FUNCTIONS["json"]
-            functions = {**FUNCTIONS, "json": lambda value: as_json(_document(value) if value is fields else value)}
+            functions = {
+                **FUNCTIONS,
+                "json": lambda value: as_json(event_document(value) if value is fields else value),
+            }
             return template.render(fields, shape=shape, functions=functions)
 
         # a field that there is not is found before anything happens
@@ -94,33 +98,6 @@ def _local_time(time_ns: int) -> str:
     zone = time.strftime("%z", moment)
     offset = "Z" if moment.tm_gmtoff == 0 else f"{zone[:3]}:{zone[3:]}"
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{fraction:09}{offset}"
-
-
-def _fields(happened: Happened) -> dict[str, Any]:
-    """What a template can ask for, by the names of Docker's type."""
-    _id, time_ns, (kind, action, actor, attributes) = happened
-    is_container = kind == "container"
-    has_status = is_container or kind == "image"
-    return {
-        "Status": action if has_status else "",
-        "ID": actor if has_status else "",
-        "From": attributes.get("image", "") if is_container else "",
-        "Type": kind,
-        "Action": action,
-        "Actor": {"ID": actor, "Attributes": dict(sorted(attributes.items()))},
-        "Scope": "local",
-        "Time": time_ns // _NS,
-        "TimeNano": time_ns,
-    }
-
-
-#: fields that are written otherwise in JSON, and left out where they are empty
-_JSON_NAMES = {"Status": "status", "ID": "id", "From": "from", "Scope": "scope", "Time": "time", "TimeNano": "timeNano"}
-
-
-def _document(fields: dict[str, Any]) -> dict[str, Any]:
-    """An event as Docker's API has it."""
-    return {_JSON_NAMES.get(name, name): value for name, value in fields.items() if value or name not in _JSON_NAMES}
 
 
 COMMANDS: tuple[Command, ...] = (

@@ -206,3 +206,21 @@ def test_several_threads_share_one(box: Client, busybox: str) -> None:
         thread.join()
     assert outputs == {number: f"{number}\n".encode() for number in range(4)}
     assert box.containers.list(all=True) == []
+
+
+def test_events_come_from_the_call_on(box: Client, busybox: str) -> None:
+    box.volumes.create("before")
+    stream = box.events(filters={"type": ["container", "volume"]})
+    box.volumes.create("data")
+    box.containers.run(busybox, ["sh", "-c", "exit 3"], network_mode="none", detach=True, name="job").wait()
+    told = [next(stream) for _ in range(4)]
+    assert [document["Action"] for document in told] == ["create", "create", "start", "die"]
+    assert (told[0]["Actor"]["ID"], told[3]["Actor"]["Attributes"]["exitCode"]) == ("data", "3")
+    stream.close()
+    # what is kept, to its end
+    assert [document["Actor"]["ID"] for document in box.events(until="0s", filters={"type": "volume"})] == [
+        "before",
+        "data",
+    ]
+    with pytest.raises(sandbox.InvalidArgument):
+        next(box.events(filters={"nonsense": "1"}))
