@@ -110,11 +110,10 @@ def _window_size() -> WindowSize | None:
 
 def _stay(invocation: Invocation, spawned: SpawnedMonitor, container: Container, request: RunRequest) -> int:
     # while the container's program starts
-    from sandbox.cli.joining import STANDARD_STREAMS
-    from sandbox.container import operations
+    from sandbox.container.session.attach import Streams
 
     joined = operations.Joined(container, spawned.channel, request.attached.stdin)
     joining = operations.Joining(
-        STANDARD_STREAMS, request.attached.stdin, invocation.flag("sig-proxy"), request.detach_keys
+        Streams(0, 1, 2), request.attached.stdin, invocation.flag("sig-proxy"), request.detach_keys
     )
     return operations.carry(invocation.context.for_operations(), joined, joining) or 0

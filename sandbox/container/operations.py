@@ -292,12 +292,11 @@ def carry(context: OperationContext, joined: Joined, joining: Joining) -> int | 
 
     Raises SandboxError where the connection was cut.
     """
-    from sandbox.container.life.stop import code_after_end
-    from sandbox.container.session.attach import ClientStreams, Session
-
     container, channel, stdin = joined
     if channel is None:
-        return code_after_end(context.paths, container)
+        return _code_after_end(context, container)
+    from sandbox.container.session.attach import ClientStreams, Session
+
     client = ClientStreams(
         joining.streams, stdin, container.config.terminal, joining.proxy_signals, joining.detach_keys, container.name
     )
@@ -307,7 +306,14 @@ def carry(context: OperationContext, joined: Joined, joining: Joining) -> int | 
         channel.close()
     if outcome.detached:
         return None
-    return code_after_end(context.paths, container) if outcome.exit_code is None else outcome.exit_code
+    return _code_after_end(context, container) if outcome.exit_code is None else outcome.exit_code
+
+
+def _code_after_end(context: OperationContext, container: Container) -> int:
+    # rare: nearly always the monitor tells
+    from sandbox.container.life.stop import code_after_end
+
+    return code_after_end(context.paths, container)
 
 
 def execute(context: OperationContext, word: str, request: ExecRequest, client: ClientStreams | None) -> int:

@@ -27,8 +27,8 @@ AFTER_THE_FORK = {
 }  # fmt: skip
 #: what a container without volumes on the kernel's overlay, with no network of its own, has no use for
 UNUSED = {
-    "net.slirp", "sandbox.volume.volumes", "sandbox.runtime.cgroups", "storage.driver_choice",
-    "storage.overlay.copy", "storage.volumes",
+    "net.slirp", "sandbox.container.life.reconcile", "sandbox.container.life.stop", "sandbox.runtime.cgroups",
+    "sandbox.volume.volumes", "storage.driver_choice", "storage.overlay.copy", "storage.volumes",
 }  # fmt: skip
 
 
