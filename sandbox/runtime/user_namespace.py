@@ -97,13 +97,17 @@ def map_forked_child(
     `meanwhile` is called while other processes write the maps.
     """
     peers.mapped.close()
+    ended_early = HostError("the process to be mapped ended early")
     with peers.mapper as peer:
         id_map = id_map or find_id_map()
         answer = peer.recv(_MESSAGE_LIMIT)
         if answer != b"u":
-            raise decode_error(answer) if answer else HostError("the process to be mapped ended early")
+            raise decode_error(answer) if answer else ended_early
         map_process(pid, id_map, meanwhile)
-        peer.send(b"m")
+        try:
+            peer.send(b"m")
+        except ConnectionError as error:
+            raise ended_early from error
 
 
 def become_root() -> None:
