@@ -26,6 +26,7 @@ from net.slirp import (
     close_slirp,
     parse_features,
     probe_features,
+    ready_steps,
     slirp_arguments,
     spawn_slirp,
     wait_ready,
@@ -346,6 +347,27 @@ def test_one_that_never_starts_is_an_error_with_its_words(tmp_path: Path) -> Non
     with pytest.raises(NetError, match="did not start") as caught:
         wait_ready(plan, spawn_slirp(plan))
     assert caught.value.cause == "cannot do this here"
+
+
+@pytest.mark.requires("tap")
+@pytest.mark.parametrize("given_up", [True, False])
+def test_one_that_hangs_is_waited_for_by_who_has_something_else_to_do(tmp_path: Path, given_up: bool) -> None:
+    path = tmp_path / "slirp4netns"
+    path.write_text("#!/bin/sh\nexec sleep 1000\n")
+    path.chmod(0o755)
+    features = SlirpFeatures(str(path), "1", frozenset({"--disable-host-loopback"}))
+    plan = SlirpPlan(features, 0, str(tmp_path / "api.sock"))
+    process = spawn_slirp(plan)
+    steps = ready_steps(plan, process, 7.0)
+    assert next(steps) == (process.ready_fd, 7.0)
+    if given_up:
+        steps.close()
+    else:
+        with pytest.raises(NetError, match="not ready after 7 seconds"):
+            steps.send(False)
+    # killed and reaped
+    with pytest.raises(ChildProcessError):
+        os.waitpid(process.pid, 0)
 
 
 def test_never_without_loopback_protection(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.request
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +15,6 @@ from tests.needs import CONTAINER
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.command import Sandbox
 
 pytestmark = [
@@ -63,3 +65,33 @@ def test_each_path_may_go(sandbox: Sandbox, busybox_image: str) -> None:
     sandbox.run("stop", "-t", "0", "web")
     sandbox.run("rm", "web")
     assert list(sandbox.home.runtime.glob("sandbox/containers/*")) == []
+
+
+def _slirp_of(sandbox: Sandbox, name: str) -> int:
+    """The child of the container's monitor, which is the parent of its first process."""
+    first = sandbox.run("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
+    status = Path(f"/proc/{first}/status").read_text()
+    monitor = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+    children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
+    (found,) = (int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "slirp4netns\n")
+    return found
+
+
+def test_a_container_whose_slirp_is_stopped(sandbox: Sandbox, busybox_image: str) -> None:
+    """It takes no packet, and the monitor goes on with everything else; killed, another one takes its place."""
+    port = find_free_port()
+    script = "trap 'echo told' USR1; echo hello >/tmp/page; httpd -p 80 -h /tmp; echo up; while :; do sleep 0.05; done"
+    sandbox.run("run", "-d", "--name", "web", "-p", f"{port}:80", busybox_image, "sh", "-c", script)
+    sandbox.wait_for_log("web", "up")
+    stopped = _slirp_of(sandbox, "web")
+    os.kill(stopped, signal.SIGSTOP)
+    sandbox.run("kill", "-s", "USR1", "web")
+    sandbox.wait_for_log("web", "told")
+    os.kill(stopped, signal.SIGKILL)
+    while True:
+        with suppress(OSError):
+            assert _page(port) == b"hello\n"
+            break
+    os.kill(_slirp_of(sandbox, "web"), signal.SIGSTOP)
+    sandbox.run("stop", "-t", "0", "web")
+    assert sandbox.run("ps", "-a", "--format", "{{.Names}} {{.State}}").lines == ["web exited"]
