@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from storage.digests import Digest
-
-    #: told a blob's digest, how much of it has been unpacked, and how much it is
-    Unpacked = Callable[[Digest, int, int], None]
 
 
 class Layer(NamedTuple):
