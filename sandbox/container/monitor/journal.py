@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files
 from sandbox.container.model.store import load_container, update_state
+from sandbox.container.monitor.checkpoint import Checkpoints
 from sandbox.state import WRITER_PATIENCE_SECONDS, DatabaseError, connect_state, is_busy
 from storage.waits import carry_out
 
@@ -39,7 +40,8 @@ class DatabaseJournal:
         self._container_id = container_id
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
-        self._patience_seconds = WRITER_PATIENCE_SECONDS
+        #: None until clients are served
+        self.checkpoints: Checkpoints | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -48,10 +50,10 @@ class DatabaseJournal:
             self._connection = None
         if self._connection is None:
             # whether the database knows all of the store is for commands to ask; this container goes on
-            self._connection = connect_state(
-                self._paths, durable=False, checked=False, patience_seconds=self._patience_seconds
-            )
+            patience = WRITER_PATIENCE_SECONDS if self.checkpoints is None else _HURRY_SECONDS
+            self._connection = connect_state(self._paths, durable=False, checked=False, patience_seconds=patience)
             self._file = os.stat(self._paths.database)
+            self._set_up()
         return self._connection
 
     def _was_replaced(self) -> bool:
@@ -64,9 +66,13 @@ class DatabaseJournal:
 
     def hurry(self) -> None:
         """From now on wait for another writer no longer than for a short write: raises DatabaseError then."""
-        self._patience_seconds = _HURRY_SECONDS
-        if self._connection is not None:
+        self.checkpoints = Checkpoints(self._paths.database)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        if self._connection is not None and self.checkpoints is not None:
             self._connection.execute(f"PRAGMA busy_timeout = {_HURRY_SECONDS * 1000:.0f}")
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
 
     def load(self) -> Container | None:
         return load_container(self.connection, self._container_id)
@@ -74,9 +80,12 @@ class DatabaseJournal:
     def update(self, *notes: Note) -> ContainerState | None:
         """Write what `notes` make of the state and tell; None where the record is gone, or is another process's now."""
         try:
-            return update_state(self.connection, self._container_id, as_holder(own_claim(), _same), *notes)
+            kept = update_state(self.connection, self._container_id, as_holder(own_claim(), _same), *notes)
         except LostClaimError:
             return None
+        if self.checkpoints is not None:
+            self.checkpoints.count()
+        return kept
 
     def end(self, *notes: Note) -> ContainerState | None:
         """`update` for the last time: the socket and the mount points go before anybody can claim the container and

@@ -9,14 +9,17 @@ import os
 import signal
 import sqlite3
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox.container.life.stop import send_signal, stop_container
+from sandbox.container.model.claims import own_claim, to_start
 from sandbox.container.model.events import Tell
 from sandbox.container.model.record import ContainerState
-from sandbox.container.model.store import load_container
+from sandbox.container.model.store import insert_container, load_container, update_state
+from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.log_writer import LogWriter
 from sandbox.container.monitor.plan import Attachment
 from sandbox.container.monitor.reactor import Reactor
@@ -322,6 +325,10 @@ class _BusyJournal:
         pass
 
 
+def _with_code(number: int, state: ContainerState) -> ContainerState:
+    return state._replace(exit_code=number)
+
+
 def _exit_code(number: int) -> Callable[[ContainerState], ContainerState]:
     return lambda state: state._replace(exit_code=state.exit_code * 10 + number)
 
@@ -382,3 +389,26 @@ def test_a_monitor_that_was_stopped_as_a_process_is_told_at_once(paths: Paths) -
         os.kill(monitor, signal.SIGCONT)
         stop_container(paths, found)
         assert collect(channel)[2] == 143
+
+
+def test_a_database_that_only_monitors_write_is_checkpointed(paths: Paths) -> None:
+    """Without one in the loop, which waits for the disk; the log begins anew, and does not grow."""
+    connection = connect_state(paths)
+    kept = insert_container(connection, a_container())
+    update_state(connection, kept.id, to_start(own_claim()))
+    connection.close()
+    journal = DatabaseJournal(paths, kept.id)
+    journal.hurry()
+    checkpoints = journal.checkpoints
+    assert checkpoints is not None
+    (automatic,) = journal.connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+    assert automatic == 0
+    sizes = []
+    for _round in range(3):
+        for number in range(100, 164):
+            assert journal.update(partial(_with_code, number)) is not None
+        while not checkpoints.is_idle():
+            pass
+        sizes.append(os.stat(f"{paths.database}-wal").st_size)
+    assert sizes[2] < 2 * sizes[0]
+    journal.connection.close()
