@@ -89,7 +89,8 @@ def _resources(config: ContainerConfig, request: ContainerRequest) -> Document:
         "CpuQuota": request.cpu_quota_us or 0,
         "CpusetCpus": request.cpuset_cpus or "",
         "MemoryReservation": request.memory_reservation_bytes or 0,
-        "MemorySwap": request.memory_swap_bytes or 0,
+        # as dockerd fills it in: as much swap as memory
+        "MemorySwap": request.memory_swap_bytes or 2 * (request.memory_bytes or 0),
         "PidsLimit": request.pids_limit,
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.rlimits],
     }

@@ -96,6 +96,7 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
         "--log-driver local --log-opt max-size=1m",
         {"HostConfig.LogConfig": {"Type": "local", "Config": {"max-size": "1m"}}},
     ),
+    ("-m 64m", {"HostConfig.MemorySwap": 128 << 20}),
     (
         "-m 64m --memory-reservation 32m --memory-swap -1",
         {"HostConfig.Memory": 64 << 20, "HostConfig.MemoryReservation": 32 << 20, "HostConfig.MemorySwap": -1},
