@@ -5,8 +5,7 @@ For programs there is `Client`, and what it raises; docs/python-api.md describes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.client.client import Client as Client
     from sandbox.client.containers import ContainerError as ContainerError

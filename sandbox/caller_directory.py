@@ -6,11 +6,11 @@ A value of its own, and no string, so that no path can be joined to a directory 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

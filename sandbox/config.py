@@ -5,13 +5,13 @@ A key that is not known is an error: a misspelt one would otherwise do nothing, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from sandbox.paths import Paths
 

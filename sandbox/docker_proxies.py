@@ -5,10 +5,9 @@ Of no concern to us is how this machine itself reaches a registry: that is the c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.home import find_home
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

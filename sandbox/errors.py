@@ -23,14 +23,14 @@ A message says what failed and on which object; `cause` what was probed; `mend` 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
 
 from net.errors import NetError
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Literal
+    from typing import Literal, TypeVar
 
     ErrorKind = Literal[
         "failed",
@@ -50,8 +50,7 @@ if TYPE_CHECKING:
         "authentication",
     ]
 
-
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
 
 
 class SandboxError(Exception):

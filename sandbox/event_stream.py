@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.events import Happened, last_event_id, read_events
 from sandbox.grammar.filters import FilterError, Filters, parse_filters
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import connect_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType

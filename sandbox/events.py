@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state, transaction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from sandbox.paths import Paths
 

@@ -6,12 +6,12 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from net.errors import NetError
 from sandbox.errors import HostError, SandboxError
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

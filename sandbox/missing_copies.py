@@ -5,12 +5,12 @@ and what a SIGKILL left out.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.image.copies import keep_image_copies
 from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
 from sandbox.transactions import transaction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

@@ -10,8 +10,8 @@ Annotations must be texts (`from __future__ import annotations`). To mypy it is 
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple
 else:

@@ -6,10 +6,9 @@ in. What they need of such things comes in: here, and as descriptors in their ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

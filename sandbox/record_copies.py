@@ -17,13 +17,14 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import HostError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+    from typing import Any
 
 #: the table of the records, the column of the key, and the directory of the copies
 PLACES = (("container", "id", "containers"), ("image", "id", "images"), ("volume", "name", "volumes"))

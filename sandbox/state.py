@@ -10,12 +10,12 @@ import errno
 import os
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError
 from sandbox.record_copies import REPAIR, refuse_full_store, refuse_lost_records
 from sandbox.transactions import transaction as transaction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from storage.overlay.driver import Driver
 

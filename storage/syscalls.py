@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import TYPE_CHECKING, Any, cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 # linux/openat2.h
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -79,7 +80,7 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
 
     # a C int: the upper half of the register may be anything, and -1 would pass for 4294967295
     call.argtypes, call.restype, call.errcheck = argtypes, ctypes.c_int, check
-    return cast("Callable[..., int]", call)
+    return call
 
 
 def _bind_number(name: str, number: int, *argtypes: Any) -> Callable[..., int]:
@@ -95,7 +96,8 @@ def _bind_number(name: str, number: int, *argtypes: Any) -> Callable[..., int]:
     call.argtypes, call.restype, call.errcheck = (ctypes.c_long, *argtypes), ctypes.c_long, check
 
     def numbered(*args: Any) -> int:
-        return cast("int", call(number, *args))
+        done: int = call(number, *args)
+        return done
 
     return numbered
 

@@ -9,12 +9,15 @@ end gives back what it holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from typing import TypeVar
 
-T = TypeVar("T")
-Wait = tuple[int, float | None]
-Steps = Generator[Wait, bool, T]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    Wait = tuple[int, float | None]
+    Steps = Generator[Wait, bool, T]
 
 
 def carry_out(steps: Steps[T]) -> T:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
-
 from net.errors import NetError
 from sandbox.errors import NotFoundError, RegistryError, SandboxError, UsageError
 from sandbox.humane import printable
 from sandbox.named_tuple import NamedTuple
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
 
     from sandbox.caller_directory import CallerDirectory
     from sandbox.cli.flags import Option, Value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.humane import ago, created_at, human_duration, quoted_command
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.output.table import Field
     from sandbox.container.model.record import Container, ContainerConfig

@@ -6,15 +6,16 @@ at the image name), so commands are declared in tables and read here; typer gets
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
-Kind = Literal["flag", "text", "list", "number"]
+    Kind = Literal["flag", "text", "list", "number"]
+
 Value = bool | str | int | tuple[str, ...]
 
 

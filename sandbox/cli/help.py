@@ -5,10 +5,9 @@ The top level and the nouns are printed from the index alone; only a command's o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES, TOP_LEVEL
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.operations import Joining
 from sandbox.container.session.attach import Streams
 from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, parse_detach_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 

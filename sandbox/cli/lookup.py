@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from sandbox.cli.command import Command, Context
 from sandbox.cli.flags import Option, option
 from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
@@ -30,9 +32,10 @@ _LIFTED = ("container", "image", "system")
 
 def find_command(target: str) -> Command:
     """The command of a full path such as "container run"; imports its module."""
-    from importlib import import_module
-
-    module = import_module(f"sandbox.cli.commands.{COMMANDS[target][0]}")
+    name = f"sandbox.cli.commands.{COMMANDS[target][0]}"
+    # importlib is an import of its own
+    __import__(name)
+    module = sys.modules[name]
     for command in module.COMMANDS:
         if command.path == target:
             assert isinstance(command, Command)

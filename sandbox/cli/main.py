@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from sandbox.caller_directory import CallerDirectory, find_caller_directory
 from sandbox.cli.command import Command, Context, Invocation, render_error, with_meant_name
@@ -17,8 +16,10 @@ from sandbox.errors import SandboxError, UsageError
 from sandbox.interrupts import SIGINT, keep_exception
 from storage.inherited_state import settle_inherited_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn, TextIO
 
     from sandbox.paths import Paths
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from sandbox.cli.help import metavar_of, names_of, option_text, summary_of, verbs_of
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
 from sandbox.version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

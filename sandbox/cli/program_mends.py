@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from typing import TYPE_CHECKING
 
 from sandbox.cli.flags import parse_flags
 from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
 from sandbox.near_names import nearest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 

@@ -6,7 +6,6 @@ Imported while the monitor gets ready (see `monitor.spawn`), so what is heavy fo
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import sandbox.container.life.creation  # noqa: F401  every `run` makes a container
 from sandbox.cli.container_options.options import read_request
@@ -17,6 +16,7 @@ from sandbox.container.life.naming import write_cidfile
 from sandbox.container.monitor.plan import Attachment
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.cli.container_options.options import AttachedStreams

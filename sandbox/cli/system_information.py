@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from sandbox.container.life.driver_choice import describe_choice
 from sandbox.container.life.reconcile import reconcile_all
@@ -17,7 +16,10 @@ from sandbox.runtime.id_maps import find_id_map
 from sandbox.state import open_state
 from sandbox.version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from sandbox.cli.command import Context
     from sandbox.doctor.check import Check
     from sandbox.paths import Paths

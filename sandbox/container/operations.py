@@ -9,14 +9,14 @@ workers (`sandbox.warm`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.errors import ConflictError, NotSupportedError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from sandbox.container.life.creation import Created
     from sandbox.container.life.handshake import StartOptions

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.errors import UsageError
 from sandbox.grammar.sizes import parse_size
 from sandbox.values import DEFAULT_OPTIONS, LogConfig, LogOptions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.errors import UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.grammar.sizes import parse_size
 from sandbox.grammar.volumes import IMAGE_USER, check_target, check_volume_name, clean_path
 from sandbox.values import MountPoint, MountRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -8,14 +8,13 @@ The grammar is whole, so that a text means what it means to Docker; `usable_netw
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.errors import UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.grammar.hosts import canonical_address
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import EndpointRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from net.errors import NetError
 from net.ports import PortMapping, check_conflicts, parse_published
 from net.ports import parse_exposed as _parse_exposed
@@ -11,6 +9,7 @@ from sandbox.errors import UsageError
 from sandbox.grammar.hosts import canonical_address
 from sandbox.values import PublishedPort
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import RestartPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 _FORMAT = "invalid restart policy format"
 _NAMES: dict[str, Literal["no", "on-failure", "always", "unless-stopped"]] = {

@@ -6,12 +6,12 @@ The grammar is that of moby's volume/mounts; a spec becomes a MountPoint in `mou
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import MountPoint
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.caller_directory import CallerDirectory
 

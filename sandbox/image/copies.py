@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from sandbox.record_copies import copy_path, data_root_of, read_copy, remove_copy, write_copy
 from sandbox.transactions import transaction
 from storage.digests import digest_of, parse_digest
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from typing import Any
 
 _ROW = ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platform")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.grammar.filters import parse_filters, parse_time
 from sandbox.image.references import matches, parse_reference
 from sandbox.image.store import digests_of, get_image, list_images, names_of
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence

@@ -7,13 +7,13 @@ has threads or an open database has them done by workers (`sandbox.warm`).
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
 
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from sandbox.image.archive.importing import ImportRequest
     from sandbox.image.listing import ImageLine, ListRequest

@@ -7,7 +7,6 @@ Light on purpose (sqlite3 and json only): `run` finds its image here on every st
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ConflictError, ImageError, ImageNotFoundError
 from sandbox.image.events import emit_of
@@ -15,9 +14,11 @@ from sandbox.image.references import Reference, is_digest, is_identifier, parse_
 from sandbox.named_tuple import NamedTuple
 from sandbox.record_copies import unreadable_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+    from typing import Any
 
 #: the shortest text that is tried as the beginning of an image ID
 _PREFIX_LENGTH_MIN = 1

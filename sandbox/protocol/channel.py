@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from sandbox.protocol.frames import MESSAGE, Decoder, Frame, ProtocolError, encode_message
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
 _CHUNK = 64 * 1024
 

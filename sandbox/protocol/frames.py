@@ -20,10 +20,13 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STDIN = 0
 STDOUT = 1

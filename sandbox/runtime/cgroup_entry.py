@@ -14,8 +14,8 @@ Nobody else is ever in the cgroup: if the child in between went in and forked th
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -13,7 +13,6 @@ import os
 import select
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
 
 from sandbox.errors import HostError, StartError
 from sandbox.named_tuple import NamedTuple
@@ -21,8 +20,10 @@ from sandbox.runtime import syscalls as sc
 from sandbox.runtime.systemd_scopes import attach_to_scope, cgroup_of, find_bus, is_booted, lingers, start_scope
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Literal
 
     from sandbox.values import Resources
     from storage.waits import Steps

@@ -18,7 +18,6 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import ConflictError, StartError
 from sandbox.runtime import syscalls as sc
@@ -28,7 +27,10 @@ from sandbox.runtime.launch import PendingStart
 from sandbox.runtime.process import ProcessSetup, Stdio, write_oom_score
 from sandbox.runtime.reports import encode_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from sandbox.runtime.launch import Started
     from sandbox.runtime.spec import ProcessSpec
 

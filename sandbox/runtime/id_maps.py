@@ -10,13 +10,13 @@ import os
 import pwd
 import stat
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from net.programs import IGNORED_BY_PYTHON, install_command
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.syscalls import PR_GET_NO_NEW_PRIVS, prctl
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

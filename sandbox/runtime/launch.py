@@ -28,7 +28,6 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from net.namespace import prepare_namespace
 from sandbox.errors import StartError, UnmappedIdError, translated
@@ -46,8 +45,10 @@ from sandbox.runtime.sysctls import network_sysctls, other_sysctls, write_sysctl
 from sandbox.runtime.working_directory import no_directory
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from sandbox.runtime.spec import ContainerSpec
     from storage.waits import Steps

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
 from storage.trees.tree import remove_tree
 from storage.waits import child_steps
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from storage.waits import Steps
 

@@ -20,7 +20,6 @@ import socket
 import stat
 import termios
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import CommandNotFoundError, HostError, NotExecutableError, SandboxError, StartError
 from sandbox.named_tuple import NamedTuple
@@ -34,8 +33,10 @@ from sandbox.runtime.users import Identity, read_identity
 from sandbox.runtime.working_directory import enter_directory
 from sandbox.values import DEFAULT_PATH
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
 
     from sandbox.runtime.spec import ProcessSpec
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError, StartError
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.rootfs_plan import Bind, BindDevice, Link, Mask, MountFilesystem, ReadOnlyPath, ReadOnlyRoot
 from sandbox.runtime.unmapped_ids import find_unmapped
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

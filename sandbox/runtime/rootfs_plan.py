@@ -8,15 +8,19 @@ Order: /proc first (a mount over it is refused by looking at the file system met
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
 
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.spec import BindMount
 from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from sandbox.runtime.spec import ContainerSpec, TmpfsMount
+
+    Filesystem = Literal["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup2"]
 
 #: Docker's, so that tools which look for one of them find the same
 DEFAULT_MASKED_PATHS: tuple[str, ...] = (
@@ -71,8 +75,6 @@ _CLEAR_WORDS = {
     "dev": MOUNT_ATTR_NODEV,
     "exec": MOUNT_ATTR_NOEXEC,
 }
-
-Filesystem = Literal["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup2"]
 
 
 class MountFilesystem(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING
 
 from sandbox.errors import HostError, UsageError
 from sandbox.named_tuple import NamedTuple
@@ -17,6 +16,7 @@ from sandbox.runtime.capabilities import capability_mask
 from sandbox.runtime.seccomp_profile import Host, parse_compact, parse_docker, this_host
 from storage.private_directories import make_private_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
 

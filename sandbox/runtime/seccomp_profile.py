@@ -7,10 +7,16 @@ libseccomp. Names that the library or the architecture lacks stay in it and are 
 from __future__ import annotations
 
 import os
-from typing import Any, cast
 
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    # documents are JSON of whatever shape: looked at piece by piece here and nowhere else
+    Document = dict[str, Any]
 
 #: Docker's (Go's) names of machines, as profiles use them
 GO_MACHINES = {
@@ -33,9 +39,6 @@ ACTIONS = {
 }
 _OPERATORS = {"ne": 1, "lt": 2, "le": 3, "eq": 4, "ge": 5, "gt": 6, "masked_eq": 7}
 _TAKES_ERRNO = ("errno", "trace")
-
-# documents are JSON of whatever shape: looked at piece by piece here and nowhere else
-Document = dict[str, Any]
 
 
 class Comparison(NamedTuple):
@@ -154,7 +157,8 @@ Condition = tuple[list[str] | None, list[str] | None, str | None]
 
 
 def _conditions(section: Document) -> Condition:
-    return cast("Condition", (section.get("caps"), section.get("arches"), section.get("minKernel")))
+    condition: Condition = (section.get("caps"), section.get("arches"), section.get("minKernel"))
+    return condition
 
 
 def _applies(host: Host, *, includes: Condition, excludes: Condition) -> bool:

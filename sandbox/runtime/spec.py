@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from sandbox.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class BindMount(NamedTuple):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import TYPE_CHECKING, Any, cast
 
 from storage.syscalls import (
     AT_EMPTY_PATH,
@@ -53,8 +52,10 @@ from storage.syscalls import (
 )
 from storage.syscalls import open_tree as _open_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = (
     "AT_EMPTY_PATH",
@@ -216,7 +217,7 @@ def _bind(name: str, *argument_types: Any) -> Callable[..., int]:
     call.errcheck = _check  # type: ignore[assignment]  # typeshed knows no result that stays a plain int
     call.kernel_name = name  # type: ignore[attr-defined]  # read back by _check
     if number is None:
-        return cast("Callable[..., int]", call)
+        return call
     return lambda *arguments: call(number, *arguments)
 
 

@@ -12,12 +12,12 @@ import signal
 import struct
 import termios
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.errors import StartError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 

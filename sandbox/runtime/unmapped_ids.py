@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.errors import UnmappedIdError
 from sandbox.runtime.id_maps import IdMap, MapLine, find_id_map, grant_command, parse_map, user_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

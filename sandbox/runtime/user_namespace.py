@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.errors import HostError, SandboxError
 from sandbox.faults import explain_fault
@@ -29,8 +28,10 @@ from sandbox.runtime.id_maps import IdMap, find_id_map, map_process
 from sandbox.runtime.reports import decode_error, encode_error
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import NoReturn
 
 _MESSAGE_LIMIT = 1 << 20
 _MAPPER_GONE = "the command ended before the user namespace was mapped"

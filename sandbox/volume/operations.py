@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.errors import NotFoundError, UsageError
 from sandbox.state import open_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from sandbox.grammar.filters import Filters
     from sandbox.operation_context import OperationContext

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from sandbox.errors import ConflictError, NotFoundError
 from sandbox.events import tell_pruned
+from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 from sandbox.volume.sizes import volume_bytes
 from sandbox.volume.store import list_volumes, remove_volume, users_of_volumes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

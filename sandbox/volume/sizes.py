@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.trees.tree import disk_usage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.paths import Paths
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.store import all_containers
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, translated
@@ -18,6 +17,7 @@ from sandbox.state import open_state, transaction
 from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping

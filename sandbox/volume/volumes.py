@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.errors import NotFoundError, SandboxError, StartError, translated
 from sandbox.events import emit
@@ -19,6 +18,7 @@ from sandbox.state import transaction
 from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator

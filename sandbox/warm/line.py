@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
@@ -16,8 +15,10 @@ from sandbox.warm.prepared import BEGUN, ENDED, FAILED, FATE, LASTS, SHORT
 from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.values import Decoder, Descriptor, Encoder, decode_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from sandbox.warm.registry import Operation
 

@@ -16,13 +16,14 @@ import os
 import socket
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import HostError
 from sandbox.protocol.frames import MAXIMUM_PAYLOAD, MESSAGE, PART, Decoder, Frame, ProtocolError, encode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
 #: SCM_MAX_FD of the kernel: so many descriptors go with one message, unix(7)
 DESCRIPTORS_MAX = 253

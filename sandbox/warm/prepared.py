@@ -25,7 +25,6 @@ import time
 from collections import deque
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ, Reactor
 from sandbox.interrupts import keep_exception
@@ -33,6 +32,7 @@ from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.worker import run_worker
 from storage.inherited_state import settle_inherited_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

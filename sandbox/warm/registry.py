@@ -7,10 +7,9 @@ iterator each item is told as progress, and the result is None. To offer one, ad
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -13,7 +13,6 @@ import os
 import socket
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -23,8 +22,10 @@ from sandbox.warm.messages import ANCILLARY_BYTES, CHUNK_BYTES, RECEIVE_FLAGS, A
 from sandbox.warm.prepared import GRACE_SECONDS
 from sandbox.warm.starting import REGISTRY, Prepared
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from typing import Any
 
     from sandbox.warm.line import EncodedRequest, Line, Request
 

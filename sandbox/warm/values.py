@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from binascii import a2b_base64, b2a_base64
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError
 from sandbox.protocol.frames import ProtocolError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
 #: the packages whose records and errors are made again on the other side
 _PACKAGES = frozenset({"sandbox", "net", "storage"})

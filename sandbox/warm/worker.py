@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.errors import NotFoundError
 from sandbox.foreign_errors import explain_error
@@ -22,9 +21,11 @@ from sandbox.warm.messages import Wire, encode_long_message
 from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.values import Decoder, Encoder, encode_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
 
     from sandbox.warm.registry import Operation
 

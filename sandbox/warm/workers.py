@@ -12,17 +12,18 @@ import os
 import threading
 from contextlib import closing
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from sandbox.warm.failures import PreparedProcessError
 from sandbox.warm.line import ATTEMPTS, REPORT_BYTES, Course, Request, encode_request, explain_unsent, open_line
 from sandbox.warm.messages import Wire
 from sandbox.warm.starting import REGISTRY, Prepared
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import Any
 
     from sandbox.warm.line import EncodedRequest, Line
 

@@ -20,7 +20,6 @@ import json
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from storage.digests import Digest, digest_hex, parse_digest
 from storage.errors import StorageError, os_failure
@@ -30,6 +29,7 @@ from storage.private_directories import make_private_directory
 from storage.syscalls import syncfs
 from storage.trees.tree import remove_content, remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
 from storage.overlay.driver import RootMount, refuse_options, visible_layers
@@ -29,6 +28,7 @@ from storage.syscalls import (
 from storage.trees.copy_tree import copy_metadata
 from storage.trees.tree import remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

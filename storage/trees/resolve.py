@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from storage.syscalls import (
     RESOLVE_BENEATH,
@@ -18,6 +17,7 @@ from storage.syscalls import (
     openat2,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.errors import SandboxError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.caller_directory import CallerDirectory
 

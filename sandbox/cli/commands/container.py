@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.command import Command, each
 from sandbox.cli.flags import option
 from sandbox.container import operations
 from sandbox.errors import ConflictError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

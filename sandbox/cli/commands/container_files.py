@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
@@ -11,6 +10,7 @@ from sandbox.container.life.lookup import open_container
 from sandbox.errors import SandboxError
 from sandbox.state import open_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.container import operations
 from sandbox.errors import SandboxError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 

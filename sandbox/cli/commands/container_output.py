@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.container import operations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.container.view.logs import LogEntry

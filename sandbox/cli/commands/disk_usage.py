@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
@@ -12,6 +11,7 @@ from sandbox.cli.output.table import render_table
 from sandbox.errors import UsageError
 from sandbox.humane import ago, human_size, short_id
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
@@ -11,6 +10,7 @@ from sandbox.event_stream import Selection, check_times, read_event_filters, str
 from sandbox.grammar.filters import parse_time
 from sandbox.humane import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

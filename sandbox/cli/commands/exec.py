@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
@@ -13,6 +12,7 @@ from sandbox.container.session.attach import ClientStreams
 from sandbox.container.session.exec_request import ExecRequest
 from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, each, render_error, with_meant_name
 from sandbox.cli.flags import option
@@ -11,6 +10,7 @@ from sandbox.errors import SandboxError
 from sandbox.humane import ago, created_at, ellipsis, human_size, short_id
 from sandbox.image import operations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.cli.output.table import Row

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
 from sandbox.humane import human_size, short_id
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from sandbox.cli.command import Invocation
     from sandbox.image.slim_report import Part, SlimReport
 

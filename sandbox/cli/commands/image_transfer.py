@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.errors import NotFoundError, SandboxError
 from sandbox.image import operations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Context, Invocation
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
@@ -12,6 +11,7 @@ from sandbox.errors import UsageError
 from sandbox.grammar.filters import Filters, parse_filters, parse_time
 from sandbox.humane import human_size
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

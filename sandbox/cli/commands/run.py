@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.cli.command import Command
 from sandbox.cli.container_options.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams
@@ -14,6 +13,7 @@ from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
 from sandbox.random_ids import new_container_id
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.cli.container_options.options import AttachedStreams

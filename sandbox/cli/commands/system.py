@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from sandbox.cli.command import Command, Invocation, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.errors import ImageError, NotFoundError, SandboxError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
+    from typing import Any
 
     from sandbox.paths import Paths
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.upkeep.findings import Finding, Report
 

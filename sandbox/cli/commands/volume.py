@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.command import Command, Invocation, each
 from sandbox.cli.flags import option
 from sandbox.errors import SandboxError, UsageError
 from sandbox.volume import operations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.output.table import Row
     from sandbox.paths import Paths

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.container_options.reading import (
     flag_given,
     form_as_mend,
@@ -15,6 +13,7 @@ from sandbox.cli.container_options.reading import (
 from sandbox.errors import UsageError
 from sandbox.values import HealthCheck
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.container.request.request import ContainerRequest

@@ -7,8 +7,6 @@ for what it uses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.cli.container_options.reading import (
     flag_given,
     form_as_mend,
@@ -24,6 +22,7 @@ from sandbox.docker_proxies import find_proxies
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
 

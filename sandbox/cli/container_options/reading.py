@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
 
 from sandbox.cli.container_options.table import UNSUPPORTED
 from sandbox.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
     from sandbox.cli.command import Invocation
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
+
 
 #: options of which only some values can be had
 _ONLY_VALUES: dict[str, tuple[str, ...]] = {

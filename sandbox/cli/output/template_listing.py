@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.cli.output.go_template import STRUCTURES, TemplateError, UnknownFieldError, parse_template, template_mend
 from sandbox.cli.output.table import render_table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from sandbox.cli.command import Context
     from sandbox.cli.output.go_template import Template

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import claim_for, to_start
 from sandbox.container.model.documents import to_json
@@ -17,6 +16,7 @@ from sandbox.record_copies import keep_container_copy
 from sandbox.state import transaction
 from storage.private_directories import make_private_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

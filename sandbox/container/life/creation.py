@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sandbox.container.life.create import create_container
 from sandbox.container.life.driver_choice import require_fuse, with_storage_driver
@@ -17,6 +16,7 @@ from sandbox.container.request.merging import HostFacts, merge
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.config import load_config
 from sandbox.errors import HostError, UsageError, translated
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.documents import to_plain
 from sandbox.container.monitor.plan import Limits
@@ -12,6 +11,7 @@ from sandbox.errors import HostError, SandboxError, StartError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reports import decode_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

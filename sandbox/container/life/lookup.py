@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.life.reconcile import reconcile, reconcile_all
 from sandbox.container.model.store import all_containers, find_container
 from sandbox.errors import NotFoundError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import trio
 
 from net.errors import NetError
@@ -15,6 +13,7 @@ from sandbox.errors import StartError
 from sandbox.state import open_state
 from sandbox.values import PublishedPort
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -16,7 +16,6 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.container.model.documents import from_plain, to_plain
 from sandbox.container.model.record import Container
@@ -25,8 +24,10 @@ from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.values import PublishedPort
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from sandbox.paths import Paths
 

@@ -13,7 +13,6 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import ACTIVE, claim_of
 from sandbox.container.model.runtime_files import remove_runtime_files, runtime_directory
@@ -21,6 +20,7 @@ from sandbox.container.model.store import load_container, update_state
 from sandbox.container.monitor.mount_servers import end_left_servers
 from sandbox.state import DatabaseError, boot_id, is_alive
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

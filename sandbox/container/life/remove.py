@@ -7,8 +7,6 @@ monitor is that already.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.model.claims import Claim, TakenError, claim_of, own_claim, to_remove
 from sandbox.container.model.store import find_container, load_container, update_state
 from sandbox.container.monitor.discard import discard_container
@@ -16,6 +14,7 @@ from sandbox.errors import ConflictError
 from sandbox.runtime.owned_trees import remove_files
 from sandbox.state import DatabaseError, is_full
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

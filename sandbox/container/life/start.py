@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.life.handshake import StartOptions, abandon, start_in_monitor
 from sandbox.container.life.lookup import open_container
 from sandbox.container.life.stop import is_active
@@ -18,6 +16,7 @@ from sandbox.errors import NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.life.reconcile import KILLED_EXIT_CODE, reconcile
 from sandbox.container.model.claims import ACTIVE, claim_of
@@ -19,6 +18,7 @@ from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.protocol.frames import EXIT, MESSAGE
 from sandbox.state import open_state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

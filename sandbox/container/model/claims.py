@@ -13,12 +13,12 @@ taken away by whoever meets it (`reconcile`).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.errors import ConflictError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import boot_id, is_alive, process_start
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -7,13 +7,17 @@ A database outlives the program that wrote it. So a field that is missing takes 
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
 
 import sandbox.values as values
 from sandbox.container.model import record
 from sandbox.named_tuple import NamedTuple
 
-Record = TypeVar("Record", bound=tuple[Any, ...])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    Record = TypeVar("Record", bound=tuple[Any, ...])
+
 
 _CLASSES: dict[str, Any] = {
     name: value

@@ -6,8 +6,6 @@ Every field is JSON-plain or another of these values, so that a record is stored
 
 from __future__ import annotations
 
-from typing import Literal
-
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import (
     Device,
@@ -20,7 +18,11 @@ from sandbox.values import (
     Rlimit,
 )
 
-Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 
 class ContainerConfig(NamedTuple):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerState
     from sandbox.paths import Paths

@@ -6,19 +6,20 @@ run at once. Every change of state reads and writes inside one transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.container.model.documents import from_json, to_json
-from sandbox.container.model.events import Tell, emit_of, told_by
 from sandbox.container.model.names import random_name
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.record_copies import keep_container_copy, unreadable_error
 from sandbox.state import IntegrityError, transaction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
+    from typing import Any
+
+    from sandbox.container.model.events import Tell
 
 _COLUMNS = "id, name, created_ns, config, state"
 _HEX = frozenset("0123456789abcdef")
@@ -116,6 +117,8 @@ def update_state(
 
     An error that a change raises undoes the transaction and passes through.
     """
+    from sandbox.container.model.events import Tell, emit_of, told_by
+
     with transaction(connection):
         row = connection.execute("SELECT state FROM container WHERE id = ?", (container_id,)).fetchone()
         if row is None:
@@ -140,6 +143,8 @@ def update_state(
 
 def rename_container(connection: sqlite3.Connection, container_id: str, name: str) -> None:
     """Give the container another name. Raises ConflictError where it is taken, NotFoundError where it is gone."""
+    from sandbox.container.model.events import Tell, emit_of
+
     try:
         with transaction(connection):
             before = connection.execute("SELECT name FROM container WHERE id = ?", (container_id,)).fetchone()
@@ -160,6 +165,8 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
 
 def delete_container(connection: sqlite3.Connection, container_id: str) -> None:
     """Forget the container, within a transaction; nothing happens where it is gone already."""
+    from sandbox.container.model.events import Tell, emit_of
+
     emit_of(connection, container_id, Tell("destroy"))
     connection.execute("DELETE FROM container WHERE id = ?", (container_id,))
 

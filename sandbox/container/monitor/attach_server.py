@@ -8,7 +8,6 @@ command that started the container: a pager behind `sandbox run` may wait for as
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from sandbox.container.monitor.reactor import READ, WRITE
 from sandbox.container.monitor.requests import VERBS, Wishes, join
@@ -26,9 +25,11 @@ from sandbox.protocol.frames import (
     encode_message,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from sandbox.container.monitor.plan import Attachment
     from sandbox.container.monitor.reactor import Reactor, Timer

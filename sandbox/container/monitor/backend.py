@@ -11,8 +11,6 @@ Runs in the monitor, as root of the outer user namespace, in a mount namespace o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.monitor.etc_files import write_etc_files
 from sandbox.container.monitor.mounts import ContainerMounts
 from sandbox.container.monitor.plan import Limits
@@ -27,6 +25,7 @@ from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.private_directories import make_private_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

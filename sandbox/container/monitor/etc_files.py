@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from net.addresses import CONTAINER_ADDRESS
 from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
 from sandbox.container.monitor.runtime_spec import NetworkFiles, hostname_of, uses_private_network
 from sandbox.errors import SandboxError, StartError, translated
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files
@@ -12,6 +11,7 @@ from sandbox.container.monitor.checkpoint import Checkpoints
 from sandbox.state import WRITER_PATIENCE_SECONDS, DatabaseError, connect_state, is_busy
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

@@ -7,13 +7,13 @@ Asked by the command, before anything is made: what cannot be enforced is an err
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.plan import Limits
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import Resources
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

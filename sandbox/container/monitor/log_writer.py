@@ -14,12 +14,12 @@ import os
 import time
 from contextlib import suppress
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.log_files import COMPRESSED, LOG_NAME, numbered
 from sandbox.values import DEFAULT_OPTIONS, LogOptions
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.monitor.log_compression import LogCompressor
     from storage.waits import Steps

@@ -5,7 +5,6 @@ bound from there into its tree like any other host directory.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.mount_servers import forget_server, note_server
 from sandbox.errors import StartError, translated
@@ -15,6 +14,7 @@ from storage.mount_points import is_mounted
 from storage.overlay.fuse.mapped.id_mapping import IdMapping, MappedBind
 from storage.overlay.fuse.mapped.mapped_mount import mount_mapped_bind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import signal
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.events import Tell
 from sandbox.container.model.stop_way import ends_restarts, way_to_stop
@@ -39,6 +38,7 @@ from sandbox.protocol.frames import STDOUT
 from sandbox.state import is_busy, process_start
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
@@ -96,7 +96,7 @@ class Monitor:
         self._past = _Past()
         self._orders = _Orders()
         #: the start that is due or under way, between two runs
-        self._next: Timer | Task[None] | None = None
+        self._next: Timer | Task | None = None
         self._is_over = False
         self._signals = SignalWatch(reactor)
         self._network = NetworkWatch(engine, reactor, self._note_error)

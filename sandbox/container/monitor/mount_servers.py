@@ -10,10 +10,10 @@ import fcntl
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.state import boot_id, is_alive, process_start
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 

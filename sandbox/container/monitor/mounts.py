@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.transitions import MountLost
 from sandbox.container.monitor.mount_servers import forget_server, note_server
@@ -15,6 +14,7 @@ from storage.overlay.driver import RootOptions
 from storage.private_directories import make_private_directory
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

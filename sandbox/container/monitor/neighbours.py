@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.model.store import find_container
 from sandbox.container.monitor.runtime_spec import JoinedPids, hostname_of
 from sandbox.errors import ConflictError
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

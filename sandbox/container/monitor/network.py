@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.monitor.reactor import READ
 from sandbox.container.monitor.task import Task
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +29,7 @@ class NetworkWatch:
         self._revivals = 0
         self._watched = -1
         self._timer: Timer | None = None
-        self._task: Task[None] | None = None
+        self._task: Task | None = None
 
     def begin(self) -> None:
         """Watch the network, where there is one."""

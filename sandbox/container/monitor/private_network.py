@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from net.slirp import SlirpPlan, assume_features, close_slirp, end_slirp, kill_slirp, ready_steps, spawn_slirp
 from net.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.errors import HostError, translated
 from storage.waits import carry_out, child_steps
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -16,7 +16,6 @@ it is removed. After "started" the monitor needs nobody.
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
 
 from sandbox.container.model.documents import from_plain
 from sandbox.container.model.record import Container
@@ -37,8 +36,10 @@ from sandbox.runtime.terminal import WindowSize
 from sandbox.values import PublishedPort
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
     from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths

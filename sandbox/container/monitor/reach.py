@@ -20,7 +20,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.model.claims import claim_of
 from sandbox.container.model.runtime_files import KNOCK_PREFIX, KNOCK_SIGNAL, SOCKET_NAME, runtime_directory
@@ -29,6 +28,7 @@ from sandbox.protocol.channel import Channel
 from sandbox.protocol.local_sockets import connect_to, listen_at
 from sandbox.state import is_halted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 

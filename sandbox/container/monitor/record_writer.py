@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.monitor.task import Task
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import DatabaseError, is_busy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -6,10 +6,9 @@ field makes no sense, a SandboxError that it cannot be done. To add one: a funct
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.protocol.frames import STDERR, STDOUT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -6,13 +6,13 @@ clients ──▶ requests ──▶ Desk = the monitor ──▶ Journal   the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from sandbox.container.model.events import Tell
     from sandbox.container.model.record import ContainerState
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Change = Callable[[ContainerState], ContainerState]
     #: what is written down: a change of the state, or what happened without one
     Note = Change | Tell
+else:
+    Protocol = object
 
 
 class Desk(Protocol):

@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ
 from sandbox.container.monitor.stdio import Stdio
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

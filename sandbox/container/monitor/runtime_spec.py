@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
 
 from sandbox.errors import StartError
 from sandbox.named_tuple import NamedTuple
@@ -20,14 +19,16 @@ from sandbox.runtime.spec import (
 )
 from sandbox.values import DEFAULT_PATH
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from sandbox.container.model.record import Container, ContainerConfig
     from sandbox.paths import Paths
     from sandbox.runtime.spec import Mount
     from sandbox.values import MountPoint, Rlimit
 
-
-NamespaceMode = Literal["private", "host", "join"]
+    NamespaceMode = Literal["private", "host", "join"]
 
 
 class JoinedPids(NamedTuple):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.monitor.runtime_spec import custom_seccomp_profile
 from sandbox.runtime.capabilities import resolve_capabilities
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths

@@ -16,7 +16,6 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.container.model.runtime_files import KNOCK_SIGNAL
 from sandbox.errors import SandboxError
@@ -32,8 +31,10 @@ from sandbox.runtime.user_namespace import (
     map_forked_child,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths

@@ -10,12 +10,12 @@ import fcntl
 import os
 import struct
 import termios
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ, WRITE
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.frames import STDERR, STDOUT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

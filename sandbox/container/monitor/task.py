@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic
-
 from sandbox.container.monitor.reactor import READ
 from sandbox.errors import SandboxError
 from sandbox.state import DatabaseError
-from storage.waits import T
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from sandbox.container.monitor.reactor import Reactor, Timer
     from storage.waits import Steps, Wait
 
 
-class Task(Generic[T]):
+class Task:
     """Carries on `steps` from `begin`; then `done` gets their value, or `failed` the SandboxError or DatabaseError."""
 
     def __init__(
-        self, reactor: Reactor, steps: Steps[T], done: Callable[[T], None], failed: Callable[[Exception], None]
+        self, reactor: Reactor, steps: Steps[Any], done: Callable[[Any], None], failed: Callable[[Exception], None]
     ) -> None:
         self._reactor = reactor
         self._steps = steps

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.model.documents import from_json
 from sandbox.container.request.request import ContainerRequest
 from sandbox.record_copies import unreadable_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 

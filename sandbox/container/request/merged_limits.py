@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.errors import UsageError, at_field, each_at_field
 from sandbox.values import Resources
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerConfig
     from sandbox.container.request.request import ContainerRequest

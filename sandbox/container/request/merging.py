@@ -7,14 +7,13 @@ has to tell comes back as notes. The module that reads a kind of value is import
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.model.record import ContainerConfig
 from sandbox.container.request.conflicts import check_conflicts, refuse_nulls
 from sandbox.errors import UsageError, at_field, each_at_field
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import HealthCheck
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

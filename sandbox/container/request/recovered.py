@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.request.request import ContainerRequest
 from sandbox.values import EndpointRequest, MountRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerConfig
     from sandbox.values import MountPoint

@@ -10,11 +10,10 @@ and a command of no words mean something else: they take the image's away.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import EndpointRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.values import Device, HealthCheck, LogConfig, MountRequest, PublishedPort, RestartPolicy, Rlimit
 

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
@@ -26,6 +25,7 @@ from sandbox.protocol.frames import (
     encode_resize,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType

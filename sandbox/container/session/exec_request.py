@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.runtime_spec import container_environment, process_spec
 from sandbox.container.monitor.seccomp_filter import seccomp_program
@@ -12,6 +11,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import CAPABILITIES
 from sandbox.state import is_alive
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths

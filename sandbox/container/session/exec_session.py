@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.reactor import READ, Reactor
 from sandbox.container.monitor.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
@@ -17,6 +16,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.enter import exec_process
 from sandbox.runtime.process import Stdio as ProcessStdio
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

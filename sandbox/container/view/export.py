@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.etc_files import gone_error
 from sandbox.container.monitor.mounts import OVERLAY_NAME
@@ -13,6 +12,7 @@ from storage.drivers import driver_named
 from storage.layers.store import LayerStore
 from storage.tar.writer import write_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from sandbox.container.model.record import ContainerConfig
     from sandbox.container.request.request import ContainerRequest
     from sandbox.values import Device, MountRequest, PublishedPort
 
-Document = dict[str, Any]  # Any: JSON
+    Document = dict[str, Any]  # Any: JSON
+
 
 #: Docker's client says this by masking no paths, and its engine never sees the words
 _NO_SYSTEM_PATHS = "systempaths=unconfined"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.container.monitor.log_files import LOG_NAME
 from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
@@ -13,13 +11,16 @@ from sandbox.grammar.volumes import clean_path
 from sandbox.humane import rfc3339
 from sandbox.volume.volumes import volume_data
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from sandbox.container.model.record import Container, ContainerConfig
     from sandbox.container.request.request import ContainerRequest
     from sandbox.paths import Paths
     from sandbox.values import MountPoint
 
-Document = dict[str, Any]  # Any: JSON
+    Document = dict[str, Any]  # Any: JSON
 
 
 def inspect_container(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.life.stop import is_active, open_channel
 from sandbox.container.monitor.log_writer import timestamp
 from sandbox.container.view.logs import LogReader
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

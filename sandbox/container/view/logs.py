@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from typing import TYPE_CHECKING
 
 from sandbox.container.monitor.log_files import LOG_NAME, LogFile, is_log_file, open_log_file
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

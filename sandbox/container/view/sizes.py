@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.container.monitor.mounts import OVERLAY_NAME
 from sandbox.errors import SandboxError, translated
 from sandbox.named_tuple import NamedTuple
@@ -12,6 +10,7 @@ from sandbox.state import open_state
 from storage.errors import StorageError
 from storage.trees.tree import disk_usage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.cli.output.go_template.errors import TemplateError, UnknownFieldError
 from sandbox.cli.output.go_template.functions import FUNCTIONS, is_true
 from sandbox.cli.output.go_template.nodes import (
@@ -21,8 +19,10 @@ from sandbox.cli.output.go_template.parser import parse_nodes
 from sandbox.cli.output.go_template.printing import NO_VALUE, go_type, show_printed
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from sandbox.cli.output.go_template.nodes import Command, Node, Operand, Pipeline
     from sandbox.cli.output.go_template.shapes import Shape

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.cli.output.go_template.errors import TemplateError
 from sandbox.cli.output.go_template.printing import NO_VALUE, go_type, sprint, sprintf, sprintln
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _MOST_PADDING = 1_000_000
 

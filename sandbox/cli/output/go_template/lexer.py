@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from sandbox.cli.output.go_template.errors import TemplateParseError
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
-TokenKind = Literal["word", "field", "variable", "text", "number", "symbol", "dot", "space"]
+    TokenKind = Literal["word", "field", "variable", "text", "number", "symbol", "dot", "space"]
+
 
 _SPACE = " \t\r\n"
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'"}

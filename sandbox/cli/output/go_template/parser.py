@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from sandbox.cli.output.go_template.errors import TemplateParseError
 from sandbox.cli.output.go_template.functions import FUNCTIONS
 from sandbox.cli.output.go_template.lexer import Token, split_template
@@ -23,8 +21,10 @@ from sandbox.cli.output.go_template.nodes import (
     Variable,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
     from sandbox.cli.output.go_template.lexer import Piece
 

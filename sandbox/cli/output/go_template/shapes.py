@@ -5,13 +5,13 @@ A place in the data is the dotted names on the way to it; items of lists add not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from sandbox.cli.output.go_template.printing import NO_VALUE
 from sandbox.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 class Shape(NamedTuple):
