@@ -7,7 +7,7 @@ import signal
 
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
-from storage.trees.tree import remove_tree
+from storage.trees.tree import is_small_tree, remove_tree
 from storage.waits import child_steps
 
 TYPE_CHECKING = False
@@ -30,8 +30,13 @@ def remove_files(directory: str) -> None:
 
 
 def removal_steps(directory: str) -> Steps[None]:
-    """`remove_files` in a child, for who does something else meanwhile. Raises SandboxError."""
+    """`remove_files`, for who does something else meanwhile: in a child, unless it is done in a moment. Raises
+    SandboxError.
+    """
     if not os.path.lexists(directory):
+        return
+    if is_small_tree(directory):
+        remove_files(directory)
         return
     parent = os.getpid()
     pid = os.fork()

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from sandbox.container.monitor.etc_files import write_etc_files
 from sandbox.container.monitor.mounts import ContainerMounts
-from sandbox.container.monitor.plan import Limits
-from sandbox.container.monitor.roles import Started
+from sandbox.container.monitor.plan import Limits, Started
 from sandbox.container.monitor.runtime_spec import (
     NetworkFiles,
     container_spec,

@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 import sys
 
-_WRITES_BETWEEN = 64
 _PROGRAM = "import _sqlite3, sys; _sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(PASSIVE)')"
 
 
 class Checkpoints:
-    """Counts the writes of one process; each so many of them a checkpoint is begun, and not waited for."""
+    """The checkpoints that one process has begun, at most one at a time."""
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._writes = 0
         self._pid = 0
 
-    def count(self) -> None:
-        """Something was written."""
-        self._writes += 1
-        if self._writes % _WRITES_BETWEEN == 0 and self.is_idle() and sys.executable:
+    def begin(self) -> None:
+        """Begin one, and do not wait for it; nothing happens while one is under way."""
+        if self.is_idle() and sys.executable:
             # executed, not forked: a child that has this process's connection must not open one of its own
             words = [sys.executable, "-IS", "-c", _PROGRAM, self._database]
             self._pid = os.posix_spawn(sys.executable, words, {})

@@ -7,7 +7,6 @@ import os
 from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files
 from sandbox.container.model.store import load_container, update_state
-from sandbox.container.monitor.checkpoint import Checkpoints
 from sandbox.state import WRITER_PATIENCE_SECONDS, DatabaseError, connect_state, is_busy
 from storage.waits import carry_out
 
@@ -16,12 +15,14 @@ if TYPE_CHECKING:
     import sqlite3
 
     from sandbox.container.model.record import Container, ContainerState
+    from sandbox.container.monitor.checkpoint import Checkpoints
     from sandbox.container.monitor.roles import Note
     from sandbox.paths import Paths
     from storage.waits import Steps
 
 #: the loop of a monitor stands still meanwhile
 _HURRY_SECONDS = 0.02
+_WRITES_BETWEEN_CHECKPOINTS = 64
 
 
 def _same(state: ContainerState) -> ContainerState:
@@ -40,7 +41,9 @@ class DatabaseJournal:
         self._container_id = container_id
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
-        #: None until clients are served
+        self._hurries = False
+        self._writes = 0
+        #: made when the first one is due
         self.checkpoints: Checkpoints | None = None
 
     @property
@@ -50,7 +53,7 @@ class DatabaseJournal:
             self._connection = None
         if self._connection is None:
             # whether the database knows all of the store is for commands to ask; this container goes on
-            patience = WRITER_PATIENCE_SECONDS if self.checkpoints is None else _HURRY_SECONDS
+            patience = _HURRY_SECONDS if self._hurries else WRITER_PATIENCE_SECONDS
             self._connection = connect_state(self._paths, durable=False, checked=False, patience_seconds=patience)
             self._file = os.stat(self._paths.database)
             self._set_up()
@@ -66,11 +69,11 @@ class DatabaseJournal:
 
     def hurry(self) -> None:
         """From now on wait for another writer no longer than for a short write: raises DatabaseError then."""
-        self.checkpoints = Checkpoints(self._paths.database)
+        self._hurries = True
         self._set_up()
 
     def _set_up(self) -> None:
-        if self._connection is not None and self.checkpoints is not None:
+        if self._connection is not None and self._hurries:
             self._connection.execute(f"PRAGMA busy_timeout = {_HURRY_SECONDS * 1000:.0f}")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")
 
@@ -83,9 +86,17 @@ class DatabaseJournal:
             kept = update_state(self.connection, self._container_id, as_holder(own_claim(), _same), *notes)
         except LostClaimError:
             return None
-        if self.checkpoints is not None:
-            self.checkpoints.count()
+        if self._hurries:
+            self._count()
         return kept
+
+    def _count(self) -> None:
+        self._writes += 1
+        if self._writes % _WRITES_BETWEEN_CHECKPOINTS == 0:
+            from sandbox.container.monitor.checkpoint import Checkpoints  # few containers live to see one
+
+            self.checkpoints = self.checkpoints or Checkpoints(self._paths.database)
+            self.checkpoints.begin()
 
     def end(self, *notes: Note) -> ContainerState | None:
         """`update` for the last time: the socket and the mount points go before anybody can claim the container and

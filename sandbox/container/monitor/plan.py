@@ -1,4 +1,4 @@
-"""What a monitor is told before it starts anything, as values that cross a fork or a socket."""
+"""Values around a monitor: what it is told before it starts anything, and what it gets from who plays its roles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
     from typing import Any
 
 #: cgroup file writes as (controller, file, value)
@@ -47,3 +49,19 @@ class Limits(NamedTuple):
         """The limits in a message's list. Raises ValueError where it has other than three fields."""
         subtree, writes, process_limit = plain
         return cls(subtree, tuple((str(a), str(b), str(c)) for a, b, c in writes), process_limit)
+
+
+class Started(NamedTuple):
+    """A container's first process; the descriptors are the monitor's now. `master_fd` is its terminal's, or -1."""
+
+    pid: int
+    pidfd: int
+    master_fd: int = -1
+
+
+class Door(NamedTuple):
+    """How the monitor is found again by those who have lost its socket."""
+
+    listen_again: Callable[[], list[socket.socket]]
+    #: tell those who knocked
+    answer: Callable[[], None]

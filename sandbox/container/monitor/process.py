@@ -25,10 +25,9 @@ from sandbox.container.monitor.backend import KernelEngine
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.neighbours import find_neighbours
-from sandbox.container.monitor.plan import Attachment, Limits
+from sandbox.container.monitor.plan import Attachment, Door, Limits
 from sandbox.container.monitor.reach import answer_knocks, listen_again
 from sandbox.container.monitor.reactor import Reactor
-from sandbox.container.monitor.roles import Door
 from sandbox.errors import SandboxError, StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.local_sockets import listen_at

@@ -1,4 +1,6 @@
-"""The roles around a monitor: what it is told, what it writes, what it starts. Types and values, nothing that acts.
+"""The roles around a monitor: what it is told, what it writes, what it starts.
+
+Types alone: nothing imports this when it runs.
 
 clients ──▶ requests ──▶ Desk = the monitor ──▶ Journal   the record in the database
                                     └─────────▶ Engine    kernel, storage and network
@@ -6,17 +8,15 @@ clients ──▶ requests ──▶ Desk = the monitor ──▶ Journal   the 
 
 from __future__ import annotations
 
-from sandbox.named_tuple import NamedTuple
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from sandbox.container.model.events import Tell
     from sandbox.container.model.record import ContainerState
     from sandbox.container.model.transitions import MountLost
+    from sandbox.container.monitor.plan import Started
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.values import PublishedPort
     from storage.waits import Steps
@@ -90,14 +90,6 @@ class Network(Protocol):
         """Connect the network again, and publish the same ports again. Raises SandboxError."""
 
 
-class Started(NamedTuple):
-    """A container's first process; the descriptors are the monitor's now. `master_fd` is its terminal's, or -1."""
-
-    pid: int
-    pidfd: int
-    master_fd: int = -1
-
-
 class Engine(ServedMounts, Network, Protocol):
     """What the kernel, storage and network are asked for; what may take its time in steps (`storage.waits`)."""
 
@@ -119,11 +111,3 @@ class Engine(ServedMounts, Network, Protocol):
 
     def close_steps(self) -> Steps[None]:
         """Remove mounts, network and helpers."""
-
-
-class Door(NamedTuple):
-    """How the monitor is found again by those who have lost its socket."""
-
-    listen_again: Callable[[], list[socket.socket]]
-    #: tell those who knocked
-    answer: Callable[[], None]

@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.container.monitor.plan import Started
     from sandbox.container.monitor.reactor import Reactor, Timer
-    from sandbox.container.monitor.roles import Started
     from sandbox.container.monitor.stdio import MonitorEnds
 
 

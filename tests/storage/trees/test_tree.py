@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage.errors import StorageError
-from storage.trees.tree import disk_usage, remove_tree
+from storage.trees.tree import disk_usage, is_small_tree, remove_tree
 from storage.trees.walk import Walk
 
 if TYPE_CHECKING:
@@ -86,3 +86,17 @@ def test_a_directory_moved_away_ends_the_walk(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="moved"):
         next(steps)
     os.close(fd)
+
+
+def test_a_small_tree_is_told_from_a_large_one(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "link").symlink_to("/")
+    assert is_small_tree(str(tmp_path / "a"))
+    with open(tmp_path / "a" / "b" / "large", "wb") as file:
+        file.truncate(1 << 30)
+    assert not is_small_tree(str(tmp_path / "a"))
+    (tmp_path / "a" / "b" / "large").unlink()
+    for number in range(100):
+        (tmp_path / "a" / "b" / str(number)).touch()
+    assert not is_small_tree(str(tmp_path / "a"))
+    assert not is_small_tree(str(tmp_path / "missing"))

@@ -18,9 +18,8 @@ from sandbox.container.model.claims import own_claim, to_start
 from sandbox.container.model.store import insert_container, load_container, update_state
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.monitor import Monitor
-from sandbox.container.monitor.plan import Attachment
+from sandbox.container.monitor.plan import Attachment, Started
 from sandbox.container.monitor.reactor import Reactor
-from sandbox.container.monitor.roles import Started
 from sandbox.container.view.logs import LogSelection, read_log
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.frames import EXIT, MESSAGE, STDERR, STDIN, STDIN_END, STDOUT, encode
