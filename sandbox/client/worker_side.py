@@ -119,7 +119,7 @@ def volume_names(context: OperationContext, filters: tuple[str, ...]) -> list[st
 def events(
     context: OperationContext, times: tuple[str, str], since_ns: int, filters: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
-    """Docker's documents of events; `times` are `since` and `until` as typed, and `since_ns` is in place of no `since`."""
+    """Docker's documents of events; `times` are `since` and `until` as typed, `since_ns` is for no `since`."""
     import time
 
     from sandbox.event_documents import event_document, event_fields
