@@ -17,10 +17,13 @@ _STATUSES: dict[ErrorKind, int] = {
     "command_not_found": 127,
     "bad_template": 64,
 }
-#: these tell what keeps a container from being made or started by 125, whatever it is
-_OF_ENGINE = frozenset({"container run", "container create"})
 
 
 def exit_status(error: SandboxError, command_path: str = "") -> int:
-    """The status of the command at `command_path` ("" for none in particular) that ends with `error`."""
-    return _STATUSES.get(error.kind, ENGINE_FAILED if command_path in _OF_ENGINE else 1)
+    """The status of the command at `command_path` ("" for none in particular) that ends with `error`.
+
+    `run` tells its own failures from the container's by 125, whatever they are; so does `create` what keeps a container
+    from being made, but not what is of no kind.
+    """
+    is_of_engine = command_path == "container run" or (command_path == "container create" and error.kind != "failed")
+    return _STATUSES.get(error.kind, ENGINE_FAILED if is_of_engine else 1)
