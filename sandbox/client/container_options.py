@@ -69,7 +69,7 @@ class ContainerOptions(TypedDict, total=False):
     pid_mode: str
     pids_limit: int
     platform: str
-    ports: Mapping[int | str, Any]
+    ports: Mapping[int, Any] | Mapping[str, Any] | Mapping[int | str, Any]
     privileged: bool
     publish_all_ports: bool
     read_only: bool

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.values import LogConfig, RestartPolicy
 
 
-def port_texts(ports: Mapping[int | str, Any]) -> tuple[str, ...]:
+def port_texts(ports: Mapping[Any, Any]) -> tuple[str, ...]:
     """{container port: host port, (address, host port), or a list of these} as texts of `--publish`.
 
     A host port of 0 or None is any free one. Raises UsageError.

@@ -261,6 +261,15 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
     return read_log(context.paths.container_data(container.id), selection)
 
 
+def export(context: OperationContext, word: str, output_fd: int) -> tuple[str, ...]:
+    """Write the container's files to a descriptor, as a tar archive; returns what could not be put into one, a sentence
+    each. Raises NotFoundError, SandboxError.
+    """
+    from sandbox.container.view.export import export_container
+
+    return tuple(export_container(context.paths, look_up(context, word), output_fd))
+
+
 def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
     """Join a running container. Raises ConflictError where it does not run; UsageError where it has a terminal, and the
     caller's input is none.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from sandbox.image.archive.importing import ImportRequest
+    from sandbox.image.inspect import HistoryEntry
     from sandbox.image.listing import ImageLine, ListRequest
     from sandbox.image.references import Reference
     from sandbox.image.removal import Removed
@@ -118,6 +119,16 @@ def tag(context: OperationContext, source: str, target: str) -> None:
         with transaction(connection):
             tag_image(connection, get_image(connection, source).id, target)
         keep_image_copies(connection)
+
+
+def history(context: OperationContext, name: str) -> list[HistoryEntry]:
+    """The steps that an image was made by, the last one first. Raises NotFoundError."""
+    from sandbox.image.inspect import image_history
+    from sandbox.image.store import get_image
+    from sandbox.state import open_state
+
+    with open_state(context.paths) as connection:
+        return image_history(context.paths, get_image(connection, name))
 
 
 def inspect(context: OperationContext, name: str) -> dict[str, Any]:

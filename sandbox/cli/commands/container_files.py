@@ -6,9 +6,8 @@ import os
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.container.life.lookup import open_container
+from sandbox.container import operations
 from sandbox.errors import SandboxError
-from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,25 +16,21 @@ if TYPE_CHECKING:
 
 def export(invocation: Invocation) -> int:
     """Write a container's file system as a tar archive to a file or to standard output."""
-    from sandbox.container.view.export import export_container
-
     output = invocation.text("output")
     if not output and os.isatty(1):
         raise SandboxError(
             "cowardly refusing to save to a terminal. Use the -o flag or redirect",
             mend=f"sandbox export -o {invocation.arguments[0]}.tar {invocation.arguments[0]}",
         )
-    paths = invocation.context.find_paths()
-    with open_state(paths, durable=False) as connection:
-        container = open_container(connection, paths, invocation.arguments[0])
+    context, word = invocation.context.for_operations(), invocation.arguments[0]
     if not output:
-        notes = export_container(paths, container, 1)
+        notes = operations.export(context, word, 1)
     else:
         # written aside and renamed: what has the name is a whole archive
         from sandbox.image.archive.whole_file import written_whole
 
         with written_whole(invocation.context.cwd.absolute(output)) as stream:
-            notes = export_container(paths, container, stream.fileno())
+            notes = operations.export(context, word, stream.fileno())
     for note in notes:
         invocation.context.note(note)
     return 0

@@ -127,14 +127,9 @@ def inspect(invocation: Invocation) -> int:
 def history(invocation: Invocation) -> int:
     """Print the table of `docker history`."""
     from sandbox.cli.output.listings import print_listing
-    from sandbox.image.inspect import image_history
-    from sandbox.image.store import get_image
-    from sandbox.state import open_state
 
     context = invocation.context
-    paths = context.find_paths()
-    with open_state(paths) as connection:
-        entries = image_history(paths, get_image(connection, invocation.arguments[0]))
+    entries = operations.history(context.for_operations(), invocation.arguments[0])
     full, human, now = invocation.flag("no-trunc"), invocation.flag("human"), time.time_ns()
     if invocation.flag("quiet") and not invocation.given("format"):
         for entry in entries:

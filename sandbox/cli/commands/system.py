@@ -10,11 +10,10 @@ from sandbox.errors import ImageError, NotFoundError, SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping
     from typing import Any
 
-    from sandbox.paths import Paths
+    from sandbox.operation_context import OperationContext
 
 #: what --type takes; volumes and networks join with their commands
 _KINDS = ("container", "image")
@@ -60,48 +59,40 @@ def version(invocation: Invocation) -> int:
 def inspect(invocation: Invocation) -> int:
     """Print the documents of containers and images, whichever each name means; 1 if any means nothing."""
     from sandbox.cli.output.inspect_output import print_documents
-    from sandbox.state import open_state
 
     context = invocation.context
     kind = invocation.text("type") or ""
     if kind not in ("", *_KINDS):
         raise UsageError(f'"{kind}" is not a valid value for --type', mend=f"one of: {', '.join(_KINDS)}")
-    paths = context.find_paths()
+    where = context.for_operations()
     documents, failures = [], []
-    with open_state(paths) as connection:
-        for word in invocation.arguments:
-            try:
-                documents.append(_describe(connection, paths, word, kind, with_size=invocation.flag("size")))
-            except SandboxError as error:
-                failures.append(with_meant_name(invocation, error, (word,)))
+    for word in invocation.arguments:
+        try:
+            documents.append(_describe(where, word, kind, with_size=invocation.flag("size")))
+        except SandboxError as error:
+            failures.append(with_meant_name(invocation, error, (word,)))
     status = print_documents(context, documents, invocation.text("format"))
     for failure in failures:
         context.note(render_error(failure))
     return status or (1 if failures else 0)
 
 
-def _describe(
-    connection: sqlite3.Connection, paths: Paths, word: str, kind: str, *, with_size: bool
-) -> dict[str, Any]:  # Any: JSON
+def _describe(context: OperationContext, word: str, kind: str, *, with_size: bool) -> dict[str, Any]:  # Any: JSON
     near = ""
     # a container's name wins over an image's, as in Docker
     if kind != "image":
-        from sandbox.container.life.lookup import open_container
-        from sandbox.container.request.kept import load_request
-        from sandbox.container.view.inspect import inspect_container
+        from sandbox.container import operations as containers
 
         try:
-            container = open_container(connection, paths, word)
-            return inspect_container(paths, container, load_request(connection, container.id), with_size=with_size)
+            return containers.inspect(context, word, with_size=with_size)
         except NotFoundError as error:
             if kind:
                 raise
             near = error.near
-    from sandbox.image.inspect import inspect_image
-    from sandbox.image.store import get_image
+    from sandbox.image import operations as images
 
     try:
-        return inspect_image(paths, connection, get_image(connection, word))
+        return images.inspect(context, word)
     except (NotFoundError, ImageError) as error:
         if kind:
             raise
