@@ -61,11 +61,19 @@ class RootMount:
             umount2(target, MNT_DETACH)
         return ""
 
-    def unmount_steps(self) -> Steps[str]:
-        """`unmount`, for who does something else meanwhile; nothing happens where it was unmounted by others."""
+    def unmount_steps(self, *, discarded: bool = False) -> Steps[str]:
+        """`unmount`, for who does something else meanwhile; nothing happens where it was unmounted by others.
+
+        `discarded` promises that the upper directory is removed next, and that this process ends soon.
+        """
         if self.target:
             target, self.target = self.target, ""
-            yield from unmount_aside(target)
+            if discarded:
+                # open until this process ends, so that nothing is written back before: what is unmounted is a name
+                os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                umount2(target, MNT_DETACH)
+            else:
+                yield from unmount_aside(target)
         return ""
 
 

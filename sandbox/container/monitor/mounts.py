@@ -85,7 +85,7 @@ class ContainerMounts:
         """Unmount everything; twice is safe."""
         if self._mapped is not None:
             yield from self._mapped.unmount_steps()
-        yield from self._unmount_root()
+        yield from self._unmount_root(discarded=self._container.config.auto_remove)
 
     def _mount_root(self) -> None:
         if self._mount is not None:
@@ -106,12 +106,12 @@ class ContainerMounts:
         with translated(StartError, f"cannot mount the root of container {self._container.name}"):
             yield from self._mount.ready_steps()
 
-    def _unmount_root(self) -> Steps[None]:
+    def _unmount_root(self, *, discarded: bool = False) -> Steps[None]:
         if self._mount is not None:
             mount, self._mount = self._mount, None
             # a mount whose mount point was removed, by whoever cleans up, is gone already
             with suppress(OSError):
-                yield from mount.unmount_steps()
+                yield from mount.unmount_steps(discarded=discarded)
             forget_server(self.root)
 
     def _mount_mapped(self) -> None:

@@ -111,7 +111,7 @@ class ServedMount(RootMount):
         """
         return carry_out(self.unmount_steps())
 
-    def unmount_steps(self) -> Steps[str]:
+    def unmount_steps(self, *, discarded: bool = False) -> Steps[str]:
         reason = ""
         try:
             if self._mounted:
