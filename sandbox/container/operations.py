@@ -341,7 +341,7 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
         spec = exec_spec(context.paths, container, request)
         exec_id = tell_exec_began(connection, container.id, spec.arguments)
     limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
-    target = ExecTarget(container.state.pid, container.state.cgroup, limit)
+    target = ExecTarget(container.state.pid, container.state.pid_start, container.state.cgroup, limit)
     try:
         if client is None:
             run_detached(target, spec)

@@ -31,7 +31,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from sandbox.runtime.launch import Started
     from sandbox.runtime.spec import ProcessSpec
 
 #: in the order in which they can be entered: the user namespace gives the power to enter the others
@@ -46,21 +45,15 @@ _NAMESPACES: tuple[tuple[str, int], ...] = (
 )
 
 
-def exec_process(
-    container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
-) -> Started:
-    """Run `spec` in the container whose first process is `container_pid`; returns when its program runs.
-
-    The caller owns what Started holds and waits for the pid, which is its child. Raises ConflictError when the
-    container is gone, StartError and its kin when the program cannot be run.
-    """
-    return set_up_exec(container_pid, spec, stdio, cgroup=cgroup, process_limit=process_limit).release()
-
-
 def set_up_exec(
     container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
 ) -> PendingStart:
-    """`exec_process` up to its gate: the terminal is there, the program does not run yet."""
+    """Set `spec` up in the container whose first process is `container_pid`: it waits at its gate, its program does not
+    run yet.
+
+    The caller owns what `release` gives and waits for the pid, which is its child. Raises ConflictError when the
+    container is gone, StartError and its kin when the program cannot be run.
+    """
     namespaces = open_namespaces(container_pid)
     stub_fd = make_stub()
     was_subreaper = sc.is_child_subreaper()

@@ -12,9 +12,11 @@ from contextlib import ExitStack
 
 from sandbox.container.monitor.reactor import READ, Reactor
 from sandbox.container.monitor.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
+from sandbox.errors import ConflictError
 from sandbox.named_tuple import NamedTuple
-from sandbox.runtime.enter import exec_process
+from sandbox.runtime.enter import set_up_exec
 from sandbox.runtime.process import Stdio as ProcessStdio
+from sandbox.state import process_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +30,10 @@ _CHUNK = 64 * 1024
 
 
 class ExecTarget(NamedTuple):
-    """Where the process runs."""
+    """Where the process runs: `container_start` tells the container's first process from a later one of its number."""
 
     container_pid: int
+    container_start: int
     cgroup: str = ""
     process_limit: int = 0
 
@@ -78,7 +81,12 @@ def _terminal_ends(started: Started) -> MonitorEnds:
 
 
 def _start(target: ExecTarget, spec: ProcessSpec, stdio: ProcessStdio) -> Started:
-    return exec_process(target.container_pid, spec, stdio, cgroup=target.cgroup, process_limit=target.process_limit)
+    pending = set_up_exec(target.container_pid, spec, stdio, cgroup=target.cgroup, process_limit=target.process_limit)
+    # at its gate: where the number was another process's, nothing has run in there
+    if process_start(target.container_pid) != target.container_start:
+        pending.abandon()
+        raise ConflictError("the container is not running")
+    return pending.release()
 
 
 class _Relay:

@@ -34,6 +34,17 @@ def _is_gone(pid: int) -> bool:
     return not os.path.exists(f"/proc/{pid}")
 
 
+def test_exec_enters_no_process_that_has_the_number_of_the_container_s(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("run", "-d", "--name", "web", "--network", "none", busybox, "sleep", "300")
+    sandbox.run("run", "-d", "--name", "other", "--network", "none", busybox, "sleep", "300")
+    other = int(_inspect(sandbox, "other", "{{.State.Pid}}"))
+    with closing(sqlite3.connect(sandbox.home.data / "sandbox/state.db")) as database, database:
+        database.execute("UPDATE container SET state = json_set(state, '$.pid', ?) WHERE name = 'web'", (other,))
+    refused = sandbox.run("exec", "web", "cat", "/etc/hostname", status=1)
+    assert "not running" in refused.stderr
+    assert refused.stdout == ""
+
+
 def test_stop_asks_with_the_stop_signal_then_kills(sandbox: Sandbox, busybox: str) -> None:
     polite = "trap 'exit 5' USR1; echo up; while :; do sleep 0.05; done"
     sandbox.run(*DETACHED, "--name", "polite", "--stop-signal", "USR1", busybox, "sh", "-c", polite)

@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.errors import CommandNotFoundError, ConflictError, SandboxError, StartError
 from sandbox.runtime.capabilities import DEFAULT_CAPABILITIES
-from sandbox.runtime.enter import exec_process
+from sandbox.runtime.enter import set_up_exec
 from sandbox.runtime.id_maps import find_id_map
 from sandbox.runtime.process import Stdio
 from sandbox.runtime.terminal import WindowSize, set_window_size
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.requires("userns", "subids", "busybox")
 def _execute(pid: int, spec: ProcessSpec) -> tuple[int, str]:
     out = os.memfd_create("output")
     try:
-        started = exec_process(pid, spec, Stdio(None, out, out))
+        started = set_up_exec(pid, spec, Stdio(None, out, out)).release()
         _pid, status = os.waitpid(started.pid, 0)
         os.close(started.pidfd)
         return os.waitstatus_to_exitcode(status), os.pread(out, 1 << 20, 0).decode()
@@ -126,13 +126,14 @@ def test_ended_container_is_a_conflict(root: Path) -> None:
     with running(container(root, "sleep", "1000")) as pid:
         pass
     with pytest.raises(ConflictError, match="not running"):
-        exec_process(pid, process("true"), Stdio())
+        set_up_exec(pid, process("true"), Stdio()).release()
 
 
 def test_terminal_of_exec(root: Path) -> None:
     with running(container(root, "sleep", "1000")) as pid:
         spec = process("sh", "-c", "tty; stat -c %u $(tty); test -t 0 && test -t 2 && echo terminals")
-        started = exec_process(pid, spec._replace(terminal=True, user="33"), Stdio(window_size=WindowSize(40, 100)))
+        stdio = Stdio(window_size=WindowSize(40, 100))
+        started = set_up_exec(pid, spec._replace(terminal=True, user="33"), stdio).release()
         assert started.terminal_fd is not None
         output = _read_to_end(started.terminal_fd)
         os.waitpid(started.pid, 0)

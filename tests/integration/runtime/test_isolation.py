@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.errors import StartError, UsageError
-from sandbox.runtime.enter import exec_process
+from sandbox.runtime.enter import set_up_exec
 from sandbox.runtime.process import Stdio
 from sandbox.runtime.seccomp import find_program
 from sandbox.runtime.spec import BindMount, TmpfsMount
@@ -64,7 +64,7 @@ def test_process_of_the_container_cannot_reach_who_enters(root: Path, tmp_path: 
     before = _digest(interpreter)
     with running(container(root, "spy")) as pid:
         for _turn in range(15):
-            started = exec_process(pid, process("true"), Stdio())
+            started = set_up_exec(pid, process("true"), Stdio()).release()
             os.waitpid(started.pid, 0)
             os.close(started.pidfd)
         found = (root / "found").read_text() if (root / "found").exists() else ""
@@ -413,7 +413,7 @@ def test_input_cannot_be_pushed_into_the_callers_terminal(root: Path) -> None:
     with running(container(root, "sleep", "1000")) as pid:
         master, slave = os.openpty()
         out_read, out_write = os.pipe()
-        started = exec_process(pid, process("push"), Stdio(slave, out_write, out_write))
+        started = set_up_exec(pid, process("push"), Stdio(slave, out_write, out_write)).release()
         os.waitpid(started.pid, 0)
         answer = os.read(out_read, 100)
         for fd in (master, slave, out_read, out_write, started.pidfd):
