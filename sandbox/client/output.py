@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.client.errors import raised_as_api_errors
 
@@ -25,29 +25,45 @@ class LogOptions(NamedTuple):
     timestamps: bool = False
 
 
-class LogStream:
+class CallStream:
+    """What a call tells, as it comes. `close` gives the call up, and ends whoever reads in another thread."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._told = iter(call)
+        self._is_closed = False
+
+    def _next(self) -> Any:
+        """What is told next. Raises StopIteration at the end, APIError where the call failed."""
+        with raised_as_api_errors():
+            for told in self._told:
+                return told
+            if not self._is_closed:
+                self._call.result()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Read no more; twice is safe."""
+        self._is_closed = True
+        self._call.close()
+
+
+class LogStream(CallStream):
     """The lines of a log as they come. The end of it, and `close`, give the call up."""
 
     def __init__(self, call: Call, options: LogOptions) -> None:
-        self._call = call
-        self._entries = iter(call)
+        super().__init__(call)
         self._options = options
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        with raised_as_api_errors():
-            for entry in self._entries:
-                if self._options.stderr if entry.stream == "stderr" else self._options.stdout:
-                    time = f"{entry.time} " if self._options.timestamps else ""
-                    return f"{time}{entry.text}".encode(errors="surrogateescape")
-            self._call.result()
-        raise StopIteration
-
-    def close(self) -> None:
-        """Read no more; twice is safe."""
-        self._call.close()
+        while True:
+            entry = self._next()
+            if self._options.stderr if entry.stream == "stderr" else self._options.stdout:
+                time = f"{entry.time} " if self._options.timestamps else ""
+                return f"{time}{entry.text}".encode(errors="surrogateescape")
 
 
 class OutputStream:

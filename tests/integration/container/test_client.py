@@ -208,6 +208,28 @@ def test_several_threads_share_one(box: Client, busybox: str) -> None:
     assert box.containers.list(all=True) == []
 
 
+def test_a_stream_that_another_thread_closes_just_ends(box: Client, busybox: str) -> None:
+    stream = box.events()
+    box.containers.create(busybox, "true", name="made")
+    ended: list[list[str]] = []
+    first_came = threading.Event()
+
+    def read() -> None:
+        actions = []
+        for document in stream:
+            actions.append(document["Action"])
+            first_came.set()
+        ended.append(actions)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first_came.wait(60)
+    stream.close()
+    reader.join(60)
+    assert ended == [["create"]]
+    stream.close()
+
+
 def test_events_come_from_the_call_on(box: Client, busybox: str) -> None:
     box.volumes.create("before")
     stream = box.events(filters={"type": ["container", "volume"]})
