@@ -112,8 +112,7 @@ def _says(store: Store) -> dict[str, str]:
 )  # fmt: skip
 def test_a_lost_database_is_an_error_and_is_made_again(store: Store, lose: Callable[[Store], None]) -> None:
     before = _says(store)
-    # all of it is in the one file
-    store.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.put_in_one_file()
     lose(store)
     everything = sorted(path.name for path in store.root.iterdir())
     for command in _COMMANDS if lose is _remove else _COMMANDS[:3]:
@@ -131,7 +130,7 @@ def test_a_lost_database_is_an_error_and_is_made_again(store: Store, lose: Calla
 def test_an_older_database_loses_nothing(store: Store) -> None:
     run = store.sandbox.run
     run("create", "--name", "goes", "made", "true")
-    store.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.put_in_one_file()
     shutil.copyfile(store.root / "state.db", store.root / "older")
     run("build", "-q", "-t", "newer", "-", input="FROM busybox\nRUN echo newer >/newer\n")
     run("tag", "newer", "made")
@@ -175,7 +174,7 @@ def test_a_container_that_runs_goes_on_under_the_database_made_again(store: Stor
 def test_what_a_damaged_database_still_says_is_taken_over(store: Store) -> None:
     steps = store.query("SELECT key FROM build_cache")
     assert steps
-    store.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.put_in_one_file()
     # an index of another table
     with closing(sqlite3.connect(store.root / "state.db")) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'container_image'").fetchone()
