@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from sandbox.client.container_options import keyword_of, read_environment, read_options, read_words
 from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_errors
 from sandbox.client.filter_texts import filter_texts
+from sandbox.client.model import Model
 from sandbox.client.output import LogOptions, LogStream, OutputStream, opened_input, opened_pipes, read_all
 from sandbox.container.operations import ListRequest, StopRequest
 from sandbox.container.session.attach import ClientStreams, Streams
@@ -32,30 +33,15 @@ class ExecResult(NamedTuple):
     output: Any  # bytes, a pair of bytes, or an iterator of lines
 
 
-class Container:
+class Container(Model):
     """One container. `attrs` is Docker's document of it, as of when it was looked up, or of the last `reload`."""
 
     def __init__(self, caller: Caller, images: ImageCollection, attrs: dict[str, Any]) -> None:
-        self._caller = caller
+        super().__init__(caller, attrs)
         self._images = images
-        self.attrs = attrs
 
     def __repr__(self) -> str:
         return f"<Container: {self.short_id}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Container) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    @property
-    def id(self) -> str:
-        return str(self.attrs["Id"])
-
-    @property
-    def short_id(self) -> str:
-        return self.id[:12]
 
     @property
     def name(self) -> str:

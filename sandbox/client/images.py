@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.client.build import BuildRequest
 from sandbox.client.errors import APIError, BuildError
 from sandbox.client.filter_texts import filter_texts
+from sandbox.client.model import Model
 from sandbox.warm.values import Descriptor
 
 if TYPE_CHECKING:
@@ -16,26 +17,11 @@ if TYPE_CHECKING:
     from sandbox.client.calls import Caller
 
 
-class Image:
-    """One image. `attrs` is Docker's document of it, as of when it was looked up."""
-
-    def __init__(self, caller: Caller, attrs: dict[str, Any]) -> None:
-        self._caller = caller
-        self.attrs = attrs
+class Image(Model):
+    """One image; its id is sha256:…. `attrs` is Docker's document of it, as of when it was looked up."""
 
     def __repr__(self) -> str:
         return f"<Image: {', '.join(repr(tag) for tag in self.tags)}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Image) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    @property
-    def id(self) -> str:
-        """sha256:…"""
-        return str(self.attrs["Id"])
 
     @property
     def short_id(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.client.filter_texts import filter_texts
+from sandbox.client.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -12,28 +13,18 @@ if TYPE_CHECKING:
     from sandbox.client.calls import Caller
 
 
-class Volume:
+class Volume(Model):
     """One volume. `attrs` is Docker's document of it, as of when it was looked up."""
 
-    def __init__(self, caller: Caller, attrs: dict[str, Any]) -> None:
-        self._caller = caller
-        self.attrs = attrs
+    #: a volume has no other id
+    _ID_FIELD = "Name"
 
     def __repr__(self) -> str:
         return f"<Volume: {self.name}>"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Volume) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
     @property
     def name(self) -> str:
-        return str(self.attrs["Name"])
-
-    #: a volume has no other id
-    id = name
+        return self.id
 
     @property
     def labels(self) -> dict[str, str]:
