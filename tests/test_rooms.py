@@ -48,7 +48,7 @@ ARROWS = {
         "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
         "image", "protocol", "runtime", "volume",
     },
-    "warm": {"container.monitor", "protocol", "runtime"},
+    "warm": {"protocol", "runtime"},
     "client": {
         "builder", "container", "container.request", "container.session", "container.view", "grammar", "image",
         "upkeep", "volume", "warm",

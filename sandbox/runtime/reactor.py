@@ -1,4 +1,4 @@
-"""The monitor's event loop: epoll, timers, signals, nothing else.
+"""The event loop of small processes (monitor, exec session, prepared process): epoll, timers, signals, nothing else.
 
 Plain callbacks and no trio: a monitor stays for as long as its container, so its memory is counted for each, and trio
 alone is more than the rest of the process. One thread; a callback runs to its end before the next one starts.

@@ -26,8 +26,8 @@ from collections import deque
 from contextlib import suppress
 from importlib import import_module
 
-from sandbox.container.monitor.reactor import READ, Reactor
 from sandbox.interrupts import keep_exception
+from sandbox.runtime.reactor import READ, Reactor
 from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.worker import run_worker
 from storage.inherited_state import settle_inherited_state

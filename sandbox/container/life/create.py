@@ -13,7 +13,7 @@ from sandbox.container.model.record import Container, ContainerState
 from sandbox.container.model.store import delete_container, insert_container
 from sandbox.errors import ImageNotFoundError, StartError, UsageError
 from sandbox.record_copies import keep_container_copy
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from storage.private_directories import make_private_directory
 
 TYPE_CHECKING = False

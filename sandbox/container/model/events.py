@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from sandbox.events import Event, emit
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import DatabaseError, transaction
+from sandbox.state import DatabaseError
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

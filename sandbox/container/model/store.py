@@ -11,7 +11,8 @@ from sandbox.container.model.names import random_name
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.record_copies import keep_container_copy, unreadable_error
-from sandbox.state import IntegrityError, transaction
+from sandbox.state import IntegrityError
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

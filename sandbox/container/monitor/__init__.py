@@ -7,5 +7,5 @@ roles, plan       what it is told, writes and starts, as types; what crosses bet
 requests          what clients may ask; attach_server has the clients, reach is how they find it
 backend           kernel, storage and network for it: mounts, private_network, runtime_spec, etc_files, neighbours
 journal           the record as it writes it; record_writer is when, checkpoint and discard what follows
-reactor           its event loop; stdio and the log_… modules move the container's streams
+task              steps that wait, in its loop (runtime/reactor); stdio and the log_… modules move its streams
 """

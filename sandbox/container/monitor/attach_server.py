@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from sandbox.container.monitor.reactor import READ, WRITE
 from sandbox.container.monitor.requests import VERBS, Wishes, join
 from sandbox.protocol.frames import (
     LOG_GREW,
@@ -24,6 +23,7 @@ from sandbox.protocol.frames import (
     encode_exit,
     encode_message,
 )
+from sandbox.runtime.reactor import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.monitor.plan import Attachment
-    from sandbox.container.monitor.reactor import Reactor, Timer
     from sandbox.container.monitor.roles import Desk
     from sandbox.protocol.channel import Channel
+    from sandbox.runtime.reactor import Reactor, Timer
 
 _CHUNK = 64 * 1024
 _BUFFER_LIMIT = 1024 * 1024

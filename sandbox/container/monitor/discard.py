@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.container.model.runtime_files import remove_runtime_files
 from sandbox.container.model.store import delete_container
 from sandbox.runtime.owned_trees import removal_steps, remove_files
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.monitor.plan import Attachment, Door
-    from sandbox.container.monitor.reactor import Reactor, Timer
     from sandbox.container.monitor.roles import Engine, Journal
     from sandbox.protocol.channel import Channel
+    from sandbox.runtime.reactor import Reactor, Timer
     from sandbox.values import PublishedPort
     from storage.waits import Steps
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from sandbox.container.monitor.reactor import READ
+from sandbox.runtime.reactor import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.container.model.transitions import MountLost
-    from sandbox.container.monitor.reactor import Reactor
     from sandbox.container.monitor.roles import ServedMounts
+    from sandbox.runtime.reactor import Reactor
 
 #: a killed process ends at once, unless it waits for a file system whose server hangs
 _BREAK_SECONDS = 3.0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sandbox.container.monitor.reactor import READ
 from sandbox.container.monitor.task import Task
+from sandbox.runtime.reactor import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.container.monitor.reactor import Reactor, Timer
     from sandbox.container.monitor.roles import Network
+    from sandbox.runtime.reactor import Reactor, Timer
     from sandbox.values import PublishedPort
 
 _FIRST_REVIVAL_SECONDS = 0.5

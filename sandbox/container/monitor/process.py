@@ -27,10 +27,10 @@ from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.neighbours import find_neighbours
 from sandbox.container.monitor.plan import Attachment, Door, Limits
 from sandbox.container.monitor.reach import answer_knocks, listen_again
-from sandbox.container.monitor.reactor import Reactor
 from sandbox.errors import SandboxError, StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.local_sockets import listen_at
+from sandbox.runtime.reactor import Reactor
 from sandbox.runtime.terminal import WindowSize
 from sandbox.values import PublishedPort
 from storage.waits import carry_out

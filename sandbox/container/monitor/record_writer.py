@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandbox.container.monitor.reactor import Reactor
     from sandbox.container.monitor.roles import Journal, Note
+    from sandbox.runtime.reactor import Reactor
 
 #: another writer is done in a moment; each wait is longer than the one before
 _FIRST_WAIT_SECONDS = 0.01

@@ -7,17 +7,17 @@ import signal
 import time
 from contextlib import suppress
 
-from sandbox.container.monitor.reactor import READ
 from sandbox.container.monitor.stdio import Stdio
 from sandbox.named_tuple import NamedTuple
+from sandbox.runtime.reactor import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.container.monitor.plan import Started
-    from sandbox.container.monitor.reactor import Reactor, Timer
     from sandbox.container.monitor.stdio import MonitorEnds
+    from sandbox.runtime.reactor import Reactor, Timer
 
 
 class RunEvents(NamedTuple):

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.container.monitor.reactor import Reactor
+    from sandbox.runtime.reactor import Reactor
 
 
 class SignalWatch:

@@ -11,15 +11,15 @@ import os
 import struct
 import termios
 
-from sandbox.container.monitor.reactor import READ, WRITE
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.frames import STDERR, STDOUT
+from sandbox.runtime.reactor import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.container.monitor.reactor import Reactor
+    from sandbox.runtime.reactor import Reactor
 
 _CHUNK = 64 * 1024
 _INPUT_LIMIT = 256 * 1024

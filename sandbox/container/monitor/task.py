@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.container.monitor.reactor import READ
 from sandbox.errors import SandboxError
+from sandbox.runtime.reactor import READ
 from sandbox.state import DatabaseError
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from sandbox.container.monitor.reactor import Reactor, Timer
+    from sandbox.runtime.reactor import Reactor, Timer
     from storage.waits import Steps, Wait
 
 

@@ -19,11 +19,11 @@ from sandbox.container.model.store import insert_container, load_container, upda
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.plan import Attachment, Started
-from sandbox.container.monitor.reactor import Reactor
 from sandbox.container.view.logs import LogSelection, read_log
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.frames import EXIT, MESSAGE, STDERR, STDIN, STDIN_END, STDOUT, encode
 from sandbox.protocol.local_sockets import connect_to, listen_at
+from sandbox.runtime.reactor import Reactor
 from sandbox.state import connect_state
 from sandbox.values import LogConfig, RestartPolicy
 from tests.sandbox.container.conftest import a_container

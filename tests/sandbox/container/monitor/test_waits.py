@@ -22,13 +22,13 @@ from sandbox.container.model.store import insert_container, load_container, upda
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.log_writer import LogWriter
 from sandbox.container.monitor.plan import Attachment
-from sandbox.container.monitor.reactor import Reactor
 from sandbox.container.monitor.record_writer import RecordWriter
 from sandbox.container.monitor.stdio import Stdio, make_pipes
 from sandbox.errors import SandboxError
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.frames import EXIT, encode_resize
 from sandbox.protocol.local_sockets import connect_to
+from sandbox.runtime.reactor import Reactor
 from sandbox.state import connect_state
 from sandbox.values import LogOptions, RestartPolicy
 from storage.locks import lock_directory, unlock
