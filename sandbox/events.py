@@ -13,7 +13,8 @@ import json
 import time
 
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from functools import cache
 
 from sandbox.errors import HostError
 from sandbox.record_copies import REPAIR, refuse_full_store, refuse_lost_records
-from sandbox.transactions import transaction as transaction
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -113,7 +113,8 @@ def tag(context: OperationContext, source: str, target: str) -> None:
     """Give an image one more name, which others lose. Raises NotFoundError, UsageError."""
     from sandbox.image.copies import keep_image_copies
     from sandbox.image.store import get_image, tag_image
-    from sandbox.state import open_state, transaction
+    from sandbox.state import open_state
+    from sandbox.transactions import transaction
 
     with open_state(context.paths) as connection:
         with transaction(connection):

@@ -15,7 +15,8 @@ from sandbox.image.documents import ImageConfig, config_document
 from sandbox.image.platforms import Platform, host_platform
 from sandbox.image.store import ImageRecord, find_image, record_image
 from sandbox.image.stored_layer import Layer
-from sandbox.state import open_state, require_state, transaction
+from sandbox.state import open_state, require_state
+from sandbox.transactions import transaction
 from storage.content import ContentStore
 from storage.digests import chain_ids
 from storage.locks import lock_file

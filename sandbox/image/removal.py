@@ -19,7 +19,8 @@ from sandbox.image.references import Reference, is_digest, is_identifier, parse_
 from sandbox.image.store import digests_of, get_image, list_images, names_of
 from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 from storage.digests import parse_digest
 from storage.errors import StorageError
 from storage.layers.store import LayerStore

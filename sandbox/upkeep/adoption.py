@@ -20,7 +20,7 @@ from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference
 from sandbox.image.store import ImageRecord, record_image, set_name
 from sandbox.record_copies import copy_path, find_unrecorded, keep_container_copy, read_copy
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from storage.digests import digest_hex, parse_digest
 from storage.errors import StorageError
 

@@ -9,7 +9,7 @@ from sandbox.image.copies import document_of
 from sandbox.image.go_json import load_document
 from sandbox.image.removal import forget_image
 from sandbox.record_copies import copy_path
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from sandbox.upkeep.findings import Finding
 from storage.digests import chain_ids
 from storage.errors import StorageError

@@ -15,7 +15,7 @@ from sandbox.container.model.store import load_container
 from sandbox.protocol.local_sockets import connect_to
 from sandbox.record_copies import RECORD, has_copy, keep_container_copy, keep_volume_copy
 from sandbox.runtime.owned_trees import remove_files
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from sandbox.upkeep.findings import Finding
 from sandbox.volume.store import GONE
 from storage.errors import StorageError

@@ -19,7 +19,8 @@ from sandbox.image.documents import Manifest, decode_config, decode_manifest
 from sandbox.image.recording import make_record, plan_layers
 from sandbox.image.store import record_image
 from sandbox.record_copies import LOST_CAUSE, describe_store, find_unrecorded
-from sandbox.state import MIGRATIONS, is_damage, is_full, make_database, transaction
+from sandbox.state import MIGRATIONS, is_damage, is_full, make_database
+from sandbox.transactions import transaction
 from sandbox.upkeep.adoption import adopt, unrecorded
 from sandbox.upkeep.records import check_database, is_sound
 from storage.content import ContentStore

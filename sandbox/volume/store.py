@@ -13,7 +13,8 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_volume_copy
 from sandbox.runtime.owned_trees import remove_files
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
 

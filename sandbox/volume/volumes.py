@@ -14,7 +14,7 @@ from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_volume_copy
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
 

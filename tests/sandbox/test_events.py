@@ -14,7 +14,8 @@ from sandbox.event_stream import Selection, check_times, read_event_filters, str
 from sandbox.events import Event, Happened, emit, last_event_id, read_events, tell_pruned
 from sandbox.grammar.filters import FilterError
 from sandbox.paths import Paths
-from sandbox.state import connect_state, make_database, transaction
+from sandbox.state import connect_state, make_database
+from sandbox.transactions import transaction
 
 if TYPE_CHECKING:
     import sqlite3

@@ -27,7 +27,8 @@ from sandbox.image.references import parse_reference
 from sandbox.image.store import ImageRecord, list_images, names_of, record_image
 from sandbox.paths import Paths
 from sandbox.record_copies import LostRecordsError, find_unrecorded, keep_container_copy, read_copy
-from sandbox.state import connect_state, transaction
+from sandbox.state import connect_state
+from sandbox.transactions import transaction
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
 from sandbox.values import LogConfig
 from sandbox.volume.store import create_volume, list_volumes

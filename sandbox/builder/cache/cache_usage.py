@@ -17,7 +17,8 @@ from sandbox.events import tell_pruned
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.removal import collect_garbage
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 from storage.digests import parse_digest
 from storage.errors import StorageError
 from storage.layers.store import LayerStore

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.redaction import redact
-from sandbox.state import connect_state, transaction
+from sandbox.state import connect_state
+from sandbox.transactions import transaction
 from storage.digests import parse_digest
 from storage.locks import lock_file, unlock
 

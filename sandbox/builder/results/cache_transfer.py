@@ -33,7 +33,8 @@ from sandbox.image.recording import content_store, parse_time_ns
 from sandbox.image.references import parse_reference
 from sandbox.image.removal import forget_image
 from sandbox.image.store import find_named_image, set_name
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 from storage.digests import parse_digest
 from storage.layers.store import LayerStore
 

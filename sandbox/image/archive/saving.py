@@ -16,7 +16,8 @@ from sandbox.image.go_json import load_document
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference
 from sandbox.image.store import get_image, tags_of
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 from storage.digests import parse_digest
 
 if TYPE_CHECKING:

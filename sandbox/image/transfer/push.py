@@ -28,7 +28,8 @@ from sandbox.image.registry.endpoints import endpoints_for
 from sandbox.image.store import find_image, tags_of
 from sandbox.image.transfer.pull_job import Job
 from sandbox.image.trio_runs import run_trio
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 from storage.digests import digest_of, parse_digest
 
 if TYPE_CHECKING:

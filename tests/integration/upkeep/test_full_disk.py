@@ -20,7 +20,8 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from sandbox.errors import HostError
 from sandbox.paths import Paths
-from sandbox.state import DatabaseError, connect_state, transaction
+from sandbox.state import DatabaseError, connect_state
+from sandbox.transactions import transaction
 place = sys.argv[2]
 paths = Paths(place, place, place)
 

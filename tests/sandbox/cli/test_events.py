@@ -13,7 +13,8 @@ import pytest
 from sandbox.cli.main import main
 from sandbox.events import Event, emit
 from sandbox.paths import find_paths
-from sandbox.state import connect_state, transaction
+from sandbox.state import connect_state
+from sandbox.transactions import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

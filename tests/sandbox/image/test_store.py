@@ -20,7 +20,8 @@ from sandbox.image.store import (
     tag_image,
 )
 from sandbox.paths import Paths
-from sandbox.state import connect_state, transaction
+from sandbox.state import connect_state
+from sandbox.transactions import transaction
 
 if TYPE_CHECKING:
     import sqlite3

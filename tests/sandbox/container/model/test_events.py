@@ -12,7 +12,7 @@ from sandbox.container.model.store import delete_container, insert_container, re
 from sandbox.container.model.transitions import RunEnded, RunStarted, StartFailed
 from sandbox.errors import ConflictError
 from sandbox.events import read_events
-from sandbox.state import transaction
+from sandbox.transactions import transaction
 from sandbox.values import MountPoint
 from tests.sandbox.container.conftest import a_container
 

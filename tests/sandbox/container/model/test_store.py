@@ -19,7 +19,8 @@ from sandbox.container.model.store import (
 )
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, UsageError
 from sandbox.random_ids import new_container_id
-from sandbox.state import connect_state, transaction
+from sandbox.state import connect_state
+from sandbox.transactions import transaction
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:
