@@ -46,7 +46,7 @@ ARROWS = {
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
     "upkeep": {
         "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
-        "image", "protocol", "runtime", "volume",
+        "grammar", "image", "protocol", "runtime", "volume",
     },
     "warm": {"protocol", "runtime"},
     "client": {

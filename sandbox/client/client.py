@@ -18,7 +18,7 @@ from sandbox.client.volumes import Volume, VolumeCollection
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
 
 class Client:
@@ -63,6 +63,11 @@ class Client:
         since_ns = 0 if until else time.time_ns()
         times = (str(since), str(until))
         return EventStream(self._caller.begin("events", times, since_ns, filter_texts(filters)))
+
+    def df(self) -> dict[str, Any]:
+        """What images, containers, volumes and the build cache take on disk, as Docker's document. Raises APIError."""
+        document: dict[str, Any] = self._caller.call("system.usage")
+        return document
 
     def close(self) -> None:
         """Remove what is to be removed, and end the processes of this client; twice is safe.

@@ -281,9 +281,11 @@ class ContainerCollection:
         documents = self._caller.call("container.documents", request)
         return [Container(self._caller, self._images, document) for document in documents]
 
-    def prune(self) -> dict[str, Any]:
-        """Remove the containers that do not run: "ContainersDeleted", "SpaceReclaimed" (bytes)."""
-        ids, freed_bytes = self._caller.call("container.prune")
+    def prune(self, filters: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Remove the containers that do not run and pass the filters (until, label, label!): "ContainersDeleted",
+        "SpaceReclaimed" (bytes). Raises InvalidArgument.
+        """
+        ids, freed_bytes = self._caller.call("container.prune", filter_texts(filters))
         return {"ContainersDeleted": list(ids), "SpaceReclaimed": freed_bytes}
 
     def _create(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.client.build import BuildRequest
 from sandbox.client.errors import APIError, BuildError
@@ -153,3 +153,14 @@ class ImageCollection:
         InvalidArgument.
         """
         return [self.get(found) for found in self._caller.call("image.ids", name or "", filter_texts(filters))]
+
+    def prune(self, filters: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Remove the images without a container and without a name that pass the filters (dangling, until, label,
+        label!), with `{"dangling": False}` also those that have one: "ImagesDeleted", "SpaceReclaimed" (bytes).
+
+        Raises InvalidArgument.
+        """
+        removed, freed_bytes = self._caller.call("image.prune", filter_texts(filters))
+        untagged, deleted = removed
+        gone = [*({"Untagged": name} for name in untagged), *({"Deleted": digest} for digest in deleted)]
+        return {"ImagesDeleted": gone, "SpaceReclaimed": freed_bytes}

@@ -62,7 +62,9 @@ class VolumeCollection:
         """The volumes that pass the filters (dangling, driver, label, name), by name. Raises InvalidArgument."""
         return [self.get(name) for name in self._caller.call("volume.names", filter_texts(filters))]
 
-    def prune(self) -> dict[str, Any]:
-        """Remove the unnamed volumes that no container mounts: "VolumesDeleted", "SpaceReclaimed" (bytes)."""
-        names, freed_bytes = self._caller.call("volume.prune_unnamed")
+    def prune(self, filters: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Remove the volumes that no container mounts and that pass the filters (all, label, label!), without "all" the
+        unnamed ones alone: "VolumesDeleted", "SpaceReclaimed" (bytes). Raises InvalidArgument.
+        """
+        names, freed_bytes = self._caller.call("volume.prune", filter_texts(filters))
         return {"VolumesDeleted": list(names), "SpaceReclaimed": freed_bytes}

@@ -71,14 +71,6 @@ def _time_is_up(_number: int, _frame: FrameType | None) -> None:
     raise _TimeIsUpError
 
 
-def prune_containers(context: OperationContext) -> tuple[tuple[str, ...], int]:
-    """The ids of those that went, and the bytes that freed."""
-    from sandbox.upkeep.prune import prune_containers as prune
-
-    ids, freed_bytes = prune(context.paths, lambda _created_ns, _labels: True)
-    return ids, freed_bytes
-
-
 def image_ids(context: OperationContext, pattern: str, filters: tuple[str, ...]) -> list[str]:
     """Each image once."""
     from sandbox.image.listing import ListRequest

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.container.life.reconcile import reconcile_all
 from sandbox.container.model.store import all_containers
-from sandbox.container.view.sizes import container_sizes
+from sandbox.container.view.sizes import measure_containers
 from sandbox.errors import ImageError
 from sandbox.image.recording import content_store
 from sandbox.image.removal import needed_without
-from sandbox.image.store import list_images, names_of
+from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import open_state
 from sandbox.volume.sizes import volume_bytes
 from sandbox.volume.store import list_volumes, users_of_volumes
@@ -22,10 +22,12 @@ from storage.layers.store import LayerStore
 if TYPE_CHECKING:
     import sqlite3
 
+    from sandbox.builder.cache.cache_usage import CacheRecord
     from sandbox.container.model.record import Container
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
+    from sandbox.volume.store import Volume
     from storage.content import ContentStore
 
 _ALIVE = frozenset({"running", "paused", "restarting"})
@@ -41,33 +43,101 @@ class Share(NamedTuple):
     reclaimable_bytes: int
 
 
-def measure(paths: Paths) -> tuple[Share, ...]:
-    """Images, containers, local volumes and build cache. Layers that images share are counted once; what can be
-    had back of images is what `image prune -a` frees, so nothing that the cache or a container needs.
+class ImageUse(NamedTuple):
+    """An image, what others have of it too, what it alone has, and how many containers were made of it."""
+
+    record: ImageRecord
+    names: tuple[Reference, ...]
+    digests: tuple[Reference, ...]
+    shared_bytes: int
+    own_bytes: int
+    containers: int
+
+
+class ContainerUse(NamedTuple):
+    """A container and what it has written; with its image it takes `total_bytes`."""
+
+    container: Container
+    written_bytes: int
+    total_bytes: int
+
+
+class VolumeUse(NamedTuple):
+    """A volume, how many containers mount it, and what it takes."""
+
+    volume: Volume
+    links: int
+    size_bytes: int
+
+
+class Usage(NamedTuple):
+    """Every image, container, volume and record of the build cache, and what images take together: layers that several
+    have are counted once. What can be had back of images is what `image prune -a` frees, so nothing that the cache or
+    a container needs.
     """
+
+    images: tuple[ImageUse, ...]
+    containers: tuple[ContainerUse, ...]
+    volumes: tuple[VolumeUse, ...]
+    cache: tuple[CacheRecord, ...]
+    images_bytes: int
+    unused_images_bytes: int
+    layers_bytes: int
+    cache_bytes: int
+
+    def shares(self) -> tuple[Share, ...]:
+        """The lines of `system df`."""
+        resting = [use for use in self.containers if use.container.state.status not in _ALIVE]
+        return (
+            Share("Images", len(self.images), sum(use.containers > 0 for use in self.images), self.images_bytes,
+                  self.unused_images_bytes),
+            Share("Containers", len(self.containers), len(self.containers) - len(resting),
+                  sum(use.written_bytes for use in self.containers), sum(use.written_bytes for use in resting)),
+            Share("Local Volumes", len(self.volumes), sum(use.links > 0 for use in self.volumes),
+                  sum(use.size_bytes for use in self.volumes),
+                  sum(use.size_bytes for use in self.volumes if not use.links)),
+            Share("Build Cache", len(self.cache), sum(record.shared for record in self.cache), self.cache_bytes,
+                  self.cache_bytes),
+        )  # fmt: skip
+
+
+def measure(paths: Paths) -> Usage:
+    """Look at everything. Raises ImageError for a damaged manifest."""
     from sandbox.builder.cache.cache_usage import freed_bytes, list_cache
 
     # closed before anything forks
     with open_state(paths) as connection:
         containers = reconcile_all(connection, paths, all_containers(connection))
         images = list_images(connection)
-        volumes = [name for (name,) in connection.execute("SELECT name FROM volume")]
-        used_images = {container.config.image_id for container in containers}
-        image_bytes, unused_bytes = _measure_images(paths, connection, {image.id for image in images} - used_images)
-    written = {container.id: container_sizes(paths, container).written_bytes for container in containers}
-    running = [container.id for container in containers if container.state.status in _ALIVE]
-    mounted = {m.source for container in containers for m in container.config.mounts if m.kind == "volume"}
-    sizes = dict(zip(volumes, volume_bytes(paths, volumes), strict=True))
+        names = {image.id: (names_of(connection, image.id), digests_of(connection, image.id)) for image in images}
+        volumes = list_volumes(connection)
+        users = users_of_volumes(connection)
+        made = Counter(container.config.image_id for container in containers)
+        unused = {image.id for image in images} - made.keys()
+        images_bytes, unused_bytes = _measure_images(paths, connection, unused)
+    layers = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
+    holders = Counter(chain_id for image in images for chain_id in set(image.layers))
+    uses = []
+    for image in images:
+        shared = sum(layers[chain_id] for chain_id in set(image.layers) if holders[chain_id] > 1)
+        own = sum(layers[chain_id] for chain_id in set(image.layers) if holders[chain_id] == 1)
+        uses.append(ImageUse(image, *names[image.id], shared, own, made[image.id]))
+    written = measure_containers(paths, containers)
+    taken = volume_bytes(paths, [volume.name for volume in volumes])
     cache = list_cache(paths)
-    freed = freed_bytes(cache, cache)
-    return (
-        Share("Images", len(images), sum(image.id in used_images for image in images), image_bytes, unused_bytes),
-        Share("Containers", len(containers), len(running), sum(written.values()),
-              sum(size for container_id, size in written.items() if container_id not in running)),
-        Share("Local Volumes", len(volumes), len(mounted & set(volumes)), sum(sizes.values()),
-              sum(size for name, size in sizes.items() if name not in mounted)),
-        Share("Build Cache", len(cache), sum(record.shared for record in cache), freed, freed),
-    )  # fmt: skip
+    return Usage(
+        tuple(uses),
+        tuple(ContainerUse(container, *sizes) for container, sizes in zip(containers, written, strict=True)),
+        tuple(
+            VolumeUse(volume, len(users.get(volume.name, ())), size)
+            for volume, size in zip(volumes, taken, strict=True)
+        ),
+        tuple(cache),
+        images_bytes,
+        unused_bytes,
+        sum(layers.values()),
+        freed_bytes(cache, cache),
+    )
 
 
 def _measure_images(paths: Paths, connection: sqlite3.Connection, unused: set[str]) -> tuple[int, int]:
@@ -93,53 +163,6 @@ def _blob_bytes(content: ContentStore, digest: str) -> int:
         return content.size(parse_digest(digest))
     except StorageError:
         return 0
-
-
-class ImageUse(NamedTuple):
-    """An image, what others have of it too, what it alone has, and how many containers were made of it."""
-
-    record: ImageRecord
-    names: tuple[Reference, ...]
-    shared_bytes: int
-    own_bytes: int
-    containers: int
-
-
-class VolumeUse(NamedTuple):
-    """A volume, how many containers mount it, and what it takes."""
-
-    name: str
-    links: int
-    size_bytes: int
-
-
-class Details(NamedTuple):
-    images: tuple[ImageUse, ...]
-    containers: tuple[Container, ...]
-    volumes: tuple[VolumeUse, ...]
-
-
-def measure_each(paths: Paths) -> Details:
-    """Every image, container and volume by itself."""
-    # closed before anything forks
-    with open_state(paths) as connection:
-        containers = reconcile_all(connection, paths, all_containers(connection))
-        images = list_images(connection)
-        names = {image.id: names_of(connection, image.id) for image in images}
-        volumes = [volume.name for volume in list_volumes(connection)]
-        users = users_of_volumes(connection)
-    sizes = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
-    holders = Counter(chain_id for image in images for chain_id in set(image.layers))
-    made = Counter(container.config.image_id for container in containers)
-    uses = []
-    for image in images:
-        shared = sum(sizes[chain_id] for chain_id in set(image.layers) if holders[chain_id] > 1)
-        own = sum(sizes[chain_id] for chain_id in set(image.layers) if holders[chain_id] == 1)
-        uses.append(ImageUse(image, names[image.id], shared, own, made[image.id]))
-    taken = zip(volumes, volume_bytes(paths, volumes), strict=True)
-    return Details(
-        tuple(uses), tuple(containers), tuple(VolumeUse(name, len(users.get(name, ())), size) for name, size in taken)
-    )
 
 
 def stored_bytes(paths: Paths) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from sandbox.errors import NotFoundError, UsageError
+from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
+from sandbox.volume.local_driver import DRIVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from sandbox.grammar.filters import Filters
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from sandbox.volume.prune import PrunedVolumes
     from sandbox.volume.store import Volume
 
-#: volumes are directories, and no driver makes others
-DRIVER = "local"
 _FILTERS = ("dangling", "driver", "label", "name")
 
 
@@ -47,21 +47,12 @@ def list_all(context: OperationContext, filters: Sequence[str] = ()) -> list[Vol
 
 def inspect(context: OperationContext, name: str) -> dict[str, Any]:
     """Docker's document of a volume. Raises NotFoundError."""
-    from sandbox.humane import rfc3339
+    from sandbox.volume.document import describe_volume
     from sandbox.volume.store import get_volume
-    from sandbox.volume.volumes import volume_data
 
     with open_state(context.paths, durable=False) as connection:
         volume = get_volume(connection, name)
-    return {
-        "CreatedAt": rfc3339(volume.created_ns),
-        "Driver": DRIVER,
-        "Labels": volume.labels or None,
-        "Mountpoint": volume_data(context.paths, volume.name),
-        "Name": volume.name,
-        "Options": None,
-        "Scope": "local",
-    }
+    return describe_volume(context.paths, volume)
 
 
 def remove(context: OperationContext, name: str, *, force: bool = False) -> None:
@@ -77,11 +68,37 @@ def remove(context: OperationContext, name: str, *, force: bool = False) -> None
             raise
 
 
-def prune(context: OperationContext, accept: Callable[[Volume], bool]) -> PrunedVolumes:
-    """Remove the volumes that no container mounts and that `accept` takes."""
+class VolumeChoice(NamedTuple):
+    """Which of the unused volumes a prune takes; with `named` also those that have a name."""
+
+    filters: Filters
+    named: bool
+
+    def takes(self, volume: Volume) -> bool:
+        return (
+            (self.named or volume.anonymous)
+            and self.filters.match_labels(volume.labels)
+            and self.filters.match_labels(volume.labels, "label!")
+        )
+
+
+def read_volume_filters(filters: Sequence[str], *, named: bool = False) -> VolumeChoice:
+    """What the filters of a prune (all, label, label!) choose. Raises UsageError, FilterError."""
+    from sandbox.grammar.filters import parse_filters
+
+    wanted = parse_filters(filters, ("all", "label", "label!"))
+    if named and wanted.given("all"):
+        raise UsageError("conflicting options: cannot specify both --all and --filter all=1", mend="leave one out")
+    return VolumeChoice(wanted, named or bool(wanted.flag("all")))
+
+
+def prune(context: OperationContext, filters: Sequence[str] = (), *, named: bool = False) -> PrunedVolumes:
+    """Remove the volumes that no container mounts, have no name and pass every filter (all, label, label!); with
+    `named`, or the filter `all=true`, also those that have one. Raises UsageError, FilterError.
+    """
     from sandbox.volume.prune import prune_volumes
 
-    return prune_volumes(context.paths, accept)
+    return prune_volumes(context.paths, read_volume_filters(filters, named=named).takes)
 
 
 def _fits(filters: Filters, volume: Volume, used: bool) -> bool:
@@ -91,8 +108,3 @@ def _fits(filters: Filters, volume: Volume, used: bool) -> bool:
         and filters.match("name", lambda text: text in volume.name)
         and filters.match_labels(volume.labels)
     )
-
-
-def prune_unnamed(context: OperationContext) -> PrunedVolumes:
-    """Remove the volumes without a name that no container mounts."""
-    return prune(context, lambda volume: volume.anonymous)

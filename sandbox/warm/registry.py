@@ -32,6 +32,7 @@ class Operation(NamedTuple):
 _CONTAINER = "sandbox.container.operations"
 _IMAGE = "sandbox.image.operations"
 _VOLUME = "sandbox.volume.operations"
+_UPKEEP = "sandbox.upkeep.operations"
 #: in the shape that the Python API calls them in
 _CLIENT = "sandbox.client.worker_side"
 
@@ -42,7 +43,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.inspect": Operation(_CONTAINER, "inspect"),
     "container.kill": Operation(_CONTAINER, "kill"),
     "container.logs": Operation(_CONTAINER, "logs", lasts=True),
-    "container.prune": Operation(_CLIENT, "prune_containers"),
+    "container.prune": Operation(_UPKEEP, "prune_containers"),
     "container.remove": Operation(_CONTAINER, "remove"),
     "container.rename": Operation(_CONTAINER, "rename"),
     "container.restart": Operation(_CONTAINER, "restart"),
@@ -55,13 +56,15 @@ OPERATIONS: Mapping[str, Operation] = {
     "image.inspect": Operation(_IMAGE, "inspect"),
     "image.load": Operation(_CLIENT, "load_images"),
     "image.pull": Operation(_CLIENT, "pull_image", reports="tell"),
+    "image.prune": Operation(_UPKEEP, "prune_images"),
     "image.push": Operation(_CLIENT, "push_image", reports="tell"),
     "image.remove": Operation(_CLIENT, "remove_image"),
     "image.tag": Operation(_IMAGE, "tag"),
+    "system.usage": Operation(_UPKEEP, "usage_document"),
     "volume.create": Operation(_VOLUME, "create"),
     "volume.inspect": Operation(_VOLUME, "inspect"),
     "volume.names": Operation(_CLIENT, "volume_names"),
-    "volume.prune_unnamed": Operation(_VOLUME, "prune_unnamed"),
+    "volume.prune": Operation(_VOLUME, "prune"),
     "volume.remove": Operation(_VOLUME, "remove"),
 }
 

@@ -8,49 +8,58 @@ from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
 from sandbox.cli.output.listings import print_listing
 from sandbox.cli.output.table import render_table
-from sandbox.errors import UsageError
-from sandbox.humane import ago, human_size, short_id
+from sandbox.humane import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from typing import Any
 
-    from sandbox.builder.cache.cache_usage import CacheRecord
-    from sandbox.paths import Paths
-    from sandbox.upkeep.usage import Details, ImageUse, Share
+    from sandbox.cli.command import Context
+    from sandbox.cli.output.table import Row
+    from sandbox.upkeep.usage import Share, Usage
 
 _HEADERS = {
     "Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE",
 }  # fmt: skip
-_IMAGES = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS")
-_CONTAINERS = ("CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES")
-_VOLUMES = ("VOLUME NAME", "LINKS", "SIZE")
-_CACHE = ("CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED")
-_DIGITS = 3
+_IMAGES = {
+    "REPOSITORY": "Repository", "TAG": "Tag", "IMAGE ID": "ID", "CREATED": "CreatedSince", "SIZE": "Size",
+    "SHARED SIZE": "SharedSize", "UNIQUE SIZE": "UniqueSize", "CONTAINERS": "Containers",
+}  # fmt: skip
+_CONTAINERS = {
+    "CONTAINER ID": "ID", "IMAGE": "Image", "COMMAND": "Command", "LOCAL VOLUMES": "LocalVolumes", "SIZE": "Size",
+    "CREATED": "RunningFor", "STATUS": "Status", "NAMES": "Names",
+}  # fmt: skip
+_VOLUMES = {"VOLUME NAME": "Name", "LINKS": "Links", "SIZE": "Size"}
+_CACHE = {
+    "CACHE ID": "ID", "CACHE TYPE": "CacheType", "SIZE": "Size", "CREATED": "CreatedSince",
+    "LAST USED": "LastUsedSince", "USAGE": "UsageCount", "SHARED": "Shared",
+}  # fmt: skip
 
 
 def df(invocation: Invocation) -> int:
-    """Print Docker's table of disk usage; with `-v` one for each kind."""
-    from sandbox.upkeep.usage import measure
+    """Print Docker's table of disk usage; with `-v` one for each kind, or what a template makes of all of them."""
+    from sandbox.upkeep import operations
 
-    paths = invocation.context.find_paths()
-    format_text = invocation.text("format")
-    if invocation.flag("verbose"):
-        if format_text is not None:
-            raise UsageError("--format cannot be combined with --verbose", mend="leave one of the two out")
-        return _print_details(invocation, paths)
-    rows = [
-        {
-            "Type": share.kind,
-            "TotalCount": str(share.total),
-            "Active": str(share.active),
-            "Size": human_size(share.size_bytes),
-            "Reclaimable": _reclaimable(share),
-        }
-        for share in measure(paths)
-    ]
-    print_listing(invocation.context, _HEADERS, list(_HEADERS), rows, format_text)
+    context, format_text = invocation.context, invocation.text("format")
+    usage = operations.usage(context.for_operations())
+    if not invocation.flag("verbose"):
+        rows = [_share_row(share) for share in usage.shares()]
+        print_listing(context, _HEADERS, list(_HEADERS), rows, format_text)
+    elif format_text is None or format_text.strip() in ("", "table"):
+        _print_details(context, usage)
+    else:
+        _print_formatted(context, usage, format_text)
     return 0
+
+
+def _share_row(share: Share) -> Row:
+    return {
+        "Type": share.kind,
+        "TotalCount": str(share.total),
+        "Active": str(share.active),
+        "Size": human_size(share.size_bytes),
+        "Reclaimable": _reclaimable(share),
+    }
 
 
 def _reclaimable(share: Share) -> str:
@@ -60,62 +69,50 @@ def _reclaimable(share: Share) -> str:
     return f"{text} ({share.reclaimable_bytes * 100 // share.size_bytes}%)"
 
 
-def _print_details(invocation: Invocation, paths: Paths) -> int:
-    from sandbox.builder.cache.cache_usage import freed_bytes, list_cache
-    from sandbox.upkeep.usage import measure_each
+def _rows(context: Context, usage: Usage, *, truncate: bool) -> dict[str, list[Row]]:
+    from sandbox.cli.disk_usage_rows import cache_row, container_use_row, image_rows, volume_use_row
 
-    details, cache = measure_each(paths), list_cache(paths)
-    now_ns = time.time_ns()
-    volumes = [(volume.name, str(volume.links), human_size(volume.size_bytes, _DIGITS)) for volume in details.volumes]
-    usage = human_size(freed_bytes(cache, cache), _DIGITS)
-    for title, header, rows in (
-        ("Images space usage:", _IMAGES, [row for use in details.images for row in _image_rows(use, now_ns)]),
-        ("Containers space usage:", _CONTAINERS, list(_container_rows(paths, details))),
-        ("Local Volumes space usage:", _VOLUMES, volumes),
-        (f"Build cache usage: {usage}", _CACHE, [_cache_row(record, now_ns) for record in cache]),
+    paths, now_ns = context.find_paths(), time.time_ns()
+    return {
+        "Images": [row for use in usage.images for row in image_rows(use, now_ns, truncate=truncate)],
+        "Containers": [container_use_row(paths, use, truncate=truncate) for use in usage.containers],
+        "Volumes": [volume_use_row(paths, use) for use in usage.volumes],
+        "BuildCache": [cache_row(record, now_ns, truncate=truncate) for record in usage.cache],
+    }
+
+
+def _print_formatted(context: Context, usage: Usage, format_text: str) -> None:
+    """One document of all rows: Docker's `json`, or a template over it. Raises TemplateParseError."""
+    document: dict[str, Any] = {
+        kind: [{name: field for name, field in sorted(row.items()) if isinstance(field, str)} for row in rows]
+        for kind, rows in _rows(context, usage, truncate=False).items()
+    }
+    if format_text.strip() == "json":
+        import json
+
+        context.print_quoted(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        return
+    from sandbox.cli.output.go_template import STRUCTURES, TemplateError, parse_template, template_mend
+
+    try:
+        context.print_quoted(parse_template(format_text).render(document, shape=STRUCTURES))
+    except TemplateError as error:
+        error.mend = template_mend(error, format_text, document)
+        raise
+
+
+def _print_details(context: Context, usage: Usage) -> None:
+    rows = _rows(context, usage, truncate=True)
+    cached = f"Build cache usage: {human_size(usage.cache_bytes, 3)}"
+    for title, kind, columns in (
+        ("Images space usage:", "Images", _IMAGES),
+        ("Containers space usage:", "Containers", _CONTAINERS),
+        ("Local Volumes space usage:", "Volumes", _VOLUMES),
+        (cached, "BuildCache", _CACHE),
     ):
-        text = render_table([header, *rows]).rstrip("\n")
-        end = "" if header is _CACHE else "\n"
-        invocation.context.print_quoted(f"{title}\n\n{text}{end}")
-    return 0
-
-
-def _image_rows(use: ImageUse, now_ns: int) -> Iterator[Sequence[str]]:
-    for name in use.names or (None,):
-        yield (
-            name.familiar_repository if name else "<none>",
-            name.tag if name else "<none>",
-            short_id(use.record.id),
-            ago(use.record.created_ns, now_ns),
-            human_size(use.shared_bytes + use.own_bytes, _DIGITS),
-            human_size(use.shared_bytes, _DIGITS),
-            human_size(use.own_bytes, _DIGITS),
-            str(use.containers),
-        )
-
-
-def _container_rows(paths: Paths, details: Details) -> Iterator[Sequence[str]]:
-    from sandbox.cli.container_rows import RowOptions, container_row
-    from sandbox.container.view.sizes import container_sizes
-
-    for container in details.containers:
-        row = container_row(paths, container, RowOptions())
-        size = human_size(container_sizes(paths, container).written_bytes, _DIGITS)
-        shown = {**row, "Size": size}
-        names = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
-        yield tuple(str(shown[name]) for name in names)
-
-
-def _cache_row(record: CacheRecord, now_ns: int) -> Sequence[str]:
-    return (
-        record.id[:12],
-        record.kind,
-        human_size(record.size_bytes, _DIGITS),
-        ago(record.created_ns, now_ns),
-        ago(record.used_ns, now_ns),
-        str(record.uses),
-        str(record.shared).lower(),
-    )
+        lines = [tuple(columns), *([str(row[name]) for name in columns.values()] for row in rows[kind])]
+        end = "" if columns is _CACHE else "\n"
+        context.print_quoted(f"{title}\n\n{render_table(lines).rstrip(chr(10))}{end}")
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -129,6 +126,6 @@ COMMANDS: tuple[Command, ...] = (
         ),
         df,
         most=0,
-        examples=("sandbox system df", "sandbox system df -v"),
+        examples=("sandbox system df", "sandbox system df -v", "sandbox system df -v --format json"),
     ),
 )

@@ -8,61 +8,59 @@ import time
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
-from sandbox.grammar.filters import Filters, parse_filters, parse_time
+from sandbox.grammar.filters import parse_filters
+from sandbox.grammar.prune_filters import PRUNE_KEYS, read_prune_filters
 from sandbox.humane import human_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Sequence
 
     from sandbox.image.removal import Removed
 
-_KEYS = ("until", "label", "label!")
 _QUESTION = "Are you sure you want to continue? [y/N] "
+_EVERY_IMAGE = "all images without at least one container associated to them"
 
 
 def prune_containers(invocation: Invocation) -> int:
     """Print the ids of those that went, and what that freed."""
-    from sandbox.upkeep.prune import prune_containers as prune
+    from sandbox.upkeep import operations
 
-    accept = _acceptance(invocation, _KEYS)
+    filters = invocation.texts("filter")
+    read_prune_filters(filters, time.time_ns())
     if _is_refused(invocation, "WARNING! This will remove all stopped containers.\n"):
         return 0
-    pruned = prune(invocation.context.find_paths(), accept)
-    _print_containers(invocation, pruned.ids)
+    pruned = operations.prune_containers(invocation.context.for_operations(), filters)
+    _print_deleted(invocation, "Deleted Containers:", pruned.ids)
     _print_total(invocation, pruned.freed_bytes)
     return 0
 
 
 def prune_volumes(invocation: Invocation) -> int:
     """Print the names of those that went, and what that freed."""
-    from sandbox.volume.operations import prune
+    from sandbox.volume import operations
 
-    filters = parse_filters(invocation.texts("filter"), ("all", "label", "label!"))
-    everything = invocation.flag("all") or bool(filters.flag("all"))
-    what = "all local volumes" if everything else "anonymous local volumes"
+    filters, named = invocation.texts("filter"), invocation.flag("all")
+    wanted = operations.read_volume_filters(filters, named=named)
+    what = "all local volumes" if wanted.named else "anonymous local volumes"
     if _is_refused(invocation, f"WARNING! This will remove {what} not used by at least one container.\n"):
         return 0
-    pruned = prune(
-        invocation.context.for_operations(),
-        lambda volume: (everything or volume.anonymous) and _fits(filters, volume.labels),
-    )
-    _print_volumes(invocation, pruned.names)
+    pruned = operations.prune(invocation.context.for_operations(), filters, named=named)
+    _print_deleted(invocation, "Deleted Volumes:", pruned.names)
     _print_total(invocation, pruned.freed_bytes)
     return 0
 
 
 def prune_images(invocation: Invocation) -> int:
     """Print what was untagged and deleted, and what that freed."""
-    from sandbox.upkeep.prune import prune_unused_images
+    from sandbox.upkeep import operations
 
-    filters = parse_filters(invocation.texts("filter"), ("dangling", *_KEYS))
-    named = invocation.flag("all") or filters.flag("dangling") is False
-    accept = _acceptance(invocation, ("dangling", *_KEYS))
-    what = "all images without at least one container associated to them" if named else "all dangling images"
-    if _is_refused(invocation, f"WARNING! This will remove {what}.\n"):
+    filters = invocation.texts("filter")
+    asked = read_prune_filters(filters, time.time_ns(), ("dangling",)).filters
+    named = invocation.flag("all") or asked.flag("dangling") is False
+    if _is_refused(invocation, f"WARNING! This will remove {_EVERY_IMAGE if named else 'all dangling images'}.\n"):
         return 0
-    pruned = prune_unused_images(invocation.context.find_paths(), accept, named=named)
+    pruned = operations.prune_images(invocation.context.for_operations(), filters, named=named)
     _print_images(invocation, pruned.removed)
     _print_total(invocation, pruned.freed_bytes)
     return 0
@@ -70,64 +68,45 @@ def prune_images(invocation: Invocation) -> int:
 
 def prune_all(invocation: Invocation) -> int:
     """Containers first: their images are unused then."""
-    from sandbox.builder.cache.cache_usage import PruneRequest, prune_cache
-    from sandbox.upkeep.prune import prune_containers as prune
-    from sandbox.upkeep.prune import prune_unused_images
-    from sandbox.volume.prune import prune_volumes as prune_unused_volumes
+    from sandbox.upkeep import operations
+    from sandbox.volume import operations as volume_operations
 
-    everything, volumes = invocation.flag("all"), invocation.flag("volumes")
-    filters = parse_filters(invocation.texts("filter"), _KEYS)
-    if volumes and filters.given("until"):
+    everything, volumes, filters = invocation.flag("all"), invocation.flag("volumes"), invocation.texts("filter")
+    asked = parse_filters(filters, PRUNE_KEYS)
+    if volumes and asked.given("until"):
         raise UsageError('The "until" filter is not supported with "--volumes"', mend="leave one of the two out")
-    accept = _acceptance(invocation, _KEYS)
-    images = "all images without at least one container associated to them" if everything else "all dangling images"
-    cache = "all build cache" if everything else "unused build cache"
-    lines = ["all stopped containers", images, cache]
-    if volumes:
-        lines.insert(1, "all anonymous volumes not used by at least one container")
-    listed = "".join(f"  - {line}\n" for line in lines)
-    if _is_refused(invocation, f"WARNING! This will remove:\n{listed}\n"):
+    read_prune_filters(filters, time.time_ns())
+    if _is_refused(invocation, _warning(everything=everything, volumes=volumes, filters=filters)):
         return 0
-    paths = invocation.context.find_paths()
-    containers = prune(paths, accept)
-    _print_containers(invocation, containers.ids)
+    context = invocation.context.for_operations()
+    containers = operations.prune_containers(context, filters)
+    _print_deleted(invocation, "Deleted Containers:", containers.ids)
     freed = containers.freed_bytes
     if volumes:
-        went = prune_unused_volumes(paths, lambda volume: volume.anonymous and _fits(filters, volume.labels))
-        _print_volumes(invocation, went.names)
+        went = volume_operations.prune(context, filters)
+        _print_deleted(invocation, "Deleted Volumes:", went.names)
         freed += went.freed_bytes
-    pruned = prune_unused_images(paths, accept, named=everything)
-    _print_images(invocation, pruned.removed)
-    freed += pruned.freed_bytes
-    if not filters.given("label") and not filters.given("label!"):
-        # a step of a build has no labels
-        times = [parse_time(text, time.time_ns()) for text in filters.of("until")]
-        cached = prune_cache(paths, PruneRequest(everything, min(times) if times else None))
-        if cached.records:
-            invocation.context.print("Deleted build cache objects:")
-            for record in cached.records:
-                invocation.context.print(record.id[:25])
-            invocation.context.print("")
-        freed += cached.freed_bytes
-    _print_total(invocation, freed)
+    images = operations.prune_images(context, filters, named=everything)
+    _print_images(invocation, images.removed)
+    freed += images.freed_bytes
+    cached = operations.prune_cache(context, filters, shared=everything)
+    _print_deleted(invocation, "Deleted build cache objects:", [record.id[:25] for record in cached.records])
+    _print_total(invocation, freed + cached.freed_bytes)
     return 0
 
 
-def _acceptance(invocation: Invocation, keys: tuple[str, ...]) -> Callable[[int, Mapping[str, str]], bool]:
-    filters = parse_filters(invocation.texts("filter"), keys)
-    now_ns = time.time_ns()
-    bounds = [parse_time(text, now_ns) for text in filters.of("until")]
-
-    def accept(created_ns: int, labels: Mapping[str, str]) -> bool:
-        return all(created_ns < bound for bound in bounds) and _fits(filters, labels)
-
-    return accept
-
-
-def _fits(filters: Filters, labels: Mapping[str, str]) -> bool:
-    return (not filters.given("label") or filters.match_labels(labels)) and (
-        not filters.given("label!") or filters.match_labels(labels, "label!")
-    )
+def _warning(*, everything: bool, volumes: bool, filters: Sequence[str]) -> str:
+    lines = [
+        "all stopped containers",
+        *(["all anonymous volumes not used by at least one container"] if volumes else []),
+        _EVERY_IMAGE if everything else "all dangling images",
+        "all build cache" if everything else "unused build cache",
+    ]
+    listed = "".join(f"  - {line}\n" for line in lines)
+    if filters:
+        asked = "".join(f"  - {text}\n" for text in sorted(filters))
+        listed += f"\n  Items to be pruned will be filtered with:\n{asked}"
+    return f"WARNING! This will remove:\n{listed}\n"
 
 
 def _is_refused(invocation: Invocation, warning: str) -> bool:
@@ -138,17 +117,9 @@ def _is_refused(invocation: Invocation, warning: str) -> bool:
     return sys.stdin.readline().strip().lower() not in ("y", "yes")
 
 
-def _print_containers(invocation: Invocation, ids: tuple[str, ...]) -> None:
-    if ids:
-        invocation.context.print("Deleted Containers:")
-        for container_id in ids:
-            invocation.context.print(container_id)
-        invocation.context.print("")
-
-
-def _print_volumes(invocation: Invocation, names: tuple[str, ...]) -> None:
+def _print_deleted(invocation: Invocation, title: str, names: Sequence[str]) -> None:
     if names:
-        invocation.context.print("Deleted Volumes:")
+        invocation.context.print(title)
         for name in names:
             invocation.context.print(name)
         invocation.context.print("")

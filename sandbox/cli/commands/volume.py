@@ -6,12 +6,7 @@ from sandbox.cli.command import Command, Invocation, each
 from sandbox.cli.flags import option
 from sandbox.errors import SandboxError, UsageError
 from sandbox.volume import operations
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sandbox.cli.output.table import Row
-    from sandbox.paths import Paths
-    from sandbox.volume.store import Volume
+from sandbox.volume.local_driver import DRIVER
 
 _HEADERS = {
     "Driver": "DRIVER", "Name": "VOLUME NAME", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS",
@@ -27,7 +22,7 @@ def create(invocation: Invocation) -> int:
     if invocation.texts("opt"):
         raise UsageError("--opt is not supported", mend="sandbox run --mount type=bind or type=tmpfs has such options")
     labels = read_labels((), invocation.texts("label"))
-    driver = invocation.text("driver") or operations.DRIVER
+    driver = invocation.text("driver") or DRIVER
     name = (*invocation.arguments, "")[0]
     invocation.context.print(operations.create(invocation.context.for_operations(), name, labels, driver))
     return 0
@@ -43,7 +38,9 @@ def list_all(invocation: Invocation) -> int:
         for volume in volumes:
             context.print(volume.name)
         return 0
-    rows = [_row(context.find_paths(), volume) for volume in volumes]
+    from sandbox.cli.volume_rows import volume_row
+
+    rows = [volume_row(context.find_paths(), volume) for volume in volumes]
     print_listing(context, _HEADERS, ("Driver", "Name"), rows, invocation.text("format"))
     return 0
 
@@ -78,29 +75,13 @@ def remove(invocation: Invocation) -> int:
     return each(invocation, remove_one)
 
 
-def _row(paths: Paths, volume: Volume) -> Row:
-    return {
-        "Driver": operations.DRIVER,
-        "Name": volume.name,
-        "Scope": "local",
-        "Mountpoint": f"{paths.volumes}/{volume.name}/_data",
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(volume.labels.items())),
-        "Label": lambda key: volume.labels.get(key, ""),
-        "Links": "N/A",
-        "Size": "N/A",
-        "Availability": "N/A",
-        "Group": "N/A",
-        "Status": "N/A",
-    }
-
-
 COMMANDS: tuple[Command, ...] = (
     Command(
         "volume create",
         "Create a volume",
         "[OPTIONS] [VOLUME]",
         (
-            option("-d --driver", "text", "Specify volume driver name", "string", operations.DRIVER),
+            option("-d --driver", "text", "Specify volume driver name", "string", DRIVER),
             option("--label", "list", "Set metadata for a volume", "list"),
             option("-o --opt", "list", "Set driver specific options", "map", hidden=True),
         ),

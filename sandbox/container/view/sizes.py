@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sandbox.container.monitor.mounts import OVERLAY_NAME
-from sandbox.errors import SandboxError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
@@ -12,6 +11,8 @@ from storage.trees.tree import disk_usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
@@ -23,28 +24,50 @@ class Sizes(NamedTuple):
 
 def container_sizes(paths: Paths, container: Container) -> Sizes:
     """The sizes of `container` at this moment. Raises SandboxError."""
-    directory = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
-    part = "root" if container.config.storage_driver == "copy" else "upper"
-    tree = f"{directory}/{part}"
+    return measure_containers(paths, [container])[0]
+
+
+def measure_containers(paths: Paths, containers: Sequence[Container]) -> list[Sizes]:
+    """The sizes of each at this moment: all in one look. No database connection may be open. Raises SandboxError."""
+    if not containers:
+        return []
     with open_state(paths) as connection:
-        row = connection.execute("SELECT size_bytes FROM image WHERE id = ?", (container.config.image_id,)).fetchone()
-    image_bytes = int(row[0]) if row else 0
-    with translated(SandboxError, f"cannot measure container {container.name}"):
-        written = _measure(tree)
-    return Sizes(written, written + (0 if part == "root" else image_bytes))
+        rows = connection.execute("SELECT id, size_bytes FROM image")
+        images: dict[str, int] = dict(rows.fetchall())
+    found = []
+    for container, written in zip(containers, _measure([_tree(paths, one) for one in containers]), strict=True):
+        copied = container.config.storage_driver == "copy"
+        found.append(Sizes(written, written + (0 if copied else images.get(container.config.image_id, 0))))
+    return found
 
 
-def _measure(tree: str) -> int:
+def _tree(paths: Paths, container: Container) -> str:
+    """Where the container's own files lie; all of them where it is a copy of its image."""
+    part = "root" if container.config.storage_driver == "copy" else "upper"
+    return f"{paths.container_data(container.id)}/{OVERLAY_NAME}/{part}"
+
+
+def _measure(trees: list[str]) -> list[int]:
     try:
-        return _size_bytes(tree)
+        return _size_each(trees)
     except StorageError:
         # directories of subordinate ids that nobody else may read
-        size = call_in_user_namespace(_size_bytes, tree)
-        assert isinstance(size, int)
-        return size
+        sizes = call_in_user_namespace(_size_each, trees)
+        assert isinstance(sizes, list)
+        return sizes
+
+
+def _size_each(trees: list[str]) -> list[int]:
+    return [_size_bytes(tree) for tree in trees]
 
 
 def _size_bytes(tree: str) -> int:
     import os
 
-    return disk_usage(tree).size_bytes if os.path.isdir(tree) else 0
+    try:
+        return disk_usage(tree).size_bytes if os.path.isdir(tree) else 0
+    except StorageError:
+        # it may have been removed meanwhile
+        if os.path.isdir(tree):
+            raise
+        return 0

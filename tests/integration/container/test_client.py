@@ -148,6 +148,33 @@ def test_images_and_volumes(box: Client, busybox: str, busybox_tar: Path, tmp_pa
     assert box.volumes.prune() == {"VolumesDeleted": [], "SpaceReclaimed": 0}
 
 
+def test_what_nobody_uses_is_measured_and_removed(box: Client, busybox: str) -> None:
+    box.volumes.create("data", labels={"a": "b"})
+    script = "echo data > /data/file; echo written > /written"
+    ended = box.containers.create(busybox, ["sh", "-c", script], volumes=["data:/data"], network_mode="none")
+    ended.start()
+    ended.wait()
+    usage = box.df()
+    assert [(one["RepoTags"], one["Containers"], one["SharedSize"]) for one in usage["Images"]] == [
+        (["busybox:latest"], 1, 0)
+    ]
+    assert [(one["Id"], one["SizeRw"], one["State"]) for one in usage["Containers"]] == [(ended.id, 8, "exited")]
+    assert [(one["Name"], one["UsageData"]) for one in usage["Volumes"]] == [("data", {"RefCount": 1, "Size": 5})]
+    assert (usage["BuildCache"], usage["LayersSize"]) == ([], usage["Images"][0]["Size"])
+    assert box.containers.prune(filters={"label": "a"})["ContainersDeleted"] == []
+    assert box.containers.prune() == {"ContainersDeleted": [ended.id], "SpaceReclaimed": 8}
+    assert box.volumes.prune()["VolumesDeleted"] == []
+    assert box.volumes.prune(filters={"all": True, "label": ["a=b"]}) == {
+        "VolumesDeleted": ["data"], "SpaceReclaimed": 5,
+    }  # fmt: skip
+    assert box.images.prune()["ImagesDeleted"] == []
+    pruned = box.images.prune(filters={"dangling": False})
+    assert pruned["ImagesDeleted"][0] == {"Untagged": "busybox:latest"}
+    assert pruned["SpaceReclaimed"] >= usage["LayersSize"]
+    with pytest.raises(sandbox.InvalidArgument):
+        box.containers.prune(filters={"until": ["1h", "2h"]})
+
+
 @pytest.mark.requires("registry", "skopeo")
 def test_an_image_comes_from_its_registry(box: Client, busybox_image: str, sandbox_command: Sandbox) -> None:
     heard: list[str] = []

@@ -63,6 +63,8 @@ def test_pruning_takes_volumes_without_a_name_unless_more_is_asked(store: Store)
     assert run("volume", "prune", "-f").lines[:2] == ["Deleted Volumes:", anonymous]
     assert "Total reclaimed space: 0B" in run("volume", "prune", "-af", "--filter", "label!=keep").stdout
     assert run("volume", "ls", "-q").lines == ["kept", "named"]
+    both = run("volume", "prune", "-af", "--filter", "all=1", status=125)
+    assert "conflicting options: cannot specify both --all and --filter all=1" in both.stderr
     run("create", "-v", "/anonymous", "made", "true")
     made = run("volume", "ls", "-q", "-f", "dangling=false").lines
     pruned = run("system", "prune", "-f", "--volumes").lines
@@ -103,3 +105,9 @@ def test_disk_usage_of_each_object(store: Store) -> None:
     assert re.split("  +", volumes[1]) == ["kept", "1", "5B"]
     assert cache[0].startswith("CACHE ID")
     assert len(cache) == 2
+    document = json.loads(store.sandbox.run("system", "df", "-v", "--format", "json").stdout)
+    assert list(document) == ["Images", "Containers", "Volumes", "BuildCache"]
+    assert sorted(one["Repository"] for one in document["Images"]) == ["busybox", "made"]
+    assert [one["Names"] for one in document["Containers"]] == ["job"]
+    template = "{{range .Volumes}}{{.Name}} {{.Links}} {{.Size}}{{end}} {{len .BuildCache}}"
+    assert store.sandbox.run("system", "df", "-v", "--format", template).lines == ["kept 1 5B 1"]

@@ -1,0 +1,69 @@
+"""What can be done with the store as a whole, for whoever asks: a command, a program. Values in, values out.
+
+Volumes are pruned by `volume.operations`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sandbox.builder.cache.cache_usage import Pruned
+    from sandbox.operation_context import OperationContext
+    from sandbox.upkeep.prune import PrunedContainers, PrunedImages
+    from sandbox.upkeep.usage import Usage
+
+
+def usage(context: OperationContext) -> Usage:
+    """What images, containers, volumes and the build cache take. Raises ImageError for a damaged manifest."""
+    from sandbox.upkeep.usage import measure
+
+    return measure(context.paths)
+
+
+def usage_document(context: OperationContext) -> dict[str, Any]:
+    """The same as Docker's document. Raises ImageError."""
+    from sandbox.upkeep.usage_document import describe_usage
+
+    return describe_usage(context.paths, usage(context))
+
+
+def prune_containers(context: OperationContext, filters: Sequence[str] = ()) -> PrunedContainers:
+    """Remove the containers that do not run and pass every filter (until, label, label!), with what they wrote; their
+    volumes stay. Raises UsageError, FilterError.
+    """
+    from sandbox.grammar.prune_filters import read_prune_filters
+    from sandbox.upkeep.prune import prune_containers as prune
+
+    return prune(context.paths, read_prune_filters(filters, time.time_ns()).accept)
+
+
+def prune_images(context: OperationContext, filters: Sequence[str] = (), *, named: bool = False) -> PrunedImages:
+    """Remove the images without a container that have no name and pass every filter (dangling, until, label, label!);
+    with `named`, or the filter `dangling=false`, also those that have one. Raises UsageError, FilterError.
+    """
+    from sandbox.grammar.prune_filters import read_prune_filters
+    from sandbox.upkeep.prune import prune_unused_images
+
+    wanted = read_prune_filters(filters, time.time_ns(), ("dangling",))
+    named = named or wanted.filters.flag("dangling") is False
+    return prune_unused_images(context.paths, wanted.accept, named=named)
+
+
+def prune_cache(context: OperationContext, filters: Sequence[str] = (), *, shared: bool = False) -> Pruned:
+    """Remove what of the build cache nothing needs and was not used since `until`; with `shared` also the steps that
+    images are made of. A step has no labels: by label nothing goes. Raises UsageError, FilterError; ConflictError while
+    an image is being made.
+    """
+    from sandbox.builder.cache.cache_usage import Pruned, PruneRequest
+    from sandbox.builder.cache.cache_usage import prune_cache as prune
+    from sandbox.grammar.prune_filters import read_prune_filters
+
+    wanted = read_prune_filters(filters, time.time_ns())
+    if wanted.by_label:
+        return Pruned([], 0)
+    return prune(context.paths, PruneRequest(shared, wanted.before_ns))
