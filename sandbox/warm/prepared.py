@@ -46,6 +46,7 @@ LASTS = b"l"
 SHORT = b"s"
 
 PROCESS_NAME = "sandbox-warm"
+_CANCEL = (signal.SIGINT,)
 #: of the calls that end by themselves so many are on at once; the others wait in order
 SHORT_MAX = 32
 #: what a cancelled worker has for putting back what it began
@@ -144,12 +145,16 @@ class PreparedProcess:
     def _begin(self, call: _Call) -> None:
         call.tell(BEGUN)
         parent = os.getpid()
+        # a signal that comes to the child before os.fork has returned there is forgotten by Python: its cancel waits
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CANCEL)
         try:
             pid = os.fork()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _CANCEL)
             if pid == 0:
                 self._leave_to_worker(call)
                 run_worker(call.talk, self._operations, parent)
         except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _CANCEL)
             call.tell(FATE.pack(FAILED, error.errno or 0))
             self._forget(call)
             return

@@ -22,8 +22,9 @@ from sandbox.warm.failures import (
     PreparedProcessError,
     WorkerDiedError,
 )
-from sandbox.warm.line import ATTEMPTS
+from sandbox.warm.line import ATTEMPTS, REPORT_BYTES, Fate, open_line
 from sandbox.warm.prepared import SHORT_MAX
+from sandbox.warm.registry import INTERRUPTED_STATUS
 from sandbox.warm.values import Descriptor
 from sandbox.warm.worker import run_worker
 from sandbox.warm.workers import Request, Workers
@@ -242,6 +243,21 @@ def test_one_that_does_not_end_is_killed(make_pipe: Callable[[], Pipe]) -> None:
         with pytest.raises(OperationCancelledError):
             call.result()
         assert not is_there(pid)
+
+
+def test_a_cancel_that_comes_with_the_fork_is_not_lost() -> None:
+    """No request is sent: a worker that was not told would wait for one, and be killed."""
+    with Workers("tests.sandbox.warm.stubborn_operations") as workers:
+        codes = set()
+        for _ in range(30):
+            line = open_line(workers.present().door, lasts=True)
+            line.cancel()
+            fate = Fate()
+            while report := line.fate.recv(REPORT_BYTES):
+                fate.take(report)
+            codes.add(fate.exit_code)
+            line.close()
+    assert codes == {INTERRUPTED_STATUS}
 
 
 def test_a_call_that_waits_can_be_cancelled(workers: Workers, make_pipe: Callable[[], Pipe]) -> None:
