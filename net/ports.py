@@ -10,15 +10,19 @@ from __future__ import annotations
 
 # not `socket` or `ipaddress`: `run` and `ps` import this module, and those cost 8 ms each
 from _socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.port_texts import join_address, split_protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Literal
 
-Protocol = Literal["tcp", "udp"]
+    Protocol = Literal["tcp", "udp"]
+else:
+    Protocol = str
 
 _LARGEST = 65535
 _WILDCARDS = frozenset(("", "0.0.0.0", "::"))

@@ -8,11 +8,12 @@ split DNS keep working. The host's further servers follow where they can be reac
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from net.addresses import CONTAINER_ADDRESS, DNS_ADDRESS
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

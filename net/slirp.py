@@ -20,11 +20,12 @@ import errno
 import os
 import select
 import signal
-from typing import TYPE_CHECKING, NamedTuple
 
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.programs import IGNORED_BY_PYTHON, find_program, install_command, read_output
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 

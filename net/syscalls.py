@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import TYPE_CHECKING, Any, cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 # <linux/sched.h>, <linux/prctl.h>
 CLONE_NEWNET = 0x40000000
@@ -33,7 +34,8 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
 
     call = getattr(_libc, name)
     call.argtypes, call.restype, call.errcheck = argtypes, ctypes.c_int, check
-    return cast("Callable[..., int]", call)
+    bound: Callable[..., int] = call
+    return bound
 
 
 _setns = _bind("setns", ctypes.c_int, ctypes.c_int)

@@ -19,12 +19,13 @@ import os
 import select
 import signal
 from _socket import AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET, socket
-from typing import TYPE_CHECKING, NamedTuple
 
 from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.syscalls import CLONE_NEWNET, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, prctl, setns
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn

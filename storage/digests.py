@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NewType
-
 from storage.errors import StorageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NewType
 
-Digest = NewType("Digest", str)
+    Digest = NewType("Digest", str)
+else:
+    Digest = str
 """`sha256:` and 64 lower-case hexadecimal digits. Made by `parse_digest` or `digest_of` only: safe as a file name."""
 
 _HEX = frozenset("0123456789abcdef")

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storage.errors import StorageError
+from storage.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
 BOOK_NAME = "owners"
 LARGEST_ID = (1 << 32) - 2

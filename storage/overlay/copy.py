@@ -7,7 +7,6 @@ UPPER_DIR/root.new   one being made
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
 from storage.overlay.driver import RootMount, refuse_options, visible_layers
@@ -16,6 +15,7 @@ from storage.syscalls import MS_BIND, mount
 from storage.trees.copy_tree import merge_layer
 from storage.trees.tree import remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

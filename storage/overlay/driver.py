@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from storage.errors import StorageError
+from storage.named_tuple import NamedTuple
 from storage.syscalls import MNT_DETACH, umount2
 from storage.waits import child_steps
 from storage.whiteouts import is_opaque
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
 
     from storage.true_owners import TrueOwners
     from storage.waits import Steps
+else:
+    Protocol = object
 
 
 class RootOptions(NamedTuple):

@@ -9,14 +9,15 @@ import errno
 import fcntl
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
+from storage.named_tuple import NamedTuple
 from storage.syscalls import FICLONE
 from storage.trees.resolve import open_in_root, path_in_root
 from storage.trees.tree import remove_content, remove_entry
 from storage.trees.walk import FirstNames, Step, Walk
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque, is_opaque_at, is_whiteout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
 from storage.errors import os_failure
+from storage.named_tuple import NamedTuple
 from storage.trees.resolve import mkdir_in_root, open_in_root
 from storage.trees.walk import FirstNames, Walk
 

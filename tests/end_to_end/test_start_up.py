@@ -19,8 +19,8 @@ HEAVY = {
     "msgspec", "pathlib", "pickle", "random", "rich", "shutil", "sqlite3", "string", "subprocess", "tempfile",
     "threading", "traceback", "trio", "typer", "urllib", "uuid", "zstandard", "yaml",
 }  # fmt: skip
-#: a twentieth of the time of a short command; a monitor, and what removes trees, has it by way of `storage`
-NOT_FOR_COMMANDS = {"typing"}
+#: a twentieth of the time of a short command, and of a monitor's memory
+NOT_FOR_LONG = {"typing"}
 #: what only the monitor does, or only the command: each imports its own after the fork, both at once
 AFTER_THE_FORK = {
     "_sqlite3", "resource", "sandbox.container.session.attach", "sandbox.container.life.create",
@@ -50,11 +50,12 @@ UNUSED = {
     ],
 )
 def test_a_command_that_people_wait_for_imports_nothing_heavy(module: str, home: Home) -> None:
-    assert _with_main(module, home) & (HEAVY | NOT_FOR_COMMANDS) == set()
+    assert _with_main(module, home) & (HEAVY | NOT_FOR_LONG) == set()
 
 
-def test_a_monitor_imports_nothing_heavy(home: Home) -> None:
-    assert _with_main("sandbox.container.monitor.process", home) & HEAVY == set()
+@pytest.mark.parametrize("part", ["process", "private_network", "mapped_mounts", "discard"])
+def test_a_monitor_imports_nothing_heavy(part: str, home: Home) -> None:
+    assert _with_main(f"sandbox.container.monitor.{part}", home) & (HEAVY | NOT_FOR_LONG) == set()
 
 
 def test_a_build_of_which_all_is_cached_brings_no_registry_client(home: Home) -> None:

@@ -1,4 +1,4 @@
-"""`sandbox.named_tuple` against `typing.NamedTuple`: what a reader of either expects holds for both."""
+"""The packages' `named_tuple`s against `typing.NamedTuple`: what a reader of either expects holds for both."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import named_tuple
+from storage import named_tuple as storage_named_tuple
+from tests.needs import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,26 @@ class Theirs(typing.NamedTuple):
     third: tuple[int, ...] = ()
 
 
+class OursOfTrees(storage_named_tuple.NamedTuple):
+    """A value."""
+
+    first: int
+    second: str = "two"
+    third: tuple[int, ...] = ()
+
+    @property
+    def length(self) -> int:
+        return len(self.third)
+
+    @classmethod
+    def of(cls, text: str) -> OursOfTrees:
+        return cls(int(text))
+
+
+class EmptyOfTrees(storage_named_tuple.NamedTuple):
+    pass
+
+
 class Empty(named_tuple.NamedTuple):
     pass
 
@@ -61,9 +83,10 @@ USES: list[Callable[[Any], Any]] = [  # Any: either of two classes that share no
 ]
 
 
+@pytest.mark.parametrize("ours", [Ours, OursOfTrees])
 @pytest.mark.parametrize("use", USES)
-def test_it_does_what_typing_does(use: Callable[[Any], Any]) -> None:
-    assert use(Ours) == use(Theirs)
+def test_it_does_what_typing_does(use: Callable[[Any], Any], ours: type) -> None:
+    assert use(ours) == use(Theirs)
 
 
 BAD_USES: list[Callable[[Any], Any]] = [
@@ -78,18 +101,21 @@ BAD_USES: list[Callable[[Any], Any]] = [
 ]
 
 
+@pytest.mark.parametrize("kind", [Theirs, Ours, OursOfTrees])
 @pytest.mark.parametrize("use", BAD_USES)
-def test_it_refuses_what_typing_refuses(use: Callable[[Any], Any]) -> None:
+def test_it_refuses_what_typing_refuses(use: Callable[[Any], Any], kind: type) -> None:
     with pytest.raises((TypeError, ValueError, AttributeError)):
-        use(Theirs)
-    with pytest.raises((TypeError, ValueError, AttributeError)):
-        use(Ours)
+        use(kind)
 
 
-def test_methods_and_patterns_work() -> None:
-    value = Ours.of("7")
+@pytest.mark.parametrize("value", [Ours.of("7"), OursOfTrees.of("7")])
+def test_methods_and_patterns_work(value: Ours | OursOfTrees) -> None:
     assert value.length == 0
     match value:
-        case Ours(first, second=second):
+        case Ours(first, second=second) | OursOfTrees(first, second=second):
             assert (first, second) == (7, "two")
-    assert Empty() == ()
+    assert (Empty(), EmptyOfTrees()) == ((), ())
+
+
+def test_the_two_lower_packages_have_the_same_one() -> None:
+    assert (REPOSITORY / "net/named_tuple.py").read_text() == (REPOSITORY / "storage/named_tuple.py").read_text()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from storage.errors import StorageError, os_failure
 from storage.layers.store import index_path
@@ -18,6 +17,7 @@ from storage.overlay.fuse.serving.installing import INSTALL
 from storage.overlay.fuse.serving.server_process import serve_mount
 from storage.overlay.kernel import make_upper, prepare_parts, remove_parts, true_owners_over
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
 from storage.overlay.fuse.serving.server_process import serve_mount
 from storage.private_directories import make_private_directory
 from storage.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_POSIXACL, MS_RDONLY
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

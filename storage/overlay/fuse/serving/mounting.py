@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from storage.errors import StorageError
+from storage.named_tuple import NamedTuple
 from storage.syscalls import mount
 
 DEVICE = "/dev/fuse"

@@ -22,7 +22,6 @@ import signal
 import stat
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from storage.errors import StorageError, os_failure
 from storage.overlay.driver import RootMount, unmount_aside
@@ -39,8 +38,10 @@ from storage.syscalls import (
 )
 from storage.waits import carry_out
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from storage.waits import Steps
 
