@@ -119,6 +119,12 @@ MIGRATIONS: tuple[str, ...] = (
         attributes TEXT NOT NULL        -- JSON object of texts
     ) STRICT;
     """,
+    """
+    CREATE TABLE image_parent (         -- of an image that was made of a container: what that was made of
+        image_id TEXT PRIMARY KEY REFERENCES image(id) ON DELETE CASCADE,
+        parent_id TEXT NOT NULL         -- which may be gone
+    ) STRICT;
+    """,
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()

@@ -44,17 +44,18 @@ ARROWS = {
     },
     "dockerfile": {"grammar", "image"},
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
+    "commit": {"builder", "container", "container.model", "container.monitor", "image", "runtime"},
     "upkeep": {
         "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
         "grammar", "image", "protocol", "runtime", "volume",
     },
     "warm": {"protocol", "runtime"},
     "client": {
-        "builder", "container", "container.request", "container.session", "container.view", "grammar", "image",
-        "upkeep", "volume", "warm",
+        "builder", "commit", "container", "container.request", "container.session", "container.view", "grammar",
+        "image", "upkeep", "volume", "warm",
     },
     "cli": {
-        "builder", "container", "container.life", "container.model", "container.monitor", "container.request",
+        "builder", "commit", "container", "container.life", "container.model", "container.monitor", "container.request",
         "container.session", "container.view", "dockerfile", "doctor", "grammar", "image", "runtime", "upkeep",
         "volume",
     },

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MAKE_FILE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 #: places a container's own mounts need; the lowest layer of every step has them, so that no step seems to make them
-_MOUNT_POINTS = (
+MOUNT_POINTS = (
     ("proc", True), ("sys", True), ("dev", True),
     ("etc/hosts", False), ("etc/hostname", False), ("etc/resolv.conf", False),
 )  # fmt: skip
@@ -141,15 +141,20 @@ class Workshop:
                 "what the step wrote may not be all there: its file system's server (FUSE) ended early", cause=lost,
                 mend="build again",
             )  # fmt: skip
+        return self.keep(step.directory, step.true_owners, below)
+
+    def keep(self, directory: str, true_owners: Callable[[], TrueOwners], below: Sequence[BuildLayer]) -> BuildLayer:
+        """The layer that the tree `directory`/upper is, which goes into the store. Raises ImageError."""
+        upper = f"{directory}/upper"
         with translated(ImageError, "cannot store the layer"):
-            upper_fd = os.open(f"{step.directory}/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            upper_fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 if self.epoch is not None:
                     clamp_times(upper_fd, self.epoch * 10**9)
                 with (
                     self.content.new_blob() as archive,
-                    step.true_owners() as owners,
-                    closing(step.book()) as book,
+                    true_owners() as owners,
+                    closing(owner_book_beside(upper)) as book,
                 ):
                     diff = write_layer(upper_fd, archive.fd, KnownOwners(owners, book))
                     archive.commit(diff.diff_id)
@@ -158,7 +163,7 @@ class Workshop:
             chain_id = _next_chain(below, diff.diff_id)
             with self.layers.stage(chain_id) as stage:
                 if not stage.done:
-                    stage.adopt(f"{step.directory}/upper")
+                    stage.adopt(upper)
                     stage.commit({
                         "diff_id": diff.diff_id, "size_bytes": diff.size_bytes, "entries": diff.entries,
                         "notes": diff.notes,
@@ -247,7 +252,7 @@ def _make_points(place: str, points: Sequence[tuple[str, bool]]) -> str:
     os.mkdir(place, 0o755)
     root_fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for path, is_directory in (*_MOUNT_POINTS, *points):
+        for path, is_directory in (*MOUNT_POINTS, *points):
             above, name = os.path.split(os.path.normpath(f"/{path}"))
             above_fd = mkdir_in_root(root_fd, above)
             try:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container inspect": ("container_list", "Display detailed information on containers"),
     "container rename": ("container", "Rename a container"),
     "container port": ("container_list", "List port mappings of a container"),
+    "container commit": ("commit", "Create a new image from a container's changes"),
     "container export": ("container_files", "Export a container's file system as a tar archive"),
     "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
@@ -73,6 +74,7 @@ ALIASES: dict[str, str] = {
     "attach": "container attach",
     "rename": "container rename",
     "port": "container port",
+    "commit": "container commit",
     "export": "container export",
     "container list": "container ls",
     "container ps": "container ls",
@@ -118,7 +120,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "bake", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "docker-compose",
+    "attest", "bake", "checkpoint", "compose", "config", "context", "cp", "diff", "docker-compose",
     "manifest", "network", "node", "pause", "plugin", "scout", "search", "secret", "service", "stack",
     "stats", "swarm", "top", "trust", "unpause", "update",
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "imagetools", "inspect", "ls", "rm", "stop",
@@ -133,7 +135,6 @@ INSTEAD: dict[str, str] = {
     "buildx bake": "sandbox build -t NAME --target STAGE ., once for each target",
     "buildx imagetools": "skopeo inspect --raw docker://IMAGE, of Debian's package skopeo",
     "checkpoint": "sandbox export CONTAINER | sandbox import - IMAGE, which keeps the files, and no processes",
-    "commit": "sandbox export CONTAINER | sandbox import - IMAGE",
     "compose": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service; with --network "
     "container:SERVICE the others reach it as localhost",
     "config": "sandbox run -v ./FILE:/PATH:ro IMAGE, which hands a file to the container",

@@ -32,6 +32,7 @@ def keep_image_copies(connection: sqlite3.Connection) -> None:
     # nobody else writes rows or copies meanwhile; nothing is written in it, so it costs no sync
     with transaction(connection):
         names, digests = _by_image(connection, "name", "image_name"), _digests(connection)
+        parents = dict(connection.execute("SELECT image_id, parent_id FROM image_parent").fetchall())
         rows = connection.execute(f"SELECT layers, {', '.join(_ROW)} FROM image").fetchall()
         for layers, *row in rows:
             line = dict(zip(_ROW, row, strict=True))
@@ -39,6 +40,8 @@ def keep_image_copies(connection: sqlite3.Connection) -> None:
             line |= {
                 "layers": json.loads(layers), "names": names.get(image_id, []), "digests": digests.get(image_id, []),
             }  # fmt: skip
+            if image_id in parents:
+                line["parent"] = parents[image_id]
             path = copy_path(data_root, "image", image_id)
             before = read_copy(path)
             if before == line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.humane import rfc3339
-from sandbox.image.store import digests_of, names_of
+from sandbox.image.store import digests_of, load_image, names_of, parent_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,7 +42,7 @@ def inspect_image(paths: Paths, connection: sqlite3.Connection, image: ImageReco
         "Id": image.id,
         "RepoTags": [name.familiar for name in names_of(connection, image.id)],
         "RepoDigests": [digest.familiar for digest in digests_of(connection, image.id)],
-        "Parent": "",
+        "Parent": parent_of(connection, image.id),
         "Comment": history[-1].get("comment") or "",
         "Created": config.get("created") or rfc3339(0),
         "DockerVersion": config.get("docker_version") or "",
@@ -58,8 +58,11 @@ def inspect_image(paths: Paths, connection: sqlite3.Connection, image: ImageReco
     }
 
 
-def image_history(paths: Paths, image: ImageRecord) -> list[HistoryEntry]:
-    """How the image was made, newest step first; a layer's size stands at the step that made it."""
+def image_history(paths: Paths, connection: sqlite3.Connection, image: ImageRecord) -> list[HistoryEntry]:
+    """How the image was made, newest step first; a layer's size stands at the step that made it.
+
+    The first line is the image's own; those after it are its parents', as far as they are here.
+    """
     from sandbox.image.recording import parse_time_ns
     from storage.digests import parse_digest
     from storage.layers.store import LayerStore
@@ -80,6 +83,11 @@ def image_history(paths: Paths, image: ImageRecord) -> list[HistoryEntry]:
             )
         )
     entries.reverse()
-    if entries:
-        entries[0] = entries[0]._replace(image=image.id)
+    known: ImageRecord | None = image
+    for position, entry in enumerate(entries):
+        if known is None:
+            break
+        entries[position] = entry._replace(image=known.id)
+        parent_id = parent_of(connection, known.id)
+        known = load_image(connection, parent_id) if parent_id else None
     return entries

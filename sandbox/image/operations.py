@@ -129,7 +129,7 @@ def history(context: OperationContext, name: str) -> list[HistoryEntry]:
     from sandbox.state import open_state
 
     with open_state(context.paths) as connection:
-        return image_history(context.paths, get_image(connection, name))
+        return image_history(context.paths, connection, get_image(connection, name))
 
 
 def inspect(context: OperationContext, name: str) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def get_image(connection: sqlite3.Connection, text: str) -> ImageRecord:
     return found
 
 
+def load_image(connection: sqlite3.Connection, image_id: str) -> ImageRecord | None:
+    """The image with this whole id, or None."""
+    return _select(connection, "id = ?", image_id, image_id)
+
+
 def near_image(connection: sqlite3.Connection, text: str) -> str:
     """The name of an image that is here and may have been meant by `text`; "" where none is like it."""
     from sandbox.near_names import nearest  # only an error pays for it
@@ -165,6 +170,17 @@ def record_image(
         set_name(connection, name, record.id)
     for repository, digest in digests:
         connection.execute("INSERT OR IGNORE INTO image_digest VALUES (?, ?, ?)", (repository, digest, record.id))
+
+
+def set_parent(connection: sqlite3.Connection, image_id: str, parent_id: str) -> None:
+    """Note which image the container had that this one is made of; within the transaction of `record_image`."""
+    connection.execute("INSERT OR REPLACE INTO image_parent VALUES (?, ?)", (image_id, parent_id))
+
+
+def parent_of(connection: sqlite3.Connection, image_id: str) -> str:
+    """The id of the image's parent, which may be gone; "" where it has none."""
+    row = connection.execute("SELECT parent_id FROM image_parent WHERE image_id = ?", (image_id,)).fetchone()
+    return str(row[0]) if row is not None else ""
 
 
 def _by_reference(connection: sqlite3.Connection, reference: Reference) -> ImageRecord | None:

@@ -18,7 +18,7 @@ from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import ConflictError, ImageError, SandboxError
 from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference
-from sandbox.image.store import ImageRecord, record_image, set_name
+from sandbox.image.store import ImageRecord, record_image, set_name, set_parent
 from sandbox.record_copies import copy_path, find_unrecorded, keep_container_copy, read_copy
 from sandbox.transactions import transaction
 from storage.digests import digest_hex, parse_digest
@@ -120,6 +120,8 @@ def _adopt_image(connection: sqlite3.Connection, path: str, copy: dict[str, Any]
     with transaction(connection):
         free = [name for name in names if not _belongs_to_another(connection, path, name, record.pulled_ns)]
         record_image(connection, record, free, digests)
+        if copy.get("parent"):
+            set_parent(connection, record.id, str(parse_digest(str(copy["parent"]))))
     keep_image_copies(connection)
 
 

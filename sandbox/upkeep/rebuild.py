@@ -36,8 +36,8 @@ _SUFFIXES = ("", "-wal", "-shm")
 _DOCUMENT_BYTES_MAX = 4 << 20
 #: in the order of what refers to what
 _TABLES = (
-    "image", "image_name", "image_digest", "container", "volume", "setting", "build_cache", "layer_blob", "blob_source",
-    "build_mount", "event",
+    "image", "image_name", "image_digest", "image_parent", "container", "volume", "setting", "build_cache",
+    "layer_blob", "blob_source", "build_mount", "event",
 )  # fmt: skip
 
 

@@ -15,7 +15,15 @@ from storage.syscalls import FICLONE
 from storage.trees.resolve import open_in_root, path_in_root
 from storage.trees.tree import remove_content, remove_entry
 from storage.trees.walk import FirstNames, Step, Walk
-from storage.whiteouts import FORGEABLE_PREFIXES, entry_path, is_opaque, is_opaque_at, is_whiteout
+from storage.whiteouts import (
+    FORGEABLE_PREFIXES,
+    entry_path,
+    is_opaque,
+    is_opaque_at,
+    is_whiteout,
+    make_opaque,
+    make_whiteout,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +52,13 @@ def copy_tree(source_fd: int, target_fd: int) -> None:
 def merge_layer(layer_fd: int, target_fd: int) -> None:
     """Lay a layer over what `target_fd` has: as `copy_tree`, with whiteouts and opaque directories carried out."""
     _Copy(layer_fd, target_fd, layered=True).run()
+
+
+def copy_layer(layer_fd: int, target_fd: int) -> None:
+    """Copy a layer, or an upper directory, into the empty `target_fd`: as `copy_tree`, with whiteouts and the marks of
+    opaque directories as they are.
+    """
+    _Copy(layer_fd, target_fd, layered=False, marked=True).run()
 
 
 def copy_metadata(source_fd: int, target_fd: int) -> None:
@@ -91,8 +106,9 @@ def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, n
 class _Copy:
     """One copy in progress: the walk over the source, and where that is in the target."""
 
-    def __init__(self, source_fd: int, target_fd: int, *, layered: bool) -> None:
-        self._source_fd, self._target_fd, self._layered = source_fd, target_fd, layered
+    def __init__(self, source_fd: int, target_fd: int, *, layered: bool, marked: bool = False) -> None:
+        self._source_fd, self._target_fd = source_fd, target_fd
+        self._layered, self._marked = layered, marked
         self._fd = os.open(".", _OPEN_DIRECTORY, dir_fd=target_fd)
         self._path: list[bytes] = []
         self._first_names = FirstNames()
@@ -105,15 +121,17 @@ class _Copy:
             walk = Walk(self._source_fd)
             for step in walk:
                 self._take(step)
-            copy_metadata(self._source_fd, self._target_fd)
+            self._finish(self._source_fd, self._target_fd)
         finally:
             os.close(self._fd)
 
     def _take(self, step: Step) -> None:
         if step.leaving:
             self._leave(step)
-        elif self._layered and is_whiteout(step.dir_fd, step.name, step.status):
+        elif (self._layered or self._marked) and is_whiteout(step.dir_fd, step.name, step.status):
             remove_entry(self._fd, step.name)
+            if self._marked:
+                make_whiteout(self._fd, step.name)
         elif stat.S_ISDIR(step.status.st_mode):
             self._enter(step)
         else:
@@ -143,13 +161,19 @@ class _Copy:
     def _leave(self, step: Step) -> None:
         source_fd = os.open(step.name, _OPEN_DIRECTORY, dir_fd=step.dir_fd)
         try:
-            copy_metadata(source_fd, self._fd)
+            self._finish(source_fd, self._fd)
         finally:
             os.close(source_fd)
         above = os.open("..", _OPEN_DIRECTORY, dir_fd=self._fd)
         os.close(self._fd)
         self._fd = above
         self._path.pop()
+
+    def _finish(self, source_fd: int, target_fd: int) -> None:
+        """Give a directory that has its entries what the source has itself."""
+        if self._marked and is_opaque(source_fd):
+            make_opaque(target_fd)
+        copy_metadata(source_fd, target_fd)
 
     def _link(self, step: Step) -> bool:
         """Link to what was copied of the same file before; false where this is the first name of it."""

@@ -89,6 +89,7 @@ def import_(invocation: Invocation) -> int:
     """Print the new image's ID."""
     from datetime import UTC, datetime
 
+    from sandbox.builder.changes import apply_changes
     from sandbox.image.archive.importing import ImportRequest, download
     from sandbox.image.platforms import host_platform, parse_platform
     from sandbox.image.references import parse_reference
@@ -100,7 +101,7 @@ def import_(invocation: Invocation) -> int:
     platform = invocation.text("platform")
     request = ImportRequest(
         parse_reference(name[0]) if name else None,
-        invocation.texts("change"),
+        apply_changes({}, invocation.texts("change")),
         invocation.text("message") or "",
         parse_platform(platform) if platform else host_platform(),
         datetime.now(UTC).isoformat().replace("+00:00", "Z"),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sandbox.errors import ImageError, translated
 from sandbox.image.archive.archives import layer_descriptor, make_manifest
-from sandbox.image.archive.changes import apply_change
 from sandbox.image.archive.install import LocalImage, install_images
 from sandbox.image.documents import decode_config
 from sandbox.image.recording import content_store
@@ -20,7 +19,7 @@ from storage.errors import os_failure
 from storage.tar.decompress import decompressed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sandbox.image.platforms import Platform
     from sandbox.image.references import Reference
@@ -33,10 +32,10 @@ _READ_SIZE = 1 << 20
 
 
 class ImportRequest(NamedTuple):
-    """What to make of the archive; `created` is RFC 3339."""
+    """What to make of the archive; `created` is RFC 3339, `config` what a container of it starts from."""
 
     reference: Reference | None
-    changes: Sequence[str]
+    config: Mapping[str, Any]  # Any: JSON
     message: str
     platform: Platform
     created: str
@@ -48,13 +47,10 @@ def import_archive(
     """The image whose file system is the archive in `stream`; `what` names it in errors. `progress` is told how far it
     is, and warned of what of the archive could not be had. Raises ImageError.
     """
-    config: dict[str, Any] = {}
-    for change in request.changes:
-        apply_change(config, change)
 
     def collect() -> list[LocalImage]:
         blob, diff_id, head, size = _keep_layer(stream, what, paths, content_store(paths))
-        data = json.dumps(_config_document(request, config, diff_id, what), separators=(",", ":")).encode()
+        data = json.dumps(_config_document(request, diff_id, what), separators=(",", ":")).encode()
         manifest = make_manifest(data, [layer_descriptor(head, blob, size)])
         names = (request.reference,) if request.reference else ()
         return [LocalImage(decode_config(data, what), data, manifest, (blob,), names, "import")]
@@ -63,7 +59,7 @@ def import_archive(
     return record
 
 
-def _config_document(request: ImportRequest, config: dict[str, Any], diff_id: Digest, what: str) -> dict[str, Any]:
+def _config_document(request: ImportRequest, diff_id: Digest, what: str) -> dict[str, Any]:
     platform = request.platform
     document: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
     if platform.variant:
@@ -72,7 +68,7 @@ def _config_document(request: ImportRequest, config: dict[str, Any], diff_id: Di
     return {
         **document,
         "created": request.created,
-        "config": config,
+        "config": dict(request.config),
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{"created": request.created, "comment": comment}],
     }
