@@ -164,3 +164,15 @@ class ImageCollection:
         untagged, deleted = removed
         gone = [*({"Untagged": name} for name in untagged), *({"Deleted": digest} for digest in deleted)]
         return {"ImagesDeleted": gone, "SpaceReclaimed": freed_bytes}
+
+    def prune_builds(
+        self, filters: Mapping[str, object] | None = None, keep_storage: int | None = None, all: bool = False
+    ) -> dict[str, Any]:
+        """Remove the build cache that passes the filters (until, unused-for, id, type), the longest unused first, until
+        at most `keep_storage` bytes are left; with `all` also the steps that images are made of: "CachesDeleted",
+        "SpaceReclaimed" (bytes). Raises InvalidArgument, Conflict.
+        """
+        records, freed_bytes = self._caller.call(
+            "builder.prune", filter_texts(filters), shared=all, keep_bytes=keep_storage
+        )
+        return {"CachesDeleted": [record[0] for record in records], "SpaceReclaimed": freed_bytes}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sandbox.image.listing import ImageLine, ListRequest
     from sandbox.image.references import Reference
     from sandbox.image.removal import Removed
+    from sandbox.image.slim_report import SlimReport
     from sandbox.image.store import ImageRecord
     from sandbox.image.transfer.pull_job import Pulled
     from sandbox.image.transfer.push import PushJob
@@ -140,3 +141,20 @@ def inspect(context: OperationContext, name: str) -> dict[str, Any]:
 
     with open_state(context.paths) as connection:
         return inspect_image(context.paths, connection, get_image(connection, name))
+
+
+def slim_report(context: OperationContext, name: str, traces: Sequence[str]) -> SlimReport:
+    """What an image could leave out, by what its runs read: `traces` are absolute paths of their files. Raises
+    NotFoundError; UsageError for a trace of another image, SandboxError for a file that is none.
+    """
+    from sandbox.image.slim_report import read_trace
+    from sandbox.image.slim_report import slim_report as make_report
+    from sandbox.image.store import get_image
+    from sandbox.state import open_state
+
+    with open_state(context.paths) as connection:
+        image = get_image(connection, name)
+    used: set[tuple[str, str]] = set()
+    for trace in traces:
+        used |= read_trace(trace)
+    return make_report(context.paths, image, used)

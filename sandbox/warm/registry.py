@@ -29,6 +29,7 @@ class Operation(NamedTuple):
     lasts: bool = False
 
 
+_BUILDER = "sandbox.builder.operations"
 _CONTAINER = "sandbox.container.operations"
 _IMAGE = "sandbox.image.operations"
 _VOLUME = "sandbox.volume.operations"
@@ -37,6 +38,7 @@ _UPKEEP = "sandbox.upkeep.operations"
 _CLIENT = "sandbox.client.worker_side"
 
 OPERATIONS: Mapping[str, Operation] = {
+    "builder.prune": Operation(_BUILDER, "prune_cache"),
     "container.create": Operation(_CLIENT, "create_container", reports="tell"),
     "container.documents": Operation(_CLIENT, "container_documents"),
     "container.execute": Operation(_CONTAINER, "execute", lasts=True),

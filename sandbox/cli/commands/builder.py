@@ -14,19 +14,17 @@ if TYPE_CHECKING:
 
 def parse(invocation: Invocation) -> int:
     """Print what the parser understood as JSON; a bad file is an error with the position."""
-    # JSON and the language are for this command alone
+    # JSON is for this command alone
     import json
 
-    from sandbox.dockerfile.parser import parse_dockerfile
-    from sandbox.dockerfile.printing import document
-    from sandbox.dockerfile.stages import read_program
+    from sandbox.builder.operations import parse as parse_text
 
     name = invocation.arguments[0] if invocation.arguments else "Dockerfile"
     data = _read(name, invocation.context.cwd)
-    dockerfile = parse_dockerfile(data, "<stdin>" if name == "-" else name)
-    invocation.context.print(json.dumps([document(node) for node in dockerfile.nodes], indent=2))
-    # after printing: where an instruction is wrong, a tool still sees how all of them were read
-    read_program(dockerfile)
+    parsed = parse_text(data, "<stdin>" if name == "-" else name)
+    invocation.context.print(json.dumps(parsed.nodes, indent=2))
+    if parsed.fault is not None:
+        raise parsed.fault
     return 0
 
 

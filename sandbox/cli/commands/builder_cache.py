@@ -9,7 +9,6 @@ from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
 from sandbox.cli.output.table import render_table
 from sandbox.errors import UsageError
-from sandbox.grammar.filters import FilterError, parse_filters, parse_time
 from sandbox.humane import ago, ellipsis, human_size
 
 TYPE_CHECKING = False
@@ -18,57 +17,47 @@ if TYPE_CHECKING:
 
     from sandbox.builder.cache.cache_usage import CacheRecord
 
-_KEYS = ("until", "unused-for", "id", "type")
-_KINDS = ("regular", "exec.cachemount", "source.http")
 _WARNING = "WARNING! This will remove {what} build cache. Are you sure you want to continue? [y/N] "
 
 
 def du(invocation: Invocation) -> int:
     """Print every record of the cache, and what they take together."""
-    from sandbox.builder.cache.cache_usage import freed_bytes, list_cache
+    from sandbox.builder.operations import cache_usage
 
-    records = list_cache(invocation.context.find_paths())
+    usage = cache_usage(invocation.context.for_operations())
     now_ns = time.time_ns()
     rows: list[Sequence[str]] = [("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED", "TYPE", "DESCRIPTION")]
-    for record in records:
+    for record in usage.records:
         description = record.description if invocation.flag("verbose") else ellipsis(record.description, 50)
         rows.append((*_cells(record, now_ns), record.kind, description))
     invocation.context.print_quoted(render_table(rows).rstrip("\n"))
-    reclaimable = freed_bytes(records, records)
-    shared = {record.chain_id: record.size_bytes for record in records if record.shared}
-    invocation.context.print(f"Shared:\t\t{human_size(sum(shared.values()))}")
-    invocation.context.print(f"Private:\t{human_size(reclaimable)}")
-    invocation.context.print(f"Reclaimable:\t{human_size(reclaimable)}")
-    invocation.context.print(f"Total:\t\t{human_size(sum(shared.values()) + reclaimable)}")
+    invocation.context.print(f"Shared:\t\t{human_size(usage.shared_bytes)}")
+    invocation.context.print(f"Private:\t{human_size(usage.reclaimable_bytes)}")
+    invocation.context.print(f"Reclaimable:\t{human_size(usage.reclaimable_bytes)}")
+    invocation.context.print(f"Total:\t\t{human_size(usage.shared_bytes + usage.reclaimable_bytes)}")
     return 0
 
 
 def prune(invocation: Invocation) -> int:
     """Remove the cache, or what filters and limits say of it; print what went and how much that was."""
-    from sandbox.builder.cache.cache_usage import PruneRequest, prune_cache
+    from sandbox.builder.operations import prune_cache, read_cache_filters
 
     context = invocation.context
-    filters = parse_filters(invocation.texts("filter"), _KEYS)
-    now_ns = time.time_ns()
-    times = [parse_time(text, now_ns) for key in ("until", "unused-for") for text in filters.of(key)]
-    for kind in filters.of("type"):
-        if kind not in _KINDS:
-            raise FilterError(f"invalid filter 'type={kind}'", mend=f"type={'|'.join(_KINDS)}")
-    everything = invocation.flag("all")
-    request = PruneRequest(
-        everything, min(times) if times else None, filters.of("id"), filters.of("type"), _limit(invocation)
-    )
+    everything, limit_bytes = invocation.flag("all"), _limit(invocation)
+    filters = invocation.texts("filter")
+    # before the question
+    read_cache_filters(filters, time.time_ns())
     if not invocation.flag("force"):
         context.stdout.write(_WARNING.format(what="all" if everything else "all dangling"))
         context.stdout.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 0
-    removed, freed = prune_cache(context.find_paths(), request)
+    removed, freed = prune_cache(context.for_operations(), filters, shared=everything, keep_bytes=limit_bytes)
     if removed:
         # what has gone could be had, whoever shares its layer
         rows = [
             ("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED"),
-            *(_cells(record._replace(shared=False), now_ns) for record in removed),
+            *(_cells(record._replace(shared=False), time.time_ns()) for record in removed),
         ]
         context.print_quoted(render_table(rows).rstrip("\n"))
     context.print(f"Total:\t{human_size(freed)}")

@@ -22,10 +22,7 @@ _MOST_DIRECTORIES = 20
 def slim_report(invocation: Invocation) -> int:
     """Print what an image could leave out, by layer and by directory."""
     from sandbox.cli.output.table import render_table
-    from sandbox.image.slim_report import read_trace
-    from sandbox.image.slim_report import slim_report as make_report
-    from sandbox.image.store import get_image
-    from sandbox.state import open_state
+    from sandbox.image import operations
 
     context = invocation.context
     texts = invocation.texts("trace")
@@ -34,13 +31,8 @@ def slim_report(invocation: Invocation) -> int:
     form = invocation.text("format") or "table"
     if form not in ("table", "json"):
         raise UsageError(f"unknown format {form!r}", mend="use --format table or json")
-    paths = context.find_paths()
-    with open_state(paths) as connection:
-        image = get_image(connection, invocation.arguments[0])
-    used: set[tuple[str, str]] = set()
-    for text in texts:
-        used |= read_trace(context.cwd.absolute(text))
-    report = make_report(paths, image, used)
+    traces = [context.cwd.absolute(text) for text in texts]
+    report = operations.slim_report(context.for_operations(), invocation.arguments[0], traces)
     if form == "json":
         context.print(json.dumps(_document(report)))
         return 0

@@ -143,6 +143,12 @@ def test_images_and_volumes(box: Client, busybox: str, busybox_tar: Path, tmp_pa
     with pytest.raises(sandbox.BuildError) as raised:
         box.images.build(path=tmp_path)
     assert any("told" in line for line in raised.value.build_log)
+    steps = [step["ID"] for step in box.df()["BuildCache"]]
+    assert box.images.prune_builds({"unused-for": "1h"}) == {"CachesDeleted": [], "SpaceReclaimed": 0}
+    assert box.images.prune_builds(keep_storage=1 << 30)["CachesDeleted"] == []
+    assert set(box.images.prune_builds(all=True)["CachesDeleted"]) == set(steps) != set()
+    with pytest.raises(sandbox.InvalidArgument):
+        box.images.prune_builds({"until": "yesterday"})
     volume = box.volumes.create("data", labels={"a": "b"})
     assert (box.volumes.list(filters={"label": "a"}), volume.labels) == ([volume], {"a": "b"})
     assert box.volumes.prune() == {"VolumesDeleted": [], "SpaceReclaimed": 0}
