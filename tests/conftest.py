@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     FilledHome = Callable[[Callable[[Sandbox], object]], AbstractContextManager[Home]]
 
+#: a directory that was named and is not there is no reason to leave anything out
+_HAS_VECTORS = bool(os.environ.get("SANDBOX_VECTORS")) or not needs.missing("vectors")
 _IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 
@@ -42,9 +44,26 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+def pytest_report_header() -> list[str]:
+    return [] if _HAS_VECTORS else [f"{needs.missing('vectors')}: their tests are left out"]
+
+
+def _reads_vectors(item: pytest.Item) -> bool:
+    """Whether a test says so, or has no case, which is what a table leaves that is not there."""
+    words = (word for mark in item.iter_markers("requires") for word in mark.args)
+    no_case = (str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skip"))
+    return "vectors" in words or any("empty parameter set" in reason for reason in no_case)
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A word that is not in the list is an error at once; what only a virtual machine gives is marked so."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A word that is not in the list is an error at once; what only a virtual machine gives is marked so.
+
+    Vectors are data beside the checkout, of which a clone knows nothing: where there are none their tests are not run.
+    """
+    if not _HAS_VECTORS:
+        config.hook.pytest_deselected(items=[item for item in items if _reads_vectors(item)])
+        items[:] = [item for item in items if not _reads_vectors(item)]
     for item in items:
         words = {word for mark in item.iter_markers("requires") for word in mark.args}
         unknown = words - needs.PROBES.keys()

@@ -27,7 +27,7 @@ from tests.needs import vectors_directory
 def _table(name: str) -> list[Any]:
     path = vectors_directory() / "ports.json"
     if not path.is_file():
-        return [pytest.param({}, marks=pytest.mark.requires("vectors"))]
+        return []
     rows = json.loads(path.read_text())["cases"][name]
     return [pytest.param(row, id=row.get("doc") or row.get("name")) for row in rows]
 

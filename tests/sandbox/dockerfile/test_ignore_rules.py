@@ -24,6 +24,7 @@ from tests.sandbox.dockerfile.vectors import cases
 FILE = "dockerignore.json"
 
 
+@pytest.mark.requires("vectors")
 @pytest.mark.parametrize("table", ["single", "multi", "glob"])
 def test_tables(table: str) -> None:
     wrong = []

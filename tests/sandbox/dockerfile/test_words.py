@@ -28,14 +28,12 @@ def _expand(word: str, environment: dict[str, str]) -> tuple[object, object, fro
     return found.text, list(found.words), found.unset
 
 
+@pytest.mark.requires("vectors")
 @pytest.mark.parametrize("table", ["expand", "words", "patterns"])
 def test_tables(table: str) -> None:
     """Each row a word and an environment, with the text or the words that come of it, or an error."""
-    rows = cases(FILE, table)
-    if not rows:
-        pytest.skip(f"{FILE} is not there: see SANDBOX_VECTORS")
     wrong = []
-    for row in rows:
+    for row in cases(FILE, table):
         text, words, unset = _expand(row["word"], row.get("env", ENVIRONMENT))
         found, expected = (words, row.get("words")) if table == "words" else (text, row.get("result"))
         if found != ("error" if row.get("error") else expected):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
-_DIRECTORY = os.environ.get("SANDBOX_VECTORS") or os.path.join(os.path.dirname(__file__), "../../../../shared/vectors")
+from tests.needs import vectors_directory
 
 
 def cases(file: str, table: str = "") -> list[Any]:
-    """The rows of a file or of one of its tables; none where the vectors are not there (the test then skips)."""
+    """The rows of a file or of one of its tables; none where the vectors are not there (the test then is left out)."""
     try:
-        with open(os.path.join(_DIRECTORY, file)) as stream:
+        with open(vectors_directory() / file) as stream:
             rows = json.load(stream)["cases"]
     except FileNotFoundError:
         return []
@@ -24,7 +23,7 @@ def cases(file: str, table: str = "") -> list[Any]:
 def dockerfiles() -> dict[str, list[Any]]:
     """The Dockerfiles of the corpus by file, with what BuildKit makes of each."""
     try:
-        names = sorted(os.listdir(os.path.join(_DIRECTORY, "dockerfile-parser")))
+        names = sorted(path.name for path in (vectors_directory() / "dockerfile-parser").iterdir())
     except FileNotFoundError:
         return {}
     return {name: cases(f"dockerfile-parser/{name}") for name in names if name != "json-forms.json"}

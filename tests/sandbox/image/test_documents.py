@@ -65,6 +65,7 @@ def test_config(case: dict[str, Any]) -> None:
     _judge(case, lambda: decode_config(case["config"].encode(), "test"))
 
 
+@pytest.mark.requires("vectors")
 @pytest.mark.parametrize("table", ["ImageIndex", "Manifest", "Config"])
 def test_docker_documents_are_read_too(table: str) -> None:
     for case in cases(FILE, f"TestBackwardsCompatibility{table}"):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
-_DIRECTORY = os.environ.get("SANDBOX_VECTORS") or os.path.join(os.path.dirname(__file__), "../../../../shared/vectors")
+from tests.needs import vectors_directory
 
 
 def cases(file: str, table: str) -> list[Any]:
-    """The rows of one table; none where the vectors are not there (the test then is skipped with that reason)."""
+    """The rows of one table; none where the vectors are not there (the test then is left out)."""
     try:
-        with open(os.path.join(_DIRECTORY, file)) as stream:
+        with open(vectors_directory() / file) as stream:
             rows = json.load(stream)["cases"][table]
     except FileNotFoundError:
         return []

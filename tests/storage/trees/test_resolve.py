@@ -5,21 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from storage.trees.resolve import mkdir_in_root, open_in_root
+from tests.needs import vectors_directory
 
-VECTORS = Path(os.environ.get("SANDBOX_VECTORS", Path(__file__).parents[4] / "shared" / "vectors")) / "secure-join.json"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TABLES = ("TestSymlink", "TestNoSymlink", "TestNonLexical", "TestSymlinkLoop", "TestEnotdir")
 
 
 def _cases(table: str) -> Any:
-    if not VECTORS.exists():
-        pytest.skip(f"no vectors at {VECTORS}")
-    return json.loads(VECTORS.read_text())["cases"][table][0]
+    return json.loads((vectors_directory() / "secure-join.json").read_text())["cases"][table][0]
 
 
 def _join(value: Any, root: str) -> str:
@@ -42,6 +42,7 @@ def _opened(root: str, path: str) -> str:
         os.close(root_fd)
 
 
+@pytest.mark.requires("vectors")
 @pytest.mark.parametrize("table", ["TestNoSymlink"])
 def test_vectors_without_symlinks(tmp_path: Path, table: str) -> None:
     root = str(tmp_path)
@@ -49,6 +50,7 @@ def test_vectors_without_symlinks(tmp_path: Path, table: str) -> None:
         assert _opened(root, unsafe) == _join(expected, root)
 
 
+@pytest.mark.requires("vectors")
 def test_vectors_of_symlinks_that_dots_follow(tmp_path: Path) -> None:
     for name in ("subdir", "cousinparent/cousin"):
         (tmp_path / name).mkdir(parents=True)
@@ -107,6 +109,7 @@ def test_loops_are_eloop(tmp_path: Path, path: str) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
+@pytest.mark.requires("vectors")
 def test_vectors_of_files_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "subdir").mkdir()
     (tmp_path / "notdir").write_text("x")
