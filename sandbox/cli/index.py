@@ -51,6 +51,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "system prune": ("prune", "Remove unused data"),
     "system df": ("disk_usage", "Show disk usage"),
     "system check": ("upkeep", "Check everything stored against everything recorded"),
+    "system reset": ("reset", "Stop and remove everything: containers, images, volumes and build cache"),
+    "system unshare": (
+        "reset",
+        "Run a command, or a shell, as root of the user namespace that files of containers belong to",
+    ),
     "system events": ("events", "Show what happens to containers, images and volumes, as it happens"),
     "system doctor": ("doctor", "Try what each feature needs, and say how to mend what is missing"),
     "system inspect": ("system", "Return low-level information on containers and images"),
@@ -102,6 +107,7 @@ ALIASES: dict[str, str] = {
     "version": "system version",
     "doctor": "system doctor",
     "inspect": "system inspect",
+    "unshare": "system unshare",
     "login": "system login",
     "logout": "system logout",
 }

@@ -7,8 +7,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sandbox.runtime.owned_trees import remove_files
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
+from sandbox.upkeep.reset import RESET
 from storage.layers.store import LayerStore
 from storage.locks import is_unlocked, remove_unlocked
 
@@ -30,6 +32,12 @@ def find_leftovers(context: CheckContext) -> None:
     for name in stages:
         context.report(Finding("stage", name, "a layer was being made by a process that was killed", leftover=True),
                     lambda: call_in_user_namespace(_sweep, context.paths.layers))  # fmt: skip
+    for name in sorted(os.listdir(root)):
+        if name.startswith(RESET):
+            context.report(
+                Finding("stage", name, "a reset that was killed had set it aside", leftover=True),
+                partial(remove_files, f"{root}/{name}"),
+            )
     for path in _free(f"{root}/build"):
         context.report(
             Finding("build", os.path.basename(path), "it was killed; the next build removes it", leftover=True),

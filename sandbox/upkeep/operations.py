@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from sandbox.builder.cache.cache_usage import Pruned
@@ -67,3 +67,19 @@ def prune_cache(context: OperationContext, filters: Sequence[str] = (), *, share
     if wanted.by_label:
         return Pruned([], 0)
     return prune(context.paths, PruneRequest(shared, wanted.before_ns))
+
+
+def describe_contents(context: OperationContext) -> str:
+    """What the store holds, in words, whatever its database is like; "" where it is empty."""
+    from sandbox.upkeep.reset import describe_contents as describe
+
+    return describe(context.paths)
+
+
+def reset(context: OperationContext, note: Callable[[str], None] = lambda _text: None) -> int:
+    """Stop every container, and remove everything that is kept: the bytes that this freed. It needs no database.
+    `note` is told what is waited for. Raises SandboxError where something is left, which another reset removes.
+    """
+    from sandbox.upkeep.reset import reset_store
+
+    return reset_store(context.paths, note)

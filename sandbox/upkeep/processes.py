@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.container.model.record import Container
+    from sandbox.paths import Paths
     from sandbox.upkeep.check_context import CheckContext
 
 #: for a container to stop by its own signal, and then for the kernel to end it
@@ -51,7 +52,7 @@ def check_processes(context: CheckContext) -> bool:
     Returns whether the database was found to be older than what runs.
     """
     is_older = False
-    running = [process for process in find_processes(context) if process.claim.is_alive]
+    running = [process for process in find_processes(context.paths) if process.claim.is_alive]
     monitored = {process.container for process in running if process.is_monitor}
     containers = all_containers(context.connection)
     for process in running:
@@ -66,7 +67,7 @@ def check_processes(context: CheckContext) -> bool:
         if container is not None and copied is not None and claim_of(copied) == process.claim and not claim.is_alive:
             _report_older(context, container, copied)
             is_older = True
-        elif process.claim.is_alive and _container_of(context, str(process.claim.pid)):
+        elif process.claim.is_alive and _container_of(context.paths, str(process.claim.pid)):
             _report_unseen(context, process)
     return is_older
 
@@ -83,7 +84,7 @@ def _report_older(context: CheckContext, container: Container, copied: Container
 def _report_unseen(context: CheckContext, process: RunningProcess) -> None:
     what = "the monitor" if process.is_monitor else "the first process"
     problem = f"{what} of container {process.container[:12]} runs, and no record names it"
-    context.report(Finding("process", str(process.claim.pid), problem), lambda: _end(process))
+    context.report(Finding("process", str(process.claim.pid), problem), lambda: end_process(process))
 
 
 def _copied_state(context: CheckContext, container: Container) -> ContainerState | None:
@@ -96,17 +97,17 @@ def _copied_state(context: CheckContext, container: Container) -> ContainerState
         return None
 
 
-def find_processes(context: CheckContext) -> Iterator[RunningProcess]:
+def find_processes(paths: Paths) -> Iterator[RunningProcess]:
     """The monitors of this data root, and the first processes of its containers."""
     for name in os.listdir("/proc"):
         if name.isdecimal():
             claim = claim_for(int(name))
-            found = _container_of(context, name)
+            found = _container_of(paths, name)
             if found is not None and claim.pid:
                 yield RunningProcess(claim, *found)
 
 
-def _container_of(context: CheckContext, pid: str) -> tuple[str, bool] | None:
+def _container_of(paths: Paths, pid: str) -> tuple[str, bool] | None:
     """The container whose monitor (True) or first process (False) `pid` is."""
     try:
         with open(f"/proc/{pid}/mountinfo", "rb", buffering=0) as file:
@@ -114,7 +115,7 @@ def _container_of(context: CheckContext, pid: str) -> tuple[str, bool] | None:
         depth = _namespace_pids(pid)
     except OSError:
         return None
-    prefix = os.fsencode(f"/{os.path.basename(context.paths.container_runtime(''))}")
+    prefix = os.fsencode(f"/{os.path.basename(paths.container_runtime(''))}")
     for line in lines:
         if b"/containers/" not in line:
             continue
@@ -127,7 +128,7 @@ def _container_of(context: CheckContext, pid: str) -> tuple[str, bool] | None:
         container_id = os.fsdecode(above.rpartition(b"/")[2])
         # `within` begins at the root of a file system: an id that has a directory here is nobody else's
         is_ours = base in (b"hosts", b"hostname") and len(container_id) == _ID_LENGTH
-        is_ours = is_ours and os.path.isdir(context.paths.container_data(container_id))
+        is_ours = is_ours and os.path.isdir(paths.container_data(container_id))
         if is_ours and len(depth) > 1 and depth[-1] == b"1":
             return container_id, False
     return None
@@ -153,20 +154,23 @@ def _namespace_pids(pid: str) -> list[bytes]:
     return []
 
 
-def _end(process: RunningProcess) -> None:
-    """A monitor stops its container by its own signal; what does not end is killed. Raises SandboxError."""
+def end_process(process: RunningProcess, *, at_once: bool = False) -> None:
+    """A monitor stops its container by its own signal, unless it is to end `at_once`; what does not end is killed.
+    Returns when it is gone. Raises SandboxError.
+    """
     try:
         pidfd = os.pidfd_open(process.claim.pid)
     except ProcessLookupError:
         return
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
+    number = signal.SIGTERM if process.is_monitor and not at_once else signal.SIGKILL
     try:
         # asked with the descriptor in hand: the number may have been given anew
         if not process.claim.is_alive:
             return
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGTERM if process.is_monitor else signal.SIGKILL)
+            signal.pidfd_send_signal(pidfd, number)
             if not poller.poll(_STOP_SECONDS * 1000):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 if not poller.poll(_KILL_SECONDS * 1000):
