@@ -102,39 +102,31 @@ def stream_events(paths: Paths, selection: Selection, output_fd: int = -1) -> It
                 yield taken
 
 
-class _Follower:
+class EventReader:
     """Reads what is committed, in order; between two looks it holds no transaction."""
 
-    def __init__(self, paths: Paths, output_fd: int) -> None:
+    def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        # watched before anything is read: what is written in between is told
-        self._wakeups = _Wakeups(paths.data_root, output_fd)
         self._connection = connect_state(paths, durable=False)
         self._file = os.stat(paths.database)
         self._seen_version = -1
         self._last = 0
 
-    def __enter__(self) -> _Follower:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._connection.close()
-        self._wakeups.close()
 
-    def follow(self, since_ns: int, until_ns: int | None, *, with_history: bool) -> Iterator[list[Happened]]:
-        """What is kept since then, and all that comes, until then."""
-        if not with_history:
-            self._last = last_event_id(self._connection)
-        while True:
-            # the clock before the look: what was written until then is seen by it
-            now_ns = time.time_ns()
-            if self._may_have_changed():
-                yield self._read_added(since_ns)
-            if until_ns is not None and now_ns >= until_ns:
-                return
-            self._wakeups.wait(None if until_ns is None else (until_ns - now_ns) / _NS)
+    def pass_over(self) -> None:
+        """What is kept so far is not read."""
+        self._last = last_event_id(self._connection)
+
+    def read_added(self, since_ns: int = 0) -> list[Happened]:
+        """What was committed since the last look; a look at nothing new costs microseconds."""
+        if not self._may_have_changed():
+            return []
+        added = list(read_events(self._connection, after=self._last, since_ns=since_ns))
+        if added:
+            self._last = added[-1].id
+        return added
 
     def _may_have_changed(self) -> bool:
         if self._was_replaced():
@@ -156,11 +148,36 @@ class _Follower:
             return False
         return not os.path.samestat(present, self._file) and present.st_size > 0
 
-    def _read_added(self, since_ns: int) -> list[Happened]:
-        added = list(read_events(self._connection, after=self._last, since_ns=since_ns))
-        if added:
-            self._last = added[-1].id
-        return added
+
+class _Follower:
+    """Reads events, woken by those who write them."""
+
+    def __init__(self, paths: Paths, output_fd: int) -> None:
+        # watched before anything is read: what is written in between is told
+        self._wakeups = _Wakeups(paths.data_root, output_fd)
+        self._reader = EventReader(paths)
+
+    def __enter__(self) -> _Follower:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self._reader.close()
+        self._wakeups.close()
+
+    def follow(self, since_ns: int, until_ns: int | None, *, with_history: bool) -> Iterator[list[Happened]]:
+        """What is kept since then, and all that comes, until then."""
+        if not with_history:
+            self._reader.pass_over()
+        while True:
+            # the clock before the look: what was written until then is seen by it
+            now_ns = time.time_ns()
+            if added := self._reader.read_added(since_ns):
+                yield added
+            if until_ns is not None and now_ns >= until_ns:
+                return
+            self._wakeups.wait(None if until_ns is None else (until_ns - now_ns) / _NS)
 
 
 class _Wakeups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 #: seconds below which a unit is used, the length of the unit, and its name
 _LONG_UNITS = ((48, 1, "hours"), (24 * 14, 24, "days"), (24 * 60, 24 * 7, "weeks"), (24 * 730, 24 * 30, "months"))
@@ -37,6 +38,11 @@ def ago(then_ns: int, now_ns: int) -> str:
 def human_size(size_bytes: float, digits: int = 4) -> str:
     """Decimal units: "1.235MB"; listings use three digits."""
     return _scaled(size_bytes, 1000, _DECIMAL, digits)
+
+
+def binary_size(size_bytes: float) -> str:
+    """Binary units: "1.205GiB"."""
+    return _scaled(size_bytes, 1024, _BINARY, 4)
 
 
 def _scaled(size: float, base: int, units: tuple[str, ...], digits: int) -> str:

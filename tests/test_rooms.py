@@ -38,9 +38,10 @@ ARROWS = {
         "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "runtime",
         "volume",
     },
+    "container.usage": {"container.model"},
     "container": {
         "container.life", "container.model", "container.monitor", "container.request", "container.session",
-        "container.view", "protocol", "runtime",
+        "container.usage", "container.view", "protocol", "runtime",
     },
     "dockerfile": {"grammar", "image"},
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
@@ -56,8 +57,8 @@ ARROWS = {
     },
     "cli": {
         "builder", "commit", "container", "container.life", "container.model", "container.monitor", "container.request",
-        "container.session", "container.view", "dockerfile", "doctor", "grammar", "image", "runtime", "upkeep",
-        "volume",
+        "container.session", "container.usage", "container.view", "dockerfile", "doctor", "grammar", "image", "runtime",
+        "upkeep", "volume",
     },
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ _HELP = option("--help", "flag", "Show this message and quit")
 #: objects made and not freed before the collector looks at them
 _COLLECTED_AT = 50_000
 #: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
-_ENDED_BY_INTERRUPT = ("container attach", "container logs", "container wait", "system events")
+_ENDED_BY_INTERRUPT = ("container attach", "container logs", "container stats", "container wait", "system events")
 #: set by the scripts that shells load; typer's name for it
 _COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 

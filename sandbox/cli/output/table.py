@@ -16,7 +16,7 @@ _LEAST_WIDTH = 10
 _PADDING = 3
 
 
-def render_table(rows: Iterable[Sequence[str]]) -> str:
+def render_table(rows: Iterable[Sequence[str]], *, least_width: int = _LEAST_WIDTH) -> str:
     """Lines with aligned columns, each ending in a newline; the last column is not padded.
 
     Control characters are escaped: a cell may hold what a hostile image says of itself.
@@ -25,7 +25,7 @@ def render_table(rows: Iterable[Sequence[str]]) -> str:
     # as Go's tabwriter has it, the last cell of a line belongs to no column
     count = max((len(row) for row in cells), default=0)
     widths = [
-        max([_LEAST_WIDTH, *(display_width(row[index]) + _PADDING for row in cells if len(row) > index + 1)])
+        max([least_width, *(display_width(row[index]) + _PADDING for row in cells if len(row) > index + 1)])
         for index in range(count)
     ]
     return "".join(_line(row, widths) for row in cells)
