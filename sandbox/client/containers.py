@@ -9,7 +9,7 @@ from sandbox.client.container_options import keyword_of, read_environment, read_
 from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_errors
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.model import Model
-from sandbox.client.output import LogOptions, LogStream, OutputStream, opened_input, opened_pipes, read_all
+from sandbox.client.output import LogOptions, LogStream, OutputStream, StatsStream, opened_input, opened_pipes, read_all
 from sandbox.container.operations import ListRequest, StopRequest
 from sandbox.container.session.attach import ClientStreams, Streams
 from sandbox.container.session.exec_request import ExecRequest
@@ -147,6 +147,39 @@ class Container(Model):
             return b"".join(lines)
         finally:
             lines.close()
+
+    def top(self, ps_args: str | None = None) -> dict[str, Any]:
+        """Its processes as the host's ps shows them: {"Titles": […], "Processes": [[…], …]}. Raises Conflict where it
+        does not run.
+        """
+        table = self._caller.call("container.top", self.id, ps_args or "")
+        return {"Titles": list(table.titles), "Processes": [list(row) for row in table.rows]}
+
+    @overload
+    def stats(
+        self, decode: bool | None = ..., stream: Literal[True] = ..., one_shot: bool | None = ...
+    ) -> StatsStream: ...
+
+    @overload
+    def stats(
+        self, decode: bool | None = ..., *, stream: Literal[False], one_shot: bool | None = ...
+    ) -> dict[str, Any]: ...
+
+    def stats(
+        self, decode: bool | None = None, stream: bool = True, one_shot: bool | None = None
+    ) -> StatsStream | dict[str, Any]:
+        """What it takes: an iterator of lines of JSON, or with `decode` of documents, one each second until it is
+        removed. Without `stream` one document, after a second, or with `one_shot` at once.
+        """
+        call = self._caller.begin("container.stats", self.id, stream=stream, one_shot=bool(one_shot))
+        found = StatsStream(call, decode=bool(decode) or not stream)
+        if stream:
+            return found
+        try:
+            document: dict[str, Any] = next(found)
+            return document
+        finally:
+            found.close()
 
     def exec_run(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 from contextlib import contextmanager
@@ -64,6 +65,21 @@ class LogStream(CallStream):
             if self._options.stderr if entry.stream == "stderr" else self._options.stdout:
                 time = f"{entry.time} " if self._options.timestamps else ""
                 return f"{time}{entry.text}".encode(errors="surrogateescape")
+
+
+class StatsStream(CallStream):
+    """What a container takes, as Docker's documents, or as lines of JSON, one each second until it is removed."""
+
+    def __init__(self, call: Call, *, decode: bool) -> None:
+        super().__init__(call)
+        self._decode = decode
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        document = self._next()
+        return document if self._decode else json.dumps(document).encode() + b"\n"
 
 
 class OutputStream:

@@ -81,7 +81,9 @@ def stats(
     request = UsageRequest((container.id,))
     for (reading,) in _readings(context, request):
         if reading.container is None:
-            return
+            if stream:
+                return
+            raise NotFoundError(f"No such container: {word}", cause="it was removed meanwhile")
         # a run that is over says nothing of the next one
         if stream or one_shot or reading.usage is None or before is not None:
             yield stats_document(reading.container, before, reading.usage)

@@ -31,6 +31,7 @@ class Operation(NamedTuple):
 
 _BUILDER = "sandbox.builder.operations"
 _CONTAINER = "sandbox.container.operations"
+_LOOKING = "sandbox.container.looking"
 _IMAGE = "sandbox.image.operations"
 _VOLUME = "sandbox.volume.operations"
 _UPKEEP = "sandbox.upkeep.operations"
@@ -50,7 +51,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.rename": Operation(_CONTAINER, "rename"),
     "container.restart": Operation(_CONTAINER, "restart"),
     "container.start": Operation(_CONTAINER, "start"),
+    "container.stats": Operation(_LOOKING, "stats", lasts=True),
     "container.stop": Operation(_CONTAINER, "stop"),
+    "container.top": Operation(_LOOKING, "top"),
     "container.wait": Operation(_CLIENT, "wait_container", lasts=True),
     "events": Operation(_CLIENT, "events", lasts=True),
     "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),

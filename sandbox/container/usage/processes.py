@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import process_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,15 +44,16 @@ def processes_of(firsts: Mapping[str, First], proc: str = "/proc") -> dict[str, 
     found: dict[str, list[Process]] = {}
     keys: dict[str, str] = {}
     for key, first in firsts.items():
-        namespace = _namespace(proc, first.pid, "mnt")
-        # asked after the link was read: the number may be another process's by now
-        if namespace and process_start(first.pid) == first.start:
+        namespace = _namespace(proc, str(first.pid), "mnt")
+        # read after the link was: the number may be another process's by now
+        process = read_process(first.pid, proc)
+        if namespace and process is not None and process.start == first.start and not process.has_ended:
             keys[namespace] = key
             found[key] = []
     if not found:
         return {}
     others: list[int] = []
-    own_users = _namespace(proc, os.getpid(), "user")
+    own_users = _namespace(proc, "self", "user")
     for name in os.listdir(proc):
         if not name.isdecimal():
             continue
@@ -67,10 +67,10 @@ def processes_of(firsts: Mapping[str, First], proc: str = "/proc") -> dict[str, 
         except OSError:
             continue
         if key_here is None:
-            if _namespace(proc, pid, "user") != own_users:
+            if _namespace(proc, name, "user") != own_users:
                 others.append(pid)
-        elif (process := read_process(pid, proc)) is not None:
-            found[key_here].append(process)
+        else:
+            found[key_here] += filter(None, [read_process(pid, proc)])
     _add_descendants(found, filter(None, (read_process(pid, proc) for pid in others)))
     for processes in found.values():
         processes.sort()
@@ -111,7 +111,7 @@ def read_process(pid: int, proc: str = "/proc") -> Process | None:
     )
 
 
-def _namespace(proc: str, pid: int, kind: str) -> str:
+def _namespace(proc: str, pid: str, kind: str) -> str:
     """The name of a process's namespace; "" where it cannot be seen."""
     try:
         return os.readlink(f"{proc}/{pid}/ns/{kind}")
