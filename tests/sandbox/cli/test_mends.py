@@ -196,7 +196,7 @@ def test_other_commands_say_the_form_as_well(web: Home, typed: str, form: str) -
 @pytest.mark.parametrize(
     "words",
     [
-        ("network", "ls"), ("container", "cp", "a:b", "c"), ("container", "diff", "a"), ("system", "dial-stdio"),
+        ("network", "ls"), ("container", "cp", "a:b", "c"), ("container", "checkpoint"), ("system", "dial-stdio"),
         ("buildx", "ls"), ("buildx", "create"), ("docker-compose", "up"), ("image", "trust"),
     ],
 )  # fmt: skip
