@@ -20,7 +20,8 @@ from sandbox.image.events import image_event
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.store import record_image, set_parent
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.state import open_state, transaction
+from sandbox.state import open_state
+from sandbox.transactions import transaction
 
 if TYPE_CHECKING:
     from sandbox.commit.committed_image import Base

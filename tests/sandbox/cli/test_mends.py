@@ -212,7 +212,6 @@ def test_what_does_the_work_meanwhile_is_said(home: Home) -> None:
     assert "--restart unless-stopped" in run(home, "docker-compose", "up").stderr
     assert "Use instead: leave it out: there is this machine alone\n" in run(home, "node", "ls").stderr
     assert "does not run: sandbox export CONTAINER | tar -x DIRECTORY/FILE\n" in run(home, "cp", "a:/b", ".").stderr
-    assert "Use instead: sandbox export CONTAINER | sandbox import - IMAGE\n" in run(home, "commit", "a", "b").stderr
 
 
 def test_a_verb_is_compared_with_the_verbs_of_its_noun(home: Home) -> None:
