@@ -4,7 +4,17 @@ place in our code, and never by the name of a Python class.
 
 from __future__ import annotations
 
+import errno
 import os
+
+#: errno of a limit of the caller's -> the option of ulimit that shows and sets it
+_LIMITS = {errno.EMFILE: "n", errno.EFBIG: "f", errno.EAGAIN: "u"}
+
+
+def limit_reached(error: BaseException) -> tuple[str, str]:
+    """Cause and mend where the kernel refused something for a limit of the caller's shell; "" and "" where not."""
+    flag = _LIMITS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    return (f"a limit of this shell is reached: ulimit -{flag}", f"ulimit -S{flag} hard") if flag else ("", "")
 
 
 def explain_fault(error: BaseException) -> str:

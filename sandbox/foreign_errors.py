@@ -9,14 +9,12 @@ from contextlib import suppress
 
 from net.errors import NetError
 from sandbox.errors import HostError, SandboxError
+from sandbox.faults import limit_reached
 from storage.errors import StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-#: errno of a limit of the caller's -> the option of ulimit that shows and sets it
-_LIMITS = {errno.EMFILE: "n", errno.EFBIG: "f", errno.EAGAIN: "u"}
 
 
 def explain_error(error: Exception, find_database: Callable[[], str]) -> SandboxError | None:
@@ -73,9 +71,9 @@ def _refused_database(error: Exception, find_database: Callable[[], str]) -> Hos
 
 
 def _refusal(error: OSError) -> tuple[str, str]:
-    if error.errno in _LIMITS:
-        flag = _LIMITS[error.errno]
-        return f"a limit of this shell is reached: ulimit -{flag}", f"ulimit -S{flag} hard"
+    cause, mend = limit_reached(error)
+    if cause:
+        return cause, mend
     if error.errno not in (errno.EROFS, errno.EACCES) or not isinstance(error.filename, str):
         return "", ""
     from sandbox.write_refusals import explain_refusal  # for such an error only

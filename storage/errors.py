@@ -27,6 +27,7 @@ _CAUSES = {
 _MENDS = {
     errno.ENOSPC: "free some space (or inodes: df -i) and try again",
     errno.EDQUOT: "free some space and try again",
+    errno.EMFILE: "ulimit -Sn hard",
 }
 
 

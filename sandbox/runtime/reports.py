@@ -22,7 +22,7 @@ from sandbox.errors import (
     UnmappedIdError,
     UsageError,
 )
-from sandbox.faults import explain_fault
+from sandbox.faults import explain_fault, limit_reached
 
 _KINDS: dict[str, type[SandboxError]] = {
     kind.__name__: kind
@@ -52,7 +52,12 @@ def encode_error(error: BaseException, doing: str = "") -> bytes:
         kind = next(each.__name__ for each in type(error).__mro__ if each.__name__ in _KINDS)
         fields: tuple[str, ...] = (kind, error.message, error.cause, error.mend, *_own_fields(error))
     else:
-        fields = ("StartError", f"cannot {doing or 'set up the container'}", explain_fault(error), "")
+        fields = (
+            "StartError",
+            f"cannot {doing or 'set up the container'}",
+            explain_fault(error),
+            limit_reached(error)[1],
+        )
     return b"E" + "\0".join(field.replace("\0", "?") for field in fields).encode(errors="replace")[:_LIMIT_BYTES]
 
 

@@ -12,6 +12,7 @@ import os
 import stat
 
 from sandbox.errors import HostError, StartError
+from sandbox.faults import limit_reached
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.rootfs_plan import Bind, BindDevice, Link, Mask, MountFilesystem, ReadOnlyPath, ReadOnlyRoot
 from sandbox.runtime.unmapped_ids import find_unmapped
@@ -313,4 +314,4 @@ def _is_circle(path: str) -> bool:
 def _mend(operation: Operation, error: OSError) -> str:
     if error.errno == errno.EPERM and isinstance(operation, MountFilesystem) and operation.kind in ("proc", "sysfs"):
         return "inside another container: start that one with --security-opt systempaths=unconfined"
-    return ""
+    return limit_reached(error)[1]

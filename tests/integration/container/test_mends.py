@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -249,6 +250,23 @@ def test_a_limit_that_cannot_be_raised_is_named(sandbox: Sandbox, busybox: str) 
         sandbox.run("run", "--rm", "--ulimit", f"{name}={hard}", busybox, "true")
     # fewer than we need ourselves
     assert sandbox.run("run", "--rm", "--ulimit", "nofile=3", busybox, "sh", "-c", "ulimit -n").lines == ["3"]
+
+
+def test_few_open_files_are_enough_or_named(sandbox: Sandbox, busybox: str) -> None:
+    words = " ".join(sandbox.words("run", "--rm", "--network", "none", busybox, "echo", "done"))
+    outcomes = set()
+    for limit in (10, 12, 14, 16, 18, 20, 22, 32):
+        done = subprocess.run(
+            ["sh", "-c", f"ulimit -n {limit}; exec {words}"],
+            env=sandbox.env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        outcomes.add((limit == 32, done.returncode))
+        if done.returncode:
+            assert done.stderr.endswith("\n  mend: ulimit -Sn hard\n")
+        else:
+            assert done.stdout == "done\n"
+        assert sandbox.run("ps", "-aq").lines == []
+    assert {(False, 125), (True, 0)} <= outcomes <= {(False, 125), (False, 0), (True, 0)}
 
 
 def test_a_source_that_is_no_path_is_not_blamed_on_the_image(sandbox: Sandbox, busybox: str) -> None:
