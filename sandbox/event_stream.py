@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import select
 import time
+from contextlib import contextmanager, suppress
 
+from sandbox.event_followers import begin_following
 from sandbox.events import Happened, last_event_id, read_events
 from sandbox.grammar.filters import FilterError, Filters, parse_filters
 from sandbox.named_tuple import NamedTuple
@@ -59,6 +61,11 @@ def read_event_filters(texts: Sequence[str]) -> Filters:
     return Filters(values)
 
 
+def of_container(container_id: str, actions: tuple[str, ...], since_ns: int) -> Selection:
+    """What happens to one container of these kinds, from then on."""
+    return Selection(since_ns, filters=Filters({"container": (container_id,), "event": actions}))
+
+
 def check_times(since: tuple[str, int] | None, until: tuple[str, int] | None) -> None:
     """Raise FilterError where the one, as typed and in ns, is after the other."""
     if since is not None and until is not None and until[1] < since[1]:
@@ -94,12 +101,27 @@ def stream_events(paths: Paths, selection: Selection, output_fd: int = -1) -> It
 
     Raises BrokenPipeError when `output_fd` has lost its reader, whom nothing can be told any more.
     """
-    with _Follower(paths, output_fd) as follower:
+    with counted_as_follower(paths, selection), _Follower(paths, output_fd) as follower:
         history = selection.since_ns is not None or selection.until_ns is not None
         for happened in follower.follow(selection.since_ns or 0, selection.until_ns, with_history=history):
             taken = [one for one in happened if selection.takes(one)]
             if taken:
                 yield taken
+
+
+@contextmanager
+def counted_as_follower(paths: Paths, selection: Selection) -> Iterator[None]:
+    """Meanwhile those who have many events to tell know that they are read, where it is these."""
+    fd, filters = -1, selection.filters
+    if filters.match_exact("type", "container") and filters.match("event", lambda text: text.startswith("exec_")):
+        # a full disk, say: they are not told then
+        with suppress(OSError):
+            fd = begin_following(paths)
+    try:
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)
 
 
 class EventReader:
