@@ -53,6 +53,11 @@ class Container(Model):
         return str(self.attrs["State"]["Status"])
 
     @property
+    def health(self) -> str:
+        """starting, healthy or unhealthy, as of the last `reload`; "unknown" without a health check, as docker-py."""
+        return str(self.attrs["State"].get("Health", {}).get("Status", "unknown"))
+
+    @property
     def labels(self) -> dict[str, str]:
         return dict(self.attrs["Config"]["Labels"] or {})
 
@@ -106,6 +111,10 @@ class Container(Model):
         if code is None:
             raise TimeoutError(f"container {self.name} did not end within {timeout} seconds")
         return {"StatusCode": code, "Error": None}
+
+    def wait_healthy(self) -> str:
+        """Wait for what its health check finds: "healthy" or "unhealthy". Raises Conflict where it has none."""
+        return str(self._caller.call("container.wait_healthy", self.id))
 
     @overload
     def logs(

@@ -231,6 +231,15 @@ def wait(context: OperationContext, word: str) -> int:
         return wait_container(connection, context.paths, open_container(connection, context.paths, word))
 
 
+def wait_healthy(context: OperationContext, word: str, wanted: tuple[str, ...] = ("healthy", "unhealthy")) -> str:
+    """Wait until the container's health is one of `wanted`, and return it. Raises ConflictError where it has no health
+    check or does not run any more, NotFoundError.
+    """
+    from sandbox.container.life.health_wait import wait_health
+
+    return wait_health(context.paths, look_up(context, word), wanted)
+
+
 def rename(context: OperationContext, word: str, name: str) -> None:
     """Give the container another name. Raises UsageError for what is no name, ConflictError, NotFoundError."""
     from sandbox.container.life.lookup import open_container

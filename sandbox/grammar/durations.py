@@ -1,4 +1,4 @@
-"""Go's durations: `1h30m`, `500ms`."""
+"""Go's durations: `1h30m`, `500ms`, both ways."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def parse_duration(text: str) -> int:
     if total > _LARGEST:
         raise UsageError(f"time: invalid duration {text!r}: too long")
     return sign * total
+
+
+def duration_text(value_ns: int) -> str:
+    """A duration as Go shows it (Duration.String): "1m30s", "1.5s", "500ms", "0s"."""
+    sign, rest = ("-", -value_ns) if value_ns < 0 else ("", value_ns)
+    if rest < _S:
+        unit, size = next(((name, size) for name, size in (("ms", _MS), ("µs", _US)) if rest >= size), ("ns", 1))
+        return f"{sign}{_decimal(rest, size)}{unit}" if rest else "0s"
+    minutes, seconds_ns = divmod(rest, 60 * _S)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{text}{_decimal(seconds_ns, _S)}s"
+
+
+def _decimal(value_ns: int, unit_ns: int) -> str:
+    whole, part = divmod(value_ns, unit_ns)
+    digits = len(str(unit_ns)) - 1
+    return f"{whole}.{part:0{digits}d}".rstrip("0") if part else str(whole)
 
 
 def _next_part(text: str) -> tuple[str, str, str]:

@@ -17,9 +17,10 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from sandbox.errors import ConflictError, StartError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.cgroup_entry import CgroupEntry
 from sandbox.runtime.exec_stub import make_stub
@@ -54,26 +55,49 @@ def set_up_exec(
     The caller owns what `release` gives and waits for the pid, which is its child. Raises ConflictError when the
     container is gone, StartError and its kin when the program cannot be run.
     """
-    namespaces = open_namespaces(container_pid)
-    stub_fd = make_stub()
     was_subreaper = sc.is_child_subreaper()
     sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    entry = CgroupEntry(cgroup, os.environ)
-    between = os.fork()
-    if between == 0:
-        ours.close()
-        _Child(namespaces, ProcessSetup(spec, stdio, theirs, stub_fd, process_limit), spec, theirs, entry).run()
-    theirs.close()
-    for fd, _flag in namespaces:
-        os.close(fd)
-    os.close(stub_fd)
-    pending = PendingStart(spec.arguments[0], ours)
     try:
-        pending.wait_ready(between, entry)
+        begun = begin_exec(container_pid, spec, stdio, cgroup=cgroup, process_limit=process_limit)
+        begun.pending.wait_ready(begun.between, begun.entry)
     finally:
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, was_subreaper)
-    return pending
+    return begun.pending
+
+
+class BegunExec(NamedTuple):
+    """A process on its way into a container: the arguments of `pending.ready_steps`, which takes it to its gate."""
+
+    pending: PendingStart
+    #: the child that enters the namespaces
+    between: int
+    entry: CgroupEntry
+
+
+def begin_exec(
+    container_pid: int, spec: ProcessSpec, stdio: Stdio, *, cgroup: str = "", process_limit: int = 0
+) -> BegunExec:
+    """The first half of `set_up_exec`, which waits for nothing; the caller is a subreaper. Raises as that, OSError."""
+    with ExitStack() as ours_alone:
+        namespaces = open_namespaces(container_pid)
+        for fd, _flag in namespaces:
+            ours_alone.callback(os.close, fd)
+        stub_fd = make_stub()
+        ours_alone.callback(os.close, stub_fd)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours_alone.callback(theirs.close)
+        with ExitStack() as on_failure:
+            on_failure.callback(ours.close)
+            entry = CgroupEntry(cgroup, os.environ)
+            on_failure.callback(entry.close)
+            setup = ProcessSetup(spec, stdio, theirs, stub_fd, process_limit)
+            child = _Child(namespaces, setup, spec, theirs, entry)
+            between = os.fork()
+            if between == 0:
+                ours.close()
+                child.run()
+            on_failure.pop_all()
+    return BegunExec(PendingStart(spec.arguments[0], ours), between, entry)
 
 
 def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:

@@ -54,6 +54,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.stats": Operation(_LOOKING, "stats", lasts=True),
     "container.stop": Operation(_CONTAINER, "stop"),
     "container.top": Operation(_LOOKING, "top"),
+    "container.wait_healthy": Operation(_CONTAINER, "wait_healthy", lasts=True),
     "container.wait": Operation(_CLIENT, "wait_container", lasts=True),
     "events": Operation(_CLIENT, "events", lasts=True),
     "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),

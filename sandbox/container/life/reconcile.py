@@ -17,6 +17,7 @@ from contextlib import suppress
 from sandbox.container.model.claims import ACTIVE, claim_of
 from sandbox.container.model.runtime_files import remove_runtime_files, runtime_directory
 from sandbox.container.model.store import load_container, update_state
+from sandbox.container.model.transitions import health_of_ended
 from sandbox.container.monitor.mount_servers import end_left_servers
 from sandbox.state import DatabaseError, boot_id, is_alive
 
@@ -43,8 +44,9 @@ def is_stale(state: ContainerState) -> bool:
 def mended_state(state: ContainerState, *, same_boot: bool, now_ns: int) -> ContainerState:
     """What a stale `state` becomes: exited if it had run, else as it was, without its processes."""
     cleared = state._replace(
-        pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=(), health="", cgroup="", lost_mount=""
-    )
+        pid=0, pid_start=0, monitor_pid=0, monitor_start=0, published_ports=(), cgroup="", lost_mount="",
+        health=health_of_ended(state),
+    )  # fmt: skip
     if state.status not in _ACTIVE:
         return cleared
     return cleared._replace(

@@ -81,6 +81,8 @@ class ContainerConfig(NamedTuple):
     trace_path: str = ""
     layers: tuple[str, ...] = ()  # chain ids, lowest first
     platform: str = ""
+    #: the image's, for a health check that is a text; empty is Docker's own
+    shell: tuple[str, ...] = ()
 
 
 class ContainerState(NamedTuple):

@@ -19,6 +19,11 @@ def code_of_failed_start(error: SandboxError) -> int:
     return _FAILED_STARTS.get(error.kind, 128)
 
 
+def health_of_ended(state: ContainerState) -> str:
+    """What Docker shows of one whose check is not run any more."""
+    return "unhealthy" if state.health else ""
+
+
 class RunStarted(NamedTuple):
     """The container's program runs. `published_ports` None: they are as they were before a restart."""
 
@@ -28,6 +33,8 @@ class RunStarted(NamedTuple):
     restart_count: int
     cgroup: str = ""
     published_ports: tuple[PublishedPort, ...] | None = None
+    #: "" where the container has no health check
+    health: str = ""
 
     def apply(self, state: ContainerState) -> ContainerState:
         ports = state.published_ports if self.published_ports is None else self.published_ports
@@ -43,6 +50,7 @@ class RunStarted(NamedTuple):
             restart_count=self.restart_count,
             stopped_by_user=False,
             published_ports=ports,
+            health=self.health,
             cgroup=self.cgroup,
             lost_mount="",
         )
@@ -67,6 +75,7 @@ class RunEnded(NamedTuple):
             exit_code=self.exit_code,
             finished_ns=finished_ns,
             oom_killed=self.oom_killed,
+            health=health_of_ended(state),
         )
         if not self.stays_down:
             return ended
@@ -78,6 +87,15 @@ class RunEnded(NamedTuple):
             published_ports=(),
             cgroup="",
         )
+
+
+class HealthChanged(NamedTuple):
+    """The health check found the container to be otherwise: "healthy" or "unhealthy"."""
+
+    health: str
+
+    def apply(self, state: ContainerState) -> ContainerState:
+        return state._replace(health=self.health) if state.health else state
 
 
 class MountLost(NamedTuple):

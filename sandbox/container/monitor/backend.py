@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
     from sandbox.runtime.cgroups import ContainerCgroup
+    from sandbox.runtime.enter import BegunExec
     from sandbox.runtime.spec import ContainerSpec
     from sandbox.runtime.terminal import WindowSize
     from sandbox.values import PublishedPort
@@ -135,6 +136,18 @@ class KernelEngine:
         assert pending is not None
         started = yield from pending.release_steps()
         return Started(started.pid, started.pidfd, -1 if started.terminal_fd is None else started.terminal_fd)
+
+    def begin_probe(self, pid: int, words: tuple[str, ...], output_fd: int) -> BegunExec:
+        # only where there is a health check
+        from sandbox.container.monitor.runtime_spec import container_environment, process_spec
+        from sandbox.runtime.enter import begin_exec
+
+        spec = process_spec(self._container, self._seccomp)._replace(
+            arguments=words, environment=container_environment(self._container, terminal=False), terminal=False
+        )
+        limit = 0 if self.cgroup else max(0, self._container.config.resources.pids_limit)
+        stdio = Stdio(None, output_fd, output_fd)
+        return begin_exec(pid, spec, stdio, cgroup=self.cgroup, process_limit=limit)
 
     def abandon(self) -> None:
         if self._pending is not None:

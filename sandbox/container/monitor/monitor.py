@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     import socket
 
     from sandbox.container.model.record import Container, ContainerState
-    from sandbox.container.monitor.plan import Attachment, Door
+    from sandbox.container.monitor.health import HealthWatch
+    from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces
     from sandbox.container.monitor.roles import Engine, Journal
     from sandbox.protocol.channel import Channel
     from sandbox.runtime.reactor import Reactor, Timer
@@ -79,11 +80,26 @@ class _Orders(NamedTuple):
         return self.stopped_by_user or self.no_restart
 
 
+class _Watches(NamedTuple):
+    """What is looked after beside the container's process."""
+
+    network: NetworkWatch
+    mounts: MountWatch
+    #: None where it has no health check
+    health: HealthWatch | None
+
+
 class Monitor:
     """The life of one container, from its first start to its end. Implements `monitor.roles.Desk`."""
 
     def __init__(
-        self, container: Container, engine: Engine, journal: Journal, reactor: Reactor, log_directory: str
+        self,
+        container: Container,
+        engine: Engine,
+        journal: Journal,
+        reactor: Reactor,
+        log_directory: str,
+        health_places: HealthPlaces | None = None,
     ) -> None:
         self._container = container
         self._engine = engine
@@ -99,8 +115,11 @@ class Monitor:
         self._next: Timer | Task | None = None
         self._is_over = False
         self._signals = SignalWatch(reactor)
-        self._network = NetworkWatch(engine, reactor, self._note_error)
-        self._mounts = MountWatch(engine, reactor, lambda lost: self._writer.write(lost.apply))
+        self._watches = _Watches(
+            NetworkWatch(engine, reactor, self._note_error),
+            MountWatch(engine, reactor, lambda lost: self._writer.write(lost.apply)),
+            _watch_of_health(container, engine, reactor, self._writer, health_places),
+        )
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
@@ -112,14 +131,14 @@ class Monitor:
         """Let the process become the container's program, and record that it runs, and whether its starter is
         attached. Raises SandboxError.
         """
-        self._network.ports = ports
+        self._watches.network.ports = ports
         ends, self._kept_ends = self._kept_ends, None
         started = carry_out(self._release_steps(ends))
         # a first start that cannot be recorded is none; once clients are served, life goes on
         told = (Tell("attach"),) if attached else ()
         if not self._writer.write_first(*told, started._replace(published_ports=ports).apply):
             raise ConflictError(f"container {self._container.name} was removed meanwhile")
-        self._mounts.begin()
+        self._run_began(None)
 
     def serve(
         self, listener: socket.socket | None, starter: Channel | None, attachment: Attachment, door: Door | None = None
@@ -132,7 +151,7 @@ class Monitor:
             self._signals.on_knock(partial(self._knocked, self._server, door))
         if starter is not None:
             self._server.adopt_starter(starter, attachment)
-        self._network.begin()
+        self._watches.network.begin()
         self._reactor.run()
 
     def abandon(self) -> None:
@@ -226,7 +245,7 @@ class Monitor:
         self._writer.write(Tell("kill", {"signal": str(int(number))}))
 
     def _break_mounts_later(self, killed: Run) -> None:
-        self._mounts.break_unless(lambda: self._run is not killed)
+        self._watches.mounts.break_unless(lambda: self._run is not killed)
 
     # -- the container's process -------------------------------------------------------------------------------------
 
@@ -243,6 +262,8 @@ class Monitor:
 
     def _run_ended(self, exit_code: int, ran_seconds: float) -> None:
         self._run = None
+        if self._watches.health is not None:
+            self._watches.health.end()
         if self._log is not None:
             self._log.finish()
         self._past = self._past._replace(exit_code=exit_code, oom_killed=self._engine.after_exit())
@@ -290,7 +311,7 @@ class Monitor:
     def _gate_steps(self) -> Steps[MonitorEnds | None]:
         """Make a process, up to its gate; without a terminal, the monitor's ends of its streams."""
         # a start mounts again what was lost
-        self._mounts.end()
+        self._watches.mounts.end()
         config = self._container.config
         if config.terminal:
             yield from self._engine.start_steps(None)
@@ -316,11 +337,14 @@ class Monitor:
         ends = ends or MonitorEnds(process.master_fd, process.master_fd)
         self._run = Run(self._reactor, process, ends, RunEvents(self._take_output, self._input_taken, self._run_ended))
         start, count = process_start(process.pid), self._past.restart_count
-        return RunStarted(process.pid, start, time.time_ns(), count, self._engine.cgroup)
+        health = "starting" if self._watches.health is not None else ""
+        return RunStarted(process.pid, start, time.time_ns(), count, self._engine.cgroup, health=health)
 
     def _run_began(self, _nothing: None) -> None:
         self._next = None
-        self._mounts.begin()
+        self._watches.mounts.begin()
+        if self._watches.health is not None and self._run is not None:
+            self._watches.health.begin(self._run.pid)
 
     def _start_failed(self, error: Exception) -> None:
         self._engine.abandon()
@@ -349,11 +373,13 @@ class Monitor:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        self._network.end()
-        self._mounts.end()
+        self._watches.network.end()
+        self._watches.mounts.end()
         Task(self._reactor, self._closing_steps(), self._closed, lambda _error: self._closed(None)).begin()
 
     def _closing_steps(self) -> Steps[None]:
+        if self._watches.health is not None:
+            self._watches.health.close()
         if self._log is not None:
             yield from self._log.close_steps()
         yield from self._engine.close_steps()
@@ -380,6 +406,16 @@ class Monitor:
         if not self._writer.is_done:
             server.listen_at(door.listen_again())
         door.answer()
+
+
+def _watch_of_health(
+    container: Container, engine: Engine, reactor: Reactor, writer: RecordWriter, places: HealthPlaces | None
+) -> HealthWatch | None:
+    if places is None or container.config.health.test[:1] not in (("CMD",), ("CMD-SHELL",)):
+        return None
+    from sandbox.container.monitor.health import HealthWatch  # few containers have a check
+
+    return HealthWatch(container.config, engine, reactor, writer, places)
 
 
 def _open_log(container: Container, directory: str) -> LogWriter | None:

@@ -59,6 +59,16 @@ class Started(NamedTuple):
     master_fd: int = -1
 
 
+class HealthPlaces(NamedTuple):
+    """Where a health check's results lie, while the container runs and afterwards; and the file that those lock who
+    follow events.
+    """
+
+    running: str
+    kept: str
+    followers: str
+
+
 class Door(NamedTuple):
     """How the monitor is found again by those who have lost its socket."""
 

@@ -25,9 +25,10 @@ from sandbox.container.monitor.backend import KernelEngine
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.neighbours import find_neighbours
-from sandbox.container.monitor.plan import Attachment, Door, Limits
+from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces, Limits
 from sandbox.container.monitor.reach import answer_knocks, listen_again
 from sandbox.errors import SandboxError, StartError
+from sandbox.event_followers import followers_path
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.local_sockets import listen_at
 from sandbox.runtime.reactor import Reactor
@@ -113,9 +114,10 @@ class _MonitorProcess:
     def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:
         """The monitor of a container that runs, or None where the command is gone. Raises SandboxError."""
         engine.prepare()
-        monitor = Monitor(
-            plan.container, engine, self._journal, Reactor(), self._paths.container_data(plan.container.id)
-        )
+        paths = self._paths
+        data, running = (place(plan.container.id) for place in (paths.container_data, paths.container_runtime))
+        places = HealthPlaces(running, data, followers_path(paths))
+        monitor = Monitor(plan.container, engine, self._journal, Reactor(), data, places)
         try:
             monitor.start_to_gate()
             self._channel.send_message("prepared", slirp_socket=engine.slirp_socket)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.plan import Started
     from sandbox.container.monitor.stdio import ContainerEnds
+    from sandbox.runtime.enter import BegunExec
     from sandbox.values import PublishedPort
     from storage.waits import Steps
 
@@ -90,7 +91,16 @@ class Network(Protocol):
         """Connect the network again, and publish the same ports again. Raises SandboxError."""
 
 
-class Engine(ServedMounts, Network, Protocol):
+class Prober(Protocol):
+    """The part of an engine that runs a health check's command."""
+
+    def begin_probe(self, pid: int, words: tuple[str, ...], output_fd: int) -> BegunExec:
+        """Make a process on its way into the container whose first process is `pid`, with the container's own user,
+        environment and directory; it writes to `output_fd`. Raises SandboxError, OSError.
+        """
+
+
+class Engine(ServedMounts, Network, Prober, Protocol):
     """What the kernel, storage and network are asked for; what may take its time in steps (`storage.waits`)."""
 
     def start_steps(self, ends: ContainerEnds | None) -> Steps[None]:

@@ -25,6 +25,7 @@ class ImageDefaults(NamedTuple):
     volumes: tuple[str, ...] = ()
     stop_signal: str = ""
     health: HealthCheck = HealthCheck()
+    shell: tuple[str, ...] = ()
 
 
 def read_image_defaults(document: dict[str, Any], image: str) -> ImageDefaults:  # Any: the image's JSON
@@ -49,6 +50,7 @@ def read_image_defaults(document: dict[str, Any], image: str) -> ImageDefaults: 
         volumes=reader.keys(part, "Volumes"),
         stop_signal=reader.text(part, "StopSignal"),
         health=_health(health, reader) if health else HealthCheck(),
+        shell=reader.texts(part, "Shell"),
     )
 
 

@@ -144,6 +144,7 @@ def _add_lifecycle(request: ContainerRequest, defaults: ImageDefaults, config: C
         stop_signal=request.stop_signal or defaults.stop_signal,
         stop_timeout_seconds=request.stop_timeout_seconds,
         health=_health(request.health, defaults.health),
+        shell=defaults.shell,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
+from sandbox.container.model.runtime_files import runtime_directory
 from sandbox.container.monitor.log_files import LOG_NAME
 from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
 from sandbox.container.view.host_config import host_config, port_bindings
@@ -52,7 +53,7 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
         "Created": rfc3339(container.created_ns),
         "Path": words[0] if words else "",
         "Args": list(words[1:]),
-        "State": _state(container),
+        "State": _state(paths, container),
         "Image": config.image_id,
         "ResolvConfPath": f"{data}/resolv.conf",
         "HostnamePath": f"{data}/hostname",
@@ -74,7 +75,7 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
     }
 
 
-def _state(container: Container) -> Document:
+def _state(paths: Paths, container: Container) -> Document:
     state = container.state
     document: Document = {
         "Status": state.status,
@@ -90,8 +91,24 @@ def _state(container: Container) -> Document:
         "FinishedAt": rfc3339(state.finished_ns),
     }
     if state.health:
-        document["Health"] = {"Status": state.health, "FailingStreak": 0, "Log": []}
+        document["Health"] = _health(paths, container)
     return document
+
+
+def _health(paths: Paths, container: Container) -> Document:
+    from sandbox.container.monitor.health_log import read_health  # few containers have a check
+
+    state = container.state
+    running, kept = runtime_directory(paths, container.id, state), paths.container_data(container.id)
+    health = read_health(state.health, running, kept)
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {"Start": rfc3339(start), "End": rfc3339(end), "ExitCode": code, "Output": output}
+            for start, end, code, output in health.results
+        ],
+    }
 
 
 def _nameless_volumes(config: ContainerConfig, request: ContainerRequest) -> Document:
@@ -128,6 +145,8 @@ def _config(container: Container, request: ContainerRequest) -> Document:
         document["StopTimeout"] = config.stop_timeout_seconds
     if config.health.test:
         document["Healthcheck"] = health_document(config.health)
+    if config.shell:
+        document["Shell"] = list(config.shell)
     return document
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.roles import Note
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
+    from sandbox.runtime.enter import BegunExec
     from sandbox.values import PublishedPort
     from storage.waits import Steps
 
@@ -95,6 +96,9 @@ class PlainEngine:
     @property
     def mount_pidfds(self) -> tuple[int, ...]:
         return ()
+
+    def begin_probe(self, pid: int, words: tuple[str, ...], output_fd: int) -> BegunExec:
+        raise AssertionError("it has no health check")
 
     def lost_mount(self, pidfd: int) -> MountLost:
         raise AssertionError(pidfd)
