@@ -47,9 +47,9 @@ class Image(Model):
         self.reload()
         return True
 
-    def remove(self, force: bool = False) -> None:
-        """Remove the image with all its names. Raises Conflict where a container uses it."""
-        self._caller.call("image.remove", self.id, force=force)
+    def remove(self, force: bool = False, noprune: bool = False) -> None:
+        """Remove the image with all its names. Raises Conflict where a container or another image needs it."""
+        self._caller.call("image.remove", self.id, force=force, noprune=noprune)
 
 
 class ImageCollection:
@@ -82,9 +82,9 @@ class ImageCollection:
         """Bring an image to its registry. Raises ImageNotFound, APIError."""
         self._caller.call("image.push", f"{repository}:{tag}" if tag else repository, progress=progress)
 
-    def remove(self, image: str, force: bool = False) -> None:
+    def remove(self, image: str, force: bool = False, noprune: bool = False) -> None:
         """Remove a name, and with its last name the image. Raises ImageNotFound, Conflict where it is used."""
-        self._caller.call("image.remove", image, force=force)
+        self._caller.call("image.remove", image, force=force, noprune=noprune)
 
     def load(self, data: bytes | str | os.PathLike[str]) -> list[Image]:
         """Bring the images of an archive, its content or the path of its file, here. Raises APIError."""

@@ -93,11 +93,12 @@ def push_image(context: OperationContext, name: str, tell: Tell) -> None:
     push(_telling(context, tell), name)
 
 
-def remove_image(context: OperationContext, name: str, *, force: bool = False) -> list[str]:
+def remove_image(context: OperationContext, name: str, *, force: bool = False, noprune: bool = False) -> list[str]:
     """What went: names and digests."""
+    from sandbox.image.deletion import RemoveRequest
     from sandbox.image.operations import remove
 
-    removed = remove(context, name, force=force)
+    removed = remove(context, name, RemoveRequest(force, not noprune))
     return [*removed.untagged, *removed.deleted]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from sandbox.errors import ImageError
 from sandbox.grammar.filters import parse_filters, parse_time
 from sandbox.image.references import matches, parse_reference
-from sandbox.image.store import digests_of, get_image, list_images, names_of
+from sandbox.image.store import children_of, digests_of, get_image, list_images, names_of
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -31,6 +32,8 @@ class ListRequest(NamedTuple):
     filters: tuple[str, ...] = ()
     #: a line for each digest of a repository
     digests: bool = False
+    #: also the nameless images that others were made of
+    all: bool = False
 
 
 class ImageLine(NamedTuple):
@@ -53,6 +56,8 @@ def list_lines(connection: sqlite3.Connection, request: ListRequest) -> Iterator
         names, digests = names_of(connection, image.id), digests_of(connection, image.id)
         dangling = filters.flag("dangling")
         if dangling is not None and dangling != (not names):
+            continue
+        if not names and not digests and not (request.all and not dangling) and children_of(connection, image.id):
             continue
         for line in _lines_of(image, names, digests, with_digests=request.digests):
             reference = None if line.repository == NONE else line
@@ -103,7 +108,11 @@ def _pattern(text: str) -> str:
     """The argument of `images`: a pattern stays, a name is brought into its familiar form."""
     if any(letter in text for letter in "*?["):
         return text
-    return parse_reference(text).familiar
+    try:
+        return parse_reference(text).familiar
+    except ImageError:
+        # what can be no name is none that is here
+        return text
 
 
 def _matches(line: ImageLine | None, pattern: str | None, filters: Filters) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from sandbox.image.archive.importing import ImportRequest
+    from sandbox.image.deletion import RemoveRequest
     from sandbox.image.inspect import HistoryEntry
     from sandbox.image.listing import ImageLine, ListRequest
     from sandbox.image.references import Reference
@@ -77,11 +78,11 @@ def load(
         load_archive(context.paths, archive.stream, archive.what, wanted, tell, progress)
 
 
-def save(context: OperationContext, names: Sequence[str], stream: BinaryIO) -> None:
+def save(context: OperationContext, names: Sequence[str], stream: BinaryIO, platform: str | None = None) -> None:
     """Write an archive with images. Raises NotFoundError before anything is written, SandboxError."""
     from sandbox.image.archive.saving import choose_images, tell_saved, write_archive
 
-    images = choose_images(context.paths, names)
+    images = choose_images(context.paths, names, platform)
     write_archive(context.paths, images, stream)
     tell_saved(context.paths, images)
 
@@ -103,11 +104,11 @@ def list_images(context: OperationContext, request: ListRequest) -> list[ImageLi
         return list(list_lines(connection, request))
 
 
-def remove(context: OperationContext, name: str, *, force: bool = False) -> Removed:
+def remove(context: OperationContext, name: str, request: RemoveRequest | None = None) -> Removed:
     """Remove a name, and with the last one the image. Raises NotFoundError, ConflictError where it is used."""
-    from sandbox.image.removal import remove_image
+    from sandbox.image.deletion import RemoveRequest, remove_image
 
-    return remove_image(context.paths, name, force=force)
+    return remove_image(context.paths, name, request or RemoveRequest())
 
 
 def tag(context: OperationContext, source: str, target: str) -> None:
@@ -123,24 +124,30 @@ def tag(context: OperationContext, source: str, target: str) -> None:
         keep_image_copies(connection)
 
 
-def history(context: OperationContext, name: str) -> list[HistoryEntry]:
+def history(context: OperationContext, name: str, platform: str | None = None) -> list[HistoryEntry]:
     """The steps that an image was made by, the last one first. Raises NotFoundError."""
     from sandbox.image.inspect import image_history
+    from sandbox.image.platforms import require_platform
     from sandbox.image.store import get_image
     from sandbox.state import open_state
 
     with open_state(context.paths) as connection:
-        return image_history(context.paths, connection, get_image(connection, name))
+        image = get_image(connection, name)
+        require_platform(image.platform, platform, name)
+        return image_history(context.paths, connection, image)
 
 
-def inspect(context: OperationContext, name: str) -> dict[str, Any]:
+def inspect(context: OperationContext, name: str, platform: str | None = None) -> dict[str, Any]:
     """Docker's document of an image. Raises NotFoundError."""
     from sandbox.image.inspect import inspect_image
+    from sandbox.image.platforms import require_platform
     from sandbox.image.store import get_image
     from sandbox.state import open_state
 
     with open_state(context.paths) as connection:
-        return inspect_image(context.paths, connection, get_image(connection, name))
+        image = get_image(connection, name)
+        require_platform(image.platform, platform, name)
+        return inspect_image(context.paths, connection, image)
 
 
 def slim_report(context: OperationContext, name: str, traces: Sequence[str]) -> SlimReport:

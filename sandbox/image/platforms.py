@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sandbox.errors import UsageError
+from sandbox.errors import ImageNotFoundError, UsageError
 from sandbox.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -90,6 +90,16 @@ def choose_platform(wanted: Platform, offered: Sequence[Platform]) -> int | None
             if platform[:3] == candidate[:3]:
                 return position
     return None
+
+
+def require_platform(offered: str, wanted: str | None, what: str) -> None:
+    """Raise ImageNotFoundError where the image `what`, which is for `offered`, does not suit a platform asked for."""
+    if wanted and choose_platform(parse_platform(wanted), [parse_platform(offered)]) is None:
+        raise ImageNotFoundError(
+            f"image with reference {what} was found but does not provide the specified platform ({wanted})",
+            cause=f"it is for {offered}",
+            mend=f"sandbox pull --platform {wanted} {what}",
+        )
 
 
 def runnable(wanted: Platform) -> Iterable[Platform]:

@@ -1,7 +1,7 @@
-"""Removing images: names first, then the image, then what nothing needs any more.
+"""What goes with images: their rows, then the files that nothing needs any more.
 
-A row goes in a transaction; files follow, collected by what is still referenced, never by what was just removed. A
-collection that was killed, or that found somebody pulling, is made up for by the next one.
+A row goes in a transaction (`deletion.py` has the rules); files follow, collected by what is still referenced, never by
+what was just removed. A collection that was killed, or that found somebody pulling, is made up for by the next one.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox.errors import ConflictError, ImageError, translated
-from sandbox.image.copies import drop_image_copy, keep_image_copies
+from sandbox.errors import ImageError, translated
+from sandbox.image.copies import drop_image_copy
 from sandbox.image.events import emit_of, emit_untagged
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import forget_source, needed_blobs
 from sandbox.image.recording import content_store, images_lock
-from sandbox.image.references import Reference, is_digest, is_identifier, parse_reference
-from sandbox.image.store import digests_of, get_image, list_images, names_of
+from sandbox.image.store import children_of, digests_of, list_images, names_of
 from sandbox.record_copies import find_unrecorded
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
@@ -29,11 +28,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection
 
+    from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.paths import Paths
     from storage.content import ContentStore
-
-_RUNNING = frozenset({"running", "paused", "restarting"})
 
 
 class Removed(NamedTuple):
@@ -43,109 +41,6 @@ class Removed(NamedTuple):
     deleted: tuple[str, ...]
 
 
-class _User(NamedTuple):
-    """A container that was made from an image."""
-
-    id: str
-    image: str
-    running: bool
-
-
-def remove_image(paths: Paths, text: str, *, force: bool = False) -> Removed:
-    """Remove the name `text`, and the image with its last name; an ID removes the image with all its names.
-
-    Raises NotFoundError, and ConflictError where a container uses the image or an ID has several names.
-    """
-    with open_state(paths, frees=True) as connection:
-        with transaction(connection):
-            removed = _remove(connection, text, force=force)
-        keep_image_copies(connection)
-        if not removed.deleted:
-            return removed
-        return removed._replace(deleted=(*removed.deleted, *collect_garbage(paths, connection)))
-
-
-def _remove(connection: sqlite3.Connection, text: str, *, force: bool) -> Removed:
-    image = get_image(connection, text)
-    names, digests = names_of(connection, image.id), digests_of(connection, image.id)
-    users = _users(connection, image.id)
-    named = _as_name(text, image)
-    if named is not None:
-        gone = _digests_with(named, names, digests)
-        left = {*names, *digests} - {named, *gone}
-        if left or (users and force and not named.digest):
-            return _untag(connection, image, named, gone)
-        if users:
-            raise ConflictError(
-                f'conflict: unable to remove repository reference "{text}" (must force) - container '
-                f"{users[0].id[:12]} is using its referenced image {image.id[7:19]}",
-                mend=f"sandbox rm {users[0].id[:12]}, or sandbox rmi -f {text}",
-            )
-    else:
-        _check_id_removal(image, names, users, force=force)
-    forget_image(connection, image.id)
-    return Removed(tuple(reference.familiar for reference in (*names, *digests)), (image.id,))
-
-
-def _digests_with(
-    named: Reference, names: tuple[Reference, ...], digests: tuple[Reference, ...]
-) -> tuple[Reference, ...]:
-    """The references by digest that go with the name: those of its repository, where it was the last tag there."""
-    if named.digest or any(name != named and name.repository == named.repository for name in names):
-        return ()
-    return tuple(digest for digest in digests if digest.repository == named.repository)
-
-
-def _as_name(text: str, image: ImageRecord) -> Reference | None:
-    """The reference by which the image was found; None where it was found by its ID."""
-    if is_identifier(text) or is_digest(text) or image.name == image.id:
-        return None
-    reference = parse_reference(text)
-    return reference if reference.digest else parse_reference(reference.name)
-
-
-def _check_id_removal(image: ImageRecord, names: tuple[Reference, ...], users: list[_User], *, force: bool) -> None:
-    short = image.id[7:19]
-    running = next((user for user in users if user.running), None)
-    if running is not None:
-        raise ConflictError(
-            f"conflict: unable to delete {short} (cannot be forced) - image is being used by running container "
-            f"{running.id[:12]}",
-            mend=f"sandbox rm -f {running.id[:12]}",
-        )
-    if users and not force:
-        raise ConflictError(
-            f"conflict: unable to delete {short} (must be forced) - image is being used by stopped container "
-            f"{users[0].id[:12]}",
-            mend=f"sandbox rm {users[0].id[:12]}, or sandbox rmi -f {short}",
-        )
-    if len(names) > 1 and not force:
-        raise ConflictError(
-            f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
-            cause=", ".join(name.familiar for name in names),
-            mend=f"sandbox rmi {' '.join(name.familiar for name in names)}",
-        )
-
-
-def _untag(
-    connection: sqlite3.Connection, image: ImageRecord, name: Reference, digests: tuple[Reference, ...]
-) -> Removed:
-    emit_untagged(connection, image.id, len({name, *digests}))
-    if name.digest:
-        connection.execute(
-            "DELETE FROM image_digest WHERE image_id = ? AND repository = ? AND digest = ?",
-            (image.id, name.repository, name.digest),
-        )
-        return Removed((name.familiar,), ())
-    connection.execute("DELETE FROM image_name WHERE name = ?", (name.name,))
-    for digest in digests:
-        connection.execute(
-            "DELETE FROM image_digest WHERE image_id = ? AND repository = ? AND digest = ?",
-            (image.id, digest.repository, digest.digest),
-        )
-    return Removed((name.familiar, *(digest.familiar for digest in digests)), ())
-
-
 def forget_image(connection: sqlite3.Connection, image_id: str) -> None:
     """Remove the row with its names and digests; the caller holds the transaction, files are collected later."""
     emit_untagged(connection, image_id, len(names_of(connection, image_id)) + len(digests_of(connection, image_id)))
@@ -153,17 +48,6 @@ def forget_image(connection: sqlite3.Connection, image_id: str) -> None:
     drop_image_copy(connection, image_id)
     for table, column in (("image_name", "image_id"), ("image_digest", "image_id"), ("image", "id")):
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (image_id,))
-
-
-def _users(connection: sqlite3.Connection, image_id: str) -> list[_User]:
-    rows = connection.execute(
-        "SELECT id, config, state FROM container WHERE image_id = ? ORDER BY created_ns", (image_id,)
-    )
-    users = []
-    for container_id, config, state in rows:
-        status = _member(state, "status")
-        users.append(_User(container_id, str(_member(config, "image")), status in _RUNNING))
-    return users
 
 
 def _member(document: str, name: str) -> object:
@@ -273,7 +157,9 @@ def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, .
             deleted: list[str] = []
             for image in list_images(connection):
                 names = names_of(connection, image.id)
-                if image.id not in used and accept(image, names):
+                # the newest come first: what an image was made of is met after it
+                is_between = not names and children_of(connection, image.id)
+                if image.id not in used and not is_between and accept(image, names):
                     untagged += [name.familiar for name in (*names, *digests_of(connection, image.id))]
                     deleted.append(image.id)
                     forget_image(connection, image.id)

@@ -183,6 +183,12 @@ def parent_of(connection: sqlite3.Connection, image_id: str) -> str:
     return str(row[0]) if row is not None else ""
 
 
+def children_of(connection: sqlite3.Connection, image_id: str) -> tuple[str, ...]:
+    """The ids of the images that have this one as their parent."""
+    rows = connection.execute("SELECT image_id FROM image_parent WHERE parent_id = ? ORDER BY image_id", (image_id,))
+    return tuple(child for (child,) in rows)
+
+
 def _by_reference(connection: sqlite3.Connection, reference: Reference) -> ImageRecord | None:
     if reference.digest:
         return _select(

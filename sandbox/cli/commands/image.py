@@ -35,7 +35,9 @@ def ls(invocation: Invocation) -> int:
     from sandbox.image.listing import ListRequest
 
     context = invocation.context
-    request = ListRequest((*invocation.arguments, "")[0], invocation.texts("filter"), invocation.flag("digests"))
+    request = ListRequest(
+        (*invocation.arguments, "")[0], invocation.texts("filter"), invocation.flag("digests"), invocation.flag("all")
+    )
     lines = operations.list_images(context.for_operations(), request)
     if invocation.flag("tree"):
         return _print_tree(invocation, lines)
@@ -87,11 +89,22 @@ def _print_tree(invocation: Invocation, lines: list[ImageLine]) -> int:
 
 
 def rm(invocation: Invocation) -> int:
-    """Print `Untagged:` and `Deleted:` lines."""
+    """Print `Untagged:` and `Deleted:` lines. By force what is not there is told, and no failure."""
+    from sandbox.errors import NotFoundError
+    from sandbox.image.deletion import RemoveRequest
+
     context = invocation.context.for_operations()
+    force = invocation.flag("force")
+    request = RemoveRequest(force, not invocation.flag("no-prune"), invocation.text("platform") or "")
 
     def remove(text: str) -> str | None:
-        removed = operations.remove(context, text, force=invocation.flag("force"))
+        try:
+            removed = operations.remove(context, text, request)
+        except NotFoundError as error:
+            if not force:
+                raise
+            invocation.context.note(render_error(error))
+            return None
         lines = [f"Untagged: {name}" for name in removed.untagged]
         lines += [f"Deleted: {digest}" for digest in removed.deleted]
         return "\n".join(lines) or None
@@ -112,10 +125,11 @@ def inspect(invocation: Invocation) -> int:
 
     context = invocation.context
     where = context.for_operations()
+    platform = invocation.text("platform")
     documents, errors = [], []
     for text in invocation.arguments:
         try:
-            documents.append(operations.inspect(where, text))
+            documents.append(operations.inspect(where, text, platform))
         except SandboxError as error:
             errors.append(with_meant_name(invocation, error, (text,)))
     print_documents(context, documents, invocation.text("format"))
@@ -129,7 +143,7 @@ def history(invocation: Invocation) -> int:
     from sandbox.cli.output.listings import print_listing
 
     context = invocation.context
-    entries = operations.history(context.for_operations(), invocation.arguments[0])
+    entries = operations.history(context.for_operations(), invocation.arguments[0], invocation.text("platform"))
     full, human, now = invocation.flag("no-trunc"), invocation.flag("human"), time.time_ns()
     if invocation.flag("quiet") and not invocation.given("format"):
         for entry in entries:
@@ -153,6 +167,8 @@ def history(invocation: Invocation) -> int:
     return 0
 
 
+#: an image here is for one platform: with another one asked for it is not found, as with Docker's older store
+PLATFORM = option("--platform", "text", "Only of an image for this platform", "os/arch")
 _FORMAT_HELP = "Format output using a custom template: 'table', 'table TEMPLATE', 'json' or TEMPLATE"
 
 COMMANDS = (
@@ -161,7 +177,7 @@ COMMANDS = (
         "List images",
         "[OPTIONS] [REPOSITORY[:TAG]]",
         (
-            option("-a --all", "flag", "Show all images (images here have no hidden intermediate ones)"),
+            option("-a --all", "flag", "Show all images (default hides intermediate images)"),
             option("--digests", "flag", "Show digests"),
             option("-f --filter", "list", "Filter output based on conditions provided", "filter"),
             option("--format", "text", _FORMAT_HELP, "string"),
@@ -179,7 +195,8 @@ COMMANDS = (
         "[OPTIONS] IMAGE [IMAGE...]",
         (
             option("-f --force", "flag", "Force removal of the image"),
-            option("--no-prune", "flag", "Do not delete untagged parents (there are none here)"),
+            option("--no-prune", "flag", "Do not delete untagged parents"),
+            PLATFORM,
         ),
         rm,
         least=1,
@@ -199,7 +216,10 @@ COMMANDS = (
         "image inspect",
         "Display detailed information on images",
         "[OPTIONS] IMAGE [IMAGE...]",
-        (option("-f --format", "text", "Format output using a custom template: 'json' or TEMPLATE", "string"),),
+        (
+            option("-f --format", "text", "Format output using a custom template: 'json' or TEMPLATE", "string"),
+            PLATFORM,
+        ),
         inspect,
         least=1,
         examples=("sandbox image inspect -f '{{.Config.Env}}' alpine",),
@@ -212,6 +232,7 @@ COMMANDS = (
             option("--format", "text", _FORMAT_HELP, "string"),
             option("-H --human", "flag", "Print sizes and dates in human readable format", default=True),
             option("--no-trunc", "flag", "Don't truncate output"),
+            PLATFORM,
             option("-q --quiet", "flag", "Only show image IDs"),
         ),
         history,

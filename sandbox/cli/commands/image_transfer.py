@@ -72,16 +72,16 @@ def save(invocation: Invocation) -> int:
     from sandbox.image.archive.whole_file import written_whole
 
     context = invocation.context
-    output = invocation.text("output")
+    output, platform = invocation.text("output"), invocation.text("platform")
     where = context.for_operations()
     if output is None:
         if context.stdout.isatty():
             raise SandboxError("cowardly refusing to save to a terminal", mend="use the -o flag or redirect")
         context.stdout.flush()
-        operations.save(where, invocation.arguments, context.stdout.buffer)
+        operations.save(where, invocation.arguments, context.stdout.buffer, platform)
         return 0
     with written_whole(context.cwd.absolute(output)) as stream:
-        operations.save(where, invocation.arguments, stream)
+        operations.save(where, invocation.arguments, stream, platform)
     return 0
 
 
@@ -98,7 +98,7 @@ def import_(invocation: Invocation) -> int:
 
     context = invocation.context
     source, *name = invocation.arguments
-    platform = invocation.text("platform")
+    platform = invocation.text("platform") or context.env.get("DOCKER_DEFAULT_PLATFORM")
     request = ImportRequest(
         parse_reference(name[0]) if name else None,
         apply_changes({}, invocation.texts("change")),
@@ -199,7 +199,7 @@ COMMANDS = (
         "image save",
         "Save one or more images to a tar archive",
         "[OPTIONS] IMAGE [IMAGE...]",
-        (option("-o --output", "text", "Write to a file, instead of standard output", "string"),),
+        (option("-o --output", "text", "Write to a file, instead of standard output", "string"), PLATFORM),
         save,
         least=1,
         examples=("sandbox save -o alpine.tar alpine",),

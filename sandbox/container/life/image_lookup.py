@@ -36,9 +36,15 @@ def ensure_image(
             mend="--pull missing",
         )
     found = None if policy == "always" else find_image(connection, name)
-    if found is not None and not _is_other_platform(found, request.platform):
+    platform = request.platform or context.env.get("DOCKER_DEFAULT_PLATFORM")
+    if found is not None and not _is_other_platform(found, platform):
         return found
     if policy == "never":
+        if found is not None:
+            from sandbox.image.platforms import require_platform
+
+            require_platform(found.platform, platform, name)
+            return found
         near = near_image(connection, name)
         raise ImageNotFoundError(f"No such image: {name}", mend=f"sandbox pull {name}", word=name, near=near)
     before_pull()

@@ -13,6 +13,7 @@ from sandbox.events import emit
 from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST
 from sandbox.image.events import image_event
 from sandbox.image.go_json import load_document
+from sandbox.image.platforms import require_platform
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference
 from sandbox.image.store import get_image, tags_of
@@ -38,12 +39,15 @@ class ChosenImage(NamedTuple):
     annotations: Mapping[str, str] = {}
 
 
-def choose_images(paths: Paths, texts: Sequence[str]) -> tuple[ChosenImage, ...]:
-    """What `texts` name, each image once; a repository without tag means all its tags. Raises NotFoundError."""
+def choose_images(paths: Paths, texts: Sequence[str], platform: str | None = None) -> tuple[ChosenImage, ...]:
+    """What `texts` name, each image once; a repository without tag means all its tags. Raises NotFoundError, also for
+    what is for another platform than that asked for.
+    """
     chosen: dict[str, ChosenImage] = {}
     with open_state(paths) as connection:
         for text in texts:
             for record, names in _find(connection, text):
+                require_platform(record.platform, platform, text)
                 before = chosen.get(record.id, ChosenImage(record, ()))
                 chosen[record.id] = ChosenImage(record, tuple(dict.fromkeys((*before.names, *names))))
     return tuple(chosen.values())

@@ -191,7 +191,8 @@ class Fetcher:
             return
         if self._job.platform_asked:
             raise ImageNotFoundError(
-                f"image with reference {what} was found but does not provide the platform {self._job.platform}",
+                f"image with reference {what} was found but does not provide the specified platform "
+                f"({self._job.platform})",
                 cause=f"it is for {platform}",
                 mend=f"sandbox pull --platform {platform} {what}",
             )

@@ -21,7 +21,7 @@ from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.events import config_of, transfer_event
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, add_source, form_layers, sources_of
-from sandbox.image.platforms import choose_platform, host_platform, parse_platform
+from sandbox.image.platforms import host_platform, require_platform
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import DEFAULT_TAG, Reference, parse_reference
 from sandbox.image.registry.endpoints import endpoints_for
@@ -89,8 +89,7 @@ def _plan(paths: Paths, reference: Reference, *, all_tags: bool, platform: str |
             record = find_image(connection, name.name)
             if record is None:
                 break
-            if platform is not None:
-                _check_platform(record, name, platform)
+            require_platform(record.platform, platform, name.familiar)
             jobs.append(plan_push(connection, content_store(paths), record, name, LayerForm()))
         if jobs and len(jobs) == len(names):
             return tuple(jobs)
@@ -99,14 +98,6 @@ def _plan(paths: Paths, reference: Reference, *, all_tags: bool, platform: str |
         + (f":{reference.tag}" if reference.tag not in ("", DEFAULT_TAG) else ""),
         mend=f"sandbox tag IMAGE {reference.familiar}; sandbox images lists what is here",
     )
-
-
-def _check_platform(record: ImageRecord, name: Reference, platform: str) -> None:
-    if choose_platform(parse_platform(platform), [parse_platform(record.platform)]) is None:
-        raise ImageNotFoundError(
-            f"image with reference {name.familiar} was found but does not provide the platform {platform}",
-            cause=f"it is for {record.platform}",
-        )
 
 
 def plan_push(

@@ -115,6 +115,35 @@ def test_a_container_that_runs(sandbox: Sandbox, busybox: str) -> None:
     assert sandbox.run("ps", "-q").lines
 
 
+def test_images_made_of_images(sandbox: Sandbox, busybox: str) -> None:
+    image_ids: list[str] = []
+    for number, name in enumerate(("", "second:1")):
+        base = image_ids[-1] if image_ids else busybox
+        sandbox.run("run", "--name", "box", "--network", "none", base, "touch", f"/{number}")
+        image_ids.append(sandbox.run("commit", "box", name).stdout.strip())
+        sandbox.run("rm", "box")
+    between, top = image_ids
+    shown = ("images", "-q", "--no-trunc")
+    assert between not in sandbox.run(*shown).lines
+    assert between in sandbox.run(*shown, "-a").lines
+    assert sandbox.run(*shown, "-f", "dangling=true").lines == []
+    assert sandbox.run("image", "prune", "-f").lines == ["Total reclaimed space: 0B"]
+    root = _inspect(sandbox, busybox)["Id"]
+    assert sandbox.run("history", "-q", "--no-trunc", "second:1").lines == [top, between, root]
+    refused = sandbox.run("rmi", "-f", root, status=1).stderr
+    assert f"unable to delete {root[7:19]} (cannot be forced) - image has dependent child images" in refused
+    # its name can go: what was made of it needs it, so that it stays without one
+    sandbox.run("tag", busybox, "kept")
+    assert sandbox.run("rmi", busybox).lines == ["Untagged: busybox:latest"]
+    assert sandbox.run("rmi", "kept").lines == ["Untagged: kept:latest"]
+    sandbox.run("tag", root, busybox)
+    untagged, *deleted = sandbox.run("rmi", "second:1").lines
+    assert untagged == "Untagged: second:1"
+    assert deleted[:2] == [f"Deleted: {top}", f"Deleted: {between}"]
+    assert len(deleted) == 4
+    assert sandbox.run(*shown, "-a").lines == [root]
+
+
 def test_what_is_refused(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("create", "--name", "box", busybox, "true")
     assert "No such container: none" in sandbox.run("commit", "none", status=1).stderr
@@ -122,7 +151,7 @@ def test_what_is_refused(sandbox: Sandbox, busybox: str) -> None:
     assert "RUN is not a valid change command" in sandbox.run("commit", "-c", "RUN x", "box", status=None).stderr
     assert "requires at least 1" in sandbox.run("commit", status=1).stderr
     image = _inspect(sandbox, busybox)["Id"]
-    sandbox.run("rmi", "-f", image)
+    assert f"Deleted: {image}" in sandbox.run("rmi", "-f", busybox).lines
     assert f"No such image: {image}" in sandbox.run("commit", "box", status=1).stderr
     assert sandbox.run("images", "-q").lines == []
 

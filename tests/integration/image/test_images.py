@@ -144,11 +144,11 @@ def test_used_by_a_stopped_container(sandbox: Sandbox, name: str) -> None:
     assert f"container {'c' * 12} is using its referenced image" in refused.stderr
     (short,) = sandbox.run("images", "-q").lines
     assert "being used by stopped container" in sandbox.run("rmi", short, status=1).stderr
-    assert sandbox.run("rmi", "-f", name).lines[0] == f"Untagged: {name}"
-    assert len(layers(sandbox.home)) == 2
-    assert len(sandbox.run("images", "-q").lines) == 1
-    # by ID and by force the image goes; the container keeps its layers
-    sandbox.run("rmi", "-f", short)
+    # by force the image goes; the container keeps its layers
+    untagged, *more, deleted = sandbox.run("rmi", "-f", name).lines
+    assert untagged == f"Untagged: {name}"
+    assert deleted.startswith(f"Deleted: sha256:{short}")
+    assert len(more) == 1
     assert not sandbox.run("images", "-q").lines
     assert len(layers(sandbox.home)) == 2
     _disuse(sandbox)
@@ -158,6 +158,9 @@ def test_used_by_a_running_container(sandbox: Sandbox, name: str) -> None:
     _use(sandbox, name, "running")
     (short,) = sandbox.run("images", "-q").lines
     assert "cannot be forced" in sandbox.run("rmi", "-f", short, status=1).stderr
+    # a name can go by force, for the image stays
+    assert all(line.startswith("Untagged: ") for line in sandbox.run("rmi", "-f", name).lines)
+    assert sandbox.run("images", "--format", "{{.Repository}} {{.ID}}").lines == [f"<none> {short}"]
     assert len(layers(sandbox.home)) == 2
     _disuse(sandbox)
 
@@ -178,6 +181,22 @@ def test_a_moved_tag_leaves_a_dangling_image(sandbox: Sandbox, hostile: Hostile,
     (old,) = sandbox.run("images", "-q", "-f", "dangling=true").lines
     sandbox.run("rmi", old)
     assert _images(sandbox) == [name]
+
+
+def test_by_force_what_is_not_there_is_no_failure(sandbox: Sandbox, name: str) -> None:
+    done = sandbox.run("rmi", "-f", "nonesuch", name)
+    assert "No such image: nonesuch" in done.stderr
+    assert done.lines[0] == f"Untagged: {name}"
+
+
+def test_a_platform_that_it_is_not_for(sandbox: Sandbox, name: str) -> None:
+    told = "was found but does not provide the specified platform (linux/s390x)"
+    for words in (("rmi",), ("image", "inspect"), ("history",), ("save",), ("push",)):
+        assert told in sandbox.run(*words, "--platform", "linux/s390x", name, status=1).stderr
+    env = {"DOCKER_DEFAULT_PLATFORM": "linux/s390x"}
+    assert told in sandbox.run("create", "--pull", "never", name, "true", status=125, env=env).stderr
+    machine = sandbox.run("image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", name).stdout.strip()
+    assert sandbox.run("rmi", "--platform", machine, name).lines[0] == f"Untagged: {name}"
 
 
 def test_several_some_unknown(sandbox: Sandbox, name: str) -> None:

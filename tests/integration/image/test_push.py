@@ -170,7 +170,7 @@ def test_platform(sandbox: Sandbox, registry: Registry) -> None:
     name = f"{registry.host}/platform"
     _import(sandbox, name, {"a": b"1"})
     done = sandbox.run("push", "--platform", "linux/s390x", name, status=1)
-    assert "does not provide the platform linux/s390x" in done.stderr
+    assert "does not provide the specified platform (linux/s390x)" in done.stderr
     sandbox.run("push", "--platform", "linux", name)
 
 
