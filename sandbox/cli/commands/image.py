@@ -103,7 +103,7 @@ def rm(invocation: Invocation) -> int:
         except NotFoundError as error:
             if not force:
                 raise
-            invocation.context.note(render_error(error))
+            invocation.context.note(render_error(with_meant_name(invocation, error, (text,))))
             return None
         lines = [f"Untagged: {name}" for name in removed.untagged]
         lines += [f"Deleted: {digest}" for digest in removed.deleted]

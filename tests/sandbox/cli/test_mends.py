@@ -61,7 +61,7 @@ def web(home: Home) -> Home:
         ("container inspect wbe1", "sandbox container inspect web1"),
         ("stop nothing-like-it", "sandbox ps -a"),
         ("exec nothing-like-it sh", "sandbox ps -a"),
-        ("rmi -f busibox", "sandbox rmi -f busybox"),
+        ("rmi --no-prune busibox", "sandbox rmi --no-prune busybox"),
         ("tag busybos:latest mine", "sandbox tag busybox mine"),
         ("image inspect bsybox", "sandbox image inspect busybox"),
         ("run --pull never --rm -e A=1 busibox echo 'a b'", "sandbox run --pull never --rm -e A=1 busybox echo 'a b'"),
