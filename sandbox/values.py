@@ -29,6 +29,7 @@ class MountPoint(NamedTuple):
     anonymous: bool = False
     recursive: bool = True
     tmpfs_size_bytes: int = 0
+    #: permission bits
     tmpfs_mode: int = 0o1777
     #: further tmpfs options in mount(8) form
     tmpfs_options: str = ""
@@ -54,6 +55,7 @@ class MountRequest(NamedTuple):
     driver_options: tuple[tuple[str, str], ...] = ()
     subpath: str = ""
     tmpfs_size_bytes: int = 0
+    #: permission bits
     tmpfs_mode: int | None = None
 
 

@@ -88,7 +88,8 @@ class ContentStore:
 
     @contextmanager
     def writer(self, digest: Digest, size: int | None) -> Iterator[BlobWriter]:
-        """A writer of this blob. Waits while another process writes the same one; then `done` may be true.
+        """A writer of this blob, which has `size` bytes where that is known. Waits while another process writes the
+        same one; then `done` may be true.
 
         Left without `commit`, what was appended stays as a partial to continue from.
         """

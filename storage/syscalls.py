@@ -137,7 +137,9 @@ def _path(path: str | bytes | None) -> bytes | None:
 
 
 def openat2(dir_fd: int, path: str | bytes, flags: int, resolve: int, mode: int = 0) -> int:
-    """A descriptor of `path` below `dir_fd`, resolved as `resolve` allows; close-on-exec always."""
+    """A descriptor of `path` below `dir_fd`, resolved as `resolve` allows; close-on-exec always. What is made gets the
+    permission bits `mode`.
+    """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     return _openat2(dir_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
 

@@ -1,10 +1,11 @@
-"""What docstrings promise: every public function names the errors that it raises itself."""
+"""What docstrings promise: every public function names the errors that it raises itself, and what its numbers count."""
 
 from __future__ import annotations
 
 import ast
 import builtins
 import functools
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -161,3 +162,95 @@ def test_what_is_made_or_caught_is_known_by_its_class() -> None:
     assert _is_told("Raises SandboxError.", {"UsageError"})
     assert _is_told("Raises UsageError.", {"SandboxError"})
     assert not _is_told("Raises UsageError.", {"NotFoundError"})
+
+
+#: the last word of a name -> what says its unit: words of the docstring, where the name itself has none (`…_seconds`)
+_TIME = "seconds? ns nanoseconds? ms milliseconds? ticks"
+_SIZE = "bytes? characters? columns? rows? entries ids"
+_MODE = r"bits? permissions? octal stat\(2\) 0[0-7]{3}"
+UNITS = {
+    **dict.fromkeys(("age", "deadline", "delay", "duration", "elapsed", "expiry", "grace", "interval", "now"), _TIME),
+    **dict.fromkeys(("patience", "period", "since", "time", "timeout", "ttl", "until", "wait"), _TIME),
+    **dict.fromkeys(("length", "memory", "offset", "quota", "size", "space"), _SIZE),
+    "mode": _MODE,
+}
+_NUMBER = re.compile(r"\b(int|float)\b")
+_PAIR = re.compile(r"tuple\[[^\[\]]*(\[[^\[\]]*\])?[^\[\]]*,(?! \.\.\.)")
+#: of a number that is no measure its name says enough
+_SPEAKING = {
+    "bytes", "code", "column", "count", "fd", "first", "gid", "id", "index", "level", "line", "ms", "ns", "number",
+    "percent", "pid", "pidfd", "port", "seconds", "status", "uid",
+}  # fmt: skip
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition("_")[2]
+
+
+def _says_unit(name: str, says: str) -> bool:
+    units = UNITS.get(_last_word(name))
+    return units is None or any(re.search(rf"(\b|(?<=_)){unit}(?!\w)", says, re.IGNORECASE) for unit in units.split())
+
+
+def _is_number(annotation: ast.expr | None) -> bool:
+    return annotation is not None and _NUMBER.search(ast.unparse(annotation)) is not None
+
+
+def _unitless(public: Public) -> Iterator[str]:
+    arguments = public.function.args
+    if any(_last(decorator) == "overload" for decorator in public.function.decorator_list):
+        return
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if _is_number(argument.annotation) and not _says_unit(argument.arg, public.says):
+            yield argument.arg
+    returns, name = public.function.returns, public.function.name
+    if returns is None:
+        return
+    if re.fullmatch(r"(int|float)( \| None)?", ast.unparse(returns)):
+        # what waits returns something else
+        is_told = _last_word(name) == "wait" or _says_unit(name, public.says)
+        if not is_told or not (public.says.strip() or _last_word(name) in _SPEAKING):
+            yield "what it returns"
+    elif _PAIR.search(ast.unparse(returns)) and not public.says.strip():
+        yield "what it returns"
+
+
+def _unitless_fields(path: Path) -> Iterator[str]:
+    """Fields of public classes; a comment beside or above one says its unit too."""
+    lines = path.read_text().splitlines()
+    for node in _tree(path).body:
+        if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+            continue
+        for field in node.body:
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_number(field.annotation):
+                says = [ast.get_docstring(node) or "", lines[field.lineno - 1].partition("#")[2]]
+                above = field.lineno - 2
+                while lines[above].lstrip().startswith("#"):
+                    says.append(lines[above])
+                    above -= 1
+                if not _says_unit(field.target.id, " ".join(says)):
+                    yield f"{node.name}.{field.target.id} (line {field.lineno})"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_public_functions_say_what_their_numbers_count(path: Path) -> None:
+    silent = [
+        f"{public.name} (line {public.function.lineno}): {what}"
+        for public in _public(path)
+        if not public.function.name.startswith("_") or public.function.name == "__init__"
+        for what in _unitless(public)
+        if path.parent != HANDLERS
+    ]
+    assert [*silent, *_unitless_fields(path)] == [], "say the unit in the name or in the docstring"
+
+
+def test_a_number_without_a_unit_is_seen() -> None:
+    source = (
+        "def wait(timeout: float, size_bytes: int) -> int:\n    '''The exit code.'''\n"
+        "def told(timeout: float) -> int:\n    '''The exit code, after `timeout` seconds.'''\n"
+        "def size(path: str) -> int:\n    '''Of a file.'''\n"
+        "def pair() -> tuple[int, str]: ...\n"
+        "def pid() -> int: ...\ndef number_of() -> int: ...\n"
+    )
+    found = [list(_unitless(Public("", function, ""))) for function in _functions(ast.parse(source).body)]
+    assert found == [["timeout"], [], ["what it returns"], ["what it returns"], [], ["what it returns"]]

@@ -57,7 +57,8 @@ class Client:
         self, since: str | int = "", until: str | int = "", filters: Mapping[str, object] | None = None
     ) -> EventStream:
         """What happens from now on, as Docker's documents; with `since` what has happened since then before that, with
-        `until` an end. Times and filters are those of `sandbox events`. Raises InvalidArgument when it is read.
+        `until` an end. Times (a number is Unix time in seconds) and filters are those of `sandbox events`. Raises
+        InvalidArgument when it is read.
         """
         # a time of ours: what happens while the worker begins is told as well
         since_ns = 0 if until else time.time_ns()

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 
 class ContainerOptions(TypedDict, total=False):
-    """What may be said of a new container; docs/python-api.md has a line for each."""
+    """What may be said of a new container; docs/python-api.md has a line for each.
+
+    Numbers are bytes where they are sizes, seconds of `stop_timeout`, microseconds of `cpu_period` and `cpu_quota`.
+    """
 
     annotations: Mapping[str, str]
     auto_remove: bool

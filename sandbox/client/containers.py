@@ -87,7 +87,7 @@ class Container(Model):
         self._caller.call("container.stop", self.id, StopRequest(None, timeout))
 
     def restart(self, *, timeout: int | None = None) -> None:
-        """Stop the container, where it runs, and start it."""
+        """Stop the container, where it runs, with SIGKILL after `timeout` seconds, and start it."""
         self._caller.call("container.restart", self.id, StopRequest(None, timeout))
 
     def kill(self, signal: str | int | None = None) -> None:
@@ -141,7 +141,8 @@ class Container(Model):
         until: str | int = "",
     ) -> bytes | LogStream:
         """What the container wrote, or with `stream` an iterator of its lines, which goes on to the container's end
-        unless `follow` is false. `since` and `until` are times as the command takes them.
+        unless `follow` is false. `since` and `until` are times as the command takes them; a number is Unix time, in
+        seconds.
 
         Raises NotSupported where it keeps no log, InvalidArgument.
         """

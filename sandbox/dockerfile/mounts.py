@@ -51,7 +51,10 @@ _OWNED = ("cache", "secret", "ssh")
 
 
 class Mount(NamedTuple):
-    """A mount of one RUN. `source_name` is the stage, image or context of `from=`; `None` is an option not given."""
+    """A mount of one RUN. `source_name` is the stage, image or context of `from=`; `None` is an option not given.
+
+    `mode` is permission bits.
+    """
 
     type: MountType = "bind"
     source_name: str = ""

@@ -27,7 +27,7 @@ class Source(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A part of a logical line and where it starts there."""
+    """A part of a logical line and where it starts there, in characters."""
 
     text: str
     offset: int

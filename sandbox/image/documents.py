@@ -173,6 +173,7 @@ class RuntimeConfig(msgspec.Struct, frozen=True, rename="pascal"):
     volumes: dict[str, dict[str, Any]] = {}
     exposed_ports: dict[str, dict[str, Any]] = {}
     stop_signal: str = ""
+    #: seconds
     stop_timeout: int | None = None
     on_build: tuple[str, ...] = ()
     shell: Words = ()

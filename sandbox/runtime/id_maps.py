@@ -36,7 +36,7 @@ class IdRange(NamedTuple):
 
 
 class MapLine(NamedTuple):
-    """One line of /proc/PID/uid_map."""
+    """One line of /proc/PID/uid_map: `size` ids."""
 
     inner: int
     outer: int

@@ -22,7 +22,9 @@ _LONGEST_WAIT_SECONDS = 86400.0
 
 
 class Timer:
-    """A callback to come; `cancel` may be called at any time, any number of times."""
+    """A callback to come, at `deadline` in seconds of the monotonic clock; `cancel` may be called at any time, and
+    again.
+    """
 
     def __init__(self, deadline: float, callback: Callable[[], None]) -> None:
         self.deadline = deadline
@@ -88,6 +90,7 @@ class Reactor:
         os.close(fd)
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` once, in the loop, when the time is over."""
         timer = Timer(time.monotonic() + seconds, callback)
         heapq.heappush(self._timers, timer)
         return timer

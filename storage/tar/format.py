@@ -60,7 +60,9 @@ def parse_mtime(field: bytes) -> int:
 
 
 def bounded_time(time_ns: int) -> int:
-    """The nearest time the system call's types hold; the kernel clamps further to what the file system can keep."""
+    """The nearest time, in ns, that the system call's types hold; the kernel clamps further to what the file system can
+    keep.
+    """
     return min(max(time_ns, -_MAX_TIME_NS), _MAX_TIME_NS)
 
 
@@ -136,7 +138,7 @@ def parse_old_sparse(block: bytes, start: int, count: int) -> list[Segment]:
 
 
 def check_segments(segments: Sequence[Segment], stored_size: int, real_size: int) -> None:
-    """Segments ascend, stay inside the file, and are as long together as what is stored.
+    """Segments ascend, stay inside the file, and have together as many bytes as are stored.
 
     Raises StorageError otherwise.
     """

@@ -50,7 +50,9 @@ _ADLER_BASE = 65521
 
 
 class TarEntry(NamedTuple):
-    """One member: its name as the archive has it, and what its header says."""
+    """One member: its name as the archive has it, and what its header says; `mode` is permission bits, `size` bytes,
+    `device` major and minor.
+    """
 
     name: bytes
     kind: bytes

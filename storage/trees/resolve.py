@@ -27,7 +27,8 @@ _STRICT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 
 
 def open_in_root(root_fd: int, path: str | bytes, flags: int, mode: int = 0) -> int:
-    """A descriptor of `path` as a process chrooted into `root_fd` would see it; close-on-exec.
+    """A descriptor of `path` as a process chrooted into `root_fd` would see it; close-on-exec. What is made gets the
+    permission bits `mode`.
 
     OSError as open(2) gives.
     """
@@ -40,12 +41,15 @@ def open_in_root(root_fd: int, path: str | bytes, flags: int, mode: int = 0) -> 
 
 
 def mkdir_in_root(root_fd: int, path: str | bytes, mode: int = 0o755) -> int:
-    """A descriptor of the directory at `path` inside the root, made with its missing parents; twice is safe."""
+    """A descriptor of the directory at `path` inside the root, made with its missing parents, whose
+    permission bits are `mode`; twice is safe.
+    """
     return make_directories(root_fd, os.fsencode(path), mode)
 
 
 def make_directories(root_fd: int, path: bytes, mode: int, made: Callable[[bytes], None] | None = None) -> int:
     """mkdir -p as in a chroot, through symlinks that lead to nothing too; tells `made` each new directory's real path.
+    `mode` is the permission bits of each.
 
     One component at a time, each opened without following: what is a symlink is read and its text walked in its place.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ReportedProgress:
-    """A Progress that speaks through a step."""
+    """A Progress that speaks through a step; it is told bytes."""
 
     def __init__(self, report: StepReport) -> None:
         self._report = report

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 
 class Exported(NamedTuple):
-    """What the result is called: the image's ID, and its manifest's digest, media type and size in the last form that
-    was made (empty where no image was asked for); the names it was given.
+    """What the result is called: the image's ID, and its manifest's digest, media type and size in bytes in the last
+    form that was made (empty where no image was asked for); the names it was given.
     """
 
     image_id: str

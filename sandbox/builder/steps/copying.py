@@ -30,7 +30,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Changes(NamedTuple):
-    """What becomes of owner and mode on the way; None leaves them."""
+    """What becomes of owner (uid, gid) and mode (permission bits) on the way; None leaves them."""
 
     owner: tuple[int, int] | None = None
     mode: Callable[[int], int] | None = None

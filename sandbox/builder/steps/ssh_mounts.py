@@ -26,7 +26,9 @@ _MESSAGE_MOST = 256 * 1024
 
 
 def relay_agent(agent: str, place: str, owner: tuple[int, int], mode: int, stack: ExitStack) -> str:
-    """The path of a socket in `place` that leads to the socket `agent` until the stack is left. Raises StepError."""
+    """The path of a socket in `place` that leads to the socket `agent` until the stack is left. `owner` is its uid and
+    gid, `mode` its permission bits. Raises StepError.
+    """
     directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -41,6 +41,7 @@ class LayoutDirectory:
         return True
 
     def size(self, name: str) -> int:
+        """Of a file that is there, in bytes. Raises ImageError."""
         fd = self._open(name)
         try:
             return os.fstat(fd).st_size

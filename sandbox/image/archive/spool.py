@@ -67,6 +67,7 @@ class Spool:
         return os.pread(self._file.fileno(), member.size, member.offset)
 
     def size(self, name: str) -> int:
+        """Of a member, in bytes. Raises ImageError where it is missing."""
         return self._get(name).size
 
     def head(self, name: str, count: int) -> bytes:

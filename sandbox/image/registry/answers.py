@@ -12,7 +12,7 @@ _PARTIAL_CONTENT = 206
 
 
 def continues(status: int, content_range: str, offset: int) -> bool:
-    """Whether the answer is the rest from `offset` on; a server may send the whole instead (RFC 9110 §14.2)."""
+    """Whether the answer is the rest from byte `offset` on; a server may send the whole instead (RFC 9110 §14.2)."""
     return status == _PARTIAL_CONTENT and content_range.replace(" ", "").startswith(f"bytes{offset}-")
 
 

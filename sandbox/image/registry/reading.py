@@ -56,6 +56,7 @@ class Fetched(NamedTuple):
 class BlobSink(Protocol):
     """What a blob is written to: storage's BlobWriter."""
 
+    #: the bytes that are there
     offset: int
 
     def append(self, data: bytes) -> None: ...

@@ -36,7 +36,7 @@ _OCTETS = "application/octet-stream"
 
 
 class Source(NamedTuple):
-    """A blob to send; `fd` is open on it, for reading at any place, until it is there."""
+    """A blob of `size` bytes to send; `fd` is open on it, for reading at any place, until it is there."""
 
     digest: str
     size: int

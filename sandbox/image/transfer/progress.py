@@ -24,17 +24,17 @@ class Progress(Protocol):
         """A layer, named by its blob's digest, has entered a state: `Download complete`."""
 
     def layer_bytes(self, blob: str, received: int, size: int) -> None:
-        """So much of a layer is there."""
+        """So many bytes of a layer are there."""
 
     def layer_unpacked(self, blob: str, done: int, size: int) -> None:
-        """So much of a layer's archive has been unpacked."""
+        """So many bytes of a layer's archive have been unpacked."""
 
     def close(self) -> None:
         """The story is over, well or not."""
 
 
 class QuietProgress:
-    """Says nothing but warnings, where it is given a stream for them."""
+    """Says nothing but warnings, where it is given a stream for them; bytes are told in vain."""
 
     def __init__(self, warnings: TextIO | None = None) -> None:
         self._warnings = warnings
@@ -61,7 +61,7 @@ class QuietProgress:
 
 
 class PlainProgress:
-    """One line for each change, as Docker writes where there is no terminal."""
+    """One line for each change, as Docker writes where there is no terminal; bytes are told in vain."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -37,7 +37,7 @@ _HANDED_DOWN = {"system.posix_acl_default", "security.selinux", "security.SMACK6
 class Changes(Files):
     """Each change happens at once in the upper directory: by one system call, or one rename of what was made aside.
 
-    Each handler raises FUSEError with the errno.
+    Each handler raises FUSEError with the errno; what it takes and returns is as pyfuse3 has it.
     """
 
     @property

@@ -47,7 +47,10 @@ class _Target:
 
 
 class Files(Requests):
-    """open, read, write, flush, release, fsync, setattr. Each handler raises FUSEError with the errno."""
+    """open, read, write, flush, release, fsync, setattr. Each handler raises FUSEError with the errno.
+
+    Offsets and sizes are bytes, as pyfuse3 has them.
+    """
 
     gives_data = True
     """Whether a small file's data is given to the kernel when it is opened. It is not asked for then."""

@@ -100,7 +100,7 @@ class LimitedCopyUp(CopyUp):
 
 
 class LimitedOperations(OverlayOperations):
-    """The handlers that count. `quota` is set before the first request.
+    """The handlers that count. `quota` is set before the first request. What is written is counted in bytes.
 
     Each handler raises FUSEError with the errno.
     """

@@ -80,7 +80,8 @@ def find_indexed(name: bytes, record: Record, lower: LowerDirectory) -> Found:
 
 
 def is_dotted_whiteout(mode: int, size: int) -> bool:
-    """Whether what has a whiteout's name is one: an archive's is an empty file. What holds anything is somebody's data,
+    """Whether what has a whiteout's name, with `mode` as stat(2) gives it and `size` bytes, is one: an archive's is an
+    empty file. What holds anything is somebody's data,
     which the kernel's overlay lets a container make by such a name.
     """
     return stat.S_ISREG(mode) and not size

@@ -74,7 +74,7 @@ class Trace:
 
 
 class TracedOperations(OverlayOperations):
-    """The handlers that record. `trace` is set before the first request."""
+    """The handlers that record, reads by their bytes. `trace` is set before the first request."""
 
     trace: Trace
     gives_data = False  # what was asked for is what is recorded

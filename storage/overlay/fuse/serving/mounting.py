@@ -15,7 +15,7 @@ DEVICE = "/dev/fuse"
 
 class FuseOptions(NamedTuple):
     """How it is mounted. `filesystem` and `source` are what /proc/self/mountinfo shows; `flags` are mount(2)'s;
-    `root_mode` is the type of the root, for a mount may be of a file.
+    `root_mode` is the type of the root as stat(2) gives it, for a mount may be of a file.
     """
 
     filesystem: str

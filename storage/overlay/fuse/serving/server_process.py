@@ -171,7 +171,7 @@ class ServedMount(RootMount):
 def serve_mount(target: str, serve: Serve, *, flags: int = 0, root_mode: int = stat.S_IFDIR) -> ServedMount:
     """Mount a FUSE file system at `target`, answered by a new process that calls `serve`. Raises StorageError.
 
-    `flags` and `root_mode` as in `FuseOptions`.
+    `flags` and `root_mode` (of stat(2)) as in `FuseOptions`.
 
     Returns at once: the server gets ready meanwhile, and whoever looks below `target` waits for it.
     """
