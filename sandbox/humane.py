@@ -100,8 +100,8 @@ def quoted(text: str) -> str:
 
 
 def quoted_command(words: tuple[str, ...], *, truncate: bool = True) -> str:
-    """The COMMAND column: the words joined, cut to 20 columns, quoted."""
-    text = " ".join(words)
+    """The COMMAND column: the words joined, arguments with blanks in quotes, cut to 20 columns, the whole quoted."""
+    text = " ".join((*words[:1], *(f"'{word}'" if " " in word else word for word in words[1:])))
     return quoted(ellipsis(text, 20) if truncate else text)
 
 
@@ -144,6 +144,15 @@ def created_at(time_ns: int) -> str:
     from time import localtime, strftime
 
     return strftime("%Y-%m-%d %H:%M:%S %z %Z", localtime(time_ns // 1_000_000_000))
+
+
+def local_time(time_ns: int) -> str:
+    """RFC 3339 in local time, "2026-11-23T22:41:05+01:00"; of UTC with a Z, as Go writes it."""
+    from time import localtime, strftime
+
+    moment = localtime(time_ns // 1_000_000_000)
+    zone = strftime("%z", moment)
+    return strftime("%Y-%m-%dT%H:%M:%S", moment) + (f"{zone[:3]}:{zone[3:]}" if moment.tm_gmtoff else "Z")
 
 
 def short_digest(digest: str) -> str:

@@ -147,6 +147,12 @@ def _postgresql() -> str:
     return "" if found else "pgbench is not installed (package postgresql)"
 
 
+def _podman() -> str:
+    if os.path.ismount("/sys/fs/cgroup/unified"):
+        return "podman's crun refuses hybrid cgroups: unshare -m sh -c 'umount /sys/fs/cgroup/unified && …'"
+    return _tried(["podman", "--version"], "podman")
+
+
 def _systemd() -> str:
     return _tried(["systemctl", "--user", "show-environment"], "systemd")
 
@@ -167,7 +173,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "skopeo": _program("skopeo"),
     "umoci": _program("umoci"),
     "buildah": _program("buildah"),
-    "podman": _program("podman"),
+    "podman": _podman,
     "busybox": _program("busybox", "busybox-static", "true"),
     "mmdebstrap": _program("mmdebstrap"),
     "openssl": _program("openssl", "openssl", "version"),

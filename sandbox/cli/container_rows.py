@@ -35,6 +35,14 @@ HEADERS: dict[str, str] = {
 COLUMNS: tuple[str, ...] = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 SIZE_COLUMNS: tuple[str, ...] = (*COLUMNS, "Size")
 
+#: of `--format raw`: a line for each field, and a blank one after each container
+RAW = (
+    "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n"
+    "state: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\n"
+    "ports: {{- pad .Ports 1 0}}\n"
+)
+RAW_WITH_SIZE = f"{RAW}size: {{{{.Size}}}}\n"
+
 
 class RowOptions(NamedTuple):
     truncate: bool = True

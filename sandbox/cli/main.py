@@ -28,6 +28,8 @@ _HELP = option("--help", "flag", "Show this message and quit")
 _COLLECTED_AT = 50_000
 #: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
 _ENDED_BY_INTERRUPT = ("container attach", "container logs", "container stats", "container wait", "system events")
+#: the options of Docker's that a script may bring along
+_OF_DOCKER = frozenset(declared.key for declared in GLOBAL_OPTIONS if declared.hidden)
 #: set by the scripts that shells load; typer's name for it
 _COMPLETION_VARIABLE = "_SANDBOX_COMPLETE"
 
@@ -102,9 +104,13 @@ def _answer(context: Context, top: Parsed) -> int:
 
         context.print(f"sandbox version {__version__}")
         return 0
-    refused = _refused(top)
-    if refused is not None:
-        return _usage_failure(context.stderr, refused, "sandbox", "[OPTIONS] COMMAND")
+    if top.values.keys() & _OF_DOCKER:
+        from sandbox.cli.docker_options import refuse_docker_option, with_docker_options  # for scripts of Docker's only
+
+        refused = refuse_docker_option(top.values)
+        if refused is not None:
+            return _usage_failure(context.stderr, refused, "sandbox", "[OPTIONS] COMMAND")
+        context = with_docker_options(context, top.values)
     for key in ("install-completion", "show-completion"):
         if key in top.values:
             from functools import partial
@@ -116,19 +122,6 @@ def _answer(context: Context, top: Parsed) -> int:
             action = partial(handle_completion, context, key, shell)
             return _guarded(context, action)
     return _dispatch(context, top.arguments, wants_help=bool(top.values.get("help")))
-
-
-def _refused(top: Parsed) -> UsageError | None:
-    """The error for an option of Docker's that a script may bring along and that means nothing here."""
-    for declared in GLOBAL_OPTIONS:
-        if not declared.hidden or declared.key not in top.values:
-            continue
-        if declared.key == "config":
-            return UsageError("--config is not supported", mend=f"set DOCKER_CONFIG={top.values['config']} for it")
-        if declared.key == "log-level":
-            return UsageError("--log-level is not supported", mend="leave it out; sandbox --debug tells more")
-        return UsageError(f"--{declared.key} is not supported: there is no daemon to connect to", mend="leave it out")
-    return None
 
 
 def _guarded(context: Context, action: Callable[[], int], command_path: str = "") -> int:

@@ -59,10 +59,13 @@ def _has_label(labels: Mapping[str, str], text: str) -> bool:
 def parse_filters(texts: Iterable[str], keys: Collection[str]) -> Filters:
     """The filters in `texts`. Raises UsageError for a text without "=", FilterError for a key that is not in `keys`."""
     found: dict[str, tuple[str, ...]] = {}
-    for text in texts:
+    for text in filter(None, texts):
         key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f'invalid argument "{text}" for "-f, --filter" flag: invalid filter', mend="-f key=value")
+            raise UsageError(
+                f'invalid argument "{text}" for "-f, --filter" flag: bad format of filter (expected name=value)',
+                mend="-f key=value",
+            )
         key, value = key.strip().lower(), value.strip()
         if key == "label!" or (key.endswith("!") and key[:-1] in keys and "label!" in keys):
             key = "label!"

@@ -56,7 +56,7 @@ def test_decimal_sizes(size: float, digits: int, expected: str) -> None:
 
 
 def test_commands_are_cut_and_quoted() -> None:
-    assert quoted_command(("/bin/sh", "-c", "echo hello world")) == '"/bin/sh -c echo hel…"'
+    assert quoted_command(("/bin/sh", "-c", "echo hello world")) == '"/bin/sh -c \'echo he…"'
     assert quoted_command(("sh",)) == '"sh"'
     assert quoted_command(("sh", "-c", 'a"b\n\x1b[2J'), truncate=False) == '"sh -c a\\"b\\n\\x1b[2J"'
 

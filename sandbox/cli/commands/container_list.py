@@ -24,7 +24,16 @@ def list_containers(invocation: Invocation) -> int:
         for container in chosen:
             context.print(container.id[:12] if truncate else container.id)
         return 0
-    from sandbox.cli.container_rows import COLUMNS, HEADERS, SIZE_COLUMNS, RowOptions, container_row, table_row
+    from sandbox.cli.container_rows import (
+        COLUMNS,
+        HEADERS,
+        RAW,
+        RAW_WITH_SIZE,
+        SIZE_COLUMNS,
+        RowOptions,
+        container_row,
+        table_row,
+    )
     from sandbox.cli.output.listings import print_listing
 
     format_text = invocation.text("format")
@@ -35,7 +44,8 @@ def list_containers(invocation: Invocation) -> int:
     else:
         rows = [container_row(context.find_paths(), container, options) for container in chosen]
     columns = SIZE_COLUMNS if invocation.flag("size") else COLUMNS
-    print_listing(context, HEADERS, columns, rows, format_text)
+    raw = RAW_WITH_SIZE if invocation.flag("size") else RAW
+    print_listing(context, HEADERS, columns, rows, format_text, raw=raw)
     return 0
 
 

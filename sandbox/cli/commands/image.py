@@ -7,7 +7,7 @@ import time
 from sandbox.cli.command import Command, each, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.errors import SandboxError
-from sandbox.humane import ago, created_at, ellipsis, human_size, short_id
+from sandbox.humane import ago, created_at, ellipsis, human_size, local_time, short_id
 from sandbox.image import operations
 
 TYPE_CHECKING = False
@@ -23,6 +23,10 @@ _HEADERS = {
     "CreatedAt": "CREATED AT", "Size": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
     "VirtualSize": "VIRTUAL SIZE", "Containers": "CONTAINERS",
 }  # fmt: skip
+_RAW = (
+    "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\n"
+    "virtual_size: {{.Size}}\n"
+)
 _HISTORY_HEADERS = {
     "ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE",
     "Comment": "COMMENT",
@@ -50,7 +54,10 @@ def ls(invocation: Invocation) -> int:
         columns.remove("Digest")
     now = time.time_ns()
     rows = [_row(line, now, full=invocation.flag("no-trunc")) for line in lines]
-    print_listing(context, _HEADERS, columns, rows, invocation.text("format"))
+    form = invocation.text("format")
+    if invocation.flag("digests") and form and form.startswith("table ") and "{{.Digest}}" not in form:
+        form += "\t{{.Digest}}"
+    print_listing(context, _HEADERS, columns, rows, form, raw=_RAW)
     return 0
 
 
@@ -155,8 +162,8 @@ def history(invocation: Invocation) -> int:
         rows.append(
             {
                 "ID": entry.image if full or entry.image.startswith("<") else short_id(entry.image),
-                "CreatedSince": ago(entry.created_ns, now) if human else created_at(entry.created_ns),
-                "CreatedAt": created_at(entry.created_ns),
+                "CreatedSince": ago(entry.created_ns, now) if human else local_time(entry.created_ns),
+                "CreatedAt": local_time(entry.created_ns),
                 "CreatedBy": created_by if full else ellipsis(created_by, _CREATED_BY_WIDTH),
                 "Size": human_size(entry.size_bytes, _SIZE_DIGITS) if human else str(entry.size_bytes),
                 "Comment": entry.comment,

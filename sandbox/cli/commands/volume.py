@@ -41,7 +41,8 @@ def list_all(invocation: Invocation) -> int:
     from sandbox.cli.volume_rows import volume_row
 
     rows = [volume_row(context.find_paths(), volume) for volume in volumes]
-    print_listing(context, _HEADERS, ("Driver", "Name"), rows, invocation.text("format"))
+    raw = "name: {{.Name}}\ndriver: {{.Driver}}\n"
+    print_listing(context, _HEADERS, ("Driver", "Name"), rows, invocation.text("format"), raw=raw)
     return 0
 
 

@@ -32,6 +32,9 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
 
     Without a format it is an array, indented by four; `json` is the array on one line; anything else a Go template.
     """
+    for document in documents:
+        for place in _MAPS:
+            _sort(document, place.split("."))
     if format_text is None or not format_text.strip():
         context.print_quoted(json.dumps(documents, indent=4, ensure_ascii=False))
     elif format_text.strip() == "json":
@@ -44,7 +47,20 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
             shape = Shape(frozenset(_MAPS), _LEFT_OUT)
             for document in documents:
                 context.print_quoted(template.render(document, shape=shape))
+            if not documents:
+                # Docker's buffer ends in a line break even where nothing is in it
+                context.print("")
         except TemplateError as error:
             error.mend = template_mend(error, format_text, documents[0] if documents else ())
             raise
     return 0
+
+
+def _sort(document: dict[str, Any], names: list[str]) -> None:
+    """Put the keys of the map at `names` into the order in which Go writes maps."""
+    value: object = document
+    for name in names[:-1]:
+        value = value.get(name) if isinstance(value, dict) else None
+    found = value.get(names[-1]) if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(found, dict):
+        value[names[-1]] = dict(sorted(found.items()))

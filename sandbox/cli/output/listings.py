@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.table import render_table
+from sandbox.cli.output.table import render_table, row_as_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def print_listing(
-    context: Context, headers: Mapping[str, str], columns: Sequence[str], rows: Sequence[Row], format_text: str | None
-) -> None:
+    context: Context, headers: Mapping[str, str], columns: Sequence[str], rows: Sequence[Row], format_text: str | None,
+    *, raw: str = "",
+) -> None:  # fmt: skip
     """Print `rows` as `--format` asks: a table of `columns`, `json`, `table TEMPLATE` or a Go template.
 
-    `headers` names every field that a template may use, with its column's title. Raises SandboxError for a template
-    that cannot be read or names an unknown field.
+    `headers` names every field that a template may use, with its column's title. `raw` is the template that Docker
+    has under that name. Raises SandboxError for a template that cannot be read or names an unknown field.
     """
+    if format_text == "raw":
+        format_text = raw or None
     if format_text is None or format_text.strip() in ("", "table"):
         lines = [[headers[name] for name in columns], *([_text(row[name]) for name in columns] for row in rows)]
         context.stdout.write(render_table(lines))
     elif format_text.strip() == "json":
-        import json
-
         for row in rows:
-            plain = {name: field for name, field in sorted(row.items()) if isinstance(field, str)}
-            context.print(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
+            context.print(row_as_json(row))
     else:
         # the template language is not on the hot path of a plain `ps`
         from sandbox.cli.output.template_listing import print_template_listing

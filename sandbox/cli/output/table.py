@@ -1,4 +1,4 @@
-"""Tables in the columns of Docker's tabwriter (Go's text/tabwriter), and what a row of a listing is."""
+"""Tables in the columns of Docker's tabwriter (Go's text/tabwriter), what a row of a listing is, and its JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LEAST_WIDTH = 10
 _PADDING = 3
+#: as Go's json.Marshal has them
+_ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def render_table(rows: Iterable[Sequence[str]], *, least_width: int = _LEAST_WIDTH) -> str:
@@ -34,3 +36,11 @@ def render_table(rows: Iterable[Sequence[str]], *, least_width: int = _LEAST_WID
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     padded = [cell + " " * (width - display_width(cell)) for cell, width in zip(row[:-1], widths, strict=False)]
     return "".join(padded) + (row[-1] if row else "") + "\n"
+
+
+def row_as_json(row: Row) -> str:
+    """A row as Docker's formatter writes it: keys sorted, and what means something to HTML escaped."""
+    import json
+
+    plain = {name: field for name, field in sorted(row.items()) if isinstance(field, str)}
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPED)

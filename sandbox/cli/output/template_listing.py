@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sandbox.cli.output.go_template import STRUCTURES, TemplateError, UnknownFieldError, parse_template, template_mend
-from sandbox.cli.output.table import render_table
+from sandbox.cli.output.go_template.functions import FUNCTIONS
+from sandbox.cli.output.table import render_table, row_as_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
     )
     try:
         template = parse_template(source)
-        rendered = [template.render(dict(row), shape=STRUCTURES) for row in rows]
+        rendered = [_render(template, dict(row)) for row in rows]
         title = "" if rows and not is_table else _title(template, headers, is_table=is_table)
     except TemplateError as error:
         # to Docker a template of a listing that cannot be read is a failure like any other
@@ -38,6 +39,12 @@ def print_template_listing(context: Context, headers: Mapping[str, str], rows: S
             context.print_quoted(line)
         return
     context.stdout.write(render_table([line.split("\t") for line in (title, *rendered)]))
+
+
+def _render(template: Template, row: dict[str, Any]) -> str:
+    as_json = FUNCTIONS["json"]
+    functions = {**FUNCTIONS, "json": lambda value: row_as_json(row) if value is row else as_json(value)}
+    return template.render(row, shape=STRUCTURES, functions=functions)
 
 
 def _title(template: Template, headers: Mapping[str, str], *, is_table: bool) -> str:
@@ -56,9 +63,12 @@ def _title(template: Template, headers: Mapping[str, str], *, is_table: bool) ->
 def _header_row(headers: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = dict(headers)
     if "Label" in row:
-        # a column of one label bears the label's last part: com.example.stage -> stage
-        row["Label"] = lambda name: str(name).rpartition(".")[2]
+        # a column of one label bears the label's last part: com.example.my-stage -> my stage
+        row["Label"] = lambda name: str(name).rpartition(".")[2].translate(_BLANKS)
     return row
+
+
+_BLANKS = str.maketrans("-_", "  ")
 
 
 def _first(value: Any, *_rest: Any) -> Any:
@@ -66,8 +76,6 @@ def _first(value: Any, *_rest: Any) -> Any:
 
 
 def _header_functions() -> dict[str, Callable[..., Any]]:
-    from sandbox.cli.output.go_template.functions import FUNCTIONS
-
     kept = ("json", "split", "join", "title", "lower", "upper", "truncate")
     return {**FUNCTIONS, **dict.fromkeys(kept, _first)}
 

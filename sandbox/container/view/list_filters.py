@@ -133,8 +133,10 @@ def _ports_of(value: str) -> Callable[[str, str], bool]:
 
 def _by_published(_connection: sqlite3.Connection, _all: Sequence[Container], value: str) -> Test:
     fits = _ports_of(value)
-    return lambda container: any(
-        fits(str(port.container_port), port.protocol) for port in container.config.published_ports
+    # Docker looks at the host's port, and its manual speaks of the container's
+    return lambda container: (
+        any(fits(str(port.container_port), port.protocol) for port in container.config.published_ports)
+        or any(fits(str(port.host_port), port.protocol) for port in container.state.published_ports)
     )
 
 

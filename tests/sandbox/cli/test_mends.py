@@ -228,6 +228,8 @@ def test_there_is_no_daemon_to_connect_to(home: Home, words: tuple[str, ...]) ->
 
 
 def test_docker_s_other_options(home: Home) -> None:
-    assert "Set DOCKER_CONFIG=/x for it" in run(home, "--config", "/x", "ps").stderr
-    assert "Leave it out" in run(home, "--log-level", "debug", "ps").stderr
+    assert (
+        run(home, "--config", "/x", "-l", "debug", "-H", "unix:///x", "-c", "default", "--tls=false", "ps").status == 0
+    )
+    assert "One of panic, fatal, error, " in run(home, "--log-level", "x", "ps").stderr
     assert "--host" not in run(home, "--help").stdout
