@@ -98,12 +98,12 @@ def keep_container_copy(connection: sqlite3.Connection, container_id: str) -> No
 
 def keep_volume_copy(connection: sqlite3.Connection, name: str) -> None:
     """Write the volume's copy as its row is now."""
-    row = connection.execute("SELECT name, created_ns, labels, anonymous FROM volume WHERE name = ?", (name,))
+    query = "SELECT name, created_ns, labels, anonymous, options FROM volume WHERE name = ?"
+    row = connection.execute(query, (name,))
     found = row.fetchone()
     if found is not None:
-        known, created_ns, labels, anonymous = found
-        document = {"name": known, "created_ns": created_ns, "labels": labels, "anonymous": anonymous}
-        write_copy(copy_path(data_root_of(connection), "volume", known), json.dumps(document) + "\n")
+        document = dict(zip(("name", "created_ns", "labels", "anonymous", "options"), found, strict=True))
+        write_copy(copy_path(data_root_of(connection), "volume", name), json.dumps(document) + "\n")
 
 
 def find_unrecorded(connection: sqlite3.Connection, data_root: str) -> dict[str, list[str]]:

@@ -125,6 +125,7 @@ MIGRATIONS: tuple[str, ...] = (
         parent_id TEXT NOT NULL         -- which may be gone
     ) STRICT;
     """,
+    "ALTER TABLE volume ADD COLUMN options TEXT NOT NULL DEFAULT '{}';",  # of its driver, as a JSON object of texts
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()

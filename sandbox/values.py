@@ -34,6 +34,12 @@ class MountPoint(NamedTuple):
     #: further tmpfs options in mount(8) form
     tmpfs_options: str = ""
     volume_labels: tuple[tuple[str, str], ...] = ()
+    #: of the driver, as the volume was made with them
+    volume_options: tuple[tuple[str, str], ...] = ()
+    #: a path inside the volume, which is mounted in place of all of it
+    subpath: str = ""
+    #: a read-only bind below which other mounts stay writable
+    writable_below: bool = False
     #: whom the caller's files belong to inside, "USER" or "UID:GID"; "" is no mapping. Bind mounts only
     mapped_user: str = ""
 

@@ -59,8 +59,9 @@ class VolumeStore:
         """Whether the volume is new and nothing has been copied into it."""
         return os.path.exists(self._mark(name))
 
-    def fill(self, name: str, root_fd: int, container_path: str) -> None:
+    def fill(self, name: str, root_fd: int, container_path: str, directory: str = "") -> None:
         """Copy what the image has at `container_path` into the volume, once: one that has something stays as it is.
+        `directory` is mounted in place of the volume's own, where it is given.
 
         The mark goes last: a copy that was cut short is noticed, but not made again over what may be data by then. In
         the namespace, with the root file system mounted at `root_fd`. Raises StorageError.
@@ -68,7 +69,7 @@ class VolumeStore:
         # the copying of trees, which only a new volume needs
         from storage.trees.fill import fill_volume
 
-        fill_volume(root_fd, container_path, self.data(name))
+        fill_volume(root_fd, container_path, directory or self.data(name))
         with suppress(FileNotFoundError):
             os.unlink(self._mark(name))
 

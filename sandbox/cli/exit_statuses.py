@@ -25,5 +25,8 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     `run` tells its own failures from the container's by 125, whatever they are; so does `create` what keeps a container
     from being made, but not what is of no kind.
     """
+    if error.kind == "bad_request" and command_path == "volume create":
+        # Docker's client asks nothing of it: it is the engine that refuses
+        return 1
     is_of_engine = command_path == "container run" or (command_path == "container create" and error.kind != "failed")
     return _STATUSES.get(error.kind, ENGINE_FAILED if is_of_engine else 1)

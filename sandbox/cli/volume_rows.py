@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.volume.local_driver import DRIVER
+from sandbox.grammar.local_driver import DRIVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.model import Model
+from sandbox.volume.operations import VolumeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,10 +48,18 @@ class VolumeCollection:
         self._created = created
 
     def create(
-        self, name: str | None = None, *, driver: str = "local", labels: Mapping[str, str] | None = None
+        self,
+        name: str | None = None,
+        *,
+        driver: str = "local",
+        driver_opts: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Volume:
-        """Make a volume, or find the one that has the name. Raises InvalidArgument."""
-        made = self.get(self._caller.call("volume.create", name or "", dict(labels or {}), driver))
+        """Make a volume, or find the one that has the name; `driver_opts` are of `sandbox volume create -o`. Raises
+        InvalidArgument, NotSupported.
+        """
+        options, marks = tuple((driver_opts or {}).items()), tuple((labels or {}).items())
+        made = self.get(self._caller.call("volume.create", VolumeRequest(name or "", marks, driver, options)).name)
         self._created(made)
         return made
 

@@ -1,10 +1,13 @@
-"""`--mount type=bind,source=/a,target=/b,…` and `--tmpfs /run:size=64m`."""
+"""`--mount type=bind,source=/a,target=/b,…`."""
 
 from __future__ import annotations
+
+import os
 
 from sandbox.errors import UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.grammar.sizes import parse_size
+from sandbox.grammar.tmpfs import tmpfs_mode
 from sandbox.grammar.volumes import IMAGE_USER, check_target, check_volume_name, clean_path
 from sandbox.values import MountPoint, MountRequest
 
@@ -89,12 +92,6 @@ def _tmpfs_size(request: MountRequest, key: str, value: str) -> MountRequest:
         raise UsageError(f"invalid value for {key}: {value}") from error
 
 
-def _tmpfs_mode(key: str, value: str) -> int:
-    if not value or value.strip("01234567") or len(value) > 6:
-        raise UsageError(f"invalid value for {key}: {value}")
-    return int(value, 8)
-
-
 def _non_recursive(request: MountRequest, key: str, value: str) -> MountRequest:
     return request._replace(recursion="disabled" if _boolean(key, value) else "enabled")
 
@@ -124,7 +121,7 @@ _KEYS: dict[str, Callable[[MountRequest, str, str], MountRequest]] = {
         driver_options=_add_pair(request.driver_options, value)
     ),
     "tmpfs-size": _tmpfs_size,
-    "tmpfs-mode": lambda request, key, value: request._replace(tmpfs_mode=_tmpfs_mode(key, value)),
+    "tmpfs-mode": lambda request, key, value: request._replace(tmpfs_mode=tmpfs_mode(key, value)),
 }
 
 
@@ -135,6 +132,14 @@ def _check(request: MountRequest, families: set[str]) -> None:
         raise UsageError("target is required")
     if request.mapped_user and request.kind != "bind":
         raise UsageError(f"cannot mix 'idmap' with mount type '{request.kind}'")
+    if request.recursion in ("writable", "readonly") and not request.read_only:
+        raise UsageError(
+            f"option 'bind-recursive={request.recursion}' requires 'readonly' to be specified in conjunction"
+        )
+    if request.recursion == "readonly" and request.propagation != "rprivate":
+        raise UsageError(
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction"
+        )
     for family in sorted(families):
         if family != request.kind:
             raise UsageError(f"cannot mix '{family}-*' options with mount type '{request.kind}'")
@@ -173,8 +178,6 @@ def _bind(request: MountRequest) -> MountPoint:
             f"invalid mount path: '{source}' mount path must be absolute",
             mend=f"--mount type=bind,src=./{source},dst={request.target}",
         )
-    if request.recursion in ("writable", "readonly"):
-        raise UsageError(f"bind-recursive={request.recursion} is not supported", mend="use enabled or disabled")
     return MountPoint(
         "bind",
         clean_path(source),
@@ -183,6 +186,7 @@ def _bind(request: MountRequest) -> MountPoint:
         propagation=request.propagation or "rprivate",
         create_source=request.create_source,
         recursive=request.recursion != "disabled",
+        writable_below=request.recursion == "writable",
         mapped_user=request.mapped_user,
     )
 
@@ -204,9 +208,12 @@ def _tmpfs(request: MountRequest) -> MountPoint:
 def _volume(request: MountRequest) -> MountPoint:
     if request.driver not in ("", "local"):
         raise UsageError(f"volume driver '{request.driver}' is not supported", mend="leave volume-driver out")
-    if request.driver_options or request.subpath:
-        what = "volume-opt" if request.driver_options else "volume-subpath"
-        raise UsageError(f"{what} is not supported", mend="mount a host directory with type=bind instead")
+    if request.driver_options:
+        from sandbox.grammar.local_driver import read_options  # only where there are some
+
+        read_options(dict(request.driver_options))
+    if request.subpath:
+        _check_subpath(request.subpath)
     if request.source:
         check_volume_name(request.source, f"--mount type=bind,src=./{request.source},dst={request.target}")
     elif request.read_only:
@@ -219,41 +226,15 @@ def _volume(request: MountRequest) -> MountPoint:
         copy_up=not request.no_copy,
         anonymous=not request.source,
         volume_labels=request.labels,
+        volume_options=request.driver_options,
+        subpath=os.path.normpath(request.subpath) if request.subpath else "",
     )
 
 
-_TMPFS_SWITCHES = frozenset({
-    "rw", "ro", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "sync", "async", "dirsync", "atime", "noatime",
-    "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "mand", "nomand",
-})  # fmt: skip
-_TMPFS_VALUES = frozenset({"uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
-
-
-def parse_tmpfs(text: str) -> tuple[str, str]:
-    """The target and the options of `--tmpfs TARGET[:OPTIONS]`. Raises UsageError."""
-    target, _, options = text.partition(":")
-    tmpfs_of(target, options)
-    return target, options
-
-
-def tmpfs_of(target: str, options: str) -> MountPoint:
-    """The tmpfs at `target`, options over noexec,nosuid,nodev. Raises UsageError."""
-    if "\0" in target or "\0" in options:
-        raise UsageError("a path cannot hold a null character")
-    check_target(target, f"{target}:{options}" if options else target)
-    mount = MountPoint("tmpfs", "", clean_path(target))
-    kept = ["noexec", "nosuid", "nodev"]
-    for field in filter(None, options.split(",")):
-        name, equals, value = field.partition("=")
-        if name == "size" and not value.endswith("%"):
-            mount = mount._replace(tmpfs_size_bytes=parse_size(value))
-        elif name == "mode":
-            mount = mount._replace(tmpfs_mode=_tmpfs_mode("mode", value))
-        elif field in ("ro", "rw"):
-            mount = mount._replace(read_only=field == "ro")
-        elif (field in _TMPFS_SWITCHES) or (equals and value and name in (*_TMPFS_VALUES, "size")):
-            opposite = name.removeprefix("no") if name.startswith("no") else f"no{name}"
-            kept = [option for option in kept if option not in (name, opposite)] + [field]
-        else:
-            raise UsageError(f"invalid tmpfs option [{field!r}]")
-    return mount._replace(tmpfs_options=",".join(kept))
+def _check_subpath(path: str) -> None:
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or "\0" in path:
+        raise UsageError(
+            'invalid mount config for type "volume": subpath must be a relative path within the volume',
+            mend=f"volume-subpath={'/'.join(part for part in parts if part not in ('', '..')) or 'DIRECTORY'}",
+        )

@@ -156,6 +156,10 @@ def check_volume_name(name: str, as_directory: str) -> None:
 
     `as_directory` is the option that mounts a directory of the host of that name.
     """
+    if len(name) == 1 and name.isascii() and name.isalnum():
+        raise UsageError(
+            "volume name is too short, names should be at least two alphanumeric characters", mend=as_directory
+        )
     allowed = name.isascii() and len(name) > 1 and name[0].isalnum()
     if not allowed or not all(c.isalnum() or c in "_.-" for c in name) or len(name) > 255:
         raise UsageError(

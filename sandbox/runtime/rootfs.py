@@ -105,8 +105,12 @@ class RootBuilder:
 
     def _bind(self, operation: Bind) -> None:
         flags = sc.OPEN_TREE_CLONE | (sc.AT_RECURSIVE if operation.recursive else 0)
-        mount_fd = sc.open_tree(sc.AT_FDCWD, operation.source, flags)
-        recursive = sc.AT_EMPTY_PATH | (sc.AT_RECURSIVE if operation.recursive else 0)
+        if operation.subpath:
+            mount_fd = _clone_below(operation.source, operation.subpath, flags)
+        else:
+            mount_fd = sc.open_tree(sc.AT_FDCWD, operation.source, flags)
+        all_read_only = operation.recursive and not operation.writable_below
+        recursive = sc.AT_EMPTY_PATH | (sc.AT_RECURSIVE if all_read_only else 0)
         propagation = _PROPAGATION.get(operation.propagation, sc.MS_PRIVATE)
         deep = sc.AT_EMPTY_PATH | (sc.AT_RECURSIVE if operation.propagation.startswith("r") else 0)
         sc.mount_setattr(mount_fd, "", deep, propagation=propagation)
@@ -205,6 +209,21 @@ def _unmapped_owner(key: str, value: str) -> UnmappedIdError | None:
     return find_unmapped(int(value) if key == "uid" else 0, (int(value),) if key == "gid" else ())
 
 
+def _clone_below(source: str, path: str, flags: int) -> int:
+    """A clone of the tree at `path` below `source`. A container that has the same volume may swap links in it: the path
+    is followed once, and not out of the source.
+    """
+    source_fd = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = sc.openat2(source_fd, path, os.O_PATH | os.O_CLOEXEC, sc.RESOLVE_BENEATH | sc.RESOLVE_NO_MAGICLINKS)
+    finally:
+        os.close(source_fd)
+    try:
+        return sc.open_tree(fd, "", flags | sc.AT_EMPTY_PATH)
+    finally:
+        os.close(fd)
+
+
 def _move(mount_fd: int, target_fd: int) -> None:
     sc.move_mount(mount_fd, "", target_fd, "", sc.MOVE_MOUNT_F_EMPTY_PATH | sc.MOVE_MOUNT_T_EMPTY_PATH)
     os.close(mount_fd)
@@ -292,6 +311,8 @@ def _explain(operation: Operation, error: OSError) -> str:
         return f"{text} (are you trying to mount a directory onto a file, or a file onto a directory?)"
     if error.errno == errno.ENOENT and isinstance(operation, Bind | BindDevice):
         return f"{text}: the source path does not exist"
+    if error.errno == errno.EXDEV and isinstance(operation, Bind) and operation.subpath:
+        return f"{text}: the path leads out of the volume"
     if error.errno == errno.EPERM and isinstance(operation, MountFilesystem) and operation.kind in ("proc", "sysfs"):
         return f"{text}: the kernel lets a user mount {operation.kind} only where the host's own is fully visible"
     if error.errno == errno.EINVAL and isinstance(operation, Bind) and not operation.recursive:

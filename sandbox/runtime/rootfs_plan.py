@@ -101,8 +101,14 @@ class Bind(NamedTuple):
     recursive: bool = True
     propagation: str = "rprivate"
     by_request: bool = True
+    #: a path below the source, which may not lead out of it
+    subpath: str = ""
+    #: with `read_only`: mounts below the source stay as they are
+    writable_below: bool = False
 
     def describe(self) -> str:
+        if self.subpath:
+            return f"bind {self.subpath} of {self.source} at {self.target}"
         words = f"{'rbind' if self.recursive else 'bind'},{'ro' if self.read_only else 'rw'},{self.propagation}"
         return f"bind {self.source} at {self.target} [{words}]"
 
@@ -255,7 +261,10 @@ def _requested(spec: ContainerSpec) -> tuple[MountFilesystem | Bind, ...]:
 
 def mount_to_bind(mount: BindMount) -> Bind:
     """The operation for a bind mount of the spec."""
-    return Bind(mount.source, _normalised(mount.target), mount.read_only, mount.recursive, mount.propagation)
+    source, target, read_only, recursive, propagation, subpath, writable_below = mount
+    return Bind(
+        source, _normalised(target), read_only, recursive, propagation, subpath=subpath, writable_below=writable_below
+    )
 
 
 def _normalised(path: str) -> str:

@@ -20,6 +20,10 @@ class BindMount(NamedTuple):
     read_only: bool = False
     recursive: bool = True
     propagation: str = "rprivate"
+    #: what of the source is mounted: a path that may not lead out of it
+    subpath: str = ""
+    #: with `read_only`: mounts below the source stay as they are
+    writable_below: bool = False
 
 
 class TmpfsMount(NamedTuple):

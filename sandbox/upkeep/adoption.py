@@ -93,11 +93,13 @@ def _adopt_container(connection: sqlite3.Connection, copy: dict[str, Any]) -> No
 
 
 def _adopt_volume(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
-    labels = str(copy["labels"])
+    # those of an older program have no options
+    labels, options = str(copy["labels"]), str(copy.get("options", "{}"))
     json.loads(labels)
+    json.loads(options)
     connection.execute(
-        "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
-        (str(copy["name"]), int(copy["created_ns"]), labels, int(copy["anonymous"])),
+        "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous, options) VALUES (?, ?, ?, ?, ?)",
+        (str(copy["name"]), int(copy["created_ns"]), labels, int(copy["anonymous"]), options),
     )
 
 

@@ -1,6 +1,6 @@
 """What can be done with the store as a whole, for whoever asks: a command, a program. Values in, values out.
 
-Volumes are pruned by `volume.operations`.
+Volumes are pruned by `volume.operations`, the build cache by `builder.operations`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from sandbox.builder.cache.cache_usage import Pruned
     from sandbox.operation_context import OperationContext
     from sandbox.upkeep.prune import PrunedContainers, PrunedImages
     from sandbox.upkeep.usage import Usage
@@ -52,21 +51,6 @@ def prune_images(context: OperationContext, filters: Sequence[str] = (), *, name
     wanted = read_prune_filters(filters, time.time_ns(), ("dangling",))
     named = named or wanted.filters.flag("dangling") is False
     return prune_unused_images(context.paths, wanted.accept, named=named)
-
-
-def prune_cache(context: OperationContext, filters: Sequence[str] = (), *, shared: bool = False) -> Pruned:
-    """Remove what of the build cache nothing needs and was not used since `until`; with `shared` also the steps that
-    images are made of. A step has no labels: by label nothing goes. Raises UsageError, FilterError; ConflictError while
-    an image is being made.
-    """
-    from sandbox.builder.cache.cache_usage import Pruned, PruneRequest
-    from sandbox.builder.cache.cache_usage import prune_cache as prune
-    from sandbox.grammar.prune_filters import read_prune_filters
-
-    wanted = read_prune_filters(filters, time.time_ns())
-    if wanted.by_label:
-        return Pruned([], 0)
-    return prune(context.paths, PruneRequest(shared, wanted.before_ns))
 
 
 def describe_contents(context: OperationContext) -> str:

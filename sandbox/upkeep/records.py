@@ -101,7 +101,7 @@ def _unsound(connection: sqlite3.Connection) -> list[str]:
             "image",
             ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platform", "layers", "config"),
         ),
-        ("volume", ("name", "created_ns", "labels", "anonymous")),
+        ("volume", ("name", "created_ns", "labels", "anonymous", "options")),
         ("event", ("attributes",)),
     ):
         rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
@@ -122,6 +122,7 @@ def is_sound(table: str, row: dict[str, object]) -> bool:
             return is_image_row(*(str(row[name]) for name in ("id", "manifest_digest", "layers", "config")))
         elif table == "volume":
             json.loads(str(row["labels"]))
+            json.loads(str(row.get("options", "{}")))
         elif table == "event":
             return is_event_row(str(row["attributes"]))
         elif table == "build_cache":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.humane import rfc3339
-from sandbox.volume.local_driver import DRIVER
+from sandbox.grammar.local_driver import DRIVER
 from sandbox.volume.volumes import volume_data
 
 TYPE_CHECKING = False
@@ -19,9 +19,9 @@ def describe_volume(paths: Paths, volume: Volume) -> dict[str, Any]:
     return {
         "CreatedAt": rfc3339(volume.created_ns),
         "Driver": DRIVER,
-        "Labels": volume.labels or None,
+        "Labels": dict(sorted(volume.labels.items())) or None,
         "Mountpoint": volume_data(paths, volume.name),
         "Name": volume.name,
-        "Options": None,
+        "Options": dict(sorted(volume.options.items())) or None,
         "Scope": "local",
     }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sandbox.errors import NotFoundError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
-from sandbox.volume.local_driver import DRIVER
+from sandbox.grammar.local_driver import DRIVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from sandbox.grammar.filters import Filters
@@ -17,21 +17,45 @@ if TYPE_CHECKING:
     from sandbox.volume.prune import PrunedVolumes
     from sandbox.volume.store import Volume
 
+class Created(NamedTuple):
+    """A volume's name, and what is to be known of it, a sentence each."""
+
+    name: str
+    notes: tuple[str, ...] = ()
+
+
 _FILTERS = ("dangling", "driver", "label", "name")
 
 
-def create(
-    context: OperationContext, name: str = "", labels: Mapping[str, str] | None = None, driver: str = DRIVER
-) -> str:
-    """Make the volume where there is none of its name; without one a name is made up. Returns the name. Raises
-    UsageError, SandboxError.
-    """
-    from sandbox.volume.store import create_volume
+class VolumeRequest(NamedTuple):
+    """What a volume is to be made with; `options` are those of the driver."""
 
+    name: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    driver: str = DRIVER
+    options: tuple[tuple[str, str], ...] = ()
+
+
+def create(context: OperationContext, request: VolumeRequest = VolumeRequest()) -> Created:  # noqa: B008  a value
+    """Make the volume where there is none of its name; without one a name is made up. Raises UsageError for what it
+    cannot be made with, NotSupportedError for what only root can mount.
+    """
+    from sandbox.grammar.volumes import check_volume_name
+    from sandbox.grammar.local_driver import TMPFS_NOTE, read_options
+    from sandbox.volume.store import Volume, create_volume
+
+    name, labels, driver, options = request
     if driver != DRIVER:
-        raise UsageError(f"the volume driver {driver} is not there", mend="leave --driver out: volumes are directories")
+        raise UsageError(
+            f'error looking up volume plugin {driver}: plugin "{driver}" not found',
+            mend="leave --driver out: volumes are directories",
+        )
+    if name:
+        check_volume_name(name, f"sandbox run -v ./{name}:/PATH")
+    local = read_options(dict(options))
     with open_state(context.paths) as connection:
-        return create_volume(connection, context.paths, name, labels or {})
+        made = create_volume(connection, context.paths, Volume(name, 0, dict(labels), not name, dict(options)))
+    return Created(made, () if local is None or local.directory else (TMPFS_NOTE,))
 
 
 def list_all(context: OperationContext, filters: Sequence[str] = ()) -> list[Volume]:

@@ -31,6 +31,9 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 GONE = ".gone-"
 
 
+_COLUMNS = "name, created_ns, labels, anonymous, options"
+
+
 class Volume(NamedTuple):
     """One row of the database."""
 
@@ -38,44 +41,51 @@ class Volume(NamedTuple):
     created_ns: int
     labels: dict[str, str]
     anonymous: bool
+    #: of the driver
+    options: dict[str, str] = {}
 
 
 def list_volumes(connection: sqlite3.Connection) -> list[Volume]:
     """Every volume, by name."""
-    rows = connection.execute("SELECT name, created_ns, labels, anonymous FROM volume ORDER BY name")
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM volume ORDER BY name")
     return [_volume(*row) for row in rows]
 
 
 def get_volume(connection: sqlite3.Connection, name: str) -> Volume:
     """The volume of this name. Raises NotFoundError."""
-    query = "SELECT name, created_ns, labels, anonymous FROM volume WHERE name = ?"
-    row = connection.execute(query, (name,)).fetchone()
+    row = connection.execute(f"SELECT {_COLUMNS} FROM volume WHERE name = ?", (name,)).fetchone()
     if row is None:
         from sandbox.near_names import nearest  # only an error pays for it
 
         near = nearest(name, [volume.name for volume in list_volumes(connection)])
-        raise NotFoundError(f"No such volume: {name}", mend="sandbox volume ls", word=name, near=near)
+        raise NotFoundError(f"get {name}: no such volume", mend="sandbox volume ls", word=name, near=near)
     return _volume(*row)
 
 
-def create_volume(connection: sqlite3.Connection, paths: Paths, name: str, labels: Mapping[str, str]) -> str:
-    """Make the volume where there is none of its name, and return that; without a name it is one of nobody's.
+def create_volume(connection: sqlite3.Connection, paths: Paths, wanted: Volume) -> str:
+    """Make the volume where there is none of its name, and return that; without a name it is one of nobody's. One that
+    is there stays as it is.
 
     As one that a container makes, it takes what the image has where it is first mounted. Raises SandboxError.
     """
-    known = name or new_container_id()
-    given = {**labels, **({} if name else {ANONYMOUS_LABEL: ""})}
+    name = wanted.name or new_container_id()
+    labels = {**wanted.labels, **({} if wanted.name else {ANONYMOUS_LABEL: ""})}
     with transaction(connection):
-        if connection.execute("SELECT 1 FROM volume WHERE name = ?", (known,)).fetchone() is None:
+        known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (name,)).fetchone()
+        if known is None:
             with translated(SandboxError, "cannot make a volume"):
-                VolumeStore(paths.volumes).create(known, to_fill=True)
-            connection.execute(
-                "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
-                (known, time.time_ns(), json.dumps(given), int(not name)),
-            )
-            emit(connection, volume_event("create", known))
-    keep_volume_copy(connection, known)
-    return known
+                VolumeStore(paths.volumes).create(name, to_fill=True)
+            insert_volume(connection, wanted._replace(name=name, labels=labels, anonymous=not wanted.name))
+    if known is None:
+        keep_volume_copy(connection, name)
+    return name
+
+
+def insert_volume(connection: sqlite3.Connection, volume: Volume) -> None:
+    """Record the volume; within a transaction, in which its directory was made."""
+    values = (volume.name, time.time_ns(), json.dumps(volume.labels), int(volume.anonymous), json.dumps(volume.options))
+    connection.execute(f"INSERT INTO volume ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", values)
+    emit(connection, volume_event("create", volume.name))
 
 
 def users_of_volumes(connection: sqlite3.Connection) -> dict[str, list[str]]:
@@ -115,5 +125,5 @@ def remove_volume(paths: Paths, name: str) -> None:
     remove_files(aside)
 
 
-def _volume(name: str, created_ns: int, labels: str, anonymous: int) -> Volume:
-    return Volume(name, created_ns, json.loads(labels), bool(anonymous))
+def _volume(name: str, created_ns: int, labels: str, anonymous: int, options: str) -> Volume:
+    return Volume(name, created_ns, json.loads(labels), bool(anonymous), json.loads(options))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 from sandbox.errors import NotFoundError, SandboxError, StartError, translated
 from sandbox.events import emit
@@ -36,22 +35,24 @@ def make_volumes(
 
 
 def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint) -> MountPoint:
+    from sandbox.volume.store import Volume, insert_volume
+
     # what `--volumes-from` takes over has its name, and none that a person gave it
     anonymous = mount.anonymous or not mount.source
-    named = mount._replace(source=mount.source or new_container_id(), anonymous=anonymous)
+    name = mount.source or new_container_id()
+    options = dict(mount.volume_options)
     with transaction(connection):
-        known = connection.execute("SELECT 1 FROM volume WHERE name = ?", (named.source,)).fetchone()
-        if known is None:
+        known = connection.execute("SELECT options FROM volume WHERE name = ?", (name,)).fetchone()
+        if known is not None:
+            # one that is there keeps the options it was made with
+            options = json.loads(known[0])
+        else:
             with translated(StartError, "cannot make a volume"):
-                VolumeStore(paths.volumes).create(named.source, to_fill=mount.copy_up)
-            connection.execute(
-                "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES (?, ?, ?, ?)",
-                (named.source, time.time_ns(), json.dumps(dict(mount.volume_labels)), int(anonymous)),
-            )
-            emit(connection, volume_event("create", named.source))
+                VolumeStore(paths.volumes).create(name, to_fill=mount.copy_up)
+            insert_volume(connection, Volume(name, 0, dict(mount.volume_labels), anonymous, options))
     if known is None:
-        keep_volume_copy(connection, named.source)
-    return named
+        keep_volume_copy(connection, name)
+    return mount._replace(source=name, anonymous=anonymous, volume_options=tuple(options.items()))
 
 
 def volume_data(paths: Paths, name: str) -> str:
@@ -67,17 +68,28 @@ def fill_new_volumes(paths: Paths, mounts: tuple[MountPoint, ...], root: str) ->
     """
     store = VolumeStore(paths.volumes)
     for mount in mounts:
-        if mount.kind != "volume":
+        # a part of a volume says nothing of the whole
+        if mount.kind != "volume" or mount.subpath or not mount.copy_up:
             continue
         with translated(StartError, f"cannot fill the volume {mount.source}"):
-            if mount.copy_up and store.waits_to_be_filled(mount.source):
+            if store.waits_to_be_filled(mount.source):
                 _fill(store, mount, root)
 
 
 def _fill(store: VolumeStore, mount: MountPoint, root: str) -> None:
+    directory = store.data(mount.source)
+    if mount.volume_options:
+        from sandbox.grammar.local_driver import read_options, refuse_missing
+
+        local = read_options(dict(mount.volume_options))
+        if local is None or not local.directory:
+            return  # a tmpfs, which is empty each time
+        directory = local.directory
+        if not os.path.isdir(directory):
+            raise refuse_missing(mount.source, directory)
     root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        store.fill(mount.source, root_fd, mount.target)
+        store.fill(mount.source, root_fd, mount.target, directory)
     finally:
         os.close(root_fd)
 

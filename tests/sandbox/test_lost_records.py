@@ -31,7 +31,7 @@ from sandbox.state import connect_state
 from sandbox.transactions import transaction
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
 from sandbox.values import LogConfig
-from sandbox.volume.store import create_volume, list_volumes
+from sandbox.volume.store import Volume, create_volume, list_volumes
 from storage.content import ContentStore
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _fill(paths: Paths) -> None:
         request = ContainerRequest("busybox", labels=(("number", str(number)),))
         insert_container(connection, container, to_json(request) if number % 2 else "")
         keep_container_copy(connection, container.id)
-        create_volume(connection, paths, f"volume{number}", {"number": str(number)})
+        create_volume(connection, paths, Volume(f"volume{number}", 0, {"number": str(number)}, anonymous=False))
         record_image(connection, _image(content, number), [parse_reference(f"image:{number}")], [("r", f"d{number}")])
     keep_image_copies(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -68,6 +68,7 @@ def prune_images(invocation: Invocation) -> int:
 
 def prune_all(invocation: Invocation) -> int:
     """Containers first: their images are unused then."""
+    from sandbox.builder import operations as cache_operations
     from sandbox.upkeep import operations
     from sandbox.volume import operations as volume_operations
 
@@ -89,9 +90,13 @@ def prune_all(invocation: Invocation) -> int:
     images = operations.prune_images(context, filters, named=everything)
     _print_images(invocation, images.removed)
     freed += images.freed_bytes
-    cached = operations.prune_cache(context, filters, shared=everything)
-    _print_deleted(invocation, "Deleted build cache objects:", [record.id[:25] for record in cached.records])
-    _print_total(invocation, freed + cached.freed_bytes)
+    if not (asked.given("label") or asked.given("label!")):
+        # a step of a build has no labels
+        bounds = [f"until={text}" for text in asked.of("until")]
+        cached = cache_operations.prune_cache(context, bounds, shared=everything)
+        _print_deleted(invocation, "Deleted build cache objects:", [record.id[:25] for record in cached.records])
+        freed += cached.freed_bytes
+    _print_total(invocation, freed)
     return 0
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command, Invocation, each
 from sandbox.cli.flags import option
-from sandbox.errors import SandboxError, UsageError
+from sandbox.errors import SandboxError
 from sandbox.volume import operations
-from sandbox.volume.local_driver import DRIVER
+from sandbox.grammar.local_driver import DRIVER
 
 _HEADERS = {
     "Driver": "DRIVER", "Name": "VOLUME NAME", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS",
@@ -19,12 +19,14 @@ def create(invocation: Invocation) -> int:
     """Print the name."""
     from sandbox.grammar.labels import read_labels
 
-    if invocation.texts("opt"):
-        raise UsageError("--opt is not supported", mend="sandbox run --mount type=bind or type=tmpfs has such options")
-    labels = read_labels((), invocation.texts("label"))
-    driver = invocation.text("driver") or DRIVER
     name = (*invocation.arguments, "")[0]
-    invocation.context.print(operations.create(invocation.context.for_operations(), name, labels, driver))
+    labels = tuple(read_labels((), invocation.texts("label")).items())
+    options = tuple((key, value) for key, _, value in (text.partition("=") for text in invocation.texts("opt")))
+    request = operations.VolumeRequest(name, labels, invocation.text("driver") or DRIVER, options)
+    created = operations.create(invocation.context.for_operations(), request)
+    for note in created.notes:
+        invocation.context.note(f"WARNING: {note}")
+    invocation.context.print(created.name)
     return 0
 
 
@@ -84,11 +86,19 @@ COMMANDS: tuple[Command, ...] = (
         (
             option("-d --driver", "text", "Specify volume driver name", "string", DRIVER),
             option("--label", "list", "Set metadata for a volume", "list"),
-            option("-o --opt", "list", "Set driver specific options", "map", hidden=True),
+            option("-o --opt", "list", "Set driver specific options", "map"),
         ),
         create,
         most=1,
-        examples=("sandbox volume create data",),
+        examples=(
+            "sandbox volume create data",
+            "sandbox volume create -o type=none -o o=bind -o device=/srv/data data",
+            "sandbox volume create -o type=tmpfs -o device=tmpfs -o o=size=100m,uid=1000 scratch",
+        ),
+        further=(
+            "a tmpfs is each container's own; what only root can mount (nfs, cifs, ext4) is refused: mount it, and "
+            "make a volume of the directory",
+        ),
     ),
     Command(
         "volume ls",

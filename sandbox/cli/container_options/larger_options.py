@@ -140,12 +140,12 @@ def _add_mounts(invocation: Invocation, request: ContainerRequest) -> ContainerR
 
         request = request._replace(binds=tuple(resolve_relative(text, cwd) for text in invocation.texts("volume")))
     if _any_given(invocation, "mount tmpfs"):
-        from sandbox.grammar import mounts
+        from sandbox.grammar import mounts, tmpfs
 
         asked = parse_each(invocation, "mount", mounts.parse_mount)
         request = request._replace(
             mounts=tuple(mounts.resolve_source(mount, cwd) for mount in asked),
-            tmpfs=parse_each(invocation, "tmpfs", mounts.parse_tmpfs),
+            tmpfs=parse_each(invocation, "tmpfs", tmpfs.parse_tmpfs),
         )
     if trace := invocation.text("trace-files"):
         request = request._replace(trace_path=cwd.absolute(trace))

@@ -193,15 +193,40 @@ def _mount(paths: Paths, mount: MountPoint) -> Mount:
         if mount.tmpfs_options:
             options.append(mount.tmpfs_options)
         return TmpfsMount(mount.target, ",".join(options), mount.read_only)
-    source = mount.source
     if mount.kind == "volume":
-        from sandbox.volume.volumes import volume_data  # the store of volumes, only where there are some
+        return _volume_mount(paths, mount)
+    return BindMount(
+        mount.source, mount.target, mount.read_only, mount.recursive, mount.propagation,
+        writable_below=mount.writable_below,
+    )  # fmt: skip
 
-        source = volume_data(paths, mount.source)
-        if not os.path.isdir(source):
-            raise StartError(
-                f"cannot mount volume {mount.source} at {mount.target}: its directory is not there any more",
-                cause=f"{source} was removed",
-                mend="sandbox system check --repair",
-            )
-    return BindMount(source, mount.target, mount.read_only, mount.recursive, mount.propagation)
+
+def _volume_mount(paths: Paths, mount: MountPoint) -> Mount:
+    # the store of volumes, only where there are some
+    if mount.volume_options:
+        from sandbox.grammar.local_driver import read_options, refuse_missing
+
+        local = read_options(dict(mount.volume_options))
+        if local is not None and not local.directory:
+            read_only = mount.read_only or local.read_only
+            if mount.subpath:
+                raise StartError(
+                    f"cannot mount {mount.subpath} of volume {mount.source}: it is a tmpfs, which is empty each time",
+                    mend=f"--mount type=volume,src={mount.source},dst={mount.target}",
+                )
+            return TmpfsMount(mount.target, local.data, read_only, nosuid=False, nodev=False)
+        if local is not None:
+            if not os.path.isdir(local.directory):
+                raise refuse_missing(mount.source, local.directory)
+            read_only = mount.read_only or local.read_only
+            return BindMount(local.directory, mount.target, read_only, True, local.propagation, mount.subpath)
+    from sandbox.volume.volumes import volume_data
+
+    source = volume_data(paths, mount.source)
+    if not os.path.isdir(source):
+        raise StartError(
+            f"cannot mount volume {mount.source} at {mount.target}: its directory is not there any more",
+            cause=f"{source} was removed",
+            mend="sandbox system check --repair",
+        )
+    return BindMount(source, mount.target, mount.read_only, mount.recursive, mount.propagation, mount.subpath)

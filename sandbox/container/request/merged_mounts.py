@@ -42,7 +42,7 @@ def _own_mounts(request: ContainerRequest) -> Iterator[tuple[str, MountPoint]]:
                 mount = volumes.mount_of(volumes.parse_volume(text))
             yield f"binds[{position}]", mount
     if request.mounts or request.tmpfs:
-        from sandbox.grammar import mounts
+        from sandbox.grammar import mounts, tmpfs
 
         for position, asked in enumerate(request.mounts):
             with at_field(f"mounts[{position}]"):
@@ -50,7 +50,7 @@ def _own_mounts(request: ContainerRequest) -> Iterator[tuple[str, MountPoint]]:
             yield f"mounts[{position}]", mount
         for position, (target, options) in enumerate(request.tmpfs):
             with at_field(f"tmpfs[{position}]"):
-                mount = mounts.tmpfs_of(target, options)
+                mount = tmpfs.tmpfs_of(target, options)
             yield f"tmpfs[{position}]", mount
 
 

@@ -124,6 +124,8 @@ def _mount(mount: MountRequest) -> Document:
         "BindOptions": {
             "Propagation": mount.propagation,
             "NonRecursive": mount.recursion == "disabled",
+            "ReadOnlyNonRecursive": mount.recursion == "writable",
+            "ReadOnlyForceRecursive": mount.recursion == "readonly",
             "CreateMountpoint": mount.create_source,
             "IdMap": mount.mapped_user,
         },

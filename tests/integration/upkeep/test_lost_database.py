@@ -215,6 +215,8 @@ def test_a_store_from_before_the_copies_gets_them(store: Store) -> None:
         path.unlink()
     store.query("ALTER TABLE container DROP COLUMN request")
     store.query("DROP TABLE event")
+    store.query("DROP TABLE image_parent")
+    store.query("ALTER TABLE volume DROP COLUMN options")
     store.query(f"PRAGMA user_version = {MIGRATIONS.index('')}")
     store.sandbox.run("ps")
     assert {path: path.read_text().partition(', "request": ')[0] for path in paths} == texts

@@ -35,7 +35,7 @@ def test_a_volume_is_made_listed_looked_at_filled_and_removed(store: Store) -> N
     assert run(*nothing).lines == []
     assert run("run", "--rm", "--network", "none", "-v", "data:/made", "made", "cat", "/made/link").lines == ["made"]
     assert run("volume", "rm", "data").lines == ["data"]
-    assert "No such volume: data" in run("volume", "inspect", "data", status=1).stderr
+    assert "Error: get data: no such volume\n" in run("volume", "inspect", "data", status=1).stderr
     assert run("volume", "rm", "-f", "data").lines == ["data"]
     assert [path.name for path in (store.root / "volumes").iterdir()] == ["kept"]
     store.is_whole()
@@ -111,3 +111,53 @@ def test_disk_usage_of_each_object(store: Store) -> None:
     assert [one["Names"] for one in document["Containers"]] == ["job"]
     template = "{{range .Volumes}}{{.Name}} {{.Links}} {{.Size}}{{end}} {{len .BuildCache}}"
     assert store.sandbox.run("system", "df", "-v", "--format", template).lines == ["kept 1 5B 1"]
+
+
+def test_options_of_the_local_driver(store: Store) -> None:
+    run, place = store.sandbox.run, store.sandbox.home.root / "place"
+    place.mkdir()
+    made = run("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=10m,uid=7,mode=700", "temp")
+    assert made.stdout == "temp\n"
+    assert made.stderr.startswith("WARNING: each container that mounts this volume gets a tmpfs of its own")
+    run("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={place}", "host")
+    run("volume", "create", "-o", "type=none", "-o", "o=bind,ro", "-o", f"device={place}", "read")
+    run("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/not/there", "lost")
+    template = "{{json .Options}}"
+    assert json.loads(run("volume", "inspect", "-f", template, "host").stdout) == {
+        "device": str(place), "o": "bind", "type": "none",
+    }  # fmt: skip
+    script = "grep ' /temp ' /proc/mounts; stat -c %u:%a /temp; echo new > /made/new; touch /read/x"
+    volumes = ("-v", "temp:/temp", "-v", "host:/made", "-v", "read:/read")
+    seen = run("run", "--rm", "--network", "none", *volumes, "made", "sh", "-c", script, status=1)
+    assert "size=10240k" in seen.lines[0]
+    assert seen.lines[1] == "7:700"
+    assert "Read-only file system" in seen.stderr
+    # filled from the image as every new volume is, and written by the container
+    assert sorted(path.name for path in place.iterdir()) == ["deep", "link", "new"]
+    lost = run("run", "--rm", "-v", "lost:/x", "made", "true", status=125)
+    assert "error while mounting volume 'lost': failed to mount local volume: /not/there: no such file" in lost.stderr
+    # one that is there keeps its own options
+    options = "volume-opt=type=tmpfs,volume-opt=device=tmpfs"
+    mount = f"type=volume,src=host,dst=/x,{options}"
+    assert run("run", "--rm", "--network", "none", "--mount", mount, "made", "cat", "/x/new").stdout == "new\n"
+    run("volume", "rm", "host")
+    assert (place / "new").read_text() == "new\n"
+    run("create", "--name", "other", "--mount", mount, "made")
+    assert json.loads(run("volume", "inspect", "-f", template, "host").stdout) == {"device": "tmpfs", "type": "tmpfs"}
+    assert store.found(clean=True) == []
+
+
+def test_a_part_of_a_volume_is_mounted_and_nothing_beyond_it(store: Store) -> None:
+    run = store.sandbox.run
+    script = "mkdir -p /kept/sub/deep; echo part > /kept/sub/deep/file; ln -s /etc /kept/out; ln -s sub /kept/in"
+    run("run", "--rm", "--network", "none", "-v", "kept:/kept", "made", "sh", "-c", script)
+
+    def show(path: str, status: int = 0) -> tuple[str, str]:
+        mount = f"type=volume,src=kept,dst=/part,volume-subpath={path}"
+        shown = run("run", "--rm", "--network", "none", "--mount", mount, "made", "cat", "/part/file", status=status)
+        return shown.stdout, shown.stderr
+
+    assert show("sub/deep") == show("in/deep") == ("part\n", "")
+    assert "the path leads out of the volume" in show("out", 125)[1]
+    assert "No such file or directory" in show("nothing", 125)[1]
+    assert "subpath must be a relative path within the volume" in show("../..", 125)[1]
