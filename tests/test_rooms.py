@@ -34,14 +34,15 @@ ARROWS = {
     "container.life": {
         "container.model", "container.monitor", "container.request", "image", "protocol", "runtime", "volume",
     },
+    "container.files": {"container.life", "container.model", "container.monitor", "runtime", "volume"},
     "container.view": {
         "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "runtime",
         "volume",
     },
     "container.usage": {"container.model"},
     "container": {
-        "container.life", "container.model", "container.monitor", "container.request", "container.session",
-        "container.usage", "container.view", "protocol", "runtime",
+        "container.files", "container.life", "container.model", "container.monitor", "container.request",
+        "container.session", "container.usage", "container.view", "protocol", "runtime",
     },
     "dockerfile": {"grammar", "image"},
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
@@ -52,13 +53,13 @@ ARROWS = {
     },
     "warm": {"protocol", "runtime"},
     "client": {
-        "builder", "commit", "container", "container.request", "container.session", "container.view", "grammar",
-        "image", "upkeep", "volume", "warm",
+        "builder", "commit", "container", "container.files", "container.request", "container.session",
+        "container.view", "grammar", "image", "upkeep", "volume", "warm",
     },
     "cli": {
-        "builder", "commit", "container", "container.life", "container.model", "container.monitor", "container.request",
-        "container.session", "container.usage", "container.view", "dockerfile", "doctor", "grammar", "image", "runtime",
-        "upkeep", "volume",
+        "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
+        "container.request", "container.session", "container.usage", "container.view", "dockerfile", "doctor",
+        "grammar", "image", "runtime", "upkeep", "volume",
     },
 }  # fmt: skip
 

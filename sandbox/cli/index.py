@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container commit": ("commit", "Create a new image from a container's changes"),
     "container top": ("container_usage", "Display the running processes of a container"),
     "container stats": ("container_usage", "Display a live stream of container(s) resource usage statistics"),
+    "container cp": ("container_files", "Copy files/folders between a container and the local filesystem"),
     "container export": ("container_files", "Export a container's file system as a tar archive"),
     "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
@@ -84,6 +85,7 @@ ALIASES: dict[str, str] = {
     "commit": "container commit",
     "top": "container top",
     "stats": "container stats",
+    "cp": "container cp",
     "export": "container export",
     "container list": "container ls",
     "container ps": "container ls",
@@ -130,7 +132,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "bake", "checkpoint", "compose", "config", "context", "cp", "diff", "docker-compose",
+    "attest", "bake", "checkpoint", "compose", "config", "context", "diff", "docker-compose",
     "manifest", "network", "node", "pause", "plugin", "scout", "search", "secret", "service", "stack",
     "swarm", "trust", "unpause", "update",
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "imagetools", "inspect", "ls", "rm", "stop",
@@ -149,8 +151,6 @@ INSTEAD: dict[str, str] = {
     "container:SERVICE the others reach it as localhost",
     "config": "sandbox run -v ./FILE:/PATH:ro IMAGE, which hands a file to the container",
     "context": "leave it out: there is no daemon to choose",
-    "cp": "sandbox exec CONTAINER tar -c -C DIRECTORY FILE | tar -x, or tar -c FILE | sandbox exec -i CONTAINER tar -x"
-    " -C DIRECTORY; out of one that does not run: sandbox export CONTAINER | tar -x DIRECTORY/FILE",
     "diff": "sandbox export CONTAINER | tar -tv, and the same of sandbox create IMAGE",
     "manifest": "skopeo inspect --raw docker://IMAGE, of Debian's package skopeo",
     "network": "sandbox run --network container:NAME, which shares the network of a container that runs",

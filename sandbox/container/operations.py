@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from sandbox.container.files.archives import ArchiveIn, ArchiveOut, Copied
+    from sandbox.container.files.copying import CopyIn, CopyOut
+    from sandbox.container.files.path_stat import PathStat
     from sandbox.container.life.creation import Created
     from sandbox.container.life.handshake import StartOptions
     from sandbox.container.life.naming import Identity
@@ -277,6 +280,47 @@ def export(context: OperationContext, word: str, output_fd: int) -> tuple[str, .
     from sandbox.container.view.export import export_container
 
     return tuple(export_container(context.paths, look_up(context, word), output_fd))
+
+
+def stat_path(context: OperationContext, word: str, path: str) -> PathStat:
+    """What is at a path of the container, a link itself. Raises NotFoundError, SandboxError."""
+    from sandbox.container.files import archives
+
+    return archives.stat_path(context.paths, word, path)
+
+
+def get_archive(context: OperationContext, word: str, request: ArchiveOut, output_fd: int) -> Copied:
+    """Write what is at a path of the container to a descriptor, as a tar archive. Raises NotFoundError,
+    SandboxError.
+    """
+    from sandbox.container.files import archives
+
+    return archives.get_archive(context.paths, word, request, output_fd)
+
+
+def put_archive(context: OperationContext, word: str, request: ArchiveIn, input_fd: int) -> Copied:
+    """Extract an archive that a descriptor gives, compressed or not, in a directory of the container.
+
+    Raises NotFoundError, UsageError for what is read-only or no directory, ConflictError where a directory and a file
+    would take each other's place, SandboxError.
+    """
+    from sandbox.container.files import archives
+
+    return archives.put_archive(context.paths, word, request, input_fd)
+
+
+def copy_out(context: OperationContext, request: CopyOut) -> Copied:
+    """Copy from a container to files of this process's user. Raises NotFoundError, SandboxError."""
+    from sandbox.container.files import copying
+
+    return copying.copy_out(context.paths, request)
+
+
+def copy_in(context: OperationContext, request: CopyIn) -> Copied:
+    """Copy files that this process's user may read into a container. Raises as `put_archive`."""
+    from sandbox.container.files import copying
+
+    return copying.copy_in(context.paths, request)
 
 
 def attach(context: OperationContext, word: str, joining: Joining) -> Joined:

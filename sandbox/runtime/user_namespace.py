@@ -177,7 +177,7 @@ def call_in_user_namespace(function: Callable[..., object], *arguments: object, 
     pid = os.fork()
     if pid == 0:
         result_end.close()
-        _serve_call(peers, child_end, function, arguments)
+        _serve_call(lambda: enter_user_namespace(peers), child_end, function, arguments)
     child_end.close()
     with result_end:
         try:
@@ -187,6 +187,37 @@ def call_in_user_namespace(function: Callable[..., object], *arguments: object, 
             result_end.shutdown(socket.SHUT_RDWR)
             os.waitpid(pid, 0)
     return _decode_answer(answer)
+
+
+class ForkedCall:
+    """`function(*arguments)` in a forked child, which `enter` has join namespaces first; the caller goes on meanwhile.
+
+    `result` is as that of `call_in_user_namespace`, and must be called.
+    """
+
+    def __init__(self, enter: Callable[[], None], function: Callable[..., object], *arguments: object) -> None:
+        self._end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        _flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._end.close()
+            _serve_call(enter, child_end, function, arguments)
+        child_end.close()
+
+    def result(self) -> object:
+        """Wait for the end of the call. Raises what it raised."""
+        with self._end:
+            try:
+                answer = _receive_all(self._end)
+            finally:
+                self._end.shutdown(socket.SHUT_RDWR)
+                os.waitpid(self._pid, 0)
+        return _decode_answer(answer)
+
+
+def call_in_forked_child(enter: Callable[[], None], function: Callable[..., object], *arguments: object) -> object:
+    """As `call_in_user_namespace`, in namespaces that `enter` has the child join."""
+    return ForkedCall(enter, function, *arguments).result()
 
 
 class UserNamespaceWorkers:
@@ -253,12 +284,15 @@ def _run_workers(
 
 
 def _serve_call(
-    peers: PeerPair, answer_end: socket.socket, function: Callable[..., object], arguments: tuple[object, ...]
+    enter: Callable[[], None],
+    answer_end: socket.socket,
+    function: Callable[..., object],
+    arguments: tuple[object, ...],
 ) -> NoReturn:
     status = 1
     try:
         try:
-            enter_user_namespace(peers)
+            enter()
             _die_with_parent()
             import json  # here and in the parent only: callers on hot paths may not need it
 

@@ -33,7 +33,7 @@ from storage.tar.format import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 """TarEntry.kind. Whatever else an archive holds comes as its own letter and is to be skipped with a note."""
@@ -69,11 +69,12 @@ class TarEntry(NamedTuple):
 
 
 class TarReader:
-    """Reads the members of `stream`, compressed or not, one after the other."""
+    """Reads the members of `stream`, compressed or not, one after the other; `digests` false spares the digest."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, digests: bool = True) -> None:
         self._pieces = decompressed(stream)
         self._sha256 = hashlib.sha256()
+        self._hash: Callable[[bytes], object] = self._sha256.update if digests else len
         self._buffer = b""
         self._position = 0
         self._data_left = 0
@@ -83,6 +84,11 @@ class TarReader:
         """Uncompressed bytes read so far."""
         self.headers = 0
         """Headers read so far, long names and PAX headers included; many records in one count as more of them."""
+
+    @property
+    def position(self) -> int:
+        """Uncompressed bytes taken so far: after the last entry, where the archive ends."""
+        return self.size_bytes - (len(self._buffer) - self._position)
 
     def next_entry(self) -> TarEntry | None:
         """The next member, or None at the end of the archive. StorageError where it is malformed or truncated."""
@@ -140,12 +146,13 @@ class TarReader:
         self._position += left
 
     def finish(self, limit: int | None = None) -> Digest:
-        """Read what follows the end mark and give the digest of the whole uncompressed stream (the diff id).
+        """Read what follows the end mark and give the digest of the whole uncompressed stream (the diff id), where
+        digests are made.
 
         StorageError where the stream is longer than `limit` bytes.
         """
         for piece in self._pieces:
-            self._sha256.update(piece)
+            self._hash(piece)
             self.size_bytes += len(piece)
             if limit is not None and self.size_bytes > limit:
                 raise StorageError(f"the archive unpacks to more than {limit} bytes", cause="refused as a bomb")
@@ -161,7 +168,7 @@ class TarReader:
             raise StorageError(
                 "the archive is truncated", cause=f"it ends after {self.size_bytes} bytes inside a member"
             )
-        self._sha256.update(piece)
+        self._hash(piece)
         self.size_bytes += len(piece)
         return piece
 
@@ -201,7 +208,7 @@ class TarReader:
             piece = next(self._pieces, None)
             if piece is None:
                 return True
-            self._sha256.update(piece)
+            self._hash(piece)
             self.size_bytes += len(piece)
             self._buffer, self._position = piece, 0
         return False

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from storage.errors import os_failure
+from storage.trees.copy_tree import extents
 from storage.trees.walk import Step, Walk
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _BLOCK = 512
 _FLUSH_SIZE = 1 << 18
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: a table of more would take longer than the zeros that it spares
+_MOST_SEGMENTS = 10_000
 _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 #: name, three numbers, two more, checksum, kind, link name, magic and version, owner's and group's name, device, prefix
@@ -58,12 +62,22 @@ def write_tree(root_fd: int, out_fd: int, owners: BookOwners | TrueOwners | None
 class TarWriter:
     """An archive in the making, of `size_bytes` so far; `seen` is given all that is written to `out_fd`.
 
+    Everything is `owner`'s, where one is given. With `sparse` holes are left out (PAX sparse 1.0).
     `finish` writes the end mark; without it the archive is not whole.
     """
 
-    def __init__(self, out_fd: int, seen: Callable[[bytes], object] | None = None) -> None:
+    def __init__(
+        self,
+        out_fd: int,
+        seen: Callable[[bytes], object] | None = None,
+        *,
+        owner: tuple[int, int] | None = None,
+        sparse: bool = False,
+    ) -> None:
         self._out_fd = out_fd
         self._seen = seen
+        self._owner = owner
+        self._sparse = sparse
         self._buffer = bytearray()
         self.size_bytes = 0
         self._linked: dict[tuple[int, int], bytes] = {}
@@ -96,7 +110,7 @@ class TarWriter:
         inode = (status.st_dev, status.st_ino)
         linked = self._linked.get(inode) if status.st_nlink > 1 and kind != b"5" else None
         if linked is not None:
-            self._write(_header(name, b"1", status, true, link=linked))
+            self._write(self._header(name, b"1", status, true, link=linked))
             return
         link = os.readlink(step.name, dir_fd=step.dir_fd) if kind == b"2" else b""
         if kind == b"0":
@@ -105,7 +119,7 @@ class TarWriter:
         else:
             xattrs = _read_xattrs(entry_path(step.dir_fd, step.name))
             written = name + b"/" if kind == b"5" else name
-            self._write(_header(written, kind, status, true, link=link, xattrs=xattrs))
+            self._write(self._header(written, kind, status, true, link=link, xattrs=xattrs))
         if status.st_nlink > 1 and kind != b"5":
             self._linked[inode] = name
 
@@ -113,10 +127,10 @@ class TarWriter:
         """Add an empty file of no time and no rights: a mark such as a whiteout."""
         self._write(_name_records(name) + _ustar(name, b"0", 0, 0, 0, 0, 0))
 
-    def finish(self) -> None:
-        """Write the end mark, filled up to tar's usual record of 10 KiB. Raises StorageError."""
+    def finish(self, record_size: int = 10240) -> None:
+        """Write the end mark, filled up to tar's usual record of 10 KiB, or to another. Raises StorageError."""
         self._write(bytes(2 * _BLOCK))
-        self._write(bytes(-self.size_bytes % 10240))
+        self._write(bytes(-self.size_bytes % record_size))
         try:
             self._flush()
         except OSError as error:
@@ -131,7 +145,14 @@ class TarWriter:
             # again, by the descriptor: the size that is announced is that of the file which is read
             status = os.fstat(fd)
             size = left = status.st_size
-            header = _header(name, b"0", status, true, size=size, xattrs=_read_xattrs(fd))
+            if not stat.S_ISREG(status.st_mode):
+                return False  # somebody has put something else there
+            xattrs = _read_xattrs(fd)
+            if self._sparse and size > _FLUSH_SIZE and status.st_blocks * _BLOCK < size:
+                if self._add_sparse(name, status, xattrs, fd):
+                    return True
+                os.lseek(fd, 0, os.SEEK_SET)
+            header = self._header(name, b"0", status, true, size=size, xattrs=xattrs)
             data = os.read(fd, min(left, _FLUSH_SIZE)) if left else b""
             left -= len(data)
             if not left:
@@ -139,18 +160,72 @@ class TarWriter:
                 self._write(b"".join((header, data, bytes(-size % _BLOCK))))
                 return True
             self._write(header)
-            while data:
-                self._write(data)
-                data = os.read(fd, min(left, _FLUSH_SIZE)) if left else b""
-                left -= len(data)
-            while left:
-                zeros = bytes(min(left, _FLUSH_SIZE))
-                self._write(zeros)
-                left -= len(zeros)
+            self._write(data)
+            self._write_data(fd, left)
             self._write(bytes(-size % _BLOCK))
         finally:
             os.close(fd)
         return True
+
+    def _header(
+        self,
+        name: bytes,
+        kind: bytes,
+        status: os.stat_result,
+        true: TrueOwner | None,
+        *,
+        link: bytes = b"",
+        size: int = 0,
+        xattrs: Mapping[str, bytes] | None = None,
+        records: Mapping[bytes, bytes] | None = None,
+    ) -> bytes:
+        """The header of an entry, and before it what that cannot hold."""
+        uid, gid, mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+        if self._owner is not None:
+            uid, gid = self._owner
+        # asked again: by now the name may be another file's, of somebody the file system knows
+        elif true is not None and not uid and not gid:
+            uid, gid, mode = true.uid, true.gid, stat.S_IMODE(true.mode)
+        extended = {**_pax_records(name, link, uid, gid, size, status.st_mtime_ns), **(records or {})}
+        for xattr, value in sorted(xattrs.items()) if xattrs else ():
+            if not xattr.startswith(FORGEABLE_PREFIXES):
+                extended[b"SCHILY.xattr." + os.fsencode(xattr)] = value
+        device = _device_numbers(status.st_rdev) if kind in b"34" else _NO_DEVICE
+        seconds = max(status.st_mtime_ns // 1_000_000_000, 0)
+        return _extended_header(name, extended) + _ustar(name, kind, mode, uid, gid, size, seconds, link, device)
+
+    def _add_sparse(self, name: bytes, status: os.stat_result, xattrs: Mapping[str, bytes], fd: int) -> bool:
+        """Add a file by its pieces; False where there are too many of them to be worth it."""
+        segments = list(islice(extents(fd, status.st_size), _MOST_SEGMENTS + 1))
+        if len(segments) > _MOST_SEGMENTS:
+            return False
+        numbers = [len(segments), *(number for start, end in segments for number in (start, end - start))]
+        table = b"".join(b"%d\n" % number for number in numbers)
+        table += bytes(-len(table) % _BLOCK)
+        size = len(table) + sum(end - start for start, end in segments)
+        records = {
+            b"GNU.sparse.major": b"1",
+            b"GNU.sparse.minor": b"0",
+            b"GNU.sparse.name": name,
+            b"GNU.sparse.realsize": b"%d" % status.st_size,
+        }
+        self._write(self._header(name, b"0", status, None, size=size, xattrs=xattrs, records=records))
+        self._write(table)
+        for start, end in segments:
+            os.lseek(fd, start, os.SEEK_SET)
+            self._write_data(fd, end - start)
+        self._write(bytes(-size % _BLOCK))
+        return True
+
+    def _write_data(self, fd: int, left: int) -> None:
+        """Write `left` bytes of the file, zeros for what is not there any more."""
+        while left and (data := os.read(fd, min(left, _FLUSH_SIZE))):
+            self._write(data)
+            left -= len(data)
+        while left:
+            zeros = bytes(min(left, _FLUSH_SIZE))
+            self._write(zeros)
+            left -= len(zeros)
 
     def _write(self, data: bytes) -> None:
         self.size_bytes += len(data)
@@ -174,30 +249,6 @@ class TarWriter:
         view = memoryview(data)
         while view:
             view = view[os.write(self._out_fd, view) :]
-
-
-def _header(
-    name: bytes,
-    kind: bytes,
-    status: os.stat_result,
-    true: TrueOwner | None,
-    *,
-    link: bytes = b"",
-    size: int = 0,
-    xattrs: Mapping[str, bytes] | None = None,
-) -> bytes:
-    """The header of an entry, and before it what that cannot hold."""
-    uid, gid, mode = status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
-    # asked again: by now the name may be another file's, of somebody the file system knows
-    if true is not None and not uid and not gid:
-        uid, gid, mode = true.uid, true.gid, stat.S_IMODE(true.mode)
-    records = _pax_records(name, link, uid, gid, size, status.st_mtime_ns)
-    for xattr, value in sorted(xattrs.items()) if xattrs else ():
-        if not xattr.startswith(FORGEABLE_PREFIXES):
-            records[b"SCHILY.xattr." + os.fsencode(xattr)] = value
-    device = _device_numbers(status.st_rdev) if kind in b"34" else _NO_DEVICE
-    seconds = max(status.st_mtime_ns // 1_000_000_000, 0)
-    return _extended_header(name, records) + _ustar(name, kind, mode, uid, gid, size, seconds, link, device)
 
 
 def _name_records(name: bytes) -> bytes:

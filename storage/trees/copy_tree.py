@@ -246,7 +246,7 @@ class DataCopy:
             data = os.pread(source_fd, size, 0)
             if len(data) == size == os.pwrite(target_fd, data, 0):
                 return
-        for start, end in _extents(source_fd, size):
+        for start, end in extents(source_fd, size):
             self._copy_range(source_fd, target_fd, start, end, device)
         os.ftruncate(target_fd, size)
 
@@ -278,7 +278,7 @@ class DataCopy:
             start += count
 
 
-def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+def extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
     """The pieces of a file that are not holes."""
     position = 0
     while position < size:

@@ -14,7 +14,7 @@ from storage.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -52,11 +52,13 @@ class FirstNames:
 class Walk:
     """An iterator of steps over what lies below `root_fd`, names sorted.
 
-    `skip` after a directory's first step leaves it out.
+    `skip` after a directory's first step leaves it out. A directory that cannot be entered is told to `passed_over`,
+    where that is given, and has nothing in it then; otherwise it ends the walk.
     """
 
-    def __init__(self, root_fd: int) -> None:
+    def __init__(self, root_fd: int, passed_over: Callable[[OSError], object] | None = None) -> None:
         self._fd = os.open(".", _OPEN, dir_fd=root_fd)
+        self._passed_over = passed_over
         self._skip = False
         self.unreadable = False
 
@@ -82,9 +84,12 @@ class Walk:
                     continue
                 yield Step(self._fd, name, status, False, len(above))
                 if stat.S_ISDIR(status.st_mode) and not self._skip:
-                    above.append((names, name, status, os.fstat(self._fd)))
-                    self._move(name)
-                    names = self._names()
+                    came_from = os.fstat(self._fd)
+                    if self._entered(name):
+                        above.append((names, name, status, came_from))
+                        names = self._names()
+                    else:
+                        yield Step(self._fd, name, status, True, len(above))
                 self._skip = False
             elif above:
                 names, name, status, came_from = above.pop()
@@ -94,6 +99,16 @@ class Walk:
                 yield Step(self._fd, name, status, True, len(above))
             else:
                 return
+
+    def _entered(self, name: bytes) -> bool:
+        try:
+            self._move(name)
+        except OSError as error:
+            if self._passed_over is None:
+                raise
+            self._passed_over(error)
+            return False
+        return True
 
     def _names(self) -> list[bytes]:
         """The names in the current directory, last first."""

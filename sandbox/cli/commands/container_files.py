@@ -1,4 +1,4 @@
-"""Containers' files: export."""
+"""Containers' files: cp, export."""
 
 from __future__ import annotations
 
@@ -7,11 +7,96 @@ import os
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.container import operations
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
+    from sandbox.container.files.archives import Copied
+    from sandbox.container.files.names import Argument
+
+
+def copy(invocation: Invocation) -> int:
+    """Copy between a container and the caller's files, or a stream of them."""
+    source, target = (_argument(invocation, position) for position in (0, 1))
+    if source.container and target.container:
+        raise SandboxError("copying between containers is not supported", mend=_by_way_of_here(source, target))
+    if not source.container and not target.container:
+        raise SandboxError("must specify at least one container source")
+    try:
+        return _copy_out(invocation, source, target) if source.container else _copy_in(invocation, source, target)
+    except UsageError as error:
+        # about what is in the container: the command line is as it should be
+        raise SandboxError(error.message, cause=error.cause, mend=error.mend) from error
+
+
+def _copy_out(invocation: Invocation, source: Argument, target: Argument) -> int:
+    from sandbox.container.files.names import absolute
+
+    context, follows = invocation.context.for_operations(), invocation.flag("follow-link")
+    if target.path == "-":
+        from sandbox.container.files.archives import ArchiveOut
+
+        wanted = ArchiveOut(source.path, follows)
+        return _tell(invocation, operations.get_archive(context, source.container, wanted, 1))
+    from sandbox.container.files.copying import CopyOut
+
+    place = absolute(invocation.context.cwd.absolute(target.path))
+    request = CopyOut(source.container, source.path, place, follows)
+    return _tell(invocation, operations.copy_out(context, request), place)
+
+
+def _copy_in(invocation: Invocation, source: Argument, target: Argument) -> int:
+    from sandbox.container.files.names import absolute
+
+    if source.path == "-":
+        return _tell(invocation, _take_stream(invocation, target))
+    from sandbox.container.files.copying import CopyIn
+
+    place = absolute(invocation.context.cwd.absolute(source.path))
+    flags = [invocation.flag(name) for name in ("follow-link", "archive")]
+    copied = operations.copy_in(
+        invocation.context.for_operations(), CopyIn(place, target.container, target.path, *flags)
+    )
+    return _tell(invocation, copied, f"{target.container}:{copied.path}")
+
+
+def _argument(invocation: Invocation, position: int) -> Argument:
+    from sandbox.container.files.names import split_argument
+
+    text = invocation.arguments[position]
+    if not text:
+        raise SandboxError(f"{('source', 'destination')[position]} can not be empty")
+    return split_argument(text)
+
+
+def _by_way_of_here(source: Argument, target: Argument) -> str:
+    return f"sandbox cp {source.container}:{source.path} - | sandbox cp - {target.container}:DIRECTORY"
+
+
+def _take_stream(invocation: Invocation, target: Argument) -> Copied:
+    from sandbox.container.files.archives import ArchiveIn
+
+    context = invocation.context.for_operations()
+    request = ArchiveIn(target.path, keeps_kinds=True)
+    try:
+        return operations.put_archive(context, target.container, request, 0)
+    except UsageError as error:
+        if not error.message.startswith("extraction point"):
+            raise
+        raise SandboxError(f'destination "{target.container}:{target.path}" must be a directory') from None
+
+
+def _tell(invocation: Invocation, copied: Copied, place: str = "") -> int:
+    context = invocation.context
+    quiet = invocation.flag("quiet") if invocation.given("quiet") else not context.stdout.isatty()
+    for note in copied.notes:
+        context.note(note)
+    if place and not quiet:
+        from sandbox.humane import human_size
+
+        context.note(f"Successfully copied {human_size(copied.size_bytes, 3)} to {place}")
+    return 1 if copied.incomplete else 0
 
 
 def export(invocation: Invocation) -> int:
@@ -37,6 +122,34 @@ def export(invocation: Invocation) -> int:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command(
+        "container cp",
+        "Copy files/folders between a container and the local filesystem",
+        "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tsandbox cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        (
+            option("-a --archive", "flag", "Archive mode (copy all uid/gid information)"),
+            option("-L --follow-link", "flag", "Always follow symbol link in SRC_PATH"),
+            option(
+                "-q --quiet",
+                "flag",
+                "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is"
+                " attached",
+            ),
+        ),
+        copy,
+        least=2,
+        most=2,
+        examples=(
+            "sandbox cp ./settings.toml web:/etc/web/",
+            "sandbox cp web:/var/log/. logs",
+            "tar -c src | sandbox cp - web:/work",
+        ),
+        further=(
+            "- as the source is a tar archive from stdin, for a directory; as the destination one on stdout",
+            "what is copied in is root's, with -a its owners'; what is copied out is yours, without set-id bits",
+            "a container that does not run has its volumes and bind mounts, and no tmpfs",
+        ),
+    ),
     Command(
         "container export",
         "Export a container's filesystem as a tar archive",

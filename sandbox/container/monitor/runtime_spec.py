@@ -173,7 +173,7 @@ def _etc_mounts(config: ContainerConfig, files: NetworkFiles) -> tuple[BindMount
 
 def _mounts(paths: Paths, container: Container) -> tuple[Mount, ...]:
     return tuple(
-        _mapped_mount(paths, container, position) if mount.mapped_user else _mount(paths, mount)
+        _mapped_mount(paths, container, position) if mount.mapped_user else mount_of(paths, mount)
         for position, mount in enumerate(container.config.mounts)
     )
 
@@ -186,7 +186,8 @@ def _mapped_mount(paths: Paths, container: Container, position: int) -> BindMoun
     return BindMount(source, mount.target, mount.read_only, recursive=False, propagation=mount.propagation)
 
 
-def _mount(paths: Paths, mount: MountPoint) -> Mount:
+def mount_of(paths: Paths, mount: MountPoint) -> Mount:
+    """What is to be mounted for one mount of a container, owners not mapped. Raises StartError."""
     if mount.kind == "tmpfs":
         options = [f"size={mount.tmpfs_size_bytes}"] if mount.tmpfs_size_bytes else []
         options.append(f"mode={mount.tmpfs_mode:o}")
