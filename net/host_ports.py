@@ -10,11 +10,12 @@ import errno
 import os
 import sys
 from _socket import AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
-from typing import TYPE_CHECKING, NamedTuple
 
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.ports import Forward, PortMapping, addresses_overlap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -9,10 +9,10 @@ slirp4netns(1) §API SOCKET. No sockets here; `net.slirp_api` has them.
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.ports import Forward
 
 #: slirp4netns reads a request into a buffer of this size and takes no more

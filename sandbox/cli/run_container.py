@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sandbox.cli.container_options.options import AttachedStreams
     from sandbox.container.life.creation import Created
     from sandbox.container.life.naming import Identity
-    from sandbox.container.life.publisher import Publisher
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.spawn import SpawnedMonitor
     from sandbox.container.request.request import ContainerRequest
@@ -39,7 +38,6 @@ class RunRequest(NamedTuple):
     detach_keys: bytes
     #: "" for none
     cidfile: str
-    publisher: Publisher | None = None
 
 
 def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor, request: RunRequest) -> int:
@@ -53,7 +51,7 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
         abandon(spawned)
         raise
     window_size = _window_size() if invocation.flag("tty") else None
-    options = StartOptions(Attachment(*request.attached), window_size, publisher=request.publisher)
+    options = StartOptions(Attachment(*request.attached), window_size)
     operations.start_created(context, created, spawned, options)
     if invocation.flag("detach"):
         spawned.channel.close()

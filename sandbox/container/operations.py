@@ -149,8 +149,6 @@ def start_created(
     from sandbox.container.life.handshake import start_in_monitor
 
     start_in_monitor(context.paths, spawned, created.container, options._replace(limits=created.limits))
-    if options.publisher is not None:
-        options.publisher.close()
 
 
 def start(context: OperationContext, word: str) -> None:

@@ -80,6 +80,7 @@ PRELOADED: tuple[str, ...] = (
     "sandbox.container.life.creation",
     "sandbox.container.life.driver_choice",
     "sandbox.container.life.image_lookup",
+    "sandbox.container.life.publish",
     "sandbox.container.life.remove",
     "sandbox.container.life.start",
     "sandbox.container.life.stop",

@@ -41,6 +41,7 @@ UNUSED = {
         "sandbox.cli.run_container",
         "sandbox.cli.commands.exec",
         "sandbox.container.session.exec_session",
+        "sandbox.container.life.publish",
         "sandbox.container.life.start",
         "sandbox.container.life.stop",
         "sandbox.container.view.log_following",

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from net.ports import PortMapping
-from net.publish import publish_ports
 from net.slirp import SlirpPlan, assume_features, end_slirp, start_slirp
+from net.slirp_api import publish
 from net.udp_loopback import end_udp_loopback, start_udp_loopback
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class PrivateNetwork(NamedTuple):
 
     def publish(self, *mappings: PortMapping) -> tuple[PortMapping, ...]:
         """Publish as a command and its monitor do it together."""
-        bound = publish_ports(self.api_socket, mappings)
+        bound = publish(self.api_socket, mappings)
         assert self.holder.stdin is not None
         assert self.holder.stdout is not None
         self.holder.stdin.write(json.dumps(bound) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import select
 import signal
@@ -13,12 +12,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import trio
 
 from net.errors import NetError
 from net.host_ports import PortInUseError, check_free
 from net.ports import Forward, PortMapping
-from net.publish import publish_ports
 from net.slirp import (
     SlirpFeatures,
     SlirpPlan,
@@ -31,8 +28,9 @@ from net.slirp import (
     spawn_slirp,
     wait_ready,
 )
-from net.slirp_api import SlirpClient, publish
+from net.slirp_api import SlirpClient, SlirpSilentError, publish
 from net.slirp_protocol import SlirpRefusedError
+from tests.needs import REPOSITORY
 from tests.net.another_host import ADDRESS
 from tests.net.interface_addresses import has_ipv6
 from tests.net.private_network import private_network
@@ -66,7 +64,7 @@ def taken_port() -> Iterator[int]:
 @needs_slirp
 def test_published_tcp_port_answers_on_the_host(network: PrivateNetwork) -> None:
     with network.echo_server("80/tcp"):
-        (bound,) = publish_ports(network.api_socket, (PortMapping("127.0.0.1", 0, 80),))
+        (bound,) = publish(network.api_socket, (PortMapping("127.0.0.1", 0, 80),))
         assert bound.host_port > 0
         # the gateway, never 127.0.0.1: CVE-2021-20199
         assert _fetch(bound.host_port) == b"tcp from 10.0.2.2"
@@ -136,26 +134,26 @@ def test_interface_is_configured(network: PrivateNetwork) -> None:
 @needs_slirp
 def test_taken_port_is_named_with_its_holder(network: PrivateNetwork, taken_port: int) -> None:
     with pytest.raises(PortInUseError) as caught:
-        publish_ports(network.api_socket, (PortMapping("", 0, 80), PortMapping("", taken_port, 81)))
+        publish(network.api_socket, (PortMapping("", 0, 80), PortMapping("", taken_port, 81)))
     assert f"port is already allocated: 0.0.0.0:{taken_port}/tcp" in caught.value.message
     assert caught.value.pid == os.getpid()
     assert str(os.getpid()) in caught.value.cause
     # all or nothing: the first one is closed again
-    assert trio.run(SlirpClient(network.api_socket).list_hostfwd) == ()
+    assert SlirpClient(network.api_socket).list_hostfwd() == ()
 
 
 @needs_slirp
 def test_two_networks_cannot_share_a_udp_port(network: PrivateNetwork, tmp_path: Path) -> None:
-    (bound,) = publish_ports(network.api_socket, (PortMapping("", 0, 53, "udp"),))
+    (bound,) = publish(network.api_socket, (PortMapping("", 0, 53, "udp"),))
     with private_network(tmp_path, "second.sock") as second:
         with pytest.raises(PortInUseError) as caught:
-            publish_ports(second.api_socket, (PortMapping("", bound.host_port, 53, "udp"),))
+            publish(second.api_socket, (PortMapping("", bound.host_port, 53, "udp"),))
         assert caught.value.pid == network.slirp_pid
 
 
 @needs_slirp
 def test_range_steps_over_a_taken_port(network: PrivateNetwork, taken_port: int) -> None:
-    (bound,) = publish_ports(
+    (bound,) = publish(
         network.api_socket, (PortMapping("127.0.0.1", taken_port, 80, "tcp", min(taken_port + 50, 65535)),)
     )
     assert taken_port < bound.host_port <= taken_port + 50
@@ -164,10 +162,10 @@ def test_range_steps_over_a_taken_port(network: PrivateNetwork, taken_port: int)
 
 @needs_slirp
 def test_many_ports(network: PrivateNetwork) -> None:
-    bound = publish_ports(network.api_socket, tuple(PortMapping("", 0, 8000 + n) for n in range(50)))
+    bound = publish(network.api_socket, tuple(PortMapping("", 0, 8000 + n) for n in range(50)))
     assert len({mapping.host_port for mapping in bound}) == 50
     client = SlirpClient(network.api_socket)
-    listed = trio.run(client.list_hostfwd)
+    listed = client.list_hostfwd()
     assert {(entry.forward.host_port, entry.container_port) for entry in listed} == {
         (mapping.host_port, mapping.container_port) for mapping in bound
     }
@@ -177,54 +175,63 @@ def test_many_ports(network: PrivateNetwork) -> None:
 def test_refusals_are_errors(network: PrivateNetwork, taken_port: int) -> None:
     client = SlirpClient(network.api_socket)
     with pytest.raises(SlirpRefusedError):
-        trio.run(client.remove_hostfwd, 12345)
+        client.remove_hostfwd(12345)
     with pytest.raises(SlirpRefusedError):
-        trio.run(client.add_hostfwd, Forward("127.0.0.1", taken_port, "tcp"), 80)
+        client.add_hostfwd(Forward("127.0.0.1", taken_port, "tcp"), 80)
+
+
+class _InterruptedClient(SlirpClient):
+    """A ctrl-C at one call of publishing, before it or when slirp4netns has done it; what tidies up is let through."""
+
+    left = 0
+    is_heard = False
+
+    def add_hostfwd(self, forward: Forward, container_port: int) -> int:
+        kind = type(self)
+        kind.left -= 1
+        if kind.left == 0 and not kind.is_heard:
+            raise KeyboardInterrupt
+        number = super().add_hostfwd(forward, container_port)
+        if kind.left == 0:
+            raise KeyboardInterrupt
+        return number
 
 
 @needs_slirp
-def test_cancelled_publish_leaves_no_forward(network: PrivateNetwork) -> None:
-    # at every checkpoint in turn, until publishing is through before the cancellation comes
-    async def publish_until(checkpoints: int) -> bool:
-        done = False
-
-        async def attempt() -> None:
-            nonlocal done
-            await publish(network.api_socket, (PortMapping("", 0, 80), PortMapping("", 0, 81)))
-            done = True
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(attempt)
-            for _ in range(checkpoints):
-                await trio.lowlevel.checkpoint()
-            nursery.cancel_scope.cancel()
-        return done
-
-    client = SlirpClient(network.api_socket)
-    for checkpoints in itertools.count():
-        if trio.run(publish_until, checkpoints):
-            break
-        assert trio.run(client.list_hostfwd) == ()
-    assert checkpoints > 3
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_interrupted_publish_leaves_no_forward(
+    network: PrivateNetwork, monkeypatch: pytest.MonkeyPatch, is_heard: bool
+) -> None:
+    monkeypatch.setattr("net.slirp_api.SlirpClient", _InterruptedClient)
+    monkeypatch.setattr(_InterruptedClient, "is_heard", is_heard)
+    for call in (1, 2):
+        monkeypatch.setattr(_InterruptedClient, "left", call)
+        with pytest.raises(KeyboardInterrupt):
+            publish(network.api_socket, (PortMapping("", 0, 80), PortMapping("", 0, 81)))
+        assert SlirpClient(network.api_socket).list_hostfwd() == ()
+    assert len(publish(network.api_socket, (PortMapping("", 0, 80), PortMapping("", 0, 81)))) == 2
 
 
 @needs_slirp
 def test_many_clients_at_once_each_get_an_answer(network: PrivateNetwork) -> None:
     # slirp4netns' queue is far shorter than this
-    async def ask_all() -> int:
-        answers = 0
+    code = "import sys; from net.slirp_api import SlirpClient; sys.exit(SlirpClient(sys.argv[1]).list_hostfwd() != ())"
+    words = [sys.executable, "-c", code, network.api_socket]
+    clients = [subprocess.Popen(words, cwd=REPOSITORY) for _ in range(20)]
+    assert [client.wait() for client in clients] == [0] * 20
 
-        async def ask() -> None:
-            nonlocal answers
-            assert await SlirpClient(network.api_socket).list_hostfwd() == ()
-            answers += 1
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(50):
-                nursery.start_soon(ask)
-        return answers
-
-    assert trio.run(ask_all) == 50
+@pytest.mark.parametrize("is_full", [False, True])
+def test_one_that_does_not_answer_is_not_waited_for_long(tmp_path: Path, is_full: bool) -> None:
+    path = str(tmp_path / "api")
+    with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as before:
+        silent.bind(path)
+        silent.listen(0)
+        if is_full:
+            before.connect(path)
+        with pytest.raises(SlirpSilentError, match="does not answer") as caught:
+            publish(path, (PortMapping("", 0, 80),), patience_seconds=0.05)
+    assert caught.value.cause == "slirp4netns did not answer for 0.05 seconds"
 
 
 @needs_slirp
@@ -234,7 +241,7 @@ def test_killed_slirp_is_seen_and_named(network: PrivateNetwork) -> None:
     assert select.select([pidfd], [], [], 10)[0] == [pidfd]
     os.close(pidfd)
     with pytest.raises(NetError, match="does not answer"):
-        publish_ports(network.api_socket, (PortMapping("", 0, 80),))
+        publish(network.api_socket, (PortMapping("", 0, 80),))
 
 
 _PUBLISH_LOW = """

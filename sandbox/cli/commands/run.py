@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.cli.container_options.options import AttachedStreams
-    from sandbox.container.life.publisher import Publisher
     from sandbox.paths import Paths
 
 
@@ -29,31 +28,18 @@ def run(invocation: Invocation) -> int:
     paths = invocation.context.find_paths()
     container_id = new_container_id()
     spawn_request = SpawnRequest(container_id, True, _namespace_owner(paths, invocation))
-    publisher = _start_publisher(invocation, paths)
     try:
         spawned = spawn_monitor(paths, spawn_request, _import_the_rest)
         from sandbox.cli.run_container import RunRequest, run_container  # see _import_the_rest
 
         identity = Identity(container_id, _name(invocation), spawned.pid)
-        request = RunRequest(identity, attached, detach_keys, _path(invocation, "cidfile"), publisher)
+        request = RunRequest(identity, attached, detach_keys, _path(invocation, "cidfile"))
         return run_container(invocation, paths, spawned, request)
     except (CommandNotFoundError, NotExecutableError) as error:
         from sandbox.cli.program_mends import mend_program  # for this error only
 
         mend_program(invocation, error)
         raise
-    finally:
-        if publisher is not None:
-            publisher.close()
-
-
-def _start_publisher(invocation: Invocation, paths: Paths) -> Publisher | None:
-    """Begin with what takes longest, where ports are to be published."""
-    if not invocation.given("publish") and not invocation.flag("publish-all"):
-        return None
-    from sandbox.container.life.publisher import Publisher  # only with -p or -P
-
-    return Publisher(paths)
 
 
 def _import_the_rest() -> None:

@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from sandbox.container.life.publisher import Publisher
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.plan import Attachment
     from sandbox.container.monitor.spawn import SpawnedMonitor
@@ -32,8 +31,6 @@ class StartOptions(NamedTuple):
     attachment: Attachment
     window_size: WindowSize | None = None
     limits: Limits = Limits()
-    #: a process that has been getting ready to publish; without one this process does
-    publisher: Publisher | None = None
 
 
 class PublishRequest(NamedTuple):
@@ -58,14 +55,14 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
             window=list(options.window_size) if options.window_size else None,
             limits=list(options.limits),
         )
-        if wanted and options.publisher is None:
+        if wanted:
             # the monitor is at work: the time an import takes is not waited for
             import sandbox.container.life.publish  # noqa: F401
         prepared = _expect(spawned, "prepared")
         ports: tuple[PublishedPort, ...] = ()
         if wanted:
             request = PublishRequest(container, str(prepared["slirp_socket"]), wanted)
-            ports = _publish(paths, spawned, request, options.publisher)
+            ports = _publish(paths, spawned, request)
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
     except BaseException:
@@ -74,12 +71,8 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
         raise
 
 
-def _publish(
-    paths: Paths, spawned: SpawnedMonitor, request: PublishRequest, publisher: Publisher | None
-) -> tuple[PublishedPort, ...]:
+def _publish(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> tuple[PublishedPort, ...]:
     try:
-        if publisher is not None:
-            return publisher.publish(*request)
         from sandbox.container.life.publish import publish_ports
 
         return publish_ports(paths, *request)

@@ -1,13 +1,11 @@
-"""Publishing ports through slirp4netns, in the command: with trio, which the monitor must not carry for ever."""
+"""Publishing ports through slirp4netns, by who starts a container: he is told by whom a port is taken."""
 
 from __future__ import annotations
-
-import trio
 
 from net.errors import NetError
 from net.host_ports import PortInUseError, PrivilegedPortError
 from net.ports import PortMapping, addresses_overlap
-from net.slirp_api import publish
+from net.slirp_api import SlirpSilentError, publish
 from sandbox.container.life.lookup import present_containers
 from sandbox.errors import StartError
 from sandbox.state import open_state
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
-_DEADLINE_SECONDS = 30
-
 
 def publish_ports(
     paths: Paths, container: Container, slirp_socket: str, ports: Sequence[PublishedPort]
@@ -30,7 +26,7 @@ def publish_ports(
     """Bind every port, or none; returns them with the host ports they got. Raises StartError."""
     mappings = [PortMapping(*port) for port in ports]
     try:
-        bound = trio.run(_publish_in_time, slirp_socket, mappings)
+        bound = publish(slirp_socket, mappings)
     except PortInUseError as error:
         failure = StartError(f"cannot start container {container.name}: {error.message}", cause=error.cause)
         holder = _holder(paths, error)
@@ -44,21 +40,14 @@ def publish_ports(
         option = _other_option(error.forward, error.free_port, mappings)
         mend = f"{option}; or, by an administrator: {error.lower_start}" if option else error.mend
         raise StartError(message, cause=error.cause, mend=mend) from error
+    except SlirpSilentError as error:
+        raise StartError(
+            f"cannot publish the ports of container {container.name}", cause=error.cause, mend="sandbox doctor"
+        ) from error
     except NetError as error:
         message = f"container {container.name}: {error.message}"
         raise StartError(message, cause=error.cause, mend=error.mend) from error
-    except trio.TooSlowError as error:
-        raise StartError(
-            f"cannot publish the ports of container {container.name}",
-            cause=f"slirp4netns did not answer for {_DEADLINE_SECONDS} seconds",
-            mend="sandbox doctor",
-        ) from error
     return tuple(PublishedPort(*mapping) for mapping in bound)
-
-
-async def _publish_in_time(slirp_socket: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
-    with trio.fail_after(_DEADLINE_SECONDS):
-        return await publish(slirp_socket, mappings)
 
 
 def _other_option(forward: Forward, free_port: int, mappings: Sequence[PortMapping]) -> str:

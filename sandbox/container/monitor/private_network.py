@@ -119,7 +119,7 @@ class PrivateNetwork:
             self._udp_loopback_pid = 0
 
     def _start_publishing(self, ports: Sequence[PublishedPort]) -> int:
-        # in a child: trio would stay in the monitor's memory for good
+        # in a child: it waits for slirp4netns' answers
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -130,9 +130,9 @@ class PrivateNetwork:
                 if os.getppid() != parent:
                     os._exit(status)
                 from net.ports import PortMapping
-                from net.publish import publish_ports
+                from net.slirp_api import publish
 
-                publish_ports(self._plan.api_socket, [PortMapping(*port) for port in ports])
+                publish(self._plan.api_socket, [PortMapping(*port) for port in ports])
                 status = 0
             finally:
                 os._exit(status)
