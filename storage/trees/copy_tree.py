@@ -279,7 +279,7 @@ class DataCopy:
 
 
 def extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """The pieces of a file that are not holes."""
+    """The pieces of a file of `size` bytes that are not holes: from where to where, in bytes."""
     position = 0
     while position < size:
         try:
