@@ -1,7 +1,7 @@
 """The driver `local`, which every volume has: its name, and the options that it takes.
 
-Docker's engine hands them to mount(8) as root. What a user may mount as well is a tmpfs and a directory of the host; the
-rest is refused. A tmpfs is of one container's mount namespace: each that mounts the volume has one of its own.
+Docker's engine hands them to mount(8) as root. What a user may mount as well is a tmpfs and a directory of the host;
+the rest is refused. A tmpfs is of one container's mount namespace: each that mounts the volume has one of its own.
 """
 
 from __future__ import annotations
@@ -38,10 +38,15 @@ def read_options(options: Mapping[str, str]) -> LocalMount | None:
         if name not in _KNOWN:
             raise UsageError(f'invalid option: "{name}"', mend="-o type=none -o o=bind -o device=/DIRECTORY")
     if "size" in options:
-        raise NotSupportedError("quota size requested but no quota support", mend="-o type=tmpfs -o device=tmpfs -o o=size=1g")
+        raise NotSupportedError(
+            "quota size requested but no quota support", mend="-o type=tmpfs -o device=tmpfs -o o=size=1g"
+        )
     for name in ("device", "type"):
         if name not in options:
-            raise UsageError(f'missing required option: "{name}"', mend=f"-o {name}={'tmpfs' if options.get('type') == 'tmpfs' else '…'}")
+            raise UsageError(
+                f'missing required option: "{name}"',
+                mend=f"-o {name}={'tmpfs' if options.get('type') == 'tmpfs' else '…'}",
+            )
     words = [word for word in options.get("o", "").split(",") if word]
     if options["type"] == "tmpfs":
         return _read_tmpfs(words)

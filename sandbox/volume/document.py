@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.humane import rfc3339
 from sandbox.grammar.local_driver import DRIVER
+from sandbox.humane import rfc3339
 from sandbox.volume.volumes import volume_data
 
 TYPE_CHECKING = False

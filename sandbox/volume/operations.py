@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sandbox.errors import NotFoundError, UsageError
+from sandbox.grammar.local_driver import DRIVER
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
-from sandbox.grammar.local_driver import DRIVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sandbox.operation_context import OperationContext
     from sandbox.volume.prune import PrunedVolumes
     from sandbox.volume.store import Volume
+
 
 class Created(NamedTuple):
     """A volume's name, and what is to be known of it, a sentence each."""
@@ -40,8 +41,8 @@ def create(context: OperationContext, request: VolumeRequest = VolumeRequest()) 
     """Make the volume where there is none of its name; without one a name is made up. Raises UsageError for what it
     cannot be made with, NotSupportedError for what only root can mount.
     """
-    from sandbox.grammar.volumes import check_volume_name
     from sandbox.grammar.local_driver import TMPFS_NOTE, read_options
+    from sandbox.grammar.volumes import check_volume_name
     from sandbox.volume.store import Volume, create_volume
 
     name, labels, driver, options = request

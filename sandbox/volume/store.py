@@ -21,7 +21,6 @@ from storage.volumes import VolumeStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
 
     from sandbox.paths import Paths
 
@@ -42,7 +41,7 @@ class Volume(NamedTuple):
     labels: dict[str, str]
     anonymous: bool
     #: of the driver
-    options: dict[str, str] = {}
+    options: dict[str, str]
 
 
 def list_volumes(connection: sqlite3.Connection) -> list[Volume]:

@@ -67,7 +67,9 @@ def _fill(paths: Paths) -> None:
         request = ContainerRequest("busybox", labels=(("number", str(number)),))
         insert_container(connection, container, to_json(request) if number % 2 else "")
         keep_container_copy(connection, container.id)
-        create_volume(connection, paths, Volume(f"volume{number}", 0, {"number": str(number)}, anonymous=False))
+        create_volume(
+            connection, paths, Volume(f"volume{number}", 0, {"number": str(number)}, anonymous=False, options={})
+        )
         record_image(connection, _image(content, number), [parse_reference(f"image:{number}")], [("r", f"d{number}")])
     keep_image_copies(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

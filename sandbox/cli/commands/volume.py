@@ -5,8 +5,8 @@ from __future__ import annotations
 from sandbox.cli.command import Command, Invocation, each
 from sandbox.cli.flags import option
 from sandbox.errors import SandboxError
-from sandbox.volume import operations
 from sandbox.grammar.local_driver import DRIVER
+from sandbox.volume import operations
 
 _HEADERS = {
     "Driver": "DRIVER", "Name": "VOLUME NAME", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS",
