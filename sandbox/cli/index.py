@@ -39,6 +39,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image load": ("image_transfer", "Load an image from a tar archive or standard input"),
     "image save": ("image_transfer", "Save one or more images to a tar archive"),
     "image import": ("image_transfer", "Make an image of the contents of a tar archive"),
+    "image search": ("search", "Search Docker Hub, or another registry, for images"),
+    "manifest create": ("manifest", "Create a local manifest list for annotating and pushing to a registry"),
+    "manifest annotate": ("manifest", "Add additional information to a local image manifest"),
+    "manifest inspect": ("manifest", "Display an image manifest, or manifest list"),
+    "manifest push": ("manifest", "Push a manifest list to a repository"),
+    "manifest rm": ("manifest", "Delete one or more manifest lists from local storage"),
+    "buildx imagetools": ("imagetools", "Look at images in registries, and put indexes together of them"),
     "builder du": ("builder_cache", "Show what the build cache takes"),
     "builder parse": ("builder", "Show how a Dockerfile is understood, as JSON"),
     "builder prune": ("builder_cache", "Remove build cache"),
@@ -105,6 +112,7 @@ ALIASES: dict[str, str] = {
     "image remove": "image rm",
     "tag": "image tag",
     "history": "image history",
+    "search": "image search",
     "load": "image load",
     "save": "image save",
     "import": "image import",
@@ -120,11 +128,12 @@ ALIASES: dict[str, str] = {
 
 #: the order in which help lists the top level
 TOP_LEVEL: tuple[str, ...] = (
-    "run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "version", "info", "doctor"
+    "run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info", "doctor"
 )  # fmt: skip
 NOUN_SUMMARIES: dict[str, str] = {
     "container": "Manage containers",
     "image": "Manage images",
+    "manifest": "Manage image manifests and manifest lists",
     "builder": "Manage builds",
     "buildx": "Build images, by the name of Docker's plugin",
     "system": "Manage sandbox",
@@ -133,9 +142,9 @@ NOUN_SUMMARIES: dict[str, str] = {
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
     "attest", "bake", "checkpoint", "compose", "config", "context", "diff", "docker-compose",
-    "manifest", "network", "node", "pause", "plugin", "scout", "search", "secret", "service", "stack",
+    "network", "node", "pause", "plugin", "scout", "secret", "service", "stack",
     "swarm", "trust", "unpause", "update",
-    *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "imagetools", "inspect", "ls", "rm", "stop",
+    *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
     "system dial-stdio",
 })  # fmt: skip
@@ -145,20 +154,17 @@ INSTEAD: dict[str, str] = {
     "bake": "sandbox build -t NAME --target STAGE ., once for each target",
     "buildx": "sandbox build; it needs no builder",
     "buildx bake": "sandbox build -t NAME --target STAGE ., once for each target",
-    "buildx imagetools": "skopeo inspect --raw docker://IMAGE, of Debian's package skopeo",
     "checkpoint": "sandbox export CONTAINER | sandbox import - IMAGE, which keeps the files, and no processes",
     "compose": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service; with --network "
     "container:SERVICE the others reach it as localhost",
     "config": "sandbox run -v ./FILE:/PATH:ro IMAGE, which hands a file to the container",
     "context": "leave it out: there is no daemon to choose",
     "diff": "sandbox export CONTAINER | tar -tv, and the same of sandbox create IMAGE",
-    "manifest": "skopeo inspect --raw docker://IMAGE, of Debian's package skopeo",
     "network": "sandbox run --network container:NAME, which shares the network of a container that runs",
     "node": "leave it out: there is this machine alone",
     "pause": "sandbox kill -s STOP CONTAINER, which stops its first process",
     "plugin": "leave it out: volumes are directories, and each container has a network of its own",
     "scout": "sandbox save -o image.tar IMAGE && trivy image --input image.tar",
-    "search": "https://hub.docker.com/search",
     "secret": "sandbox run -v ./FILE:/run/secrets/NAME:ro IMAGE; of a build: sandbox build --secret id=NAME,src=FILE .",
     "service": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE",
     "stack": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service",

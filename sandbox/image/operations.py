@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sandbox.image.listing import ImageLine, ListRequest
     from sandbox.image.references import Reference
     from sandbox.image.removal import Removed
+    from sandbox.image.searching import SearchRequest, SearchResult
     from sandbox.image.slim_report import SlimReport
     from sandbox.image.store import ImageRecord
     from sandbox.image.transfer.pull_job import Pulled
@@ -93,6 +94,15 @@ def import_tree(context: OperationContext, archive: Archive, request: ImportRequ
 
     with closing(context.open_progress()) as progress:
         return import_archive(context.paths, archive.stream, archive.what, request, progress)
+
+
+def search(context: OperationContext, request: SearchRequest) -> list[SearchResult]:
+    """The images of a registry that a word finds, those with the most stars first. Raises UsageError, FilterError,
+    RegistryError.
+    """
+    from sandbox.image.searching import search as search_registry
+
+    return search_registry(context, request)
 
 
 def list_images(context: OperationContext, request: ListRequest) -> list[ImageLine]:

@@ -92,6 +92,11 @@ def choose_platform(wanted: Platform, offered: Sequence[Platform]) -> int | None
     return None
 
 
+def is_known(platform: Platform) -> bool:
+    """Whether there is such a system, and such an architecture."""
+    return platform.os in _KNOWN_OS and platform.architecture in _KNOWN_ARCHITECTURES
+
+
 def require_platform(offered: str, wanted: str | None, what: str) -> None:
     """Raise ImageNotFoundError where the image `what`, which is for `offered`, does not suit a platform asked for."""
     if wanted and choose_platform(parse_platform(wanted), [parse_platform(offered)]) is None:

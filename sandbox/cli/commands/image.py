@@ -130,6 +130,8 @@ def inspect(invocation: Invocation) -> int:
     """Print the documents of those found; 1 if any was not."""
     from sandbox.cli.output.inspect_output import print_documents
 
+    if invocation.flag("raw"):
+        return _inspect_raw(invocation)
     context = invocation.context
     where = context.for_operations()
     platform = invocation.text("platform")
@@ -143,6 +145,13 @@ def inspect(invocation: Invocation) -> int:
     for failure in errors:
         context.note(render_error(failure))
     return 1 if errors else 0
+
+
+def _inspect_raw(invocation: Invocation) -> int:
+    from sandbox.image.manifests import operations as manifests
+
+    where = invocation.context.for_operations()
+    return each(invocation, lambda name: manifests.raw(where, name).decode())
 
 
 def history(invocation: Invocation) -> int:
@@ -226,6 +235,7 @@ COMMANDS = (
         (
             option("-f --format", "text", "Format output using a custom template: 'json' or TEMPLATE", "string"),
             PLATFORM,
+            option("--raw", "flag", "Show the manifest, or the index of several platforms, as the registry has it"),
         ),
         inspect,
         least=1,

@@ -91,6 +91,14 @@ class RegistryClient(RegistrySession):
             path = following
         raise RegistryError(f"{self.what} lists more than {_TAG_PAGES_MAX} pages of tags")
 
+    async def get_page(self, path: str, limit: int) -> tuple[bytes, str | None]:
+        """What a path of the registry answers, of `limit` bytes at the most, and the path of the page that follows.
+        Raises as `get_manifest`.
+        """
+        await self.connect()
+        body, headers = await self.retrying(lambda: self._get(path, {}, limit))
+        return body, next_page(headers.get("Link", ""))
+
     async def download_blob(
         self, descriptor: Descriptor, sink: BlobSink, on_bytes: Callable[[int], None] = lambda _count: None
     ) -> None:

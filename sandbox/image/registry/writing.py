@@ -83,6 +83,15 @@ class RegistryWriter(RegistrySession):
                 await self._cancel(upload)
                 raise
 
+    async def mount_blob(self, digest: str, mount_from: str) -> bool:
+        """Have the blob here that the repository `mount_from` of the registry has; whether the registry does that."""
+        await self.connect()
+        upload = _Upload()
+        if await self.retrying(lambda: self._start(Source(digest, 0, -1), mount_from, upload)):
+            return True
+        await self._cancel(upload)
+        return False
+
     async def put_manifest(self, which: str, data: bytes, media_type: str, digest: str) -> None:
         """Let the tag or digest `which` name the manifest."""
         await self.connect()

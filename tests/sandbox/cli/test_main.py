@@ -123,7 +123,7 @@ def test_an_unknown_command_is_1() -> None:
     result = run("container", "xyzzy")
     assert result.status == 1
     assert "Usage:  sandbox container COMMAND" in result.stderr
-    assert run("search", "x").stderr.startswith("sandbox: 'search' is not built yet")
+    assert run("scout", "x").stderr.startswith("sandbox: 'scout' is not built yet")
     assert run("help", "xyzzy").status == 1
 
 
