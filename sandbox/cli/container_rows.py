@@ -74,7 +74,7 @@ def status_text(container: Container, now_ns: int) -> str:
 
 def ports_text(container: Container) -> str:
     """Docker's PORTS: what is published now, and what is only exposed while the container runs."""
-    if container.state.status != "running":
+    if container.state.status not in ("running", "paused"):
         return ""
     exposed = container.config.exposed_ports if container.config.network in ("default", "bridge") else ()
     if not exposed and not container.state.published_ports:

@@ -11,21 +11,6 @@ if TYPE_CHECKING:
 
     from sandbox.cli.command import Context
 
-#: what of a container or an image has keys of anybody's, and what Docker leaves out where there is nothing to tell
-_MAPS = (
-    *("Config.Labels", "Config.Volumes", "Config.ExposedPorts", "GraphDriver.Data", "NetworkSettings.Ports"),
-    *("NetworkSettings.Networks", "HostConfig.PortBindings", "HostConfig.Tmpfs", "HostConfig.Sysctls"),
-    *("HostConfig.StorageOpt", "HostConfig.LogConfig.Config", "HostConfig.Annotations"),
-)
-_LEFT_OUT: dict[str, object] = {
-    "State.Health": None, "SizeRw": None, "SizeRootFs": None, "Mounts.Name": "", "Mounts.Driver": "", "Variant": "",
-    "Config.Healthcheck": None, "Config.StopSignal": "", "Config.StopTimeout": None, "Config.Shell": None,
-    "Config.ExposedPorts": None, "Config.ArgsEscaped": False, "Config.Healthcheck.Test": (),
-    "Config.Healthcheck.Interval": 0, "Config.Healthcheck.Timeout": 0, "Config.Healthcheck.StartPeriod": 0,
-    "Config.Healthcheck.StartInterval": 0, "Config.Healthcheck.Retries": 0, "HostConfig.Mounts": (),
-    "HostConfig.Annotations": {},
-}  # fmt: skip
-
 
 def print_documents(context: Context, documents: Sequence[dict[str, Any]], format_text: str | None) -> int:
     """Print the documents; returns 0. Raises TemplateParseError for a template that cannot be read.
@@ -40,13 +25,13 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     elif format_text.strip() == "json":
         context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
     else:
-        from sandbox.cli.output.go_template import Shape, TemplateError, parse_template, template_mend
+        from sandbox.cli.output.go_template import TemplateError, parse_template, template_mend
+        from sandbox.cli.output.inspect_shape import SHAPE, typed
 
         try:
             template = parse_template(format_text)
-            shape = Shape(frozenset(_MAPS), _LEFT_OUT)
             for document in documents:
-                context.print_quoted(template.render(document, shape=shape))
+                context.print_quoted(template.render(typed(document), shape=SHAPE))
             if not documents:
                 # Docker's buffer ends in a line break even where nothing is in it
                 context.print("")

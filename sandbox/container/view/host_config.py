@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 #: Docker's client says this by masking no paths, and its engine never sees the words
 _NO_SYSTEM_PATHS = "systempaths=unconfined"
+#: there are none: a user has no say over block devices
+_BLOCK_LIMITS = (
+    "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
+)  # fmt: skip
+_OF_WINDOWS = ("CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth")
 
 
 def host_config(config: ContainerConfig, request: ContainerRequest) -> Document:
@@ -44,19 +49,22 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "ExtraHosts": list(config.extra_hosts) or None,
         "Links": None,
         "PublishAllPorts": bool(request.publish_all),
-        "Tmpfs": dict(request.tmpfs),
-        "StorageOpt": dict(request.storage_options) or None,
         "Runtime": "sandbox",
     }
-    if request.mounts:
-        document["Mounts"] = [_mount(mount) for mount in request.mounts]
-    if request.annotations:
-        document["Annotations"] = dict(request.annotations)
-    return document
+    # left out where there are none, as by Docker
+    rare: Document = {
+        "Tmpfs": dict(request.tmpfs),
+        "StorageOpt": dict(request.storage_options),
+        "Mounts": [_mount(mount) for mount in request.mounts],
+        "Annotations": dict(request.annotations),
+    }
+    return document | _given(rare)
 
 
 def _isolation(config: ContainerConfig, request: ContainerRequest) -> Document:
     unmasked = config.privileged or _NO_SYSTEM_PATHS in config.security_options
+    # a truth value that was not given is left out by Docker
+    init = {} if request.init is None and not config.init else {"Init": config.init}
     return {
         "CapAdd": list(request.cap_add) or None,
         "CapDrop": list(request.cap_drop) or None,
@@ -72,10 +80,12 @@ def _isolation(config: ContainerConfig, request: ContainerRequest) -> Document:
         "UTSMode": config.uts_mode,
         "UsernsMode": "",
         "ShmSize": config.shm_size_bytes,
-        "Sysctls": dict(config.sysctls),
+        **({"Sysctls": dict(config.sysctls)} if config.sysctls else {}),
         "Isolation": "",
         "Devices": [_device(device) for device in config.devices],
-        "Init": config.init,
+        "DeviceCgroupRules": None,
+        "DeviceRequests": None,
+        **init,
         "MaskedPaths": [] if unmasked else list(default_masked_paths()),
         "ReadonlyPaths": [] if unmasked else list(DEFAULT_READ_ONLY_PATHS),
     }
@@ -86,14 +96,23 @@ def _resources(config: ContainerConfig, request: ContainerRequest) -> Document:
         "CpuShares": request.cpu_shares or 0,
         "Memory": request.memory_bytes or 0,
         "NanoCpus": request.nano_cpus or 0,
+        "CgroupParent": "",
+        "BlkioWeight": 0,
+        **{name: [] for name in _BLOCK_LIMITS},
         "CpuPeriod": request.cpu_period_us or 0,
         "CpuQuota": request.cpu_quota_us or 0,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
         "CpusetCpus": request.cpuset_cpus or "",
+        "CpusetMems": "",
         "MemoryReservation": request.memory_reservation_bytes or 0,
         # as dockerd fills it in: as much swap as memory
         "MemorySwap": request.memory_swap_bytes or 2 * (request.memory_bytes or 0),
+        "MemorySwappiness": None,
+        "OomKillDisable": None,
         "PidsLimit": request.pids_limit,
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.rlimits],
+        **dict.fromkeys(_OF_WINDOWS, 0),
     }
 
 

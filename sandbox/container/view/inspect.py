@@ -68,11 +68,27 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
         "AppArmorProfile": "",
         "ExecIDs": None,
         "HostConfig": host_config(config, request),
-        "GraphDriver": {"Data": {"UpperDir": f"{data}/overlay"}, "Name": config.storage_driver},
+        "GraphDriver": _graph_driver(paths, container),
         "Mounts": [_mount(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
         "Config": _config(container, request),
         "NetworkSettings": _network_settings(container),
     }
+
+
+def _graph_driver(paths: Paths, container: Container) -> Document:
+    """Where the tree lies. What is mounted of it is seen through the container's first process, and by nobody else."""
+    config, directory = container.config, f"{paths.container_data(container.id)}/overlay"
+    pid = container.state.pid
+    if config.storage_driver == "copy":
+        data = {"UpperDir": f"{directory}/root"}
+    else:
+        lower = [f"{paths.layers}/{chain_id.removeprefix('sha256:')}/diff" for chain_id in reversed(config.layers)]
+        data = {
+            "LowerDir": ":".join(lower),
+            "UpperDir": f"{directory}/upper",
+            "WorkDir": f"{directory}/work",
+        }
+    return {"Data": data | {"MergedDir": f"/proc/{pid}/root" if pid else ""}, "Name": config.storage_driver}
 
 
 def _state(paths: Paths, container: Container) -> Document:
@@ -126,7 +142,7 @@ def _config(container: Container, request: ContainerRequest) -> Document:
         "AttachStdin": "stdin" in request.attached,
         "AttachStdout": "stdout" in request.attached,
         "AttachStderr": "stderr" in request.attached,
-        "ExposedPorts": {port: {} for port in config.exposed_ports},
+        **({"ExposedPorts": {port: {} for port in config.exposed_ports}} if config.exposed_ports else {}),
         "Tty": config.terminal,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,
@@ -164,15 +180,17 @@ def _mount(paths: Paths, mount: MountPoint) -> Document:
     if mount.kind == "volume":
         document["Driver"] = "local"
     propagation = mount.propagation if mount.kind == "bind" else ""
+    # Docker's engine writes down its own choice for a volume that was asked for by name
+    default = "z" if mount.kind == "volume" and not mount.anonymous else ""
     return document | {
-        "Mode": ",".join(_mode_words(mount)),
+        "Mode": ",".join(_mode_words(mount)) or default,
         "RW": not mount.read_only,
         "Propagation": propagation,
     }
 
 
 def _network_settings(container: Container) -> Document:
-    config, running = container.config, container.state.status == "running"
+    config, running = container.config, container.state.status in ("running", "paused")
     private = uses_private_network(config)
     ports: Document = {}
     if running and private:
@@ -195,6 +213,7 @@ def _network_settings(container: Container) -> Document:
         "MacAddress": "",
         "NetworkID": "",
         **addresses,
+        "DriverOpts": None,
         "DNSNames": None,
     }
     shared = config.network.startswith("container:")
@@ -202,8 +221,14 @@ def _network_settings(container: Container) -> Document:
     return {
         "Bridge": "",
         "SandboxID": "",
-        "SandboxKey": "",
+        # for nsenter --net=
+        "SandboxKey": f"/proc/{container.state.pid}/ns/net" if container.state.pid else "",
         "Ports": ports,
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
         **addresses,
         "MacAddress": "",
         "Networks": {} if shared else {name: endpoint},

@@ -6,6 +6,7 @@
     evaluate.py   nodes and data into text
     functions.py  len, index, eq, printf, json, pad, …
     printing.py   values as Go's fmt prints them
+    kinds.py      structures, and null as a list, a map or a pointer
     shapes.py     which fields data may have
 
 Left out: define, block, template, and methods of Go types. Data is JSON-plain; a mapping's value may be a function,
@@ -14,10 +15,15 @@ for a field that takes arguments (`{{.Label "name"}}`).
 
 from sandbox.cli.output.go_template.errors import TemplateError, TemplateParseError, UnknownFieldError, template_mend
 from sandbox.cli.output.go_template.evaluate import Template, parse_template
+from sandbox.cli.output.go_template.kinds import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds
 from sandbox.cli.output.go_template.shapes import STRUCTURES, Shape
 
 __all__ = [
+    "NULL_LIST",
+    "NULL_MAP",
+    "NULL_POINTER",
     "STRUCTURES",
+    "Kinds",
     "Shape",
     "Template",
     "TemplateError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.output.go_template.errors import TemplateError, UnknownFieldError
 from sandbox.cli.output.go_template.functions import FUNCTIONS, is_true
+from sandbox.cli.output.go_template.kinds import NULL_POINTER
 from sandbox.cli.output.go_template.nodes import (
     Action,
     Branch,
@@ -197,7 +198,7 @@ class _State:
             except KeyError:
                 failure = self._error(operand, f"can't evaluate field {name}")
                 raise UnknownFieldError(failure.message, name, value) from None
-        if value is None:
+        if value is None or value is NULL_POINTER:
             raise self._error(operand, f"nil pointer evaluating interface {{}}.{name}")
         raise self._error(operand, f"can't evaluate field {name} in type {go_type(value)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.cli.output.go_template.errors import TemplateError
+from sandbox.cli.output.go_template.kinds import untyped
 from sandbox.cli.output.go_template.printing import NO_VALUE, go_type, sprint, sprintf, sprintln
 
 TYPE_CHECKING = False
@@ -119,9 +120,10 @@ def _json(value: Any) -> str:
     def plain(item: Any) -> None:
         return None
 
+    value = None if value is NO_VALUE else untyped(value)
     if isinstance(value, dict):
         value = {k: v for k, v in value.items() if not callable(v)}
-    return json.dumps(None if value is NO_VALUE else value, ensure_ascii=False, separators=(",", ":"), default=plain)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=plain)
 
 
 def _join(values: Any, separator: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.cli.output.go_template.kinds import Structure
 from sandbox.humane import quoted
 from sandbox.named_tuple import NamedTuple
 
@@ -27,6 +28,8 @@ def show(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return _show_float(value)
+    if isinstance(value, Structure):
+        return "{" + " ".join(show(value.get(name, "")) for name in value.names) + "}"
     if isinstance(value, dict):
         # Go prints maps in the order of their keys
         return "map[" + " ".join(f"{show(k)}:{show(value[k])}" for k in sorted(value, key=str)) + "]"

@@ -136,7 +136,7 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
             "HostConfig.Mounts": [
                 {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o700}}
             ],
-            "HostConfig.Tmpfs": {},
+            "HostConfig.Tmpfs": ABSENT,
         },
     ),
     (
