@@ -68,7 +68,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "system events": ("events", "Show what happens to containers, images and volumes, as it happens"),
     "system doctor": ("doctor", "Try what each feature needs, and say how to mend what is missing"),
-    "system inspect": ("system", "Return low-level information on containers and images"),
+    "system inspect": ("inspect", "Return low-level information on containers, images and volumes"),
     "system login": ("login", "Log in to a registry"),
     "system logout": ("login", "Log out from a registry"),
 }

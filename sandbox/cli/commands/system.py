@@ -1,22 +1,17 @@
-"""`sandbox info`, `version` and `inspect`: thin, the documents are made elsewhere."""
+"""`sandbox info` and `version`: thin, the documents are made elsewhere."""
 
 from __future__ import annotations
 
 import os
 
-from sandbox.cli.command import Command, Invocation, render_error, with_meant_name
+from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
-from sandbox.errors import ImageError, NotFoundError, SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from sandbox.operation_context import OperationContext
-
-#: what --type takes; volumes and networks join with their commands
-_KINDS = ("container", "image")
 
 _FORMAT = option(
     "-f --format", "text", "Format the output: 'json' prints JSON, anything else is a Go template", "string"
@@ -54,51 +49,6 @@ def version(invocation: Invocation) -> int:
             invocation.context.print(f" {title + ':':<18}{client[key]}")
         invocation.context.print(f" {'OS/Arch:':<18}{client['Os']}/{client['Arch']}")
     return 0
-
-
-def inspect(invocation: Invocation) -> int:
-    """Print the documents of containers and images, whichever each name means; 1 if any means nothing."""
-    from sandbox.cli.output.inspect_output import print_documents
-
-    context = invocation.context
-    kind = invocation.text("type") or ""
-    if kind not in ("", *_KINDS):
-        raise UsageError(f'"{kind}" is not a valid value for --type', mend=f"one of: {', '.join(_KINDS)}")
-    where = context.for_operations()
-    documents, failures = [], []
-    for word in invocation.arguments:
-        try:
-            documents.append(_describe(where, word, kind, with_size=invocation.flag("size")))
-        except SandboxError as error:
-            failures.append(with_meant_name(invocation, error, (word,)))
-    status = print_documents(context, documents, invocation.text("format"))
-    for failure in failures:
-        context.note(render_error(failure))
-    return status or (1 if failures else 0)
-
-
-def _describe(context: OperationContext, word: str, kind: str, *, with_size: bool) -> dict[str, Any]:  # Any: JSON
-    near = ""
-    # a container's name wins over an image's, as in Docker
-    if kind != "image":
-        from sandbox.container import operations as containers
-
-        try:
-            return containers.inspect(context, word, with_size=with_size)
-        except NotFoundError as error:
-            if kind:
-                raise
-            near = error.near
-    from sandbox.image import operations as images
-
-    try:
-        return images.inspect(context, word)
-    except (NotFoundError, ImageError) as error:
-        if kind:
-            raise
-        near = near or (error.near if isinstance(error, NotFoundError) else "")
-        mend = "sandbox ps -a; sandbox images"
-        raise NotFoundError(f"No such object: {word}", mend=mend, word=word, near=near) from error
 
 
 def _print_formatted(invocation: Invocation, document: Mapping[str, Any]) -> bool:
@@ -176,18 +126,5 @@ COMMANDS: tuple[Command, ...] = (
         version,
         most=0,
         examples=("sandbox version", "sandbox version -f '{{.Server.Version}}'"),
-    ),
-    Command(
-        "system inspect",
-        "Return low-level information on containers and images",
-        "[OPTIONS] NAME|ID [NAME|ID...]",
-        (
-            _FORMAT,
-            option("-s --size", "flag", "Display total file sizes if the type is container"),
-            option("--type", "text", "Only inspect objects of the given type: container or image", "string"),
-        ),
-        inspect,
-        least=1,
-        examples=("sandbox inspect web", "sandbox inspect -f '{{json .Config.Env}}' nginx"),
     ),
 )

@@ -123,7 +123,7 @@ def test_a_field_that_inspect_does_not_have(web: Home) -> None:
         assert f"can't evaluate field {place.rpartition('.')[2]}\n  cause: the fields are " in done.stderr
         assert done.stderr.endswith(f"\n  mend: --format '{mend}'\n")
     text = "{{.Config.Labels.none}} {{.Config.StopTimeout}}{{if .State.Health}}!{{end}}{{.NetworkSettings.Networks.x}}"
-    assert run(web, "inspect", "-f", text, "web1").stdout == "<no value> <no value><no value>\n"
+    assert run(web, "inspect", "-f", text, "web1").stdout == "<no value> <nil><no value>\n"
     assert run(web, "image", "inspect", "-f", "{{.Config.Nosuch}}", "busybox").status == 1
     assert run(web, "image", "inspect", "-f", "{{.Config.Healthcheck}}{{.Variant}}", "busybox").stdout == "<no value>\n"
 
