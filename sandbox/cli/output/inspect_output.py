@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from sandbox.cli.output.inspect_maps import MAPS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     Without a format it is an array, indented by four; `json` is the array on one line; anything else a Go template.
     """
     for document in documents:
-        for place in _MAPS:
+        for place in MAPS:
             _sort(document, place.split("."))
     if format_text is None or not format_text.strip():
         context.print_quoted(json.dumps(documents, indent=4, ensure_ascii=False))

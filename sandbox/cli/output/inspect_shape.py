@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from sandbox.cli.output.go_template import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds, Shape
+from sandbox.cli.output.inspect_maps import MAPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: mappings with keys of anybody's
-_MAPS = frozenset((
-    "Config.Labels", "Config.Volumes", "Config.ExposedPorts", "GraphDriver.Data", "NetworkSettings.Ports",
-    "NetworkSettings.Networks", "NetworkSettings.Networks.*.DriverOpts", "HostConfig.PortBindings", "HostConfig.Tmpfs",
-    "HostConfig.Sysctls", "HostConfig.StorageOpt", "HostConfig.LogConfig.Config", "HostConfig.Annotations",
-    "HostConfig.Mounts.VolumeOptions.Labels", "HostConfig.Mounts.VolumeOptions.DriverConfig.Options",
-    "Labels", "Options", "Status", "Containers", "IPAM.Options",
-))  # fmt: skip
 _POINTERS = frozenset((
     "State.Health", "SizeRw", "SizeRootFs", "Config.Healthcheck", "Config.StopTimeout", "HostConfig.Init",
     "HostConfig.PidsLimit", "HostConfig.MemorySwappiness", "HostConfig.OomKillDisable",
@@ -35,9 +28,13 @@ _LEFT_OUT: dict[str, object] = {
     **dict.fromkeys((f"Config.Healthcheck.{name}"
                      for name in ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")), 0),
 }  # fmt: skip
-_MOUNT_FIELDS = ("Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Propagation")
-_KINDS = Kinds(_MAPS, _POINTERS, {"Mounts": _MOUNT_FIELDS})
-SHAPE = Shape(_MAPS, _LEFT_OUT)
+_FIELDS: dict[str, dict[str, object]] = {
+    "Mounts": dict.fromkeys(("Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Propagation"), ""),
+    "State": dict.fromkeys(("Status", "Running", "Paused", "Restarting", "OOMKilled", "Dead", "Pid", "ExitCode",
+                            "Error", "StartedAt", "FinishedAt", "Health"), NULL_POINTER),
+}  # fmt: skip
+_KINDS = Kinds(MAPS, _POINTERS, _FIELDS)
+SHAPE = Shape(MAPS, _LEFT_OUT)
 
 
 def typed(document: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_field_that_inspect_does_not_have(web: Home) -> None:
     text = "{{.Config.Labels.none}} {{.Config.StopTimeout}}{{if .State.Health}}!{{end}}{{.NetworkSettings.Networks.x}}"
     assert run(web, "inspect", "-f", text, "web1").stdout == "<no value> <nil><no value>\n"
     assert run(web, "image", "inspect", "-f", "{{.Config.Nosuch}}", "busybox").status == 1
-    assert run(web, "image", "inspect", "-f", "{{.Config.Healthcheck}}{{.Variant}}", "busybox").stdout == "<no value>\n"
+    assert run(web, "image", "inspect", "-f", "{{.Config.Healthcheck}}{{.Variant}}", "busybox").stdout == "<nil>\n"
 
 
 def test_what_a_listing_mends_can_be_used(web: Home) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from typing import Any
 
 
@@ -32,19 +32,21 @@ NULL_LIST, NULL_MAP, NULL_POINTER = NullList(), NullMap(), NullPointer()
 
 
 class Structure(dict):  # type: ignore[type-arg]  # values of any kind
-    """A mapping whose keys are fields: printed as their values, in the order of `names`, which JSON may leave out."""
+    """A mapping whose keys are fields: printed as their values, in the order of `order`, which has what stands for
+    those that JSON leaves out.
+    """
 
-    names: Sequence[str] = ()
+    order: Mapping[str, Any] = {}
 
 
 class Kinds:
     """What JSON is by its place (as `shapes` has places): mappings with keys of anybody's, and nulls that are maps or
-    pointers; every other mapping is a structure, every other null a list. `fields` has all names of those structures of
-    which JSON leaves out empty texts.
+    pointers; every other mapping is a structure, every other null a list. `fields` has those of structures of which
+    JSON leaves out some, in order, and what they are then.
     """
 
     def __init__(
-        self, maps: Collection[str], pointers: Collection[str], fields: Mapping[str, Sequence[str]] | None = None
+        self, maps: Collection[str], pointers: Collection[str], fields: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         self._maps = frozenset(maps)
         self._pointers = frozenset(pointers)
@@ -59,7 +61,7 @@ class Kinds:
             if place in self._maps:
                 return {key: self.typed(item, f"{head}*") for key, item in value.items()}
             found = Structure((name, self.typed(item, f"{head}{name}")) for name, item in value.items())
-            found.names = self._fields.get(place, tuple(value))
+            found.order = self._fields.get(place, value)
             return found
         if isinstance(value, list | tuple):
             return [self.typed(item, place) for item in value]

@@ -29,7 +29,7 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return _show_float(value)
     if isinstance(value, Structure):
-        return "{" + " ".join(show(value.get(name, "")) for name in value.names) + "}"
+        return "{" + " ".join(show(value.get(name, absent)) for name, absent in value.order.items()) + "}"
     if isinstance(value, dict):
         # Go prints maps in the order of their keys
         return "map[" + " ".join(f"{show(k)}:{show(value[k])}" for k in sorted(value, key=str)) + "]"

@@ -129,6 +129,7 @@ NULLS = [
     ("{{.HostConfig.Tmpfs}} {{.HostConfig.Sysctls}} {{.Config.ExposedPorts}}", "map[] map[] map[]"),
     ("{{.NetworkSettings.Ports}} {{.HostConfig.RestartPolicy}}", "map[] {no 0}"),
     ("{{.HostConfig.LogConfig}}", "{json-file map[]}"),
+    ("{{.State}}", "{created false false false false false 0 0  0001-01-01T00:00:00Z 0001-01-01T00:00:00Z <nil>}"),
     ("{{.NetworkSettings.Networks.bridge.IPAMConfig}}", "<nil>"),
     ("{{.NetworkSettings.Networks.bridge.Aliases}} {{.NetworkSettings.Networks.none}}", "[] <no value>"),
     ('{{index .Config.Labels "x"}}|{{.Config.Labels.x}}', "|<no value>"),
