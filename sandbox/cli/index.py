@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image prune": ("prune", "Remove unused images"),
     "system prune": ("prune", "Remove unused data"),
     "system df": ("disk_usage", "Show disk usage"),
+    "system autostart": ("autostart", "Have containers with a restart policy started at boot"),
     "system check": ("upkeep", "Check everything stored against everything recorded"),
     "system reset": ("reset", "Stop and remove everything: containers, images, volumes and build cache"),
     "system unshare": (

@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from sandbox.doctor import identity, limits, network, storage_place
+from sandbox.doctor import boot, identity, limits, network, storage_place
 from sandbox.doctor.check import Check, Machine
 from sandbox.errors import UsageError
 from sandbox.faults import explain_fault
@@ -44,6 +44,7 @@ EXAMINATIONS: dict[str, Examination] = {
     "fuse": Examination(storage_place.check_fuse, ("idmap",)),
     "cgroup": Examination(limits.check_cgroups),
     "linger": Examination(limits.check_linger),
+    "autostart": Examination(boot.check_autostart),
 }
 
 

@@ -69,4 +69,8 @@ EXPLANATIONS: dict[str, str] = {
         "systemd ends all processes of a user at the end of the last session, containers included, unless "
         "lingering is on for that user."
     ),
+    "autostart": (
+        "--restart always and unless-stopped hold as long as the machine is up. `sandbox system autostart enable` has "
+        "systemd or cron start those containers at boot; with systemd your lingering must be on for that."
+    ),
 }

@@ -37,6 +37,11 @@ def ends_restarts(config: ContainerConfig, signal_number: int) -> bool:
     )
 
 
+def is_order_to_stop(config: ContainerConfig, signal_number: int) -> bool:
+    """Whether this signal is how the container is stopped by hand: it is not started at boot then."""
+    return signal_number in (signal.SIGKILL, _stop_signal(config.stop_signal))
+
+
 def wait_seconds(said: int) -> int | None:
     """Docker's numbers: below 0 is for ever."""
     return None if said < 0 else said

@@ -78,7 +78,8 @@ class RunEnded(NamedTuple):
             health=health_of_ended(state),
         )
         if not self.stays_down:
-            return ended
+            # Docker counts a restart from when it is decided
+            return ended._replace(restart_count=state.restart_count + 1)
         return ended._replace(
             status="exited",
             monitor_pid=0,

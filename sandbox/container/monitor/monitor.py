@@ -19,7 +19,7 @@ import time
 from functools import partial
 
 from sandbox.container.model.events import Tell
-from sandbox.container.model.stop_way import ends_restarts, way_to_stop
+from sandbox.container.model.stop_way import ends_restarts, is_order_to_stop, way_to_stop
 from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start
 from sandbox.container.monitor.attach_server import AttachServer
 from sandbox.container.monitor.log_writer import LogWriter, parse_log_options
@@ -70,6 +70,8 @@ class _Orders(NamedTuple):
     """Why no restart is to follow."""
 
     stopped_by_user: bool = False
+    #: by a signal, as `kill` sends it
+    killed_by_user: bool = False
     #: a signal that ends restarts, or the end of the session
     no_restart: bool = False
     #: whether that is a stop to those who follow events
@@ -189,6 +191,11 @@ class Monitor:
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the first process. Raises ConflictError where the container does not run; SandboxError."""
+        self._send_signal(number)
+        if is_order_to_stop(self._container.config, number):
+            self._orders = self._orders._replace(killed_by_user=True)
+
+    def _send_signal(self, number: int) -> None:
         if self._run is None:
             raise ConflictError(f"container {self._container.name} is not running")
         if ends_restarts(self._container.config, number):
@@ -230,7 +237,7 @@ class Monitor:
             self._finish()
             return
         try:
-            self.send_signal(signal_number)
+            self._send_signal(signal_number)
         except ConflictError:
             return  # it just ended; the loop will see that
         if timeout_seconds is not None and signal_number != signal.SIGKILL:
@@ -387,7 +394,7 @@ class Monitor:
     def _closed(self, _nothing: None) -> None:
         assert self._server is not None
         past = self._past
-        stopped = self._orders.stopped_by_user
+        stopped = self._orders.stopped_by_user or self._orders.killed_by_user
         ended = RunEnded(past.exit_code, time.time_ns(), past.oom_killed, stopped_by_user=stopped)
         # whoever comes from then on hears it as well: he may have read that it runs
         tell = partial(self._server.over, past.exit_code)
