@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, memory
+from benchmarks import builds, client, memory
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROWS = (
     "run", "publish", "exec", "pull", "memory", "ps", "build-cached", "build-changed", "build-steps", "build-stages",
+    "client",
 )  # fmt: skip
 
 
@@ -169,6 +170,10 @@ def measure_ps(bench: Bench) -> list[Row]:
     return [Row(f"`ps -a` with {count} containers", "ms", taken, 1.0)]
 
 
+def measure_client(bench: Bench) -> list[Row]:
+    return client.measure_client(bench.small, lambda count, once: _by_turns(bench, count, once), bench.engines[0])
+
+
 def _builds(measure: Callable[[builds.BuildBench], list[Row]]) -> Callable[[Bench], list[Row]]:
     def measured(bench: Bench) -> list[Row]:
         with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp") as place:
@@ -213,7 +218,7 @@ def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
         "run": measure_run, "publish": measure_publish, "exec": measure_exec, "pull": measure_pull,
         "memory": measure_memory, "ps": measure_ps, "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
-        "build-stages": _builds(builds.measure_stages),
+        "build-stages": _builds(builds.measure_stages), "client": measure_client,
     }  # fmt: skip
     rows: list[Row] = []
     for name in names:
