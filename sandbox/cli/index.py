@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container top": ("container_usage", "Display the running processes of a container"),
     "container stats": ("container_usage", "Display a live stream of container(s) resource usage statistics"),
     "container cp": ("container_files", "Copy files/folders between a container and the local filesystem"),
+    "container diff": ("container_files", "Inspect changes to files or directories on a container's filesystem"),
     "container export": ("container_files", "Export a container's file system as a tar archive"),
     "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
@@ -94,6 +95,7 @@ ALIASES: dict[str, str] = {
     "top": "container top",
     "stats": "container stats",
     "cp": "container cp",
+    "diff": "container diff",
     "export": "container export",
     "container list": "container ls",
     "container ps": "container ls",
@@ -142,7 +144,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 }
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "bake", "checkpoint", "compose", "config", "context", "diff", "docker-compose",
+    "attest", "bake", "checkpoint", "compose", "config", "context", "docker-compose",
     "network", "node", "pause", "plugin", "scout", "secret", "service", "stack",
     "swarm", "trust", "unpause", "update",
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
@@ -160,7 +162,6 @@ INSTEAD: dict[str, str] = {
     "container:SERVICE the others reach it as localhost",
     "config": "sandbox run -v ./FILE:/PATH:ro IMAGE, which hands a file to the container",
     "context": "leave it out: there is no daemon to choose",
-    "diff": "sandbox export CONTAINER | tar -tv, and the same of sandbox create IMAGE",
     "network": "sandbox run --network container:NAME, which shares the network of a container that runs",
     "node": "leave it out: there is this machine alone",
     "pause": "sandbox kill -s STOP CONTAINER, which stops its first process",

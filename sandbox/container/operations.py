@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.files.archives import ArchiveIn, ArchiveOut, Copied
+    from sandbox.container.files.changes import Change
     from sandbox.container.files.copying import CopyIn, CopyOut
     from sandbox.container.files.path_stat import PathStat
     from sandbox.container.life.creation import Created
@@ -319,6 +320,13 @@ def copy_in(context: OperationContext, request: CopyIn) -> Copied:
     from sandbox.container.files import copying
 
     return copying.copy_in(context.paths, request)
+
+
+def changes(context: OperationContext, word: str) -> tuple[Change, ...]:
+    """What the container changed over its image, sorted. Raises NotFoundError, SandboxError."""
+    from sandbox.container.files.changes import container_changes
+
+    return container_changes(context.paths, look_up(context, word))
 
 
 def attach(context: OperationContext, word: str, joining: Joining) -> Joined:

@@ -1,4 +1,4 @@
-"""Containers' files: cp, export."""
+"""Containers' files: cp, diff, export."""
 
 from __future__ import annotations
 
@@ -99,6 +99,14 @@ def _tell(invocation: Invocation, copied: Copied, place: str = "") -> int:
     return 1 if copied.incomplete else 0
 
 
+def diff(invocation: Invocation) -> int:
+    """Show what a container changed over its image."""
+    context, word = invocation.context, invocation.arguments[0]
+    for change in operations.changes(context.for_operations(), word):
+        context.print_quoted(f"{change.letter} {change.path}")
+    return 0
+
+
 def export(invocation: Invocation) -> int:
     """Write a container's file system as a tar archive to a file or to standard output."""
     output = invocation.text("output")
@@ -149,6 +157,17 @@ COMMANDS: tuple[Command, ...] = (
             "what is copied in is root's, with -a its owners'; what is copied out is yours, without set-id bits",
             "a container that does not run has its volumes and bind mounts, and no tmpfs",
         ),
+    ),
+    Command(
+        "container diff",
+        "Inspect changes to files or directories on a container's filesystem",
+        "CONTAINER",
+        (),
+        diff,
+        least=1,
+        most=1,
+        examples=("sandbox diff web",),
+        further=("A is added, C changed, D deleted; volumes and other mounts are not looked into",),
     ),
     Command(
         "container export",

@@ -54,7 +54,9 @@ def _describe(tree: Path) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("state", ["created", "running", "halted", "exited"])
-def test_a_tree_goes_in_and_comes_out_as_it_was(sandbox: Sandbox, busybox: str, tmp_path: Path, state: str) -> None:
+def test_a_tree_goes_in_and_comes_out_as_it_was(
+    sandbox: Sandbox, busybox: str, tmp_path: Path, state: str, request: pytest.FixtureRequest
+) -> None:
     tree = _tree(tmp_path)
     program = ("true",) if state == "exited" else FOREVER
     sandbox.run("create", "--name", "web", "--network", "none", busybox, *program)
@@ -71,7 +73,9 @@ def test_a_tree_goes_in_and_comes_out_as_it_was(sandbox: Sandbox, busybox: str, 
     sandbox.run("cp", "web:/tmp/in", out)
     assert _describe(out) == _describe(tree)
     assert (out / "sub/again").samefile(out / "file")
-    assert (out / "holes").stat().st_blocks * 512 < 1 << 20
+    # a FUSE server cannot be asked where the holes of a file are
+    if request.config.getoption("--storage-driver") != "fuse":
+        assert (out / "holes").stat().st_blocks * 512 < 1 << 20
     # into a directory that is there, and its content alone
     sandbox.run("cp", "web:/tmp/in", out)
     assert _describe(out / "in") == _describe(tree)
