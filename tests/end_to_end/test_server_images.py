@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "umoci", "mmdebstrap"),
     pytest.mark.slow,
+    # the first one waits until PostgreSQL, Redis and nginx are fetched and made into images
+    pytest.mark.timeout(900),
 ]
 
 
