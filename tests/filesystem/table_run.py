@@ -102,6 +102,7 @@ def run_table(place: str, stand_name: str, rows: Sequence[Row]) -> TableRun:
         watchdog._server, watchdog.last = server, time.monotonic()
         for index, row in enumerate(rows):
             for origin in ORIGINS:
+                watchdog.last = time.monotonic()
                 remounted[row.title, origin] = snapshot(f"{target}/{origin}-{index}", recent)
     finally:
         os.chdir("/")
