@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container stop": ("container", "Stop one or more running containers"),
     "container restart": ("container", "Restart one or more containers"),
     "container kill": ("container", "Kill one or more running containers"),
+    "container pause": ("container", "Pause all processes within one or more containers"),
+    "container unpause": ("container", "Unpause all processes within one or more containers"),
     "container rm": ("container", "Remove one or more containers"),
     "container wait": ("container", "Block until containers stop, then print their exit codes"),
     "container logs": ("container_output", "Fetch the logs of a container"),
@@ -85,6 +87,8 @@ ALIASES: dict[str, str] = {
     "stop": "container stop",
     "restart": "container restart",
     "kill": "container kill",
+    "pause": "container pause",
+    "unpause": "container unpause",
     "rm": "container rm",
     "wait": "container wait",
     "logs": "container logs",
@@ -145,8 +149,8 @@ NOUN_SUMMARIES: dict[str, str] = {
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
     "attest", "bake", "checkpoint", "compose", "config", "context", "docker-compose",
-    "network", "node", "pause", "plugin", "scout", "secret", "service", "stack",
-    "swarm", "trust", "unpause", "update",
+    "network", "node", "plugin", "scout", "secret", "service", "stack",
+    "swarm", "trust", "update",
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
     "system dial-stdio",
@@ -164,7 +168,6 @@ INSTEAD: dict[str, str] = {
     "context": "leave it out: there is no daemon to choose",
     "network": "sandbox run --network container:NAME, which shares the network of a container that runs",
     "node": "leave it out: there is this machine alone",
-    "pause": "sandbox kill -s STOP CONTAINER, which stops its first process",
     "plugin": "leave it out: volumes are directories, and each container has a network of its own",
     "scout": "sandbox save -o image.tar IMAGE && trivy image --input image.tar",
     "secret": "sandbox run -v ./FILE:/run/secrets/NAME:ro IMAGE; of a build: sandbox build --secret id=NAME,src=FILE .",
@@ -173,7 +176,6 @@ INSTEAD: dict[str, str] = {
     "swarm": "leave it out: there is this machine alone",
     "system dial-stdio": "leave it out: there is no daemon to speak to",
     "trust": "cosign, of sigstore, which signs what lies in a registry",
-    "unpause": "sandbox kill -s CONT CONTAINER",
     "update": "sandbox rm CONTAINER, and sandbox run with the new options",
 }
 INSTEAD["docker-compose"] = INSTEAD["compose"]

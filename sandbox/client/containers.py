@@ -49,7 +49,7 @@ class Container(Model):
 
     @property
     def status(self) -> str:
-        """created, running, restarting, removing or exited, as of the last `reload`."""
+        """created, running, paused, restarting, removing or exited, as of the last `reload`."""
         return str(self.attrs["State"]["Status"])
 
     @property
@@ -95,6 +95,14 @@ class Container(Model):
         with raised_as_api_errors():
             number = parse_signal(str(signal or "KILL"))
         self._caller.call("container.kill", self.id, number)
+
+    def pause(self) -> None:
+        """Hold all its processes where they are. Raises Conflict where it does not run, or is paused."""
+        self._caller.call("container.pause", self.id)
+
+    def unpause(self) -> None:
+        """Let them go on. Raises Conflict where it is not paused."""
+        self._caller.call("container.unpause", self.id)
 
     def remove(self, v: bool = False, force: bool = False) -> None:
         """Remove the container, with `v` its unnamed volumes too, by force also while it runs. Raises Conflict."""

@@ -213,6 +213,22 @@ def kill(context: OperationContext, word: str, signal_number: int = _KILL) -> No
             wait_container(connection, context.paths, container)
 
 
+def pause(context: OperationContext, word: str) -> None:
+    """Hold all processes of the container where they are. Raises ConflictError where it does not run, or is paused;
+    SandboxError where they cannot be held.
+    """
+    from sandbox.container.life.pausing import pause_container
+
+    pause_container(context.paths, look_up(context, word))
+
+
+def unpause(context: OperationContext, word: str) -> None:
+    """Let the processes of a paused container go on. Raises ConflictError where it is not paused."""
+    from sandbox.container.life.pausing import unpause_container
+
+    unpause_container(context.paths, look_up(context, word))
+
+
 def remove(context: OperationContext, word: str, *, force: bool = False, volumes: bool = False) -> None:
     """Remove the container, by force also while it runs, and with `volumes` the unnamed ones that only it has.
 
@@ -341,6 +357,10 @@ def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
     container = look_up(context, word)
     if container.state.status == "restarting":
         raise ConflictError("You cannot attach to a restarting container, wait until it is running")
+    if container.state.status == "paused":
+        raise ConflictError(
+            "You cannot attach to a paused container, unpause it first", mend=f"sandbox unpause {container.name}"
+        )
     if container.state.status != "running":
         raise ConflictError(
             "You cannot attach to a stopped container, start it first", mend=f"sandbox start -a {container.name}"

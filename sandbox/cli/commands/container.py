@@ -49,6 +49,14 @@ def kill(invocation: Invocation) -> int:
     return _for_each(invocation, lambda context, word: operations.kill(context, word, number or 9))
 
 
+def pause(invocation: Invocation) -> int:
+    return _for_each(invocation, operations.pause)
+
+
+def unpause(invocation: Invocation) -> int:
+    return _for_each(invocation, operations.unpause)
+
+
 def remove(invocation: Invocation) -> int:
     from sandbox.errors import NotFoundError
 
@@ -148,6 +156,24 @@ COMMANDS: tuple[Command, ...] = (
         kill,
         least=1,
         examples=("sandbox kill web", "sandbox kill -s HUP web"),
+    ),
+    Command(
+        "container pause",
+        "Pause all processes within one or more containers",
+        "CONTAINER [CONTAINER...]",
+        (),
+        pause,
+        least=1,
+        examples=("sandbox pause web", "sandbox pause web db"),
+    ),
+    Command(
+        "container unpause",
+        "Unpause all processes within one or more containers",
+        "CONTAINER [CONTAINER...]",
+        (),
+        unpause,
+        least=1,
+        examples=("sandbox unpause web",),
     ),
     Command(
         "container rm",

@@ -100,7 +100,7 @@ def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
     # closed before the fork that follows
     with open_state(paths) as connection:
         owner = find_container(connection, named[0])
-    if owner.state.status != "running":
+    if owner.state.status not in ("running", "paused"):
         raise StartError(
             f"cannot join the namespaces of container {named[0]}: it is not running", mend=f"sandbox start {named[0]}"
         )

@@ -66,8 +66,13 @@ def _claim(connection: sqlite3.Connection, paths: Paths, container: Container, b
 
 
 def running_error(container: Container, word: str) -> ConflictError:
+    status = container.state.status
+    what_first = (
+        "paused and must be unpaused first"
+        if status == "paused"
+        else f"{status}: stop the container before removing or force remove"
+    )
     return ConflictError(
-        f'cannot remove container "/{container.name}": container is {container.state.status}: '
-        "stop the container before removing or force remove",
+        f'cannot remove container "/{container.name}": container is {what_first}',
         mend=f"sandbox rm -f {word}",
     )

@@ -12,12 +12,13 @@ from sandbox.container.monitor.neighbours import find_neighbours, outer_namespac
 from sandbox.container.monitor.plan import Attachment, SpawnRequest
 from sandbox.container.monitor.reach import wait_monitor
 from sandbox.container.monitor.spawn import spawn_monitor
-from sandbox.errors import NotFoundError, SandboxError
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
 
     from sandbox.container.model.record import Container
@@ -71,20 +72,31 @@ def _look_up(paths: Paths, word: str) -> tuple[Container | None, int]:
     # closed before the fork that follows
     with open_state(paths) as connection:
         try:
-            container = open_container(connection, paths, word)
+            container = _startable(connection, paths, word)
             while container.state.monitor_pid and not is_active(container):
                 # it is being started, or removed, by another command
                 wait_monitor(paths, container)
-                container = open_container(connection, paths, container.id)
+                container = _startable(connection, paths, container.id)
             if is_active(container):
                 return None, 0
             return container, outer_namespace_pid(find_neighbours(connection, paths, container.config))
-        except NotFoundError:
+        except (NotFoundError, _PausedError):
             raise
         except SandboxError as error:
             raise SandboxError(
                 f"cannot start container {word}: {error.message}", cause=error.cause, mend=error.mend
             ) from error
+
+
+class _PausedError(ConflictError):
+    """It runs, and is no more started than any that does, but its processes are held."""
+
+
+def _startable(connection: sqlite3.Connection, paths: Paths, word: str) -> Container:
+    container = open_container(connection, paths, word)
+    if container.state.status == "paused":
+        raise _PausedError("cannot start a paused container, try unpause instead", mend=f"sandbox unpause {word}")
+    return container
 
 
 def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container | None:

@@ -48,7 +48,7 @@ def not_running_error(container: Container) -> ConflictError:
 
 def send_signal(paths: Paths, container: Container, number: int) -> None:
     """Send a signal to the container's first process. Raises ConflictError where it does not run."""
-    if container.state.status != "running":
+    if not is_active(container):
         raise not_running_error(container)
     refuse_halted(container)
     channel = open_channel(paths, container)

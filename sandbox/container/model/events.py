@@ -46,6 +46,8 @@ def told_by(before: ContainerState, after: ContainerState) -> Iterator[Tell]:
     if starts:
         yield Tell("mount", kind="volume")
         yield Tell("start")
+    elif runs and before.status != after.status:
+        yield Tell("pause" if after.status == "paused" else "unpause")
     if runs and after.health != before.health and after.health in ("healthy", "unhealthy"):
         yield Tell(f"health_status: {after.health}")
 

@@ -67,7 +67,7 @@ class RunEnded(NamedTuple):
 
     def apply(self, state: ContainerState) -> ContainerState:
         # stopped while it waited for a restart: it ended earlier than now
-        finished_ns = self.finished_ns if state.status == "running" else state.finished_ns
+        finished_ns = self.finished_ns if state.status in ("running", "paused") else state.finished_ns
         ended = state._replace(
             status="restarting",
             pid=0,
@@ -97,6 +97,16 @@ class HealthChanged(NamedTuple):
 
     def apply(self, state: ContainerState) -> ContainerState:
         return state._replace(health=self.health) if state.health else state
+
+
+def paused(state: ContainerState) -> ContainerState:
+    """All processes of the container are held."""
+    return state._replace(status="paused") if state.status == "running" else state
+
+
+def unpaused(state: ContainerState) -> ContainerState:
+    """They go on."""
+    return state._replace(status="running") if state.status == "paused" else state
 
 
 class MountLost(NamedTuple):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from sandbox.container.monitor.requests import VERBS, Wishes, join
+from sandbox.container.monitor.requests import LATE_VERBS, VERBS, Wishes, join
+from sandbox.errors import SandboxError
 from sandbox.protocol.frames import (
     LOG_GREW,
     MESSAGE,
@@ -273,22 +274,36 @@ class AttachServer:
 
     def answer(self, client: Client, message: dict[str, Any]) -> None:  # Any: JSON
         """Do what a message asks for. Raises ProtocolError on one that makes no sense."""
-        from sandbox.errors import SandboxError
-
         verb = VERBS.get(message["type"])
-        if verb is None:
+        if verb is None and message["type"] not in LATE_VERBS:
             client.send(encode_message("error", message="unknown message"))
             return
         try:
+            if verb is None:
+                LATE_VERBS[message["type"]](self.desk, message, partial(self._answered, client))
+                return
             verb(client.wishes, self.desk, message)
+        except ProtocolError:
+            raise
         except SandboxError as error:
-            if isinstance(error, ProtocolError):
-                raise
-            client.send(encode_message("error", message=error.message, cause=error.cause, mend=error.mend))
+            self._answered(client, error)
             return
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError(f"a {message['type']} message lacks a field", cause=str(error)) from error
-        client.send(encode_message("ok"))
+        self._answered(client, None)
+
+    def _answered(self, client: Client, error: Exception | None) -> None:
+        if client not in self._clients:
+            return  # it has not waited for the answer
+        if error is None:
+            client.send(encode_message("ok"))
+            return
+        told = error if isinstance(error, SandboxError) else SandboxError(str(error))
+        from sandbox.runtime.reports import encode_error  # rare
+
+        # the report says of what kind it is
+        report = encode_error(told).decode(errors="replace")
+        client.send(encode_message("error", report=report, message=told.message, cause=told.cause, mend=told.mend))
 
     def _came(self, listener: socket.socket, _events: int) -> None:
         self._accept(listener)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from sandbox.container.monitor.etc_files import write_etc_files
 from sandbox.container.monitor.mounts import ContainerMounts
+from sandbox.container.monitor.pause import CgroupFreezer, NoFreezer, SignalFreezer
 from sandbox.container.monitor.plan import Limits, Started
 from sandbox.container.monitor.runtime_spec import (
     NetworkFiles,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.neighbours import Neighbours
     from sandbox.container.monitor.private_network import PrivateNetwork
+    from sandbox.container.monitor.roles import Freezer
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
     from sandbox.runtime.cgroups import ContainerCgroup
@@ -153,6 +155,14 @@ class KernelEngine:
         if self._pending is not None:
             self._pending.abandon()
             self._pending = None
+
+    def freezer(self, process: Started) -> Freezer:
+        if self._cgroup is not None:
+            return CgroupFreezer(self._cgroup.path)
+        mode = self._container.config.pid_mode
+        if mode:
+            return NoFreezer("the host" if mode == "host" else mode.replace(":", " ", 1))
+        return SignalFreezer(process)
 
     def after_exit(self) -> bool:
         if self._cgroup is None:

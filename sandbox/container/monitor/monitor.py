@@ -20,7 +20,7 @@ from functools import partial
 
 from sandbox.container.model.events import Tell
 from sandbox.container.model.stop_way import ends_restarts, is_order_to_stop, way_to_stop
-from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start
+from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start, paused, unpaused
 from sandbox.container.monitor.attach_server import AttachServer
 from sandbox.container.monitor.log_writer import LogWriter, parse_log_options
 from sandbox.container.monitor.mount_watch import MountWatch
@@ -41,11 +41,12 @@ from storage.waits import carry_out
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.monitor.health import HealthWatch
     from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces
-    from sandbox.container.monitor.roles import Engine, Journal
+    from sandbox.container.monitor.roles import Answer, Engine, Journal
     from sandbox.protocol.channel import Channel
     from sandbox.runtime.reactor import Reactor, Timer
     from sandbox.values import PublishedPort
@@ -197,7 +198,13 @@ class Monitor:
 
     def _send_signal(self, number: int) -> None:
         if self._run is None:
-            raise ConflictError(f"container {self._container.name} is not running")
+            # between two runs there is nobody to be signalled: who wants it to end gets that no other one follows
+            if number not in (signal.SIGKILL, way_to_stop(self._container.config).signal_number):
+                raise ConflictError(f"container {self._container.name} is not running")
+            ordered = is_order_to_stop(self._container.config, number)
+            self._orders = self._orders._replace(no_restart=True, killed_by_user=ordered)
+            self._finish()
+            return
         if ends_restarts(self._container.config, number):
             self._orders = self._orders._replace(no_restart=True)
         try:
@@ -209,10 +216,39 @@ class Monitor:
         except (OSError, ValueError, OverflowError) as error:
             raise SandboxError(f"cannot send signal {number}", cause=explain_fault(error)) from error
         self._tell_kill(number)
+        # as Docker: who wants it to end wants it to go on to there
+        if ends_restarts(self._container.config, number):
+            self._let_go_on()
 
     def request_stop(self, signal_number: int, timeout_seconds: float | None, *, to_remove: bool = False) -> None:
         self._orders = self._orders._replace(stopped_by_user=True, is_stop=not to_remove)
         self._stop(signal_number, timeout_seconds)
+
+    def pause(self, answer: Answer) -> None:
+        if self._run is None:
+            answer(ConflictError("is restarting, wait until the container is running"))
+            return
+        self._run.pause.begin(partial(self._paused, answer))
+
+    def _paused(self, answer: Answer, error: Exception | None) -> None:
+        if error is not None:
+            answer(error)
+            return
+        if self._watches.health is not None:
+            self._watches.health.pause()
+        self._writer.write(paused, partial(answer, None))
+
+    def unpause(self, answer: Answer) -> None:
+        if not self._let_go_on(partial(answer, None)):
+            answer(ConflictError("is not paused"))
+
+    def _let_go_on(self, then: Callable[[], None] = lambda: None) -> bool:
+        if self._run is None or not self._run.pause.end():
+            return False
+        if self._watches.health is not None:
+            self._watches.health.resume()
+        self._writer.write(unpaused, then)
+        return True
 
     def output_blocked(self, blocked: bool) -> None:
         if self._run is not None:
@@ -342,7 +378,8 @@ class Monitor:
                 ends.close()
             raise
         ends = ends or MonitorEnds(process.master_fd, process.master_fd)
-        self._run = Run(self._reactor, process, ends, RunEvents(self._take_output, self._input_taken, self._run_ended))
+        events = RunEvents(self._take_output, self._input_taken, self._run_ended)
+        self._run = Run(self._reactor, process, ends, events, self._engine.freezer(process))
         start, count = process_start(process.pid), self._past.restart_count
         health = "starting" if self._watches.health is not None else ""
         return RunStarted(process.pid, start, time.time_ns(), count, self._engine.cgroup, health=health)

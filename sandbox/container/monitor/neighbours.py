@@ -53,7 +53,7 @@ def _running(connection: sqlite3.Connection, mode: str) -> Container | None:
         return None
     word = mode.removeprefix(_PREFIX)
     found = find_container(connection, word)
-    if found.state.status != "running":
+    if found.state.status not in ("running", "paused"):
         raise ConflictError(
             f"cannot join the namespace of container {word}: it is not running", mend=f"sandbox start {word}"
         )

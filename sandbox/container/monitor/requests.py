@@ -1,7 +1,8 @@
 """What a client may ask of a monitor: one function for each type of message, in a table.
 
 Each gets the client's wishes, the desk and the message; KeyError, TypeError, ValueError and OverflowError mean that a
-field makes no sense, a SandboxError that it cannot be done. To add one: a function, and a line in `VERBS`.
+field makes no sense, a SandboxError that it cannot be done. To add one: a function, and a line in `VERBS`; in
+`LATE_VERBS`, where the answer must wait.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from sandbox.container.monitor.roles import Desk
+    from sandbox.container.monitor.roles import Answer, Desk
 
     Message = dict[str, Any]  # Any: JSON
 
@@ -74,6 +75,19 @@ def stop(wishes: Wishes, desk: Desk, message: Message) -> None:
     to_remove = bool(message.get("to_remove"))
     desk.request_stop(int(message["signal"]), _seconds(message.get("timeout")), to_remove=to_remove)
 
+
+def pause(desk: Desk, _message: Message, answer: Answer) -> None:
+    """Hold all processes of the container."""
+    desk.pause(answer)
+
+
+def unpause(desk: Desk, _message: Message, answer: Answer) -> None:
+    """Let them go on."""
+    desk.unpause(answer)
+
+
+#: those that take their time: the client is answered when it is done
+LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {"pause": pause, "unpause": unpause}
 
 VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {
     "attach": attach,

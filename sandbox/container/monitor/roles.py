@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Change = Callable[[ContainerState], ContainerState]
     #: what is written down: a change of the state, or what happened without one
     Note = Change | Tell
+    #: told what became of something that was asked for: None where it is done
+    Answer = Callable[[Exception | None], None]
 else:
     Protocol = object
 
@@ -44,6 +46,12 @@ class Desk(Protocol):
         """Signal, and kill when the time is over (None: never); no restart follows. `to_remove` is no stop to those
         who follow events.
         """
+
+    def pause(self, answer: Answer) -> None:
+        """Hold all processes of the container; `answer` gets the error, None when it is done and recorded."""
+
+    def unpause(self, answer: Answer) -> None:
+        """Let them go on, and tell in the same way."""
 
     def output_blocked(self, blocked: bool) -> None: ...
     def tell(self, action: str) -> None:
@@ -100,6 +108,19 @@ class Prober(Protocol):
         """
 
 
+class Freezer(Protocol):
+    """How the processes of one run are held."""
+
+    def freeze_steps(self) -> Steps[None]:
+        """Hold all of them. Raises SandboxError, and then they go on."""
+
+    def thaw(self) -> None:
+        """Let them go on; harmless where they were not held."""
+
+    def holds_back(self, number: int) -> bool:
+        """Whether this signal would let a held process go on."""
+
+
 class Engine(ServedMounts, Network, Prober, Protocol):
     """What the kernel, storage and network are asked for; what may take its time in steps (`storage.waits`)."""
 
@@ -111,6 +132,9 @@ class Engine(ServedMounts, Network, Prober, Protocol):
 
     def abandon(self) -> None:
         """End the process at its gate. Without one, nothing happens."""
+
+    def freezer(self, process: Started) -> Freezer:
+        """What holds the processes of the run that `process` began."""
 
     def after_exit(self) -> bool:
         """One run ended; another may follow. Whether the kernel killed one of its processes for want of memory."""

@@ -7,6 +7,7 @@ import signal
 import time
 from contextlib import suppress
 
+from sandbox.container.monitor.pause import Pause
 from sandbox.container.monitor.stdio import Stdio
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reactor import READ
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.container.monitor.plan import Started
+    from sandbox.container.monitor.roles import Freezer
     from sandbox.container.monitor.stdio import MonitorEnds
     from sandbox.runtime.reactor import Reactor, Timer
 
@@ -33,8 +35,11 @@ class RunEvents(NamedTuple):
 class Run:
     """Owns the process and the monitor's ends of its streams."""
 
-    def __init__(self, reactor: Reactor, process: Started, ends: MonitorEnds, events: RunEvents) -> None:
+    def __init__(
+        self, reactor: Reactor, process: Started, ends: MonitorEnds, events: RunEvents, freezer: Freezer
+    ) -> None:
         self._reactor = reactor
+        self.pause = Pause(freezer, reactor)
         self._process = process
         self._ended = events.ended
         self._began = time.monotonic()
@@ -51,7 +56,8 @@ class Run:
         """Send a signal to the process. Raises ProcessLookupError where it has ended; OSError, ValueError and
         OverflowError for what is no signal.
         """
-        signal.pidfd_send_signal(self._process.pidfd, number)
+        if not self.pause.holds_back(number):
+            signal.pidfd_send_signal(self._process.pidfd, number)
 
     def kill(self) -> None:
         """SIGKILL; nothing happens where it has ended."""
@@ -75,6 +81,8 @@ class Run:
         os.close(self._process.pidfd)
         if self._kill_timer is not None:
             self._kill_timer.cancel()
+        # a cgroup that stayed frozen would hold the next run
+        self.pause.end()
         # every process of the container is dead by now (pid_namespaces(7)), so this ends
         self.stdio.drain()
         self.stdio.close()

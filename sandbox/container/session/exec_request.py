@@ -35,6 +35,11 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
     """The process to run: the container's own set-up with what was asked for on top. Raises ConflictError."""
     if container.state.status == "restarting":
         raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
+    if container.state.status == "paused":
+        raise ConflictError(
+            f"Container {container.id} is paused, unpause the container before exec",
+            mend=f"sandbox unpause {container.name}",
+        )
     if container.state.status != "running":
         raise not_running_error(container)
     program = None if request.privileged else seccomp_program(paths, container)

@@ -26,11 +26,13 @@ pytestmark = [pytest.mark.requires("userns", "subids", "busybox"), pytest.mark.s
 _COMMANDS = (
     ("start", "cc"), ("start", "cc"), ("stop", "-t", "0", "cc"), ("restart", "-t", "0", "cc"), ("kill", "cc"),
     ("rm", "cc"), ("rm", "-f", "cc"), ("rename", "cc", "dd"), ("exec", "cc", "true"), ("wait", "cc"), ("monitor",),
+    ("pause", "cc"), ("pause", "cc"), ("unpause", "cc"),
 )  # fmt: skip
 #: what a person may be told when somebody else was faster; anything else is a fault
 _EXCUSES = (
     "No such container", "is not running", "stop the container before removing", "removed meanwhile",
-    "the container's monitor died", "is restarting", "the container's first process",
+    "the container's monitor died", "is restarting", "the container's first process", "is already paused",
+    "is not paused", "is paused, unpause", "must be unpaused first", "cannot start a paused", "is being stopped",
 )  # fmt: skip
 
 
@@ -75,8 +77,10 @@ def _check(sandbox: Sandbox) -> None:
     """What the record says is so, and the container obeys."""
     names = sandbox.run("ps", "-a", "--format", "{{.Names}}").lines
     for name in names:
-        running = _status(sandbox, name) == "running"
-        assert len(_sleepers(sandbox)) == running
+        status = _status(sandbox, name)
+        assert len(_sleepers(sandbox)) == (status in ("running", "paused"))
+        if status == "paused":
+            sandbox.run("unpause", name)
         sandbox.run("start", name)
         assert len(_sleepers(sandbox)) == 1
         sandbox.run("rm", "-f", name)

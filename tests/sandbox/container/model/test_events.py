@@ -45,7 +45,8 @@ def _actions(before: ContainerState, after: ContainerState) -> list[str]:
         (RUNNING._replace(status="restarting", started_ns=1), RUNNING, ["volume mount", "container start"]),
         (RUNNING, RUNNING._replace(health="healthy"), ["container health_status: healthy"]),
         (RUNNING._replace(health="healthy"), RUNNING, []),
-        (RUNNING, RUNNING._replace(status="paused"), []),
+        (RUNNING, RUNNING._replace(status="paused"), ["container pause"]),
+        (RUNNING._replace(status="paused"), RUNNING, ["container unpause"]),
     ],
 )
 def test_a_change_is_these_events(before: ContainerState, after: ContainerState, actions: list[str]) -> None:

@@ -18,6 +18,7 @@ from sandbox.container.model.claims import own_claim, to_start
 from sandbox.container.model.store import insert_container, load_container, update_state
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.monitor import Monitor
+from sandbox.container.monitor.pause import NoFreezer
 from sandbox.container.monitor.plan import Attachment, Started
 from sandbox.container.view.logs import LogSelection, read_log
 from sandbox.protocol.channel import Channel
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.model.transitions import MountLost
-    from sandbox.container.monitor.roles import Note
+    from sandbox.container.monitor.roles import Freezer, Note
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.paths import Paths
     from sandbox.runtime.enter import BegunExec
@@ -78,6 +79,9 @@ class PlainEngine:
 
     def abandon(self) -> None:
         pass
+
+    def freezer(self, process: Started) -> Freezer:
+        return NoFreezer("the test")
 
     def after_exit(self) -> bool:
         return False

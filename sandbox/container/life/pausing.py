@@ -1,0 +1,58 @@
+"""Pausing a container and letting it go on: asked of its monitor, which holds its processes."""
+
+from __future__ import annotations
+
+from sandbox.container.life.stop import is_active, not_running_error, open_channel
+from sandbox.container.monitor.reach import refuse_halted
+from sandbox.errors import ConflictError, SandboxError
+from sandbox.protocol.frames import MESSAGE
+from sandbox.runtime.reports import decode_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.container.model.record import Container
+    from sandbox.paths import Paths
+
+
+def pause_container(paths: Paths, container: Container) -> None:
+    """Hold all processes of the container. Raises ConflictError where it does not run, or is paused; SandboxError where
+    they cannot be held.
+    """
+    if container.state.status == "paused":
+        raise ConflictError(f"Container {container.id} is already paused", mend=f"sandbox unpause {container.name}")
+    if container.state.status == "restarting":
+        raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
+    if not is_active(container):
+        raise not_running_error(container)
+    _ask(paths, container, "pause")
+
+
+def unpause_container(paths: Paths, container: Container) -> None:
+    """Let the processes of a paused container go on. Raises ConflictError where it is not paused."""
+    if container.state.status != "paused":
+        raise ConflictError(f"Container {container.id} is not paused")
+    _ask(paths, container, "unpause")
+
+
+def _ask(paths: Paths, container: Container, verb: str) -> None:
+    refuse_halted(container)
+    channel = open_channel(paths, container)
+    if channel is None:
+        raise not_running_error(container)
+    try:
+        channel.send_message(verb)
+        frame = channel.receive()
+    finally:
+        channel.close()
+    # an exit code is what everybody is told who comes when it has just ended
+    if frame is None or frame.kind != MESSAGE:
+        raise not_running_error(container)
+    if frame.message["type"] != "error":
+        return
+    error = decode_error(str(frame.message["report"]).encode())
+    if isinstance(error, ConflictError):
+        error.message = f"Container {container.id} {error.message}"
+        raise error
+    raise SandboxError(
+        f"cannot {verb} container {container.name}: {error.message}", cause=error.cause, mend=error.mend
+    ) from error
