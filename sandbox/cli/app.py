@@ -58,7 +58,7 @@ class WholeLine(TyperGroup):
         raise typer.Exit(run_words(ctx.args))
 
 
-app = build_application(None, WholeLine)
+app = build_application(WholeLine)
 
 
 if __name__ == "__main__":

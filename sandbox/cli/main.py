@@ -53,7 +53,7 @@ def _run() -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO hides TextIOWrapper's own
     stdout, stderr = sys.stdout, sys.stderr
     if _COMPLETION_VARIABLE in os.environ:
-        from sandbox.cli.completion import complete
+        from sandbox.cli.completion.answer import complete
 
         complete(os.environ)
     status = main(sys.argv[1:], os.environ, os.getcwd, stdout, stderr)
@@ -115,7 +115,7 @@ def _answer(context: Context, top: Parsed) -> int:
         if key in top.values:
             from functools import partial
 
-            from sandbox.cli.completion import handle_completion
+            from sandbox.cli.completion.scripts import handle_completion
 
             # typer's own grammar has the shell's name in a word of its own as well
             shell = str(top.values[key]) if top.values[key] != "auto" else next(iter(top.arguments), "auto")

@@ -1,34 +1,19 @@
-"""Shell completion, by typer, of the application that `application` makes of the command tables.
-
-Only the command that is being typed is given its options, so that completing a word imports one command's module and
-no other.
-"""
+"""The scripts that make a shell ask (`answer`), shown and installed: typer's for zsh and fish, our own for bash."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from sandbox.cli.application import build_application
 from sandbox.errors import SandboxError, UsageError
 from sandbox.faults import explain_fault
 from sandbox.home import find_home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sandbox.cli.command import Context
 
 _VARIABLE = "_SANDBOX_COMPLETE"
 _SHELLS = ("bash", "zsh", "fish")
-
-
-def complete(env: Mapping[str, str]) -> NoReturn:
-    """Answer the shell that asked through the environment, and end the process. Raises SystemExit, always."""
-    application = build_application(_words_of(env))
-    application(prog_name="sandbox")
-    # typer answers and exits by itself; it comes back only for an instruction that it does not know
-    raise SystemExit(1)
 
 
 def handle_completion(context: Context, key: str, shell: str) -> int:
@@ -59,16 +44,27 @@ def handle_completion(context: Context, key: str, shell: str) -> int:
     return 0
 
 
+#: bash has the word as it was typed, and an alias is nothing that can be executed; zsh and fish resolve it first
+_BASH = """\
+_sandbox_completion() {
+    local IFS=$'\\n' program=$1
+    [ "$program" != docker ] || program=sandbox
+    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \\
+                   COMP_CWORD=$COMP_CWORD \\
+                   _SANDBOX_COMPLETE=complete_bash "$program" ) )
+    [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *[=:] ]] || compopt -o nospace 2>/dev/null
+    return 0
+}
+
+complete -o default -F _sandbox_completion sandbox"""
+
+
 def _script(shell: str) -> str:
+    if shell == "bash":
+        return _BASH
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # as in handle_completion
 
-    script = get_completion_script(prog_name="sandbox", complete_var=_VARIABLE, shell=shell).strip()
-    if shell != "bash":
-        return script
-    # bash has the word as it was typed, and an alias is nothing that can be executed; zsh and fish resolve it first
-    head, brace, body = script.partition("{\n")
-    meant = '    local program=$1; [ "$program" != docker ] || program=sandbox\n'
-    return head + brace + meant + body.replace("complete_bash $1 )", 'complete_bash "$program" )')
+    return get_completion_script(prog_name="sandbox", complete_var=_VARIABLE, shell=shell).strip()
 
 
 def _shell_name(context: Context) -> str:
@@ -78,9 +74,3 @@ def _shell_name(context: Context) -> str:
         return str(shellingham.detect_shell()[0])
     except (shellingham.ShellDetectionFailure, OSError):
         return os.path.basename(context.env.get("SHELL", ""))
-
-
-def _words_of(env: Mapping[str, str]) -> list[str]:
-    # bash hands over COMP_WORDS, the others typer's own variable; the first word is the program
-    line = env.get("COMP_WORDS") or env.get("_TYPER_COMPLETE_ARGS", "")
-    return [word for word in line.split()[1:] if not word.startswith("-")]
