@@ -71,12 +71,15 @@ def filled(tmp_path: Path) -> Path:
             }.items()
         ):
             connection.execute(
-                "INSERT INTO container VALUES (?, ?, '', 0, ?, ?, '')", (str(number), name, '{"image":"nginx"}', state)
+                "INSERT INTO container (id, name, image_id, created_ns, config, state) VALUES (?, ?, '', 0, ?, ?)",
+                (str(number), name, '{"image":"nginx"}', state),
             )
         connection.execute("INSERT INTO image VALUES ('i', 'm', 0, 0, 0, 'linux/amd64', '[]', '{}')")
         for name in ("docker.io/library/nginx:latest", "docker.io/team/app:2", "127.0.0.1:5000/app:latest"):
             connection.execute("INSERT INTO image_name VALUES (?, 'i')", (name,))
-        connection.execute("INSERT INTO volume VALUES ('data', 0, '{}', 0), ('0123', 0, '{}', 1)")
+        connection.execute(
+            "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES ('data', 0, '{}', 0), ('0123', 0, '{}', 1)"
+        )
     connection.close()
     return tmp_path
 
