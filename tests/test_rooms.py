@@ -45,6 +45,7 @@ ARROWS = {
     },
     "autostart": {"container", "container.model", "runtime"},
     "doctor": {"autostart", "runtime"},
+    "system": {"container.life", "container.model", "doctor", "image", "runtime"},
     "dockerfile": {"grammar", "image"},
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
     "commit": {"builder", "container", "container.model", "container.monitor", "image", "runtime"},
@@ -55,13 +56,13 @@ ARROWS = {
     "warm": {"protocol", "runtime"},
     "client": {
         "builder", "commit", "container", "container.files", "container.request", "container.session",
-        "container.view", "grammar", "image", "upkeep", "volume", "warm",
+        "container.view", "grammar", "image", "system", "upkeep", "volume", "warm",
     },
     "cli": {
         "autostart",
         "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
         "container.request", "container.session", "container.usage", "container.view", "dockerfile", "doctor",
-        "grammar", "image", "runtime", "upkeep", "volume",
+        "grammar", "image", "runtime", "system", "upkeep", "volume",
     },
 }  # fmt: skip
 

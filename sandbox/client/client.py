@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.client.calls import Caller
 from sandbox.client.containers import Container, ContainerCollection
@@ -14,6 +14,7 @@ from sandbox.client.events import EventStream
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.images import Image, ImageCollection
 from sandbox.client.volumes import Volume, VolumeCollection
+from sandbox.system.versions import describe_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,15 @@ class Client:
         """What images, containers, volumes and the build cache take on disk, as Docker's document. Raises APIError."""
         document: dict[str, Any] = self._caller.call("system.usage")
         return document
+
+    def info(self) -> dict[str, Any]:
+        """What this machine gives and what is in use: the document of `sandbox info`."""
+        document: dict[str, Any] = self._caller.call("system.info")
+        return document
+
+    def version(self) -> dict[str, Any]:
+        """The engine's version and that of its API: the part `Server` of `sandbox version`."""
+        return describe_version()
 
     def close(self) -> None:
         """Remove what is to be removed, and end the processes of this client; twice is safe.

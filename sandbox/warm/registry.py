@@ -33,6 +33,7 @@ _BUILDER = "sandbox.builder.operations"
 _CONTAINER = "sandbox.container.operations"
 _LOOKING = "sandbox.container.looking"
 _IMAGE = "sandbox.image.operations"
+_SYSTEM = "sandbox.system.operations"
 _VOLUME = "sandbox.volume.operations"
 _UPKEEP = "sandbox.upkeep.operations"
 #: in the shape that the Python API calls them in
@@ -69,6 +70,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "image.remove": Operation(_CLIENT, "remove_image"),
     "image.tag": Operation(_IMAGE, "tag"),
     "system.usage": Operation(_UPKEEP, "usage_document"),
+    "system.info": Operation(_SYSTEM, "info"),
     "volume.create": Operation(_VOLUME, "create"),
     "volume.inspect": Operation(_VOLUME, "inspect"),
     "volume.names": Operation(_CLIENT, "volume_names"),

@@ -27,7 +27,7 @@ def test_info(home: Home) -> None:
     status, stdout, _ = _run(home, "info")
     assert status == 0
     assert "Containers: 0" in stdout
-    assert f"Data: {home.data}/sandbox" in stdout
+    assert f"Docker Root Dir: {home.data}/sandbox" in stdout
 
 
 def test_info_as_json_and_template(home: Home) -> None:
@@ -76,7 +76,7 @@ def test_inspect_of_one_type(home: Home, kind: str, words: str) -> None:
 
 
 def test_inspect_of_an_unknown_type(home: Home) -> None:
-    assert _run(home, "inspect", "--type", "teapot", "x")[0] == 125
+    assert _run(home, "inspect", "--type", "teapot", "x")[0] == 1
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.output.go_template.errors import TemplateError, UnknownFieldError
 from sandbox.cli.output.go_template.functions import FUNCTIONS, is_true
-from sandbox.cli.output.go_template.kinds import NULL_POINTER
+from sandbox.cli.output.go_template.kinds import GO_NAMES, NULL_POINTER, Structure
 from sandbox.cli.output.go_template.nodes import (
     Action,
     Branch,
@@ -191,6 +191,8 @@ class _State:
         if isinstance(value, dict):
             if name in value:
                 return value[name]
+            if isinstance(value, Structure) and GO_NAMES.get(name) in value:
+                return value[GO_NAMES[name]]
             if self._shape is None:
                 return NO_VALUE
             try:

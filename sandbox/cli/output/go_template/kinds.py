@@ -39,6 +39,16 @@ class Structure(dict):  # type: ignore[type-arg]  # values of any kind
     order: Mapping[str, Any] = {}
 
 
+#: fields that Docker's types call otherwise than its JSON: a template may say either
+GO_NAMES: dict[str, str] = {
+    "ID": "Id", "APIVersion": "ApiVersion", "DNS": "Dns", "DNSOptions": "DnsOptions", "DNSSearch": "DnsSearch",
+    "NanoCPUs": "NanoCpus", "CPUShares": "CpuShares", "CPUPeriod": "CpuPeriod", "CPUQuota": "CpuQuota",
+    "CPURealtimePeriod": "CpuRealtimePeriod", "CPURealtimeRuntime": "CpuRealtimeRuntime", "CPUCount": "CpuCount",
+    "CPUPercent": "CpuPercent", "CPUCfsPeriod": "CpuCfsPeriod", "CPUCfsQuota": "CpuCfsQuota",
+    "HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy",
+}  # fmt: skip
+
+
 class Kinds:
     """What JSON is by its place (as `shapes` has places): mappings with keys of anybody's, and nulls that are maps or
     pointers; every other mapping is a structure, every other null a list. `fields` has those of structures of which

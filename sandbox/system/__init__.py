@@ -1,0 +1,1 @@
+"""This machine and this program, as `info` and `version` tell of them."""
