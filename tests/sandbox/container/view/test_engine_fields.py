@@ -96,7 +96,7 @@ def test_an_image_s_document_has_docker_s_fields(paths: Paths, database: sqlite3
 
 
 def test_a_volume_s_document_has_docker_s_fields(paths: Paths) -> None:
-    volume = Volume("data", 1, {}, False)
+    volume = Volume("data", 1, {}, False, {})
     assert engine_fields.differences(describe_volume(paths, volume), engine_fields.VOLUME) == []
 
 
