@@ -65,14 +65,17 @@ class Context(NamedTuple):
 
         A pipe gets the bytes as they are; a terminal could be steered by them.
         """
-        if self.stdout.isatty():
-            lines = text.split("\n")
-            text = "\n".join("\t".join(printable(cell) for cell in line.split("\t")) for line in lines)
-        self.print(text)
+        self.print(self.quoted(text))
+
+    def quoted(self, text: str) -> str:
+        """`text` as `print_quoted` has it."""
+        if not self.stdout.isatty():
+            return text
+        return "\n".join("\t".join(printable(cell) for cell in line.split("\t")) for line in text.split("\n"))
 
     def note(self, text: str) -> None:
-        """One line of talk, on standard error."""
-        self.stderr.write(text + "\n")
+        """Talk, on standard error. What quotes the names and texts of a hostile container cannot steer a terminal."""
+        self.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
         self.stderr.flush()
 
 
@@ -158,7 +161,7 @@ def each(invocation: Invocation, action: Callable[[str], str | None]) -> int:
             status = 1
         else:
             if line is not None:
-                invocation.context.print(line)
+                invocation.context.print_quoted(line)
     return status
 
 

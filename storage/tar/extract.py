@@ -104,8 +104,8 @@ class _Writer:
         self._place = place
         self._rules = rules
         self._open: dict[bytes, int] = {}
-        #: owner, mode and time of each directory, for the end
-        self._directories: dict[bytes, TarEntry] = {}
+        #: owner, mode and time of each directory, for the end, and which one that is: another may have its name then
+        self._directories: dict[bytes, tuple[TarEntry, tuple[int, int]]] = {}
         self.notes: list[str] = []
         self._make: dict[bytes, Callable[[TarEntry, int, bytes], None]] = {
             REGULAR: self._make_file,
@@ -143,7 +143,7 @@ class _Writer:
 
     def settle_directories(self) -> None:
         """Give directories owner, mode and times, the deepest first. StorageError."""
-        for path, entry in sorted(self._directories.items(), reverse=True):
+        for path, (entry, known) in sorted(self._directories.items(), reverse=True):
             try:
                 fd = self._enter(path)
             except OSError as error:
@@ -151,7 +151,8 @@ class _Writer:
                     continue  # another entry, or somebody else, has put something in its place
                 raise os_failure(f"cannot write {_shown(path)}", error) from error
             try:
-                self._describe(entry, fd)
+                if _identity(os.fstat(fd)) == known:
+                    self._describe(entry, fd)
             except OSError as error:
                 raise os_failure(f"cannot write {_shown(path)}", error) from error
             finally:
@@ -225,13 +226,13 @@ class _Writer:
         try:
             os.mkdir(base, 0o700, dir_fd=parent_fd)
         except FileExistsError:
-            status = os.stat(base, dir_fd=parent_fd, follow_symlinks=False)
-            if not stat.S_ISDIR(status.st_mode):
+            if not stat.S_ISDIR(os.stat(base, dir_fd=parent_fd, follow_symlinks=False).st_mode):
                 if self._rules.keeps_kinds:
                     raise StorageError(f"cannot overwrite non-directory {_shown(path)} with directory") from None
                 os.unlink(base, dir_fd=parent_fd)
                 os.mkdir(base, 0o700, dir_fd=parent_fd)
-        self._directories[path] = entry._replace(name=b"", link_name=b"")
+        known = _identity(os.stat(base, dir_fd=parent_fd, follow_symlinks=False))
+        self._directories[path] = (entry._replace(name=b"", link_name=b""), known)
 
     def _make_file(self, entry: TarEntry, parent_fd: int, base: bytes) -> None:
         try:
@@ -355,6 +356,10 @@ class _Writer:
     def _note(self, text: str) -> None:
         if len(self.notes) < _MAX_NOTES:
             self.notes.append(text)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _shown(path: bytes) -> str:

@@ -31,7 +31,7 @@ def imagetools(invocation: Invocation) -> int:
     where = context.for_operations()
     found = operations.inspect(where, names[0])
     if invocation.flag("raw"):
-        context.stdout.write(found.data.decode())
+        context.stdout.write(context.quoted(found.data.decode()))
         return 0
     template = invocation.text("format")
     if template:

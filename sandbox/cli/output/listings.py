@@ -28,7 +28,7 @@ def print_listing(
         context.stdout.write(render_table(lines))
     elif format_text.strip() == "json":
         for row in rows:
-            context.print(row_as_json(row))
+            context.print_quoted(row_as_json(row))
     else:
         # the template language is not on the hot path of a plain `ps`
         from sandbox.cli.output.template_listing import print_template_listing

@@ -80,15 +80,19 @@ def processes_of(firsts: Mapping[str, First], proc: str = "/proc") -> dict[str, 
 def _add_descendants(found: Mapping[str, list[Process]], others: Iterable[Process]) -> None:
     """Those of `others` whose parents are known join them, however deep."""
     homes = {process.pid: key for key, processes in found.items() for process in processes}
-    left = list(others)
-    while True:
-        joining = [process for process in left if process.parent in homes]
-        if not joining:
-            return
-        for process in joining:
-            homes[process.pid] = homes[process.parent]
-            found[homes[process.pid]].append(process)
-        left = [process for process in left if process.pid not in homes]
+    children: dict[int, list[Process]] = {}
+    for process in others:
+        children.setdefault(process.parent, []).append(process)
+    # each parent once: a container can have thousands, one below the other
+    parents = list(homes)
+    while parents:
+        parent = parents.pop()
+        for process in children.get(parent, ()):
+            # a number that was given anew meanwhile may be there twice
+            if process.pid not in homes:
+                homes[process.pid] = homes[parent]
+                found[homes[parent]].append(process)
+                parents.append(process.pid)
 
 
 def read_process(pid: int, proc: str = "/proc") -> Process | None:

@@ -23,6 +23,7 @@ from sandbox.cli.command import Command, Context, Invocation, each
 from sandbox.cli.flags import option, parse_flags
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
 from sandbox.cli.output.inspect_output import print_documents
+from sandbox.cli.output.listings import print_listing
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
 from sandbox.state import DatabaseError
 from storage.errors import StorageError
@@ -262,6 +263,16 @@ def test_inspect_steers_no_terminal(format_text: str | None) -> None:
         print_documents(context, documents, format_text)
     assert all(line.isprintable() for line in shown.getvalue().splitlines())
     assert "\u202e" in piped.getvalue()
+
+
+def test_what_is_told_steers_no_terminal() -> None:
+    """A container's path, in a sentence about it, and a registry's words in a listing."""
+    shown, told = _Terminal(), _Terminal()
+    context = Context({}, CallerDirectory("/"), shown, told, lambda: pytest.fail("no paths are needed"))
+    context.note("copied to web:/a\x1b[2J\x9b31m\nand more")
+    assert told.getvalue() == "copied to web:/a\\x1b[2J\\u009b31m\nand more\n"
+    print_listing(context, {"Name": "NAME"}, ("Name",), [{"Name": "a\x9b31m"}], "json")
+    assert shown.getvalue() == '{"Name":"a\\u009b31m"}\n'
 
 
 @pytest.mark.parametrize("target", COMMANDS)

@@ -149,6 +149,15 @@ def test_links_in_a_root_are_followed_as_in_a_chroot(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["root"]
 
 
+def test_what_has_come_in_a_directorys_place_is_not_described(tmp_path: Path) -> None:
+    root, inside = tmp_path / "root", tmp_path / "root/inside"
+    inside.mkdir(parents=True)
+    (root / "victim").mkdir(mode=0o700)
+    _extract(inside, _directory("d", 0o777), _link("d", "/victim"), root=root)
+    assert os.readlink(inside / "d") == "/victim"
+    assert stat.S_IMODE((root / "victim").stat().st_mode) == 0o700
+
+
 def test_the_first_component_takes_another_name(tmp_path: Path) -> None:
     rules = OURS._replace(renamed=(b"src", b"dst"))
     _extract(

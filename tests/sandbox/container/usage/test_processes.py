@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from sandbox.container.usage.proc_sums import Totals, add, gone_since, read_interfaces, sum_up
@@ -94,3 +95,13 @@ def test_interfaces_without_the_loopback(tmp_path: Path) -> None:
     )
     assert read_interfaces(7, str(tmp_path)) == (Interface("eth0:1", 10, 2, 3, 4, 50, 6, 7, 8),)
     assert read_interfaces(8, str(tmp_path)) == ()
+
+
+def test_a_long_line_of_descendants_is_followed_once(tmp_path: Path) -> None:
+    proc = Proc(tmp_path)
+    proc.add(10, "mnt:[10]")
+    pids = [10, *range(3000, 2800, -1)]
+    for parent, pid in itertools.pairwise(pids):
+        proc.add(pid, f"mnt:[{pid}]", parent=parent)
+    found = processes_of({"a": First(10, 77)}, proc.path)
+    assert [process.pid for process in found["a"]] == sorted(pids)
