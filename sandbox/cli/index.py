@@ -58,6 +58,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "volume ls": ("volume", "List volumes"),
     "volume inspect": ("volume", "Display detailed information on one or more volumes"),
     "volume rm": ("volume", "Remove one or more volumes"),
+    "volume export": ("volume_files", "Export a volume's files as a tar archive"),
+    "volume import": ("volume_files", "Lay the files of a tar archive over those of a volume"),
     "volume prune": ("prune", "Remove unused local volumes"),
     "container prune": ("prune", "Remove all stopped containers"),
     "image prune": ("prune", "Remove unused images"),

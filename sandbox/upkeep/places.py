@@ -17,6 +17,7 @@ from sandbox.record_copies import RECORD, has_copy, keep_container_copy, keep_vo
 from sandbox.runtime.owned_trees import remove_files
 from sandbox.transactions import transaction
 from sandbox.upkeep.findings import Finding
+from sandbox.volume.archive import has_left_import, remove_left_import
 from sandbox.volume.store import GONE
 from storage.errors import StorageError
 from storage.volumes import VolumeStore
@@ -131,6 +132,11 @@ class PlaceCheck:
                 has_data = os.path.isdir(store.data(name))
         except StorageError:
             return  # no name that a volume can have: nothing of ours
+        if has_row and has_left_import(store.directory(name)):
+            self._context.report(
+                Finding("volume", name, "an import into it was killed", leftover=True),
+                lambda: remove_left_import(store.directory(name)),
+            )
         there = os.path.lexists(f"{self._context.paths.volumes}/{name}")
         if has_row and not has_data and (name not in self._volumes or name in self._without_data):
             self._report_without_data(name, records, store)

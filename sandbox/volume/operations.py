@@ -80,6 +80,25 @@ def inspect(context: OperationContext, name: str) -> dict[str, Any]:
     return describe_volume(context.paths, volume)
 
 
+def export(context: OperationContext, name: str, output_fd: int) -> tuple[str, ...]:
+    """Write the volume's files to a descriptor, as a tar archive with owners, attributes, links and holes; what could
+    not be put into it, a sentence each. Raises NotFoundError, NotSupportedError for a tmpfs, SandboxError.
+    """
+    from sandbox.volume.archive import export_volume
+
+    return export_volume(context.paths, name, output_fd)
+
+
+def import_archive(context: OperationContext, name: str, input_fd: int) -> tuple[str, ...]:
+    """Lay the files of a tar archive, which may be compressed, over those of the volume: all of them, or none where it
+    fails or is killed. What of the archive could not be had, a sentence each. Raises NotFoundError; ConflictError where
+    a container that runs mounts it; NotSupportedError for one that is a directory of the host; SandboxError.
+    """
+    from sandbox.volume.archive import import_volume
+
+    return import_volume(context.paths, name, input_fd)
+
+
 def remove(context: OperationContext, name: str, *, force: bool = False) -> None:
     """Remove the volume with its data; by force one that is not there is no error. Raises NotFoundError; ConflictError
     where a container mounts it.

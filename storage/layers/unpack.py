@@ -84,6 +84,7 @@ def unpack_layer(
     plain: bool = False,
     owners: bool = True,
     book: OwnerBook | None = None,
+    literal: bool = False,
 ) -> UnpackResult:
     """Unpack the layer in `stream` (compressed or not) into the empty directory `root_fd`.
 
@@ -94,13 +95,15 @@ def unpack_layer(
     directory is then of no use. Whiteouts become overlay's. `diff_id` is to be compared by the caller.
 
     A `plain` archive is no layer: what its entries of the root itself say is passed over, as tar(1) users and Docker's
-    ADD count on, and a name like a whiteout's is refused. Without `owners` everything is the caller's own.
+    ADD count on, and a name like a whiteout's is refused. Without `owners` everything is the caller's own. A `literal`
+    one is no layer either, and says of the root and of names like whiteouts' what it says of others; what the directory
+    has stays, unless an entry takes its place.
     """
     umask = os.umask(0)
     try:
         with DirectoryCache(root_fd) as directories:
             unpacker = _Unpacker(
-                stream, directories, limits or Limits(), lower_roots, book, plain=plain, owners=owners
+                stream, directories, limits or Limits(), lower_roots, book, plain=plain, owners=owners, literal=literal
             )  # fmt: skip
             return unpacker.run()
     finally:
@@ -110,14 +113,14 @@ def unpack_layer(
 class _Unpacker:
     def __init__(
         self, stream: BinaryIO, directories: DirectoryCache, limits: Limits, lower_roots: Sequence[int],
-        book: OwnerBook | None, *, plain: bool, owners: bool,
+        book: OwnerBook | None, *, plain: bool, owners: bool, literal: bool,
     ) -> None:  # fmt: skip
         self._reader = TarReader(stream)
         self._directories = directories
         self._limits = limits
         self._lower_roots = lower_roots
         self._foreign = ForeignOwners(directories.root_fd, book)
-        self._plain, self._owners = plain, owners
+        self._plain, self._owners, self._literal = plain, owners, literal
         self._pending: dict[bytes, TarEntry] = {}
         self._pending_bytes = 0
         self._entries = 0
@@ -170,7 +173,7 @@ class _Unpacker:
         if not self._owners:
             entry = entry._replace(uid=0, gid=0)
         parent_fd, base = self._directories.parent(path)
-        if base.startswith(PREFIX):
+        if base.startswith(PREFIX) and not self._literal:
             self._apply_whiteout(parent_fd, base, path)
             return
         make = self._make.get(entry.kind)
@@ -212,7 +215,7 @@ class _Unpacker:
             status = os.stat(base, dir_fd=parent_fd, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 # a whiteout followed by a directory means: this one, and nothing of the lower one's content
-                opaque = is_whiteout(parent_fd, base, status)
+                opaque = not self._literal and is_whiteout(parent_fd, base, status)
                 self._clear_way(parent_fd, base)
                 os.mkdir(base, entry.mode & 0o777, dir_fd=parent_fd)
         if opaque:

@@ -49,6 +49,11 @@ def copy_tree(source_fd: int, target_fd: int) -> None:
     _Copy(source_fd, target_fd, layered=False).run()
 
 
+def share_tree(source_fd: int, target_fd: int) -> None:
+    """As `copy_tree`, with directories of the target's own and links to the source's files: nothing is copied."""
+    _Copy(source_fd, target_fd, layered=False, shared=True).run()
+
+
 def merge_layer(layer_fd: int, target_fd: int) -> None:
     """Lay a layer over what `target_fd` has: as `copy_tree`, with whiteouts and opaque directories carried out."""
     _Copy(layer_fd, target_fd, layered=True).run()
@@ -106,9 +111,11 @@ def copy_file_from_lower(lower_roots: Sequence[int], path: bytes, dir_fd: int, n
 class _Copy:
     """One copy in progress: the walk over the source, and where that is in the target."""
 
-    def __init__(self, source_fd: int, target_fd: int, *, layered: bool, marked: bool = False) -> None:
+    def __init__(
+        self, source_fd: int, target_fd: int, *, layered: bool, marked: bool = False, shared: bool = False
+    ) -> None:
         self._source_fd, self._target_fd = source_fd, target_fd
-        self._layered, self._marked = layered, marked
+        self._layered, self._marked, self._shared = layered, marked, shared
         self._fd = os.open(".", _OPEN_DIRECTORY, dir_fd=target_fd)
         self._path: list[bytes] = []
         self._first_names = FirstNames()
@@ -176,12 +183,15 @@ class _Copy:
         copy_metadata(source_fd, target_fd)
 
     def _link(self, step: Step) -> bool:
-        """Link to what was copied of the same file before; false where this is the first name of it."""
+        """Link to what was copied of the same file before, or to itself; false where it is to be copied."""
+        if self._shared:
+            return self._link_to(step.name, step.dir_fd, step.name)
         known = self._first_names.find(step.status, b"/".join((*self._path, step.name)))
-        if known is None:
-            return False
+        return known is not None and self._link_to(known, self._target_fd, step.name)
+
+    def _link_to(self, known: bytes, known_fd: int, name: bytes) -> bool:
         try:
-            os.link(known, step.name, src_dir_fd=self._target_fd, dst_dir_fd=self._fd, follow_symlinks=False)
+            os.link(known, name, src_dir_fd=known_fd, dst_dir_fd=self._fd, follow_symlinks=False)
         except OSError as error:
             # too many links, or a path too long to name: then a copy
             if error.errno not in (errno.EMLINK, errno.ENAMETOOLONG, errno.ENOENT):
