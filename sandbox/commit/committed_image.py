@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import ImageNotFoundError
-from sandbox.image.archive.archives import make_manifest
-from sandbox.image.documents import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER, decode_config
 from sandbox.image.go_json import load_document
+from sandbox.image.made_manifests import make_manifest
+from sandbox.image.media_types import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER
 from sandbox.image.store import ImageRecord, find_image
 from storage.digests import parse_digest
 
@@ -102,7 +102,6 @@ def keep_documents(
 ) -> ImageRecord:
     """Put config and manifest among the blobs; the image's row."""
     data = json.dumps(document, separators=(",", ":")).encode()
-    decode_config(data, "the new image")
     layers, chain = list(base.layers), base.record.layers
     if layer is not None:
         layers.append({**layer.descriptor, "mediaType": OCI_LAYER if base.is_oci else DOCKER_LAYER})

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.builder.cache.step_cache import BuildLayer
-from sandbox.builder.changes import apply_changes
 from sandbox.commit.changed_layer import keep_changes
 from sandbox.commit.committed_image import Story, find_base, image_config, image_document, keep_documents
 from sandbox.container.model.events import Tell
@@ -60,9 +59,11 @@ def commit(context: OperationContext, word: str, request: CommitRequest = Commit
         with open_state(paths) as connection:
             base = find_base(connection, content, container)
         document = inspect(context, container.id)
-        config = apply_changes(
-            image_config(document["Config"], base.record.config.get("config") or {}), request.changes
-        )
+        config = image_config(document["Config"], base.record.config.get("config") or {})
+        if request.changes:
+            from sandbox.builder.changes import apply_changes  # the language of Dockerfiles comes with it
+
+            config = apply_changes(config, request.changes)
         layer, size_bytes = _keep_layer(paths, container, base)
         now_ns = time.time_ns()
         story = Story(request.author, request.comment, rfc3339(now_ns), " ".join(document["Config"]["Cmd"] or ()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import ImageError, translated
-from sandbox.image.documents import (
+from sandbox.image.media_types import (
     DOCKER_LAYER,
     DOCKER_LAYER_GZIP,
     OCI_LAYER,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sandbox.errors import ImageError
 from sandbox.events import emit
 from sandbox.image.copies import keep_image_copies
-from sandbox.image.documents import ImageConfig, config_document
 from sandbox.image.platforms import Platform, host_platform
 from sandbox.image.store import ImageRecord, find_image, record_image
 from sandbox.image.stored_layer import Layer
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from sandbox.events import Event
+    from sandbox.image.documents import ImageConfig
     from sandbox.image.references import Reference
     from sandbox.paths import Paths
     from storage.digests import Digest
@@ -66,6 +66,9 @@ def make_record(
     store: LayerStore,
 ) -> ImageRecord:
     """The row of an image whose layers are all in the store."""
+    # msgspec comes with it, which nobody else here needs
+    from sandbox.image.documents import config_document
+
     size = 0
     for layer in layers:
         described = store.describe(layer.chain_id).get("size_bytes")

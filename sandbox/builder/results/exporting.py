@@ -22,13 +22,14 @@ from sandbox.builder.results.outputs import Output
 from sandbox.builder.results.tree_exports import export_directory, export_tar
 from sandbox.caller_directory import CallerDirectory
 from sandbox.errors import ImageError, SandboxError, translated
-from sandbox.image.archive.archives import make_manifest
 from sandbox.image.archive.saving import ChosenImage, write_archive
 from sandbox.image.archive.whole_file import written_whole
-from sandbox.image.documents import DOCKER_MANIFEST, OCI_MANIFEST, decode_config
+from sandbox.image.documents import decode_config
 from sandbox.image.events import image_event
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, form_layers
+from sandbox.image.made_manifests import make_manifest
+from sandbox.image.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.recording import content_store, image_platform, parse_time_ns, save_record
 from sandbox.image.store import ImageRecord
 from sandbox.image.transfer.push import PushJob, push_jobs

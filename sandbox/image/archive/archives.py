@@ -9,7 +9,6 @@ What is loaded is verified as what is pulled: config against its name where it i
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
@@ -21,15 +20,8 @@ from sandbox.image.archive.layouts import LayoutDirectory
 from sandbox.image.archive.spool import Spool
 from sandbox.image.documents import (
     CONFIG_BYTES_MAX,
-    DOCKER_CONFIG,
-    DOCKER_MANIFEST,
     LAYERS_MAX,
     MANIFEST_BYTES_MAX,
-    OCI_CONFIG,
-    OCI_LAYER,
-    OCI_LAYER_GZIP,
-    OCI_LAYER_ZSTD,
-    OCI_MANIFEST,
     Index,
     Manifest,
     check_image,
@@ -37,13 +29,14 @@ from sandbox.image.documents import (
     decode_manifest,
 )
 from sandbox.image.go_json import load_document
+from sandbox.image.made_manifests import layer_descriptor, make_manifest
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.recording import content_store
 from sandbox.image.references import Reference, parse_reference
 from storage.digests import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from sandbox.image.documents import Descriptor
@@ -222,37 +215,6 @@ class _Loader:
                 cause=f"it has {', '.join(map(str, platforms)) or 'none'}",
             )
         return offered[position]
-
-
-def layer_descriptor(head: bytes, digest: Digest, size: int) -> dict[str, object]:
-    """The descriptor of a layer whose first bytes are `head`."""
-    if head.startswith(b"\x1f\x8b"):
-        media_type = OCI_LAYER_GZIP
-    elif head.startswith(b"\x28\xb5\x2f\xfd"):
-        media_type = OCI_LAYER_ZSTD
-    else:
-        media_type = OCI_LAYER
-    return {"mediaType": media_type, "digest": digest, "size": size}
-
-
-def make_manifest(
-    config_data: bytes,
-    layers: Sequence[Mapping[str, object]],
-    *,
-    oci: bool = True,
-    annotations: Mapping[str, str] | None = None,
-) -> bytes:
-    """A manifest for what came without one, in OCI's media types or in Docker's; those of `layers` are as they are."""
-    config = {
-        "mediaType": OCI_CONFIG if oci else DOCKER_CONFIG, "digest": digest_of(config_data), "size": len(config_data)
-    }  # fmt: skip
-    document: dict[str, object] = {
-        "schemaVersion": 2, "mediaType": OCI_MANIFEST if oci else DOCKER_MANIFEST, "config": config,
-        "layers": list(layers),
-    }  # fmt: skip
-    if annotations:
-        document["annotations"] = dict(sorted(annotations.items()))
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _blob_name(digest: Digest) -> str:

@@ -9,9 +9,9 @@ import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sandbox.errors import ImageError, translated
-from sandbox.image.archive.archives import layer_descriptor, make_manifest
 from sandbox.image.archive.install import LocalImage, install_images
 from sandbox.image.documents import decode_config
+from sandbox.image.made_manifests import layer_descriptor, make_manifest
 from sandbox.image.recording import content_store
 from sandbox.image.web.web_file import WebRequest, fetch_file
 from storage.digests import Digest

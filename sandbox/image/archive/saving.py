@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sandbox.errors import ImageError, translated
 from sandbox.events import emit
-from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST
 from sandbox.image.events import image_event
 from sandbox.image.go_json import load_document
+from sandbox.image.media_types import OCI_INDEX, OCI_MANIFEST
 from sandbox.image.platforms import require_platform
 from sandbox.image.recording import content_store
 from sandbox.image.references import is_digest, is_identifier, parse_reference

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
-from sandbox.image.documents import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
+from sandbox.image.media_types import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from storage.digests import digest_of
 from storage.private_directories import make_private_directory
 

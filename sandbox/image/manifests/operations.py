@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import ImageError, NotFoundError, UsageError
-from sandbox.image.documents import OCI_MANIFEST, Index, Manifest, check_image
+from sandbox.image.documents import Index, Manifest, check_image
 from sandbox.image.go_json import load_document
 from sandbox.image.manifests.lists import (
     ListEntry,
@@ -19,6 +19,7 @@ from sandbox.image.manifests.lists import (
     with_entries,
 )
 from sandbox.image.manifests.remote import Place, decoded, fetch_config, fetch_document
+from sandbox.image.media_types import OCI_MANIFEST
 from sandbox.image.platforms import Platform, is_known
 from sandbox.image.recording import content_store
 from sandbox.image.references import parse_reference

@@ -14,14 +14,16 @@ import trio
 
 from sandbox.errors import RegistryError
 from sandbox.image.documents import (
-    DOCKER_INDEX,
-    DOCKER_MANIFEST,
     INDEX_TYPES,
     MANIFEST_BYTES_MAX,
     MANIFEST_TYPES,
+    SCHEMA_1_TYPES,
+)
+from sandbox.image.media_types import (
+    DOCKER_INDEX,
+    DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
-    SCHEMA_1_TYPES,
 )
 from sandbox.image.registry.answers import continues, next_page, read_tags
 from sandbox.image.registry.session import RegistrySession, Transient, read_limited

@@ -17,10 +17,10 @@ from sandbox.config import load_config
 from sandbox.errors import ImageError, ImageNotFoundError, UsageError, translated
 from sandbox.events import emit
 from sandbox.image.copies import keep_image_copies
-from sandbox.image.documents import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.events import config_of, transfer_event
 from sandbox.image.go_json import load_document
 from sandbox.image.layer_blobs import LayerForm, add_source, form_layers, sources_of
+from sandbox.image.media_types import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_MANIFEST
 from sandbox.image.platforms import host_platform, require_platform
 from sandbox.image.recording import content_store, images_lock
 from sandbox.image.references import DEFAULT_TAG, Reference, parse_reference

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from sandbox.image.documents import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
+from sandbox.image.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.image.documents import OCI_INDEX
+from sandbox.image.media_types import OCI_INDEX
 from tests.integration.image.conftest import NOISE, blobs, layers
 from tests.integration.image.hostile import Handler, Hostile, Image, digest_of, make_layer
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.image.documents import OCI_INDEX, OCI_MANIFEST
+from sandbox.image.media_types import OCI_INDEX, OCI_MANIFEST
 from tests.integration.image.conftest import blobs, layers
 from tests.integration.image.hostile import Handler, Hostile, Image, digest_of, make_layer
 

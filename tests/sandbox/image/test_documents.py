@@ -10,17 +10,19 @@ import pytest
 
 from sandbox.errors import ImageError
 from sandbox.image.documents import (
-    DOCKER_MANIFEST,
     MANIFEST_BYTES_MAX,
-    OCI_CONFIG,
-    OCI_INDEX,
-    OCI_LAYER_GZIP,
-    OCI_MANIFEST,
     Index,
     Manifest,
     check_image,
     decode_config,
     decode_manifest,
+)
+from sandbox.image.media_types import (
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
 )
 from tests.sandbox.image.vectors import cases
 

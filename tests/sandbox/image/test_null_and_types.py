@@ -10,16 +10,14 @@ import pytest
 
 from sandbox.container.request.image_defaults import read_image_defaults
 from sandbox.errors import ImageError
-from sandbox.image.documents import (
+from sandbox.image.documents import config_document, decode_config, decode_manifest
+from sandbox.image.go_json import load_document
+from sandbox.image.media_types import (
     OCI_CONFIG,
     OCI_INDEX,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
-    config_document,
-    decode_config,
-    decode_manifest,
 )
-from sandbox.image.go_json import load_document
 from sandbox.image.platforms import host_platform
 
 if TYPE_CHECKING:
