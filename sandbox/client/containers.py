@@ -10,11 +10,13 @@ from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_error
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.model import Model
 from sandbox.client.output import LogOptions, LogStream, OutputStream, StatsStream, opened_input, opened_pipes, read_all
+from sandbox.commit.request import CommitRequest
 from sandbox.container.operations import ListRequest, StopRequest
 from sandbox.container.session.attach import ClientStreams, Streams
 from sandbox.container.session.exec_request import ExecRequest
 from sandbox.container.view.log_selection import read_selection
 from sandbox.grammar.signals import parse_signal
+from sandbox.image.references import parse_reference
 from sandbox.warm.values import Descriptor
 
 if TYPE_CHECKING:
@@ -112,6 +114,25 @@ class Container(Model):
         """Give it another name. Raises Conflict, InvalidArgument."""
         self._caller.call("container.rename", self.id, name)
         self.reload()
+
+    def commit(
+        self,
+        repository: str | None = None,
+        tag: str | None = None,
+        *,
+        message: str | None = None,
+        author: str | None = None,
+        pause: bool = True,
+        changes: str | Sequence[str] | None = None,
+    ) -> Image:
+        """Make an image of what it changed; `changes` are instructions of a Dockerfile. With `pause` its processes are
+        held meanwhile. Raises InvalidArgument, ImageNotFound where its image is gone.
+        """
+        with raised_as_api_errors():
+            name = parse_reference(f"{repository}:{tag}" if tag else repository) if repository else None
+        given = (changes,) if isinstance(changes, str) else tuple(changes or ())
+        request = CommitRequest(name, author or "", message or "", given, pause)
+        return self._images.get(self._caller.call("container.commit", self.id, request))
 
     def wait(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Wait for its end: {"StatusCode": exit code}. Raises TimeoutError after `timeout` seconds."""

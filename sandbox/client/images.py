@@ -6,15 +6,21 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sandbox.client.build import BuildRequest
-from sandbox.client.errors import APIError, BuildError
+from sandbox.client.errors import APIError, BuildError, InvalidArgument
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.model import Model
+from sandbox.client.output import PieceStream, opened_pipes
 from sandbox.warm.values import Descriptor
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Callable, Iterator, Mapping
 
     from sandbox.client.calls import Caller
+
+
+#: docker-py's, of what is streamed
+DEFAULT_CHUNK_SIZE = 2 * 1024 * 1024
 
 
 class Image(Model):
@@ -46,6 +52,24 @@ class Image(Model):
         self._caller.call("image.tag", self.id, f"{repository}:{tag}" if tag else repository)
         self.reload()
         return True
+
+    def history(self) -> list[dict[str, Any]]:
+        """How it was made, the last step first: {"Id", "Created", "CreatedBy", "Tags", "Size", "Comment"} of each."""
+        steps: list[dict[str, Any]] = self._caller.call("image.history", self.id)
+        return steps
+
+    def save(self, chunk_size: int = DEFAULT_CHUNK_SIZE, named: str | bool = False) -> PieceStream:
+        """It as an archive, in pieces of `chunk_size` bytes at the most: without a name, or with `named` under its
+        first one, or under the one given. Raises InvalidArgument for one that it does not have.
+        """
+        name = self.id
+        if named:
+            name = self.tags[0] if named is True and self.tags else str(named)
+            if name not in self.tags:
+                raise InvalidArgument(f"{name} is not a valid tag for this image")
+        with opened_pipes(1) as (pipe,):
+            call = self._caller.begin("image.save", [name], Descriptor(pipe.write_fd))
+        return PieceStream(call, pipe.read_fd, chunk_size)
 
     def remove(self, force: bool = False, noprune: bool = False) -> None:
         """Remove the image with all its names. Raises Conflict where a container or another image needs it."""
@@ -147,6 +171,13 @@ class ImageCollection:
             failure.build_log = tuple(log)
             raise failure from error
         return self.get(image_id), iter(log)
+
+    def search(self, term: str, limit: int | None = None) -> builtins.list[dict[str, Any]]:
+        """What Docker Hub, or the registry whose host `term` begins with, finds: {"name", "description", "star_count",
+        "is_official", "is_automated"} of each. Raises APIError.
+        """
+        found: builtins.list[dict[str, Any]] = self._caller.call("image.search", term, limit or 0)
+        return found
 
     def list(self, name: str | None = None, *, filters: Mapping[str, object] | None = None) -> list[Image]:
         """The images whose name fits `name`, a name or a pattern, and that pass the filters, the newest first. Raises

@@ -109,6 +109,36 @@ class OutputStream:
         self._call.close()
 
 
+class PieceStream:
+    """What an operation writes to a pipe, in pieces of `size` bytes at the most. The end of it, and `close`, give the
+    call up.
+    """
+
+    def __init__(self, call: Call, read_fd: int, size: int) -> None:
+        self._call = call
+        self._size = size
+        self._file = open(read_fd, "rb", buffering=0)  # noqa: SIM115  closed at its end, or in `close`
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._file.closed:
+            raise StopIteration
+        piece = self._file.read(self._size)
+        if piece:
+            return piece
+        self._file.close()
+        with raised_as_api_errors():
+            self._call.result()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Read no more: the operation ends where it is. Twice is safe."""
+        self._file.close()
+        self._call.close()
+
+
 class Pipe(NamedTuple):
     """A pipe to a worker, which gets the writing end."""
 

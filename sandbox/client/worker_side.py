@@ -129,6 +129,35 @@ def events(
             yield event_document(event_fields(one))
 
 
+def save_images(context: OperationContext, names: list[str], output_fd: int) -> None:
+    """An archive of them goes to the descriptor."""
+    from sandbox.image.operations import save
+
+    with open(output_fd, "wb") as stream:
+        save(context, names, stream)
+
+
+def image_history(context: OperationContext, name: str) -> list[dict[str, Any]]:
+    """The steps as Docker's documents."""
+    from sandbox.image.operations import history
+
+    return [step.document() for step in history(context, name)]
+
+
+def search_images(context: OperationContext, term: str, limit: int) -> list[dict[str, Any]]:
+    """What was found, as Docker Hub says it."""
+    from sandbox.image.operations import search
+    from sandbox.image.searching import SearchRequest
+
+    return [
+        {
+            "name": result.name, "description": result.description, "star_count": result.stars,
+            "is_official": result.official, "is_automated": result.automated,
+        }
+        for result in search(context, SearchRequest(term, limit))
+    ]  # fmt: skip
+
+
 def load_images(context: OperationContext, archive_fd: int) -> list[str]:
     """The ids of the images in an archive."""
     from sandbox.image.operations import Archive, load

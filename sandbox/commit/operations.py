@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from sandbox.builder.cache.step_cache import BuildLayer
 from sandbox.commit.changed_layer import keep_changes
 from sandbox.commit.committed_image import Story, find_base, image_config, image_document, keep_documents
+from sandbox.commit.holding import held_still
+from sandbox.commit.request import CommitRequest
 from sandbox.container.model.events import Tell
 from sandbox.container.model.events import emit_of as emit_of_container
 from sandbox.container.operations import inspect, look_up
@@ -25,21 +28,9 @@ from sandbox.transactions import transaction
 if TYPE_CHECKING:
     from sandbox.commit.committed_image import Base
     from sandbox.container.model.record import Container
-    from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.operation_context import OperationContext
     from sandbox.paths import Paths
-
-
-class CommitRequest(NamedTuple):
-    """What to make of a container; `changes` are instructions of a Dockerfile."""
-
-    name: Reference | None = None
-    author: str = ""
-    comment: str = ""
-    changes: tuple[str, ...] = ()
-    #: hold the container's processes while it is read
-    pause: bool = True
 
 
 def commit(context: OperationContext, word: str, request: CommitRequest = CommitRequest()) -> str:  # noqa: B008  a value
@@ -64,7 +55,8 @@ def commit(context: OperationContext, word: str, request: CommitRequest = Commit
             from sandbox.builder.changes import apply_changes  # the language of Dockerfiles comes with it
 
             config = apply_changes(config, request.changes)
-        layer, size_bytes = _keep_layer(paths, container, base)
+        with held_still(context, container) if request.pause else nullcontext():
+            layer, size_bytes = _keep_layer(paths, container, base)
         now_ns = time.time_ns()
         story = Story(request.author, request.comment, rfc3339(now_ns), " ".join(document["Config"]["Cmd"] or ()))
         made = image_document(base.record.config, config, story, layer)

@@ -29,6 +29,15 @@ class HistoryEntry(NamedTuple):
     created_by: str
     size_bytes: int
     comment: str
+    #: the names of the image that this line is
+    tags: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """As Docker's engine has it."""
+        return {
+            "Id": self.image, "Created": self.created_ns // 10**9, "CreatedBy": self.created_by,
+            "Tags": list(self.tags) or None, "Size": self.size_bytes, "Comment": self.comment,
+        }  # fmt: skip
 
 
 def inspect_image(paths: Paths, connection: sqlite3.Connection, image: ImageRecord) -> dict[str, Any]:
@@ -87,7 +96,8 @@ def image_history(paths: Paths, connection: sqlite3.Connection, image: ImageReco
     for position, entry in enumerate(entries):
         if known is None:
             break
-        entries[position] = entry._replace(image=known.id)
+        tags = tuple(name.familiar for name in names_of(connection, known.id))
+        entries[position] = entry._replace(image=known.id, tags=tags)
         parent_id = parent_of(connection, known.id)
         known = load_image(connection, parent_id) if parent_id else None
     return entries

@@ -41,6 +41,7 @@ _CLIENT = "sandbox.client.worker_side"
 
 OPERATIONS: Mapping[str, Operation] = {
     "builder.prune": Operation(_BUILDER, "prune_cache"),
+    "container.commit": Operation("sandbox.commit.operations", "commit"),
     "container.create": Operation(_CLIENT, "create_container", reports="tell"),
     "container.documents": Operation(_CLIENT, "container_documents"),
     "container.execute": Operation(_CONTAINER, "execute", lasts=True),
@@ -63,11 +64,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),
     "image.ids": Operation(_CLIENT, "image_ids"),
     "image.inspect": Operation(_IMAGE, "inspect"),
+    "image.history": Operation(_CLIENT, "image_history"),
     "image.load": Operation(_CLIENT, "load_images"),
     "image.pull": Operation(_CLIENT, "pull_image", reports="tell"),
     "image.prune": Operation(_UPKEEP, "prune_images"),
     "image.push": Operation(_CLIENT, "push_image", reports="tell"),
     "image.remove": Operation(_CLIENT, "remove_image"),
+    "image.save": Operation(_CLIENT, "save_images", lasts=True),
+    "image.search": Operation(_CLIENT, "search_images"),
     "image.tag": Operation(_IMAGE, "tag"),
     "system.usage": Operation(_UPKEEP, "usage_document"),
     "system.info": Operation(_SYSTEM, "info"),

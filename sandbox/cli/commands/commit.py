@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def commit(invocation: Invocation) -> int:
     """Print the new image's id."""
-    from sandbox.commit.operations import CommitRequest
     from sandbox.commit.operations import commit as commit_container
+    from sandbox.commit.request import CommitRequest
     from sandbox.image.references import parse_reference
 
     word, *name = invocation.arguments

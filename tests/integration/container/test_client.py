@@ -206,6 +206,26 @@ def test_an_archive_is_loaded(box: Client, odd_image: str, sandbox_command: Sand
         box.images.load(_empty_archive())
 
 
+def test_an_image_is_made_of_a_container_and_saved(box: Client, busybox: str, tmp_path: Path) -> None:
+    container = box.containers.create(busybox, ["touch", "/made"], name="box")
+    container.start()
+    container.wait()
+    image = container.commit("made", "1", message="why", author="me", changes=['CMD ["ls", "/made"]'])
+    assert (image.tags, image.attrs["Comment"], image.attrs["Author"]) == (["made:1"], "why", "me")
+    assert box.containers.run("made:1", remove=True) == b"/made\n"
+    top, base = image.history()
+    assert (top["Id"], top["Tags"], top["CreatedBy"]) == (image.id, ["made:1"], "touch /made")
+    assert base["Id"] == box.images.get(busybox).id
+    (tmp_path / "made.tar").write_bytes(b"".join(image.save(named=True)))
+    image.remove()
+    assert [loaded.tags for loaded in box.images.load(tmp_path / "made.tar")] == [["made:1"]]
+    with pytest.raises(sandbox.InvalidArgument):
+        image.save(named="another:1")
+    given_up = image.save(chunk_size=1)
+    assert len(next(given_up)) == 1
+    given_up.close()
+
+
 def _empty_archive() -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w"):

@@ -110,9 +110,16 @@ def test_a_container_that_runs(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("exec", "box", "sh", "-c", "while ! [ -s /up ]; do :; done; echo exec > /exec")
     for options in ((), ("--pause=false",), ("--no-pause",)):
         image_id = sandbox.run("commit", *options, "box").stdout.strip()
+        told = sandbox.run("events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}").lines
+        assert ("pause" in told, "unpause" in told) == (True, True)
         assert sandbox.run("run", "--rm", "--network", "none", image_id, "cat", "/up", "/exec").stdout == "up\nexec\n"
         sandbox.run("rmi", image_id)
-    assert sandbox.run("ps", "-q").lines
+    assert told.count("pause") == 1
+    assert sandbox.run("ps", "--format", "{{.State}}").lines == ["running"]
+    # one that is paused is read as it is, and stays so
+    sandbox.run("pause", "box")
+    sandbox.run("commit", "box")
+    assert sandbox.run("ps", "--format", "{{.State}}").lines == ["paused"]
 
 
 def test_images_made_of_images(sandbox: Sandbox, busybox: str) -> None:
@@ -154,6 +161,17 @@ def test_what_is_refused(sandbox: Sandbox, busybox: str) -> None:
     assert f"Deleted: {image}" in sandbox.run("rmi", "-f", busybox).lines
     assert f"No such image: {image}" in sandbox.run("commit", "box", status=1).stderr
     assert sandbox.run("images", "-q").lines == []
+
+
+def test_a_container_goes_on_whose_commit_is_killed(
+    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    sandbox.run("run", "-d", "--name", "box", "--network", "none", busybox, "sleep", "1000")
+    with sandbox.spawn("commit", "box", stdout=subprocess.DEVNULL) as command:
+        eventually(lambda: sandbox.run("ps", "--format", "{{.State}}").lines == ["paused"] or command.poll() is not None)
+        command.kill()
+    assert leaks.wait_processes_gone(str(sandbox.home.root), but=monitor_pid(sandbox, "box")) == []
+    assert sandbox.run("ps", "--format", "{{.State}}").lines == ["running"]
 
 
 @pytest.mark.parametrize(
