@@ -1,11 +1,11 @@
 """A container's processes held while something is read of it, and let go on whatever becomes of the reader.
 
-    reader                             guard
-    fork ────────────────────────────▶ waits for a word, or for the reader's end
-    pause
-    …                                  (the reader was killed: lets the container go on)
-    unpause
-    word ────────────────────────────▶ ends
+reader                             guard
+fork ────────────────────────────▶ waits for a word, or for the reader's end
+pause
+…                                  (the reader was killed: lets the container go on)
+unpause
+word ────────────────────────────▶ ends
 """
 
 from __future__ import annotations
