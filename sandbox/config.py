@@ -1,6 +1,7 @@
 """The person's settings: CONFIG/config.toml. docs/configuration.md has every key, with what it is and an example.
 
-A key that is not known is an error: a misspelt one would otherwise do nothing, silently.
+A key that is not known is an error: a misspelt one would otherwise do nothing, silently. The variables of
+`sandbox.paths.SETTINGS_VARIABLES` say more than the file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from sandbox.paths import Paths
@@ -44,16 +45,18 @@ _KNOWN: dict[str, frozenset[str]] = {
 
 
 def load_config(paths: Paths) -> Config:
-    """The settings in `paths.config_root`, or the defaults where there is no file. Raises UsageError for a bad one."""
+    """The settings in `paths.config_root` and of `paths.settings`, or the defaults. Raises UsageError for a bad one."""
     path = f"{paths.config_root}/config.toml"
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            config = _parse(file.read(), path)
     except FileNotFoundError:
-        return Config()
+        config = Config()
     except OSError as error:
         raise UsageError(f"cannot read {path}", cause=error.strerror or "", mend=f"ls -l {path}") from error
-    return _parse(data, path)
+    for name, text in paths.settings:
+        config = _overridden(config, name, text)
+    return config
 
 
 def _parse(data: bytes, path: str) -> Config:
@@ -61,17 +64,72 @@ def _parse(data: bytes, path: str) -> Config:
     import tomllib
 
     try:
-        document = tomllib.loads(data.decode())
+        text = data.decode()
+        document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _bad(path, "", f"not TOML: {error}") from error
     for section, content in document.items():
         if section not in _KNOWN:
-            raise _bad(path, section, f"unknown key; known are {', '.join(_KNOWN)}")
+            raise _unknown(path, text, ("", section), _KNOWN)
         if not isinstance(content, dict):
             raise _bad(path, section, "must be a table")
         for key in content:
             if key not in _KNOWN[section]:
-                raise _bad(path, f"{section}.{key}", f"unknown key; known are {', '.join(sorted(_KNOWN[section]))}")
+                raise _unknown(path, text, (section, key), _KNOWN[section])
+    return _read(document, path)
+
+
+def _unknown(path: str, text: str, key: tuple[str, str], known: Collection[str]) -> UsageError:
+    from sandbox.near_names import nearest  # for errors only
+
+    section, name = key
+    near = nearest(name, known)
+    where = f"{path}:{_line_of(text, section, name)}"
+    hint = f"did you mean {near}? " if near else ""
+    return UsageError(
+        f"bad setting: {section}.{name} in {where}" if section else f"bad setting: {name} in {where}",
+        cause=f"unknown key; {hint}known are {', '.join(sorted(known))}",
+        mend=f"correct {path}",
+    )
+
+
+def _line_of(text: str, section: str, name: str) -> int:
+    """The number of the line where TOML that could be read has a key, or a table of that name; 1 where that is odd."""
+    inside = not section
+    for number, line in enumerate(text.splitlines(), 1):
+        plain = line.split("#")[0].replace('"', "").replace("'", "").replace(" ", "").strip()
+        if plain.startswith("["):
+            table = plain.strip("[]")
+            inside = table == section
+            if (table == name and not section) or f"{table}.".startswith(f"{section}.{name}."):
+                return number
+        elif plain.startswith((f"{section}.{name}=", f"{section}.{name}.")) or (
+            inside and plain.startswith((f"{name}=", f"{name}."))
+        ):
+            return number
+    return 1
+
+
+def _overridden(config: Config, variable: str, text: str) -> Config:
+    """`config` as the variable of the environment has it. Raises UsageError."""
+    _, section, key = variable.lower().split("_", 2)
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    value: object = text
+    if key in ("insecure", "redirects"):
+        value = words
+    elif key in ("mirrors", "ca"):
+        pairs = [word.partition("=") for word in words]
+        value = {name: place if key == "ca" else [url for n, _, url in pairs if n == name] for name, _, place in pairs}
+    elif key == "concurrency":
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else text
+    given = _read({section: {key: value}}, f"the variable {variable}")
+    if section == "storage":
+        return config._replace(storage_driver=given.storage_driver)
+    field = "ca_files" if key == "ca" else key
+    return config._replace(registries=config.registries._replace(**{field: getattr(given.registries, field)}))
+
+
+def _read(document: dict[str, Any], path: str) -> Config:
     registries: dict[str, Any] = document.get("registries", {})
     return Config(
         RegistrySettings(

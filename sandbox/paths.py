@@ -25,12 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: each overrides a key of the settings file: `SANDBOX_` SECTION `_` KEY (`sandbox.config` reads their values)
+SETTINGS_VARIABLES = (
+    "SANDBOX_REGISTRIES_CA", "SANDBOX_REGISTRIES_CONCURRENCY", "SANDBOX_REGISTRIES_INSECURE",
+    "SANDBOX_REGISTRIES_MIRRORS", "SANDBOX_REGISTRIES_REDIRECTS", "SANDBOX_STORAGE_DRIVER",
+)  # fmt: skip
+
+
 class Paths(NamedTuple):
     """The three roots; every other place is derived from them."""
 
     data_root: str
     runtime_root: str
     config_root: str
+    #: of SETTINGS_VARIABLES those that the caller has set, and their values
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def database(self) -> str:
@@ -92,7 +101,7 @@ def find_paths(env: Mapping[str, str]) -> Paths:
         runtime_root = f"/tmp/sandbox-{os.getuid()}"
     _make_private(data_root, "XDG_DATA_HOME")
     _make_private(runtime_root, "XDG_RUNTIME_DIR")
-    return Paths(data_root, runtime_root, config_root)
+    return Paths(data_root, runtime_root, config_root, tuple([(n, env[n]) for n in SETTINGS_VARIABLES if env.get(n)]))
 
 
 def _absolute(value: str | None, default: str) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.config import Config, load_config
+from sandbox.config import _KNOWN, Config, load_config
 from sandbox.errors import UsageError
-from sandbox.paths import Paths
+from sandbox.paths import SETTINGS_VARIABLES, Paths, find_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,3 +57,60 @@ def test_refused(tmp_path: Path, text: str, named: str) -> None:
         _load(tmp_path, text)
     assert named in caught.value.message
     assert "config.toml" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "near"),
+    [
+        ("[registries]\nconcurency = 3", 2, "concurrency"),
+        ("# registries.mirror\n\n[registries]\ninsecure = []\n  mirror = {}", 5, "mirrors"),
+        ("[storage]\ndriver = 'fuse'\n[registry]\ninsecure = []", 3, "registries"),
+        ("[storage]\n[registries.mirror]\n'docker.io' = []", 2, "mirrors"),
+        ("storage.drivr = 'fuse'", 1, "driver"),
+        ("[registries]\nfoo = 1\n[storage]\nfoo = 2\n", 2, ""),
+        ("xyzzy = 1", 1, ""),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_line(tmp_path: Path, text: str, line: int, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        _load(tmp_path, text)
+    assert caught.value.message.endswith(f"config.toml:{line}")
+    assert (f"did you mean {near}? " in caught.value.cause) == bool(near)
+    assert ("did you mean" in caught.value.cause) == bool(near)
+
+
+def _with_variables(directory: Path, **variables: str) -> Config:
+    env = {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory), **variables}
+    return load_config(find_paths(env))
+
+
+def test_variables_say_more_than_the_file(tmp_path: Path) -> None:
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox/config.toml").write_text(
+        '[registries]\ninsecure = ["a:1"]\nconcurrency = 2\n[storage]\ndriver = "copy"\n'
+    )
+    config = _with_variables(
+        tmp_path, SANDBOX_STORAGE_DRIVER="fuse", SANDBOX_REGISTRIES_CONCURRENCY="7",
+        SANDBOX_REGISTRIES_REDIRECTS="s.lan, t.lan", SANDBOX_REGISTRIES_CA="b=/c",
+        SANDBOX_REGISTRIES_MIRRORS="docker.io=http://m,ghcr.io=https://g,docker.io=http://n", SANDBOX_OTHER="x",
+    )  # fmt: skip
+    mirrors = {"docker.io": ("http://m", "http://n"), "ghcr.io": ("https://g",)}
+    assert config.registries == (mirrors, ("a:1",), {"b": "/c"}, 7, ("s.lan", "t.lan"))
+    assert config.storage_driver == "fuse"
+    assert _with_variables(tmp_path, SANDBOX_STORAGE_DRIVER="").storage_driver == "copy"
+    assert _with_variables(tmp_path, SANDBOX_REGISTRIES_INSECURE="x,y").registries.insecure == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONCURRENCY", "0"), ("CONCURRENCY", "many"), ("MIRRORS", "docker.io=ftp://x"), ("MIRRORS", "nonsense")],
+)
+def test_a_bad_variable_is_named(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"in the variable SANDBOX_REGISTRIES_{name}"):
+        _with_variables(tmp_path, **{f"SANDBOX_REGISTRIES_{name}": value})
+
+
+def test_every_key_has_a_variable() -> None:
+    assert {f"SANDBOX_{section}_{key}".upper() for section in _KNOWN for key in _KNOWN[section]} == set(
+        SETTINGS_VARIABLES
+    )
