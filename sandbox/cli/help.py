@@ -6,6 +6,7 @@ The top level and the nouns are printed from the index alone; only a command's o
 from __future__ import annotations
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES, TOP_LEVEL
+from sandbox.cli.topics import TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ _METAVARS = {"flag": "", "text": "string", "list": "list", "number": "int"}
 _WIDTH = 100
 
 
-def print_help(context: Context, path: tuple[str, ...]) -> int:
-    """Print the help of the top level, a noun or a command; 1 where there is none such."""
+def print_help(context: Context, path: tuple[str, ...], *, is_asked: bool = False) -> int:
+    """Print the help of the top level, a noun or a command, of a topic too where it `is_asked` for by `help`; 1 where
+    there is none such.
+    """
     from sandbox.cli.lookup import find_command, unknown_command
 
     name = " ".join(path)
@@ -31,8 +34,10 @@ def print_help(context: Context, path: tuple[str, ...]) -> int:
         lines = _command(find_command(target), name, target)
     elif name in NOUN_SUMMARIES:
         lines = _noun(name)
+    elif is_asked and name in (*TOPICS, "topics"):
+        lines = _topic(name)
     else:
-        return unknown_command(context, name)
+        return unknown_command(context, name, TOPICS if is_asked and len(path) == 1 else ())
     context.print("\n".join(lines))
     return 0
 
@@ -51,7 +56,20 @@ def _top_level() -> list[str]:
         *_section("Commands", ((name, summary_of(name)) for name in aliases)),
         *_options("Global Options", [option for option in GLOBAL_OPTIONS if not option.hidden]),
         "Run 'sandbox COMMAND --help' for more information on a command.",
+        "Run 'sandbox help topics' for pages on networking, volumes, limits and more.",
     ]
+
+
+def _topic(name: str) -> list[str]:
+    from sandbox.cli.topics import topic_text
+
+    if name in TOPICS:
+        return [f"{name}: {TOPICS[name][1]}", "", *topic_text(name).splitlines()]
+    return [
+        "Usage:  sandbox help TOPIC",
+        "",
+        *_section("Topics", sorted((topic, summary) for topic, (_module, summary) in TOPICS.items())),
+    ][:-1]
 
 
 def verbs_of(noun: str) -> list[str]:

@@ -8,6 +8,10 @@ from sandbox.cli.command import Command, Context
 from sandbox.cli.flags import Option, option
 from sandbox.cli.index import ALIASES, COMMANDS, INSTEAD, NOT_BUILT, NOUN_SUMMARIES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 GLOBAL_OPTIONS: tuple[Option, ...] = (
     option("-D --debug", "flag", "Show tracebacks and what is asked of the kernel"),
     option("-v --version", "flag", "Print version information and quit"),
@@ -43,8 +47,8 @@ def find_command(target: str) -> Command:
     raise AssertionError(f"{module.__name__} does not hold {target}")
 
 
-def unknown_command(context: Context, path: str) -> int:
-    """Say that there is no command `path`, and what may have been meant."""
+def unknown_command(context: Context, path: str, topics: Collection[str] = ()) -> int:
+    """Say that there is no command `path`, and what may have been meant; `topics` of help may have been, too."""
     from sandbox.near_names import nearest
 
     noun, _, word = path.rpartition(" ")
@@ -54,8 +58,9 @@ def unknown_command(context: Context, path: str) -> int:
         context.note(f"sandbox: '{path}' is not built yet{mend}\n\nRun 'sandbox --help' for what is there")
         return 1
     known = [name.rpartition(" ") for name in (*ALIASES, *COMMANDS, *NOUN_SUMMARIES)]
-    near = nearest(word, [verb for under, _, verb in known if under == noun])
-    hint = f"\n\nDid you mean: sandbox {f'{noun} {near}' if noun else near}" if near else ""
+    near = nearest(word, [*(verb for under, _, verb in known if under == noun), *topics])
+    meant = f"help {near}" if near in topics else f"{noun} {near}".strip()
+    hint = f"\n\nDid you mean: sandbox {meant}" if near else ""
     usage = f"\n\nUsage:  sandbox {noun} COMMAND" if noun else ""
     asked = f"sandbox {noun} --help" if noun else "sandbox --help"
     context.note(f"sandbox: unknown command: sandbox {path}{hint}{usage}\n\nRun '{asked}' for more information")

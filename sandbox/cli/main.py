@@ -160,7 +160,7 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
         return _help(context, ())
     name, rest = words[0], words[1:]
     if name == "help":
-        return _help(context, rest)
+        return _help(context, rest, is_asked=True)
     if name in NOUN_SUMMARIES and name not in ALIASES:
         if not rest or rest[0] in ("--help", "-h"):
             return _help(context, (name,))
@@ -237,7 +237,7 @@ def _expected(command: Command) -> str:
     return f"requires at least {command.least} and at most {plural(command.most)}"
 
 
-def _help(context: Context, path: tuple[str, ...]) -> int:
+def _help(context: Context, path: tuple[str, ...], *, is_asked: bool = False) -> int:
     from sandbox.cli.help import print_help
 
-    return print_help(context, path)
+    return print_help(context, path, is_asked=is_asked)

@@ -6,6 +6,7 @@ from sandbox.cli.completion import names
 from sandbox.cli.completion.values import find_values
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
+from sandbox.cli.topics import TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,13 +49,20 @@ def find_candidates(env: Mapping[str, str], words: Sequence[str], incomplete: st
         return _options(GLOBAL_OPTIONS, incomplete) if incomplete.startswith("-") else _commands("", incomplete)
     name, rest = rest[0], rest[1:]
     if name == "help":
-        return _commands(" ".join(rest[:1]) if rest[:1] and rest[0] in NOUN_SUMMARIES else "", incomplete)
+        return _of_help(rest, incomplete)
     if name in NOUN_SUMMARIES and name not in ALIASES:
         if not rest:
             return _commands(name, incomplete)
         name, rest = f"{name} {rest[0]}", rest[1:]
     target = ALIASES.get(name, name)
     return _of_command(env, find_command(target), rest, incomplete) if target in COMMANDS else []
+
+
+def _of_help(words: Sequence[str], incomplete: str) -> Candidates:
+    if words:
+        return _commands(words[0], incomplete) if len(words) == 1 and words[0] in NOUN_SUMMARIES else []
+    topics = [(topic, summary) for topic, (_module, summary) in TOPICS.items()]
+    return [*_commands("", incomplete), *_fitting(topics, incomplete)]
 
 
 def _commands(noun: str, incomplete: str) -> Candidates:

@@ -22,7 +22,7 @@ def paths(tmp_path: Path) -> Paths:
     roots = [tmp_path / name for name in ("data", "runtime", "config")]
     for root in roots:
         root.mkdir(mode=0o700)
-    return Paths(*(str(root) for root in roots))
+    return Paths(str(roots[0]), str(roots[1]), str(roots[2]))
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+"""`sandbox help networking`."""
+
+TEXT = """\
+Each container has a network of its own with a way out, as with Docker's `bridge`: it reaches what this machine
+reaches, except this machine's own loopback. Nothing reaches the container but through its published ports.
+
+Publishing:
+    sandbox run -d -p 8080:80 --name web nginx          on every address of this machine
+    sandbox run -d -p 127.0.0.1:8080:80 nginx           for programs of this machine alone
+    sandbox run -d -p 80 nginx                          on a free port, which `sandbox port` tells
+    sandbox run -d -P nginx                             all that the image exposes, on free ports
+    sandbox port web 80/tcp                             where it is published
+
+Ports below 1024 need net.ipv4.ip_unprivileged_port_start lowered by an administrator; the error names another.
+
+Other networks:
+    sandbox run --network none IMAGE                    no network but a loopback
+    sandbox run --network host IMAGE                    the network of this machine
+    sandbox run --network container:db IMAGE            that of another container: both are localhost to each other
+
+Names:
+    sandbox run --add-host db:10.1.2.3 IMAGE            a line of /etc/hosts
+    sandbox run --dns 9.9.9.9 IMAGE                     another resolver than this machine's
+
+A container that reaches nothing: sandbox doctor
+"""
