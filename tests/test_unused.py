@@ -20,7 +20,7 @@ FOR_OTHERS = {
     "storage.overlay.fuse.command.entry",
 }
 #: read of modules that are named in texts
-TABLES = {"COMMANDS", "OPERATIONS", "PRELOADED"}
+TABLES = {"COMMANDS", "OPERATIONS", "PRELOADED", "TEXT"}
 
 
 def _defined(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
