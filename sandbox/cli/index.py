@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container kill": ("container", "Kill one or more running containers"),
     "container pause": ("container", "Pause all processes within one or more containers"),
     "container unpause": ("container", "Unpause all processes within one or more containers"),
+    "container update": ("container_update", "Update configuration of one or more containers"),
     "container rm": ("container", "Remove one or more containers"),
     "container wait": ("container", "Block until containers stop, then print their exit codes"),
     "container logs": ("container_output", "Fetch the logs of a container"),
@@ -91,6 +92,7 @@ ALIASES: dict[str, str] = {
     "kill": "container kill",
     "pause": "container pause",
     "unpause": "container unpause",
+    "update": "container update",
     "rm": "container rm",
     "wait": "container wait",
     "logs": "container logs",
@@ -152,7 +154,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 NOT_BUILT: frozenset[str] = frozenset({
     "attest", "bake", "checkpoint", "compose", "config", "context", "docker-compose",
     "network", "node", "plugin", "scout", "secret", "service", "stack",
-    "swarm", "trust", "update",
+    "swarm", "trust",
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
     "system dial-stdio",
@@ -178,6 +180,5 @@ INSTEAD: dict[str, str] = {
     "swarm": "leave it out: there is this machine alone",
     "system dial-stdio": "leave it out: there is no daemon to speak to",
     "trust": "cosign, of sigstore, which signs what lies in a registry",
-    "update": "sandbox rm CONTAINER, and sandbox run with the new options",
 }
 INSTEAD["docker-compose"] = INSTEAD["compose"]

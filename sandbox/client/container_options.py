@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from sandbox.caller_directory import find_caller_directory
 from sandbox.client import structured_options as structured
@@ -94,6 +94,24 @@ class ContainerOptions(TypedDict, total=False):
     working_dir: str
 
 
+class UpdateOptions(TypedDict, total=False):
+    """The keywords that may be changed of a container that is there.
+
+    Numbers are bytes where they are sizes, millionths of seconds of `cpu_period` and `cpu_quota`.
+    """
+
+    cpu_period: int
+    cpu_quota: int
+    cpu_shares: int
+    cpuset_cpus: str
+    mem_limit: int | str
+    mem_reservation: int | str
+    memswap_limit: int | str
+    nano_cpus: int
+    pids_limit: int
+    restart_policy: str | Mapping[str, Any]
+
+
 #: keyword -> field, for values that are taken as they are
 _PLAIN = {
     "auto_remove": "auto_remove", "cpu_period": "cpu_period_us", "cpu_quota": "cpu_quota_us",
@@ -153,6 +171,13 @@ def read_options(
         **fields,
         **_places(given),
     )
+
+
+def read_update(options: UpdateOptions) -> ContainerRequest:
+    """What the keywords ask for. Raises UsageError, TypeError for a keyword that there is not."""
+    if unknown := sorted(options.keys() - UpdateOptions.__annotations__.keys()):
+        raise TypeError(f"unknown keyword of an update: {', '.join(unknown)}")
+    return read_options("", None, "never", cast("ContainerOptions", options), {})._replace(pull_policy=None)
 
 
 def _places(given: Mapping[str, Any]) -> dict[str, Any]:

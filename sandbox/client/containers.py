@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from sandbox.client.container_options import keyword_of, read_environment, read_options, read_words
+from sandbox.client.container_options import keyword_of, read_environment, read_options, read_update, read_words
 from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_errors
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.model import Model
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Literal, Unpack
 
     from sandbox.client.calls import Caller
-    from sandbox.client.container_options import ContainerOptions
+    from sandbox.client.container_options import ContainerOptions, UpdateOptions
     from sandbox.client.images import Image, ImageCollection
 
 
@@ -105,6 +105,20 @@ class Container(Model):
     def unpause(self) -> None:
         """Let them go on. Raises Conflict where it is not paused."""
         self._caller.call("container.unpause", self.id)
+
+    def update(self, **options: Unpack[UpdateOptions]) -> dict[str, Any]:
+        """Change its limits and its restart policy, at once where it runs; the keywords are those of `run`.
+
+        {"Warnings": [what is not enforced]}. Raises Conflict, InvalidArgument; APIError for a limit that cannot be.
+        """
+        with raised_as_api_errors():
+            wanted = read_update(options)
+        try:
+            notes = self._caller.call("container.update", self.id, wanted)
+        except InvalidArgument as error:
+            error.field = keyword_of(error.field)
+            raise
+        return {"Warnings": list(notes)}
 
     def remove(self, v: bool = False, force: bool = False) -> None:
         """Remove the container, with `v` its unnamed volumes too, by force also while it runs. Raises Conflict."""

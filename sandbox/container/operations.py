@@ -229,6 +229,17 @@ def unpause(context: OperationContext, word: str) -> None:
     unpause_container(context.paths, look_up(context, word))
 
 
+def update(context: OperationContext, word: str, wanted: ContainerRequest) -> tuple[str, ...]:
+    """Change the container's limits and restart policy to what `wanted` says of them (`request.updating.UPDATABLE`), at
+    once where it runs; what is not enforced comes back, a sentence each.
+
+    Raises NotFoundError, UsageError, ConflictError; HostError for a limit that cannot be held.
+    """
+    from sandbox.container.life.updating import update_container
+
+    return update_container(context.paths, context.env, word, wanted)
+
+
 def remove(context: OperationContext, word: str, *, force: bool = False, volumes: bool = False) -> None:
     """Remove the container, by force also while it runs, and with `volumes` the unnamed ones that only it has.
 

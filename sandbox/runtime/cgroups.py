@@ -193,6 +193,41 @@ def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> Contain
     return ContainerCgroup(container, origin)
 
 
+#: what a file says where nothing is limited
+_UNLIMITED = {
+    "memory.max": "max", "memory.swap.max": "max", "memory.low": "0", "cpu.max": f"max {_CPU_PERIOD_US}",
+    "cpu.weight": "100", "cpuset.cpus": "\n", "pids.max": "max",
+}  # fmt: skip
+
+
+def change_limits(cgroup: str, before: Resources, after: Resources) -> None:
+    """Have the container's cgroup hold other limits, all of them or none. Raises HostError."""
+    writes = limit_writes(after)
+    limited = {write.file for write in writes}
+    lifted = [
+        write._replace(value=_UNLIMITED[write.file]) for write in limit_writes(before) if write.file not in limited
+    ]
+    subtree = os.path.dirname(cgroup)
+    done: list[tuple[str, LimitWrite]] = []
+    try:
+        present = _words(f"{subtree}/cgroup.subtree_control")
+        if wanted := sorted({write.controller for write in writes} - present):
+            _write(f"{subtree}/cgroup.subtree_control", " ".join(f"+{name}" for name in wanted))
+        for write in (*lifted, *writes):
+            path = f"{cgroup}/{write.file}"
+            done.append((path, write._replace(value=_text(path))))
+            _write_limit(path, write)
+    except OSError as error:
+        for path, former in reversed(done):
+            with suppress(OSError):
+                _write_limit(path, former)
+        raise HostError(
+            "cannot change the limits of the container",
+            cause=f"{error.strerror}: {error.filename}",
+            mend="sandbox doctor",
+        ) from error
+
+
 def join_cgroup(cgroup: str, pid: int, env: Mapping[str, str]) -> None:
     """Move a child of the caller into a container's cgroup. Raises StartError."""
     try:

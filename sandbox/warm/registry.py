@@ -59,6 +59,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.top": Operation(_LOOKING, "top"),
     "container.wait_healthy": Operation(_CONTAINER, "wait_healthy", lasts=True),
     "container.unpause": Operation(_CONTAINER, "unpause"),
+    "container.update": Operation(_CONTAINER, "update"),
     "container.wait": Operation(_CLIENT, "wait_container", lasts=True),
     "events": Operation(_CLIENT, "events", lasts=True),
     "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),

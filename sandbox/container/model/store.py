@@ -142,6 +142,36 @@ def update_state(
     return state
 
 
+def change_record(
+    connection: sqlite3.Connection,
+    container_id: str,
+    change: Callable[[Container, str], tuple[Container, str]],
+    *tells: Tell,
+) -> Container | None:
+    """Write what `change` makes of the present record and the request as it is kept, and what is told of it, in one
+    transaction; None where the container is gone, or being removed.
+
+    An error that the change raises undoes the transaction and passes through.
+    """
+    from sandbox.container.model.events import emit_of
+
+    with transaction(connection):
+        query = f"SELECT {_COLUMNS}, request FROM container WHERE id = ?"
+        row = connection.execute(query, (container_id,)).fetchone()
+        if row is None:
+            return None
+        *columns, kept = row
+        present = _from_row(tuple(columns))
+        if present.state.status == "removing":
+            return None
+        changed, request = change(present, kept or "")
+        values = (to_json(changed.config), to_json(changed.state), request, container_id)
+        connection.execute("UPDATE container SET config = ?, state = ?, request = ? WHERE id = ?", values)
+        emit_of(connection, container_id, *tells)
+        keep_container_copy(connection, container_id)
+    return changed
+
+
 def rename_container(connection: sqlite3.Connection, container_id: str, name: str) -> None:
     """Give the container another name. Raises ConflictError where it is taken, NotFoundError where it is gone."""
     from sandbox.container.model.events import Tell, emit_of

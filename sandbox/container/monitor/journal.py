@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.checkpoint import Checkpoints
     from sandbox.container.monitor.roles import Note
     from sandbox.paths import Paths
+    from sandbox.values import RestartPolicy
     from storage.waits import Steps
 
 #: the loop of a monitor stands still meanwhile
@@ -79,6 +80,11 @@ class DatabaseJournal:
 
     def load(self) -> Container | None:
         return load_container(self.connection, self._container_id)
+
+    def restart_policy(self) -> RestartPolicy | None:
+        """As it is kept now; None where the container is gone."""
+        container = self.load()
+        return container.config.restart if container is not None else None
 
     def update(self, *notes: Note) -> ContainerState | None:
         """Write what `notes` make of the state and tell; None where the record is gone, or is another process's now."""

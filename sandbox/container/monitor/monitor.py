@@ -315,7 +315,9 @@ class Monitor:
     def _decide(self, ran_seconds: float) -> None:
         past = self._past
         ended = Ended(past.exit_code, ran_seconds, past.restart_count, self._orders.stay_down, past.delay_seconds)
-        delay = restart_delay(self._container.config.restart, ended)
+        # `update` may have changed it
+        policy = self._writer.restart_policy() or self._container.config.restart
+        delay = restart_delay(policy, ended)
         if delay is None:
             self._finish()
             return

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.monitor.roles import Journal, Note
     from sandbox.runtime.reactor import Reactor
+    from sandbox.values import RestartPolicy
 
 #: another writer is done in a moment; each wait is longer than the one before
 _FIRST_WAIT_SECONDS = 0.01
@@ -68,6 +69,13 @@ class RecordWriter:
     def hurry(self) -> None:
         """From now on nobody is waited for: clients are served."""
         self._journal.hurry()
+
+    def restart_policy(self) -> RestartPolicy | None:
+        """The one that is kept now; None where that cannot be read."""
+        try:
+            return self._journal.restart_policy()
+        except (DatabaseError, HostError):
+            return None
 
     def write(self, note: Note, then: Callable[[], None] = _nothing) -> bool:
         """Write, and call `then`; whether the container is still ours, as far as is known."""

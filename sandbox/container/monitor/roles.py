@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.plan import Started
     from sandbox.container.monitor.stdio import ContainerEnds
     from sandbox.runtime.enter import BegunExec
-    from sandbox.values import PublishedPort
+    from sandbox.values import PublishedPort, RestartPolicy
     from storage.waits import Steps
 
     Change = Callable[[ContainerState], ContainerState]
@@ -60,6 +60,9 @@ class Desk(Protocol):
 
 class Journal(Protocol):
     """The record itself."""
+
+    def restart_policy(self) -> RestartPolicy | None:
+        """As it is kept now; None where the container is gone."""
 
     def update(self, *notes: Note) -> ContainerState | None:
         """All in one transaction; None where the container is gone, or another process's."""

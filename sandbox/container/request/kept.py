@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 def load_request(connection: sqlite3.Connection, container_id: str) -> ContainerRequest | None:
     """What was asked for when the container was made; None for one of an older program. Raises HostError."""
     row = connection.execute("SELECT name, request FROM container WHERE id = ?", (container_id,)).fetchone()
-    if row is None or not row[1]:
+    return None if row is None else read_request(*row)
+
+
+def read_request(name: str, text: str) -> ContainerRequest | None:
+    """The request kept as `text`; None for "". Raises HostError, which names the container."""
+    if not text:
         return None
     try:
-        return from_json(ContainerRequest, row[1])
+        return from_json(ContainerRequest, text)
     except (ValueError, TypeError, AttributeError) as error:
-        raise unreadable_error("container", row[0], error) from error
+        raise unreadable_error("container", name, error) from error

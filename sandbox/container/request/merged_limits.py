@@ -25,7 +25,7 @@ def add_limits(request: ContainerRequest, config: ContainerConfig) -> ContainerC
         if (getattr(request, field) or 0) < 0:
             raise UsageError("a limit cannot be negative", field=field)
     return config._replace(
-        resources=_resources(request),
+        resources=merged_resources(request),
         rlimits=_rlimits(request),
         sysctls=_sysctls(request),
         shm_size_bytes=request.shm_size_bytes or config.shm_size_bytes,
@@ -34,7 +34,8 @@ def add_limits(request: ContainerRequest, config: ContainerConfig) -> ContainerC
     )
 
 
-def _resources(request: ContainerRequest) -> Resources:
+def merged_resources(request: ContainerRequest) -> Resources:
+    """What a cgroup is to hold. Raises UsageError, which names the field that is at fault."""
     from sandbox.grammar import limits
 
     with at_field("memory_bytes" if request.memory_swap_bytes is None else "memory_swap_bytes"):

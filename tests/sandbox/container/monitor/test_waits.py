@@ -303,6 +303,9 @@ class _BusyJournal:
         self._ours = ours
         self.state = ContainerState()
 
+    def restart_policy(self) -> RestartPolicy | None:
+        return None
+
     def update(self, *notes: Note) -> ContainerState | None:
         if self._refusals > 0:
             self._refusals -= 1
