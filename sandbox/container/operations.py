@@ -299,13 +299,25 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
     return read_log(context.paths.container_data(container.id), selection)
 
 
+def log_details(context: OperationContext, word: str) -> str:
+    """What `logs --details` says of each line of the container's log: "NAME=VALUE,…". Raises NotFoundError."""
+    from sandbox.container.view.log_details import log_details as details_of
+
+    return details_of(look_up(context, word).config)
+
+
 def export(context: OperationContext, word: str, output_fd: int) -> tuple[str, ...]:
     """Write the container's files to a descriptor, as a tar archive; returns what could not be put into one, a sentence
     each. Raises NotFoundError, SandboxError.
     """
+    from sandbox.container.model.events import Tell, tell
     from sandbox.container.view.export import export_container
 
-    return tuple(export_container(context.paths, look_up(context, word), output_fd))
+    container = look_up(context, word)
+    notes = tuple(export_container(context.paths, container, output_fd))
+    with open_state(context.paths, durable=False) as connection:
+        tell(connection, container.id, Tell("export"))
+    return notes
 
 
 def stat_path(context: OperationContext, word: str, path: str) -> PathStat:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _DRIVERS = ("json-file", "local", "none")
+#: what `logs --details` shows beside each line
+_DETAILS = ("labels", "labels-regex", "env", "env-regex")
 # Go's strconv.ParseBool
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -77,8 +79,19 @@ def _check(driver: str, name: str, value: str) -> str:
     elif name == "compress":
         if value not in _TRUE and value not in _FALSE:
             raise UsageError(f"invalid value for compress: {value}", mend="true or false")
-    else:
-        raise UsageError(
-            f"unknown log opt '{name}' for {driver} log driver", mend="use max-size, max-file and compress"
-        )
+    elif driver != "json-file" or name not in _DETAILS:
+        known = ("max-size", "max-file", "compress", *(_DETAILS if driver == "json-file" else ()))
+        raise UsageError(f"unknown log opt '{name}' for {driver} log driver", mend=f"one of {', '.join(known)}")
+    elif name.endswith("-regex"):
+        _check_expression(name, value)
     return value
+
+
+def _check_expression(name: str, value: str) -> None:
+    import re  # few write one
+
+    try:
+        re.compile(value)
+    except re.error as error:
+        mend = f"--log-opt {name}='^com\\.example\\.'"
+        raise UsageError(f"invalid value for {name}: {value}: {error}", mend=mend) from None

@@ -73,9 +73,11 @@ def port(invocation: Invocation) -> int:
 
     word, *rest = invocation.arguments
     published = operations.look_up(invocation.context.for_operations(), word).state.published_ports
+    places = [(entry, join_address(entry.host_ip or "0.0.0.0", str(entry.host_port))) for entry in published]
+    # Docker: by numbers as numbers
+    places.sort(key=lambda place: (place[0].container_port, place[0].protocol))
     if not rest:
-        for entry in published:
-            place = join_address(entry.host_ip or "0.0.0.0", str(entry.host_port))
+        for entry, place in places:
             invocation.context.print(f"{entry.container_port}/{entry.protocol} -> {place}")
         return 0
     number_text, protocol = split_protocol(rest[0])
@@ -86,11 +88,11 @@ def port(invocation: Invocation) -> int:
             f"invalid port {rest[0]!r}: {error.message}",
             mend=f"sandbox port {word} 80/tcp; without a port it lists all",
         ) from error
-    found = [entry for entry in published if (entry.container_port, entry.protocol) == (number, protocol)]
+    found = [place for entry, place in places if (entry.container_port, entry.protocol) == (number, protocol)]
     if not found:
-        raise SandboxError(f"no public port '{number}/{protocol}' published for {word}")
-    for entry in found:
-        invocation.context.print(join_address(entry.host_ip or "0.0.0.0", str(entry.host_port)))
+        raise SandboxError(f"No public port '{rest[0]}' published for {word}", mend=f"sandbox port {word}")
+    for place in found:
+        invocation.context.print(place)
     return 0
 
 

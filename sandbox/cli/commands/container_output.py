@@ -22,8 +22,7 @@ def logs(invocation: Invocation) -> int:
     context, follow = invocation.context.for_operations(), invocation.flag("follow")
     entries = operations.logs(context, invocation.arguments[0], selection, follow=follow)
     timestamps = invocation.flag("timestamps")
-    # what `--details` puts before each line: the labels and variables that log options name; there are none yet
-    details = " " if invocation.flag("details") else ""
+    details = f"{operations.log_details(context, invocation.arguments[0])} " if invocation.flag("details") else ""
     for entry in entries:
         _show(entry, timestamps=timestamps, details=details)
     return 0

@@ -179,7 +179,9 @@ def history(invocation: Invocation) -> int:
             }
         )
     columns = ("ID", "CreatedSince", "CreatedBy", "Size", "Comment")
-    print_listing(context, _HISTORY_HEADERS, columns, rows, invocation.text("format"))
+    # Docker's title for times that are not told as ages
+    headers = _HISTORY_HEADERS if human else {**_HISTORY_HEADERS, "CreatedSince": "CREATED AT"}
+    print_listing(context, headers, columns, rows, invocation.text("format"))
     return 0
 
 

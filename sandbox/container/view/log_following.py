@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
 from sandbox.container.life.stop import is_active, open_channel
-from sandbox.container.monitor.log_writer import timestamp
 from sandbox.container.view.logs import LogReader
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.container.view.logs import LogEntry, LogSelection
     from sandbox.paths import Paths
+    from sandbox.protocol.channel import Channel
 
 
 def follow_log(paths: Paths, container: Container, selection: LogSelection) -> Iterator[LogEntry]:
@@ -24,10 +26,8 @@ def follow_log(paths: Paths, container: Container, selection: LogSelection) -> I
         yield from reader.read_kept()
         if channel is not None:
             channel.send_message("follow")
-            while channel.receive() is not None:
+            while _is_told_of_more(channel, selection):
                 yield from reader.read_added()
-                if selection.until and _now() > selection.until:
-                    return
             yield from reader.read_added()
     finally:
         reader.close()
@@ -35,7 +35,15 @@ def follow_log(paths: Paths, container: Container, selection: LogSelection) -> I
             channel.close()
 
 
-def _now() -> str:
-    import time
-
-    return timestamp(time.time_ns())
+def _is_told_of_more(channel: Channel, selection: LogSelection) -> bool:
+    """Wait for the monitor to tell that the log has grown; false where it has ended, or `until` has come first."""
+    if not selection.until:
+        return channel.receive() is not None
+    left = (selection.until_ns - time.time_ns()) / 1e9
+    if left <= 0:
+        return False
+    channel.connection.settimeout(left)
+    try:
+        return channel.receive() is not None
+    except TimeoutError:
+        return False

@@ -18,16 +18,25 @@ def read_selection(since: str, until: str, tail: str) -> LogSelection:
             raise UsageError(f"invalid value for --tail: {tail}", mend="--tail 100, or --tail all") from None
         # Docker: a negative number is all
         lines = None if lines < 0 else lines
-    return LogSelection(_moment(since), _moment(until), lines)
+    since_ns, until_ns = _moment_ns(since), _moment_ns(until)
+    return LogSelection(_as_in_entries(since_ns), _as_in_entries(until_ns), lines, until_ns or 0)
 
 
-def _moment(text: str) -> str:
-    """A time as log entries write it, so that the texts compare as the times do; "" where none was given."""
+def _moment_ns(text: str) -> int | None:
+    """A time as people say it; None where none was given."""
     if not text:
-        return ""
+        return None
     from time import time_ns
 
-    from sandbox.container.monitor.log_writer import timestamp
     from sandbox.grammar.filters import parse_time
 
-    return timestamp(max(0, parse_time(text, time_ns())))
+    return max(0, parse_time(text, time_ns()))
+
+
+def _as_in_entries(time_ns: int | None) -> str:
+    """As log entries have it, so that the texts compare as the times do; "" for none."""
+    if time_ns is None:
+        return ""
+    from sandbox.container.monitor.log_writer import timestamp
+
+    return timestamp(time_ns)

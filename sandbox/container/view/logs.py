@@ -26,11 +26,15 @@ class LogEntry(NamedTuple):
 
 
 class LogSelection(NamedTuple):
-    """Which entries: `since` and `until` as `LogEntry.time`; `tail` counts from the end, None is all."""
+    """Which entries: `since` and `until` as `LogEntry.time`; `tail` counts from the end, None is all.
+
+    `until_ns` is the same time as `until`, Unix time.
+    """
 
     since: str = ""
     until: str = ""
     tail: int | None = None
+    until_ns: int = 0
 
     def takes(self, entry: LogEntry) -> bool:
         return (not self.since or entry.time >= self.since) and (not self.until or entry.time <= self.until)
