@@ -15,6 +15,11 @@ _TARGET = "default.target.wants"
 def unit_text(launch: Launch) -> str:
     """The unit, systemd.service(5). Raises HostError for a path that no unit can hold."""
     refuse_line_breaks(launch)
+    for text in (*launch.words, *(value for _name, value in launch.variables)):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise HostError(
+                "a path that is no UTF-8 cannot stand in a unit", cause=repr(text), mend="--method cron, or rename it"
+            )
     words = " ".join(_quoted(word).replace("$", "$$") for word in launch.words)
     return "\n".join((
         "# Written by `sandbox system autostart enable`; `sandbox system autostart disable` removes it.",

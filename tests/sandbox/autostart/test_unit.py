@@ -29,6 +29,13 @@ def test_what_systemd_would_take_apart_is_quoted() -> None:
         unit_text(Launch(("/a\nExecStart=b",)))
 
 
+def test_what_no_unit_can_hold_is_refused() -> None:
+    for value in ("/data\nExecStart=/bin/false", "/data\udcff"):
+        with pytest.raises(HostError):
+            unit_text(Launch(("/bin/sandbox",), (("XDG_DATA_HOME", value),)))
+    assert "/dät" in unit_text(Launch(("/bin/sandbox",), (("XDG_DATA_HOME", "/dät"),)))
+
+
 def test_it_is_there_until_it_is_removed(tmp_path: Path) -> None:
     home = str(tmp_path)
     assert read_unit(home) is None
