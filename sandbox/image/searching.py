@@ -102,7 +102,7 @@ def _read_results(body: bytes, domain: str) -> list[SearchResult]:
     try:
         results = json.loads(body)["results"] or []
         return [_result(entry, prefix) for entry in results]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(f"{domain}: the answer to a search is not what it should be", cause=str(error)) from error
 
 

@@ -4,7 +4,8 @@
     volumes/<name>/import.old   what the volume had before, being removed
     volumes/<name>/import.lock  held by who imports
 
-The finished tree is exchanged for the volume's in one step, while no container has the volume mounted. Whatever is
+The finished tree is exchanged for the volume's in one step, while no container has the volume mounted; where one had
+it mounted meanwhile, which its events tell, nothing is exchanged: what that one wrote would be lost. Whatever is
 killed before has changed nothing, whatever is killed later has left what nobody names; the next import removes it. Both
 trees share the files that the archive does not replace: an entry of an archive makes a new file, and writes into none.
 """
@@ -17,6 +18,7 @@ from contextlib import suppress
 from sandbox.container.model.claims import claim_of
 from sandbox.container.model.store import all_containers
 from sandbox.errors import ConflictError, NotFoundError, NotSupportedError, SandboxError
+from sandbox.events import last_event_id, read_events
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import open_state
 from sandbox.transactions import transaction
@@ -87,6 +89,7 @@ def import_volume(paths: Paths, name: str, input_fd: int) -> tuple[str, ...]:
     """
     with open_state(paths) as connection:
         _refuse_unusable(connection, name)
+        began = last_event_id(connection)
     directory = VolumeStore(paths.volumes).directory(name)
     try:
         lock_fd = lock_file(f"{directory}/{_LOCK}")
@@ -95,7 +98,7 @@ def import_volume(paths: Paths, name: str, input_fd: int) -> tuple[str, ...]:
     try:
         notes = call_in_user_namespace(_fill_stage, directory, input_fd)
         assert isinstance(notes, list)
-        _exchange(paths, name, directory)
+        _exchange(paths, name, directory, began)
     finally:
         try:
             call_in_user_namespace(_clear, directory)
@@ -136,11 +139,14 @@ def _fill_stage(directory: str, input_fd: int) -> list[str]:
     return list(result.notes)
 
 
-def _exchange(paths: Paths, name: str, directory: str) -> None:
-    """Give the volume the tree of the stage; in a transaction, for who starts a container with it makes one too."""
+def _exchange(paths: Paths, name: str, directory: str, began: int) -> None:
+    """Give the volume the tree of the stage; in a transaction, for who starts a container with it makes one too.
+    `began` is the last event before the volume was read.
+    """
     try:
         with open_state(paths) as connection, transaction(connection):
             _refuse_unusable(connection, name)
+            _refuse_used(connection, name, began)
             fd = os.open(directory, _DIRECTORY)
             try:
                 renameat2(fd, _STAGE, fd, "_data", RENAME_EXCHANGE)
@@ -169,6 +175,23 @@ def _refuse_unusable(connection: sqlite3.Connection, name: str) -> None:
                 f"cannot import into volume {name}: container {container.name} is running with it",
                 cause="it would go on with the files that it has",
                 mend=f"sandbox stop {container.name}, or sandbox cp - {container.name}:DIRECTORY",
+            )
+
+
+def _refuse_used(connection: sqlite3.Connection, name: str, began: int) -> None:
+    """Raise ConflictError where the volume may have been written to after the event `began`."""
+    users = {
+        container.id
+        for container in all_containers(connection)
+        if any(mount.kind == "volume" and mount.source == name for mount in container.config.mounts)
+    }
+    for _id, _time_ns, (kind, action, actor, _attributes) in read_events(connection, after=began):
+        # a copy into a container that does not run mounts its volumes, and tells only of itself
+        if (kind, action, actor) == ("volume", "mount", name) or (action == "extract-to-dir" and actor in users):
+            raise ConflictError(
+                f"cannot import into volume {name}: a container had it mounted meanwhile",
+                cause="what that one wrote would be lost",
+                mend="import it again",
             )
 
 

@@ -94,6 +94,14 @@ _RESULTS = [
 ]
 
 
+#: answers that are none, by what was searched for
+_HOSTILE: dict[str, object] = {
+    "infinite": [{"name": "x", "star_count": float("inf")}],
+    "nameless": [{}],
+    "number": 7,
+}
+
+
 class _Index(BaseHTTPRequestHandler):
     """Docker Hub's way to search."""
 
@@ -101,7 +109,8 @@ class _Index(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         asked = {key: values[0] for key, values in parse_qs(url.query).items()}
         if url.path == "/v1/search":
-            body = json.dumps({"query": asked["q"], "results": _RESULTS[: int(asked["n"])]}).encode()
+            found = _HOSTILE.get(asked["q"], _RESULTS[: int(asked["n"])])
+            body = json.dumps({"query": asked["q"], "results": found}).encode()
         else:
             body = b"{}"
         self.send_response(200)
@@ -141,6 +150,13 @@ def test_search_an_index(sandbox: Sandbox) -> None:
         assert sandbox.run(*named, "--limit", "1", f"{host}/w").lines == [f"{host}/few"]
         assert "invalid filter 'color'" in sandbox.run("search", "-f", "color=x", f"{host}/w", status=1).stderr
         assert "outside the range of [1, 100]" in sandbox.run("search", "--limit", "101", "w", status=None).stderr
+
+
+def test_an_answer_that_is_none_is_an_error(sandbox: Sandbox) -> None:
+    with _index() as host:
+        for word in _HOSTILE:
+            said = sandbox.run("search", f"{host}/{word}", status=1).stderr
+            assert said.startswith(f"Error: {host}: the answer to a search is not what it should be\n  cause: ")
 
 
 def test_search_a_registry_that_has_no_index(sandbox: Sandbox, registry: Registry, images: tuple[str, str]) -> None:

@@ -114,6 +114,19 @@ def test_an_archive_that_means_harm_stays_in_the_volume(store: Store, tmp_path: 
     assert store.found(clean=True) == []
 
 
+def test_what_a_container_writes_during_an_import_is_not_lost(store: Store) -> None:
+    with store.sandbox.spawn("volume", "import", "kept", stdin=subprocess.PIPE) as command:
+        # the volume has been read when the archive is
+        assert command.stdin is not None
+        command.stdin.write(_archive(_entry("new", data=bytes(1 << 20)))[: 1 << 20])
+        command.stdin.flush()
+        _run(store, "echo precious > /kept/file")
+        _output, said = command.communicate(_archive(_entry("new", data=bytes(1 << 20)))[1 << 20 :])
+    assert (command.returncode, b"a container had it mounted meanwhile" in said) == (1, True)
+    assert _run(store, "cat /kept/file; ls /kept") == "precious\nfile\n"
+    assert store.found(clean=True) == []
+
+
 def test_what_a_killed_import_left_is_a_leftover(store: Store) -> None:
     volume = store.root / "volumes/kept"
     (volume / "import").mkdir()
