@@ -152,6 +152,14 @@ class ContentStore:
                 os.unlink(f"{self._partials}/{name}")
             unlock(fd)
 
+    def partial_bytes(self) -> int:
+        """What blobs take that are not whole, bytes."""
+        total = 0
+        for entry in os.scandir(self._partials):
+            with suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size
+        return total
+
     def _partial(self, digest: Digest) -> str:
         return f"{self._partials}/{digest_hex(digest)}"
 

@@ -55,8 +55,9 @@ def _member(document: str, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def collect_garbage(paths: Paths, connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Remove the layers and blobs that no image and no container refers to; the layers' chain ids.
+def collect_garbage(paths: Paths, connection: sqlite3.Connection, *, downloads: bool = False) -> tuple[str, ...]:
+    """Remove the layers and blobs that no image and no container refers to; the layers' chain ids. With `downloads`
+    also those that were cut short, which another pull would go on with.
 
     Does nothing while somebody is making an image: what they found there must stay; nor where the store says that the
     database does not know all of it.
@@ -70,10 +71,11 @@ def collect_garbage(paths: Paths, connection: sqlite3.Connection) -> tuple[str, 
             if needed is not None and digest not in needed:
                 content.delete(digest)
                 forget_source(connection, digest)
-        content.sweep()
+        content.sweep(*([0] if downloads else []))
         used = _used_layers(connection)
-        unused = [chain_id for chain_id in LayerStore(paths.layers).chain_ids() if chain_id not in used]
-        if unused:
+        store = LayerStore(paths.layers)
+        unused = [chain_id for chain_id in store.chain_ids() if chain_id not in used]
+        if unused or store.leftovers():
             # the files belong to subordinate ids: only root of the user namespace may remove them
             call_in_user_namespace(_remove_layers, paths.layers, unused)
         return tuple(reversed(unused))
@@ -148,8 +150,12 @@ def _blobs_of_records(
     return needed
 
 
-def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool]) -> Removed:
-    """Remove the images that no container was made of and that `accept` takes, told their names."""
+def prune_images(
+    paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool], *, garbage: bool = False
+) -> Removed:
+    """Remove the images that no container was made of and that `accept` takes, told their names; with `garbage` also
+    what pulls, loads and builds that were cut short have left.
+    """
     with open_state(paths, frees=True) as connection:
         with transaction(connection):
             used = {image_id for (image_id,) in connection.execute("SELECT image_id FROM container")}
@@ -163,5 +169,5 @@ def prune_images(paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, .
                     untagged += [name.familiar for name in (*names, *digests_of(connection, image.id))]
                     deleted.append(image.id)
                     forget_image(connection, image.id)
-        collected = collect_garbage(paths, connection) if deleted else ()
+        collected = collect_garbage(paths, connection, downloads=garbage) if deleted or garbage else ()
         return Removed(tuple(untagged), (*deleted, *collected))

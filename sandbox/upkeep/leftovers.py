@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.runtime.owned_trees import remove_files
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.upkeep.findings import Finding
-from sandbox.upkeep.reset import RESET
+from sandbox.upkeep.sweep import RESET
 from storage.layers.store import LayerStore
 from storage.locks import is_unlocked, remove_unlocked
 

@@ -43,14 +43,24 @@ def prune_containers(context: OperationContext, filters: Sequence[str] = ()) -> 
 
 def prune_images(context: OperationContext, filters: Sequence[str] = (), *, named: bool = False) -> PrunedImages:
     """Remove the images without a container that have no name and pass every filter (dangling, until, label, label!);
-    with `named`, or the filter `dangling=false`, also those that have one. Raises UsageError, FilterError.
+    with `named`, or the filter `dangling=false`, also those that have one. With neither `until` nor labels what pulls,
+    loads and builds that were cut short have left goes as well. Raises UsageError, FilterError.
     """
     from sandbox.grammar.prune_filters import read_prune_filters
     from sandbox.upkeep.prune import prune_unused_images
 
     wanted = read_prune_filters(filters, time.time_ns(), ("dangling",))
     named = named or wanted.filters.flag("dangling") is False
-    return prune_unused_images(context.paths, wanted.accept, named=named)
+    # what nothing names has no labels, and nobody knows when it was made
+    garbage = wanted.before_ns is None and not wanted.by_label
+    return prune_unused_images(context.paths, wanted.accept, named=named, garbage=garbage)
+
+
+def prune_leftovers(context: OperationContext) -> int:
+    """Remove what killed builds, removals and resets left aside; the bytes that this freed. Raises SandboxError."""
+    from sandbox.upkeep.sweep import sweep_leftovers
+
+    return sweep_leftovers(context.paths)
 
 
 def describe_contents(context: OperationContext) -> str:

@@ -67,16 +67,18 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
 
 
 def prune_unused_images(
-    paths: Paths, accept: Callable[[int, Mapping[str, str]], bool], *, named: bool = False
+    paths: Paths, accept: Callable[[int, Mapping[str, str]], bool], *, named: bool = False, garbage: bool = False
 ) -> PrunedImages:
-    """Remove images without a container that have no name; with `named`, those that have one too."""
+    """Remove images without a container that have no name; with `named`, those that have one too, and with `garbage`
+    also what pulls, loads and builds that were cut short have left.
+    """
 
     def takes(image: ImageRecord, names: tuple[Reference, ...]) -> bool:
         labels = (image.config.get("config") or {}).get("Labels") or {}
         return (named or not names) and accept(image.created_ns, labels)
 
     before = stored_bytes(paths)
-    removed = prune_images(paths, takes)
-    freed = max(before - stored_bytes(paths), 0) if removed.deleted else 0
+    removed = prune_images(paths, takes, garbage=garbage)
+    freed = max(before - stored_bytes(paths), 0)
     tell_pruned(paths, "image", freed)
     return PrunedImages(removed, freed)

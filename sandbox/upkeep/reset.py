@@ -21,8 +21,8 @@ from sandbox.record_copies import describe_store
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import DatabaseError, connect_state
 from sandbox.upkeep.processes import end_process, find_processes
+from sandbox.upkeep.sweep import RESET, remove_measured
 from storage.errors import StorageError
-from storage.trees.tree import disk_usage, remove_tree
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
-#: how the directory begins in which a reset sets things aside
-RESET = ".reset-"
 _DATABASE = ("state.db", "state.db-wal", "state.db-shm")
 
 
@@ -139,11 +137,11 @@ def _remove_runtime(paths: Paths) -> None:
 
 def _remove(places: list[str]) -> int:
     try:
-        freed = call_in_user_namespace(_remove_all, places)
+        freed = call_in_user_namespace(remove_measured, places)
     except HostError as error:
         # without the namespace what is the user's own goes at least
         try:
-            return _remove_all(places)
+            return remove_measured(places)
         except StorageError as left:
             raise HostError(
                 f"what belongs to subordinate ids could not be removed: {left.message}",
@@ -151,20 +149,4 @@ def _remove(places: list[str]) -> int:
                 mend=f"{error.mend or 'sandbox doctor'}; then sandbox system reset",
             ) from error
     assert isinstance(freed, int)
-    return freed
-
-
-def _remove_all(places: list[str]) -> int:
-    """Remove the trees; the bytes that they took."""
-    freed = 0
-    failure: StorageError | None = None
-    for place in places:
-        try:
-            freed += disk_usage(place).allocated_bytes if os.path.isdir(place) else 0
-            remove_tree(place)
-        except StorageError as error:
-            # the rest goes all the same
-            failure = failure or error
-    if failure is not None:
-        raise failure
     return freed

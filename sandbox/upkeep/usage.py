@@ -166,9 +166,9 @@ def _blob_bytes(content: ContentStore, digest: str) -> int:
 
 
 def stored_bytes(paths: Paths) -> int:
-    """What blobs and layers take: looked at before and after a removal, it is what that freed."""
+    """What blobs and layers take, also those cut short: looked at before and after a removal, it is what that freed."""
     content, store = content_store(paths), LayerStore(paths.layers)
-    blobs = 0
+    blobs = content.partial_bytes()
     for digest in content.digests():
         try:
             blobs += content.size(digest)

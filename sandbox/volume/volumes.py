@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from sandbox.errors import NotFoundError, SandboxError, StartError, translated
+from sandbox.errors import SandboxError, StartError, translated
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
@@ -142,11 +142,10 @@ def _set_aside(connection: sqlite3.Connection, container_id: str, name: str, mov
     return True
 
 
-def require_volumes(connection: sqlite3.Connection, mounts: tuple[MountPoint, ...]) -> None:
-    """Within a transaction: raise NotFoundError where a volume was removed since it was made or looked up."""
-    for mount in mounts:
-        if (
-            mount.kind == "volume"
-            and not connection.execute("SELECT 1 FROM volume WHERE name = ?", (mount.source,)).fetchone()
-        ):
-            raise NotFoundError(f"No such volume: {mount.source}", cause="it was removed meanwhile")
+def have_volumes(connection: sqlite3.Connection, mounts: tuple[MountPoint, ...]) -> bool:
+    """Within a transaction: whether every volume is there still."""
+    return all(
+        connection.execute("SELECT 1 FROM volume WHERE name = ?", (mount.source,)).fetchone()
+        for mount in mounts
+        if mount.kind == "volume"
+    )

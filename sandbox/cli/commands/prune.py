@@ -96,6 +96,8 @@ def prune_all(invocation: Invocation) -> int:
         cached = cache_operations.prune_cache(context, bounds, shared=everything)
         _print_deleted(invocation, "Deleted build cache objects:", [record.id[:25] for record in cached.records])
         freed += cached.freed_bytes
+    if not filters:
+        freed += operations.prune_leftovers(context)
     _print_total(invocation, freed)
     return 0
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import suppress
 
 from sandbox.container.model.claims import claim_for, to_start
 from sandbox.container.model.documents import to_json
 from sandbox.container.model.events import Tell, emit_of
 from sandbox.container.model.record import Container, ContainerState
 from sandbox.container.model.store import delete_container, insert_container
-from sandbox.errors import ImageNotFoundError, StartError, UsageError
+from sandbox.errors import ImageNotFoundError, SandboxError, StartError, UsageError
 from sandbox.record_copies import keep_container_copy
 from sandbox.transactions import transaction
 from storage.private_directories import make_private_directory
@@ -35,7 +36,7 @@ def create_container(
     request: ContainerRequest | None = None,
 ) -> Container:
     """A new container, kept in the database with what was asked for. Raises ConflictError for a taken name; StartError;
-    UsageError; NotFoundError for an image that has gone meanwhile.
+    UsageError; ImageNotFoundError for an image that has gone meanwhile.
 
     The record comes first: whatever is made for a container can be found from it, and a command that is killed in the
     middle leaves a record whose monitor is gone.
@@ -45,23 +46,8 @@ def create_container(
     if identity.monitor_pid:
         runtime = paths.container_runtime(identity.container_id)
         state = to_start(claim_for(identity.monitor_pid), runtime)(state)
-    has_volumes = any(mount.kind == "volume" for mount in config.mounts)
-    if has_volumes:
-        # the store of volumes, only where there are some
-        from sandbox.volume.volumes import make_volumes
-
-        config = config._replace(mounts=make_volumes(connection, paths, config.mounts))
-    container = Container(identity.container_id, identity.name, time.time_ns(), config, state)
-    with transaction(connection):
-        # an image that is being removed meanwhile is seen here, or its removal sees this container
-        if not connection.execute("SELECT 1 FROM image WHERE id = ?", (config.image_id,)).fetchone():
-            raise ImageNotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
-        if has_volumes:
-            from sandbox.volume.volumes import require_volumes
-
-            require_volumes(connection, config.mounts)
-        container = insert_container(connection, container, "" if request is None else to_json(request))
-        emit_of(connection, container.id, Tell("create"))
+    wanted = Container(identity.container_id, identity.name, time.time_ns(), config, state)
+    container = _record_with_volumes(connection, paths, wanted, "" if request is None else to_json(request))
     try:
         for mount in config.mounts:
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
@@ -73,6 +59,52 @@ def create_container(
             delete_container(connection, container.id)
         raise
     return container
+
+
+def _record_with_volumes(connection: sqlite3.Connection, paths: Paths, wanted: Container, asked: str) -> Container:
+    """Record the new container; a volume that is removed between its making and this is made again."""
+    named = _with_volumes(connection, paths, wanted)
+    try:
+        while (container := _record(connection, named, asked)) is None:
+            named = _with_volumes(connection, paths, named)
+    except SandboxError:
+        for before, after in zip(wanted.config.mounts, named.config.mounts, strict=True):
+            if after.kind == "volume" and not before.source:
+                from sandbox.volume.store import remove_volume
+
+                # nobody's, for a container that is not made
+                with suppress(SandboxError):
+                    remove_volume(paths, after.source)
+        raise
+    return container
+
+
+def _with_volumes(connection: sqlite3.Connection, paths: Paths, container: Container) -> Container:
+    """The container with every volume in existence."""
+    config = container.config
+    if not any(mount.kind == "volume" for mount in config.mounts):
+        return container
+    # the store of volumes, only where there are some
+    from sandbox.volume.volumes import make_volumes
+
+    return container._replace(config=config._replace(mounts=make_volumes(connection, paths, config.mounts)))
+
+
+def _record(connection: sqlite3.Connection, container: Container, asked: str) -> Container | None:
+    """Record the new container; None where a volume of it has gone. Raises ConflictError, ImageNotFoundError."""
+    config = container.config
+    with transaction(connection):
+        # an image that is being removed meanwhile is seen here, or its removal sees this container
+        if not connection.execute("SELECT 1 FROM image WHERE id = ?", (config.image_id,)).fetchone():
+            raise ImageNotFoundError(f"No such image: {config.image}", cause="it was removed meanwhile")
+        if any(mount.kind == "volume" for mount in config.mounts):
+            from sandbox.volume.volumes import have_volumes
+
+            if not have_volumes(connection, config.mounts):
+                return None
+        container = insert_container(connection, container, asked)
+        emit_of(connection, container.id, Tell("create"))
+        return container
 
 
 def _make_source(mount: MountPoint) -> None:

@@ -94,3 +94,30 @@ def test_all_that_is_unused_goes(store: Store) -> None:
     assert _usage(store)["Local Volumes"] == ["1", "0", "5B"]
     assert store.found(clean=True) == []
     assert list((store.root / "blobs/sha256").iterdir()) == []
+
+
+def test_what_was_cut_short_goes_with_a_prune_that_names_nothing(store: Store) -> None:
+    run = store.sandbox.run
+    partial = store.root / "blobs/partial" / ("1" * 64)
+    partial.write_bytes(b"half" * 1000)
+    build, gone = store.root / "build/killed", store.root / "volumes/.gone-data-999999999"
+    for place in (build, gone):
+        place.mkdir(parents=True)
+        (place / "file").write_text("left")
+    run("image", "prune", "-f", "--filter", "until=1h")
+    assert partial.exists()
+    assert run("image", "prune", "-f").lines == ["Total reclaimed space: 4kB"]
+    assert not partial.exists()
+    assert run("system", "prune", "-f", "--filter", "label=nobody-has-it").lines[-1] == "Total reclaimed space: 0B"
+    assert gone.exists()
+    assert run("system", "prune", "-f").lines[-1] != "Total reclaimed space: 0B"
+    assert not gone.exists()
+    assert not build.exists()
+    store.query("DELETE FROM build_cache")
+    layers = len(list((store.root / "layers").iterdir()))
+    # the layer of `made` is nobody's once its image is gone without a trace
+    store.query("DELETE FROM image_name WHERE name LIKE '%/made:latest'")
+    pruned = run("image", "prune", "-f").lines
+    assert pruned[0] == "Deleted Images:"
+    assert len(list((store.root / "layers").iterdir())) == layers - 1
+    assert store.found(clean=True) == []

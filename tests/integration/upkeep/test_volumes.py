@@ -161,3 +161,10 @@ def test_a_part_of_a_volume_is_mounted_and_nothing_beyond_it(store: Store) -> No
     assert "the path leads out of the volume" in show("out", 125)[1]
     assert "No such file or directory" in show("nothing", 125)[1]
     assert "subpath must be a relative path within the volume" in show("../..", 125)[1]
+
+
+def test_what_no_container_comes_of_leaves_no_unnamed_volume(store: Store) -> None:
+    taken = store.sandbox.run("create", "--name", "job", "-v", "/unnamed", "-v", "named:/x", "made", status=125)
+    assert "already in use" in taken.stderr
+    assert store.sandbox.run("volume", "ls", "-q").lines == ["kept", "named"]
+    assert store.found(clean=True) == []
