@@ -104,6 +104,9 @@ def _tree_differences(ours: Tree, theirs: Tree) -> dict[str, tuple[object, objec
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if value and key not in _UNTOLD}
     labels = {key: value for key, value in (kept.pop("Labels", None) or {}).items() if key != "io.buildah.version"}
+    if kept.get("WorkingDir") == "/":
+        # what no word of it means too: buildah says nothing of it in some versions
+        del kept["WorkingDir"]
     if "Env" in kept:
         # variables of one environment have no order
         kept["Env"] = sorted(kept["Env"])
