@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container cp": ("container_files", "Copy files/folders between a container and the local filesystem"),
     "container diff": ("container_files", "Inspect changes to files or directories on a container's filesystem"),
     "container export": ("container_files", "Export a container's file system as a tar archive"),
+    "healthcheck run": ("healthcheck", "Run a container's health check once"),
     "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
     "image pull": ("image_transfer", "Download an image from a registry"),
@@ -147,6 +148,7 @@ NOUN_SUMMARIES: dict[str, str] = {
     "manifest": "Manage image manifests and manifest lists",
     "builder": "Manage builds",
     "buildx": "Build images, by the name of Docker's plugin",
+    "healthcheck": "Run health checks",
     "system": "Manage sandbox",
     "volume": "Manage volumes",
 }

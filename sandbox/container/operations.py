@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sandbox.container.life.handshake import StartOptions
     from sandbox.container.life.naming import Identity
     from sandbox.container.model.record import Container
+    from sandbox.container.monitor.health_rules import Health
     from sandbox.container.monitor.spawn import SpawnedMonitor
     from sandbox.container.request.request import ContainerRequest
     from sandbox.container.session.attach import ClientStreams, Streams
@@ -264,9 +265,18 @@ def wait_healthy(context: OperationContext, word: str, wanted: tuple[str, ...] =
     """Wait until the container's health is one of `wanted`, and return it. Raises ConflictError where it has no health
     check or does not run any more, NotFoundError.
     """
-    from sandbox.container.life.health_wait import wait_health
+    from sandbox.container.life.health import wait_health
 
     return wait_health(context.paths, look_up(context, word), wanted)
+
+
+def check_health(context: OperationContext, word: str) -> Health:
+    """Run the container's health check once, now; the newest of its results is that one's. Raises ConflictError where
+    it has none or does not run, NotFoundError.
+    """
+    from sandbox.container.life.health import check_health
+
+    return check_health(context.paths, look_up(context, word))
 
 
 def rename(context: OperationContext, word: str, name: str) -> None:

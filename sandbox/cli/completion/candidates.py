@@ -29,6 +29,7 @@ _STATES: dict[str, tuple[str, ...]] = {
     "container stop": ("running", "paused", "restarting"),
     "container top": ("running", "paused"),
     "container unpause": ("paused",),
+    "healthcheck run": ("running",),
     "container wait": ("running", "paused", "restarting", "created"),
 }
 #: a word of a command's usage -> whose names it stands for

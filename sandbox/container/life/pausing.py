@@ -24,17 +24,20 @@ def pause_container(paths: Paths, container: Container) -> None:
         raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
     if not is_active(container):
         raise not_running_error(container)
-    _ask(paths, container, "pause")
+    ask_monitor(paths, container, "pause")
 
 
 def unpause_container(paths: Paths, container: Container) -> None:
     """Let the processes of a paused container go on. Raises ConflictError where it is not paused."""
     if container.state.status != "paused":
         raise ConflictError(f"Container {container.id} is not paused")
-    _ask(paths, container, "unpause")
+    ask_monitor(paths, container, "unpause")
 
 
-def _ask(paths: Paths, container: Container, verb: str) -> None:
+def ask_monitor(paths: Paths, container: Container, verb: str) -> None:
+    """Have the monitor do what takes its time, and wait for that. Raises ConflictError where the container does not run
+    or is not in the way for it, SandboxError.
+    """
     refuse_halted(container)
     channel = open_channel(paths, container)
     if channel is None:

@@ -18,6 +18,7 @@ from sandbox.container.monitor.health_rules import (
     wait_ns,
 )
 from sandbox.container.monitor.probe import Probe
+from sandbox.errors import ConflictError
 from sandbox.event_followers import anybody_follows
 
 TYPE_CHECKING = False
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.health_rules import ProbeResult
     from sandbox.container.monitor.plan import HealthPlaces
     from sandbox.container.monitor.record_writer import RecordWriter
-    from sandbox.container.monitor.roles import Prober
+    from sandbox.container.monitor.roles import Answer, Prober
     from sandbox.runtime.reactor import Reactor, Timer
 
 _NS = 10**9
@@ -54,6 +55,8 @@ class HealthWatch:
         self._probe: Probe | None = None
         #: of a probe whose events are told; "" where nobody follows
         self._exec_id = ""
+        #: who waits for the next result
+        self._waiting: list[Answer] = []
 
     def begin(self, pid: int) -> None:
         """The container runs, `pid` being its first process."""
@@ -79,11 +82,24 @@ class HealthWatch:
         if self._probe is not None:
             probe, self._probe = self._probe, None
             probe.cancel()
+        self._answer(ConflictError("is not running"))
 
     def resume(self) -> None:
         """Go on, with a whole interval before the next probe."""
         if self._pid and self._timer is None and self._probe is None:
             self._probe_later()
+
+    def probe_now(self, answer: Answer) -> bool:
+        """Run one at once, or let one that is under way be it; `answer` gets None when its result is kept, an error
+        where it is given up. False where none is run: the container does not run, or is paused.
+        """
+        if self._timer is None and self._probe is None:
+            return False
+        self._waiting.append(answer)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._begin_probe()
+        return True
 
     @property
     def _age_ns(self) -> int:
@@ -113,8 +129,14 @@ class HealthWatch:
         self._keep(health)
         if health.status != before.status:
             self._writer.write(HealthChanged(health.status).apply)
+        self._answer(None)
         if self._pid:
             self._probe_later()
+
+    def _answer(self, error: Exception | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        for answer in waiting:
+            answer(error)
 
     def _keep(self, health: Health) -> None:
         self._health = health

@@ -250,6 +250,13 @@ class Monitor:
         self._writer.write(unpaused, then)
         return True
 
+    def probe(self, answer: Answer) -> None:
+        health = self._watches.health
+        if health is None:
+            answer(ConflictError("has no health check"))
+        elif not health.probe_now(answer):
+            answer(ConflictError("is not running"))
+
     def output_blocked(self, blocked: bool) -> None:
         if self._run is not None:
             if blocked:

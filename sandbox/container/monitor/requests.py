@@ -86,8 +86,17 @@ def unpause(desk: Desk, _message: Message, answer: Answer) -> None:
     desk.unpause(answer)
 
 
+def probe(desk: Desk, _message: Message, answer: Answer) -> None:
+    """Run the container's health check now."""
+    desk.probe(answer)
+
+
 #: those that take their time: the client is answered when it is done
-LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {"pause": pause, "unpause": unpause}
+LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {
+    "pause": pause,
+    "unpause": unpause,
+    "probe": probe,
+}
 
 VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {
     "attach": attach,

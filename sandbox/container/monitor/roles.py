@@ -53,6 +53,9 @@ class Desk(Protocol):
     def unpause(self, answer: Answer) -> None:
         """Let them go on, and tell in the same way."""
 
+    def probe(self, answer: Answer) -> None:
+        """Run the health check now, and tell when its result is recorded."""
+
     def output_blocked(self, blocked: bool) -> None: ...
     def tell(self, action: str) -> None:
         """Write down what a client did that changes nothing of the container."""

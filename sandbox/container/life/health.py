@@ -1,12 +1,15 @@
-"""Waiting for what a container's health check finds, woken by the events of its record."""
+"""What a container's health check finds: waited for, woken by the events of its record; or found out now."""
 
 from __future__ import annotations
 
 import time
 
+from sandbox.container.life.pausing import ask_monitor
 from sandbox.container.life.reconcile import reconcile
 from sandbox.container.life.stop import is_active
+from sandbox.container.model.runtime_files import runtime_directory
 from sandbox.container.model.store import load_container
+from sandbox.container.monitor.health_log import read_health
 from sandbox.errors import ConflictError, NotFoundError
 from sandbox.event_stream import of_container, stream_events
 from sandbox.state import open_state
@@ -14,6 +17,7 @@ from sandbox.state import open_state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
+    from sandbox.container.monitor.health_rules import Health
     from sandbox.paths import Paths
 
 #: whatever may make an end of the waiting; no others, so that nobody writes more because we wait
@@ -34,6 +38,17 @@ def wait_health(paths: Paths, container: Container, wanted: tuple[str, ...]) -> 
             if health in wanted:
                 break
     return health
+
+
+def check_health(paths: Paths, container: Container) -> Health:
+    """Have the check run once, now, and its result recorded as any. Raises ConflictError where the container has no
+    health check or does not run, SandboxError.
+    """
+    _look(paths, container)
+    ask_monitor(paths, container, "probe")
+    with open_state(paths, durable=False) as connection:
+        present = load_container(connection, container.id) or container
+    return read_health(present.state.health, runtime_directory(paths, container.id, present.state))
 
 
 def _look(paths: Paths, container: Container) -> str:
