@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.reactor import Reactor, Timer
 
 _NS = 10**9
-_KILLED = 137
 #: linux/sched.h
 _PF_EXITING = 0x4
 
@@ -119,8 +118,8 @@ class HealthWatch:
 
     def _probed(self, probe: Probe, result: ProbeResult, age_ns: int) -> None:
         self._probe = None
-        if result.exit_code == _KILLED and _is_ending(self._pid):
-            # its end killed the probe, which says nothing of how it did
+        if result.exit_code and _is_ending(self._pid):
+            # its end is the probe's, at whatever point that was, and says nothing of how it did
             return
         self._tell_ended(result)
         if probe.was_late:

@@ -92,8 +92,8 @@ def test_a_restart_begins_with_starting_again(sandbox: Sandbox, busybox: str) ->
     [
         (("--health-cmd", "head -c 9000 /dev/zero | tr '\\0' x"), 0, "x" * 4096 + "..."),
         (("--health-cmd", "kill -9 $$"), 137, ""),
-        (("--health-cmd", "echo a; sleep 1000", "--health-timeout", "200ms"), -1,
-         "Health check exceeded timeout (200ms): a\n"),
+        (("--health-cmd", "echo a; sleep 1000", "--health-timeout", "2s"), -1,
+         "Health check exceeded timeout (2s): a\n"),
         (("--health-cmd", "sleep 1000 & wait", "--health-timeout", "1ms"), -1, "Health check exceeded timeout (1ms)"),
     ],
     ids=["long", "killed", "late", "late before it runs"],
