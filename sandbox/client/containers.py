@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from sandbox.client.container_files import ContainerFiles
 from sandbox.client.container_options import keyword_of, read_environment, read_options, read_update, read_words
 from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_errors
 from sandbox.client.filter_texts import filter_texts
-from sandbox.client.model import Model
 from sandbox.client.output import LogOptions, LogStream, OutputStream, StatsStream, opened_input, opened_pipes, read_all
 from sandbox.commit.request import CommitRequest
 from sandbox.container.operations import ListRequest, StopRequest
@@ -35,7 +35,7 @@ class ExecResult(NamedTuple):
     output: Any  # bytes, a pair of bytes, or an iterator of lines
 
 
-class Container(Model):
+class Container(ContainerFiles):
     """One container. `attrs` is Docker's document of it, as of when it was looked up, or of the last `reload`."""
 
     def __init__(self, caller: Caller, images: ImageCollection, attrs: dict[str, Any]) -> None:

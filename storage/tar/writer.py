@@ -7,6 +7,7 @@ archive: a file that shrinks is filled up with zeros, one that grows is cut, one
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _FLUSH_SIZE = 1 << 18
+#: files of which so much is left need not pass through this process, where a pipe takes them
+_SPLICED_SIZE = 1 << 20
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: a table of more would take longer than the zeros that it spares
 _MOST_SEGMENTS = 10_000
@@ -78,6 +81,7 @@ class TarWriter:
         self._seen = seen
         self._owner = owner
         self._sparse = sparse
+        self._pipes = seen is None and stat.S_ISFIFO(os.fstat(out_fd).st_mode)
         self._buffer = bytearray()
         self.size_bytes = 0
         self._linked: dict[tuple[int, int], bytes] = {}
@@ -219,6 +223,8 @@ class TarWriter:
 
     def _write_data(self, fd: int, left: int) -> None:
         """Write `left` bytes of the file, zeros for what is not there any more."""
+        if left >= _SPLICED_SIZE and self._pipes:
+            left -= self._splice(fd, left)
         while left and (data := os.read(fd, min(left, _FLUSH_SIZE))):
             self._write(data)
             left -= len(data)
@@ -226,6 +232,20 @@ class TarWriter:
             zeros = bytes(min(left, _FLUSH_SIZE))
             self._write(zeros)
             left -= len(zeros)
+
+    def _splice(self, fd: int, size: int) -> int:
+        """Have the kernel hand the file to the pipe, as far as it does; how much."""
+        self._flush()
+        done = 0
+        try:
+            while done < size and (count := os.splice(fd, self._out_fd, min(size - done, 1 << 30))):
+                done += count
+        except OSError as error:
+            # a file system that does not: the file is read
+            if error.errno != errno.EINVAL or done:
+                raise
+        self.size_bytes += done
+        return done
 
     def _write(self, data: bytes) -> None:
         self.size_bytes += len(data)

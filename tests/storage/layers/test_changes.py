@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from storage.layers.changes import find_changes
+from storage.trees.tree import remove_tree
 from storage.whiteouts import OPAQUE_XATTR, WHITEOUT_XATTR
 
 if TYPE_CHECKING:
@@ -149,5 +150,7 @@ def test_a_tree_deeper_than_any_stack(trees: Trees) -> None:
         fd = inner
     os.close(fd)
     lines = _shown(trees.upper, trees, complete=False)
+    # pytest could not
+    remove_tree(str(trees.upper))
     assert len(lines) == 2000
     assert {line[0] for line in lines} == {"A"}
