@@ -13,7 +13,7 @@ that `standing.py` makes for all tables, which a section leaves as it found them
     < text                              a line of standard input
 
 A line of output is literal but for the names in braces of `_PATTERNS`; two blanks or more stand for any number of them
-from two on, and a line of `{...}` for any number of lines.
+from two on, and a line of `{...}` for any number of lines. One that ends in a question has no end.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _PATTERNS = {
     "{any}": r".*",
 }
 _ANY_LINES = "{...}"
+#: who asks waits on the same line
+_QUESTION = "[y/N] "
 _PIECES = re.compile("|".join([*map(re.escape, _PATTERNS), " {2,}"]))
 
 
@@ -127,7 +129,9 @@ def differences(row: Row, answer: Answer, *, of_podman: bool = False) -> list[st
 
 
 def _pattern(lines: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("".join(r"(?:.*\n)*" if line == _ANY_LINES else _source(line) + r"\n" for line in lines))
+    ends = ["" if line.endswith(_QUESTION) else r"\n" for line in lines]
+    parts = zip(lines, ends, strict=True)
+    return re.compile("".join(r"(?:.*\n)*" if line == _ANY_LINES else _source(line) + end for line, end in parts))
 
 
 def _line_pattern(text: str) -> re.Pattern[str]:
