@@ -219,7 +219,7 @@ def _links(directory: str) -> set[str]:
 
 def _process_name(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/comm") as file:
+        with open(f"/proc/{pid}/comm", errors="replace") as file:
             return file.read().strip()
     except OSError:
         return "a process"

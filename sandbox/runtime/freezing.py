@@ -252,9 +252,10 @@ class _Stat(NamedTuple):
 
 
 def _stat(directory: str) -> _Stat:
-    with open(f"{directory}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return _Stat(fields[0], int(fields[19]))
+    # the command name, field 2, may hold parentheses, and what is no text
+    with open(f"{directory}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return _Stat(fields[0].decode(), int(fields[19]))
 
 
 def _read_held(found: int) -> tuple[HeldProcess, ...]:

@@ -142,6 +142,26 @@ def test_taken_port_is_named_with_its_holder(network: PrivateNetwork, taken_port
     assert SlirpClient(network.api_socket).list_hostfwd() == ()
 
 
+_ODD_HOLDER = """
+import socket, sys
+open("/proc/self/comm", "wb").write(b"\\xff) x")
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_holder_of_any_name_is_named() -> None:
+    words = [sys.executable, "-c", _ODD_HOLDER]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        with pytest.raises(PortInUseError) as caught:
+            check_free(Forward("127.0.0.1", int(holder.stdout.readline()), "tcp"))
+        assert caught.value.pid == holder.pid
+        assert "\ufffd) x" in caught.value.cause
+        holder.communicate("")
+
+
 @needs_slirp
 def test_two_networks_cannot_share_a_udp_port(network: PrivateNetwork, tmp_path: Path) -> None:
     (bound,) = publish(network.api_socket, (PortMapping("", 0, 53, "udp"),))

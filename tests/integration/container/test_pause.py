@@ -77,6 +77,16 @@ def test_in_a_cgroup_the_kernel_holds_them(sandbox: Sandbox, busybox: str, tmp_p
     _grows(tmp_path / "n", eventually)
 
 
+def test_a_process_of_any_name_is_held(sandbox: Sandbox, busybox: str) -> None:
+    script = "printf '\\377) R (' > /proc/$$/comm; echo named; while :; do sleep 0.1; done"
+    sandbox.run(*DETACHED, "--name", "odd", busybox, "sh", "-c", script)
+    sandbox.wait_for_log("odd", "named")
+    sandbox.run("pause", "odd")
+    assert "(Paused)" in sandbox.run("ps").stdout
+    sandbox.run("unpause", "odd")
+    assert "(Paused)" not in sandbox.run("ps").stdout
+
+
 def test_what_was_stopped_before_stays_stopped(sandbox: Sandbox, busybox: str) -> None:
     script = "sleep 1000 & kill -STOP $!; echo $!; sleep 1001 & echo $!; echo up; wait"
     sandbox.run(*DETACHED, "--name", "cc", busybox, "sh", "-c", script)
