@@ -35,8 +35,8 @@ ARROWS = {
     },
     "container.files": {"container.life", "container.model", "container.monitor", "runtime", "volume"},
     "container.view": {
-        "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "runtime",
-        "volume",
+        "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "protocol",
+        "runtime", "volume",
     },
     "container.usage": {"container.model"},
     "container": {

@@ -6,7 +6,7 @@ The top level and the nouns are printed from the index alone; only a command's o
 from __future__ import annotations
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES, TOP_LEVEL
-from sandbox.cli.topics import TOPICS
+from sandbox.cli.topics.pages import TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _top_level() -> list[str]:
 
 
 def _topic(name: str) -> list[str]:
-    from sandbox.cli.topics import topic_text
+    from sandbox.cli.topics.pages import topic_text
 
     if name in TOPICS:
         return [f"{name}: {TOPICS[name][1]}", "", *topic_text(name).splitlines()]

@@ -6,7 +6,7 @@ from sandbox.cli.completion import names
 from sandbox.cli.completion.values import find_values
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
-from sandbox.cli.topics import TOPICS
+from sandbox.cli.topics.pages import TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from typing import Any
 
 #: the kinds of files, and the bits of Go's os.FileMode for them
@@ -51,8 +50,3 @@ class PathStat(NamedTuple):
             "mtime": rfc3339(self.mtime_ns),
             "linkTarget": self.link_target,
         }
-
-
-def stat_of(name: str, status: os.stat_result, link_target: str = "") -> PathStat:
-    """What stat(2) said."""
-    return PathStat(name, status.st_size, status.st_mode, status.st_mtime_ns, link_target)

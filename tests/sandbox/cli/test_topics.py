@@ -10,7 +10,7 @@ import pytest
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import find_command
 from sandbox.cli.main import main
-from sandbox.cli.topics import TOPICS, topic_text
+from sandbox.cli.topics.pages import TOPICS, topic_text
 from sandbox.config import _KNOWN
 from sandbox.paths import SETTINGS_VARIABLES
 
