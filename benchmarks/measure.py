@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, memory
+from benchmarks import builds, client, memory, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROWS = (
     "run", "publish", "exec", "pull", "memory", "ps", "build-cached", "build-changed", "build-steps", "build-stages",
-    "client",
+    "client", "scale",
 )  # fmt: skip
 
 
@@ -174,6 +174,18 @@ def measure_client(bench: Bench) -> list[Row]:
     return client.measure_client(bench.small, lambda count, once: _by_turns(bench, count, once), bench.engines[0])
 
 
+def measure_scale(bench: Bench) -> list[Row]:
+    def by_turns(engines: Sequence[Engine], count: int, once: Callable[[Engine], object]) -> dict[str, list[float]]:
+        def timed(engine: Engine) -> float:
+            start = time.perf_counter()
+            once(engine)
+            return time.perf_counter() - start
+
+        return _by_turns(bench._replace(engines=tuple(engines)), count, timed)
+
+    return scale.measure_scale(bench.engines, by_turns, quick=bench.quick)
+
+
 def _builds(measure: Callable[[builds.BuildBench], list[Row]]) -> Callable[[Bench], list[Row]]:
     def measured(bench: Bench) -> list[Row]:
         with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp") as place:
@@ -219,6 +231,7 @@ def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
         "memory": measure_memory, "ps": measure_ps, "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
+        "scale": measure_scale,
     }  # fmt: skip
     rows: list[Row] = []
     for name in names:

@@ -14,13 +14,14 @@ from sandbox.image.removal import needed_without
 from sandbox.image.store import digests_of, list_images, names_of
 from sandbox.state import open_state
 from sandbox.volume.sizes import volume_bytes
-from sandbox.volume.store import list_volumes, users_of_volumes
+from sandbox.volume.store import list_volumes, mounts_of
 from storage.digests import parse_digest
 from storage.errors import StorageError
 from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
     from sandbox.builder.cache.cache_usage import CacheRecord
     from sandbox.container.model.record import Container
@@ -111,11 +112,11 @@ def measure(paths: Paths) -> Usage:
         images = list_images(connection)
         names = {image.id: (names_of(connection, image.id), digests_of(connection, image.id)) for image in images}
         volumes = list_volumes(connection)
-        users = users_of_volumes(connection)
+        users = mounts_of(containers)
         made = Counter(container.config.image_id for container in containers)
         unused = {image.id for image in images} - made.keys()
-        images_bytes, unused_bytes = _measure_images(paths, connection, unused)
-    layers = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
+        layers = {chain_id: _layer_bytes(paths, chain_id) for image in images for chain_id in image.layers}
+        images_bytes, unused_bytes = _measure_images(paths, connection, unused, layers)
     holders = Counter(chain_id for image in images for chain_id in set(image.layers))
     uses = []
     for image in images:
@@ -140,7 +141,9 @@ def measure(paths: Paths) -> Usage:
     )
 
 
-def _measure_images(paths: Paths, connection: sqlite3.Connection, unused: set[str]) -> tuple[int, int]:
+def _measure_images(
+    paths: Paths, connection: sqlite3.Connection, unused: set[str], layer_bytes: Mapping[str, int]
+) -> tuple[int, int]:
     """What images take, unpacked and as archives, and what of it would go if those `unused` did."""
     content = content_store(paths)
     try:
@@ -152,7 +155,7 @@ def _measure_images(paths: Paths, connection: sqlite3.Connection, unused: set[st
         ) from error
 
     def total(chain_ids: set[str], digests: set[str]) -> int:
-        unpacked = sum(_layer_bytes(paths, chain_id) for chain_id in chain_ids)
+        unpacked = sum(layer_bytes[chain_id] for chain_id in chain_ids)
         return unpacked + sum(_blob_bytes(content, digest) for digest in digests)
 
     return total(layers, blobs), total(layers - kept_layers, blobs - kept_blobs)

@@ -21,7 +21,9 @@ from storage.volumes import VolumeStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
+    from sandbox.container.model.record import Container
     from sandbox.paths import Paths
 
 #: Docker's mark of a volume that was made without a name
@@ -89,8 +91,13 @@ def insert_volume(connection: sqlite3.Connection, volume: Volume) -> None:
 
 def users_of_volumes(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """For each volume that a container mounts, whether that runs or not, the containers' ids."""
+    return mounts_of(all_containers(connection))
+
+
+def mounts_of(containers: Iterable[Container]) -> dict[str, list[str]]:
+    """For each volume that one of `containers` mounts, their ids."""
     users: dict[str, list[str]] = {}
-    for container in all_containers(connection):
+    for container in containers:
         for name in {mount.source for mount in container.config.mounts if mount.kind == "volume"}:
             users.setdefault(name, []).append(container.id)
     return users
