@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import statistics
 import tarfile
@@ -32,11 +33,15 @@ def measure_scale(engines: Sequence[Engine], by_turns: ByTurns, *, quick: bool) 
     small = _filled(engines[0], "small", *_SMALL)._replace(name="ten")
     rows = []
     for words in _LISTINGS:
-        taken = by_turns([*large, small], _RUNS, lambda engine, words=words: engine.run(*words))
+        taken = by_turns([*large, small], _RUNS, functools.partial(_list, words))
         work = f"`{' '.join(words)}` with {large_size[0]} containers, {large_size[1]} images"
         rows += [Row(work, "ms", taken, 1.0), _grown(work, taken)]
     taken = by_turns([large[0], small], _RUNS, _complete)
     return [*rows, _grown(f"`rm <TAB>`, {large_size[0]} containers", taken)]
+
+
+def _list(words: Sequence[str], engine: Engine) -> None:
+    engine.run(*words)
 
 
 def _grown(work: str, taken: dict[str, list[float]]) -> Row:

@@ -64,10 +64,14 @@ def ensure_image(
 
 def _pull(context: OperationContext, request: ContainerRequest) -> None:
     # trio, httpx and msgspec come with this: only where there is something to pull
+    from sandbox.image.references import DEFAULT_TAG, parse_reference
     from sandbox.image.transfer.pull import pull_image
 
+    reference = parse_reference(request.image)
+    # with its tag: which one is taken where none was given is said by `pull` alone
+    tagged = reference if reference.tag or reference.digest else reference._replace(tag=DEFAULT_TAG)
     with closing(context.open_progress()) as progress:
-        pull_image(context.paths, context.env, request.image, request.platform, progress)
+        pull_image(context.paths, context.env, tagged.familiar, request.platform, progress)
 
 
 def _is_other_platform(found: ImageRecord, wanted: str | None) -> bool:
