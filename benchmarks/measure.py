@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, memory, scale
+from benchmarks import builds, client, looking, memory, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROWS = (
-    "run", "publish", "exec", "pull", "memory", "ps", "build-cached", "build-changed", "build-steps", "build-stages",
-    "client", "scale",
+    "run", "publish", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed", "build-steps",
+    "build-stages", "client", "scale",
 )  # fmt: skip
 
 
@@ -170,6 +170,12 @@ def measure_ps(bench: Bench) -> list[Row]:
     return [Row(f"`ps -a` with {count} containers", "ms", taken, 1.0)]
 
 
+def measure_looking(bench: Bench) -> list[Row]:
+    return looking.measure_looking(
+        bench.engines, bench.small, lambda count, once: _by_turns(bench, count, once), 5 if bench.quick else 50
+    )
+
+
 def measure_client(bench: Bench) -> list[Row]:
     return client.measure_client(bench.small, lambda count, once: _by_turns(bench, count, once), bench.engines[0])
 
@@ -228,7 +234,8 @@ def main(words: Sequence[str]) -> int:
 def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
     measures: dict[str, Callable[[Bench], list[Row]]] = {
         "run": measure_run, "publish": measure_publish, "exec": measure_exec, "pull": measure_pull,
-        "memory": measure_memory, "ps": measure_ps, "build-cached": _builds(builds.measure_cached),
+        "memory": measure_memory, "ps": measure_ps, "looking": measure_looking,
+        "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
         "scale": measure_scale,
