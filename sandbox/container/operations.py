@@ -438,14 +438,16 @@ def _code_after_end(context: OperationContext, container: Container) -> int:
 
 
 def execute(context: OperationContext, word: str, request: ExecRequest, client: ClientStreams | None) -> int:
-    """Run a command in a running container, with the caller's streams to its end; without them it is left to itself.
+    """Run a command in a running container, with the caller's streams to its end; without them a process of its own
+    waits for it, and tells of its end.
 
-    Returns its exit code, 0 where nobody waits. Raises ConflictError where the container does not run, StartError.
+    Returns its exit code, 0 where the caller does not wait. Raises ConflictError where the container does not run,
+    StartError.
     """
     from sandbox.container.life.lookup import open_container
     from sandbox.container.model.events import tell_exec_began, tell_exec_left
     from sandbox.container.session.exec_request import exec_spec, has_ended, not_running_error
-    from sandbox.container.session.exec_session import ExecTarget, run_attached, run_detached
+    from sandbox.container.session.exec_session import ExecTarget, run_attached
     from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError
 
     with open_state(context.paths, durable=False) as connection:
@@ -454,9 +456,16 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
         exec_id = tell_exec_began(connection, container.id, spec.arguments)
     limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
     target = ExecTarget(container.state.pid, container.state.pid_start, container.state.cgroup, limit)
+
+    def tell_left(code: int | None) -> None:
+        with open_state(context.paths, durable=False) as connection:
+            tell_exec_left(connection, container.id, exec_id, code)
+
     try:
         if client is None:
-            run_detached(target, spec)
+            from sandbox.container.session.exec_keeper import run_kept
+
+            run_kept(target, spec, tell_left)
             return 0
         code = run_attached(target, spec, client)
     except (CommandNotFoundError, NotExecutableError):
@@ -466,6 +475,5 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
             # the kernel gives many reasons for not entering namespaces that are going
             raise not_running_error(container) from error
         raise
-    with open_state(context.paths, durable=False) as connection:
-        tell_exec_left(connection, container.id, exec_id, code)
+    tell_left(code)
     return code or 0

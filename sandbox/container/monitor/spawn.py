@@ -21,6 +21,7 @@ from sandbox.container.model.runtime_files import KNOCK_SIGNAL
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.channel import Channel
+from sandbox.runtime.own_process import become_own_process
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.user_namespace import (
     MapperGoneError,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-monitor"
-_IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE})
 
 
 class SpawnedMonitor(NamedTuple):
@@ -125,27 +125,8 @@ def _get_ready(kept: set[int]) -> None:
 
 
 def _become_own_process(kept: set[int]) -> None:
-    """Leave the command's session, directory, streams and descriptors; ignore what a terminal sends."""
-    os.setsid()
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
-        if fd > 2 and fd not in kept:
-            try:
-                os.close(fd)
-            except OSError:
-                continue  # the descriptor of the listing itself
-    # not what the command has them do, nor what its caller has
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_IGN if number in _IGNORED else signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
     # a knock that comes early waits until it can be answered
-    signal.pthread_sigmask(signal.SIG_SETMASK, (KNOCK_SIGNAL,))
-    with open("/proc/self/comm", "w") as file:
-        file.write(PROCESS_NAME)
+    become_own_process(kept, PROCESS_NAME, (KNOCK_SIGNAL,))
 
 
 def _leave_trace(paths: Paths, request: SpawnRequest) -> None:

@@ -38,12 +38,13 @@ class ExecTarget(NamedTuple):
     process_limit: int = 0
 
 
-def run_detached(target: ExecTarget, spec: ProcessSpec) -> None:
-    """Start the process with no streams and leave it to the container. Raises SandboxError."""
+def run_detached(target: ExecTarget, spec: ProcessSpec) -> int:
+    """Start the process with no streams; its pid, which is a child of the caller. Raises SandboxError."""
     started = _start(target, spec, ProcessStdio())
     os.close(started.pidfd)
     if started.terminal_fd is not None:
         os.close(started.terminal_fd)
+    return started.pid
 
 
 def run_attached(target: ExecTarget, spec: ProcessSpec, client: ClientStreams) -> int | None:

@@ -229,3 +229,31 @@ def test_who_follows_ends_with_the_reader(sandbox: Sandbox) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_the_end_of_a_detached_exec_is_told(sandbox: Sandbox, busybox: str) -> None:
+    with following(sandbox) as follower:
+        sandbox.run("run", "-d", *_NONE, "--name", "web", busybox, "sleep", "1000")
+        follower.documents()
+        sandbox.run("exec", "-d", "web", "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; exit 3")
+        created, started = follower.documents()
+        assert created["Action"].startswith("exec_create: sh -c ")
+        sandbox.run("exec", "-d", "web", "nonesuch", status=127)
+        sandbox.run("exec", "web", "touch", "/go")
+        # in its own time
+        died = next(json.loads(line) for line in _lines(follower) if b"exec_die" in line and b'"exitCode":"3"' in line)
+        exec_id = started["Actor"]["Attributes"]["execID"]
+        assert died["Actor"]["Attributes"] == {
+            "image": "busybox",
+            "name": "web",
+            "execID": exec_id,
+            "exitCode": "3",
+        }
+        # the keeper of one that is killed with its container ends as well, and the fixture waits for it
+        sandbox.run("exec", "-d", "web", "sleep", "1000")
+        sandbox.run("rm", "-f", "web")
+
+
+def _lines(follower: Follower) -> Iterator[bytes]:
+    assert follower.process.stdout is not None
+    return iter(follower.process.stdout.readline, b"")

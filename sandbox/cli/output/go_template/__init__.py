@@ -19,11 +19,11 @@ from sandbox.cli.output.go_template.kinds import NULL_LIST, NULL_MAP, NULL_POINT
 from sandbox.cli.output.go_template.shapes import STRUCTURES, Shape
 
 __all__ = [
+    "Kinds",
     "NULL_LIST",
     "NULL_MAP",
     "NULL_POINTER",
     "STRUCTURES",
-    "Kinds",
     "Shape",
     "Template",
     "TemplateError",
