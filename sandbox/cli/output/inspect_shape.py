@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds, Shape
+from sandbox.cli.output.go_template import Shape
+from sandbox.cli.output.go_template.kinds import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds
 from sandbox.cli.output.inspect_maps import MAPS
 
 TYPE_CHECKING = False

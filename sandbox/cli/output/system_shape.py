@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template import NULL_POINTER, Kinds, Shape
+from sandbox.cli.output.go_template import Shape
+from sandbox.cli.output.go_template.kinds import NULL_POINTER, Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

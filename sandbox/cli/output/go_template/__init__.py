@@ -15,14 +15,9 @@ for a field that takes arguments (`{{.Label "name"}}`).
 
 from sandbox.cli.output.go_template.errors import TemplateError, TemplateParseError, UnknownFieldError, template_mend
 from sandbox.cli.output.go_template.evaluate import Template, parse_template
-from sandbox.cli.output.go_template.kinds import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds
 from sandbox.cli.output.go_template.shapes import STRUCTURES, Shape
 
 __all__ = [
-    "Kinds",
-    "NULL_LIST",
-    "NULL_MAP",
-    "NULL_POINTER",
     "STRUCTURES",
     "Shape",
     "Template",
