@@ -88,6 +88,7 @@ RENDERED = [
     ("{{.Name | printf \"%s-%s\" \"x\"}}", "x-web"),
     ("{{split \"a,b\" \",\"}}", "[a b]"),
     ("{{join .List \"-\"}}", "a-b-c"),
+    ("{{title \"\"}}|{{title \"it's\"}}", "|It's"),
     ("{{title \"hello world\"}} {{lower \"AB\"}} {{upper \"ab\"}}", "Hello World ab AB"),
     ("[{{pad .Name 1 2}}]", "[ web  ]"),
     ("[{{padright .Name 5}}]", "[web  ]"),

@@ -134,8 +134,9 @@ def _join(values: Any, separator: Any) -> str:
 
 def _title(value: Any) -> str:
     text = _text("title", value)
-    before = [" ", *text[:-1]]
-    return "".join(c.upper() if not (b.isalnum() or b in "_'") else c for b, c in zip(before, text, strict=True))
+    # each letter with the one before it
+    pairs = zip(f" {text}", text, strict=False)
+    return "".join(c.upper() if not (before.isalnum() or before in "_'") else c for before, c in pairs)
 
 
 def _pad(value: Any, before: Any, after: Any) -> str:
