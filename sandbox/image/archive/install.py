@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.image.events import image_event
 from sandbox.image.recording import base_lock, content_store, make_record, plan_layers, save_record
+from sandbox.image.references import DEFAULT_TAG
+from sandbox.image.store import find_image
 from sandbox.image.transfer.pull import with_workers
 from sandbox.image.transfer.unpacking import open_pool
 from sandbox.image.trio_runs import run_trio
+from sandbox.state import open_state
 from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
@@ -78,8 +81,20 @@ async def _install(
         for blob in missing:
             progress.layer(blob, "Loaded")
     record = make_record(image_id, manifest_digest, image.config, image.config_data, layers, store)
+    if image.action == "load":
+        _tell_displaced(paths, image.names, record.id, progress)
     save_record(paths, record, image.names, [], [image_event(image.action, record.id, record.config)])
     return record
+
+
+def _tell_displaced(paths: Paths, names: Sequence[Reference], image_id: str, progress: Progress) -> None:
+    with open_state(paths) as connection:
+        for name in names:
+            before = find_image(connection, name.name)
+            if before is not None and before.id != image_id:
+                shown = name.familiar if name.tag else f"{name.familiar}:{DEFAULT_TAG}"
+                told = f"The image {shown} already exists, renaming the old one with ID {before.id} to empty string"
+                progress.line(told)
 
 
 async def _unpack(paths: Paths, pool: UnpackPool, layers: Sequence[Layer]) -> None:

@@ -99,6 +99,19 @@ def test_save_several_to_standard_output(sandbox: Sandbox, hostile: Hostile, bus
         assert [entry["RepoTags"] for entry in json.load(member)] == [[busybox_image], [f"{hostile.host}/x:latest"]]
 
 
+def test_a_name_that_an_archive_takes_from_another_image(sandbox: Sandbox, tmp_path: Path) -> None:
+    archive = tmp_path / "mine.tar"
+    first = sandbox.run("import", "-", "mine:1", input=make_layer({"a": b"1"})).stdout.strip()
+    sandbox.run("save", "-o", archive, "mine:1")
+    assert sandbox.run("load", "-i", archive).lines == ["Loaded image: mine:1"]
+    second = sandbox.run("import", "-", "mine:1", input=make_layer({"a": b"2"})).stdout.strip()
+    assert sandbox.run("load", "-i", archive).lines == [
+        f"The image mine:1 already exists, renaming the old one with ID {second} to empty string",
+        "Loaded image: mine:1",
+    ]
+    assert _image_id(sandbox, "mine:1") == first
+
+
 def test_save_fails_whole(sandbox: Sandbox, tmp_path: Path) -> None:
     assert "No such image" in sandbox.run("save", "-o", tmp_path / "x", "nonesuch", status=1).stderr
     assert not list(tmp_path.iterdir())

@@ -91,6 +91,9 @@ def test_history(sandbox: Sandbox, name: str) -> None:
     assert len(lines) == 2
     assert lines[1].startswith("<missing>")
     assert len(sandbox.run("history", "-q", name).lines) == 2
+    header, line, _base = sandbox.run("history", "--human=false", "--no-trunc", name).lines
+    assert header.split() == ["IMAGE", "CREATED", "AT", "CREATED", "BY", "SIZE", "COMMENT"]
+    assert line.split()[-1].isdecimal()
 
 
 def test_untag_then_delete(sandbox: Sandbox, name: str) -> None:
