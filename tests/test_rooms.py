@@ -48,7 +48,9 @@ ARROWS = {
     "system": {"container.life", "container.model", "doctor", "image", "runtime"},
     "dockerfile": {"grammar", "image"},
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
-    "commit": {"builder", "container", "container.model", "container.monitor", "image", "runtime"},
+    "commit": {
+        "builder", "container", "container.files", "container.model", "container.monitor", "image", "runtime",
+    },
     "upkeep": {
         "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
         "grammar", "image", "protocol", "runtime", "volume",

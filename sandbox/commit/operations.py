@@ -11,6 +11,7 @@ from sandbox.commit.changed_layer import keep_changes
 from sandbox.commit.committed_image import Story, find_base, image_config, image_document, keep_documents
 from sandbox.commit.holding import held_still
 from sandbox.commit.request import CommitRequest
+from sandbox.container.files.unwritten import hand_over
 from sandbox.container.model.events import Tell
 from sandbox.container.model.events import emit_of as emit_of_container
 from sandbox.container.operations import inspect, look_up
@@ -56,6 +57,7 @@ def commit(context: OperationContext, word: str, request: CommitRequest = Commit
 
             config = apply_changes(config, request.changes)
         with held_still(context, container) if request.pause else nullcontext():
+            hand_over(paths, container)
             layer, size_bytes = _keep_layer(paths, container, base)
         now_ns = time.time_ns()
         story = Story(request.author, request.comment, rfc3339(now_ns), " ".join(document["Config"]["Cmd"] or ()))

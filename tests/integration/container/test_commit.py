@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import tarfile
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,23 @@ def test_images_made_of_images(sandbox: Sandbox, busybox: str) -> None:
     assert deleted[:2] == [f"Deleted: {top}", f"Deleted: {between}"]
     assert len(deleted) == 4
     assert sandbox.run(*shown, "-a").lines == [root]
+
+
+@pytest.mark.parametrize("driver", _DRIVERS[:2])
+def test_what_a_process_has_not_closed_is_there_too(sandbox: Sandbox, busybox: str, driver: str) -> None:
+    # `cat` writes and goes on holding the file
+    script = "(echo line; sleep 1000) | cat > /open & until test -s /open; do :; done; echo ready; wait"
+    run = ("run", "-d", "--name", "box", "--network", "none", "--storage-driver", driver, busybox, "sh", "-c", script)
+    sandbox.run(*run)
+    sandbox.wait_for_log("box", "ready")
+    sandbox.run("export", "-o", sandbox.home.root / "box.tar", "box")
+    with tarfile.open(sandbox.home.root / "box.tar") as archive:
+        file = archive.extractfile("open")
+        assert file is not None
+        assert file.read() == b"line\n"
+    for pause in ("true", "false"):
+        image_id = sandbox.run("commit", f"--pause={pause}", "box").stdout.strip()
+        assert sandbox.run("run", "--rm", "--network", "none", image_id, "cat", "/open").lines == ["line"]
 
 
 def test_what_is_refused(sandbox: Sandbox, busybox: str) -> None:
