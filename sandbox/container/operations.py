@@ -320,10 +320,12 @@ def export(context: OperationContext, word: str, output_fd: int) -> tuple[str, .
     """Write the container's files to a descriptor, as a tar archive; returns what could not be put into one, a sentence
     each. Raises NotFoundError, SandboxError.
     """
+    from sandbox.container.files.unwritten import hand_over
     from sandbox.container.model.events import Tell, tell
     from sandbox.container.view.export import export_container
 
     container = look_up(context, word)
+    hand_over(context.paths, container)
     notes = tuple(export_container(context.paths, container, output_fd))
     with open_state(context.paths, durable=False) as connection:
         tell(connection, container.id, Tell("export"))

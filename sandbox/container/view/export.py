@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 
+from sandbox.container.life.stop import is_active
 from sandbox.container.monitor.etc_files import gone_error
-from sandbox.container.monitor.mounts import OVERLAY_NAME
+from sandbox.container.monitor.mounts import OVERLAY_NAME, ROOT_NAME
 from sandbox.errors import SandboxError, translated
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from storage.drivers import driver_named
 from storage.layers.store import LayerStore
 from storage.tar.writer import write_tree
+from storage.trees.tree import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths
+
+#: of a mount that is read from alone
+_OWN_NAME = "own"
 
 
 def export_container(paths: Paths, container: Container, out_fd: int) -> tuple[str, ...]:
@@ -28,7 +33,7 @@ def export_container(paths: Paths, container: Container, out_fd: int) -> tuple[s
     try:
         notes = call_in_user_namespace(_export, paths, container, directory, out_fd)
     finally:
-        os.rmdir(directory)
+        remove_tree(directory)
     assert isinstance(notes, list)
     return tuple(str(note) for note in notes)
 
@@ -41,12 +46,20 @@ def _export(paths: Paths, container: Container, directory: str, out_fd: int) -> 
     upper = f"{paths.container_data(container.id)}/{OVERLAY_NAME}"
     driver = driver_named(config.storage_driver)
     driver.prepare(upper)
+    # no two FUSE servers write to one upper directory: to a second one it is the topmost layer
+    own = f"{directory}/{_OWN_NAME}" if config.storage_driver == "fuse" and is_active(container) else ""
+    target = f"{directory}/{ROOT_NAME}"
+    os.mkdir(target)
     with translated(SandboxError, f"cannot export container {container.name}"):
         layers = store.trees(config.layers)
-        mounted = driver.mount_root(layers, upper, directory)
+        if own:
+            driver.prepare(own)
+            mounted = driver.mount_root([*layers, f"{upper}/upper"], own, target)
+        else:
+            mounted = driver.mount_root(layers, upper, target)
     try:
         mounted.wait_ready()
-        root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with driver.true_owners(layers, upper) as owners:
                 return list(write_tree(root_fd, out_fd, owners))
