@@ -151,6 +151,9 @@ def find_arguments(env: Mapping[str, str], command: Command, typed: Sequence[str
     if len(typed) >= len(wanted) and not word.endswith("...]"):
         return []
     meant = word.strip("[]").removesuffix("...")
+    if "|" in meant and meant.islower():
+        # words of the command's own
+        return [(each, "") for each in meant.split("|")]
     noun = _NOUNS.get(meant) or _NOUNS.get(meant.partition("[")[0], "")
     finders: dict[str, Callable[[], Candidates]] = {
         "container": lambda: names.containers(env, _STATES.get(command.path, ())),

@@ -36,6 +36,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "cgroupns": ("private",),
     "driver": ("local",),
     "ipc": ("private", "shareable", "none", "container:"),
+    "method": ("systemd", "cron"),
     "log-driver": ("json-file", "local", "none"),
     "log-level": ("debug", "info", "warn", "error", "fatal"),
     "log-opt": ("max-size=", "max-file=", "compress="),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -138,6 +139,30 @@ def test_a_unit_of_systemd_takes_the_place_of_cron(sandbox: Sandbox) -> None:
     assert "it calls another command" in sandbox.run("system", "autostart", env=other).stderr
     assert sandbox.run("system", "autostart", "disable").lines == [f"Disabled: removed from {unit}"]
     assert not unit.exists()
+
+
+@pytest.mark.requires("systemd")
+def test_systemd_takes_the_unit_and_starts_them(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("run", "-d", "--network", "none", "--restart", "always", "--name", "web", *ASLEEP)
+    sandbox.run("volume", "create", "data")
+    sandbox.run(
+        "run", "-d", "--network", "none", "--restart", "always", "--name", "broken", "-v", "data:/data", *ASLEEP
+    )
+    sandbox.run("system", "autostart", "enable", "--method", "systemd")
+    _crash(sandbox, "web", "broken")
+    os.rmdir(sandbox.home.data / "sandbox/volumes/data/_data")
+    unit = sandbox.home.root / ".config/systemd/user/sandbox-autostart.service"
+    manager = ("systemctl", "--user")
+    try:
+        subprocess.run([*manager, "link", "--runtime", unit], check=True)
+        subprocess.run([*manager, "start", unit.name], check=True)
+        # one that cannot be started is told, and ends no other
+        assert _statuses(sandbox) == {"web": "running", "broken": "exited"}
+        shown = subprocess.run([*manager, "is-active", unit.name], capture_output=True, text=True, check=False)
+        assert shown.stdout == "active\n"
+    finally:
+        subprocess.run([*manager, "stop", unit.name], check=False)
+        subprocess.run([*manager, "disable", "--runtime", unit.name], check=False)
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,8 @@ def test_bash_gets_what_it_puts_in(filled: Path, line: str, words: str) -> None:
         ("run --cap-add NET_", {"NET_ADMIN"}), ("run -e HOM", {"HOME"}), ("help vol", {"volume"}),
         ("help volume ", {"ls", "rm"}), ("pull --platform linux/arm", {"linux/arm64"}),
         ("images --no", {"--no-trunc"}), ("container ", {"ls", "rm", "list"}), ("", {"run", "ps", "volume", "help"}),
+        ("system autostart ", {"enable", "disable", "status", "run"}),
+        ("system autostart --method ", {"systemd", "cron"}),
         ("-", {"-D", "--debug", "--version"}), ("run --name x -", {"--rm", "-d"}),
     ],
 )  # fmt: skip
