@@ -117,11 +117,11 @@ def test_what_is_refused_has_a_name(box: Client, busybox: str) -> None:
     with pytest.raises(sandbox.InvalidArgument):
         box.containers.list(filters={"status": "odd"})
     quiet = box.containers.create(busybox, "true", network_mode="none", log_config={"Type": "none"})
-    with pytest.raises(sandbox.Conflict):
+    with pytest.raises(sandbox.Conflict, match="no health check"):
         box.containers.create(busybox, "true", name=quiet.name)
     with pytest.raises(sandbox.NotSupported):
         quiet.logs()
-    with pytest.raises(sandbox.Conflict):
+    with pytest.raises(sandbox.Conflict, match="no health check"):
         quiet.exec_run("true")
 
 
@@ -299,3 +299,18 @@ def test_events_come_from_the_call_on(box: Client, busybox: str) -> None:
     ]
     with pytest.raises(sandbox.InvalidArgument):
         next(box.events(filters={"nonsense": "1"}))
+
+
+def test_the_health_of_a_container(box: Client, busybox: str) -> None:
+    check = {"test": ["CMD", "true"], "interval": 50_000_000}
+    web = box.containers.run(busybox, "sleep 1000", detach=True, network_mode="none", healthcheck=check)
+    assert web.wait_healthy() == "healthy"
+    web.reload()
+    assert (web.health, web.attrs["Config"]["Healthcheck"]) == (
+        "healthy",
+        {"Test": ["CMD", "true"], "Interval": 50000000},
+    )
+    bare = box.containers.run(busybox, "sleep 1000", detach=True, network_mode="none")
+    assert bare.health == "unknown"
+    with pytest.raises(sandbox.Conflict, match="no health check"):
+        bare.wait_healthy()
