@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sandbox.upkeep.check_context import CheckContext
     from sandbox.upkeep.layers import LayerCheck
     from sandbox.upkeep.records import Records
+    from sandbox.values import MountPoint
 
 
 class PlaceCheck:
@@ -50,7 +51,8 @@ class PlaceCheck:
             self._check_container_directory(name)
         for name in sorted(self._runtime - {os.path.basename(self._context.paths.container_runtime(i)) for i in known}):
             self._check_runtime(name)
-        for name in sorted(self._volumes | records.volumes):
+        mounted = {mount.source for container in records.containers for mount in _volume_mounts(container)}
+        for name in sorted(self._volumes | records.volumes | mounted):
             self._check_volume(name, records)
 
     def _check_layers(self, container: Container, layers: LayerCheck) -> None:
@@ -142,6 +144,8 @@ class PlaceCheck:
             self._report_without_data(name, records, store)
         elif not has_row and has_data:
             self._report_without_row(name, store)
+        elif not has_row and not there:
+            self._report_gone(name, records, store)
         elif not has_row and there and not has_copy(self._context.paths.data_root, "volume", name):
             finding = Finding("volume", name, "it was left half-made or half-removed")
             found = set(os.listdir(f"{self._context.paths.volumes}/{name}"))
@@ -153,12 +157,21 @@ class PlaceCheck:
                 # somebody has put something there, or renamed the data
                 self._context.report(finding._replace(mend=f"ls -la {self._context.paths.volumes}/{name}"))
 
+    def _report_gone(self, name: str, records: Records, store: VolumeStore) -> None:
+        """A volume with neither record nor directory, where a container that is there still mounts it."""
+        present = [load_container(self._context.connection, one.id) for one in _users(name, records)]
+        # unnamed volumes go before the record of the container that is removed with them
+        user = next((one for one in present if one is not None and one.state.status != "removing"), None)
+
+        def make() -> None:
+            store.create(name)
+            self._record(name)
+
+        if user is not None:
+            self._context.report(Finding("volume", name, f"it is gone, and container {user.name} mounts it"), make)
+
     def _report_without_data(self, name: str, records: Records, store: VolumeStore) -> None:
-        users = [
-            container.name
-            for container in records.containers
-            if any(mount.kind == "volume" and mount.source == name for mount in container.config.mounts)
-        ]
+        users = [container.name for container in _users(name, records)]
         if users:
             self._context.report(
                 Finding("volume", name, f"its directory is gone, and container {users[0]} mounts it"),
@@ -188,6 +201,15 @@ class PlaceCheck:
             (name, time.time_ns()),
         )
         keep_volume_copy(self._context.connection, name)
+
+
+def _users(name: str, records: Records) -> list[Container]:
+    """The containers that mount the volume."""
+    return [one for one in records.containers if any(mount.source == name for mount in _volume_mounts(one))]
+
+
+def _volume_mounts(container: Container) -> list[MountPoint]:
+    return [mount for mount in container.config.mounts if mount.kind == "volume"]
 
 
 def _is_served(directory: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.container.life.reconcile import reconcile_all
 from sandbox.container.life.remove import remove_container
 from sandbox.container.model.store import all_containers
-from sandbox.container.view.sizes import container_sizes
+from sandbox.container.view.sizes import measure_containers
 from sandbox.errors import ConflictError, NotFoundError
 from sandbox.events import tell_pruned
 from sandbox.image.removal import Removed, prune_images
@@ -53,15 +53,14 @@ def prune_containers(paths: Paths, accept: Callable[[int, Mapping[str, str]], bo
     ]
     ids: list[str] = []
     freed = 0
-    for container in chosen:
-        size = container_sizes(paths, container).written_bytes
+    for container, sizes in zip(chosen, measure_containers(paths, chosen), strict=True):
         with open_state(paths, frees=True) as connection:
             try:
                 remove_container(connection, paths, container.id)
             except (ConflictError, NotFoundError):
                 continue  # started, or removed by somebody, meanwhile
         ids.append(container.id)
-        freed += size
+        freed += sizes.written_bytes
     tell_pruned(paths, "container", freed)
     return PrunedContainers(tuple(ids), freed)
 

@@ -44,6 +44,9 @@ def reset_store(paths: Paths, note: Callable[[str], None]) -> int:
 
     Raises SandboxError where something could not be ended or removed; a reset again goes on from there.
     """
+    # on a full disk it is the room for what follows
+    with suppress(OSError):
+        os.unlink(paths.reserve)
     with _no_image_made(paths, note):
         _end_recorded(paths)
         _end_processes(paths)
@@ -104,7 +107,11 @@ def _recorded(paths: Paths) -> list[Container]:
 def _end_processes(paths: Paths) -> None:
     """End what runs and no record names; first processes end with their monitors."""
     for process in sorted(find_processes(paths), key=lambda process: not process.is_monitor):
-        end_process(process, at_once=True)
+        try:
+            end_process(process, at_once=True)
+        except SandboxError as error:
+            what = f"cannot end container {process.container[:12]}, of process {process.claim.pid}: {error.message}"
+            raise SandboxError(what, cause=error.cause, mend=error.mend) from error
 
 
 def _set_aside(paths: Paths, place: str, names: Iterable[str]) -> list[str]:

@@ -168,3 +168,14 @@ def test_what_no_container_comes_of_leaves_no_unnamed_volume(store: Store) -> No
     assert "already in use" in taken.stderr
     assert store.sandbox.run("volume", "ls", "-q").lines == ["kept", "named"]
     assert store.found(clean=True) == []
+
+
+def test_a_volume_that_is_gone_without_a_trace_is_made_again(store: Store) -> None:
+    store.in_namespace('rm -r "$1"', store.root / "volumes/kept")
+    store.query("DELETE FROM volume")
+    (finding,) = store.check(clean=False)["findings"]
+    assert (finding["name"], finding["problem"]) == ("kept", "it is gone, and container job mounts it")
+    store.check("--repair", clean=True)
+    assert store.sandbox.run("start", "-a", "job").status == 0
+    assert store.sandbox.run("volume", "ls", "-q").lines == ["kept"]
+    store.is_whole()
