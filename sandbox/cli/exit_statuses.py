@@ -8,6 +8,13 @@ if TYPE_CHECKING:
 
 #: of a slip on the command line, and of `run` and `create` where it is not the container's own
 ENGINE_FAILED = 125
+#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them
+_LEFT_TO_ENGINE = frozenset({
+    "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
+    "volume create",
+})  # fmt: skip
+#: how an error of the client's own grammar begins
+_OF_FLAGS = "invalid argument "
 #: every other kind has 1
 _STATUSES: dict[ErrorKind, int] = {
     "bad_request": ENGINE_FAILED,
@@ -25,8 +32,7 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     `run` tells its own failures from the container's by 125, whatever they are; so does `create` what keeps a container
     from being made, but not what is of no kind.
     """
-    if error.kind == "bad_request" and command_path == "volume create":
-        # Docker's client asks nothing of it: it is the engine that refuses
+    if error.kind == "bad_request" and command_path in _LEFT_TO_ENGINE and not error.message.startswith(_OF_FLAGS):
         return 1
     is_of_engine = command_path == "container run" or (command_path == "container create" and error.kind != "failed")
     return _STATUSES.get(error.kind, ENGINE_FAILED if is_of_engine else 1)

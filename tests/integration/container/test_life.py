@@ -104,7 +104,7 @@ def test_kill_sends_what_is_asked_for(sandbox: Sandbox, busybox: str) -> None:
     assert "hup" in sandbox.run("logs", "target").stdout
     refused = sandbox.run("kill", "target", status=1)
     assert "is not running" in refused.stderr
-    assert "invalid signal" in sandbox.run("kill", "-s", "NOPE", "target", status=125).stderr
+    assert "invalid signal" in sandbox.run("kill", "-s", "NOPE", "target", status=1).stderr
 
 
 def test_several_targets_are_all_tried(sandbox: Sandbox, busybox: str) -> None:
@@ -142,7 +142,7 @@ def test_rename_and_names_after_it(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("rename", "old", "new")
     assert "No such container: old" in sandbox.run("container", "inspect", "old", status=1).stderr
     assert "already in use" in sandbox.run("rename", "new", "other", status=1).stderr
-    assert "Invalid container name" in sandbox.run("rename", "new", "../x", status=125).stderr
+    assert "Invalid container name" in sandbox.run("rename", "new", "../x", status=1).stderr
 
 
 def test_on_failure_restarts_as_often_as_told(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:

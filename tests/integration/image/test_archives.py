@@ -298,7 +298,7 @@ def test_import_from_a_url(sandbox: Sandbox, hostile: Hostile) -> None:
 
 @pytest.mark.parametrize("change", ["RUN x", "CMD", "ENV", "nonsense"])
 def test_import_with_a_bad_change(sandbox: Sandbox, change: str) -> None:
-    failed = sandbox.run("import", "-c", change, "-", input=_archive({"x": b""}), status=125)
+    failed = sandbox.run("import", "-c", change, "-", input=_archive({"x": b""}), status=1)
     assert failed.stderr.startswith("Error: ")
     assert not sandbox.run("images", "-q").lines
 
