@@ -8,10 +8,7 @@ import time
 from contextlib import suppress
 
 from sandbox.container.operations import ListRequest, list_containers, look_up
-from sandbox.container.usage.sampler import Sampler
-from sandbox.container.usage.usage import cpu_percent
 from sandbox.errors import ConflictError, NotFoundError
-from sandbox.event_stream import EventReader
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
@@ -108,6 +105,10 @@ def watch_usage(context: OperationContext, request: UsageRequest) -> Iterator[li
 
 
 def _readings(context: OperationContext, request: UsageRequest) -> Iterator[list[ContainerUsage]]:
+    # not carried by those who look at nothing: workers have this module, and monitors are forked from them
+    from sandbox.container.usage.sampler import Sampler
+    from sandbox.event_stream import EventReader
+
     sampler, before = Sampler(), dict[tuple[str, int], "Usage"]()
     changes = EventReader(context.paths)
     try:
@@ -147,6 +148,8 @@ def _present(context: OperationContext, request: UsageRequest) -> list[tuple[str
 def _held_against(
     word: str, container: Container | None, usages: dict[str, Usage], before: dict[tuple[str, int], Usage]
 ) -> ContainerUsage:
+    from sandbox.container.usage.usage import cpu_percent
+
     usage = usages.get(container.id) if container is not None else None
     if container is None or usage is None:
         return ContainerUsage(word, container)

@@ -178,9 +178,9 @@ def make_container_cgroup(subtree: str, writes: Iterable[LimitWrite]) -> Contain
     try:
         os.makedirs(f"{subtree}/monitor", exist_ok=True)
         _write(f"{subtree}/monitor/cgroup.procs", "0")
-        wanted = sorted(
-            {write.controller for write in writes} | (_words(f"{subtree}/cgroup.controllers") & {"memory", "pids"})
-        )
+        # those that cost little, and say what the container takes
+        counted = _words(f"{subtree}/cgroup.controllers") & {"io", "memory", "pids"}
+        wanted = sorted({write.controller for write in writes} | counted)
         if wanted:
             _write(f"{subtree}/cgroup.subtree_control", " ".join(f"+{name}" for name in wanted))
         os.makedirs(container, exist_ok=True)

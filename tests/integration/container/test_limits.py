@@ -175,6 +175,20 @@ def test_a_controller_that_is_not_there_is_named(sandbox: Sandbox, busybox: str)
 
 
 @pytest.mark.requires("cgroup_v2")
+def test_stats_have_the_numbers_of_the_cgroup(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run(*DETACHED, "--name", "held", "--memory", "64m", "--pids-limit", "50", busybox, "sleep", "1000")
+    form = "{{.Source}} {{.PIDs}} {{.MemUsage}}"
+    source, processes, used, _slash, limit = sandbox.run(
+        "stats", "--no-stream", "--format", form, "held"
+    ).stdout.split()
+    assert (source, processes, limit) == ("cgroup", "1", "64MiB")
+    assert used != "0B"
+    # a process of exec's is in it as well
+    sandbox.run("exec", "-d", "held", "sleep", "1000")
+    assert sandbox.run("stats", "--no-stream", "--format", "{{.PIDs}}", "held").stdout == "2\n"
+
+
+@pytest.mark.requires("cgroup_v2")
 def test_doctor_and_info_say_that_limits_hold(sandbox: Sandbox) -> None:
     done = sandbox.run("doctor", status=None)
     assert any(line.split()[:2] == ["ok", "cgroup"] for line in done.lines)
