@@ -178,9 +178,8 @@ def test_a_controller_that_is_not_there_is_named(sandbox: Sandbox, busybox: str)
 def test_stats_have_the_numbers_of_the_cgroup(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run(*DETACHED, "--name", "held", "--memory", "64m", "--pids-limit", "50", busybox, "sleep", "1000")
     form = "{{.Source}} {{.PIDs}} {{.MemUsage}}"
-    source, processes, used, _slash, limit = sandbox.run(
-        "stats", "--no-stream", "--format", form, "held"
-    ).stdout.split()
+    done = sandbox.run("stats", "--no-stream", "--format", form, "held")
+    source, processes, used, _slash, limit = done.stdout.split()
     assert (source, processes, limit) == ("cgroup", "1", "64MiB")
     assert used != "0B"
     # a process of exec's is in it as well
