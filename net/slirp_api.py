@@ -121,6 +121,15 @@ def publish(
     return bound
 
 
+def unpublish(api_socket: str, bound: Sequence[PortMapping], patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    """Close those that are open of the mappings, as `publish` gave them. Raises NetError."""
+    forwards = [Forward(mapping.host_ip, mapping.host_port, mapping.protocol) for mapping in bound]
+    client = SlirpClient(api_socket, patience_seconds)
+    for entry in client.list_hostfwd():
+        if entry.forward in forwards:
+            client.remove_hostfwd(entry.id)
+
+
 def _add_one(client: SlirpClient, mapping: PortMapping, tried: list[Forward]) -> PortMapping:
     failure: NetError | None = None
     for forward in candidates(mapping):

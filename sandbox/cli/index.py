@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container attach": ("container_output", "Attach to a running container"),
     "container inspect": ("container_list", "Display detailed information on containers"),
     "container rename": ("container", "Rename a container"),
-    "container port": ("container_list", "List port mappings of a container"),
+    "container port": ("container_port", "List port mappings of a container, or add and remove some"),
     "container commit": ("commit", "Create a new image from a container's changes"),
     "container top": ("container_usage", "Display the running processes of a container"),
     "container stats": ("container_usage", "Display a live stream of container(s) resource usage statistics"),

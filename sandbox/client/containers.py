@@ -10,11 +10,13 @@ from sandbox.client.container_options import keyword_of, read_environment, read_
 from sandbox.client.errors import APIError, InvalidArgument, raised_as_api_errors
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.output import LogOptions, LogStream, OutputStream, StatsStream, opened_input, opened_pipes, read_all
+from sandbox.client.structured_options import port_texts
 from sandbox.commit.request import CommitRequest
 from sandbox.container.operations import ListRequest, StopRequest
 from sandbox.container.session.attach import ClientStreams, Streams
 from sandbox.container.session.exec_request import ExecRequest
 from sandbox.container.view.log_selection import read_selection
+from sandbox.grammar.ports import parse_ports
 from sandbox.grammar.signals import parse_signal
 from sandbox.image.references import parse_reference
 from sandbox.warm.values import Descriptor
@@ -119,6 +121,26 @@ class Container(ContainerFiles):
             error.field = keyword_of(error.field)
             raise
         return {"Warnings": list(notes)}
+
+    def add_ports(self, ports: Mapping[Any, Any]) -> None:
+        """Publish ports, as `ports` of `run` has them, at once where it runs, and from its next start on.
+
+        Raises Conflict where one is taken, InvalidArgument.
+        """
+        with raised_as_api_errors():
+            wanted = parse_ports(port_texts(ports))
+        self._caller.call("container.add_ports", self.id, wanted)
+        self.reload()
+
+    def remove_ports(self, ports: Mapping[Any, Any]) -> None:
+        """Publish them no more; a host port of None or 0 stands for all that lead to that port of the container.
+
+        Raises NotFound, InvalidArgument.
+        """
+        with raised_as_api_errors():
+            wanted = parse_ports(port_texts(ports))
+        self._caller.call("container.remove_ports", self.id, wanted)
+        self.reload()
 
     def remove(self, v: bool = False, force: bool = False) -> None:
         """Remove the container, with `v` its unnamed volumes too, by force also while it runs. Raises Conflict."""

@@ -1,11 +1,11 @@
-"""What there is: ps, inspect, port."""
+"""What there is: ps, inspect."""
 
 from __future__ import annotations
 
 from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.container import operations
-from sandbox.errors import SandboxError, UsageError
+from sandbox.errors import SandboxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,37 +65,6 @@ def inspect(invocation: Invocation) -> int:
     return print_documents(invocation.context, documents, invocation.text("format")) or status
 
 
-def port(invocation: Invocation) -> int:
-    """Print where the container's ports are published."""
-    from net.errors import NetError
-    from net.port_texts import join_address, split_protocol
-    from net.ports import parse_port_number
-
-    word, *rest = invocation.arguments
-    published = operations.look_up(invocation.context.for_operations(), word).state.published_ports
-    places = [(entry, join_address(entry.host_ip or "0.0.0.0", str(entry.host_port))) for entry in published]
-    # Docker: by numbers as numbers
-    places.sort(key=lambda place: (place[0].container_port, place[0].protocol))
-    if not rest:
-        for entry, place in places:
-            invocation.context.print(f"{entry.container_port}/{entry.protocol} -> {place}")
-        return 0
-    number_text, protocol = split_protocol(rest[0])
-    try:
-        number = parse_port_number(number_text)
-    except NetError as error:
-        raise UsageError(
-            f"invalid port {rest[0]!r}: {error.message}",
-            mend=f"sandbox port {word} 80/tcp; without a port it lists all",
-        ) from error
-    found = [place for entry, place in places if (entry.container_port, entry.protocol) == (number, protocol)]
-    if not found:
-        raise SandboxError(f"No public port '{rest[0]}' published for {word}", mend=f"sandbox port {word}")
-    for place in found:
-        invocation.context.print(place)
-    return 0
-
-
 COMMANDS: tuple[Command, ...] = (
     Command(
         "container ls",
@@ -126,15 +95,5 @@ COMMANDS: tuple[Command, ...] = (
         inspect,
         least=1,
         examples=("sandbox container inspect -f '{{.State.Status}}' web",),
-    ),
-    Command(
-        "container port",
-        "List port mappings or a specific mapping for the container",
-        "CONTAINER [PRIVATE_PORT[/PROTO]]",
-        (),
-        port,
-        least=1,
-        most=2,
-        examples=("sandbox port web", "sandbox port web 80/tcp"),
     ),
 )

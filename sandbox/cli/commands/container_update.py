@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = (
         least=1,
         examples=(
             "sandbox update --memory 1g --memory-swap 2g db",
-            "sandbox update --restart unless-stopped $(sandbox ps -q)",
+            "sandbox update --restart unless-stopped web db",
         ),
     ),
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.container.life.stop import is_active, not_running_error, open_channel
-from sandbox.container.monitor.reach import refuse_halted
+from sandbox.container.life.asking import call_monitor
+from sandbox.container.life.stop import is_active, not_running_error
 from sandbox.errors import ConflictError, SandboxError
-from sandbox.protocol.frames import MESSAGE
-from sandbox.runtime.reports import decode_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,24 +36,13 @@ def ask_monitor(paths: Paths, container: Container, verb: str) -> None:
     """Have the monitor do what takes its time, and wait for that. Raises ConflictError where the container does not run
     or is not in the way for it, SandboxError.
     """
-    refuse_halted(container)
-    channel = open_channel(paths, container)
-    if channel is None:
-        raise not_running_error(container)
     try:
-        channel.send_message(verb)
-        frame = channel.receive()
-    finally:
-        channel.close()
-    # an exit code is what everybody is told who comes when it has just ended
-    if frame is None or frame.kind != MESSAGE:
-        raise not_running_error(container)
-    if frame.message["type"] != "error":
-        return
-    error = decode_error(str(frame.message["report"]).encode())
-    if isinstance(error, ConflictError):
-        error.message = f"Container {container.id} {error.message}"
-        raise error
-    raise SandboxError(
-        f"cannot {verb} container {container.name}: {error.message}", cause=error.cause, mend=error.mend
-    ) from error
+        call_monitor(paths, container, verb)
+    except ConflictError as error:
+        # the monitor says what it is; who says so by itself has named it
+        if error.message.startswith("is "):
+            error.message = f"Container {container.id} {error.message}"
+        raise
+    except SandboxError as error:
+        error.message = f"cannot {verb} container {container.name}: {error.message}"
+        raise

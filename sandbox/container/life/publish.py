@@ -28,36 +28,38 @@ def publish_ports(
     try:
         bound = publish(slirp_socket, mappings)
     except PortInUseError as error:
-        failure = StartError(f"cannot start container {container.name}: {error.message}", cause=error.cause)
-        holder = _holder(paths, error)
-        failure.mend = _other_option(error.forward, error.free_port, mappings) or error.mend
-        if holder:
-            failure.cause = f"container {holder} publishes it"
-            failure.mend += f"; or: sandbox stop {holder}"
-        raise failure from error
-    except PrivilegedPortError as error:
-        message = f"container {container.name}: {error.message}"
-        option = _other_option(error.forward, error.free_port, mappings)
-        mend = f"{option}; or, by an administrator: {error.lower_start}" if option else error.mend
-        raise StartError(message, cause=error.cause, mend=mend) from error
+        raise explained(paths, error, mappings, f"cannot start container {container.name}", "-p") from error
     except SlirpSilentError as error:
         raise StartError(
             f"cannot publish the ports of container {container.name}", cause=error.cause, mend="sandbox doctor"
         ) from error
     except NetError as error:
-        message = f"container {container.name}: {error.message}"
-        raise StartError(message, cause=error.cause, mend=error.mend) from error
+        raise explained(paths, error, mappings, f"container {container.name}", "-p") from error
     return tuple(PublishedPort(*mapping) for mapping in bound)
 
 
-def _other_option(forward: Forward, free_port: int, mappings: Sequence[PortMapping]) -> str:
-    """The option to give in place of the one that asked for `forward`; "" where no port is known to be free."""
+def explained(paths: Paths, error: NetError, mappings: Sequence[PortMapping], what: str, option: str) -> StartError:
+    """Why a port could not be had, which is told as `what` failed; `option` is what asks for another one."""
+    failure = StartError(f"{what}: {error.message}", cause=error.cause, mend=error.mend)
+    if isinstance(error, PortInUseError):
+        failure.mend = _other_option(error.forward, error.free_port, mappings, option) or error.mend
+        if holder := _holder(paths, error):
+            failure.cause = f"container {holder} publishes it"
+            failure.mend += f"; or: sandbox stop {holder}"
+    elif isinstance(error, PrivilegedPortError):
+        other = _other_option(error.forward, error.free_port, mappings, option)
+        failure.mend = f"{other}; or, by an administrator: {error.lower_start}" if other else error.mend
+    return failure
+
+
+def _other_option(forward: Forward, free_port: int, mappings: Sequence[PortMapping], option: str) -> str:
+    """What to give in place of what asked for `forward`; "" where no port is known to be free."""
     for wanted in mappings:
         last = wanted.host_port_end or wanted.host_port
         if free_port and wanted.protocol == forward.protocol and wanted.host_port <= forward.host_port <= last:
             protocol = "" if wanted.protocol == "tcp" else f"/{wanted.protocol}"
             address = f"{wanted.host_ip}:" if wanted.host_ip not in ("", "0.0.0.0") else ""
-            return f"-p {address}{free_port}:{wanted.container_port}{protocol}"
+            return f"{option} {address}{free_port}:{wanted.container_port}{protocol}"
     return ""
 
 

@@ -6,13 +6,12 @@ monitor reads the policy when a run has ended.
 
 from __future__ import annotations
 
-from sandbox.container.life.lookup import open_container
+from sandbox.container.life.settled import open_settled
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.documents import to_json
 from sandbox.container.model.events import Tell
 from sandbox.container.model.store import change_record
 from sandbox.container.monitor.limits import plan_container_limits
-from sandbox.container.monitor.reach import wait_monitor
 from sandbox.container.request.kept import load_request, read_request
 from sandbox.container.request.recovered import recovered_request
 from sandbox.container.request.updating import Updated, updated
@@ -59,15 +58,7 @@ def update_container(paths: Paths, env: Mapping[str, str], word: str, wanted: Co
 
 def _look_up(paths: Paths, word: str) -> tuple[Container, ContainerRequest]:
     with open_state(paths) as connection:
-        container = open_container(connection, paths, word)
-        while container.state.monitor_pid and not is_active(container):
-            if container.state.status == "removing":
-                raise ConflictError(
-                    f'Cannot update container {container.id}: Container is marked for removal and cannot be "update".'
-                )
-            # it is being started, with the limits that it had
-            wait_monitor(paths, container)
-            container = open_container(connection, paths, container.id)
+        container = open_settled(connection, paths, word, "update")
         return container, load_request(connection, container.id) or recovered_request(container.config)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.model.events import Tell
+    from sandbox.container.model.port_changes import PortsAdded, PortsRemoved
 
 _COLUMNS = "id, name, created_ns, config, state"
 _HEX = frozenset("0123456789abcdef")
@@ -111,7 +112,9 @@ def load_container(connection: sqlite3.Connection, container_id: str) -> Contain
 
 
 def update_state(
-    connection: sqlite3.Connection, container_id: str, *changes: Callable[[ContainerState], ContainerState] | Tell
+    connection: sqlite3.Connection,
+    container_id: str,
+    *changes: Callable[[ContainerState], ContainerState] | Tell | PortsAdded | PortsRemoved,
 ) -> ContainerState | None:
     """Write what `changes`, one after the other, make of the present state, and the events that they are, in one
     transaction; None where the container is gone.
@@ -129,6 +132,9 @@ def update_state(
         for change in changes:
             if isinstance(change, Tell):
                 tells.append(change)
+            elif not callable(change):
+                state = change.to_state(state)
+                _write_ports(connection, container_id, change)
             else:
                 former, state = state, change(state)
                 tells += told_by(former, state)
@@ -140,6 +146,27 @@ def update_state(
         if (state.status, state.monitor_pid) != (before.status, before.monitor_pid) and state.status != "removing":
             keep_container_copy(connection, container_id)
     return state
+
+
+def write_ports(connection: sqlite3.Connection, container_id: str, change: PortsAdded | PortsRemoved) -> bool:
+    """Write what the next start of a container that does not run is to publish; whether it is there, and nobody's."""
+    with transaction(connection):
+        row = connection.execute("SELECT state FROM container WHERE id = ?", (container_id,)).fetchone()
+        is_free = row is not None and not from_json(ContainerState, row[0]).monitor_pid
+        if is_free:
+            _write_ports(connection, container_id, change)
+    return is_free
+
+
+def _write_ports(connection: sqlite3.Connection, container_id: str, change: PortsAdded | PortsRemoved) -> None:
+    """What the next start is to publish, within a transaction."""
+    from sandbox.container.model.port_changes import changed_request
+
+    row = connection.execute("SELECT config, request FROM container WHERE id = ?", (container_id,)).fetchone()
+    config = change.to_config(from_json(ContainerConfig, row[0]))
+    values = (to_json(config), changed_request(row[1] or "", config), container_id)
+    connection.execute("UPDATE container SET config = ?, request = ? WHERE id = ?", values)
+    keep_container_copy(connection, container_id)
 
 
 def change_record(

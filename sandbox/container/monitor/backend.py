@@ -21,6 +21,7 @@ from sandbox.container.monitor.runtime_spec import (
     uses_private_network,
 )
 from sandbox.container.monitor.seccomp_filter import seccomp_program
+from sandbox.errors import ConflictError
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.private_directories import make_private_directory
@@ -111,6 +112,19 @@ class KernelEngine:
         # its socket lies there, and somebody may have cleaned up
         make_private_directory(self._runtime_dir)
         yield from self._network.revive_steps(ports)
+
+    def publish_steps(
+        self, ports: Sequence[PublishedPort], present: Sequence[PublishedPort]
+    ) -> Steps[tuple[PublishedPort, ...]]:
+        return self._network_of_its_own().publish_steps(ports, present)
+
+    def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
+        return self._network_of_its_own().unpublish_steps(ports, kept)
+
+    def _network_of_its_own(self) -> PrivateNetwork:
+        if self._network is None:
+            raise ConflictError("it has no network of its own")
+        return self._network
 
     @property
     def mount_pidfds(self) -> Sequence[int]:

@@ -19,6 +19,7 @@ import time
 from functools import partial
 
 from sandbox.container.model.events import Tell
+from sandbox.container.model.port_changes import PortsAdded, PortsRemoved
 from sandbox.container.model.stop_way import ends_restarts, is_order_to_stop, way_to_stop
 from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start, paused, unpaused
 from sandbox.container.monitor.attach_server import AttachServer
@@ -256,6 +257,18 @@ class Monitor:
             answer(ConflictError("has no health check"))
         elif not health.probe_now(answer):
             answer(ConflictError("is not running"))
+
+    def publish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
+        def bound(now: tuple[PublishedPort, ...]) -> None:
+            self._writer.write(PortsAdded(ports, now), partial(answer, None))
+
+        self._watches.network.publish(ports, bound, answer)
+
+    def unpublish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
+        def closed(gone: tuple[PublishedPort, ...]) -> None:
+            self._writer.write(PortsRemoved(gone), partial(answer, None))
+
+        self._watches.network.unpublish(ports, closed, answer)
 
     def output_blocked(self, blocked: bool) -> None:
         if self._run is not None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sandbox.container.monitor.task import Task
+from sandbox.errors import ConflictError, SandboxError
 from sandbox.runtime.reactor import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from sandbox.container.monitor.roles import Network
     from sandbox.runtime.reactor import Reactor, Timer
     from sandbox.values import PublishedPort
+    from storage.waits import Steps
+
+    Done = Callable[[tuple[PublishedPort, ...]], None]
 
 _FIRST_REVIVAL_SECONDS = 0.5
 _MOST_REVIVALS = 8
@@ -30,6 +37,8 @@ class NetworkWatch:
         self._watched = -1
         self._timer: Timer | None = None
         self._task: Task | None = None
+        #: who waits for a change of the ports
+        self._asked: Callable[[Exception], None] | None = None
 
     def begin(self) -> None:
         """Watch the network, where there is one."""
@@ -38,11 +47,53 @@ class NetworkWatch:
             self._watched = pidfd
             self._reactor.watch(pidfd, READ, lambda _events: self._ended())
 
+    def publish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
+        """Bind the ports, or none; `done` gets them as they are bound."""
+
+        def bound(now: tuple[PublishedPort, ...]) -> None:
+            self.ports = (*self.ports, *now)
+            done(now)
+
+        self._change(lambda: self._network.publish_steps(ports, self.ports), bound, failed)
+
+    def unpublish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
+        """Close the ports, as they are bound; `done` gets them."""
+        kept = tuple(port for port in self.ports if port not in ports)
+
+        def closed(_nothing: object) -> None:
+            self.ports = kept
+            done(ports)
+
+        self._change(lambda: self._network.unpublish_steps(ports, kept), closed, failed)
+
+    def _change(
+        self, steps: Callable[[], Steps[Any]], done: Callable[[Any], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """One change at a time; each is told what became of it, also where the network ends meanwhile."""
+        if self._watched < 0 or self._asked is not None:
+            failed(ConflictError("its network is being changed just now", mend="try again"))
+            return
+
+        def tell(then: Callable[[Any], None], value: object) -> None:
+            self._asked = self._task = None
+            then(value)
+
+        self._asked = failed
+        try:
+            self._task = Task(self._reactor, steps(), partial(tell, done), partial(tell, failed))
+        except SandboxError as error:
+            tell(failed, error)
+            return
+        self._task.begin()
+
     def end(self) -> None:
         """Watch no more, and connect nothing again; twice is safe."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            asked(ConflictError("its network ended meanwhile", mend="try again"))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -8,6 +8,7 @@ field makes no sense, a SandboxError that it cannot be done. To add one: a funct
 from __future__ import annotations
 
 from sandbox.protocol.frames import STDERR, STDOUT
+from sandbox.values import PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,11 +92,27 @@ def probe(desk: Desk, _message: Message, answer: Answer) -> None:
     desk.probe(answer)
 
 
+def publish(desk: Desk, message: Message, answer: Answer) -> None:
+    """{ports}: bind them, or none, and keep them."""
+    desk.publish(_ports(message), answer)
+
+
+def unpublish(desk: Desk, message: Message, answer: Answer) -> None:
+    """{ports}: close them, and forget them; they are as they are bound."""
+    desk.unpublish(_ports(message), answer)
+
+
+def _ports(message: Message) -> tuple[PublishedPort, ...]:
+    return tuple(PublishedPort(*port) for port in message["ports"])
+
+
 #: those that take their time: the client is answered when it is done
 LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {
     "pause": pause,
     "unpause": unpause,
     "probe": probe,
+    "publish": publish,
+    "unpublish": unpublish,
 }
 
 VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {

@@ -11,9 +11,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from typing import Protocol, TypeAlias
 
     from sandbox.container.model.events import Tell
+    from sandbox.container.model.port_changes import PortsAdded, PortsRemoved
     from sandbox.container.model.record import ContainerState
     from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.plan import Started
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Change = Callable[[ContainerState], ContainerState]
     #: what is written down: a change of the state, or what happened without one
-    Note = Change | Tell
+    Note: TypeAlias = Change | Tell | PortsAdded | PortsRemoved
     #: told what became of something that was asked for: None where it is done
     Answer = Callable[[Exception | None], None]
 else:
@@ -55,6 +56,12 @@ class Desk(Protocol):
 
     def probe(self, answer: Answer) -> None:
         """Run the health check now, and tell when its result is recorded."""
+
+    def publish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
+        """Bind the ports, or none of them, and keep them."""
+
+    def unpublish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
+        """Close the ports, as they are bound, and forget them."""
 
     def output_blocked(self, blocked: bool) -> None: ...
     def tell(self, action: str) -> None:
@@ -103,6 +110,14 @@ class Network(Protocol):
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         """Connect the network again, and publish the same ports again. Raises SandboxError."""
+
+    def publish_steps(
+        self, ports: Sequence[PublishedPort], present: Sequence[PublishedPort]
+    ) -> Steps[tuple[PublishedPort, ...]]:
+        """Bind every port, beside those that are present, or none; they come back as bound. Raises SandboxError."""
+
+    def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
+        """Close the ports, as they are bound; `kept` are all others. Raises SandboxError."""
 
 
 class Prober(Protocol):

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerConfig
     from sandbox.container.request.request import ContainerRequest
+    from sandbox.values import PublishedPort
 
 #: the fields of a request that may be changed later
 UPDATABLE = (
@@ -46,6 +47,13 @@ def updated(config: ContainerConfig, request: ContainerRequest, wanted: Containe
             raise ConflictError("Restart policy cannot be updated because AutoRemove is enabled for the container")
         config = config._replace(restart=policy)
     return Updated(config._replace(resources=merged_resources(request)), request)
+
+
+def check_added(ports: tuple[PublishedPort, ...]) -> None:
+    """Raise UsageError where one host port is asked for twice, too many are, or one that cannot be."""
+    from sandbox.grammar.ports import check_ports
+
+    check_ports(ports)
 
 
 def _check_memory(request: ContainerRequest, given: dict[str, int]) -> None:

@@ -61,3 +61,29 @@ def test_port_that_cannot_be_published(sandbox: Sandbox, busybox_image: str, pub
         done = sandbox.run("run", "--rm", "-p", text, busybox_image, "/bin/true", status=125)
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def test_a_udp_port_that_is_added_answers_on_the_loopback_beside_the_first(
+    sandbox: Sandbox, debian_image: str, port: int
+) -> None:
+    sandbox.run("pull", "-q", debian_image)
+    added = find_free_port()
+    server = sandbox.spawn(
+        *("run", "--rm", "--name", "dns", "-p", f"{port}:53/udp", debian_image),
+        *("python3", "-c", ECHO_SERVER, "53/udp", "54/udp"),
+        stderr=None,
+    )
+    with server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"up\n"
+        client.settimeout(20)
+        assert sandbox.run("port", "add", "dns", f"{added}:54/udp").lines == [f"54/udp -> 0.0.0.0:{added}"]
+        for one in (port, added):
+            client.sendto(b"question", ("127.0.0.1", one))
+            assert b"question" in client.recv(100)
+        sandbox.run("port", "rm", "dns", "53/udp")
+        with socket.socket(type=socket.SOCK_DGRAM) as other:
+            other.bind(("0.0.0.0", port))
+        client.sendto(b"question", ("127.0.0.1", added))
+        assert b"question" in client.recv(100)
+        sandbox.run("kill", "dns")

@@ -97,6 +97,14 @@ class PlainEngine:
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         raise AssertionError("it has no network")
 
+    def publish_steps(
+        self, ports: Sequence[PublishedPort], present: Sequence[PublishedPort]
+    ) -> Steps[tuple[PublishedPort, ...]]:
+        raise AssertionError("it has no network")
+
+    def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
+        raise AssertionError("it has no network")
+
     @property
     def mount_pidfds(self) -> tuple[int, ...]:
         return ()

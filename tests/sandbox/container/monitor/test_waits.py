@@ -315,7 +315,7 @@ class _BusyJournal:
         if not self._ours:
             return None
         for note in notes:
-            self.state = self.state if isinstance(note, Tell) else note(self.state)
+            self.state = note(self.state) if callable(note) else self.state
         return self.state
 
     end = update
