@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
+from contextlib import suppress
 
 from net.programs import find_program, install_command
 from sandbox.autostart.launch import Launch, refuse_line_breaks
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 BEGIN = "# sandbox autostart: begin (by `sandbox system autostart enable`; `… disable` removes it)"
 END = "# sandbox autostart: end"
 _BEGINS, _ENDS = "# sandbox autostart: begin", "# sandbox autostart: end"
+#: by the names that proc(5) shows
+_DAEMONS = ("cron", "crond", "fcron")
 #: what the programs that there are say where a user has none
 _NONE_YET = ("no crontab for", "no such file")
 
@@ -68,6 +72,16 @@ def block_entry(crontab: str) -> str | None:
 def find_crontab(env: Mapping[str, str]) -> str | None:
     """The program that changes it, None where no cron is installed."""
     return find_program("crontab", env.get("PATH", ""))
+
+
+def is_daemon_there(proc: str = "/proc") -> bool:
+    """Whether a cron runs that would read crontabs."""
+    for name in os.listdir(proc):
+        if name.isdecimal():
+            with suppress(OSError), open(f"{proc}/{name}/comm") as file:
+                if file.read().strip() in _DAEMONS:
+                    return True
+    return False
 
 
 def no_cron_error() -> HostError:

@@ -34,10 +34,12 @@ class Autostart(NamedTuple):
     is_current: bool = True
     #: the user's manager starts at boot, and not at the first log-in
     lingers: bool = False
+    #: of cron: whether its daemon runs now
+    has_daemon: bool = True
 
     @property
     def works_at_boot(self) -> bool:
-        return self.method == "cron" or (self.method == "systemd" and self.lingers)
+        return self.has_daemon if self.method == "cron" else self.method == "systemd" and self.lingers
 
 
 class BroughtBack(NamedTuple):
@@ -59,7 +61,7 @@ def status(context: OperationContext, command: tuple[str, ...] = ()) -> Autostar
     entry = crontab.block_entry(crontab.read_crontab(program)) if program is not None else None
     if entry is not None:
         current = not command or entry == crontab.entry_text(launch, _log_path(context))
-        return Autostart("cron", "the crontab", current)
+        return Autostart("cron", "the crontab", current, has_daemon=crontab.is_daemon_there())
     return Autostart()
 
 

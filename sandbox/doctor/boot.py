@@ -31,7 +31,9 @@ def check_autostart(machine: Machine) -> Check:
     if not names:
         return passed("autostart", "no container is to come back after a reboot")
     shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
-    if found.method:
+    if found.method == "cron":
+        detail, cause, mend = f"{shown}: not started at boot", "no cron daemon runs", "sudo service cron start"
+    elif found.method:
         detail = f"{shown}: started at your first log-in, not at boot"
         mend = f"sudo loginctl enable-linger {user_name(machine.uid)}"
         cause = "your systemd manager starts with the first session unless lingering is on"

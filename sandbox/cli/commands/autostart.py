@@ -86,7 +86,7 @@ _ACTIONS: dict[str, Callable[[Invocation], int]] = {
 def _said(found: Autostart) -> str:
     if not found.method:
         return "Disabled: no container is started at boot"
-    when = "" if found.works_at_boot else ", at your first log-in"
+    when = "" if found.works_at_boot or found.method == "cron" else ", at your first log-in"
     return f"Enabled: by {found.method}{when} ({found.place})"
 
 
@@ -95,7 +95,10 @@ def _warn(invocation: Invocation, found: Autostart) -> None:
     if found.method and not found.is_current:
         context.note("WARNING: it calls another command, or another data root, than this one")
         context.note("  mend: sandbox system autostart enable")
-    if found.method and not found.works_at_boot:
+    if not found.has_daemon:
+        context.note("WARNING: no cron daemon runs on this machine now: nothing is started until one does")
+        context.note("  mend: sudo service cron start")
+    if found.method == "systemd" and not found.works_at_boot:
         from sandbox.runtime.id_maps import user_name
 
         context.note("WARNING: lingering is off: your containers start when you log in, and end when you log out")

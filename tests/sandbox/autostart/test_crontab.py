@@ -13,6 +13,7 @@ from sandbox.autostart.crontab import (
     END,
     block_entry,
     entry_text,
+    is_daemon_there,
     read_crontab,
     with_block,
     without_block,
@@ -63,6 +64,15 @@ def _program(tmp_path: Path, script: str) -> str:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return str(path)
+
+
+@pytest.mark.parametrize(("name", "there"), [("cron", True), ("crond", True), ("crontab", False)])
+def test_whether_a_daemon_runs(tmp_path: Path, name: str, there: bool) -> None:
+    for directory, comm in (("1", "init"), ("23", name), ("sys", "cron")):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "comm").write_text(f"{comm}\n")
+    (tmp_path / "7").mkdir()
+    assert is_daemon_there(str(tmp_path)) == there
 
 
 def test_no_crontab_yet_is_an_empty_one(tmp_path: Path) -> None:
