@@ -10,6 +10,7 @@ from sandbox.errors import HostError
 
 NAME = "sandbox-autostart.service"
 _TARGET = "default.target.wants"
+_ASIDE = ".new"
 
 
 def unit_text(launch: Launch) -> str:
@@ -62,7 +63,7 @@ def write_unit(home: str, text: str) -> None:
     """Put the unit there and enable it, as `systemctl --user enable` does; no manager is needed. Raises HostError."""
     path = unit_path(home)
     link = _link(path)
-    aside = f"{path}.new"
+    aside = f"{path}{_ASIDE}"
     try:
         os.makedirs(os.path.dirname(link), exist_ok=True)
         with open(aside, "w") as file:
@@ -82,10 +83,11 @@ def remove_unit(home: str) -> bool:
     """Take it away; whether there was one. Raises HostError."""
     path = unit_path(home)
     found = False
-    for each in (_link(path), path):
+    # the last is what a killed `enable` leaves
+    for each in (_link(path), path, f"{path}{_ASIDE}"):
         try:
             os.unlink(each)
-            found = True
+            found = found or not each.endswith(_ASIDE)
         except FileNotFoundError:
             continue
         except OSError as error:
