@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.needs import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PACKAGES = ("sandbox", "net", "storage")
@@ -48,9 +49,31 @@ def imported_anywhere(path: Path) -> set[str]:
 
     `sandbox` itself never counts: everything below may ask it for the version, and it lends the Python API lazily.
     """
+    return _imported(path, ast.walk(tree_of(path)))
+
+
+def imported_to_run(path: Path) -> set[str]:
+    """The same without what is imported for types."""
+    return _imported(path, _walk_run(tree_of(path)))
+
+
+def _walk_run(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            nodes: list[ast.stmt] = node.orelse
+        else:
+            yield node
+            yield from _walk_run(node)
+            continue
+        for one in nodes:
+            yield one
+            yield from _walk_run(one)
+
+
+def _imported(path: Path, nodes: Iterable[ast.AST]) -> set[str]:
     own = module_of(path)
     found: set[str] = set()
-    for node in ast.walk(tree_of(path)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

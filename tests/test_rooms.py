@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.imports import SOURCES, imported_anywhere, module_of, name_of
+from tests.imports import SOURCES, imported_anywhere, imported_to_run, module_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,33 @@ def test_the_table_leads_down_and_has_every_room() -> None:
         known.add(room)
     rooms = {package.removeprefix("sandbox.") for package in PACKAGES if package.startswith("sandbox.")}
     assert known == {room for room in rooms if "." not in room or room.startswith("container.")}
+
+
+#: what an operation is made of: a command that imports it does the work itself, which nobody else can ask for then
+MADE_OF = (
+    "sandbox.builder.cache", "sandbox.container.life", "sandbox.container.model", "sandbox.container.monitor",
+    "sandbox.image.registry", "sandbox.image.store", "sandbox.runtime", "sandbox.state", "sandbox.transactions",
+    "sandbox.upkeep.check", "sandbox.upkeep.prune", "sandbox.volume.store", "sandbox.volume.volumes", "storage",
+)  # fmt: skip
+#: `run` forks the monitor before it imports the rest; the others ask who the user is, and are about his namespace
+COMMANDS_BELOW = {
+    "autostart": {"sandbox.runtime.id_maps"},
+    "login": {"sandbox.image.registry.docker_config"},
+    "reset": {"sandbox.runtime.namespace_command"},
+    "run": {
+        "sandbox.container.life.naming", "sandbox.container.model.names", "sandbox.container.model.store",
+        "sandbox.container.monitor.plan", "sandbox.container.monitor.spawn", "sandbox.runtime.terminal",
+        "sandbox.state",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if module_of(path).startswith("sandbox.cli.commands.")], ids=name_of
+)
+def test_commands_have_work_done_by_operations(path: Path) -> None:
+    below = {module for module in imported_to_run(path) if f"{module}.".startswith(tuple(f"{one}." for one in MADE_OF))}
+    assert below - {"storage.errors"} == COMMANDS_BELOW.get(path.stem, set())
 
 
 def _room(module: str) -> str:

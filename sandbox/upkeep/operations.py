@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.operation_context import OperationContext
+    from sandbox.upkeep.check_context import Options
+    from sandbox.upkeep.findings import Report
     from sandbox.upkeep.prune import PrunedContainers, PrunedImages
     from sandbox.upkeep.usage import Usage
 
@@ -61,6 +63,15 @@ def prune_leftovers(context: OperationContext) -> int:
     from sandbox.upkeep.sweep import sweep_leftovers
 
     return sweep_leftovers(context.paths)
+
+
+def check(context: OperationContext, options: Options, note: Callable[[str], None] = lambda _text: None) -> Report:
+    """Hold all that is stored against all that is recorded, and mend what `options` ask for. `note` is told what is
+    waited for. Raises SandboxError where that cannot be done.
+    """
+    from sandbox.upkeep.check import check_store
+
+    return check_store(context.paths, options, note)
 
 
 def describe_contents(context: OperationContext) -> str:

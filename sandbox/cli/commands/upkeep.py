@@ -19,7 +19,7 @@ _KINDS = (
 def check(invocation: Invocation) -> int:
     """Print what was found; 1 if anything is wrong still."""
     # hashing, unpacking and the rest of the store: for this command alone
-    from sandbox.upkeep.check import check_store
+    from sandbox.upkeep import operations
     from sandbox.upkeep.check_context import Options
 
     format_text = invocation.text("format") or "text"
@@ -29,7 +29,7 @@ def check(invocation: Invocation) -> int:
     options = Options(
         repair=invocation.flag("repair"), quick=invocation.flag("quick"), remove=invocation.texts("remove")
     )
-    report = check_store(context.find_paths(), options, context.note)
+    report = operations.check(context.for_operations(), options, context.note)
     if format_text == "json":
         _print_json(invocation, report)
     else:
