@@ -113,10 +113,10 @@ def _read_long(
 
 def _suggestion(by_name: dict[str, Option], name: str) -> str:
     # a slip of the pen is rare: its library is not worth start-up time
-    from difflib import get_close_matches
+    from sandbox.near_names import nearest
 
-    close = get_close_matches(name, [n for n, o in by_name.items() if n.startswith("--") and not o.hidden], n=1)
-    return f"did you mean {close[0]}?" if close else ""
+    near = nearest(name[2:], [n[2:] for n, o in by_name.items() if n.startswith("--") and not o.hidden])
+    return f"did you mean --{near}?" if near else ""
 
 
 def _read_short(

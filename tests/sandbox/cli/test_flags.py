@@ -101,6 +101,9 @@ def test_a_slip_of_the_pen_is_answered() -> None:
     with pytest.raises(UsageError) as caught:
         parse_flags(OPTIONS, ["--interactiv"])
     assert caught.value.mend == "did you mean --interactive?"
+    with pytest.raises(UsageError) as caught:
+        parse_flags(OPTIONS, ["--nosuch"])
+    assert caught.value.mend == ""
 
 
 @given(

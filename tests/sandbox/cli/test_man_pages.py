@@ -31,6 +31,7 @@ def test_a_page_says_what_the_help_says(path: str) -> None:
     assert main([*path.split(), "--help"], {"HOME": "/nonexistent"}, "/", shown, io.StringIO()) == 0
     plain = _plain(_PAGES[f"sandbox-{path.replace(' ', '-')}.1"])
     command = find_command(path)
+    assert command.examples
     for text in (command.summary, command.usage, *command.examples, *command.further):
         assert " ".join(text.split()) in plain
         assert " ".join(text.split()) in " ".join(shown.getvalue().split())

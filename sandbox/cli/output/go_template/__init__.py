@@ -9,7 +9,7 @@
     kinds.py      structures, and null as a list, a map or a pointer
     shapes.py     which fields data may have
 
-Left out: define, block, template, and methods of Go types. Data is JSON-plain; a mapping's value may be a function,
+Left out: methods of Go types. Data is JSON-plain; a mapping's value may be a function,
 for a field that takes arguments (`{{.Label "name"}}`).
 """
 

@@ -8,6 +8,7 @@ from sandbox.cli.output.go_template.kinds import GO_NAMES, NULL_POINTER, Structu
 from sandbox.cli.output.go_template.nodes import (
     Action,
     Branch,
+    Call,
     Constant,
     Dot,
     Function,
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
     from sandbox.cli.output.go_template.shapes import Shape
 
 
+#: templates within one another: more is one that calls itself for ever, and Python's stack is not deep
+_MOST_CALLS = 100
+
+
 class Template(NamedTuple):
     """A template that was read; `render` may be called any number of times."""
 
     nodes: tuple[Node, ...]
+    defined: Mapping[str, tuple[Node, ...]] = {}
 
     def render(
         self,
@@ -44,7 +50,7 @@ class Template(NamedTuple):
         """The text for `data`. A field that is lacking is an error where `shape` says so, as it is of a Go struct;
         a key that a map lacks is "<no value>". Raises TemplateError.
         """
-        state = _State(data, shape, functions)
+        state = _State(data, shape, functions, self.defined)
         try:
             state.walk(self.nodes, data)
         except RecursionError:
@@ -54,7 +60,7 @@ class Template(NamedTuple):
 
 def parse_template(source: str) -> Template:
     """The template written in `source`. Raises TemplateParseError."""
-    return Template(parse_nodes(source))
+    return Template(*parse_nodes(source))
 
 
 class _Left(Exception):  # noqa: N818  # control flow of `break` and `continue`, not an error
@@ -65,11 +71,19 @@ class _Left(Exception):  # noqa: N818  # control flow of `break` and `continue`,
 class _State:
     """One run: the output so far and the variables in scope, innermost last."""
 
-    def __init__(self, data: Any, shape: Shape | None, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        data: Any,
+        shape: Shape | None,
+        functions: Mapping[str, Callable[..., Any]],
+        defined: Mapping[str, tuple[Node, ...]],
+    ) -> None:
         self.output: list[str] = []
         self._root = data
         self._shape = shape
         self._functions = functions
+        self._defined = defined
+        self._calls = 0
         self._variables: list[tuple[str, Any]] = [("$", data)]
 
     def walk(self, nodes: Sequence[Node], dot: Any) -> None:
@@ -82,8 +96,24 @@ class _State:
                     self.output.append(show_printed(value))
             elif isinstance(node, Leave):
                 raise _Left(node.kind)
+            elif isinstance(node, Call):
+                self._call_template(node, dot)
             else:
                 self._branch(node, dot)
+
+    def _call_template(self, node: Call, dot: Any) -> None:
+        if node.name not in self._defined:
+            raise TemplateError(f'template: executing "" at <{{{{template "{node.name}"}}}}>: not defined')
+        if self._calls == _MOST_CALLS:
+            raise TemplateError(f"template: exceeded maximum template depth ({_MOST_CALLS})")
+        value = None if node.pipeline is None else self._pipeline(node.pipeline, dot)
+        outer, self._variables = self._variables, [("$", value)]
+        self._calls += 1
+        try:
+            self.walk(self._defined[node.name], value)
+        finally:
+            self._calls -= 1
+            self._variables = outer
 
     def _branch(self, node: Branch, dot: Any) -> None:
         scope = len(self._variables)

@@ -74,4 +74,11 @@ class Leave(NamedTuple):
     kind: Literal["break", "continue"]
 
 
-Node = Text | Action | Branch | Leave
+class Call(NamedTuple):
+    """`template`: the nodes defined under a name, with the value of `pipeline` as their data."""
+
+    name: str
+    pipeline: Pipeline | None
+
+
+Node = Text | Action | Branch | Leave | Call

@@ -8,6 +8,7 @@ from sandbox.cli.output.go_template.lexer import Token, split_template
 from sandbox.cli.output.go_template.nodes import (
     Action,
     Branch,
+    Call,
     Command,
     Constant,
     Dot,
@@ -33,17 +34,16 @@ _DEEPEST = 50
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "nil": None}
 _BRANCHES: dict[str, Literal["if", "with", "range"]] = {"if": "if", "with": "with", "range": "range"}
 _LEAVES: dict[str, Literal["break", "continue"]] = {"break": "break", "continue": "continue"}
-_REFUSED = ("define", "block", "template")
 _END = ("end", "else")
 
 
-def parse_nodes(source: str) -> tuple[Node, ...]:
-    """The nodes of a whole template. Raises TemplateParseError."""
+def parse_nodes(source: str) -> tuple[tuple[Node, ...], dict[str, tuple[Node, ...]]]:
+    """The nodes of a whole template, and those that it defines by names. Raises TemplateParseError."""
     parser = _Parser(split_template(source))
     nodes, ending = parser.body(0, in_range=False)
     if ending:
         raise TemplateParseError(parser.line, f"unexpected {{{{{ending}}}}}")
-    return nodes
+    return nodes, parser.defined
 
 
 class _Parser:
@@ -54,6 +54,7 @@ class _Parser:
         self._position = 0
         self.line = 1
         self._variables = ["$"]
+        self.defined: dict[str, tuple[Node, ...]] = {}
         #: what an `else if` or `else with` left for the branch that it opens
         self._chained: _Tokens | None = None
 
@@ -78,6 +79,9 @@ class _Parser:
                 if self._chained is None and tokens.peek():
                     raise TemplateParseError(self.line, f"unexpected {tokens.shown()} in {word}")
                 return tuple(nodes), word
+            if word == "define":
+                self._define(tokens, depth)
+                continue
             nodes.append(self._action(tokens, word, depth, in_range=in_range))
         return tuple(nodes), ""
 
@@ -91,11 +95,44 @@ class _Parser:
             tokens.take()
             tokens.finish(word)
             return Leave(_LEAVES[word])
-        if word in _REFUSED:
-            raise TemplateParseError(self.line, f"{{{{{word}}}}} is not supported")
+        if word in ("template", "block"):
+            return self._call(tokens, word, depth)
         pipeline = self._pipeline(tokens, depth, "command")
         tokens.finish("command")
         return Action(pipeline)
+
+    def _define(self, tokens: _Tokens, depth: int) -> None:
+        if depth:
+            raise TemplateParseError(self.line, "unexpected {{define}}")
+        tokens.take()
+        name = self._name(tokens, "define clause")
+        tokens.finish("define clause")
+        self._defined_body(name, depth)
+
+    def _call(self, tokens: _Tokens, word: str, depth: int) -> Call:
+        tokens.take()
+        context = f"{word} clause"
+        name = self._name(tokens, context)
+        # a block has data always, a template may have none
+        pipeline = self._pipeline(tokens, depth, context) if word == "block" or tokens.peek() else None
+        tokens.finish(context)
+        if word == "block":
+            self._defined_body(name, depth)
+        return Call(name, pipeline)
+
+    def _name(self, tokens: _Tokens, context: str) -> str:
+        token = tokens.take()
+        if token.kind != "text":
+            raise TemplateParseError(self.line, f"unexpected {token.value!r} in {context}")
+        return str(token.value)
+
+    def _defined_body(self, name: str, depth: int) -> None:
+        outer, self._variables = self._variables, ["$"]
+        nodes, ending = self.body(depth + 1, in_range=False)
+        self._variables = outer
+        if ending != "end":
+            raise TemplateParseError(self.line, "unexpected EOF" if not ending else f"expected end; found {ending}")
+        self.defined[name] = nodes
 
     def _branch(self, kind: Literal["if", "with", "range"], tokens: _Tokens, depth: int, *, in_range: bool) -> Branch:
         scope = len(self._variables)
