@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from sandbox.errors import ImageError
-from sandbox.image.go_json import load_document
+from sandbox.image.go_json import load_document, with_known_names, without_nulls
 from sandbox.image.media_types import (
     DOCKER_CONFIG,
     DOCKER_INDEX,
@@ -222,10 +222,10 @@ class _Members(msgspec.Struct, frozen=True, rename={"schema_version": "schemaVer
 
     schema_version: int | None = None
     media_type: str | None = None
-    manifests: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    layers: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    config: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    fs_layers: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    manifests: Any = None
+    layers: Any = None
+    config: Any = None
+    fs_layers: Any = None
 
 
 _T = TypeVar("_T")
@@ -249,9 +249,9 @@ def decode_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index
     known = INDEX_TYPES | MANIFEST_TYPES
     if declared and media_type in known and declared != media_type:
         raise ImageError(f"{what}: the manifest says it is {declared} but was sent as {media_type}")
-    has_manifests = _is_said(members.manifests)
-    has_image = _is_said(members.layers) or _is_said(members.config)
-    if has_manifests and (has_image or _is_said(members.fs_layers)):
+    has_manifests = members.manifests is not None
+    has_image = members.layers is not None or members.config is not None
+    if has_manifests and (has_image or members.fs_layers is not None):
         raise ImageError(f"{what}: the document is both an index and a manifest", cause="CVE-2021-41190")
     kind = declared or (media_type if media_type in known else "")
     if kind in INDEX_TYPES or (not kind and has_manifests):
@@ -259,10 +259,6 @@ def decode_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index
     if kind in MANIFEST_TYPES or (not kind and has_image):
         return _decode(data, Manifest, what)
     raise ImageError(f"{what}: not an image manifest or index", cause=f"its media type is {kind or media_type!r}"[:200])
-
-
-def _is_said(member: msgspec.Raw | msgspec.UnsetType) -> bool:
-    return isinstance(member, msgspec.Raw) and bytes(member) != b"null"
 
 
 def decode_config(data: bytes, what: str) -> ImageConfig:
@@ -306,9 +302,10 @@ def check_image(manifest: Manifest, what: str) -> None:
 
 def _decode(data: bytes, kind: type[_T], what: str) -> _T:
     try:
+        document = with_known_names(msgspec.json.decode(data))
         if kind is not _Members and b"null" in data:
-            return msgspec.convert(load_document(data), type=kind)
-        return msgspec.json.decode(data, type=kind)
+            document = without_nulls(document)
+        return msgspec.convert(document, type=kind)
     except (ValueError, RecursionError) as error:  # msgspec's, json's and those of the text's encoding
         raise ImageError(f"{what}: not a valid {_NAMES[kind]}", cause=str(error)) from error
 

@@ -105,6 +105,7 @@ def import_(invocation: Invocation) -> int:
         invocation.text("message") or "",
         parse_platform(platform) if platform else host_platform(),
         datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        redact(source) if is_url(source) else "-",
     )
     where = _operating(invocation, context.stderr, layers=False)
     if is_url(source):

@@ -28,7 +28,7 @@ from sandbox.image.documents import (
     decode_config,
     decode_manifest,
 )
-from sandbox.image.go_json import load_document
+from sandbox.image.go_json import ARCHIVE, load_document
 from sandbox.image.made_manifests import layer_descriptor, make_manifest
 from sandbox.image.platforms import Platform, choose_platform
 from sandbox.image.recording import content_store
@@ -129,7 +129,7 @@ class _Loader:
     def _docker_images(self) -> list[LocalImage]:
         data = self._spool.read("manifest.json", MANIFEST_BYTES_MAX)
         try:
-            entries = msgspec.convert(load_document(data) or [], type=tuple[_ArchiveImage, ...])
+            entries = msgspec.convert(load_document(data, ARCHIVE) or [], type=tuple[_ArchiveImage, ...])
         except (ValueError, RecursionError) as error:
             raise ImageError(f"{self._what}: manifest.json is not what it should be", cause=str(error)) from error
         if len(entries) > _IMAGES_MAX:

@@ -32,13 +32,16 @@ _READ_SIZE = 1 << 20
 
 
 class ImportRequest(NamedTuple):
-    """What to make of the archive; `created` is RFC 3339, `config` what a container of it starts from."""
+    """What to make of the archive; `created` is RFC 3339, `config` what a container of it starts from, `source` what is
+    said where no message is given: Docker says `-` of every archive that is no URL's.
+    """
 
     reference: Reference | None
     config: Mapping[str, Any]  # Any: JSON
     message: str
     platform: Platform
     created: str
+    source: str = "-"
 
 
 def import_archive(
@@ -50,7 +53,7 @@ def import_archive(
 
     def collect() -> list[LocalImage]:
         blob, diff_id, head, size = _keep_layer(stream, what, paths, content_store(paths))
-        data = json.dumps(_config_document(request, diff_id, what), separators=(",", ":")).encode()
+        data = json.dumps(_config_document(request, diff_id), separators=(",", ":")).encode()
         manifest = make_manifest(data, [layer_descriptor(head, blob, size)])
         names = (request.reference,) if request.reference else ()
         return [LocalImage(decode_config(data, what), data, manifest, (blob,), names, "import")]
@@ -59,12 +62,12 @@ def import_archive(
     return record
 
 
-def _config_document(request: ImportRequest, diff_id: Digest, what: str) -> dict[str, Any]:
+def _config_document(request: ImportRequest, diff_id: Digest) -> dict[str, Any]:
     platform = request.platform
     document: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
     if platform.variant:
         document["variant"] = platform.variant
-    comment = request.message or f"Imported from {what}"
+    comment = request.message or f"Imported from {request.source}"
     return {
         **document,
         "created": request.created,
