@@ -69,10 +69,13 @@ class Extracted(NamedTuple):
 
 
 class Extraction:
-    """The extraction of one archive; `first` looks at its first entry, before anything is written."""
+    """The extraction of one archive; `first` looks at its first entry, before anything is written.
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._reader = TarReader(stream, digests=False)
+    `pipe_fd` as `TarReader` takes it.
+    """
+
+    def __init__(self, stream: BinaryIO, pipe_fd: int = -1) -> None:
+        self._reader = TarReader(stream, digests=False, pipe_fd=pipe_fd)
         self._first = self._reader.next_entry()
 
     @property

@@ -9,6 +9,7 @@ all of it. Bounds: a PAX or long-name header is at most 1 MiB, a run of them cou
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
@@ -46,6 +47,8 @@ _XATTR_PREFIX = b"SCHILY.xattr."
 _MAX_EXTENSIONS = 100
 #: PAX records or pieces of a sparse file that count as one header more
 _RECORDS_PER_HEADER = 16
+#: of data of which so much is to come
+_SPLICED_SIZE = 1 << 20
 _ADLER_BASE = 65521
 
 
@@ -69,9 +72,14 @@ class TarEntry(NamedTuple):
 
 
 class TarReader:
-    """Reads the members of `stream`, compressed or not, one after the other; `digests` false spares the digest."""
+    """Reads the members of `stream`, compressed or not, one after the other; `digests` false spares the digest.
 
-    def __init__(self, stream: BinaryIO, *, digests: bool = True) -> None:
+    `pipe_fd` is the pipe that an unbuffered stream reads from, of an archive that is not compressed: without digests
+    the kernel moves the data of large members from there.
+    """
+
+    def __init__(self, stream: BinaryIO, *, digests: bool = True, pipe_fd: int = -1) -> None:
+        self._pipe_fd = -1 if digests else pipe_fd
         self._pieces = decompressed(stream)
         self._sha256 = hashlib.sha256()
         self._hash: Callable[[bytes], object] = self._sha256.update if digests else len
@@ -114,7 +122,11 @@ class TarReader:
         while left:
             available = len(self._buffer) - self._position
             if not available:
-                self._refill()
+                if self._pipe_fd >= 0 and left >= _SPLICED_SIZE and (moved := self._splice(fd, left)):
+                    left -= moved
+                    self._data_left = left
+                else:
+                    self._refill()
                 continue
             count = min(left, available)
             _write_all(fd, memoryview(self._buffer)[self._position : self._position + count])
@@ -157,6 +169,18 @@ class TarReader:
             if limit is not None and self.size_bytes > limit:
                 raise StorageError(f"the archive unpacks to more than {limit} bytes", cause="refused as a bomb")
         return Digest("sha256:" + self._sha256.hexdigest())
+
+    def _splice(self, fd: int, size: int) -> int:
+        """Have the kernel move data of the member from the pipe; how much, 0 where it does not, or no more comes."""
+        try:
+            moved = os.splice(self._pipe_fd, fd, size)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._pipe_fd = -1  # a file system that cannot
+            return 0
+        self.size_bytes += moved
+        return moved
 
     def _refill(self) -> None:
         """Replace the buffer, all of which was taken, by the next piece."""

@@ -150,8 +150,8 @@ def check_target(path: str) -> None:
 
 
 def _receive(pipe: _Pipe, request: CopyOut) -> list[object]:
-    with open(pipe.read_fd, "rb", buffering=_PIPE_BYTES, closefd=False) as stream:
-        extraction = Extraction(stream)
+    with open(pipe.read_fd, "rb", buffering=0, closefd=False) as stream:
+        extraction = Extraction(stream, pipe.read_fd)
         if extraction.first is None:
             return [0, []]
         found = _find_target(request.target)

@@ -111,8 +111,10 @@ def take_archive(tree: Tree, path: str, in_fd: int, taking: Taking) -> list[obje
         _refuse_read_only(tree, fd)
         owner = _owner_of(tree, taking)
         rules = Rules(taking.keeps_kinds, "archive" if owner is None else owner, renamed=renamed)
-        with open(in_fd, "rb", closefd=False) as stream:
-            extracted = Extraction(stream).extract(Place(fd, tree.root_fd, os.fsencode(directory)), rules)
+        # of our own archives, which a copy's other side writes, pages can be taken over as they are
+        pipe_fd = in_fd if taking.source is not None else -1
+        with open(in_fd, "rb", buffering=0 if pipe_fd >= 0 else -1, closefd=False) as stream:
+            extracted = Extraction(stream, pipe_fd).extract(Place(fd, tree.root_fd, os.fsencode(directory)), rules)
     except (OSError, StorageError) as error:
         raise _failure(f"cannot copy to {directory} of container {taking.word}", error) from error
     finally:
