@@ -24,6 +24,7 @@ from storage.whiteouts import FORGEABLE_PREFIXES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_BLOCK = 512
 _KEPT = 32
 _MAX_NOTES = 50
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
@@ -62,7 +63,9 @@ class Rules(NamedTuple):
 
 
 class Extracted(NamedTuple):
-    """How long the archive was, without padding behind its end, and what was left out, a sentence each."""
+    """How long the archive would be with one header for each entry and no holes, as Docker counts; and what was left
+    out, a sentence each.
+    """
 
     size_bytes: int
     notes: tuple[str, ...]
@@ -88,11 +91,12 @@ class Extraction:
         umask = os.umask(0)
         writer = _Writer(self._reader, place, rules)
         entry = self._first
+        size = 2 * _BLOCK
         try:
             while entry is not None:
+                size += _BLOCK + entry.size + -entry.size % _BLOCK
                 writer.take(entry)
                 entry = self._reader.next_entry()
-            size = self._reader.position
             self._reader.finish()
             writer.settle_directories()
         finally:

@@ -93,11 +93,6 @@ class TarReader:
         self.headers = 0
         """Headers read so far, long names and PAX headers included; many records in one count as more of them."""
 
-    @property
-    def position(self) -> int:
-        """Uncompressed bytes taken so far: after the last entry, where the archive ends."""
-        return self.size_bytes - (len(self._buffer) - self._position)
-
     def next_entry(self) -> TarEntry | None:
         """The next member, or None at the end of the archive. StorageError where it is malformed or truncated."""
         if self._data_left or self._padding:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _FLUSH_SIZE = 1 << 18
+_MOST_UNSIZED = 16 << 20
 #: files of which so much is left need not pass through this process, where a pipe takes them
 _SPLICED_SIZE = 1 << 20
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -65,7 +66,8 @@ def write_tree(root_fd: int, out_fd: int, owners: BookOwners | TrueOwners | None
 class TarWriter:
     """An archive in the making, of `size_bytes` so far; `seen` is given all that is written to `out_fd`.
 
-    Everything is `owner`'s, where one is given. With `sparse` holes are left out (PAX sparse 1.0).
+    Everything is `owner`'s, where one is given. With `sparse` holes are left out (PAX sparse 1.0). With `live` the
+    kernel's own files, which say no size, are read as far as they go.
     `finish` writes the end mark; without it the archive is not whole.
     """
 
@@ -76,11 +78,13 @@ class TarWriter:
         *,
         owner: tuple[int, int] | None = None,
         sparse: bool = False,
+        live: bool = False,
     ) -> None:
         self._out_fd = out_fd
         self._seen = seen
         self._owner = owner
         self._sparse = sparse
+        self._live = live
         self._pipes = seen is None and stat.S_ISFIFO(os.fstat(out_fd).st_mode)
         self._buffer = bytearray()
         self.size_bytes = 0
@@ -156,8 +160,12 @@ class TarWriter:
                 if self._add_sparse(name, status, xattrs, fd):
                     return True
                 os.lseek(fd, 0, os.SEEK_SET)
-            header = self._header(name, b"0", status, true, size=size, xattrs=xattrs)
             data = os.read(fd, min(left, _FLUSH_SIZE)) if left else b""
+            if self._live and (len(data) < size <= _FLUSH_SIZE or not size):
+                # files of procfs and sysfs say nothing true of their size
+                data += _read_unsized(fd)
+                size = left = len(data)
+            header = self._header(name, b"0", status, true, size=size, xattrs=xattrs)
             left -= len(data)
             if not left:
                 # most files are small: one piece each
@@ -269,6 +277,17 @@ class TarWriter:
         view = memoryview(data)
         while view:
             view = view[os.write(self._out_fd, view) :]
+
+
+def _read_unsized(fd: int) -> bytes:
+    """What is left of a file that may have no end, or not be readable now, bounded."""
+    data = b""
+    try:
+        while len(data) < _MOST_UNSIZED and (piece := os.read(fd, _FLUSH_SIZE)):
+            data += piece
+    except OSError:
+        pass
+    return data
 
 
 def _name_records(name: bytes) -> bytes:

@@ -74,7 +74,7 @@ def write_archive(tree: Tree, path: str, word: str, out_fd: int, follow: bool, s
             os.close(fd)
             fd = -1
             fd = _open_entry(tree, path, word)
-        writer = TarWriter(out_fd, sparse=sparse)
+        writer = TarWriter(out_fd, sparse=sparse, live=True)
         source = TarSource(writer)
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             source.add(Step(fd, b".", os.fstat(fd), False, 0), os.fsencode(name))

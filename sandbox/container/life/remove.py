@@ -42,11 +42,25 @@ def remove_container(
             present = load_container(connection, container.id)
             # by force once more; as is one that was started by another command and died since it was looked at
             if not force and present is not None and not is_stale(present.state):
-                raise running_error(present, word) from None
+                _wait_or_refuse(paths, present, word)
+                present = load_container(connection, container.id)
             continue
         if marked is not None:
             discard_container(connection, paths, container, volumes=volumes or container.config.auto_remove)
         return
+
+
+def _wait_or_refuse(paths: Paths, container: Container, word: str) -> None:
+    """Wait for another command that has to do with the container, which does not run. Raises ConflictError where it
+    does.
+    """
+    from sandbox.container.life.stop import is_active
+    from sandbox.container.monitor.reach import wait_monitor
+
+    if is_active(container):
+        raise running_error(container, word)
+    # a copy of its files, which is to end; or a start, after which it runs
+    wait_monitor(paths, container)
 
 
 def _claim(connection: sqlite3.Connection, paths: Paths, container: Container, before: Claim) -> ContainerState | None:

@@ -1,10 +1,11 @@
-"""`cp` both ways: of containers that run, are halted, stopped and new; into mounts; streams; what is refused."""
+"""`cp` both ways: of containers that run, are paused, stopped and new; into mounts; streams; what is refused."""
 
 from __future__ import annotations
 
 import io
 import os
 import stat
+import subprocess
 import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def _describe(tree: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-@pytest.mark.parametrize("state", ["created", "running", "halted", "exited"])
+@pytest.mark.parametrize("state", ["created", "running", "paused", "exited"])
 def test_a_tree_goes_in_and_comes_out_as_it_was(
     sandbox: Sandbox, busybox: str, tmp_path: Path, state: str, request: pytest.FixtureRequest
 ) -> None:
@@ -64,8 +65,8 @@ def test_a_tree_goes_in_and_comes_out_as_it_was(
         sandbox.run("start", "-a", "web")
     elif state != "created":
         sandbox.run("start", "web")
-    if state == "halted":
-        sandbox.run("kill", "-s", "STOP", "web")
+    if state == "paused":
+        sandbox.run("pause", "web")
     done = sandbox.run("cp", "-q=false", tree, "web:/tmp/in")
     assert done.stderr.splitlines()[-1].startswith("Successfully copied ")
     assert done.stderr.splitlines()[-1].endswith(" to web:/tmp/in")
@@ -299,6 +300,37 @@ def test_owners_with_archive_mode_and_without(web: Sandbox, tmp_path: Path) -> N
     web.run("exec", "web", "chown", "1000:1000", "/tmp/plain")
     web.run("cp", "-a", "web:/tmp/plain", tmp_path / "out")
     assert (tmp_path / "out").stat().st_uid == uid
+
+
+def test_the_kernel_s_own_files_are_read_to_their_end(web: Sandbox, tmp_path: Path) -> None:
+    web.run("cp", "web:/proc/1/status", tmp_path / "status")
+    web.run("cp", "web:/sys/class/net/lo/mtu", tmp_path / "mtu")
+    assert (tmp_path / "status").read_text().startswith("Name:\tbusybox\n")
+    assert (tmp_path / "mtu").read_text() == "65536\n"
+
+
+@pytest.mark.parametrize("command", ["start", "rm"])
+def test_other_commands_wait_for_a_copy_of_what_does_not_run(sandbox: Sandbox, busybox: str, command: str) -> None:
+    sandbox.run("create", "--name", "made", "--network", "none", busybox, "stat", "-c", "%s", "/tmp/large")
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        entry = tarfile.TarInfo("large")
+        entry.size = 4 << 20
+        archive.addfile(entry, io.BytesIO(bytes(entry.size)))
+    with sandbox.spawn("cp", "-", "made:/tmp", stdin=subprocess.PIPE) as copy:
+        assert copy.stdin is not None
+        # more than any pipe holds: when it is gone, the copy has begun
+        copy.stdin.write(stream.getvalue()[: 2 << 20])
+        copy.stdin.flush()
+        waiting = sandbox.spawn(command, "made")
+        copy.stdin.write(stream.getvalue()[2 << 20 :])
+        copy.stdin.close()
+        assert copy.wait(60) == 0
+    assert waiting.communicate(timeout=60)[0] == b"made\n"
+    assert waiting.returncode == 0
+    if command == "start":
+        sandbox.run("wait", "made")
+        assert sandbox.run("logs", "made").stdout == f"{4 << 20}\n"
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_copied(web: Sandbox, tmp_path: Path) -> None:

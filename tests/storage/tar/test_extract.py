@@ -12,6 +12,7 @@ import pytest
 
 from storage.errors import StorageError
 from storage.tar.extract import Extracted, Extraction, Place, Rules
+from storage.tar.writer import TarWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,3 +206,54 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\n\x01 \xc3\xa9")
     _extract(tmp_path, _entry(name, b"x"))
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("hole_at", ["start", "middle", "end", "whole"])
+def test_holes_are_left_out_and_come_back(tmp_path: Path, hole_at: str) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    mebibyte = 1 << 20
+    with (tmp_path / "from/file").open("wb") as file:
+        for part in {"start": "_x", "middle": "x_x", "end": "x_", "whole": "_"}[hole_at]:
+            if part == "x":
+                file.write(b"x" * mebibyte)
+            else:
+                file.seek(mebibyte, os.SEEK_CUR)
+        file.truncate(file.tell())
+    target, source = (os.open(tmp_path / name, os.O_RDONLY) for name in ("to", "from"))
+    with (tmp_path / "archive").open("w+b") as archive:
+        writer = TarWriter(archive.fileno(), sparse=True)
+        writer.add_tree(source)
+        writer.finish(512)
+        archive.seek(0)
+        Extraction(archive).extract(Place(target), OURS)
+    os.close(target)
+    os.close(source)
+    copy = tmp_path / "to/file"
+    assert copy.read_bytes() == (tmp_path / "from/file").read_bytes()
+    assert copy.stat().st_blocks == (tmp_path / "from/file").stat().st_blocks
+    assert (tmp_path / "archive").stat().st_size < copy.stat().st_size
+
+
+def test_large_files_pass_through_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    (tmp_path / "from/file").write_bytes(os.urandom(5_000_001))
+    (tmp_path / "from/small").write_bytes(b"x")
+    target, source = (os.open(tmp_path / name, os.O_RDONLY) for name in ("to", "from"))
+    read_fd, write_fd = os.pipe()
+    child = os.fork()
+    if child == 0:
+        writer = TarWriter(write_fd)
+        writer.add_tree(source)
+        writer.finish(512)
+        os._exit(0)
+    os.close(write_fd)
+    with open(read_fd, "rb", buffering=0) as pipe:
+        done = Extraction(pipe, pipe.fileno()).extract(Place(target), OURS)
+    os.waitpid(child, 0)
+    os.close(target)
+    os.close(source)
+    for name in ("file", "small"):
+        assert (tmp_path / "to" / name).read_bytes() == (tmp_path / "from" / name).read_bytes()
+    assert done.size_bytes == 512 + 5_000_192 + 1024 + 1024
