@@ -304,6 +304,8 @@ def rename(context: OperationContext, word: str, name: str) -> None:
     from sandbox.container.model.names import check_name
     from sandbox.container.model.store import rename_container
 
+    if not name or not word:
+        raise UsageError("Neither old nor new names may be empty")
     name = check_name(name)
     with open_state(context.paths) as connection:
         container = open_container(connection, context.paths, word)

@@ -209,9 +209,11 @@ class KernelEngine:
         if neighbours.hostname:
             config = container.config._replace(hostname=neighbours.hostname, domain_name=neighbours.domain_name)
             container = container._replace(config=config)
+        if neighbours.is_host_network:
+            container = container._replace(config=container.config._replace(network="host"))
         directory = self._paths.container_data(self._container.id)
-        if self._container.config.network == "host":
-            files = NetworkFiles("/etc/hosts", write_etc_files(self._container, directory).hostname, "/etc/resolv.conf")
+        if container.config.network == "host":
+            files = NetworkFiles("/etc/hosts", write_etc_files(container, directory).hostname, "/etc/resolv.conf")
         else:
             files = write_etc_files(self._container, directory, shared_from=neighbours.network_files)
         return container_spec(

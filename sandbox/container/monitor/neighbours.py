@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from sandbox.container.model.store import find_container
 from sandbox.container.monitor.runtime_spec import JoinedPids, hostname_of
-from sandbox.errors import ConflictError
+from sandbox.errors import ConflictError, SandboxError
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 _PREFIX = "container:"
+#: a container may be renamed so that a circle comes of it
+_MOST_STEPS = 16
 
 
 class Neighbours(NamedTuple):
@@ -26,6 +30,8 @@ class Neighbours(NamedTuple):
     #: its names, which go with its network as in Docker
     hostname: str = ""
     domain_name: str = ""
+    #: that network is the host's, which everybody is in who joins none
+    is_host_network: bool = False
 
 
 def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> Neighbours:
@@ -40,7 +46,29 @@ def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: Contai
     )
     if network is None:
         return Neighbours(joined)
-    return Neighbours(joined, paths.container_data(network.id), hostname_of(network), network.config.domain_name)
+    owner = _owner_of_names(connection, network)
+    names = hostname_of(owner), owner.config.domain_name
+    return Neighbours(joined, paths.container_data(network.id), *names, _is_in_host_network(network.state.pid))
+
+
+def _owner_of_names(connection: sqlite3.Connection, container: Container) -> Container:
+    """Whose names the container has: it may have its network, and so its names, from another one itself."""
+    for _step in range(_MOST_STEPS):
+        if not container.config.network.startswith(_PREFIX):
+            break
+        try:
+            container = find_container(connection, container.config.network.removeprefix(_PREFIX))
+        except SandboxError:
+            break  # removed since
+    return container
+
+
+def _is_in_host_network(pid: int) -> bool:
+    """Whether the process is in the network of this one: it may have come there by another container."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat("/proc/self/ns/net"))
+    except OSError:
+        return False
 
 
 def outer_namespace_pid(neighbours: Neighbours) -> int:

@@ -91,3 +91,15 @@ def test_a_container_cannot_lead_who_shares_its_memory_elsewhere(sandbox: Sandbo
     sandbox.run("exec", "liar", "sh", "-c", until)
     refused = sandbox.run(*RUN, "--ipc", "container:liar", busybox, "true", status=125)
     assert "cannot share /dev/shm of the other container" in refused.stderr
+
+
+def test_who_shares_the_network_of_one_on_the_hosts_network_is_there_too(sandbox: Sandbox, busybox: str) -> None:
+    """However many lie between, and after a start again."""
+    sandbox.run("run", "-d", "--name", "first", "--network", "host", busybox, "sleep", "1000")
+    sandbox.run("run", "-d", "--name", "second", "--network", "container:first", busybox, "sleep", "1000")
+    sandbox.run("restart", "-t", "0", "second")
+    script = "busybox readlink /proc/self/ns/net; busybox hostname; ls /sys/class/net"
+    lines = sandbox.run("run", "--rm", "--network", "container:second", busybox, "sh", "-c", script).lines
+    assert lines[0] == os.readlink("/proc/self/ns/net")
+    assert lines[1] == sandbox.run("exec", "first", "hostname").stdout.strip()
+    assert "lo" in lines[2:]
