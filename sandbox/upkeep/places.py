@@ -18,7 +18,7 @@ from sandbox.runtime.owned_trees import remove_files
 from sandbox.transactions import transaction
 from sandbox.upkeep.findings import Finding
 from sandbox.volume.archive import has_left_import, remove_left_import
-from sandbox.volume.store import GONE
+from sandbox.volume.store import GONE, find_unremoved, put_back_unremoved
 from storage.errors import StorageError
 from storage.volumes import VolumeStore
 
@@ -52,7 +52,8 @@ class PlaceCheck:
         for name in sorted(self._runtime - {os.path.basename(self._context.paths.container_runtime(i)) for i in known}):
             self._check_runtime(name)
         mounted = {mount.source for container in records.containers for mount in _volume_mounts(container)}
-        for name in sorted(self._volumes | records.volumes | mounted):
+        unremoved = self._check_unremoved()
+        for name in sorted((self._volumes | records.volumes | mounted) - unremoved):
             self._check_volume(name, records)
 
     def _check_layers(self, container: Container, layers: LayerCheck) -> None:
@@ -117,13 +118,31 @@ class PlaceCheck:
                 lambda: remove_runtime_directory(directory),
             )
 
+    def _check_unremoved(self) -> frozenset[str]:
+        """Volumes whose removal was killed before their record went, and anything with it; also what was set aside."""
+        connection, paths = self._context.connection, self._context.paths
+        with transaction(connection):
+            found = find_unremoved(connection, paths)
+
+        def put_back() -> None:
+            with transaction(connection):
+                put_back_unremoved(connection, paths)
+
+        for name in sorted(found):
+            self._context.report(
+                Finding("volume", name, "its removal was cut short before anything was removed", leftover=True),
+                put_back,
+            )
+        return frozenset((*found, *map(os.path.basename, found.values())))
+
     def _check_volume(self, name: str, records: Records) -> None:
         if name.startswith(GONE):
-            # renamed in the moment in which its record went
-            self._context.report(
-                Finding("volume", name.removeprefix(GONE), "its removal was cut short", leftover=True),
-                lambda: remove_files(f"{self._context.paths.volumes}/{name}"),
-            )
+            # what was put back meanwhile is no leftover any more
+            if os.path.lexists(f"{self._context.paths.volumes}/{name}"):
+                self._context.report(
+                    Finding("volume", name.removeprefix(GONE), "its removal was cut short", leftover=True),
+                    lambda: remove_files(f"{self._context.paths.volumes}/{name}"),
+                )
             return
         store = VolumeStore(self._context.paths.volumes)
         try:

@@ -7,7 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.volume.store import GONE
+from sandbox.state import open_state
+from sandbox.transactions import transaction
+from sandbox.volume.store import GONE, put_back_unremoved
 from storage.errors import StorageError
 from storage.locks import is_unlocked, lock_nowait, unlock
 from storage.trees.tree import disk_usage, remove_tree
@@ -21,6 +23,8 @@ RESET = ".reset-"
 
 def sweep_leftovers(paths: Paths) -> int:
     """Remove what nobody works on any more; the bytes that this freed. Raises SandboxError."""
+    with open_state(paths, frees=True) as connection, transaction(connection):
+        put_back_unremoved(connection, paths)
     build = f"{paths.data_root}/build"
     builds = [f"{build}/{name}" for name in _names(build) if is_unlocked(f"{build}/{name}")]
     aside = [f"{paths.volumes}/{name}" for name in _names(paths.volumes) if name.startswith(GONE)]

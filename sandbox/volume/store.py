@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 
 from sandbox.container.model.store import all_containers
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, translated
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
-from sandbox.record_copies import keep_volume_copy
+from sandbox.record_copies import RECORD, keep_volume_copy, read_copy
 from sandbox.runtime.owned_trees import remove_files
-from sandbox.state import open_state
+from sandbox.state import DatabaseError, open_state
 from sandbox.transactions import transaction
 from sandbox.volume.events import volume_event
 from storage.volumes import VolumeStore
@@ -106,29 +107,63 @@ def mounts_of(containers: Iterable[Container]) -> dict[str, list[str]]:
 def remove_volume(paths: Paths, name: str) -> None:
     """Remove the volume with its data. Raises NotFoundError; ConflictError where a container mounts it.
 
-    The data goes aside with the row, in one step, and is then removed: a SIGKILL leaves nothing that is half a volume.
+    The data goes aside, then the row, and only then is anything removed: what a SIGKILL leaves in between is put back
+    by who looks for it (`put_back_unremoved`), for nothing of it is missing.
     """
     with translated(SandboxError, f"cannot remove volume {name}"):
         directory = VolumeStore(paths.volumes).directory(name)
     aside = f"{paths.volumes}/{GONE}{name}-{os.getpid()}"
-    # closed before anything forks
-    with open_state(paths, frees=True) as connection, transaction(connection):
-        get_volume(connection, name)
-        users = users_of_volumes(connection).get(name)
-        if users:
-            raise ConflictError(
-                f"remove {name}: volume is in use - [{', '.join(users)}]",
-                mend=f"sandbox rm -f {' '.join(user[:12] for user in users)}",
-            )
-        connection.execute("DELETE FROM volume WHERE name = ?", (name,))
-        emit(connection, volume_event("destroy", name))
-        try:
-            os.rename(directory, aside)
-        except FileNotFoundError:
-            return  # somebody has removed it: the record is all there is
-        except OSError as error:
-            raise SandboxError(f"cannot remove volume {name}", cause=error.strerror or str(error)) from error
+    try:
+        # closed before anything forks
+        with open_state(paths, frees=True) as connection, transaction(connection):
+            get_volume(connection, name)
+            users = users_of_volumes(connection).get(name)
+            if users:
+                raise ConflictError(
+                    f"remove {name}: volume is in use - [{', '.join(users)}]",
+                    mend=f"sandbox rm -f {' '.join(user[:12] for user in users)}",
+                )
+            connection.execute("DELETE FROM volume WHERE name = ?", (name,))
+            emit(connection, volume_event("destroy", name))
+            try:
+                os.rename(directory, aside)
+            except FileNotFoundError:
+                return  # somebody has removed it: the record is all there is
+            except OSError as error:
+                raise SandboxError(f"cannot remove volume {name}", cause=error.strerror or str(error)) from error
+    except DatabaseError:
+        # a full disk: the record stays, and so do the data
+        with suppress(OSError):
+            os.rename(aside, directory)
+        raise
     remove_files(aside)
+
+
+def find_unremoved(connection: sqlite3.Connection, paths: Paths) -> dict[str, str]:
+    """What removals had set aside when they were killed before the record went, by the volume's name. Within a
+    transaction: who removes holds one meanwhile.
+    """
+    found: dict[str, str] = {}
+    try:
+        names = os.listdir(paths.volumes)
+    except FileNotFoundError:
+        return found
+    for entry in names:
+        name = entry.removeprefix(GONE).rpartition("-")[0]
+        if not entry.startswith(GONE) or os.path.lexists(f"{paths.volumes}/{name}"):
+            continue
+        row = connection.execute("SELECT created_ns FROM volume WHERE name = ?", (name,)).fetchone()
+        copy = read_copy(f"{paths.volumes}/{entry}/{RECORD}")
+        # of this very volume, and not of one that had its name before
+        if row is not None and copy is not None and copy.get("created_ns") == row[0]:
+            found[name] = f"{paths.volumes}/{entry}"
+    return found
+
+
+def put_back_unremoved(connection: sqlite3.Connection, paths: Paths) -> None:
+    """Put back what `find_unremoved` finds; within a transaction."""
+    for name, aside in find_unremoved(connection, paths).items():
+        os.rename(aside, f"{paths.volumes}/{name}")
 
 
 def _volume(name: str, created_ns: int, labels: str, anonymous: int, options: str) -> Volume:

@@ -35,7 +35,7 @@ def make_volumes(
 
 
 def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint) -> MountPoint:
-    from sandbox.volume.store import Volume, insert_volume
+    from sandbox.volume.store import Volume, insert_volume, put_back_unremoved
 
     # what `--volumes-from` takes over has its name, and none that a person gave it
     anonymous = mount.anonymous or not mount.source
@@ -46,6 +46,8 @@ def _make_volume(connection: sqlite3.Connection, paths: Paths, mount: MountPoint
         if known is not None:
             # one that is there keeps the options it was made with
             options = json.loads(known[0])
+            if not os.path.lexists(f"{paths.volumes}/{name}"):
+                put_back_unremoved(connection, paths)
         else:
             with translated(StartError, "cannot make a volume"):
                 VolumeStore(paths.volumes).create(name, to_fill=mount.copy_up)

@@ -26,7 +26,7 @@ def prune_containers(invocation: Invocation) -> int:
     """Print the ids of those that went, and what that freed."""
     from sandbox.upkeep import operations
 
-    filters = invocation.texts("filter")
+    filters = _filters(invocation)
     read_prune_filters(filters, time.time_ns())
     if _is_refused(invocation, "WARNING! This will remove all stopped containers.\n"):
         return 0
@@ -40,7 +40,7 @@ def prune_volumes(invocation: Invocation) -> int:
     """Print the names of those that went, and what that freed."""
     from sandbox.volume import operations
 
-    filters, named = invocation.texts("filter"), invocation.flag("all")
+    filters, named = _filters(invocation), invocation.flag("all")
     wanted = operations.read_volume_filters(filters, named=named)
     what = "all local volumes" if wanted.named else "anonymous local volumes"
     if _is_refused(invocation, f"WARNING! This will remove {what} not used by at least one container.\n"):
@@ -55,7 +55,7 @@ def prune_images(invocation: Invocation) -> int:
     """Print what was untagged and deleted, and what that freed."""
     from sandbox.upkeep import operations
 
-    filters = invocation.texts("filter")
+    filters = _filters(invocation)
     asked = read_prune_filters(filters, time.time_ns(), ("dangling",)).filters
     named = invocation.flag("all") or asked.flag("dangling") is False
     if _is_refused(invocation, f"WARNING! This will remove {_EVERY_IMAGE if named else 'all dangling images'}.\n"):
@@ -72,7 +72,7 @@ def prune_all(invocation: Invocation) -> int:
     from sandbox.upkeep import operations
     from sandbox.volume import operations as volume_operations
 
-    everything, volumes, filters = invocation.flag("all"), invocation.flag("volumes"), invocation.texts("filter")
+    everything, volumes, filters = invocation.flag("all"), invocation.flag("volumes"), _filters(invocation)
     asked = parse_filters(filters, PRUNE_KEYS)
     if volumes and asked.given("until"):
         raise UsageError('The "until" filter is not supported with "--volumes"', mend="leave one of the two out")
@@ -100,6 +100,13 @@ def prune_all(invocation: Invocation) -> int:
         freed += operations.prune_leftovers(context)
     _print_total(invocation, freed)
     return 0
+
+
+def _filters(invocation: Invocation) -> tuple[str, ...]:
+    """Those of the command line, and those that Docker's config.json has for every prune."""
+    from sandbox.docker_prune_filters import with_kept_filters
+
+    return with_kept_filters(invocation.context.env, invocation.texts("filter"))
 
 
 def _warning(*, everything: bool, volumes: bool, filters: Sequence[str]) -> str:

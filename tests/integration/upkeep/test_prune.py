@@ -83,6 +83,13 @@ def test_all_that_is_unused_goes(store: Store) -> None:
     assert "  - all stopped containers\n  - all dangling images\n  - unused build cache\n\nAre you sure" in refused
     filtered = store.sandbox.run("system", "prune", "--filter", "label=b", "--filter", "label!=a", input="n\n").stdout
     assert "cache\n\n  Items to be pruned will be filtered with:\n  - label!=a\n  - label=b\n\nAre you" in filtered
+    docker = store.sandbox.home.root / "docker"
+    docker.mkdir(exist_ok=True)
+    (docker / "config.json").write_text('{"pruneFilters": ["label=nobody-has-it"]}')
+    assert "filtered with:\n  - label=nobody-has-it\n" in store.sandbox.run("system", "prune", input="n\n").stdout
+    for noun in ("container", "image", "volume", "system"):
+        assert store.sandbox.run(noun, "prune", "-f").lines == ["Total reclaimed space: 0B"]
+    (docker / "config.json").unlink()
     twice = store.sandbox.run("system", "prune", "--filter", "until=1h", "--filter", "until=2h", status=1)
     assert "more than one until filter specified" in twice.stderr
     pruned = store.sandbox.run("system", "prune", "-af").stdout

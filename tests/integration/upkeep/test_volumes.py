@@ -86,6 +86,24 @@ def test_a_removal_that_was_cut_short_is_a_leftover(store: Store) -> None:
     assert [path.name for path in (store.root / "volumes").iterdir()] == ["kept"]
 
 
+@pytest.mark.parametrize("by", ["check", "prune", "run"])
+def test_a_removal_that_was_killed_before_its_record_went_has_not_been(store: Store, by: str) -> None:
+    run, volumes = store.sandbox.run, store.root / "volumes"
+    run("rm", "job")
+    (volumes / "kept").rename(volumes / ".gone-kept-999999999")
+    # of another volume, which had the name before
+    (volumes / ".gone-kept-999999998").mkdir()
+    assert store.found(clean=True) == [("volume", "kept"), ("volume", "kept-999999998")]
+    read = ("run", "--rm", "--network", "none", "-v", "kept:/kept", "made", "cat", "/kept/file")
+    if by == "check":
+        store.check("--repair", clean=True)
+    elif by == "prune":
+        run("system", "prune", "-f")
+    assert run(*read).stdout == "data\n"
+    run("system", "prune", "-f")
+    assert [path.name for path in volumes.iterdir()] == ["kept"]
+
+
 def test_disk_usage_of_each_object(store: Store) -> None:
     shown = store.sandbox.run("system", "df", "-v").stdout
     parts = re.split(r"\n*(?:^|\n)([A-Z].* usage:.*)\n\n", shown)[1:]
