@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 def imagetools(invocation: Invocation) -> int:
     """Do what the first word says."""
     verb, *names = invocation.arguments
+    if verb == "create":
+        return _create(invocation, names)
     if verb != "inspect":
-        raise UsageError(
-            f"sandbox buildx imagetools {verb} is not built",
-            mend="sandbox manifest create NAME IMAGE…, then: sandbox manifest push NAME",
-        )
+        raise UsageError(f"unknown command: sandbox buildx imagetools {verb}", mend="inspect NAME, or create SOURCE…")
     if len(names) != 1:
         raise UsageError("'sandbox buildx imagetools inspect' requires 1 argument")
     context = invocation.context
@@ -40,6 +39,24 @@ def imagetools(invocation: Invocation) -> int:
         configs = operations.configs(where, names[0]) if ".Image" in template else {}
         return print_documents(context, [_document(found, configs)], template)
     _print_summary(invocation, found)
+    return 0
+
+
+def _create(invocation: Invocation, sources: list[str]) -> int:
+    tags = invocation.texts("tag")
+    if not sources:
+        raise UsageError("no sources specified", mend="sandbox buildx imagetools create -t NAME SOURCE [SOURCE...]")
+    dry_run = invocation.flag("dry-run")
+    if not tags and not dry_run:
+        raise UsageError("can't push with no tags specified, please set --tag or --dry-run")
+    if invocation.flag("append"):
+        if len(tags) != 1:
+            raise UsageError("--append takes one --tag, which it adds to")
+        sources = [tags[0], *sources]
+    context = invocation.context
+    made = operations.combine(context.for_operations(), tags, sources, dry_run=dry_run)
+    if dry_run:
+        context.print_quoted(made.decode())
     return 0
 
 
@@ -75,14 +92,19 @@ COMMANDS = (
     Command(
         "buildx imagetools",
         "Look at images in registries, and put indexes together of them",
-        "inspect [OPTIONS] NAME",
+        "inspect|create [OPTIONS] NAME [NAME...]",
         (
+            option("--append", "flag", "Of create: append to an existing manifest"),
+            option("--dry-run", "flag", "Of create: show final image instead of pushing"),
             option("--format", "text", "Format the output using the given Go template", "string"),
             option("--raw", "flag", "Show original, unformatted JSON manifest"),
+            option("-t --tag", "list", "Of create: set reference for new image", "stringArray"),
         ),
         imagetools,
         least=1,
-        examples=("sandbox buildx imagetools inspect --raw alpine",),
-        further=("indexes are put together by: sandbox manifest create",),
+        examples=(
+            "sandbox buildx imagetools inspect --raw alpine",
+            "sandbox buildx imagetools create -t me/app:1 me/app:1-amd64 me/app:1-arm64",
+        ),
     ),
 )

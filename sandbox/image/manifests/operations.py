@@ -18,6 +18,7 @@ from sandbox.image.manifests.lists import (
     remove_list,
     with_entries,
 )
+from sandbox.image.manifests.pushing import PushedIndex, push_index
 from sandbox.image.manifests.remote import Place, decoded, fetch_config, fetch_document
 from sandbox.image.media_types import OCI_MANIFEST
 from sandbox.image.platforms import Platform, is_known
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from sandbox.image.documents import Descriptor
     from sandbox.image.references import Reference
     from sandbox.image.registry.reading import Fetched, RegistryClient
-    from sandbox.image.registry.writing import RegistryWriter
     from sandbox.operation_context import OperationContext
 
     Document = dict[str, Any]  # Any: JSON
@@ -177,45 +177,36 @@ def remove(context: OperationContext, name: str) -> None:
 
 def push(context: OperationContext, name: str, *, purge: bool = False, insecure: bool = False) -> str:
     """Bring an index to its registry, the images of other repositories there with it; its digest. Raises RegistryError,
-    and UsageError for images of another registry, as Docker refuses them: their layers would have to be carried over.
+    UsageError for images of another registry.
     """
     reference = _named(name)
     made = get_list(context.paths, reference)
-    sources = {entry.reference: parse_reference(entry.reference) for entry in made.entries}
-    for source in sources.values():
-        if source.domain != reference.domain:
-            raise UsageError(
-                "cannot use source images from a different registry than the target image: "
-                f"{source.domain} != {reference.domain}",
-                mend=f"sandbox pull {source.familiar}, tag and push it to {reference.domain}",
-            )
     document = made.document()
     data = json.dumps(document, indent=3).encode()
-    digest = digest_of(data)
-
-    async def talk(writer: RegistryWriter) -> None:
-        for entry in made.entries:
-            await _push_entry(writer, entry, sources[entry.reference])
-        await writer.put_manifest(reference.tag or "latest", data, document["mediaType"], digest)
-
-    paths = sorted({source.path for source in sources.values()} - {reference.path})
-    Place(context, reference, insecure=insecure).give(talk, tuple(paths))
+    push_index(context, reference, PushedIndex(made.entries, data, document["mediaType"]), insecure=insecure)
     if purge:
         remove_list(context.paths, reference)
-    return digest
+    return digest_of(data)
 
 
-async def _push_entry(writer: RegistryWriter, entry: ListEntry, source: Reference) -> None:
-    data, descriptor = entry.data.encode(), entry.descriptor
-    if source.path != writer.reference.path:
-        document = load_document(data)
-        for blob in (document["config"], *document["layers"]):
-            if not await writer.has_blob(blob["digest"]) and not await writer.mount_blob(blob["digest"], source.path):
-                raise ImageError(
-                    f"the registry does not mount blob {blob['digest'][:19]} from {source.familiar_repository}",
-                    mend=f"sandbox pull {source.familiar}, tag and push it as {writer.reference.familiar_repository}",
-                )
-    await writer.put_manifest(descriptor["digest"], data, descriptor["mediaType"], descriptor["digest"])
+def combine(context: OperationContext, names: Sequence[str], sources: Sequence[str], *, dry_run: bool = False) -> bytes:
+    """An index of all images that `sources` name in registries, which `names` name afterwards there; with `dry_run`
+    nobody does. Of one source that is an index it is that one. Raises RegistryError, and UsageError for what lies in
+    another registry.
+    """
+    entries: list[ListEntry] = []
+    index: PushedIndex | None = None
+    for source in sources:
+        fetched, found = Place(context, _named(source)).ask(_read_entries)
+        entries += [entry for entry in found if entry.descriptor not in [known.descriptor for known in entries]]
+        if len(sources) == 1 and isinstance(decoded(fetched, source), Index):
+            index = PushedIndex(tuple(entries), fetched.data, _media_type(fetched))
+    if index is None:
+        document = ManifestList("", tuple(entries)).document()
+        index = PushedIndex(tuple(entries), json.dumps(document, indent=2).encode(), document["mediaType"])
+    for name in () if dry_run else names:
+        push_index(context, _named(name), index)
+    return index.data
 
 
 async def _read_entries(client: RegistryClient) -> tuple[Fetched, list[ListEntry]]:
@@ -248,6 +239,8 @@ async def _entry(client: RegistryClient, fetched: Fetched, manifest: Manifest, i
     else:
         check_image(manifest, client.reference.familiar)
         said = load_document(await fetch_config(client, manifest.config, client.reference.familiar))
+    if item is not None and item.annotations:
+        descriptor["annotations"] = item.annotations
     descriptor["platform"] = {key: said[key] for key in _PLATFORM_KEYS if said.get(key)}
     reference = client.reference._replace(digest=fetched.digest) if item is not None else client.reference
     return ListEntry(str(reference), descriptor, fetched.data.decode())

@@ -72,6 +72,28 @@ def test_an_index_is_made_annotated_and_pushed(sandbox: Sandbox, registry: Regis
     assert sandbox.run("image", "inspect", "--raw", name).stdout == raw + "\n"
 
 
+def test_imagetools_puts_an_index_together(
+    sandbox: Sandbox, registry: Registry, images: tuple[str, str], busybox_layout: Path
+) -> None:
+    name, other = f"{registry.host}/tools/thing:all", f"{registry.host}/tools/thing:copy"
+    create = ("buildx", "imagetools", "create")
+    shown = _document(sandbox, *create, "--dry-run", images[0])
+    assert len(shown["manifests"]) == 1
+    assert "please set --tag or --dry-run" in sandbox.run(*create, images[0], status=None).stderr
+    assert "no sources specified" in sandbox.run(*create, "-t", name, status=None).stderr
+    # both are one image, which the index has once
+    sandbox.run(*create, "-t", name, *images)
+    assert _document(sandbox, "manifest", "inspect", name) == shown
+    sandbox.run(*create, "-t", other, "-t", f"{other}2", name)
+    raw = ("buildx", "imagetools", "inspect", "--raw")
+    assert sandbox.run(*raw, other).stdout == sandbox.run(*raw, name).stdout == sandbox.run(*raw, f"{other}2").stdout
+    sandbox.run("pull", "-q", other)
+    sandbox.run("import", "-c", "LABEL a=b", "-", f"{registry.host}/tools/thing:more", input=bytes(1024))
+    sandbox.run("push", "-q", f"{registry.host}/tools/thing:more")
+    sandbox.run(*create, "--append", "-t", name, f"{registry.host}/tools/thing:more")
+    assert len(_document(sandbox, "manifest", "inspect", name)["manifests"]) == 2
+
+
 def test_images_of_another_repository_come_with_the_index(
     sandbox: Sandbox, registry: Registry, images: tuple[str, str]
 ) -> None:
