@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sandbox.cli.command import Command
+    from sandbox.cli.command import Command, Invocation
     from sandbox.cli.flags import Option
 
     Candidates = list[tuple[str, str]]
@@ -56,7 +56,24 @@ def find_candidates(env: Mapping[str, str], words: Sequence[str], incomplete: st
             return _commands(name, incomplete)
         name, rest = f"{name} {rest[0]}", rest[1:]
     target = ALIASES.get(name, name)
-    return _of_command(env, find_command(target), rest, incomplete) if target in COMMANDS else []
+    return _of_command(env, light_command(target), rest, incomplete) if target in COMMANDS else []
+
+
+def light_command(target: str) -> Command:
+    """The command of a full path, of which only its handler is not to be called."""
+    if target not in ("container run", "container create"):
+        return find_command(target)
+    # its own module begins with what starts a container: more than all of completion takes
+    from sandbox.cli.command import Command
+    from sandbox.cli.container_options.table import CREATE_OPTIONS, RUN_OPTIONS
+
+    options = RUN_OPTIONS if target == "container run" else CREATE_OPTIONS
+    usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]"
+    return Command(target, COMMANDS[target][1], usage, options, _never, least=1, interspersed=False)
+
+
+def _never(_invocation: Invocation) -> int:
+    raise AssertionError("completion runs nothing")
 
 
 def _of_help(words: Sequence[str], incomplete: str) -> Candidates:

@@ -11,7 +11,9 @@ from unittest.mock import ANY
 
 import pytest
 
+from sandbox.cli.completion.candidates import light_command
 from sandbox.cli.completion.values import FILTERS
+from sandbox.cli.lookup import find_command
 from sandbox.paths import find_paths
 from sandbox.state import connect_state
 from tests.end_to_end.test_start_up import HEAVY
@@ -193,6 +195,12 @@ def test_a_word_is_completed_without_heavy_imports(filled: Path) -> None:
     *names, modules = done.stdout.splitlines()
     assert names == ["web"]
     assert set(modules.split()) & HEAVY == set()
+
+
+@pytest.mark.parametrize("path", ["container run", "container create", "container stop"])
+def test_what_is_completed_is_the_command(path: str) -> None:
+    light, command = light_command(path), find_command(path)
+    assert light._replace(handler=command.handler, examples=command.examples, further=command.further) == command
 
 
 def test_a_broken_database_is_silent(tmp_path: Path) -> None:
