@@ -119,10 +119,17 @@ def export(invocation: Invocation) -> int:
     if not output:
         notes = operations.export(context, word, 1)
     else:
+        path = invocation.context.cwd.absolute(output)
+        if not os.path.isdir(os.path.dirname(path)):
+            directory = os.path.dirname(path)
+            raise SandboxError(
+                f'failed to export container: invalid output path: directory "{directory}" does not exist',
+                mend=f"mkdir -p {directory}",
+            )
         # written aside and renamed: what has the name is a whole archive
         from sandbox.image.archive.whole_file import written_whole
 
-        with written_whole(invocation.context.cwd.absolute(output)) as stream:
+        with written_whole(path) as stream:
             notes = operations.export(context, word, stream.fileno())
     for note in notes:
         invocation.context.note(note)
