@@ -51,6 +51,7 @@ def top(context: OperationContext, word: str, arguments: str = "") -> ProcessTab
 
     Raises NotFoundError; ConflictError where it does not run; SandboxError where ps refuses.
     """
+    from sandbox.container.life.stop import not_running_error
     from sandbox.container.model.events import Tell, tell
     from sandbox.container.usage.top import list_processes
 
@@ -58,6 +59,8 @@ def top(context: OperationContext, word: str, arguments: str = "") -> ProcessTab
     if container.state.status == "restarting":
         raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
     table = list_processes(container, arguments, context.env)
+    if table is None:
+        raise not_running_error(container)
     with open_state(context.paths, durable=False) as connection:
         tell(connection, container.id, Tell("top"))
     return table

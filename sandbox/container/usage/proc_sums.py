@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.usage.processes import Process
 
-_NS_PER_TICK = 10**9 // os.sysconf("SC_CLK_TCK")
+NS_PER_TICK = 10**9 // os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 #: of /proc/net/dev after an interface's name: bytes, packets, errors and drops, received and sent
 _NETWORK_FIELDS = (0, 1, 2, 3, 8, 9, 10, 11)
@@ -34,11 +34,11 @@ class Totals(NamedTuple):
 
     @property
     def user_ns(self) -> int:
-        return self.user_ticks * _NS_PER_TICK
+        return self.user_ticks * NS_PER_TICK
 
     @property
     def system_ns(self) -> int:
-        return self.system_ticks * _NS_PER_TICK
+        return self.system_ticks * NS_PER_TICK
 
 
 class Sums(NamedTuple):

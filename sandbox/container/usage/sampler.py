@@ -6,7 +6,7 @@ import os
 import time
 
 from sandbox.container.usage.cgroup_files import read_account
-from sandbox.container.usage.proc_sums import Sums, Totals, add, gone_since, read_interfaces, sum_up
+from sandbox.container.usage.proc_sums import NS_PER_TICK, Sums, Totals, add, gone_since, read_interfaces, sum_up
 from sandbox.container.usage.processes import First, processes_of
 from sandbox.container.usage.usage import Device, Usage
 from sandbox.named_tuple import NamedTuple
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.usage.cgroup_files import CgroupAccount
     from sandbox.container.usage.processes import Process
-
-_NS_PER_TICK = 10**9 // os.sysconf("SC_CLK_TCK")
 
 
 class _Machine(NamedTuple):
@@ -84,7 +82,7 @@ def _read_machine() -> _Machine:
         fields = file.read(4096).split(b"\n", 1)[0].split()[1:8]
     return _Machine(
         time.time_ns(),
-        sum(map(int, fields)) * _NS_PER_TICK,
+        sum(map(int, fields)) * NS_PER_TICK,
         os.sysconf("SC_NPROCESSORS_ONLN"),
         os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
     )

@@ -7,7 +7,7 @@ import subprocess
 from shutil import which
 
 from sandbox.container.usage.processes import First, processes_of
-from sandbox.errors import ConflictError, SandboxError
+from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -28,10 +28,10 @@ class ProcessTable(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-def list_processes(container: Container, arguments: str, env: Mapping[str, str]) -> ProcessTable:
-    """The processes of a running container; `arguments` are those of ps, "" for Docker's own choice.
+def list_processes(container: Container, arguments: str, env: Mapping[str, str]) -> ProcessTable | None:
+    """The processes of a container, None where it does not run; `arguments` are those of ps, "" for Docker's choice.
 
-    Raises ConflictError where it does not run; SandboxError where ps refuses, or shows no PID.
+    Raises SandboxError where ps refuses, or shows no PID.
     """
     for name, heading in _PID_HEADING.findall(f" {arguments}"):
         if name != "pid":
@@ -39,7 +39,7 @@ def list_processes(container: Container, arguments: str, env: Mapping[str, str])
     first = First(container.state.pid, container.state.pid_start)
     found = processes_of({container.id: first}) if container.state.pid else {}
     if container.id not in found:
-        raise ConflictError(f"container {container.id} is not running", mend=f"sandbox start {container.name}")
+        return None
     processes = [process for process in found[container.id] if not process.has_ended]
     words = (arguments or DEFAULT_ARGUMENTS).split()
     path = env.get("PATH", "")
