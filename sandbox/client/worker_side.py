@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,15 +23,11 @@ if TYPE_CHECKING:
 
 def container_documents(context: OperationContext, request: ListRequest) -> list[dict[str, Any]]:
     """Docker's documents of the containers asked for."""
-    from sandbox.container.operations import inspect, list_containers
-    from sandbox.errors import NotFoundError
+    from sandbox.container.operations import inspect_each, list_containers
 
-    documents = []
-    for container in list_containers(context, request):
-        with suppress(NotFoundError):
-            # it may be removed meanwhile
-            documents.append(inspect(context, container.id))
-    return documents
+    found = inspect_each(context, [container.id for container in list_containers(context, request)])
+    # one may be removed meanwhile
+    return [each for each in found if isinstance(each, dict)]
 
 
 def create_container(context: OperationContext, request: ContainerRequest, tell: Tell) -> str:

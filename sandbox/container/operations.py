@@ -9,13 +9,13 @@ workers (`sandbox.warm`).
 
 from __future__ import annotations
 
-from sandbox.errors import ConflictError, NotSupportedError, UsageError
+from sandbox.errors import ConflictError, NotSupportedError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from sandbox.container.files.archives import ArchiveIn, ArchiveOut, Copied
@@ -106,14 +106,38 @@ def list_containers(context: OperationContext, request: ListRequest = ListReques
 
 def inspect(context: OperationContext, word: str, *, with_size: bool = False) -> dict[str, Any]:
     """Docker's document of a container. Raises NotFoundError."""
+    (found,) = inspect_each(context, (word,), with_size=with_size)
+    if isinstance(found, SandboxError):
+        raise found
+    return found
+
+
+def inspect_each(
+    context: OperationContext, words: Sequence[str], *, with_size: bool = False
+) -> list[dict[str, Any] | SandboxError]:
+    """For each word Docker's document of the container, or why there is none: NotFoundError, SandboxError."""
     from sandbox.container.life.lookup import open_container
     from sandbox.container.request.kept import load_request
     from sandbox.container.view.inspect import inspect_container
 
+    found: list[tuple[Container, ContainerRequest | None] | SandboxError] = []
     with open_state(context.paths, durable=False) as connection:
-        container = open_container(connection, context.paths, word)
-        request = load_request(connection, container.id)
-    return inspect_container(context.paths, container, request, with_size=with_size)
+        for word in words:
+            try:
+                container = open_container(connection, context.paths, word)
+                found.append((container, load_request(connection, container.id)))
+            except SandboxError as error:
+                found.append(error)
+    documents: list[dict[str, Any] | SandboxError] = []
+    # what measures sizes forks, and must not with the database open
+    for each in found:
+        try:
+            documents.append(
+                each if isinstance(each, SandboxError) else inspect_container(context.paths, *each, with_size=with_size)
+            )
+        except SandboxError as error:
+            documents.append(error)
+    return documents
 
 
 def create(

@@ -53,15 +53,16 @@ def inspect(invocation: Invocation) -> int:
     """Print what is known of containers as JSON, or through a template."""
     from sandbox.cli.output.inspect_output import print_documents
 
-    context = invocation.context.for_operations()
+    words = invocation.arguments
     documents = []
     status = 0
-    for word in invocation.arguments:
-        try:
-            documents.append(operations.inspect(context, word, with_size=invocation.flag("size")))
-        except SandboxError as error:
-            invocation.context.note(render_error(with_meant_name(invocation, error, (word,))))
+    found = operations.inspect_each(invocation.context.for_operations(), words, with_size=invocation.flag("size"))
+    for word, each in zip(words, found, strict=True):
+        if isinstance(each, SandboxError):
+            invocation.context.note(render_error(with_meant_name(invocation, each, (word,))))
             status = 1
+        else:
+            documents.append(each)
     return print_documents(invocation.context, documents, invocation.text("format")) or status
 
 

@@ -8,7 +8,7 @@ from sandbox.errors import ImageError, NotFoundError, SandboxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from sandbox.operation_context import OperationContext
@@ -25,20 +25,21 @@ def inspect(invocation: Invocation) -> int:
 
     context = invocation.context
     kind = invocation.text("type") or ""
-    kinds = [kind] if invocation.given("type") else list(_READERS)
-    if kinds[0] not in (*_READERS, *_ABSENT_KINDS):
-        valid = ", ".join(f'"{name}"' for name in sorted((*_READERS, *_ABSENT_KINDS)))
+    kinds = [kind] if invocation.given("type") else ["container", *_READERS]
+    known = ("container", *_READERS, *_ABSENT_KINDS)
+    if kinds[0] not in known:
+        valid = ", ".join(f'"{name}"' for name in sorted(known))
         what = f'unknown type: "{kind}"' if kind else "type is empty"
         # not one of the slips that Docker answers with 125
         raise SandboxError(f"{what}: must be one of {valid}", mend="leave --type out")
     with_size = invocation.flag("size")
     if with_size and kind not in ("", "container"):
         context.note(f"WARNING: --size ignored for {kind}s")
-    where = context.for_operations()
+    where, words = context.for_operations(), invocation.arguments
     documents, failures = [], []
-    for word in invocation.arguments:
+    for word, container in zip(words, _containers(where, words, kinds, with_size=with_size), strict=True):
         try:
-            documents.append(_describe(where, word, kinds, with_size=with_size))
+            documents.append(_describe(where, word, kinds, container))
         except SandboxError as error:
             failures.append(with_meant_name(invocation, error, (word,)))
     status = print_documents(context, documents, invocation.text("format"))
@@ -47,15 +48,32 @@ def inspect(invocation: Invocation) -> int:
     return status or (1 if failures else 0)
 
 
-def _describe(context: OperationContext, word: str, kinds: list[str], *, with_size: bool) -> Document:
+def _containers(
+    context: OperationContext, words: tuple[str, ...], kinds: list[str], *, with_size: bool
+) -> Sequence[Document | SandboxError]:
+    """Of each word the container; an error where it is none, or none is asked for."""
+    if "container" not in kinds:
+        return [NotFoundError("")] * len(words)
+    from sandbox.container import operations
+
+    return operations.inspect_each(context, words, with_size=with_size)
+
+
+def _describe(context: OperationContext, word: str, kinds: list[str], container: Document | SandboxError) -> Document:
     """The document of the first of `kinds` that knows the word."""
-    near = ""
+    if not isinstance(container, SandboxError):
+        return container
+    if kinds == ["container"] or not isinstance(container, NotFoundError):
+        raise container
+    near = container.near
     for kind in kinds:
+        if kind == "container":
+            continue
         reader = _READERS.get(kind)
         if reader is None:
             raise NotFoundError(f"No such {kind}: {word}", cause=f"there are no {kind}s here")
         try:
-            return reader(context, word, with_size)
+            return reader(context, word)
         except (NotFoundError, ImageError) as error:
             if len(kinds) == 1:
                 raise
@@ -64,27 +82,20 @@ def _describe(context: OperationContext, word: str, kinds: list[str], *, with_si
     raise NotFoundError(f"No such object: {word}", mend=mend, word=word, near=near)
 
 
-def _container(context: OperationContext, word: str, with_size: bool) -> Document:
-    from sandbox.container import operations
-
-    return operations.inspect(context, word, with_size=with_size)
-
-
-def _image(context: OperationContext, word: str, _with_size: bool) -> Document:
+def _image(context: OperationContext, word: str) -> Document:
     from sandbox.image import operations
 
     return operations.inspect(context, word)
 
 
-def _volume(context: OperationContext, word: str, _with_size: bool) -> Document:
+def _volume(context: OperationContext, word: str) -> Document:
     from sandbox.volume import operations
 
     return operations.inspect(context, word)
 
 
-#: in the order of Docker's client: a container's name wins over an image's
-_READERS: dict[str, Callable[[OperationContext, str, bool], Document]] = {
-    "container": _container,
+#: in the order of Docker's client
+_READERS: dict[str, Callable[[OperationContext, str], Document]] = {
     "image": _image,
     "volume": _volume,
 }
