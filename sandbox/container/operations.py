@@ -116,28 +116,9 @@ def inspect_each(
     context: OperationContext, words: Sequence[str], *, with_size: bool = False
 ) -> list[dict[str, Any] | SandboxError]:
     """For each word Docker's document of the container, or why there is none: NotFoundError, SandboxError."""
-    from sandbox.container.life.lookup import open_container
-    from sandbox.container.request.kept import load_request
-    from sandbox.container.view.inspect import inspect_container
+    from sandbox.container.view.inspections import inspect_containers
 
-    found: list[tuple[Container, ContainerRequest | None] | SandboxError] = []
-    with open_state(context.paths, durable=False) as connection:
-        for word in words:
-            try:
-                container = open_container(connection, context.paths, word)
-                found.append((container, load_request(connection, container.id)))
-            except SandboxError as error:
-                found.append(error)
-    documents: list[dict[str, Any] | SandboxError] = []
-    # what measures sizes forks, and must not with the database open
-    for each in found:
-        try:
-            documents.append(
-                each if isinstance(each, SandboxError) else inspect_container(context.paths, *each, with_size=with_size)
-            )
-        except SandboxError as error:
-            documents.append(error)
-    return documents
+    return inspect_containers(context.paths, words, with_size=with_size)
 
 
 def create(
@@ -352,13 +333,6 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
     if follow:
         return follow_log(context.paths, container, selection)
     return read_log(context.paths.container_data(container.id), selection)
-
-
-def log_details(context: OperationContext, word: str) -> str:
-    """What `logs --details` says of each line of the container's log: "NAME=VALUE,…". Raises NotFoundError."""
-    from sandbox.container.view.log_details import log_details as details_of
-
-    return details_of(look_up(context, word).config)
 
 
 def export(context: OperationContext, word: str, output_fd: int) -> tuple[str, ...]:

@@ -22,7 +22,11 @@ def logs(invocation: Invocation) -> int:
     context, follow = invocation.context.for_operations(), invocation.flag("follow")
     entries = operations.logs(context, invocation.arguments[0], selection, follow=follow)
     timestamps = invocation.flag("timestamps")
-    details = f"{operations.log_details(context, invocation.arguments[0])} " if invocation.flag("details") else ""
+    details = ""
+    if invocation.flag("details"):
+        from sandbox.container.view.log_details import log_details
+
+        details = f"{log_details(operations.look_up(context, invocation.arguments[0]).config)} "
     for entry in entries:
         _show(entry, timestamps=timestamps, details=details)
     return 0
