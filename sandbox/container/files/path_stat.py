@@ -47,6 +47,7 @@ class PathStat(NamedTuple):
             "name": self.name,
             "size": self.size_bytes,
             "mode": self.go_mode,
-            "mtime": rfc3339(self.mtime_ns),
+            # of a file the beginning of Unix time is a time, and not none
+            "mtime": rfc3339(self.mtime_ns) if self.mtime_ns else "1970-01-01T00:00:00Z",
             "linkTarget": self.link_target,
         }

@@ -35,3 +35,7 @@ def test_the_document_is_docker_s() -> None:
         "mtime": "2023-11-14T22:13:20.5Z",
         "linkTarget": "/target",
     }
+
+
+def test_a_time_of_nought_is_a_time() -> None:
+    assert PathStat("x", 0, 0, 0).document()["mtime"] == "1970-01-01T00:00:00Z"
