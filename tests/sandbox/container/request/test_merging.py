@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.container.model.documents import from_json, to_json
-from sandbox.container.request.image_defaults import ImageDefaults
+from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
 from sandbox.container.request.merging import HostFacts, Merged, merge
 from sandbox.container.request.recovered import recovered_request
 from sandbox.container.request.request import ContainerRequest, EndpointRequest
@@ -263,3 +263,9 @@ def test_the_words_to_run(
     defaults = ImageDefaults(entrypoint=("/entry",), command=("serve",))
     config = merge(ContainerRequest(entrypoint=entrypoint, command=command), defaults, HostFacts()).config
     assert (config.entrypoint, config.command) == merged
+
+
+def test_the_shell_of_a_health_check_is_the_image_s() -> None:
+    defaults = read_image_defaults({"config": {"Shell": ["/bin/bash", "-c"], "Healthcheck": {"Test": ["NONE"]}}}, "x")
+    config = merge(ContainerRequest(health=HealthCheck(("CMD-SHELL", "true"))), defaults, HostFacts()).config
+    assert (config.shell, config.health.test) == (("/bin/bash", "-c"), ("CMD-SHELL", "true"))
