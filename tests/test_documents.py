@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES
 from sandbox.cli.lookup import find_command
+from sandbox.cli.topics.pages import TOPICS
 from sandbox.config import _KNOWN, Config, load_config
 from sandbox.paths import Paths
 
@@ -110,6 +111,9 @@ def _commands_named() -> Iterator[tuple[str, str]]:
 def test_commands_and_their_options_are_there(page: str, line: str) -> None:
     words = line.split()[1:]
     if words[0].startswith("--"):
+        return
+    if words[0] == "help":
+        assert words[1] in (*TOPICS, "topics"), f"{page}: {line}"
         return
     path = " ".join(words[:2]) if words[0] in NOUN_SUMMARIES and words[0] not in ALIASES else words[0]
     target = ALIASES.get(path, path)
