@@ -466,35 +466,12 @@ def execute(context: OperationContext, word: str, request: ExecRequest, client: 
     StartError.
     """
     from sandbox.container.life.lookup import open_container
-    from sandbox.container.model.events import tell_exec_began, tell_exec_left
-    from sandbox.container.session.exec_request import exec_spec, has_ended, not_running_error
-    from sandbox.container.session.exec_session import ExecTarget, run_attached
-    from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError
+    from sandbox.container.model.events import tell_exec_began
+    from sandbox.container.session.exec_request import exec_spec
+    from sandbox.container.session.exec_run import run_in_container
 
     with open_state(context.paths, durable=False) as connection:
         container = open_container(connection, context.paths, word)
         spec = exec_spec(context.paths, container, request)
         exec_id = tell_exec_began(connection, container.id, spec.arguments)
-    limit = 0 if container.state.cgroup else max(0, container.config.resources.pids_limit)
-    target = ExecTarget(container.state.pid, container.state.pid_start, container.state.cgroup, limit)
-
-    def tell_left(code: int | None) -> None:
-        with open_state(context.paths, durable=False) as connection:
-            tell_exec_left(connection, container.id, exec_id, code)
-
-    try:
-        if client is None:
-            from sandbox.container.session.exec_keeper import run_kept
-
-            run_kept(target, spec, tell_left)
-            return 0
-        code = run_attached(target, spec, client)
-    except (CommandNotFoundError, NotExecutableError):
-        raise
-    except StartError as error:
-        if has_ended(container):
-            # the kernel gives many reasons for not entering namespaces that are going
-            raise not_running_error(container) from error
-        raise
-    tell_left(code)
-    return code or 0
+    return run_in_container(context.paths, container, spec, exec_id, client)
