@@ -102,7 +102,7 @@ PRELOADED: tuple[str, ...] = (
     "sandbox.container.life.stop",
     "sandbox.container.monitor.process",
     "sandbox.container.request.merging",
-    "sandbox.container.session.exec_session",
+    "sandbox.container.session.exec_run",
     "sandbox.container.view.inspect",
     "sandbox.container.view.log_following",
     "sandbox.image.store",
