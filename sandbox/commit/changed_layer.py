@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox.builder.step_layers import MOUNT_POINTS, Workshop
-from sandbox.commit.copied_tree import copy_changes
 from sandbox.container.monitor.mounts import OVERLAY_NAME
 from sandbox.errors import ImageError, SandboxError, translated
 from storage.digests import parse_digest
@@ -71,6 +70,8 @@ def _copied(workshop: Workshop, paths: Paths, container: Container, trees: Seque
             fds = [os.open(path, _OPEN) for path in (source, f"{directory}/upper")]
             try:
                 if copies:
+                    from sandbox.commit.copied_tree import copy_changes  # for the one driver without an overlay
+
                     copy_changes(fds[0], fds[1], trees)
                 else:
                     copy_layer(*fds)

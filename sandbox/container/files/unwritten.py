@@ -12,9 +12,6 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sandbox.container.files.tree import call_in_tree
-from storage.syscalls import syncfs
-
 if TYPE_CHECKING:
     from sandbox.container.files.tree import Tree
     from sandbox.container.model.record import Container
@@ -26,10 +23,14 @@ _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 def hand_over(paths: Paths, container: Container) -> None:
     """Have the server of a container that runs have all that was written. Raises SandboxError."""
     if container.config.storage_driver == "fuse" and container.state.status in ("running", "paused"):
+        from sandbox.container.files.tree import call_in_tree  # few containers have a server that lags behind
+
         call_in_tree(paths, container.id, _hand_over)
 
 
 def _hand_over(tree: Tree) -> None:
+    from storage.syscalls import syncfs
+
     # of what is mapped the kernel begins to write, and nobody waits for it
     syncfs(tree.root_fd)
     device = os.fstat(tree.root_fd).st_dev
