@@ -171,7 +171,7 @@ def _receive(pipe: _Pipe, request: CopyOut) -> list[object]:
 
 
 def _send(pipe: _Pipe, local: _Local, keeps_owners: bool) -> list[object]:
-    writer = TarWriter(pipe.write_fd, owner=None if keeps_owners else (0, 0), sparse=True)
+    writer = TarWriter(pipe.write_fd, owner=None if keeps_owners else (0, 0), sparse=True, live=True)
     source = TarSource(writer)
     try:
         source.add(Step(local.dir_fd, local.name, local.status, False, 0), os.fsencode(local.base))
