@@ -297,6 +297,35 @@ class Container(ContainerFiles):
         with raised_as_api_errors():
             return ExecResult(call.result(), outputs if demux else outputs[0])
 
+    def attach(
+        self, *, stdout: bool = True, stderr: bool = True, stream: bool = False, logs: bool = False, demux: bool = False
+    ) -> Any:
+        """What the running container writes from now on, to its end: bytes, or with `demux` a pair of standard output
+        and error; with `stream` an iterator of lines of both. With `logs` what it wrote before comes first.
+
+        Raises Conflict where it does not run.
+        """
+        if logs:
+            lines = self.logs(stdout=stdout, stderr=stderr, stream=True)
+            return lines if stream else b"".join(lines)
+        with opened_pipes(2 if demux and not stream else 1) as pipes, open(os.devnull, "wb") as null:
+            streams = Streams(
+                -1,
+                Descriptor(pipes[0].write_fd if stdout else null.fileno()),
+                Descriptor(pipes[-1].write_fd if stderr else null.fileno()),
+            )
+            call = self._caller.begin("container.attach", self.id, streams, stdin=False)
+        if stream:
+            return OutputStream(call, pipes[0].read_fd)
+        outputs = read_all([pipe.read_fd for pipe in pipes])
+        with raised_as_api_errors():
+            call.result()
+        return outputs if demux else outputs[0]
+
+    def resize(self, height: int, width: int) -> None:
+        """Give its terminal so many rows and columns. Raises Conflict where it does not run."""
+        self._caller.call("container.resize", self.id, height, width)
+
 
 class ContainerError(APIError):
     """A command that `containers.run` waited for ended with another status than 0."""

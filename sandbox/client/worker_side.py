@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.client.build import BuildRequest
     from sandbox.container.operations import ListRequest
     from sandbox.container.request.request import ContainerRequest
+    from sandbox.container.session.attach import Streams
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
     from sandbox.image.transfer.progress import Progress
@@ -38,6 +39,14 @@ def create_container(context: OperationContext, request: ContainerRequest, tell:
     for warning in created.warnings:
         tell(f"WARNING: {warning}")
     return created.container.id
+
+
+def attach_container(context: OperationContext, word: str, streams: Streams, *, stdin: bool) -> int | None:
+    """The container's exit code; None where it was left. What it writes meanwhile goes to the caller's streams."""
+    from sandbox.container.operations import Joining, attach, carry
+
+    joining = Joining(streams, stdin)
+    return carry(context, attach(context, word, joining), joining)
 
 
 def wait_container(context: OperationContext, word: str, timeout_seconds: float | None) -> int | None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sandbox.container.view.logs import LogEntry, LogSelection
     from sandbox.operation_context import OperationContext
     from sandbox.protocol.channel import Channel
-    from sandbox.values import PublishedPort
 
 _KILL = 9
 
@@ -234,35 +233,6 @@ def unpause(context: OperationContext, word: str) -> None:
     from sandbox.container.life.pausing import unpause_container
 
     unpause_container(context.paths, look_up(context, word))
-
-
-def update(context: OperationContext, word: str, wanted: ContainerRequest) -> tuple[str, ...]:
-    """Change the container's limits and restart policy to what `wanted` says of them (`request.updating.UPDATABLE`), at
-    once where it runs; what is not enforced comes back, a sentence each.
-
-    Raises NotFoundError, UsageError, ConflictError; HostError for a limit that cannot be held.
-    """
-    from sandbox.container.life.updating import update_container
-
-    return update_container(context.paths, context.env, word, wanted)
-
-
-def add_ports(context: OperationContext, word: str, ports: tuple[PublishedPort, ...]) -> tuple[PublishedPort, ...]:
-    """Publish ports of the container, all or none, at once where it runs, and at each start from then on. They come
-    back as they are bound. Raises NotFoundError, UsageError, ConflictError where one is taken, SandboxError.
-    """
-    from sandbox.container.life.ports import add_ports as add
-
-    return add(context.paths, word, ports)
-
-
-def remove_ports(context: OperationContext, word: str, ports: tuple[PublishedPort, ...]) -> tuple[PublishedPort, ...]:
-    """Publish no more what `ports` name: with a host port of 0 all that lead to that port of the container. They come
-    back. Raises NotFoundError, also for a port that is not published; SandboxError.
-    """
-    from sandbox.container.life.ports import remove_ports as remove_some
-
-    return remove_some(context.paths, word, ports)
 
 
 def remove(context: OperationContext, word: str, *, force: bool = False, volumes: bool = False) -> None:

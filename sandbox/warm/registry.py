@@ -32,6 +32,7 @@ class Operation(NamedTuple):
 _BUILDER = "sandbox.builder.operations"
 _CONTAINER = "sandbox.container.operations"
 _LOOKING = "sandbox.container.looking"
+_CHANGING = "sandbox.container.changing"
 _IMAGE = "sandbox.image.operations"
 _SYSTEM = "sandbox.system.operations"
 _VOLUME = "sandbox.volume.operations"
@@ -41,9 +42,10 @@ _CLIENT = "sandbox.client.worker_side"
 
 OPERATIONS: Mapping[str, Operation] = {
     "builder.prune": Operation(_BUILDER, "prune_cache"),
+    "container.attach": Operation(_CLIENT, "attach_container", lasts=True),
     "container.commit": Operation("sandbox.commit.operations", "commit"),
     "container.changes": Operation(_CONTAINER, "changes"),
-    "container.add_ports": Operation(_CONTAINER, "add_ports"),
+    "container.add_ports": Operation(_CHANGING, "add_ports"),
     "container.create": Operation(_CLIENT, "create_container", reports="tell"),
     "container.documents": Operation(_CLIENT, "container_documents"),
     "container.execute": Operation(_CONTAINER, "execute", lasts=True),
@@ -56,8 +58,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.prune": Operation(_UPKEEP, "prune_containers"),
     "container.put_archive": Operation(_CONTAINER, "put_archive", lasts=True),
     "container.remove": Operation(_CONTAINER, "remove"),
-    "container.remove_ports": Operation(_CONTAINER, "remove_ports"),
+    "container.remove_ports": Operation(_CHANGING, "remove_ports"),
     "container.rename": Operation(_CONTAINER, "rename"),
+    "container.resize": Operation(_CHANGING, "resize"),
     "container.restart": Operation(_CONTAINER, "restart"),
     "container.start": Operation(_CONTAINER, "start"),
     "container.stats": Operation(_LOOKING, "stats", lasts=True),
@@ -66,7 +69,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.top": Operation(_LOOKING, "top"),
     "container.wait_healthy": Operation(_CONTAINER, "wait_healthy", lasts=True),
     "container.unpause": Operation(_CONTAINER, "unpause"),
-    "container.update": Operation(_CONTAINER, "update"),
+    "container.update": Operation(_CHANGING, "update"),
     "container.wait": Operation(_CLIENT, "wait_container", lasts=True),
     "events": Operation(_CLIENT, "events", lasts=True),
     "image.build": Operation(_CLIENT, "build_image", reports="tell", lasts=True),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from net.errors import NetError
 from net.port_texts import join_address, split_protocol
 from sandbox.cli.command import Command
-from sandbox.container import operations
+from sandbox.container import changing, operations
 from sandbox.errors import SandboxError, UsageError
 
 TYPE_CHECKING = False
@@ -42,9 +42,9 @@ def _change(invocation: Invocation, verb: str, word: str, texts: list[str]) -> i
 
         with form_as_mend("publish"):
             ports = parse_ports(texts)
-        _print(invocation, operations.add_ports(context, word, ports))
+        _print(invocation, changing.add_ports(context, word, ports))
     else:
-        _print(invocation, operations.remove_ports(context, word, _read_removed(texts)))
+        _print(invocation, changing.remove_ports(context, word, _read_removed(texts)))
     return 0
 
 

@@ -13,7 +13,7 @@ from sandbox.cli.container_options.reading import (
 )
 from sandbox.cli.container_options.table import CREATE_OPTIONS
 from sandbox.cli.flags import option
-from sandbox.container import operations
+from sandbox.container import changing
 from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import SandboxError, UsageError
 
@@ -42,7 +42,7 @@ def update(invocation: Invocation) -> int:
     def update_one(word: str) -> str:
         try:
             with in_words_of_options():
-                notes = operations.update(context, word, wanted)
+                notes = changing.update(context, word, wanted)
         except UsageError as error:
             # Docker's engine says this, of each container
             raise SandboxError(error.message, cause=error.cause, mend=error.mend) from error

@@ -27,12 +27,14 @@ _COMMANDS = (
     ("start", "cc"), ("start", "cc"), ("stop", "-t", "0", "cc"), ("restart", "-t", "0", "cc"), ("kill", "cc"),
     ("rm", "cc"), ("rm", "-f", "cc"), ("rename", "cc", "dd"), ("exec", "cc", "true"), ("wait", "cc"), ("monitor",),
     ("pause", "cc"), ("pause", "cc"), ("unpause", "cc"),
+    ("update", "--restart", "on-failure", "cc"), ("port", "add", "cc", "0:80"),
 )  # fmt: skip
 #: what a person may be told when somebody else was faster; anything else is a fault
 _EXCUSES = (
     "No such container", "is not running", "stop the container before removing", "removed meanwhile",
     "the container's monitor died", "is restarting", "the container's first process", "is already paused",
     "is not paused", "is paused, unpause", "must be unpaused first", "cannot start a paused", "is being stopped",
+    "marked for removal", "it has no network",
 )  # fmt: skip
 
 

@@ -125,6 +125,49 @@ def test_what_is_refused_has_a_name(box: Client, busybox: str) -> None:
         quiet.exec_run("true")
 
 
+def test_a_container_that_is_changed_while_it_runs(box: Client, busybox: str) -> None:
+    script = "trap 'exit 0' TERM; read line; stty size; echo $line; echo no >&2"
+    made = box.containers.run(
+        busybox, ["sh", "-c", script], detach=True, tty=True, stdin_open=True, network="none", name="made"
+    )
+    made.pause()
+    made.reload()
+    assert made.status == "paused"
+    with pytest.raises(sandbox.Conflict, match="is already paused"):
+        made.pause()
+    made.unpause()
+    made.update(restart_policy={"Name": "on-failure", "MaximumRetryCount": 2})
+    made.reload()
+    assert made.attrs["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 2}
+    with pytest.raises(TypeError, match="unknown keyword of an update: name"):
+        made.update(name="other")  # type: ignore[call-arg]
+    with pytest.raises(sandbox.Conflict, match="cannot publish a port of container made"):
+        made.add_ports({80: 0})
+    made.resize(31, 91)
+    made.remove(force=True)
+    ticks = "while [ ! -e /go ]; do sleep 0.05; done; echo out; echo err >&2"
+    made = box.containers.run(busybox, ["sh", "-c", ticks], detach=True, network="none")
+    lines = made.attach(stream=True)
+    made.exec_run("touch /go")
+    assert sorted(lines) == [b"err\n", b"out\n"]
+    made.wait()
+    assert made.attach(logs=True, stderr=False) == b"out\n"
+    with pytest.raises(sandbox.Conflict, match="not running"):
+        made.resize(1, 1)
+
+
+@pytest.mark.requires("slirp4netns", "tap")
+def test_ports_of_one_that_runs(box: Client, web: Container) -> None:
+    web.add_ports({"8001/tcp": ("127.0.0.1", 0)})
+    place = web.ports["8001/tcp"]
+    assert place is not None
+    assert place[0]["HostIp"] == "127.0.0.1"
+    web.remove_ports({"8001/tcp": None})
+    assert "8001/tcp" not in web.ports
+    with pytest.raises(sandbox.NotFound, match="No public port"):
+        web.remove_ports({"8001/tcp": None})
+
+
 def test_images_and_volumes(box: Client, busybox: str, busybox_tar: Path, tmp_path: Path) -> None:
     image = box.images.get(busybox)
     assert image.tag("mine", "2")
