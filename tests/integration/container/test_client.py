@@ -117,11 +117,11 @@ def test_what_is_refused_has_a_name(box: Client, busybox: str) -> None:
     with pytest.raises(sandbox.InvalidArgument):
         box.containers.list(filters={"status": "odd"})
     quiet = box.containers.create(busybox, "true", network_mode="none", log_config={"Type": "none"})
-    with pytest.raises(sandbox.Conflict, match="no health check"):
+    with pytest.raises(sandbox.Conflict, match="already in use"):
         box.containers.create(busybox, "true", name=quiet.name)
     with pytest.raises(sandbox.NotSupported):
         quiet.logs()
-    with pytest.raises(sandbox.Conflict, match="no health check"):
+    with pytest.raises(sandbox.Conflict, match="is not running"):
         quiet.exec_run("true")
 
 
