@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,6 +99,9 @@ def test_a_program_asks(sandbox: Sandbox, busybox: str) -> None:
         web = box.containers.run(busybox, ["sleep", "1000"], network_mode="none", detach=True)
         table = web.top("-o pid,args")
         assert (table["Titles"], [row[1] for row in table["Processes"]]) == (["PID", "COMMAND"], ["sleep 1000"])
+        with closing(box.events(filters={"event": "exec_die"})) as events:
+            assert web.exec_run(["sh", "-c", "exit 5"], detach=True) == (None, b"")
+            assert next(events)["Actor"]["Attributes"]["exitCode"] == "5"
         once = web.stats(stream=False)
         assert once["precpu_stats"]["system_cpu_usage"] < once["cpu_stats"]["system_cpu_usage"]
         shot = web.stats(stream=False, one_shot=True)
