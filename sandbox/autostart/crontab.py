@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BEGIN = "# sandbox autostart: begin (by `sandbox system autostart enable`; `… disable` removes it)"
+BEGIN = "# sandbox autostart: begin (by `sandbox system autostart enable`; `disable` removes it)"
 END = "# sandbox autostart: end"
 _BEGINS, _ENDS = "# sandbox autostart: begin", "# sandbox autostart: end"
 #: by the names that proc(5) shows
@@ -117,7 +117,7 @@ def write_crontab(program: str, text: str) -> None:
 def _run(program: str, option: str, input: str = "") -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [program, option], input=input, capture_output=True, text=True, errors="surrogateescape", check=False
+            [program, option], input=input, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
         )
     except OSError as error:
         raise HostError(f"cannot run {program}", cause=error.strerror or "") from error

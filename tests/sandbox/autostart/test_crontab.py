@@ -79,6 +79,13 @@ def test_no_crontab_yet_is_an_empty_one(tmp_path: Path) -> None:
     assert read_crontab(_program(tmp_path, "echo 'no crontab for me' >&2; exit 1")) == ""
 
 
+def test_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
+    (tmp_path / "table").write_bytes(b"# \xe4 \xc3\xa4\n")
+    program = _program(tmp_path, f"[ $1 = - ] && cat > {tmp_path}/table || cat {tmp_path}/table")
+    write_crontab(program, without_block(with_block(read_crontab(program), ENTRY)))
+    assert (tmp_path / "table").read_bytes() == b"# \xe4 \xc3\xa4\n"
+
+
 def test_one_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     program = _program(tmp_path, "echo 'You (me) are not allowed to use this program (crontab)' >&2; exit 1")
     with pytest.raises(HostError) as refused:
