@@ -31,6 +31,7 @@ class Operation(NamedTuple):
 
 _BUILDER = "sandbox.builder.operations"
 _CONTAINER = "sandbox.container.operations"
+_FILES = "sandbox.container.file_operations"
 _LOOKING = "sandbox.container.looking"
 _CHANGING = "sandbox.container.changing"
 _IMAGE = "sandbox.image.operations"
@@ -44,19 +45,19 @@ OPERATIONS: Mapping[str, Operation] = {
     "builder.prune": Operation(_BUILDER, "prune_cache"),
     "container.attach": Operation(_CLIENT, "attach_container", lasts=True),
     "container.commit": Operation("sandbox.commit.operations", "commit"),
-    "container.changes": Operation(_CONTAINER, "changes"),
+    "container.changes": Operation(_FILES, "changes"),
     "container.add_ports": Operation(_CHANGING, "add_ports"),
     "container.create": Operation(_CLIENT, "create_container", reports="tell"),
     "container.documents": Operation(_CLIENT, "container_documents"),
     "container.execute": Operation(_CONTAINER, "execute", lasts=True),
-    "container.export": Operation(_CONTAINER, "export", lasts=True),
-    "container.get_archive": Operation(_CONTAINER, "get_archive", lasts=True),
+    "container.export": Operation(_FILES, "export", lasts=True),
+    "container.get_archive": Operation(_FILES, "get_archive", lasts=True),
     "container.inspect": Operation(_CONTAINER, "inspect"),
     "container.kill": Operation(_CONTAINER, "kill"),
     "container.logs": Operation(_CONTAINER, "logs", lasts=True),
     "container.pause": Operation(_CONTAINER, "pause"),
     "container.prune": Operation(_UPKEEP, "prune_containers"),
-    "container.put_archive": Operation(_CONTAINER, "put_archive", lasts=True),
+    "container.put_archive": Operation(_FILES, "put_archive", lasts=True),
     "container.remove": Operation(_CONTAINER, "remove"),
     "container.remove_ports": Operation(_CHANGING, "remove_ports"),
     "container.rename": Operation(_CONTAINER, "rename"),
@@ -64,7 +65,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.restart": Operation(_CONTAINER, "restart"),
     "container.start": Operation(_CONTAINER, "start"),
     "container.stats": Operation(_LOOKING, "stats", lasts=True),
-    "container.stat_path": Operation(_CONTAINER, "stat_path"),
+    "container.stat_path": Operation(_FILES, "stat_path"),
     "container.stop": Operation(_CONTAINER, "stop"),
     "container.top": Operation(_LOOKING, "top"),
     "container.wait_healthy": Operation(_CONTAINER, "wait_healthy", lasts=True),

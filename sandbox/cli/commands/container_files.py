@@ -6,7 +6,7 @@ import os
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
-from sandbox.container import operations
+from sandbox.container import file_operations
 from sandbox.errors import SandboxError, UsageError
 
 TYPE_CHECKING = False
@@ -38,12 +38,12 @@ def _copy_out(invocation: Invocation, source: Argument, target: Argument) -> int
         from sandbox.container.files.archives import ArchiveOut
 
         wanted = ArchiveOut(source.path, follows)
-        return _tell(invocation, operations.get_archive(context, source.container, wanted, 1))
+        return _tell(invocation, file_operations.get_archive(context, source.container, wanted, 1))
     from sandbox.container.files.copying import CopyOut
 
     place = absolute(invocation.context.cwd.absolute(target.path))
     request = CopyOut(source.container, source.path, place, follows)
-    return _tell(invocation, operations.copy_out(context, request), place)
+    return _tell(invocation, file_operations.copy_out(context, request), place)
 
 
 def _copy_in(invocation: Invocation, source: Argument, target: Argument) -> int:
@@ -55,7 +55,7 @@ def _copy_in(invocation: Invocation, source: Argument, target: Argument) -> int:
 
     place = absolute(invocation.context.cwd.absolute(source.path))
     flags = [invocation.flag(name) for name in ("follow-link", "archive")]
-    copied = operations.copy_in(
+    copied = file_operations.copy_in(
         invocation.context.for_operations(), CopyIn(place, target.container, target.path, *flags)
     )
     return _tell(invocation, copied, f"{target.container}:{copied.path}")
@@ -80,7 +80,7 @@ def _take_stream(invocation: Invocation, target: Argument) -> Copied:
     context = invocation.context.for_operations()
     request = ArchiveIn(target.path, keeps_kinds=True)
     try:
-        return operations.put_archive(context, target.container, request, 0)
+        return file_operations.put_archive(context, target.container, request, 0)
     except UsageError as error:
         if not error.message.startswith("extraction point"):
             raise
@@ -102,7 +102,7 @@ def _tell(invocation: Invocation, copied: Copied, place: str = "") -> int:
 def diff(invocation: Invocation) -> int:
     """Show what a container changed over its image."""
     context, word = invocation.context, invocation.arguments[0]
-    for change in operations.changes(context.for_operations(), word):
+    for change in file_operations.changes(context.for_operations(), word):
         context.print_quoted(f"{change.letter} {change.path}")
     return 0
 
@@ -117,7 +117,7 @@ def export(invocation: Invocation) -> int:
         )
     context, word = invocation.context.for_operations(), invocation.arguments[0]
     if not output:
-        notes = operations.export(context, word, 1)
+        notes = file_operations.export(context, word, 1)
     else:
         path = invocation.context.cwd.absolute(output)
         if not os.path.isdir(os.path.dirname(path)):
@@ -130,7 +130,7 @@ def export(invocation: Invocation) -> int:
         from sandbox.image.archive.whole_file import written_whole
 
         with written_whole(path) as stream:
-            notes = operations.export(context, word, stream.fileno())
+            notes = file_operations.export(context, word, stream.fileno())
     for note in notes:
         invocation.context.note(note)
     return 0
