@@ -7,7 +7,6 @@ import json
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
-from sandbox.image.manifests import operations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 def imagetools(invocation: Invocation) -> int:
     """Do what the first word says."""
+    from sandbox.image.manifests import operations
+
     verb, *names = invocation.arguments
     if verb == "create":
         return _create(invocation, names)
@@ -43,6 +44,8 @@ def imagetools(invocation: Invocation) -> int:
 
 
 def _create(invocation: Invocation, sources: list[str]) -> int:
+    from sandbox.image.manifests import operations
+
     tags = invocation.texts("tag")
     if not sources:
         raise UsageError("no sources specified", mend="sandbox buildx imagetools create -t NAME SOURCE [SOURCE...]")

@@ -6,7 +6,6 @@ import json
 
 from sandbox.cli.command import Command, each
 from sandbox.cli.flags import option
-from sandbox.image.manifests import operations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ _INSECURE = option("--insecure", "flag", "Allow communication with an insecure r
 
 def inspect(invocation: Invocation) -> int:
     """Print a manifest with tabs, an index with three blanks, as Docker does."""
+    from sandbox.image.manifests import operations
+
     context = invocation.context
     *lists, name = invocation.arguments
     where, insecure = context.for_operations(), invocation.flag("insecure")
@@ -32,6 +33,8 @@ def inspect(invocation: Invocation) -> int:
 
 def create(invocation: Invocation) -> int:
     """Print the list's name."""
+    from sandbox.image.manifests import operations
+
     name, *images = invocation.arguments
     made = operations.create(
         invocation.context.for_operations(), name, images, amend=invocation.flag("amend"),
@@ -43,6 +46,8 @@ def create(invocation: Invocation) -> int:
 
 def annotate(invocation: Invocation) -> int:
     """Print nothing, as Docker does."""
+    from sandbox.image.manifests import operations
+
     name, image = invocation.arguments
     annotation = operations.Annotation(
         invocation.text("os") or "",
@@ -57,6 +62,8 @@ def annotate(invocation: Invocation) -> int:
 
 def push(invocation: Invocation) -> int:
     """Print the digest."""
+    from sandbox.image.manifests import operations
+
     digest = operations.push(
         invocation.context.for_operations(), invocation.arguments[0], purge=invocation.flag("purge"),
         insecure=invocation.flag("insecure"),
@@ -67,6 +74,8 @@ def push(invocation: Invocation) -> int:
 
 def remove(invocation: Invocation) -> int:
     """Print nothing of those that go."""
+    from sandbox.image.manifests import operations
+
     context = invocation.context.for_operations()
     return each(invocation, lambda name: operations.remove(context, name))
 

@@ -15,6 +15,7 @@ from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import find_command
 from sandbox.cli.main import main
 from sandbox.cli.man_pages import make_pages, write_pages
+from tests.needs import REPOSITORY
 
 _PAGES = make_pages()
 
@@ -66,3 +67,14 @@ def test_what_is_written_is_what_is_made(tmp_path: Path) -> None:
 def test_installed_pages_are_current() -> None:
     installed = [file for file in distribution("sandbox").files or () if "share/man" in str(file)]
     assert {file.name: Path(str(file.locate())).read_text() for file in installed} == _PAGES
+
+
+def test_pages_are_made_before_anything_is_installed() -> None:
+    """What builds the package has Python's own library and no other: a command imports packages where it uses them."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); sys.dont_write_bytecode = True\n"
+        "from sandbox.cli.man_pages import make_pages\n"
+        "print(len(make_pages()))"
+    )
+    done = subprocess.run([sys.executable, "-IS", "-c", script], check=True, capture_output=True, text=True)
+    assert int(done.stdout) == len(_PAGES)
