@@ -76,9 +76,11 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
 
 
 def _graph_driver(paths: Paths, container: Container) -> Document:
-    """Where the tree lies. What is mounted of it is seen through the container's first process, and by nobody else."""
+    """Where the tree lies. What is mounted of it is seen through the container's first process, and by nobody else; of
+    what FUSE serves the kernel shows nothing to processes outside its user namespace.
+    """
     config, directory = container.config, f"{paths.container_data(container.id)}/overlay"
-    pid = container.state.pid
+    pid = container.state.pid if config.storage_driver != "fuse" else 0
     if config.storage_driver == "copy":
         data = {"UpperDir": f"{directory}/root"}
     else:

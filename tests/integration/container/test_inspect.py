@@ -41,7 +41,10 @@ def test_several_kinds_by_name(sandbox: Sandbox, busybox: str) -> None:
 
     # what it says of places is so
     merged = container["GraphDriver"]["Data"]["MergedDir"]
-    assert os.path.exists(f"{merged}/bin/busybox")
+    if container["GraphDriver"]["Name"] == "fuse":
+        assert merged == ""
+    else:
+        assert os.path.exists(f"{merged}/bin/busybox")
     key = container["NetworkSettings"]["SandboxKey"]
     assert os.readlink(key) == os.readlink(f"/proc/{container['State']['Pid']}/ns/net")
     layers = container["GraphDriver"]["Data"].get("LowerDir", container["GraphDriver"]["Data"]["UpperDir"])
