@@ -97,7 +97,7 @@ def test_imagetools_puts_an_index_together(
 def test_images_of_another_repository_come_with_the_index(
     sandbox: Sandbox, registry: Registry, images: tuple[str, str]
 ) -> None:
-    name = f"{registry.host}/other/place:all"
+    name = f"{registry.host}/several/place:all"
     sandbox.run("manifest", "create", "--amend", name, images[0])
     sandbox.run("manifest", "push", name)
     sandbox.run("pull", "-q", name)
