@@ -12,6 +12,7 @@ from sandbox.client.errors import raised_as_api_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
     from sandbox.warm.workers import Call
 
@@ -82,12 +83,12 @@ class StatsStream(CallStream):
         return document if self._decode else json.dumps(document).encode() + b"\n"
 
 
-class OutputStream:
-    """What a command writes to a pipe, line by line as it comes. The end of it, and `close`, give the call up."""
+class _PipeStream:
+    """What a worker writes to a pipe, a piece at a time. The end of it, and `close`, give the call up."""
 
-    def __init__(self, call: Call, read_fd: int) -> None:
+    def __init__(self, call: Call, file: BinaryIO) -> None:
         self._call = call
-        self._file = open(read_fd, "rb")  # noqa: SIM115  closed at its end, or in `close`
+        self._file = file
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -95,37 +96,7 @@ class OutputStream:
     def __next__(self) -> bytes:
         if self._file.closed:
             raise StopIteration
-        line = self._file.readline()
-        if line:
-            return line
-        self._file.close()
-        with raised_as_api_errors():
-            self._call.result()
-        raise StopIteration
-
-    def close(self) -> None:
-        """Read no more: the command is left to itself. Twice is safe."""
-        self._file.close()
-        self._call.close()
-
-
-class PieceStream:
-    """What an operation writes to a pipe, in pieces of `size` bytes at the most. The end of it, and `close`, give the
-    call up.
-    """
-
-    def __init__(self, call: Call, read_fd: int, size: int) -> None:
-        self._call = call
-        self._size = size
-        self._file = open(read_fd, "rb", buffering=0)  # noqa: SIM115  closed at its end, or in `close`
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._file.closed:
-            raise StopIteration
-        piece = self._file.read(self._size)
+        piece = self._read()
         if piece:
             return piece
         self._file.close()
@@ -133,10 +104,35 @@ class PieceStream:
             self._call.result()
         raise StopIteration
 
+    def _read(self) -> bytes:
+        """The next piece, b"" at the end."""
+        raise NotImplementedError
+
     def close(self) -> None:
-        """Read no more: the operation ends where it is. Twice is safe."""
+        """Read no more: a command is left to itself, an operation ends where it is. Twice is safe."""
         self._file.close()
         self._call.close()
+
+
+class OutputStream(_PipeStream):
+    """What a command writes to a pipe, line by line as it comes."""
+
+    def __init__(self, call: Call, read_fd: int) -> None:
+        super().__init__(call, open(read_fd, "rb"))  # noqa: SIM115  closed at its end, or in `close`
+
+    def _read(self) -> bytes:
+        return self._file.readline()
+
+
+class PieceStream(_PipeStream):
+    """What an operation writes to a pipe, in pieces of `size` bytes at the most."""
+
+    def __init__(self, call: Call, read_fd: int, size: int) -> None:
+        super().__init__(call, open(read_fd, "rb", buffering=0))  # noqa: SIM115  closed at its end, or in `close`
+        self._size = size
+
+    def _read(self) -> bytes:
+        return self._file.read(self._size)
 
 
 class Pipe(NamedTuple):
