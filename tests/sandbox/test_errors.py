@@ -40,7 +40,7 @@ def test_kind_and_statuses(name: str) -> None:
     error = CLASSES[name]("it failed")
     kind, status, run_status = TABLE[name]
     create_status = 1 if kind == "failed" else run_status
-    statuses = [exit_status(error, path) for path in ("container stop", "container run", "container create")]
+    statuses = [exit_status(error, path) for path in ("container logs", "container run", "container create")]
     assert (error.kind, statuses) == (kind, [status, run_status, create_status])
 
 

@@ -66,7 +66,8 @@ def test_a_process_that_forks_meanwhile_does_not_escape(
 @pytest.mark.requires("cgroup_v2")
 def test_in_a_cgroup_the_kernel_holds_them(sandbox: Sandbox, busybox: str, tmp_path: Path, eventually: Wait) -> None:
     tmp_path.chmod(0o777)
-    options = ("--pids-limit", "100", "-v", f"{tmp_path}:/out")
+    # --init: what ends is taken from the limit's count
+    options = ("--init", "--pids-limit", "100", "-v", f"{tmp_path}:/out")
     sandbox.run(*DETACHED, "--name", "chain", *options, busybox, "sh", "-c", CHAIN)
     _check_held(sandbox, tmp_path, eventually)
     sandbox.run("pause", "chain")

@@ -184,13 +184,18 @@ def test_a_value_that_cannot_be_read_is_answered_with_its_form(home: Home, typed
         ("exec -e =a web1 true", "-e NAME=VALUE"),
         ("exec -w rel web1 true", "-w /rel"),
         ("port web1 foo", "sandbox port web1 80/tcp"),
-        ("kill -s FOO web1", "a name or a number: TERM"),
     ],
 )
 def test_other_commands_say_the_form_as_well(web: Home, typed: str, form: str) -> None:
     done = run(web, *shlex.split(typed))
     assert done.status == 125
     assert done.stderr.splitlines()[-1].startswith(f"  mend: {form}")
+
+
+def test_a_signal_is_the_engine_s_to_refuse(web: Home) -> None:
+    done = run(web, "kill", "-s", "FOO", "web1")
+    assert done.status == 1
+    assert done.stderr.splitlines()[-1].startswith("  mend: a name or a number: TERM")
 
 
 @pytest.mark.parametrize(
