@@ -35,3 +35,13 @@ def os_failure(what: str, error: OSError) -> StorageError:
     """A StorageError that says what the errno means here."""
     code = error.errno or 0
     return StorageError(what, cause=_CAUSES.get(code, os.strerror(code)), mend=_MENDS.get(code, ""))
+
+
+def host_cause(error: BaseException) -> str:
+    """What the host has too little of, for an error that says so; "" for any other."""
+    return _CAUSES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+
+
+def mend_of(cause: str) -> str:
+    """What mends a `host_cause` that another process told of; "" for any other text."""
+    return next((_MENDS.get(code, "") for code, text in _CAUSES.items() if text == cause), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from storage.errors import StorageError
+from storage.errors import StorageError, os_failure
 from storage.trees.tree import remove_tree
 from storage.whiteouts import make_opaque, make_whiteout
 
@@ -23,7 +23,7 @@ def probe_driver(driver: Driver, place: str) -> None:
         remove_tree(root)
         seen = _try(driver, root)
     except OSError as error:
-        raise StorageError(failure, cause=str(error.strerror or error)) from error
+        raise os_failure(failure, error) from error
     except StorageError as error:
         raise StorageError(failure, cause=error.cause or error.message, mend=error.mend) from error
     finally:

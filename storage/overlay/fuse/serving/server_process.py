@@ -23,7 +23,7 @@ import stat
 import time
 from contextlib import suppress
 
-from storage.errors import StorageError, os_failure
+from storage.errors import StorageError, host_cause, mend_of, os_failure
 from storage.overlay.driver import RootMount, unmount_aside
 from storage.overlay.fuse.serving.installing import INSTALL
 from storage.overlay.fuse.serving.mounting import FuseOptions, device_error, mount_device, open_device
@@ -91,7 +91,8 @@ class ServedMount(RootMount):
             # it has said its last, and is ending
             yield self.pidfd, None
             self._has_ended(None)
-            raise StorageError("the file system's server (FUSE) did not start", cause=self.failure())
+            cause = self.failure()
+            raise StorageError("the file system's server (FUSE) did not start", cause=cause, mend=mend_of(cause))
 
     def failure(self) -> str:
         """What the server died of, or "" while it lives."""
@@ -274,11 +275,13 @@ def _describe(error: BaseException) -> str:
         return ": ".join(filter(None, (error.message, error.cause)))
     if isinstance(error, ImportError):
         return f"{error}: install it with: {INSTALL}"
-    import traceback  # only for a fault of ours
-
     while isinstance(error, BaseExceptionGroup):
         # trio has one for each task that met the same
         error = error.exceptions[0]
+    if cause := host_cause(error):
+        return cause
+    import traceback  # only for a fault of ours
+
     return "".join(traceback.format_exception(error)[-3:])
 
 
