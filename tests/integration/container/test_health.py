@@ -133,7 +133,7 @@ def test_a_hung_probe_keeps_nobody_waiting_and_ends_with_the_container(
     # one is on, so there is no other; and nothing was found yet
     assert _health(sandbox, "web")["Log"] == []
     assert "(health: starting)" in _status(sandbox, "web")
-    sandbox.run("exec", "web", "kill", "-USR1", "1")
+    sandbox.run("kill", "-s", "USR1", "web")
     eventually(lambda: _inspect(sandbox, "{{.RestartCount}} {{.State.Status}}") == "1 running")
     # the probe ended with its run, and its parent knows; one that is being set up has a child for a moment
     eventually(lambda: "Z" not in _states_of_children(monitor_pid(sandbox, "web")))
