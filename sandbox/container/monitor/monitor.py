@@ -9,20 +9,20 @@ cleans up. It outlives the command that made it, and needs no other process to l
       the end        mounts, network and sockets go, the state is written (under --rm: the container removed), and
                      only then those who wait are told; so whoever has seen a container end can start or remove it
 
-What it asks of the kernel goes through an `Engine`, so that this file holds the order of things and nothing else.
+What it asks of the kernel goes through an `Engine`, and what clients ask of it lies in `desk`, so that this file holds
+the order of things and nothing else.
 """
 
 from __future__ import annotations
 
-import signal
 import time
 from functools import partial
 
 from sandbox.container.model.events import Tell
-from sandbox.container.model.port_changes import PortsAdded, PortsRemoved
-from sandbox.container.model.stop_way import ends_restarts, is_order_to_stop, way_to_stop
-from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start, paused, unpaused
+from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start
 from sandbox.container.monitor.attach_server import AttachServer
+from sandbox.container.monitor.desk import ClientDesk
+from sandbox.container.monitor.life import Life, Watches
 from sandbox.container.monitor.log_writer import LogWriter, parse_log_options
 from sandbox.container.monitor.mount_watch import MountWatch
 from sandbox.container.monitor.network import NetworkWatch
@@ -33,7 +33,6 @@ from sandbox.container.monitor.signals import SignalWatch
 from sandbox.container.monitor.stdio import MonitorEnds, make_pipes
 from sandbox.container.monitor.task import Task
 from sandbox.errors import ConflictError, SandboxError
-from sandbox.faults import explain_fault
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.frames import STDOUT
 from sandbox.state import is_busy, process_start
@@ -42,12 +41,11 @@ from storage.waits import carry_out
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.monitor.health import HealthWatch
     from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces
-    from sandbox.container.monitor.roles import Answer, Engine, Journal
+    from sandbox.container.monitor.roles import Engine, Journal
     from sandbox.protocol.channel import Channel
     from sandbox.runtime.reactor import Reactor, Timer
     from sandbox.values import PublishedPort
@@ -68,33 +66,8 @@ class _Past(NamedTuple):
     delay_seconds: float = 0.0
 
 
-class _Orders(NamedTuple):
-    """Why no restart is to follow."""
-
-    stopped_by_user: bool = False
-    #: by a signal, as `kill` sends it
-    killed_by_user: bool = False
-    #: a signal that ends restarts, or the end of the session
-    no_restart: bool = False
-    #: whether that is a stop to those who follow events
-    is_stop: bool = False
-
-    @property
-    def stay_down(self) -> bool:
-        return self.stopped_by_user or self.no_restart
-
-
-class _Watches(NamedTuple):
-    """What is looked after beside the container's process."""
-
-    network: NetworkWatch
-    mounts: MountWatch
-    #: None where it has no health check
-    health: HealthWatch | None
-
-
 class Monitor:
-    """The life of one container, from its first start to its end. Implements `monitor.roles.Desk`."""
+    """The life of one container, from its first start to its end."""
 
     def __init__(
         self,
@@ -112,18 +85,19 @@ class Monitor:
         self._server: AttachServer | None = None
         self._log = _open_log(container, log_directory)
         self._kept_ends: MonitorEnds | None = None
-        self._run: Run | None = None
         self._past = _Past()
-        self._orders = _Orders()
         #: the start that is due or under way, between two runs
         self._next: Timer | Task | None = None
         self._is_over = False
         self._signals = SignalWatch(reactor)
-        self._watches = _Watches(
-            NetworkWatch(engine, reactor, self._note_error),
-            MountWatch(engine, reactor, lambda lost: self._writer.write(lost.apply)),
-            _watch_of_health(container, engine, reactor, self._writer, health_places),
+        self._life = Life(
+            Watches(
+                NetworkWatch(engine, reactor, self._note_error),
+                MountWatch(engine, reactor, lambda lost: self._writer.write(lost.apply)),
+                _watch_of_health(container, engine, reactor, self._writer, health_places),
+            )
         )
+        self._desk = ClientDesk(container, self._life, self._writer, self._finish)
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
@@ -135,7 +109,7 @@ class Monitor:
         """Let the process become the container's program, and record that it runs, and whether its starter is
         attached. Raises SandboxError.
         """
-        self._watches.network.ports = ports
+        self._life.watches.network.ports = ports
         ends, self._kept_ends = self._kept_ends, None
         started = carry_out(self._release_steps(ends))
         # a first start that cannot be recorded is none; once clients are served, life goes on
@@ -149,166 +123,26 @@ class Monitor:
     ) -> None:
         """Serve clients until the container's life is over; `starter` is attached before any output is read."""
         self._writer.hurry()
-        self._server = AttachServer(self._reactor, self, listener)
-        self._signals.on_shutdown(self._stop_as_at_shutdown)
+        self._server = AttachServer(self._reactor, self._desk, listener)
+        self._signals.on_shutdown(self._desk.stop_as_at_shutdown)
         if door is not None:
             self._signals.on_knock(partial(self._knocked, self._server, door))
         if starter is not None:
             self._server.adopt_starter(starter, attachment)
-        self._watches.network.begin()
+        self._life.watches.network.begin()
         self._reactor.run()
 
     def abandon(self) -> None:
         """End what there is: the start failed, or the command that wanted it is gone."""
-        if self._run is not None:
+        if self._life.run is not None:
             # it ran, and could not be recorded
-            self._run.end()
+            self._life.run.end()
         self._engine.abandon()
         if self._kept_ends is not None:
             self._kept_ends.close()
             self._kept_ends = None
         if self._log is not None:
             self._log.close()
-
-    # -- what clients ask (Desk) -------------------------------------------------------------------------------------
-
-    def take_input(self, data: bytes) -> bool:
-        if self._run is None:
-            return True
-        self._run.stdio.write_input(data)
-        return not self._run.stdio.input_full
-
-    def end_input(self, *, detached: bool) -> None:
-        # Docker's StdinOnce: the input of `run -i` ends with its first giver; that of `run -d -i` stays open
-        if self._run is not None and not detached and self._container.config.stdin_once:
-            self._run.stdio.end_input()
-
-    def resize(self, rows: int, columns: int) -> None:
-        if self._run is not None:
-            self._run.stdio.resize(rows, columns)
-            self._writer.write(Tell("resize", {"height": str(rows), "width": str(columns)}))
-
-    def tell(self, action: str) -> None:
-        self._writer.write(Tell(action))
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal to the first process. Raises ConflictError where the container does not run; SandboxError."""
-        self._send_signal(number)
-        if is_order_to_stop(self._container.config, number):
-            self._orders = self._orders._replace(killed_by_user=True)
-
-    def _send_signal(self, number: int) -> None:
-        if self._run is None:
-            # between two runs there is nobody to be signalled: who wants it to end gets that no other one follows
-            if number not in (signal.SIGKILL, way_to_stop(self._container.config).signal_number):
-                raise ConflictError(f"container {self._container.name} is not running")
-            ordered = is_order_to_stop(self._container.config, number)
-            self._orders = self._orders._replace(no_restart=True, killed_by_user=ordered)
-            self._finish()
-            return
-        if ends_restarts(self._container.config, number):
-            self._orders = self._orders._replace(no_restart=True)
-        try:
-            self._run.send_signal(number)
-            if number == signal.SIGKILL:
-                self._break_mounts_later(self._run)
-        except ProcessLookupError:
-            raise ConflictError(f"container {self._container.name} is not running") from None
-        except (OSError, ValueError, OverflowError) as error:
-            raise SandboxError(f"cannot send signal {number}", cause=explain_fault(error)) from error
-        self._tell_kill(number)
-        # as Docker: who wants it to end wants it to go on to there
-        if ends_restarts(self._container.config, number):
-            self._let_go_on()
-
-    def request_stop(self, signal_number: int, timeout_seconds: float | None, *, to_remove: bool = False) -> None:
-        self._orders = self._orders._replace(stopped_by_user=True, is_stop=not to_remove)
-        self._stop(signal_number, timeout_seconds)
-
-    def pause(self, answer: Answer) -> None:
-        if self._run is None:
-            answer(ConflictError("is restarting, wait until the container is running"))
-            return
-        self._run.pause.begin(partial(self._paused, answer))
-
-    def _paused(self, answer: Answer, error: Exception | None) -> None:
-        if error is not None:
-            answer(error)
-            return
-        if self._watches.health is not None:
-            self._watches.health.pause()
-        self._writer.write(paused, partial(answer, None))
-
-    def unpause(self, answer: Answer) -> None:
-        if not self._let_go_on(partial(answer, None)):
-            answer(ConflictError("is not paused"))
-
-    def _let_go_on(self, then: Callable[[], None] = lambda: None) -> bool:
-        if self._run is None or not self._run.pause.end():
-            return False
-        if self._watches.health is not None:
-            self._watches.health.resume()
-        self._writer.write(unpaused, then)
-        return True
-
-    def probe(self, answer: Answer) -> None:
-        health = self._watches.health
-        if health is None:
-            answer(ConflictError("has no health check"))
-        elif not health.probe_now(answer):
-            answer(ConflictError("is not running"))
-
-    def publish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
-        def bound(now: tuple[PublishedPort, ...]) -> None:
-            self._writer.write(PortsAdded(ports, now), partial(answer, None))
-
-        self._watches.network.publish(ports, bound, answer)
-
-    def unpublish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
-        def closed(gone: tuple[PublishedPort, ...]) -> None:
-            self._writer.write(PortsRemoved(gone), partial(answer, None))
-
-        self._watches.network.unpublish(ports, closed, answer)
-
-    def output_blocked(self, blocked: bool) -> None:
-        if self._run is not None:
-            if blocked:
-                self._run.stdio.pause()
-            else:
-                self._run.stdio.resume()
-
-    # -- stopping ----------------------------------------------------------------------------------------------------
-
-    def _stop_as_at_shutdown(self) -> None:
-        """SIGTERM, from who ends the session or the machine: as Docker stops containers then.
-
-        Their own signal and time, no restart follows; that is no wish of the person's that they stay down.
-        """
-        self._orders = self._orders._replace(no_restart=True, is_stop=True)
-        self._stop(*way_to_stop(self._container.config))
-
-    def _stop(self, signal_number: int, timeout_seconds: float | None) -> None:
-        run = self._run
-        if run is None:
-            self._finish()
-            return
-        try:
-            self._send_signal(signal_number)
-        except ConflictError:
-            return  # it just ended; the loop will see that
-        if timeout_seconds is not None and signal_number != signal.SIGKILL:
-            run.when_late(timeout_seconds, partial(self._kill, run))
-
-    def _kill(self, run: Run) -> None:
-        run.kill()
-        self._tell_kill(signal.SIGKILL)
-        self._break_mounts_later(run)
-
-    def _tell_kill(self, number: int) -> None:
-        self._writer.write(Tell("kill", {"signal": str(int(number))}))
-
-    def _break_mounts_later(self, killed: Run) -> None:
-        self._watches.mounts.break_unless(lambda: self._run is not killed)
 
     # -- the container's process -------------------------------------------------------------------------------------
 
@@ -324,9 +158,9 @@ class Monitor:
             self._server.input_taken()
 
     def _run_ended(self, exit_code: int, ran_seconds: float) -> None:
-        self._run = None
-        if self._watches.health is not None:
-            self._watches.health.end()
+        self._life.run = None
+        if self._life.watches.health is not None:
+            self._life.watches.health.end()
         if self._log is not None:
             self._log.finish()
         self._past = self._past._replace(exit_code=exit_code, oom_killed=self._engine.after_exit())
@@ -334,7 +168,7 @@ class Monitor:
 
     def _decide(self, ran_seconds: float) -> None:
         past = self._past
-        ended = Ended(past.exit_code, ran_seconds, past.restart_count, self._orders.stay_down, past.delay_seconds)
+        ended = Ended(past.exit_code, ran_seconds, past.restart_count, self._life.orders.stay_down, past.delay_seconds)
         # `update` may have changed it
         policy = self._writer.restart_policy() or self._container.config.restart
         delay = restart_delay(policy, ended)
@@ -354,7 +188,7 @@ class Monitor:
 
     def _lost(self) -> None:
         """The container is another's, or gone: no restart follows."""
-        if self._run is None:
+        if self._life.run is None:
             self._finish()
 
     # -- starting ----------------------------------------------------------------------------------------------------
@@ -376,7 +210,7 @@ class Monitor:
     def _gate_steps(self) -> Steps[MonitorEnds | None]:
         """Make a process, up to its gate; without a terminal, the monitor's ends of its streams."""
         # a start mounts again what was lost
-        self._watches.mounts.end()
+        self._life.watches.mounts.end()
         config = self._container.config
         if config.terminal:
             yield from self._engine.start_steps(None)
@@ -401,16 +235,16 @@ class Monitor:
             raise
         ends = ends or MonitorEnds(process.master_fd, process.master_fd)
         events = RunEvents(self._take_output, self._input_taken, self._run_ended)
-        self._run = Run(self._reactor, process, ends, events, self._engine.freezer(process))
+        self._life.run = Run(self._reactor, process, ends, events, self._engine.freezer(process))
         start, count = process_start(process.pid), self._past.restart_count
-        health = "starting" if self._watches.health is not None else ""
+        health = "starting" if self._life.watches.health is not None else ""
         return RunStarted(process.pid, start, time.time_ns(), count, self._engine.cgroup, health=health)
 
     def _run_began(self, _nothing: None) -> None:
         self._next = None
-        self._watches.mounts.begin()
-        if self._watches.health is not None and self._run is not None:
-            self._watches.health.begin(self._run.pid)
+        self._life.watches.mounts.begin()
+        if self._life.watches.health is not None and self._life.run is not None:
+            self._life.watches.health.begin(self._life.run.pid)
 
     def _start_failed(self, error: Exception) -> None:
         self._engine.abandon()
@@ -439,13 +273,13 @@ class Monitor:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        self._watches.network.end()
-        self._watches.mounts.end()
+        self._life.watches.network.end()
+        self._life.watches.mounts.end()
         Task(self._reactor, self._closing_steps(), self._closed, lambda _error: self._closed(None)).begin()
 
     def _closing_steps(self) -> Steps[None]:
-        if self._watches.health is not None:
-            self._watches.health.close()
+        if self._life.watches.health is not None:
+            self._life.watches.health.close()
         if self._log is not None:
             yield from self._log.close_steps()
         yield from self._engine.close_steps()
@@ -453,12 +287,12 @@ class Monitor:
     def _closed(self, _nothing: None) -> None:
         assert self._server is not None
         past = self._past
-        stopped = self._orders.stopped_by_user or self._orders.killed_by_user
+        stopped = self._life.orders.stopped_by_user or self._life.orders.killed_by_user
         ended = RunEnded(past.exit_code, time.time_ns(), past.oom_killed, stopped_by_user=stopped)
         # whoever comes from then on hears it as well: he may have read that it runs
         tell = partial(self._server.over, past.exit_code)
         write = self._writer.remove if self._container.config.auto_remove else self._writer.end
-        write((ended.apply, Tell("stop")) if self._orders.is_stop else (ended.apply,), tell)
+        write((ended.apply, Tell("stop")) if self._life.orders.is_stop else (ended.apply,), tell)
         self._writer.when_done(partial(self._close, self._server))
 
     def _close(self, server: AttachServer) -> None:

@@ -2,8 +2,9 @@
 
 Types alone: nothing imports this when it runs.
 
-clients ──▶ requests ──▶ Desk = the monitor ──▶ Journal   the record in the database
-                                    └─────────▶ Engine    kernel, storage and network
+clients ──▶ requests ──▶ Desk ──▶ the run that is on, and what is watched beside it
+                         Monitor ──▶ Journal   the record in the database
+                           └───────▶ Engine    kernel, storage and network
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ else:
 
 
 class Desk(Protocol):
-    """Who answers what clients ask: the monitor."""
+    """Who answers what clients ask."""
 
     def take_input(self, data: bytes) -> bool:
         """Pass input on; False when no more should be brought for now."""
