@@ -127,7 +127,8 @@ def test_a_hung_probe_keeps_nobody_waiting_and_ends_with_the_container(
 ) -> None:
     program = "trap 'exit 3' USR1; sleep 1000 & wait"
     check = ("--health-cmd", "echo $$ > /tmp/probe; sleep 1000")
-    sandbox.run(*RUN, "--name", "web", "--restart", "always", *check, "busybox", "sh", "-c", program)
+    policy = ("--restart", "always", "--stop-signal", "TERM")
+    sandbox.run(*RUN, "--name", "web", *policy, *check, "busybox", "sh", "-c", program)
     eventually(lambda: sandbox.run("exec", "web", "cat", "/tmp/probe", status=None).stdout)
     assert sandbox.run("exec", "web", "echo", "there").stdout == "there\n"
     # one is on, so there is no other; and nothing was found yet
