@@ -1,0 +1,229 @@
+"""Which names and addresses a container may see: those of the networks that it is on. Values only, no I/O."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from net.dns_wire import address_of_pointer
+from net.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+
+class NamedEndpoint(NamedTuple):
+    """A container on one network. Addresses are texts, "" for none; subnets are in the form "172.18.0.0/16"."""
+
+    #: the network's id, and its name, for `web.<network>`
+    network: str
+    network_name: str
+    address4: str = ""
+    address6: str = ""
+    subnet4: str = ""
+    subnet6: str = ""
+    #: the first is what the address is called; several containers of a network may have the same one
+    names: tuple[str, ...] = ()
+    internal: bool = False
+    #: the name of the veth's end beside the bridge
+    interface: str = ""
+
+
+class ContainerNames(NamedTuple):
+    """What the name server knows of one container."""
+
+    #: in the container's order, eth0 first
+    endpoints: tuple[NamedEndpoint, ...]
+    #: of `--dns`: asked instead of the host's
+    servers: tuple[str, ...] = ()
+    #: (name, address) that this container alone sees
+    own: tuple[tuple[str, str], ...] = ()
+    #: texts of `--egress`; none is no restriction
+    egress: tuple[str, ...] = ()
+
+
+class Found(NamedTuple):
+    """The packed addresses of a name, of 4 and of 16 octets; either may be empty, for the name is known."""
+
+    addresses4: tuple[bytes, ...] = ()
+    addresses6: tuple[bytes, ...] = ()
+
+
+class NameTable:
+    """The names of all containers; each container asks with its own eyes."""
+
+    def __init__(self, *, shuffle: Any = random.shuffle) -> None:
+        self._shuffle = shuffle
+        self._containers: dict[str, ContainerNames] = {}
+        self._own: dict[str, dict[str, list[Found]]] = {}
+        #: network -> name -> container -> addresses
+        self._networks: dict[str, dict[str, dict[str, Found]]] = {}
+        #: packed address -> (container, network, name)
+        self._addresses: dict[bytes, tuple[str, str, str]] = {}
+
+    def join(self, container: str, names: ContainerNames) -> None:
+        """Know `container` by `names` from now on, and by nothing that was said of it before.
+
+        Raises ValueError for an address that is none, and then knows what it knew.
+        """
+        found = [_found((endpoint.address4, endpoint.address6)) for endpoint in names.endpoints]
+        own: dict[str, list[Found]] = {}
+        for name, address in names.own:
+            own.setdefault(name.lower(), []).append(_found((address,)))
+        self.leave(container)
+        self._containers[container] = names
+        self._own[container] = own
+        for endpoint, addresses in zip(names.endpoints, found, strict=True):
+            of_network = self._networks.setdefault(endpoint.network, {})
+            for name in endpoint.names:
+                of_network.setdefault(name.lower(), {})[container] = addresses
+            called = f"{endpoint.names[0]}.{endpoint.network_name}" if endpoint.names else ""
+            for packed in (*addresses.addresses4, *addresses.addresses6):
+                self._addresses[packed] = (container, endpoint.network, called)
+
+    def leave(self, container: str) -> None:
+        """Forget a container; one that is not known is no error."""
+        names = self._containers.pop(container, None)
+        self._own.pop(container, None)
+        for endpoint in names.endpoints if names else ():
+            of_network = self._networks.get(endpoint.network, {})
+            for name in {name.lower() for name in endpoint.names}:
+                if container in (of_name := of_network.get(name, {})):
+                    del of_name[container]
+                    if not of_name:
+                        del of_network[name]
+            if not of_network:
+                self._networks.pop(endpoint.network, None)
+        for address in [address for address, (who, _, _) in self._addresses.items() if who == container]:
+            del self._addresses[address]
+
+    def names_of(self, container: str) -> ContainerNames | None:
+        """What was said at `join`."""
+        return self._containers.get(container)
+
+    def containers(self) -> Iterable[str]:
+        """The ids of all that joined."""
+        return self._containers.keys()
+
+    def asker_of(self, address: str) -> str | None:
+        """The container with that address, an IPv6 one with or without its scope."""
+        try:
+            known = self._addresses.get(_packed(address.partition("%")[0]))
+        except ValueError:
+            return None
+        return known[0] if known else None
+
+    def lookup(self, asker: str, name: str) -> Found | None:
+        """The addresses of `name`, in lower case, as `asker` sees it; None for a name that is none of ours.
+
+        The first of the asker's networks that has the name answers, with all its containers of that name, shuffled.
+        """
+        names = self._containers.get(asker)
+        if names is None:
+            return None
+        if own := self._own[asker].get(name):
+            return self._joined(own)
+        for endpoint in names.endpoints:
+            if of_name := self._networks[endpoint.network].get(name):
+                return self._joined(of_name.values())
+        head, dot, _ = name.partition(".")
+        if not dot:
+            return None
+        for endpoint in names.endpoints:
+            suffix = "." + endpoint.network_name.lower()
+            if name.endswith(suffix):
+                of_name = self._networks[endpoint.network].get(name[: -len(suffix)])
+                if of_name:
+                    return self._joined(of_name.values())
+        # Swarm's name for all tasks of a service
+        return self.lookup(asker, name[len("tasks.") :]) if head == "tasks" else None
+
+    def pointer(self, asker: str, name: str) -> str | None:
+        """What the address behind `name`, of in-addr.arpa or ip6.arpa, is called on a network of `asker`.
+
+        "" for an address of those networks that nobody has, None for one that is none of theirs.
+        """
+        address = address_of_pointer(name)
+        names = self._containers.get(asker)
+        if not address or names is None:
+            return None
+        packed = _packed(address)
+        container, network, called = self._addresses.get(packed, ("", "", ""))
+        for endpoint in names.endpoints:
+            if container and endpoint.network == network:
+                return called
+            if _is_within(packed, endpoint.subnet6 if len(packed) == 16 else endpoint.subnet4):
+                return ""
+        return None
+
+    def _joined(self, found: Iterable[Found]) -> Found:
+        several = list(found)
+        if len(several) == 1:
+            return several[0]
+        self._shuffle(several)
+        return Found(
+            tuple(address for one in several for address in one.addresses4),
+            tuple(address for one in several for address in one.addresses6),
+        )
+
+
+def names_to_plain(names: ContainerNames) -> dict[str, Any]:
+    """`names` as objects of JSON."""
+    return {
+        "endpoints": [endpoint._asdict() for endpoint in names.endpoints],
+        "servers": list(names.servers),
+        "own": [list(pair) for pair in names.own],
+        "egress": list(names.egress),
+    }
+
+
+def names_from_plain(plain: Mapping[str, Any]) -> ContainerNames:
+    """What `names_to_plain` made, of any version: fields that are not known are passed over.
+
+    Raises ValueError for objects of another form.
+    """
+    try:
+        return ContainerNames(
+            tuple(_endpoint_from_plain(endpoint) for endpoint in plain["endpoints"]),
+            _texts(plain.get("servers", ())),
+            tuple((str(name), str(address)) for name, address in plain.get("own", ())),
+            _texts(plain.get("egress", ())),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not the names of a container: {error}") from error
+
+
+def _endpoint_from_plain(plain: Mapping[str, Any]) -> NamedEndpoint:
+    known = {field: value for field, value in plain.items() if field in NamedEndpoint._fields}
+    return NamedEndpoint(**{**known, "names": _texts(known.get("names", ()))})
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("a text is wanted")
+    return tuple(values)
+
+
+def _found(addresses: Iterable[str]) -> Found:
+    packed = [_packed(address) for address in addresses if address]
+    return Found(
+        tuple(address for address in packed if len(address) == 4),
+        tuple(address for address in packed if len(address) == 16),
+    )
+
+
+def _packed(address: str) -> bytes:
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except OSError as error:
+        raise ValueError(f"{address!r} is not an address") from error
+
+
+def _is_within(packed: bytes, subnet: str) -> bool:
+    address, slash, prefix = subnet.partition("/")
+    if not slash:
+        return False
+    first, bits = _packed(address), len(packed) * 8 - int(prefix)
+    return len(first) == len(packed) and int.from_bytes(first, "big") >> bits == int.from_bytes(packed, "big") >> bits
