@@ -126,6 +126,50 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     "ALTER TABLE volume ADD COLUMN options TEXT NOT NULL DEFAULT '{}';",  # of its driver, as a JSON object of texts
+    """
+    CREATE TABLE network (
+        id TEXT PRIMARY KEY,            -- 64 hex
+        name TEXT NOT NULL UNIQUE,
+        driver TEXT NOT NULL,           -- bridge, host, null
+        created_ns INTEGER NOT NULL,
+        subnet4 TEXT NOT NULL DEFAULT '',   -- address/prefix, as the ranges
+        gateway4 TEXT NOT NULL DEFAULT '',
+        range4 TEXT NOT NULL DEFAULT '',
+        subnet6 TEXT NOT NULL DEFAULT '',
+        gateway6 TEXT NOT NULL DEFAULT '',
+        range6 TEXT NOT NULL DEFAULT '',
+        chosen4 INTEGER NOT NULL DEFAULT 0, -- whether a person gave the subnet
+        chosen6 INTEGER NOT NULL DEFAULT 0,
+        internal INTEGER NOT NULL DEFAULT 0,
+        attachable INTEGER NOT NULL DEFAULT 0,
+        options TEXT NOT NULL DEFAULT '{}',
+        labels TEXT NOT NULL DEFAULT '{}',
+        auxiliary TEXT NOT NULL DEFAULT '{}',
+        egress TEXT NOT NULL DEFAULT '[]',
+        last4 TEXT NOT NULL DEFAULT '',     -- the address that was given last
+        last6 TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE TABLE endpoint (             -- of the containers that run
+        container_id TEXT NOT NULL REFERENCES container(id) ON DELETE CASCADE,
+        network_id TEXT NOT NULL REFERENCES network(id),
+        endpoint_id TEXT NOT NULL,      -- 64 hex
+        number INTEGER NOT NULL UNIQUE, -- of the interface in the router
+        interface INTEGER NOT NULL,     -- 0 is eth0
+        address4 TEXT,
+        address6 TEXT,
+        mac TEXT NOT NULL,
+        aliases TEXT NOT NULL,          -- JSON arrays of texts
+        links TEXT NOT NULL,
+        gateway_priority INTEGER NOT NULL,
+        PRIMARY KEY (container_id, network_id),
+        UNIQUE (container_id, interface),
+        UNIQUE (network_id, address4),
+        UNIQUE (network_id, address6)
+    ) STRICT;
+    INSERT INTO network (id, name, driver, created_ns)
+        SELECT lower(hex(randomblob(32))), column1, column2, CAST(strftime('%s', 'now') AS INTEGER) * 1000000000
+        FROM (VALUES ('bridge', 'bridge'), ('host', 'host'), ('none', 'null'));
+    """,
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()

@@ -28,10 +28,11 @@ ARROWS = {
     "container.model": {"grammar"},
     "container.request": {"container.model", "grammar"},
     "volume": {"container.model", "grammar", "runtime"},
-    "container.monitor": {"container.model", "grammar", "protocol", "runtime", "volume"},
+    "network": {"container.model", "grammar"},
+    "container.monitor": {"container.model", "grammar", "network", "protocol", "runtime", "volume"},
     "container.session": {"container.model", "container.monitor", "protocol", "runtime"},
     "container.life": {
-        "container.model", "container.monitor", "container.request", "image", "protocol", "runtime", "volume",
+        "container.model", "container.monitor", "container.request", "image", "network", "protocol", "runtime", "volume",
     },
     "container.files": {"container.life", "container.model", "container.monitor", "runtime", "volume"},
     "container.view": {

@@ -104,7 +104,20 @@ def _record(connection: sqlite3.Connection, container: Container, asked: str) ->
                 return None
         container = insert_container(connection, container, asked)
         emit_of(connection, container.id, Tell("create"))
+        if container.state.monitor_pid:
+            join_networks(connection, container)
         return container
+
+
+def join_networks(connection: sqlite3.Connection, container: Container) -> None:
+    """Put the container on its networks, within the transaction that claims it for its monitor. Raises SandboxError."""
+    if container.config.network not in ("none", "host"):
+        from sandbox.network.requested import requested_endpoints
+
+        if requested_endpoints(container.config):
+            from sandbox.network.allocate import give_endpoints
+
+            give_endpoints(connection, container)
 
 
 def _make_source(mount: MountPoint) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from sandbox.container.life.create import join_networks
 from sandbox.container.life.handshake import StartOptions, abandon, start_in_monitor
 from sandbox.container.life.lookup import open_container
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.claims import TakenError, claim_for, to_start
-from sandbox.container.model.store import update_state
+from sandbox.container.model.store import load_container, update_state
 from sandbox.container.monitor.limits import claim_cgroup, plan_container_limits
 from sandbox.container.monitor.neighbours import find_neighbours, outer_namespace_pid
 from sandbox.container.monitor.plan import Attachment, SpawnRequest
@@ -15,6 +16,7 @@ from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +109,10 @@ def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container | 
             state = update_state(connection, container.id, claim)
         except TakenError:
             return None
-    if state is None:
-        raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
-    return container._replace(state=state)
+        # as it is now: it may have been put on another network since it was looked at
+        claimed = load_container(connection, container.id) if state is not None else None
+        if claimed is None:
+            raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
+        with transaction(connection):
+            join_networks(connection, claimed)
+    return claimed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sandbox.named_tuple import NamedTuple
 from sandbox.values import (
     Device,
+    EndpointRequest,
     HealthCheck,
     LogConfig,
     MountPoint,
@@ -48,7 +49,9 @@ class ContainerConfig(NamedTuple):
     published_ports: tuple[PublishedPort, ...] = ()
     publish_all: bool = False
     mounts: tuple[MountPoint, ...] = ()
-    network: str = "default"  # none, host, container:ID, default
+    #: default, none, host, container:ID, slirp4netns; or the first of `endpoints`
+    network: str = "default"
+    #: of the default network
     network_aliases: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -83,6 +86,8 @@ class ContainerConfig(NamedTuple):
     platform: str = ""
     #: the image's, for a health check that is a text; empty is Docker's own
     shell: tuple[str, ...] = ()
+    #: the networks that the container is on when it runs, by name, eth0 first
+    endpoints: tuple[EndpointRequest, ...] = ()
 
 
 class ContainerState(NamedTuple):

@@ -140,12 +140,22 @@ def update_state(
                 tells += told_by(former, state)
         if state is not before:
             connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
+        if (before.monitor_pid and not state.monitor_pid) or state.status == "removing":
+            _free_endpoints(connection, container_id)
         if tells:
             emit_of(connection, container_id, *tells)
         # each costs a rename: the rest of the state can be lost, and what is being removed needs none
         if (state.status, state.monitor_pid) != (before.status, before.monitor_pid) and state.status != "removing":
             keep_container_copy(connection, container_id)
     return state
+
+
+def _free_endpoints(connection: sqlite3.Connection, container_id: str) -> None:
+    """What the container had on networks while it ran, within a transaction."""
+    if connection.execute("SELECT 1 FROM endpoint WHERE container_id = ?", (container_id,)).fetchone():
+        from sandbox.container.model.endpoint_rows import free_endpoints
+
+        free_endpoints(connection, container_id)
 
 
 def write_ports(connection: sqlite3.Connection, container_id: str, change: PortsAdded | PortsRemoved) -> bool:
@@ -225,6 +235,7 @@ def delete_container(connection: sqlite3.Connection, container_id: str) -> None:
     """Forget the container, within a transaction; nothing happens where it is gone already."""
     from sandbox.container.model.events import Tell, emit_of
 
+    _free_endpoints(connection, container_id)
     emit_of(connection, container_id, Tell("destroy"))
     connection.execute("DELETE FROM container WHERE id = ?", (container_id,))
 

@@ -214,6 +214,8 @@ def test_a_store_from_before_the_copies_gets_them(store: Store) -> None:
     for path in paths:
         path.unlink()
     store.query("ALTER TABLE container DROP COLUMN request")
+    store.query("DROP TABLE endpoint")
+    store.query("DROP TABLE network")
     store.query("DROP TABLE event")
     store.query("DROP TABLE image_parent")
     store.query("ALTER TABLE volume DROP COLUMN options")

@@ -1,0 +1,84 @@
+"""What is known of a network, and of a container's place on it."""
+
+from __future__ import annotations
+
+from sandbox.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: the networks that are always there, by name, with their drivers
+PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
+
+
+class Network(NamedTuple):
+    """One row of `network`. Subnets and ranges are "address/prefix", addresses without a prefix; "" is none."""
+
+    id: str  # 64 hex
+    name: str
+    driver: str  # bridge, host, null
+    created_ns: int = 0
+    subnet4: str = ""
+    gateway4: str = ""
+    range4: str = ""
+    subnet6: str = ""
+    gateway6: str = ""
+    range6: str = ""
+    #: whether a person chose the subnet: only then may a container choose its address
+    chosen4: bool = False
+    chosen6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    #: com.docker.network.bridge.name=…, com.docker.network.driver.mtu=…
+    options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    #: addresses that no container gets, by the name that a person gave each
+    auxiliary: Mapping[str, str] = {}
+    egress: tuple[str, ...] = ()
+    #: the addresses that were given last
+    last4: str = ""
+    last6: str = ""
+
+    @property
+    def is_predefined(self) -> bool:
+        return self.name in PREDEFINED
+
+
+class Endpoint(NamedTuple):
+    """One row of `endpoint`: a container that runs, or is being started, on one network."""
+
+    container_id: str
+    network: Network
+    id: str  # 64 hex
+    #: of all the user's endpoints only this one has it: the index of the interface in the router
+    number: int
+    #: eth0, eth1, …
+    interface: str
+    address4: str = ""
+    address6: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+    #: "CONTAINER:ALIAS": names that this container alone has for others
+    links: tuple[str, ...] = ()
+    gateway_priority: int = 0
+    #: whether the container's way out is here
+    default_route: bool = False
+
+    @property
+    def prefix4(self) -> int:
+        return prefix_of(self.network.subnet4) if self.address4 else 0
+
+    @property
+    def prefix6(self) -> int:
+        return prefix_of(self.network.subnet6) if self.address6 else 0
+
+
+def prefix_of(subnet: str) -> int:
+    """The bits of "172.17.0.0/16" that belong to the network; 0 of no subnet."""
+    return int(subnet.partition("/")[2] or 0)
+
+
+def dns_names(endpoint: Endpoint, name: str, hostname: str) -> tuple[str, ...]:
+    """What a container is called on a network, in Docker's order: name, aliases, short id, host name."""
+    return tuple(dict.fromkeys(filter(None, (name, *endpoint.aliases, endpoint.container_id[:12], hostname))))
