@@ -49,6 +49,18 @@ def prepare_namespace() -> None:
         write_sysctl("net.ipv4.ping_group_range", f"0 {last}")
 
 
+def prepare_bridged_namespace() -> None:
+    """As `prepare_namespace`, for a namespace on bridges: it has the addresses that it is given at once, and no others.
+
+    A neighbour that plays a router would give it IPv6 addresses and a way out.
+    """
+    prepare_namespace()
+    if os.path.exists("/proc/sys/net/ipv6"):
+        write_sysctl("net.ipv6.conf.default.accept_ra", "0")
+        # who looks for another owner of its address first, cannot be reached for two seconds
+        write_sysctl("net.ipv6.conf.default.accept_dad", "0")
+
+
 def write_sysctl(name: str, value: str, proc: str = "/proc") -> None:
     """Write the net.* sysctl `name` of the current namespace. Raises NetError for any other and for a refused one."""
     parts = name.split(".")

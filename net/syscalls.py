@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # <linux/sched.h>, <linux/prctl.h>
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
@@ -39,6 +40,7 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
 
 
 _setns = _bind("setns", ctypes.c_int, ctypes.c_int)
+_unshare = _bind("unshare", ctypes.c_int)
 _prctl = _bind("prctl", *(ctypes.c_int, *(ctypes.c_ulong,) * 4))
 
 
@@ -50,3 +52,8 @@ def setns(fd: int, nstype: int) -> None:
 def prctl(option: int, argument: int) -> None:
     """prctl(2) for the options that take one number."""
     _prctl(option, argument, 0, 0, 0)
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces of the kinds in `flags`, unshare(2)."""
+    _unshare(flags)

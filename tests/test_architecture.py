@@ -18,6 +18,7 @@ ARROWS = {"sandbox": {"sandbox", "net", "storage"}, "net": {"net"}, "storage": {
 #: the modules that call the C library; everything else goes through them
 CTYPES = {
     "net/syscalls.py",
+    "net/nft.py",
     "storage/syscalls.py",
     "sandbox/runtime/syscalls.py",
     "sandbox/runtime/seccomp.py",

@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 
 #: what is called from outside: by people's programs, by Python with `-m`, by the installed commands
 FOR_OTHERS = {
+    # what the records and the monitors of bridge networks will call
+    "net.bridges.remove_bridge",
+    "net.bridges.remove_unused_bridges",
+    "net.endpoints.add_endpoint",
+    "net.endpoints.remove_default_route",
+    "net.endpoints.remove_endpoint",
+    "net.endpoints.set_default_route",
+    "net.link_messages.get_routes",
+    "net.namespace.prepare_bridged_namespace",
+    "net.networks.bridge_name",
+    "net.nft.check_nft",
+    "net.router.call_in_thread",
+    "net.router.find_router",
+    "net.router.make_router",
+    "net.router.open_router_socket",
     "sandbox.container.request.request.changed",
     "sandbox.image.web.fetch_url.main",
     "sandbox.warm.prepared.main",
