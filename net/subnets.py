@@ -1,0 +1,237 @@
+"""Subnets of networks: chosen from Docker's pools, or as asked for and checked. Pure.
+
+What is refused is told in Docker's words, for scripts read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from net.errors import NetError
+from net.named_tuple import NamedTuple
+from net.networks import Subnet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    Network = IPv4Network | IPv6Network
+    Address = IPv4Address | IPv6Address
+
+#: Docker's pools, in its order: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by /20
+_POOLS = ((IPv4Network("172.16.0.0/12"), 16), (IPv4Network("192.168.0.0/16"), 20))
+_NOT_A_POOL = IPv4Network("172.16.0.0/16")
+#: slirp4netns' own, on the tap of the router
+SLIRP_SUBNET = "10.0.2.0/24"
+_OVERLAPS = "invalid pool request: Pool overlaps with other one on this address space"
+#: the widest route that is a network somebody is on; 0.0.0.0/0 and the halves that a VPN sets are ways out
+_WIDEST_PREFIX = 2
+
+
+class Busy(NamedTuple):
+    """What the host knows by addresses that a network would hide from its containers."""
+
+    #: (network, interface)
+    routes: tuple[tuple[str, str], ...] = ()
+    name_servers: tuple[str, ...] = ()
+
+
+class AskedSubnet(NamedTuple):
+    """One `--subnet` with what belongs to it, as typed; "" where it was not given."""
+
+    subnet: str
+    gateway: str = ""
+    ip_range: str = ""
+    auxiliary: tuple[tuple[str, str], ...] = ()
+
+
+class CheckedSubnet(NamedTuple):
+    """A subnet that a network can have; `ip_range` is "" or the part of it that addresses are given from."""
+
+    subnet: Subnet
+    ip_range: str = ""
+
+
+def choose_subnet4(taken: Iterable[str], busy: Busy) -> Subnet:
+    """The first of Docker's pools that neither a network (`taken`) nor the host uses. Raises NetError."""
+    used = [ip_network(text) for text in taken]
+    for network in _pools():
+        if not any(_overlap(network, other) for other in used) and not overlapping(str(network), busy):
+            return _with_first_gateway(network)
+    raise NetError(
+        "all predefined address pools have been fully subnetted",
+        cause="networks, and this host's routes, lie in 172.17.0.0/16 to 172.31.0.0/16 and in all of 192.168.0.0/16",
+        mend="sandbox network prune, or give a --subnet",
+    )
+
+
+def choose_subnet6(taken: Iterable[str], seed: str) -> Subnet:
+    """A unique local /64 (RFC 4193) that no network in `taken` has, the same for the same `seed` while it is free."""
+    used = [ip_network(text) for text in taken]
+    while True:
+        digest = hashlib.sha256(seed.encode()).digest()
+        network = IPv6Network((int.from_bytes(b"\xfd" + digest[:7] + bytes(8), "big"), 64))
+        if not any(_overlap(network, other) for other in used):
+            return _with_first_gateway(network)
+        seed += "+"
+
+
+def check_subnets(asked: Sequence[AskedSubnet], taken: Iterable[str]) -> tuple[CheckedSubnet, ...]:
+    """What was asked for, with gateways where none was, as a network can have it. Raises NetError.
+
+    A subnet that the host has a route to is the person's decision, as with Docker: see `overlapping` for a warning.
+    """
+    refusals = [words for each in asked for words in _refusals(each)]
+    if refusals:
+        raise NetError("invalid network config:\n" + "\n".join(refusals))
+    used = [ip_network(text) for text in taken]
+    checked = []
+    for each in asked:
+        network = ip_network(each.subnet)
+        if any(_overlap(network, other) for other in used):
+            raise NetError(
+                _OVERLAPS, cause=f"{network} is not free", mend="sandbox network ls, and sandbox network inspect NAME"
+            )
+        if _overlap(network, ip_network(SLIRP_SUBNET)):
+            raise NetError(_OVERLAPS, cause=f"{SLIRP_SUBNET} is the way out of all networks, by slirp4netns")
+        used.append(network)
+        checked.append(_checked(each, network))
+    return tuple(checked)
+
+
+def check_address(address: str, subnets: Sequence[Subnet]) -> str:
+    """The address in its normal form, where one of `subnets` can give it to a container. Raises NetError."""
+    try:
+        wanted = ip_address(address)
+    except ValueError:
+        raise NetError(f"invalid endpoint settings:\ninvalid IP address: {address}") from None
+    subnet = next((each for each in subnets if wanted in ip_network(each.text)), None)
+    if subnet is None:
+        raise NetError(
+            f"invalid endpoint settings:\nno configured subnet or ip-range contain the IP address {address}",
+            cause=f"the network has {', '.join(each.text for each in subnets) or 'no subnet'}",
+        )
+    if str(wanted) == subnet.gateway or wanted in _reserved(ip_network(subnet.text)):
+        what = "the gateway's" if str(wanted) == subnet.gateway else "the network's own"
+        raise NetError("Address already in use", cause=f"{wanted} is {what}, in {subnet.text}")
+    return str(wanted)
+
+
+def overlapping(subnet: str, busy: Busy) -> str:
+    """What of the host `subnet` would hide from containers, in words; "" for nothing."""
+    network = ip_network(subnet)
+    if _overlap(network, ip_network(SLIRP_SUBNET)):
+        return f"{SLIRP_SUBNET}, the way out of all networks, by slirp4netns"
+    for route, interface in busy.routes:
+        other = ip_network(route, strict=False)
+        if other.prefixlen >= _WIDEST_PREFIX and _overlap(network, other):
+            return f"the host's route to {route} by {interface}" if interface else f"the host's route to {route}"
+    for server in busy.name_servers:
+        if _is_in(server, network):
+            return f"the host's name server {server}"
+    return ""
+
+
+def _pools() -> Iterator[IPv4Network]:
+    for pool, prefix in _POOLS:
+        yield from (network for network in pool.subnets(new_prefix=prefix) if network != _NOT_A_POOL)
+
+
+def _with_first_gateway(network: Network) -> Subnet:
+    return Subnet(str(network.network_address), network.prefixlen, str(network.network_address + 1))
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and (
+        int(one.network_address) <= int(other.broadcast_address)
+        and int(other.network_address) <= int(one.broadcast_address)
+    )
+
+
+def _is_in(address: str, network: Network) -> bool:
+    try:
+        return ip_address(address.partition("%")[0]) in network
+    except ValueError:
+        return False
+
+
+def _reserved(network: Network) -> tuple[Address, ...]:
+    if network.num_addresses <= 2:
+        return ()
+    # IPv6 has no broadcast address; the first is every router's, RFC 4291 §2.6.1
+    first = network.network_address
+    return (first, network.broadcast_address) if network.version == 4 else (first,)
+
+
+def _checked(asked: AskedSubnet, network: Network) -> CheckedSubnet:
+    gateway = str(ip_address(asked.gateway)) if asked.gateway else str(_first_free(asked, network))
+    subnet = Subnet(str(network.network_address), network.prefixlen, gateway)
+    return CheckedSubnet(subnet, str(ip_network(asked.ip_range)) if asked.ip_range else "")
+
+
+def _first_free(asked: AskedSubnet, network: Network) -> Address:
+    """Docker's choice of a gateway: the first address of the range, or of the subnet, that nothing else was given."""
+    given = {ip_address(address) for _name, address in asked.auxiliary}
+    start = ip_network(asked.ip_range) if asked.ip_range else network
+    reserved = _reserved(network)
+    for offset in range(start.num_addresses):
+        address = start.network_address + offset
+        if address not in reserved and address not in given:
+            return address
+    raise NetError(f"invalid network config:\nno address of {start} is left for a gateway")
+
+
+def _refusals(asked: AskedSubnet) -> Iterator[str]:
+    try:
+        network = ip_network(asked.subnet, strict=False)
+    except ValueError:
+        network = None
+    if network is None or "/" not in asked.subnet:
+        yield f"invalid subnet {asked.subnet}: invalid CIDR block notation"
+        return
+    if str(network) != _plain(asked.subnet):
+        yield f"invalid subnet {asked.subnet}: it should be {network}"
+    if network.num_addresses < 4:
+        yield f"invalid subnet {asked.subnet}: it has no address for a container beside the gateway's"
+    yield from _range_refusals(asked.ip_range, network)
+    for kind, address in (("gateway", asked.gateway), *((f"auxiliary address {n}:", a) for n, a in asked.auxiliary)):
+        if address and (words := _address_refusal(address, network)):
+            yield f"invalid {kind} {address}: {words}"
+
+
+def _range_refusals(ip_range: str, network: Network) -> Iterator[str]:
+    if not ip_range:
+        return
+    try:
+        part = ip_network(ip_range, strict=False)
+    except ValueError:
+        yield f"invalid ip-range {ip_range}: invalid CIDR block notation"
+        return
+    if part.version != network.version:
+        yield f"invalid ip-range {ip_range}: parent subnet is an IPv{network.version} block"
+        return
+    if part.prefixlen < network.prefixlen:
+        yield f"invalid ip-range {ip_range}: CIDR block is bigger than its parent subnet {network}"
+    if str(part) != _plain(ip_range):
+        yield f"invalid ip-range {ip_range}: it should be {part}"
+    if not _overlap(part, network):
+        yield f"invalid ip-range {ip_range}: parent subnet {network} doesn't contain ip-range"
+
+
+def _address_refusal(address: str, network: Network) -> str:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "invalid address"
+    if parsed.version != network.version:
+        return f"parent subnet is an IPv{network.version} block"
+    if parsed not in network:
+        return f"parent subnet {network} doesn't contain this address"
+    return "it is the network's own" if parsed in _reserved(network) else ""
+
+
+def _plain(text: str) -> str:
+    """A network's text with its address in the normal form, but for bits beyond the prefix."""
+    address, _, prefix = text.partition("/")
+    return f"{ip_address(address)}/{prefix}"
