@@ -89,6 +89,20 @@ def container_resolver(host: Resolver, asked: Resolver, *, private: bool = True,
     return Resolver(servers[:_SERVER_LIMIT], search, asked.options or host.options)
 
 
+def bridge_resolver(host: Resolver, asked: Resolver, server: str) -> Resolver:
+    """What a container on a bridge network gets: the one name server of ours, which asks all others itself.
+
+    The servers of `asked` (`--dns`) are asked by it too. A name of one part is asked for as it is, before the search
+    domains, as with Docker: it may be a container's.
+    """
+    search = () if asked.search == (".",) else asked.search or host.search
+    options = asked.options or host.options
+    if not any(option.startswith("ndots:") for option in options):
+        options = (*options, "ndots:0")
+    # several servers are no matter of the container's
+    return Resolver((server,), search, tuple(option for option in options if option != "rotate"))
+
+
 def render_resolver(resolver: Resolver) -> str:
     """The text of resolv.conf."""
     lines = [f"nameserver {server}" for server in resolver.servers]

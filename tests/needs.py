@@ -178,6 +178,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "mmdebstrap": _program("mmdebstrap"),
     "openssl": _program("openssl", "openssl", "version"),
     "curl": _program("curl"),
+    "dig": _program("dig", "bind9-dnsutils", "-v"),
     "strace": _program("strace"),
     "zstd": _program("zstd"),
     "git": _program("git"),

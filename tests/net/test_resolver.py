@@ -9,6 +9,7 @@ import pytest
 from net.errors import NetError
 from net.resolver import (
     Resolver,
+    bridge_resolver,
     container_resolver,
     is_followed,
     parse_resolver,
@@ -67,6 +68,15 @@ def test_is_followed(tmp_path: Path) -> None:
 
 def test_host_network_keeps_the_hosts_servers() -> None:
     assert container_resolver(Resolver(("127.0.0.53",)), Resolver(), private=False).servers == ("127.0.0.53",)
+
+
+def test_container_on_a_bridge_has_one_server() -> None:
+    host = Resolver(("192.0.2.1", "192.0.2.2"), ("corp.example",), ("rotate", "edns0"))
+    assert bridge_resolver(host, Resolver(), "127.0.0.11") == Resolver(
+        ("127.0.0.11",), ("corp.example",), ("edns0", "ndots:0")
+    )
+    asked = Resolver(("1.1.1.1",), (".",), ("ndots:2",))
+    assert bridge_resolver(host, asked, "172.17.0.1") == Resolver(("172.17.0.1",), (), ("ndots:2",))
 
 
 def test_what_was_asked_for_wins() -> None:

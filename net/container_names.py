@@ -1,0 +1,49 @@
+"""127.0.0.11 in a container: the sockets on which it asks for names, and the rules that lead port 53 to them.
+
+The sockets are on ports of their own, for a program in the container may want port 53; nftables leads there what is
+sent to 127.0.0.11:53. Who holds the sockets answers, from whatever namespace. Used between fork and exec.
+"""
+
+from __future__ import annotations
+
+from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, socket
+
+from net.errors import NetError
+
+#: as Docker has it; programs name it in their configuration
+CONTAINER_NAME_SERVER = "127.0.0.11"
+_NAME_PORT = 53
+_BACKLOG = 64
+
+
+def make_container_sockets() -> tuple[socket, socket]:
+    """Sockets for datagrams and streams on 127.0.0.11 in the current network namespace, on free ports of their own.
+
+    They do not block. The loopback must be up. Raises NetError.
+    """
+    made: list[socket] = []
+    try:
+        for kind in (SOCK_DGRAM, SOCK_STREAM):
+            one = socket(AF_INET, kind | SOCK_CLOEXEC | SOCK_NONBLOCK)
+            made.append(one)
+            one.bind((CONTAINER_NAME_SERVER, 0))
+        made[1].listen(_BACKLOG)
+    except OSError as error:
+        for one in made:
+            one.close()
+        raise NetError(
+            f"cannot serve names on {CONTAINER_NAME_SERVER} in the container", cause=error.strerror or str(error)
+        ) from error
+    return made[0], made[1]
+
+
+def container_rules(udp_port: int, tcp_port: int) -> str:
+    """The nftables rules by which a container's questions to 127.0.0.11:53 come to its own name sockets."""
+    return f"""table ip sandbox_names {{
+  chain sandbox_names_output {{
+    type nat hook output priority -100; policy accept;
+    ip daddr {CONTAINER_NAME_SERVER} udp dport {_NAME_PORT} dnat to {CONTAINER_NAME_SERVER}:{udp_port}
+    ip daddr {CONTAINER_NAME_SERVER} tcp dport {_NAME_PORT} dnat to {CONTAINER_NAME_SERVER}:{tcp_port}
+  }}
+}}
+"""

@@ -1,0 +1,128 @@
+"""The keeper's hold of what restricted containers reach: it admits the addresses of names that they may ask for."""
+
+from __future__ import annotations
+
+import time
+
+from net.egress import (
+    EgressRules,
+    admit_text,
+    mark_of,
+    may_be_admitted,
+    parse_egress,
+    ports_of,
+    release_text,
+    restrict_text,
+)
+from net.errors import NetError
+from net.host_names import packed_address
+from net.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from net.name_table import ContainerNames
+
+#: seconds for which an address is admitted at least, and beyond the lifetime of its answer: programs connect late
+_LEAST, _GRACE = 60, 30
+#: seconds, of an answer that says more
+_LONGEST = 3600
+#: addresses that one container is admitted to at once
+_ADDRESSES = 4096
+
+
+class _Held(NamedTuple):
+    interfaces: tuple[str, ...]
+    rules: EgressRules
+    #: (address, port) -> when it ends
+    admitted: dict[tuple[bytes, int], float]
+    #: (address, port) of the rules themselves
+    always: frozenset[tuple[bytes, int]]
+
+
+class EgressGate:
+    """Restricted containers by id. `run` does nft commands in the router; `clock` gives seconds."""
+
+    def __init__(self, run: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
+
+    def restrict(self, container: str, names: ContainerNames) -> None:
+        """Hold a container to its rules, or to none where it has none. Raises NetError; it is as before then."""
+        interfaces = tuple(endpoint.interface for endpoint in names.endpoints if endpoint.interface)
+        before = self._held.get(container)
+        if not names.egress:
+            self.release(container)
+            return
+        rules = parse_egress(names.egress)
+        if before and (before.interfaces, before.rules) == (interfaces, rules):
+            return
+        self._run(restrict_text(interfaces, rules))
+        self._held[container] = _Held(interfaces, rules, {}, _always(rules))
+        if before:
+            gone = tuple(one for one in before.interfaces if one not in interfaces)
+            self._take_away(gone, before.rules)
+
+    def release(self, container: str) -> None:
+        """Forget a container; one that is not restricted is no error."""
+        held = self._held.pop(container, None)
+        if held is not None:
+            self._take_away(held.interfaces, held.rules)
+
+    def may_ask(self, container: str, name: str) -> bool:
+        """Whether a container may ask for `name`: it is not restricted, or one of its rules says so."""
+        held = self._held.get(container)
+        return held is None or bool(ports_of(held.rules, name))
+
+    def admit(self, container: str, name: str, addresses: Sequence[bytes], lifetime: int) -> bool:
+        """Let a container reach `addresses`, which `name` has for `lifetime` seconds. False where that cannot be."""
+        held = self._held.get(container)
+        if held is None:
+            return True
+        now = self._clock()
+        wanted = min(max(lifetime, _LEAST), _LONGEST)
+        marks = [mark_of(interface) for interface in held.interfaces]
+        self._forget_old(held, now)
+        text, until = "", now + wanted + _GRACE
+        new: dict[tuple[bytes, int], float] = {}
+        for key in [(address, port) for address in addresses for port in ports_of(held.rules, name)]:
+            # what is good for long enough is left alone: an answer out of the cache costs nothing
+            if may_be_admitted(key[0]) and held.admitted.get(key, 0.0) < now + wanted and key not in held.always:
+                text += admit_text(marks, *key, wanted + _GRACE)
+                new[key] = until
+        if not text:
+            return True
+        if len(held.admitted | new) > _ADDRESSES:
+            return False
+        try:
+            self._run(text)
+        except NetError:
+            return False
+        held.admitted.update(new)
+        return True
+
+    def container_of(self, mark: int) -> str | None:
+        """Whose packets have that mark."""
+        for container, held in self._held.items():
+            if mark in map(mark_of, held.interfaces):
+                return container
+        return None
+
+    def _forget_old(self, held: _Held, now: float) -> None:
+        for key in [key for key, end in held.admitted.items() if end <= now]:
+            del held.admitted[key]
+
+    def _take_away(self, interfaces: Sequence[str], rules: EgressRules) -> None:
+        try:
+            self._run(release_text(interfaces, rules))
+        except NetError:
+            # the router's rules are gone, or were never there: nothing is left to take away
+            return
+
+
+def _always(rules: EgressRules) -> frozenset[tuple[bytes, int]]:
+    return frozenset(
+        (packed_address(allowed.address), allowed.port) for allowed in rules.addresses if "/" not in allowed.address
+    )
