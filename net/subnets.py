@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _POOLS = ((IPv4Network("172.16.0.0/12"), 16), (IPv4Network("192.168.0.0/16"), 20))
 _NOT_A_POOL = IPv4Network("172.16.0.0/16")
 #: slirp4netns' own, on the tap of the router
-SLIRP_SUBNET = "10.0.2.0/24"
+_SLIRP_SUBNETS = (IPv4Network("10.0.2.0/24"), IPv6Network("fd00::/64"))
 _OVERLAPS = "invalid pool request: Pool overlaps with other one on this address space"
 #: the widest route that is a network somebody is on; 0.0.0.0/0 and the halves that a VPN sets are ways out
 _WIDEST_PREFIX = 2
@@ -93,8 +93,8 @@ def check_subnets(asked: Sequence[AskedSubnet], taken: Iterable[str]) -> tuple[C
             raise NetError(
                 _OVERLAPS, cause=f"{network} is not free", mend="sandbox network ls, and sandbox network inspect NAME"
             )
-        if _overlap(network, ip_network(SLIRP_SUBNET)):
-            raise NetError(_OVERLAPS, cause=f"{SLIRP_SUBNET} is the way out of all networks, by slirp4netns")
+        if words := _slirp_overlap(network):
+            raise NetError(_OVERLAPS, cause=f"{network} overlaps {words}")
         used.append(network)
         checked.append(_checked(each, network))
     return tuple(checked)
@@ -121,8 +121,8 @@ def check_address(address: str, subnets: Sequence[Subnet]) -> str:
 def overlapping(subnet: str, busy: Busy) -> str:
     """What of the host `subnet` would hide from containers, in words; "" for nothing."""
     network = ip_network(subnet)
-    if _overlap(network, ip_network(SLIRP_SUBNET)):
-        return f"{SLIRP_SUBNET}, the way out of all networks, by slirp4netns"
+    if words := _slirp_overlap(network):
+        return words
     for route, interface in busy.routes:
         other = ip_network(route, strict=False)
         if other.prefixlen >= _WIDEST_PREFIX and _overlap(network, other):
@@ -147,6 +147,13 @@ def _overlap(one: Network, other: Network) -> bool:
         int(one.network_address) <= int(other.broadcast_address)
         and int(other.network_address) <= int(one.broadcast_address)
     )
+
+
+def _slirp_overlap(network: Network) -> str:
+    for own in _SLIRP_SUBNETS:
+        if _overlap(network, own):
+            return f"{own}, the way out of all networks, by slirp4netns"
+    return ""
 
 
 def _is_in(address: str, network: Network) -> bool:

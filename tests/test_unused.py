@@ -28,6 +28,7 @@ FOR_OTHERS = {
     "net.router.find_router",
     "net.router.make_router",
     "net.router.open_router_socket",
+    "net.way_out.configure_way_out",
     "net.subnets.check_address",
     "net.subnets.check_subnets",
     "net.subnets.choose_subnet4",

@@ -174,6 +174,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         (["fd00:1::/48"], ["fd00:1::/64"]),
         (["10.5.0.0/16", "10.5.3.0/24"], []),
         (["10.0.0.0/16"], []),
+        (["fd00::/48"], []),
     ],
 )
 def test_subnets_that_overlap(asked: list[str], taken: list[str]) -> None:
@@ -210,7 +211,7 @@ def test_what_a_subnet_would_hide_is_told() -> None:
     assert overlapping("192.168.2.0/24", busy) == "the host's name server 192.168.2.1"
     assert overlapping("10.0.2.128/25", busy).startswith("10.0.2.0/24")
     assert overlapping("172.17.0.0/16", busy) == ""
-    assert overlapping("fd00::/64", busy) == ""
+    assert overlapping("fd00:1::/64", busy) == ""
 
 
 @pytest.mark.requires("userns")
