@@ -32,12 +32,13 @@ ARROWS = {
     "container.monitor": {"container.model", "grammar", "network", "protocol", "runtime", "volume"},
     "container.session": {"container.model", "container.monitor", "protocol", "runtime"},
     "container.life": {
-        "container.model", "container.monitor", "container.request", "image", "network", "protocol", "runtime", "volume",
+        "container.model", "container.monitor", "container.request", "image", "network", "protocol", "runtime",
+        "volume",
     },
     "container.files": {"container.life", "container.model", "container.monitor", "runtime", "volume"},
     "container.view": {
-        "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "protocol",
-        "runtime", "volume",
+        "container.life", "container.model", "container.monitor", "container.request", "grammar", "image", "network",
+        "protocol", "runtime", "volume",
     },
     "container.usage": {"container.model"},
     "container": {
@@ -65,7 +66,7 @@ ARROWS = {
         "autostart",
         "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
         "container.request", "container.session", "container.usage", "container.view", "dockerfile", "doctor",
-        "grammar", "image", "runtime", "system", "upkeep", "volume",
+        "grammar", "image", "network", "runtime", "system", "upkeep", "volume",
     },
 }  # fmt: skip
 

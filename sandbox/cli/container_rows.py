@@ -76,7 +76,7 @@ def ports_text(container: Container) -> str:
     """Docker's PORTS: what is published now, and what is only exposed while the container runs."""
     if container.state.status not in ("running", "paused"):
         return ""
-    exposed = container.config.exposed_ports if container.config.network in ("default", "bridge") else ()
+    exposed = container.config.exposed_ports if _publishes(container.config) else ()
     if not exposed and not container.state.published_ports:
         return ""
     from net.port_texts import render_ports
@@ -84,8 +84,14 @@ def ports_text(container: Container) -> str:
     return render_ports(container.state.published_ports, exposed)
 
 
+def _publishes(config: ContainerConfig) -> bool:
+    return config.network not in ("none", "host") and not config.network.startswith("container:")
+
+
 def networks_text(config: ContainerConfig) -> str:
-    return "bridge" if config.network == "default" else config.network
+    from sandbox.network.requested import network_names
+
+    return ",".join(network_names(config))
 
 
 def container_row(paths: Paths, container: Container, options: RowOptions) -> dict[str, Field]:

@@ -1,9 +1,9 @@
 """`--network` and what goes with it: aliases, addresses, links.
 
-    --network NAME                                  a network, or none, host, default, bridge, container:ID
+    --network NAME                                  a network, or none, host, default, bridge, slirp4netns, container:ID
     --network name=NAME,alias=…,ip=…,driver-opt=…   with options of its own
 
-The grammar is whole, so that a text means what it means to Docker; `usable_network` says which of it works today.
+`joined_networks` says what of it a container's record keeps; whether there are such networks is seen in the database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BUILT_IN = frozenset({"", "default", "bridge", "host", "none"})
+_BUILT_IN = frozenset({"", "default", "bridge", "host", "none", "slirp4netns"})
 
 
 def is_user_defined(network: str) -> bool:
@@ -161,31 +161,55 @@ def _optional(text: str, version: int) -> str:
     return _address(text, version) if text else ""
 
 
-def usable_network(endpoints: Sequence[EndpointRequest]) -> str:
-    """The record's network: "none", "host", "container:ID" or "default". Raises UsageError for the rest."""
+class JoinedNetworks(NamedTuple):
+    """What a record says of networks: its mode, the names that others have for the container, and its endpoints."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    endpoints: tuple[EndpointRequest, ...] = ()
+
+
+def joined_networks(endpoints: Sequence[EndpointRequest]) -> JoinedNetworks:
+    """What endpoints come to; whether there are such networks is not seen here. Raises UsageError."""
     first = endpoints[0]
     target = first.network
-    for alias in first.aliases:
-        # it becomes a word of /etc/hosts
-        if not alias or not alias.isprintable() or " " in alias:
-            raise UsageError(f"invalid network alias: {alias!r}")
+    for endpoint in endpoints:
+        _check_aliases(endpoint)
     if is_user_defined(target):
-        raise UsageError(
-            f"network {target} not found",
-            cause="networks of several containers are not built yet",
-            mend="use --network default, host, none or container:NAME",
-        )
+        return JoinedNetworks(target, first.aliases, tuple(endpoints))
     if len(endpoints) > 1:
         names = " and ".join(endpoint.network for endpoint in endpoints)
         raise UsageError(f"conflicting options: cannot attach to {names} at once", mend=f"--network {target}")
     if target == "container:":
         raise UsageError("invalid container format container:<name|id>", mend="--network container:NAME")
+    if first.ipv4_address or first.ipv6_address or first.link_local_addresses:
+        raise UsageError(
+            "user specified IP address is supported on user defined networks only",
+            mend="sandbox network create --subnet 172.30.0.0/16 NAME, and --network NAME",
+        )
+    plain = "default" if target in ("", "bridge") else target
+    if first._replace(network=target, aliases=()).is_plain:
+        return JoinedNetworks(plain, first.aliases)
+    if plain == "default":
+        return JoinedNetworks("bridge", first.aliases, (first._replace(network="bridge"),))
+    raise UsageError(
+        f"conflicting options: {_what_else(first)} and the network mode {target}", mend=f"--network {target}, alone"
+    )
+
+
+def _what_else(endpoint: EndpointRequest) -> str:
     for given, what in (
-        (first.ipv4_address or first.ipv6_address or first.link_local_addresses, "a fixed address"),
-        (first.mac_address, "a fixed MAC address"),
-        (first.driver_options, "driver-opt"),
-        (first.gateway_priority, "gw-priority"),
+        (endpoint.mac_address, "mac-address"),
+        (endpoint.links, "links"),
+        (endpoint.driver_options, "driver-opt"),
     ):
         if given:
-            raise UsageError(f"{what} is supported on user-defined networks only", mend="leave it out")
-    return "default" if target in ("", "bridge") else target
+            return what
+    return "gw-priority"
+
+
+def _check_aliases(endpoint: EndpointRequest) -> None:
+    for alias in endpoint.aliases:
+        # it becomes a word of /etc/hosts, and a name that is asked for
+        if not alias or not alias.isprintable() or " " in alias:
+            raise UsageError(f"invalid network alias: {alias!r}")

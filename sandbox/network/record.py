@@ -6,7 +6,7 @@ from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 #: the networks that are always there, by name, with their drivers
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
@@ -79,6 +79,6 @@ def prefix_of(subnet: str) -> int:
     return int(subnet.partition("/")[2] or 0)
 
 
-def dns_names(endpoint: Endpoint, name: str, hostname: str) -> tuple[str, ...]:
-    """What a container is called on a network, in Docker's order: name, aliases, short id, host name."""
-    return tuple(dict.fromkeys(filter(None, (name, *endpoint.aliases, endpoint.container_id[:12], hostname))))
+def dns_names(aliases: Sequence[str], name: str, short_id: str, hostname: str) -> tuple[str, ...]:
+    """What a container is called on a network, in Docker's order."""
+    return tuple(dict.fromkeys(filter(None, (name, *aliases, short_id, hostname))))

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 DEFAULT_NETWORK = "bridge"
 
 
+def network_names(config: ContainerConfig) -> tuple[str, ...]:
+    """The networks that the container is on, or is to be; for other modes "host", "none" or "container:ID"."""
+    if config.endpoints:
+        return tuple(sorted(endpoint.network for endpoint in config.endpoints))
+    return (DEFAULT_NETWORK if config.network == "default" else config.network,)
+
+
 def requested_endpoints(config: ContainerConfig) -> tuple[EndpointRequest, ...]:
     """The networks that the container is to be put on, the first one's interface being eth0; none where its network is
     its own alone, the host's or another container's.

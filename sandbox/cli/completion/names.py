@@ -34,7 +34,7 @@ def volumes(env: Mapping[str, str]) -> Candidates:
 
 
 def networks(env: Mapping[str, str]) -> Candidates:
-    """Networks that a person has made."""
+    """Every network."""
     return [(name, "network") for (name,) in _query(env, "SELECT name FROM network ORDER BY name")]
 
 

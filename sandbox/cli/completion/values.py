@@ -41,7 +41,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "log-level": ("debug", "info", "warn", "error", "fatal"),
     "log-opt": ("max-size=", "max-file=", "compress="),
     "mount": ("type=bind,source=", "type=volume,source=", "type=tmpfs,target="),
-    "network": ("none", "host", "bridge", "default", "container:"),
+    "network": ("none", "host", "bridge", "default", "slirp4netns", "container:"),
     "pid": ("host", "container:"),
     "platform": _PLATFORMS,
     "progress": ("auto", "plain", "tty", "rawjson", "quiet"),
@@ -123,14 +123,16 @@ def _filters(env: Mapping[str, str], path: str, incomplete: str) -> Candidates:
 
 
 def _shared(env: Mapping[str, str], incomplete: str) -> Candidates:
-    """`container:NAME`, and networks by their names."""
+    """`container:NAME`."""
     if incomplete.startswith("container:"):
         return [(f"container:{name}", about) for name, about in names.containers(env, ("running", "paused"))]
     return []
 
 
 def _networks(env: Mapping[str, str], incomplete: str) -> Candidates:
-    return [*_shared(env, incomplete), *names.networks(env)]
+    # those that are always there stand among the fixed words
+    made = [(name, about) for name, about in names.networks(env) if name not in _CHOICES["network"]]
+    return [*_shared(env, incomplete), *made]
 
 
 def _mounted(env: Mapping[str, str], incomplete: str) -> Candidates:

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.container.request.request import ContainerRequest
+    from sandbox.grammar.networks import SharedOptions
     from sandbox.values import LogConfig, PublishedPort
 
 
@@ -118,19 +119,39 @@ def _published_ports(invocation: Invocation) -> tuple[PublishedPort, ...]:
 
 
 def _add_endpoints(invocation: Invocation, request: ContainerRequest) -> ContainerRequest:
-    texts, aliases = invocation.texts("network"), invocation.texts("network-alias")
+    texts = invocation.texts("network")
+    has_more = _any_given(invocation, "network-alias link ip ip6 link-local-ip mac-address")
     # what most people type, read without its grammar
-    if texts in (("none",), ("host",)) and not aliases:
+    if texts in (("none",), ("host",)) and not has_more:
         return request._replace(network_mode=texts[0])
-    if not texts and not aliases:
+    if not texts and not has_more:
         return request
-    from sandbox.grammar.networks import SharedOptions, combine_networks
+    from sandbox.grammar.networks import combine_networks, is_user_defined
 
-    endpoints = combine_networks(texts, SharedOptions(aliases))
+    shared = _shared_options(invocation)
+    endpoints = combine_networks(texts, shared)
     first = endpoints[0]
+    if shared.links and not is_user_defined(first.network):
+        # Docker's links of the default network are the container's own; names are found there all the same
+        first = first._replace(links=shared.links)
+        endpoints = (first, *endpoints[1:])
     if len(endpoints) == 1 and first.is_plain and first.network.startswith("container:"):
         return request._replace(network_mode=first.network)
     return request._replace(endpoints=endpoints)
+
+
+def _shared_options(invocation: Invocation) -> SharedOptions:
+    """What stands beside `--network` and belongs to the first one."""
+    from sandbox.grammar.networks import SharedOptions, parse_link
+
+    return SharedOptions(
+        invocation.texts("network-alias"),
+        tuple(":".join(link) for link in parse_each(invocation, "link", parse_link)),
+        invocation.text("ip") or "",
+        invocation.text("ip6") or "",
+        invocation.texts("link-local-ip"),
+        invocation.text("mac-address") or "",
+    )
 
 
 def _add_mounts(invocation: Invocation, request: ContainerRequest) -> ContainerRequest:

@@ -57,18 +57,18 @@ _SHARED: tuple[Option, ...] = (
     option("-i --interactive", "flag", "Keep STDIN open even if not attached"),
     option("--io-maxbandwidth", "text", "Maximum IO bandwidth limit (Windows only)", "bytes", hidden=True),
     option("--io-maxiops", "number", "Maximum IOps limit (Windows only)", "uint", hidden=True),
-    option("--ip", "text", "IPv4 address (e.g., 172.30.100.104)", "string", hidden=True),
-    option("--ip6", "text", "IPv6 address (e.g., 2001:db8::33)", "string", hidden=True),
+    option("--ip", "text", "IPv4 address (e.g., 172.30.100.104)", "string"),
+    option("--ip6", "text", "IPv6 address (e.g., 2001:db8::33)", "string"),
     option("--ipc", "text", "IPC mode to use", "string"),
     option("--isolation", "text", "Container isolation technology", "string", hidden=True),
     option("--kernel-memory", "text", "Kernel memory limit", "bytes", hidden=True),
     option("-l --label", "list", "Set meta data on a container"),
     option("--label-file", "list", "Read in a line delimited file of labels"),
-    option("--link", "list", "Add link to another container", hidden=True),
+    option("--link", "list", "Add link to another container"),
     option("--link-local-ip", "list", "Container IPv4/IPv6 link-local addresses", hidden=True),
     option("--log-driver", "text", "Logging driver for the container (json-file, local, none)", "string"),
     option("--log-opt", "list", "Log driver options"),
-    option("--mac-address", "text", "Container MAC address (e.g., 92:d0:c6:0a:29:33)", "string", hidden=True),
+    option("--mac-address", "text", "Container MAC address (e.g., 92:d0:c6:0a:29:33)", "string"),
     option("-m --memory", "text", "Memory limit", "bytes"),
     option("--memory-reservation", "text", "Memory soft limit", "bytes"),
     option("--memory-swap", "text", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", "bytes"),
@@ -122,7 +122,6 @@ RUN_OPTIONS: tuple[Option, ...] = (
 )
 
 _NO_IO = "the io controller is not handed to unprivileged users"
-_NO_NETWORK = "it needs a network of several containers, which are not built yet"
 _WINDOWS = "it is for Windows containers"
 
 #: an option that is accepted by the grammar and refused here -> why
@@ -143,12 +142,8 @@ UNSUPPORTED: dict[str, str] = {
     "gpus": "no GPU runtime hook is there; give the device files with --device",
     "io-maxbandwidth": _WINDOWS,
     "io-maxiops": _WINDOWS,
-    "ip": _NO_NETWORK,
-    "ip6": _NO_NETWORK,
     "kernel-memory": "the kernel removed this limit",
-    "link": _NO_NETWORK,
-    "link-local-ip": _NO_NETWORK,
-    "mac-address": _NO_NETWORK,
+    "link-local-ip": "addresses that a container gives itself need no option: ip address add, with --cap-add NET_ADMIN",
     "memory-swappiness": "cgroup v2 has no such setting",
     "oom-kill-disable": "cgroup v2 has no such setting",
     "use-api-socket": "there is no API socket yet",

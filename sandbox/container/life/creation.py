@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from sandbox.container.life.create import create_container
 from sandbox.container.life.driver_choice import require_fuse, with_storage_driver
@@ -52,13 +51,18 @@ def create_requested(
     """
     with open_state(context.paths, durable=not request.auto_remove) as connection:
         mounts_of = _mounts_of(connection, request) if request.volumes_from else {}
+
         # a slip in a request must not cost a download
-        check = partial(merge, request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
+        def check() -> object:
+            config, _notes = merge(request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
+            return _with_networks(connection, config)
+
         image = ensure_image(connection, context, request, check)
         defaults = read_image_defaults(image.config, request.image)
         config, notes = merge(request, defaults, HostFacts(image.id, image.layers, image.platform, mounts_of))
         if needs_command:
             require_command(config)
+        config = _with_networks(connection, config)
         config = with_storage_driver(connection, context.paths, config)
         if any(mount.mapped_user for mount in config.mounts):
             require_fuse("mount a directory with mapped owners (idmap)")
@@ -79,6 +83,15 @@ def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> Map
     from sandbox.container.request.merged_mounts import containers_of
 
     return {name: find_container(connection, name).config.mounts for name in containers_of(request)}
+
+
+def _with_networks(connection: sqlite3.Connection, config: ContainerConfig) -> ContainerConfig:
+    """The configuration, of which every network is there."""
+    if not config.endpoints:
+        return config
+    from sandbox.network.joining import with_known_networks
+
+    return with_known_networks(connection, config)
 
 
 def _unknown_volumes(connection: sqlite3.Connection, config: ContainerConfig) -> Iterator[str]:

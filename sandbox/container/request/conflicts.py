@@ -60,11 +60,17 @@ def _check_joined_network(request: ContainerRequest, config: ContainerConfig) ->
 
 
 def joined_endpoints(request: ContainerRequest) -> tuple[EndpointRequest, ...]:
-    """The networks to join: the endpoints, or the mode as the only one. Raises UsageError where both differ."""
+    """The networks to join, eth0 first: the endpoints, or the mode as the only one. Raises UsageError where the mode is
+    none of several.
+    """
     mode, endpoints = request.network_mode, request.endpoints
     if not endpoints:
         return (EndpointRequest(mode or "default"),)
-    if mode and (len(endpoints) > 1 or endpoints[0].network != mode):
+    first = [endpoint for endpoint in endpoints if endpoint.network == mode]
+    if mode and first:
+        # Docker's clients give the mode beside all networks, in whatever order
+        return (*first, *(endpoint for endpoint in endpoints if endpoint.network != mode))
+    if mode:
         names = ", ".join(endpoint.network for endpoint in endpoints)
         raise UsageError(
             f"conflicting options: the network mode {mode} and the networks {names}",

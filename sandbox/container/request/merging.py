@@ -161,11 +161,12 @@ def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: Con
     """Network, names, addresses and ports."""
     if request.endpoints or request.network_mode not in (None, "none", "host"):
         from sandbox.container.request.conflicts import joined_endpoints
-        from sandbox.grammar.networks import usable_network
+        from sandbox.grammar.networks import joined_networks
 
         endpoints = joined_endpoints(request)
         with at_field("endpoints[0]" if request.endpoints else "network_mode"):
-            config = config._replace(network=usable_network(endpoints), network_aliases=endpoints[0].aliases)
+            network, aliases, joined = joined_networks(endpoints)
+            config = config._replace(network=network, network_aliases=aliases, endpoints=joined)
     elif request.network_mode:
         config = config._replace(network=request.network_mode)
     if request.hostname or request.domain_name:

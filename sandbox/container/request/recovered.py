@@ -60,10 +60,11 @@ def _with_isolation(request: ContainerRequest, config: ContainerConfig) -> Conta
 def _with_network(request: ContainerRequest, config: ContainerConfig) -> ContainerRequest:
     shared = config.network.startswith("container:")
     plain = None if config.network == "default" else config.network
-    aliases = config.network_aliases
+    named = (EndpointRequest(config.network, config.network_aliases),) if config.network_aliases else ()
+    endpoints = config.endpoints or named
     return request._replace(
-        network_mode=None if aliases else plain,
-        endpoints=(EndpointRequest(config.network, aliases),) if aliases else (),
+        network_mode=None if endpoints else plain,
+        endpoints=endpoints,
         dns=config.dns,
         dns_search=config.dns_search,
         dns_options=config.dns_options,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.container.model.runtime_files import runtime_directory
 from sandbox.container.monitor.log_files import LOG_NAME
-from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
-from sandbox.container.view.host_config import host_config, port_bindings
+from sandbox.container.monitor.runtime_spec import hostname_of
+from sandbox.container.view.host_config import host_config
+from sandbox.container.view.network_settings import network_settings
 from sandbox.grammar.health import health_document
 from sandbox.grammar.volumes import clean_path
 from sandbox.humane import rfc3339
@@ -14,10 +14,12 @@ from sandbox.volume.volumes import volume_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from sandbox.container.model.record import Container, ContainerConfig
     from sandbox.container.request.request import ContainerRequest
+    from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
     from sandbox.values import MountPoint
 
@@ -25,17 +27,23 @@ if TYPE_CHECKING:
 
 
 def inspect_container(
-    paths: Paths, container: Container, request: ContainerRequest | None, *, with_size: bool = False
+    paths: Paths,
+    container: Container,
+    request: ContainerRequest | None,
+    endpoints: Sequence[Endpoint] = (),
+    *,
+    with_size: bool = False,
 ) -> Document:
     """What `docker inspect` would print of the container; sizes are measured only when asked for.
 
-    `request` is what was asked for, None where the record was kept without it.
+    `request` is what was asked for, None where the record was kept without it; `endpoints` is where it is on networks.
     """
     if request is None:
         from sandbox.container.request.recovered import recovered_request  # for old records only
 
         request = recovered_request(container.config)
     document = _document(paths, container, request)
+    document["NetworkSettings"] = network_settings(container, endpoints)
     if with_size:
         from sandbox.container.view.sizes import container_sizes
 
@@ -67,12 +75,18 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": host_config(config, request),
+        "HostConfig": host_config(config, request) | {"Links": _links(container) or None},
         "GraphDriver": _graph_driver(paths, container),
         "Mounts": [_mount(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
         "Config": _config(container, request),
-        "NetworkSettings": _network_settings(container),
     }
+
+
+def _links(container: Container) -> list[str]:
+    """Those of the default network; of others they stand with the endpoint."""
+    config = container.config
+    texts = [text for endpoint in config.endpoints for text in endpoint.links] if config.network == "bridge" else []
+    return [f"/{name}:/{container.name}/{alias}" for name, _, alias in (text.partition(":") for text in texts)]
 
 
 def _graph_driver(paths: Paths, container: Container) -> Document:
@@ -188,50 +202,4 @@ def _mount(paths: Paths, mount: MountPoint) -> Document:
         "Mode": ",".join(_mode_words(mount)) or default,
         "RW": not mount.read_only,
         "Propagation": propagation,
-    }
-
-
-def _network_settings(container: Container) -> Document:
-    config, running = container.config, container.state.status in ("running", "paused")
-    private = uses_private_network(config)
-    ports: Document = {}
-    if running and private:
-        ports = dict.fromkeys(config.exposed_ports) | port_bindings(container.state.published_ports)
-    up = running and private
-    address, gateway = (CONTAINER_ADDRESS, GATEWAY_ADDRESS) if up else ("", "")
-    addresses: Document = {
-        "EndpointID": "",
-        "Gateway": gateway,
-        "IPAddress": address,
-        "IPPrefixLen": 24 if up else 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-    }
-    endpoint: Document = {
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": list(config.network_aliases) or None,
-        "MacAddress": "",
-        "NetworkID": "",
-        **addresses,
-        "DriverOpts": None,
-        "DNSNames": None,
-    }
-    shared = config.network.startswith("container:")
-    name = "bridge" if config.network == "default" else config.network
-    return {
-        "Bridge": "",
-        "SandboxID": "",
-        # for nsenter --net=
-        "SandboxKey": f"/proc/{container.state.pid}/ns/net" if container.state.pid else "",
-        "Ports": ports,
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        **addresses,
-        "MacAddress": "",
-        "Networks": {} if shared else {name: endpoint},
     }

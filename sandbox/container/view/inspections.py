@@ -6,6 +6,7 @@ from sandbox.container.life.lookup import open_container
 from sandbox.container.request.kept import load_request
 from sandbox.container.view.inspect import inspect_container
 from sandbox.errors import SandboxError
+from sandbox.network.store import endpoints_of
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container
     from sandbox.container.request.request import ContainerRequest
+    from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
 
     Document = dict[str, Any]  # Any: JSON
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
 
 def inspect_containers(paths: Paths, words: Sequence[str], *, with_size: bool) -> list[Document | SandboxError]:
     """For each word the document, or why there is none."""
-    found: list[tuple[Container, ContainerRequest | None] | SandboxError] = []
+    found: list[tuple[Container, ContainerRequest | None, tuple[Endpoint, ...]] | SandboxError] = []
     with open_state(paths, durable=False) as connection:
         for word in words:
             try:
                 container = open_container(connection, paths, word)
-                found.append((container, load_request(connection, container.id)))
+                endpoints = endpoints_of(connection, container.id)
+                found.append((container, load_request(connection, container.id), endpoints))
             except SandboxError as error:
                 found.append(error)
     # what measures sizes forks, and must not with the database open
@@ -35,9 +38,14 @@ def inspect_containers(paths: Paths, words: Sequence[str], *, with_size: bool) -
 
 
 def _document(
-    paths: Paths, container: Container, request: ContainerRequest | None, *, with_size: bool
+    paths: Paths,
+    container: Container,
+    request: ContainerRequest | None,
+    endpoints: tuple[Endpoint, ...],
+    *,
+    with_size: bool,
 ) -> Document | SandboxError:
     try:
-        return inspect_container(paths, container, request, with_size=with_size)
+        return inspect_container(paths, container, request, endpoints, with_size=with_size)
     except SandboxError as error:
         return error

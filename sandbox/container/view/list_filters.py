@@ -113,9 +113,13 @@ def _by_volume(_connection: sqlite3.Connection, _all: Sequence[Container], value
     return lambda container: any(value in (mount.source, mount.target) for mount in container.config.mounts)
 
 
-def _by_network(_connection: sqlite3.Connection, _all: Sequence[Container], value: str) -> Test:
-    wanted = "default" if value == "bridge" else value
-    return lambda container: container.config.network == wanted
+def _by_network(connection: sqlite3.Connection, _all: Sequence[Container], value: str) -> Test:
+    from sandbox.network.requested import network_names
+
+    # Docker takes the whole id too
+    row = connection.execute("SELECT name FROM network WHERE id = ?", (value,)).fetchone()
+    wanted = {value, row[0]} if row else {value, "bridge" if value == "default" else value}
+    return lambda container: not wanted.isdisjoint(network_names(container.config))
 
 
 def _ports_of(value: str) -> Callable[[str, str], bool]:

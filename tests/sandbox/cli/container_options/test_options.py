@@ -27,7 +27,16 @@ from sandbox.container.request.conflicts import require_command
 from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
 from sandbox.container.request.merging import HostFacts, Merged, merge
 from sandbox.errors import ImageError, SandboxError, UsageError
-from sandbox.values import Device, HealthCheck, LogConfig, MountPoint, PublishedPort, RestartPolicy, Rlimit
+from sandbox.values import (
+    Device,
+    EndpointRequest,
+    HealthCheck,
+    LogConfig,
+    MountPoint,
+    PublishedPort,
+    RestartPolicy,
+    Rlimit,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,10 +201,22 @@ def test_network() -> None:
     assert build("img").network == build("--network bridge img").network == "default"
     assert build("--network none img").network == "none"
     assert build("--net container:web img").network == "container:web"
-    assert "not found" in refused("--network mine img").message
+    mine = build("--network mine --network-alias db --ip 10.9.0.2 --link web:www --network name=other,alias=x img")
+    assert mine.network == "mine"
+    assert mine.endpoints == (
+        EndpointRequest("mine", ("db",), links=("web:www",), ipv4_address="10.9.0.2"),
+        EndpointRequest("other", ("x",)),
+    )
+    # what the default network cannot be asked for by its plain name
+    with_mac = build("--mac-address 02-42-00-00-00-09 --link web img")
+    assert with_mac.network == "bridge"
+    assert with_mac.endpoints == (EndpointRequest("bridge", links=("web:web",), mac_address="02:42:00:00:00:09"),)
+    assert "user defined networks only" in refused("--ip 10.9.0.2 img").message
     for line in (
         "--network container:web -p 80:80 img", "--network container:web -h x img", "--network container: img",
         "--network host --network none --network mine img", "--network host --uts host -h x img",
+        "--network none --mac-address 02:42:00:00:00:09 img", "--network mine --network mine img",
+        "--network host --link web img", "--network mine --ip fd00::1 img", "--network mine --mac-address x img",
     ):  # fmt: skip
         refused(line)
 

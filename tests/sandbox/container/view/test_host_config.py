@@ -145,6 +145,27 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
     ),
     ("--network none", {"HostConfig.NetworkMode": "none"}),
     ("--network container:other", {"HostConfig.NetworkMode": "container:other"}),
+    (
+        "--network mine --network-alias web --ip 10.9.0.2 --ip6 fd00::2 --link db:www --network name=other,alias=o",
+        {
+            "HostConfig.NetworkMode": "mine",
+            "NetworkSettings.Networks.mine.IPAMConfig": {"IPv4Address": "10.9.0.2", "IPv6Address": "fd00::2"},
+            "NetworkSettings.Networks.mine.Aliases": ["web"],
+            "NetworkSettings.Networks.mine.Links": ["db:www"],
+            "NetworkSettings.Networks.mine.NetworkID": "",
+            "NetworkSettings.Networks.other.Aliases": ["o"],
+            "NetworkSettings.Networks.other.IPAMConfig": None,
+            "HostConfig.Links": None,
+        },
+    ),
+    (
+        "--link db:www --mac-address 02:42:00:00:00:09",
+        {
+            "HostConfig.NetworkMode": "bridge",
+            "HostConfig.Links": ["/db:/web/www"],
+            "NetworkSettings.Networks.bridge.MacAddress": "02:42:00:00:00:09",
+        },
+    ),
     ("--network-alias web", {"HostConfig.NetworkMode": "bridge", "NetworkSettings.Networks.bridge.Aliases": ["web"]}),
     ("--oom-score-adj 5", {"HostConfig.OomScoreAdj": 5}),
     ("--pids-limit -1", {"HostConfig.PidsLimit": -1}),

@@ -1,0 +1,67 @@
+"""What a container asks of networks, held against the networks that there are."""
+
+from __future__ import annotations
+
+from sandbox.container.model.store import find_container
+from sandbox.errors import NotFoundError, UsageError
+from sandbox.network.allocate import check_fixed
+from sandbox.network.store import find_network
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.model.record import ContainerConfig
+    from sandbox.network.record import Network
+    from sandbox.values import EndpointRequest
+
+
+def with_known_networks(connection: sqlite3.Connection, config: ContainerConfig) -> ContainerConfig:
+    """The configuration with every network by its name. Raises NotFoundError, UsageError, ConflictError."""
+    endpoints = tuple(known_endpoint(connection, endpoint) for endpoint in config.endpoints)
+    names = [endpoint.network for endpoint in endpoints]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f'network "{name}" is specified multiple times', mend=f"--network {name}, once")
+    return config._replace(network=names[0], endpoints=endpoints)
+
+
+def known_endpoint(connection: sqlite3.Connection, request: EndpointRequest) -> EndpointRequest:
+    """The request with the network's name, after it is seen that the network can give what is asked of it.
+
+    Raises NotFoundError, UsageError, ConflictError.
+    """
+    network = find_network(connection, request.network)
+    if network.driver != "bridge":
+        raise UsageError(
+            f"container cannot be connected to {network.name} network beside another",
+            mend=f"--network {network.name}, alone",
+        )
+    for address, chosen in ((request.ipv4_address, network.chosen4), (request.ipv6_address, network.chosen6)):
+        if address:
+            _check_choice(network, chosen=chosen)
+            check_fixed(network, address)
+    for link in request.links:
+        name = link.partition(":")[0]
+        try:
+            find_container(connection, name)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"could not get container for {name}: {error.message}", mend=error.mend, word=name, near=error.near
+            ) from error
+    return request._replace(network=network.name)
+
+
+def _check_choice(network: Network, *, chosen: bool) -> None:
+    if chosen:
+        return
+    where = (
+        "on user defined networks only"
+        if network.is_predefined
+        else ("only when connecting to networks with user configured subnets")
+    )
+    raise UsageError(
+        f"invalid config for network {network.name}: invalid endpoint settings:"
+        f" user specified IP address is supported {where}",
+        mend="sandbox network create --subnet 172.30.0.0/16 NAME",
+    )
