@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 
-from storage.trees.tree import remove_tree
-
 
 def lock_file(path: str) -> int:
     """A locked read-write descriptor of the file at `path`, made where missing; waits for its holder."""
@@ -48,6 +46,8 @@ def remove_unlocked(path: str) -> None:
     """Remove the file or tree at `path`, unless somebody holds it; missing is fine. StorageError as `remove_tree`."""
     fd = lock_nowait(path)
     if fd is not None:
+        from storage.trees.tree import remove_tree  # few who lock remove
+
         try:
             remove_tree(path)
         finally:

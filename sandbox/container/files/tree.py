@@ -31,6 +31,7 @@ from sandbox.container.monitor.etc_files import gone_error
 from sandbox.container.monitor.mounts import OVERLAY_NAME, ROOT_NAME
 from sandbox.container.monitor.reach import wait_monitor
 from sandbox.errors import NotFoundError, SandboxError, StartError, translated
+from sandbox.live_processes import is_alive
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.user_namespace import (
@@ -39,7 +40,7 @@ from sandbox.runtime.user_namespace import (
     call_in_user_namespace,
     join_user_namespace_of,
 )
-from sandbox.state import is_alive, open_state
+from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

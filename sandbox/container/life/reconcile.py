@@ -19,7 +19,8 @@ from sandbox.container.model.runtime_files import remove_runtime_files, runtime_
 from sandbox.container.model.store import load_container, update_state
 from sandbox.container.model.transitions import health_of_ended
 from sandbox.container.monitor.mount_servers import end_left_servers
-from sandbox.state import DatabaseError, boot_id, is_alive
+from sandbox.live_processes import boot_id, is_alive
+from sandbox.state import DatabaseError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 
 from sandbox.errors import ConflictError
+from sandbox.live_processes import boot_id, is_alive, process_start
 from sandbox.named_tuple import NamedTuple
-from sandbox.state import boot_id, is_alive, process_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,9 +33,10 @@ from sandbox.container.monitor.signals import SignalWatch
 from sandbox.container.monitor.stdio import MonitorEnds, make_pipes
 from sandbox.container.monitor.task import Task
 from sandbox.errors import ConflictError, SandboxError
+from sandbox.live_processes import process_start
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.frames import STDOUT
-from sandbox.state import is_busy, process_start
+from sandbox.state import is_busy
 from storage.waits import carry_out
 
 TYPE_CHECKING = False

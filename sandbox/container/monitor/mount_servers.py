@@ -11,7 +11,7 @@ import os
 import signal
 from contextlib import suppress
 
-from sandbox.state import boot_id, is_alive, process_start
+from sandbox.live_processes import boot_id, is_alive, process_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

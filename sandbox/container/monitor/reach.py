@@ -24,9 +24,9 @@ from contextlib import suppress
 from sandbox.container.model.claims import claim_of
 from sandbox.container.model.runtime_files import KNOCK_PREFIX, KNOCK_SIGNAL, SOCKET_NAME, runtime_directory
 from sandbox.errors import SandboxError
+from sandbox.live_processes import is_halted
 from sandbox.protocol.channel import Channel
 from sandbox.protocol.local_sockets import connect_to, listen_at
-from sandbox.state import is_halted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

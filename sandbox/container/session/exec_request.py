@@ -7,9 +7,9 @@ import os
 from sandbox.container.monitor.runtime_spec import container_environment, process_spec
 from sandbox.container.monitor.seccomp_filter import seccomp_program
 from sandbox.errors import ConflictError
+from sandbox.live_processes import is_alive
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import CAPABILITIES
-from sandbox.state import is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

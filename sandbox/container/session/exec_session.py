@@ -12,11 +12,11 @@ from contextlib import ExitStack
 
 from sandbox.container.monitor.stdio import ContainerEnds, MonitorEnds, Stdio, make_pipes
 from sandbox.errors import ConflictError
+from sandbox.live_processes import process_start
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.enter import set_up_exec
 from sandbox.runtime.process import Stdio as ProcessStdio
 from sandbox.runtime.reactor import READ, Reactor
-from sandbox.state import process_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.state import process_start
+from sandbox.live_processes import process_start
 from tests.integration.container.conftest import monitor_pid, state_files
 
 if TYPE_CHECKING:

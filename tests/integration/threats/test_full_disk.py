@@ -10,10 +10,11 @@ import pytest
 from sandbox.container.life.remove import remove_container
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.container.model.store import all_containers, insert_container
+from sandbox.live_processes import boot_id
 from sandbox.paths import Paths
 from sandbox.random_ids import new_container_id
 from sandbox.runtime.user_namespace import call_in_user_namespace
-from sandbox.state import boot_id, connect_state
+from sandbox.state import connect_state
 from storage.syscalls import mount
 
 if TYPE_CHECKING:

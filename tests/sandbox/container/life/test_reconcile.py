@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.container.life.reconcile import is_stale, mended_state, reconcile, reconcile_all
 from sandbox.container.model.record import ContainerState
 from sandbox.container.model.store import all_containers, find_container, insert_container, update_state
-from sandbox.state import boot_id, process_start
+from sandbox.live_processes import boot_id, process_start
 from tests.sandbox.container.conftest import a_container
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sandbox.container.usage.cgroup_files import read_account
 from sandbox.container.usage.sampler import Sampler
 from sandbox.container.usage.stats_document import stats_document
 from sandbox.container.usage.usage import Device, Interface, Throttling, Usage, cpu_percent
-from sandbox.state import process_start
+from sandbox.live_processes import process_start
 
 if TYPE_CHECKING:
     from pathlib import Path
