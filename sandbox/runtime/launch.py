@@ -1,7 +1,7 @@
 """Starts a container's first process, from the monitor.
 
     monitor (outer user namespace)            child                      pid 1
-    prepare: fork ───────────────────────▶  nested user + net ns, ends
+    prepare: fork ───────────────────────▶  nested user + net ns, ends (`nested_namespaces`)
     set_up:  fork ───────────────────────▶  joins them, makes the
                                             other namespaces, forks ─▶  mounts, pivot_root, user, ...
            ◀────────────── b"P" pid ──────  ends
@@ -22,26 +22,24 @@ from __future__ import annotations
 
 import array
 import os
-import resource
 import signal
 import socket
 import struct
 import sys
 from contextlib import suppress
 
-from net.namespace import prepare_namespace
-from sandbox.errors import StartError, UnmappedIdError, translated
+from sandbox.errors import StartError, UnmappedIdError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.cgroup_entry import CgroupEntry
 from sandbox.runtime.exec_stub import make_stub
-from sandbox.runtime.id_maps import format_map, identity_lines
 from sandbox.runtime.init_stub import INIT_NAME, make_init
+from sandbox.runtime.nested_namespaces import make_nested_namespaces
 from sandbox.runtime.process import ProcessSetup, Stdio, explain_exec_errno, write_oom_score
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.rootfs import RootBuilder, make_filesystem
 from sandbox.runtime.rootfs_plan import plan_root
-from sandbox.runtime.sysctls import network_sysctls, other_sysctls, write_sysctls
+from sandbox.runtime.sysctls import other_sysctls, write_sysctls
 from sandbox.runtime.working_directory import no_directory
 from storage.waits import carry_out
 
@@ -50,13 +48,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from sandbox.runtime.nested_namespaces import Wires
     from sandbox.runtime.spec import ContainerSpec
     from storage.waits import Steps
 
 _REPORT_LIMIT = 64 * 1024
 _NO_DEV_EXEC_SUID = sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NODEV | sc.MOUNT_ATTR_NOEXEC
-#: processes of the same user beside the container's in the outer namespace: monitor, slirp4netns, the child between
-_OTHER_PROCESSES = 8
 
 
 class Started(NamedTuple):
@@ -77,24 +74,17 @@ class Launcher:
     def __init__(self) -> None:
         self.user_fd: int = -1
         self.network_fd: int | None = None
+        #: what connects it to bridges; None where it is on none
+        self.wires: Wires | None = None
         self._stub_fd = -1
 
-    def prepare(self, spec: ContainerSpec) -> None:
-        """Make the nested user namespace and the network namespace. Raises StartError or HostError."""
+    def prepare(self, spec: ContainerSpec, router_fd: int = -1) -> None:
+        """Make the nested user namespace and the network namespace, on bridges of the router where one is given. Raises
+        StartError or HostError.
+        """
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
         self._stub_fd = make_init() if spec.init else make_stub()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
-            _make_namespaces(theirs, spec)
-        theirs.close()
-        with ours:
-            try:
-                self._adopt_namespaces(ours, pid, private_network=spec.network == "private")
-            finally:
-                ours.close()  # the child waits for this to end
-                os.waitpid(pid, 0)
+        self.user_fd, self.network_fd, self.wires = make_nested_namespaces(spec, router_fd)
 
     def set_up(self, spec: ContainerSpec, stdio: Stdio) -> PendingStart:
         """Bring the container up to the gate: all that is left is `release`. Raises SandboxError, with nothing left."""
@@ -127,7 +117,7 @@ class Launcher:
         return pending.release()
 
     def close(self) -> None:
-        """Close the namespaces and the stub; harmless when called twice."""
+        """Close the namespaces and the stub; harmless when called twice. Those of `wires` are the taker's."""
         for fd in (self.user_fd, self.network_fd, self._stub_fd):
             if fd is not None and fd >= 0:
                 os.close(fd)
@@ -137,17 +127,6 @@ class Launcher:
     def stub_fd(self) -> int:
         """The sealed memfd with the exec stub, or the init."""
         return self._stub_fd
-
-    def _adopt_namespaces(self, peer: socket.socket, pid: int, *, private_network: bool) -> None:
-        _expect(peer, b"u")
-        for kind in ("uid_map", "gid_map"):
-            with open(f"/proc/self/{kind}") as outer, open(f"/proc/{pid}/{kind}", "w") as nested:
-                nested.write(format_map(identity_lines(outer.read())))
-        self.user_fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        if private_network:
-            self.network_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        peer.send(b"m")
-        _expect(peer, b"d")
 
 
 class PendingStart:
@@ -396,39 +375,6 @@ class _Child:
             gone = False
         if gone:
             os._exit(1)
-
-
-def _make_namespaces(peer: socket.socket, spec: ContainerSpec) -> NoReturn:
-    doing = "make the container's user namespace"
-    try:
-        private = spec.network == "private"
-        if spec.process_limit:
-            # counted for each user namespace, against the limit of who made it (user_namespaces(7), kernel/ucount.c)
-            limit = spec.process_limit + _OTHER_PROCESSES
-            resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
-        sc.unshare(sc.CLONE_NEWUSER | (sc.CLONE_NEWNET if private else 0))
-        sc.prctl(sc.PR_SET_DUMPABLE, 1)  # else /proc/PID/uid_map belongs to root and the monitor cannot write it
-        peer.send(b"u")
-        if peer.recv(1) == b"m":
-            if private:
-                doing = "set up the container's network namespace"
-                with translated(StartError, f"cannot {doing}"):
-                    prepare_namespace()
-                write_sysctls(network_sysctls(spec))
-            peer.send(b"d")
-            peer.recv(1)
-    except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
-        peer.send(encode_error(error, doing))
-    finally:
-        os._exit(0)
-
-
-def _expect(peer: socket.socket, wanted: bytes) -> None:
-    report = peer.recv(_REPORT_LIMIT)
-    if report[:1] == b"E":
-        raise decode_error(report)
-    if report != wanted:
-        raise StartError("the process that makes the container's namespaces died")
 
 
 def _join(pid: int, kind: str, flag: int) -> None:

@@ -131,15 +131,26 @@ def join_user_namespace_of(container_pid: int) -> None:
     made beside the other, below the same outer namespace. Raises HostError.
     """
     try:
-        inner = os.open(f"/proc/{container_pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        outer = fcntl.ioctl(inner, syscalls.NS_GET_PARENT)
-        os.close(inner)
+        outer = _open_outer_namespace(container_pid)
         syscalls.setns(outer, syscalls.CLONE_NEWUSER)
         os.close(outer)
         syscalls.unshare(syscalls.CLONE_NEWNS)
     except OSError as error:
         raise HostError("cannot join the user namespace of the other container", cause=explain_fault(error)) from error
+    # setns(2) into a user namespace is a change of credentials: else /proc/PID of ours belongs to root
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
     become_root()
+
+
+def _open_outer_namespace(container_pid: int) -> int:
+    """The one right below this process's own: there may be another level between that and the container's."""
+    own = os.stat("/proc/self/ns/user")
+    namespace = os.open(f"/proc/{container_pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    while not os.path.samestat(os.fstat(parent := fcntl.ioctl(namespace, syscalls.NS_GET_PARENT)), own):
+        os.close(namespace)
+        namespace = parent
+    os.close(parent)
+    return namespace
 
 
 def explain_unshare(error: OSError, proc: str = "/proc") -> HostError:

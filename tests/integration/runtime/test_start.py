@@ -151,6 +151,29 @@ def test_process_limit_holds_without_cgroups(root: Path) -> None:
     assert "can't fork" in outcome.output
 
 
+def test_process_limit_counts_the_container_alone(root: Path) -> None:
+    many = "i=0; while [ $i -lt 40 ]; do sleep 60 & i=$((i+1)); done; echo; wait"
+    few = "i=0; while [ $i -lt 10 ]; do sleep 60 & i=$((i+1)); done; echo all"
+
+    def in_monitor() -> str:
+        launchers = Launcher(), Launcher()
+        read_end, write_end = os.pipe()
+        outputs: list[bytes] = []
+        started = []
+        for launcher, spec in zip(
+            launchers, (shell(root, many), shell(root, few)._replace(process_limit=20)), strict=True
+        ):
+            launcher.prepare(spec)
+            started.append(launcher.start(spec, Stdio(None, write_end, write_end)))
+            outputs.append(os.read(read_end, 100))
+        os.kill(started[0].pid, signal.SIGKILL)
+        for each in started:
+            os.waitpid(each.pid, 0)
+        return outputs[1].decode()
+
+    assert call_in_user_namespace(in_monitor) == "all\n"
+
+
 def test_signals_have_their_defaults(root: Path) -> None:
     outcome = run(container(root, "grep", "-E", "SigIgn|SigBlk", "/proc/self/status"))
     assert [line.split()[1] for line in outcome.lines] == ["0" * 16, "0" * 16]
