@@ -9,11 +9,28 @@ from __future__ import annotations
 from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, socket
 
 from net.errors import NetError
+from net.nft import load_rules
 
 #: as Docker has it; programs name it in their configuration
 CONTAINER_NAME_SERVER = "127.0.0.11"
 _NAME_PORT = 53
 _BACKLOG = 64
+
+
+def begin_container_names() -> tuple[socket, socket]:
+    """Sockets for datagrams and streams to which 127.0.0.11:53 of the current network namespace leads from now on.
+
+    For a process with power over the namespace, whose loopback is up. The sockets do not block, and keep the namespace
+    for as long as they are open. Raises NetError.
+    """
+    udp, tcp = make_container_sockets()
+    try:
+        load_rules(container_rules(udp.getsockname()[1], tcp.getsockname()[1]))
+    except NetError:
+        udp.close()
+        tcp.close()
+        raise
+    return udp, tcp
 
 
 def make_container_sockets() -> tuple[socket, socket]:

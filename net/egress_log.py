@@ -22,7 +22,7 @@ _REQUEST, _ACK = 1, 4
 _ERROR = 2
 _SUBSYSTEM = 4
 _PACKET, _CONFIG = _SUBSYSTEM << 8, _SUBSYSTEM << 8 | 1
-_CONFIG_COMMAND, _CONFIG_MODE = 1, 2
+_CONFIG_COMMAND, _CONFIG_MODE, _CONFIG_THRESHOLD = 1, 2, 5
 _BIND = 1
 _COPY_PACKET = 2
 _ATTRIBUTE_MARK, _ATTRIBUTE_PAYLOAD = 2, 9
@@ -44,6 +44,8 @@ def open_refusal_log() -> Socket:
         for kind, value in (
             (_CONFIG_COMMAND, bytes((_BIND,))),
             (_CONFIG_MODE, struct.pack(">IBx", _COPIED, _COPY_PACKET)),
+            # each packet at once: the kernel would gather a hundred, or those of a second
+            (_CONFIG_THRESHOLD, struct.pack(">I", 1)),
         ):
             _configure(log, kind, value)
     except OSError as error:

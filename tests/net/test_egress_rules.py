@@ -1,0 +1,203 @@
+"""Rules of egress in a real router: what a restricted container reaches, and what is written of the rest."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+import dns.message
+import dns.rrset
+import pytest
+import trio
+
+from net.dns_server import NameServer
+from net.dns_sockets import make_router_sockets
+from net.dns_upstream import Upstream
+from net.egress import parse_egress, restrict_text
+from net.egress_gate import EgressGate
+from net.egress_log import open_refusal_log, read_refusals
+from net.name_table import ContainerNames, NamedEndpoint
+from net.nft import NftContext
+from net.resolver import Resolver
+from net.router import call_in_thread
+from tests.net.bridge_containers import (
+    Container,
+    bridge,
+    connected,
+    endpoint,
+    make_container,
+    router,
+    run_in,
+    run_in_user_namespace,
+    socket_in,
+)
+
+if TYPE_CHECKING:
+    from net.networks import EndpointSettings
+    from net.router import Router
+
+pytestmark = pytest.mark.requires("userns")
+WORLD, OTHER, PLACE = "192.0.2.1", "192.0.2.2", "198.51.100.7"
+
+
+def _world(made: Router) -> Container:
+    """A network behind the way out, with three addresses that answer to nobody but by ICMP."""
+    world = make_container()
+    _link_into(made, world)
+    for command in ("link set eth0 up", f"address add {WORLD}/24 dev eth0", f"address add {OTHER}/24 dev eth0",
+                    f"address add {PLACE}/32 dev eth0"):  # fmt: skip
+        world.run("ip", *command.split())
+    for command in ("link set tap0 up", "address add 192.0.2.100/24 dev tap0", f"route add default via {WORLD}"):
+        run_in(("ip", *command.split()), made.net_fd)
+    return world
+
+
+def _link_into(made: Router, world: Container) -> None:
+    command = ("ip", "link", "add", "tap0", "type", "veth", "peer", "name", "eth0", "netns", "/proc/self/fd/9")
+
+    def run() -> None:
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(world.net_fd, 9)
+            os.set_inheritable(9, True)
+            os.execvp(command[0], command)
+        assert os.waitpid(pid, 0)[1] == 0
+
+    call_in_thread(made.net_fd, run)
+
+
+def _named(settings: EndpointSettings, *names: str) -> NamedEndpoint:
+    return NamedEndpoint(
+        "id", "front", settings.address4, names=names, subnet4="172.17.0.0/16", interface=settings.host_interface
+    )
+
+
+def _outcome(container: Container, address: str, port: int) -> str:
+    """What a TCP connection of the container meets: "open", or the name of the error."""
+    with socket_in(container, socket.AF_INET, socket.SOCK_STREAM) as one:
+        one.settimeout(10)
+        try:
+            one.connect((address, port))
+        except OSError as error:
+            return errno.errorcode.get(error.errno or 0, str(error))
+        return "open"
+
+
+class _Answering:
+    """A server of names that knows two."""
+
+    async def ask(self, server: str, message: bytes, end: int, *, stream: bool) -> bytes:
+        answer = dns.message.make_response(dns.message.from_wire(message))
+        name = answer.question[0].name.to_text()
+        address = {"example.org.": WORLD, "www.example.net.": OTHER, "loop.example.org.": "169.254.1.1"}[name]
+        answer.answer = [dns.rrset.from_text(name, 3, "IN", "A", address)]
+        return answer.to_wire()
+
+
+def test_a_restricted_container_reaches_what_it_may_ask_for() -> None:
+    told = run_in_user_namespace(_restricted)
+    # the world has no server: a port that is reached is closed
+    assert told["before it asked"] == "EHOSTUNREACH"
+    assert told["after it asked"] == "ECONNREFUSED"
+    assert told["another port"] == "EHOSTUNREACH"
+    assert told["another address"] == "EHOSTUNREACH"
+    assert told["an address of the rules"] == "ECONNREFUSED"
+    assert told["a name of all ports"] == "ECONNREFUSED"
+    assert told["its neighbour"] == ["ECONNREFUSED"] * 2
+    assert told["a neighbour's address"] == "refused"
+    assert told["to the neighbour"] == "ECONNREFUSED"
+    assert told["released"] == "ECONNREFUSED"
+    assert told["codes"] == [0, 5]
+    assert told["written"] == [f"{WORLD}:443/tcp", f"{WORLD}:80/tcp", f"{OTHER}:443/tcp"]
+    assert told["rules left"] == told["rules at first"]
+
+
+def _restricted() -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    names_of = ("allow=example.org,www.example.net:*,198.51.100.0/24:22",)
+    with router() as (made, routing):
+        world = _world(made)
+        web, free = endpoint(bridge(), 2), endpoint(bridge(), 3)
+        nft = call_in_thread(made.net_fd, NftContext)
+        log = call_in_thread(made.net_fd, open_refusal_log)
+        nft.run(restrict_text([], parse_egress(["deny"])))
+        told["rules at first"] = _rules(nft)
+        gate = EgressGate(nft.run)
+        names = ContainerNames((_named(web, "web"),), egress=names_of)
+        # before the veth is there: no packet passes unmarked
+        gate.restrict("web", names)
+        inside, neighbour = connected(routing, web), connected(routing, free)
+
+        async def serve() -> None:
+            resolver = Resolver(("192.0.2.53",))
+            server = NameServer(Upstream(lambda: resolver, exchange=_Answering()), gate=gate)
+            server.join("web", names)
+            server.join("free", ContainerNames((_named(free, "free"),)))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.serve_router, call_in_thread(made.net_fd, make_router_sockets))
+                told["codes"] = [await _code(inside, name) for name in ("example.org", "evil.example")]
+                await _code(inside, "www.example.net")
+                nursery.cancel_scope.cancel()
+
+        told["before it asked"] = _outcome(inside, WORLD, 443)
+        told["its neighbour"] = [_outcome(neighbour, WORLD, port) for port in (443, 80)]
+        told["another port"] = _outcome(inside, WORLD, 80)
+        told["another address"] = _outcome(inside, OTHER, 443)
+        told["written"] = [refusal.what for refusal in read_refusals(log.recv(65536) + _rest(log), gate.container_of)]
+        trio.run(serve)
+        told["after it asked"] = _outcome(inside, WORLD, 443)
+        told["a name of all ports"] = _outcome(inside, OTHER, 8080)
+        told["an address of the rules"] = _outcome(inside, PLACE, 22)
+        told["to the neighbour"] = _outcome(inside, free.address4, 80)
+        told["a neighbour's address"] = _borrowed(inside, free.address4, world)
+        gate.release("web")
+        told["released"] = _outcome(inside, WORLD, 80)
+        flush = " ".join(f"flush set inet sandbox_egress sandbox_admitted{kind}4;" for kind in ("", "_any"))
+        nft.run(flush)
+        told["rules left"] = _rules(nft)
+        nft.close()
+    return told
+
+
+def _rules(nft: NftContext) -> str:
+    """All rules, without what their counters say."""
+    return re.sub(r"packets \d+ bytes \d+", "", nft.run("list ruleset"))
+
+
+def _rest(log: Any) -> bytes:
+    """What more of the log is there by now."""
+    octets = b""
+    while True:
+        try:
+            octets += log.recv(65536)
+        except BlockingIOError:
+            return octets
+
+
+async def _code(container: Container, name: str) -> int:
+    with trio.socket.from_stdlib_socket(socket_in(container, socket.AF_INET)) as asking:
+        await asking.connect(("172.17.0.1", 53))
+        await asking.send(dns.message.make_query(name, "A").to_wire())
+        with trio.fail_after(10):
+            return (await asking.recv(4096))[3] & 0xF
+
+
+def _borrowed(container: Container, address: str, world: Container) -> str:
+    """Whether a datagram with a neighbour's address as its source is refused, as the container's own are."""
+    listening = socket_in(world, socket.AF_INET)
+    with listening:
+        listening.bind((WORLD, 9))
+        listening.settimeout(0.5)
+        container.run("ip", "address", "add", f"{address}/16", "dev", "eth0")
+        with socket_in(container, socket.AF_INET) as asking:
+            asking.bind((address, 0))
+            try:
+                asking.connect((WORLD, 9))
+                asking.send(b"secret")
+                listening.recv(100)
+            except OSError:
+                return "refused"
+    return "sent"
