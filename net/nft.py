@@ -39,6 +39,7 @@ class NftContext:
     def run(self, commands: str) -> str:
         """Carry out `commands`, all of them or none, and return what they print. Raises NetError with nft's words.
 
+        About 2,000 at a time: they are one message, which a user's socket takes up to net.core.wmem_default bytes of.
         The library may be used from any namespace; where the program stands in for it, from the context's own alone.
         """
         if self._context is None or self._library is None:

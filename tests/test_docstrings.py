@@ -165,7 +165,7 @@ def test_what_is_made_or_caught_is_known_by_its_class() -> None:
 
 
 #: the last word of a name -> what says its unit: words of the docstring, where the name itself has none (`…_seconds`)
-_TIME = "seconds? ns nanoseconds? ms milliseconds? ticks"
+_TIME = "seconds? ns nanoseconds? microseconds? ms milliseconds? ticks"
 _SIZE = "bytes? characters? columns? rows? entries ids"
 _MODE = r"bits? permissions? octal stat\(2\) 0[0-7]{3}"
 UNITS = {

@@ -28,6 +28,8 @@ FOR_OTHERS = {
     "net.router.find_router",
     "net.router.make_router",
     "net.router.open_router_socket",
+    "net.shaping.parse_shaping",
+    "net.shaping.shape_endpoint",
     "net.way_out.configure_way_out",
     "net.subnets.check_address",
     "net.subnets.check_subnets",
