@@ -13,16 +13,13 @@ import dns.rrset
 import pytest
 import trio
 
-from net.dns_server import NameServer
-from net.dns_sockets import make_router_sockets
 from net.dns_upstream import Upstream
-from net.egress import parse_egress, restrict_text
-from net.egress_gate import EgressGate
-from net.egress_log import open_refusal_log, read_refusals
+from net.egress import Refusal, parse_egress, restrict_text
 from net.name_table import ContainerNames, NamedEndpoint
 from net.nft import NftContext
 from net.resolver import Resolver
 from net.router import call_in_thread
+from net.router_names import RouterNames
 from tests.net.bridge_containers import (
     Container,
     bridge,
@@ -40,6 +37,7 @@ if TYPE_CHECKING:
     from net.router import Router
 
 pytestmark = pytest.mark.requires("userns")
+NAMES = ("example.org", "www.example.net", "evil.example")
 WORLD, OTHER, PLACE = "192.0.2.1", "192.0.2.2", "198.51.100.7"
 
 
@@ -75,14 +73,14 @@ def _named(settings: EndpointSettings, *names: str) -> NamedEndpoint:
     )
 
 
-def _outcome(container: Container, address: str, port: int) -> str:
+async def _tried(container: Container, address: str, port: int) -> str:
     """What a TCP connection of the container meets: "open", or the name of the error."""
-    with socket_in(container, socket.AF_INET, socket.SOCK_STREAM) as one:
-        one.settimeout(10)
+    with trio.socket.from_stdlib_socket(socket_in(container, socket.AF_INET, socket.SOCK_STREAM)) as one:
         try:
-            one.connect((address, port))
+            with trio.fail_after(10):
+                await one.connect((address, port))
         except OSError as error:
-            return errno.errorcode.get(error.errno or 0, str(error))
+            return errno.errorcode[error.errno or 0]
         return "open"
 
 
@@ -110,8 +108,15 @@ def test_a_restricted_container_reaches_what_it_may_ask_for() -> None:
     assert told["a neighbour's address"] == "refused"
     assert told["to the neighbour"] == "ECONNREFUSED"
     assert told["released"] == "ECONNREFUSED"
-    assert told["codes"] == [0, 5]
-    assert told["written"] == [f"{WORLD}:443/tcp", f"{WORLD}:80/tcp", f"{OTHER}:443/tcp"]
+    assert told["still another port"] == "EHOSTUNREACH"
+    assert told["codes"] == [0, 0, 5]
+    assert told["written"] == [
+        ["address", f"{WORLD}:443/tcp"],
+        ["address", f"{WORLD}:80/tcp"],
+        ["address", f"{OTHER}:443/tcp"],
+        ["name", "evil.example"],
+        ["address", f"{WORLD}:9/udp"],
+    ]
     assert told["rules left"] == told["rules at first"]
 
 
@@ -122,39 +127,44 @@ def _restricted() -> dict[str, Any]:
         world = _world(made)
         web, free = endpoint(bridge(), 2), endpoint(bridge(), 3)
         nft = call_in_thread(made.net_fd, NftContext)
-        log = call_in_thread(made.net_fd, open_refusal_log)
         nft.run(restrict_text([], parse_egress(["deny"])))
         told["rules at first"] = _rules(nft)
-        gate = EgressGate(nft.run)
         names = ContainerNames((_named(web, "web"),), egress=names_of)
         # before the veth is there: no packet passes unmarked
-        gate.restrict("web", names)
+        nft.run(restrict_text([web.host_interface], parse_egress(names_of)))
         inside, neighbour = connected(routing, web), connected(routing, free)
+        refused, written = trio.open_memory_channel[Refusal](100)
 
-        async def serve() -> None:
+        async def main() -> None:
             resolver = Resolver(("192.0.2.53",))
-            server = NameServer(Upstream(lambda: resolver, exchange=_Answering()), gate=gate)
-            server.join("web", names)
-            server.join("free", ContainerNames((_named(free, "free"),)))
+            upstream = Upstream(lambda: resolver, exchange=_Answering())
+            service = RouterNames(made.net_fd, refused.send_nowait, upstream=upstream)
+            service.join("web", names)
+            service.join("free", ContainerNames((_named(free, "free"),)))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(server.serve_router, call_in_thread(made.net_fd, make_router_sockets))
-                told["codes"] = [await _code(inside, name) for name in ("example.org", "evil.example")]
-                await _code(inside, "www.example.net")
+                nursery.start_soon(service.run)
+                told["before it asked"] = await _tried(inside, WORLD, 443)
+                told["another port"] = await _tried(inside, WORLD, 80)
+                told["another address"] = await _tried(inside, OTHER, 443)
+                told["its neighbour"] = [await _tried(neighbour, WORLD, port) for port in (443, 80)]
+                told["codes"] = [await _code(inside, name) for name in NAMES]
+                told["after it asked"] = await _tried(inside, WORLD, 443)
+                told["still another port"] = await _tried(inside, WORLD, 80)
+                told["a name of all ports"] = await _tried(inside, OTHER, 8080)
+                told["an address of the rules"] = await _tried(inside, PLACE, 22)
+                told["to the neighbour"] = await _tried(inside, free.address4, 80)
+                told["a neighbour's address"] = _borrowed(inside, free.address4, world)
+                told["written"] = []
+                with trio.fail_after(10):
+                    # the same is written once a second, so perhaps again
+                    while f"{WORLD}:9/udp" not in [what for _, what in told["written"]]:
+                        refusal = await written.receive()
+                        told["written"] += [[*refusal[2:]]] * ([*refusal[2:]] not in told["written"])
+                service.leave("web")
+                told["released"] = await _tried(inside, WORLD, 80)
                 nursery.cancel_scope.cancel()
 
-        told["before it asked"] = _outcome(inside, WORLD, 443)
-        told["its neighbour"] = [_outcome(neighbour, WORLD, port) for port in (443, 80)]
-        told["another port"] = _outcome(inside, WORLD, 80)
-        told["another address"] = _outcome(inside, OTHER, 443)
-        told["written"] = [refusal.what for refusal in read_refusals(log.recv(65536) + _rest(log), gate.container_of)]
-        trio.run(serve)
-        told["after it asked"] = _outcome(inside, WORLD, 443)
-        told["a name of all ports"] = _outcome(inside, OTHER, 8080)
-        told["an address of the rules"] = _outcome(inside, PLACE, 22)
-        told["to the neighbour"] = _outcome(inside, free.address4, 80)
-        told["a neighbour's address"] = _borrowed(inside, free.address4, world)
-        gate.release("web")
-        told["released"] = _outcome(inside, WORLD, 80)
+        trio.run(main)
         flush = " ".join(f"flush set inet sandbox_egress sandbox_admitted{kind}4;" for kind in ("", "_any"))
         nft.run(flush)
         told["rules left"] = _rules(nft)
@@ -165,16 +175,6 @@ def _restricted() -> dict[str, Any]:
 def _rules(nft: NftContext) -> str:
     """All rules, without what their counters say."""
     return re.sub(r"packets \d+ bytes \d+", "", nft.run("list ruleset"))
-
-
-def _rest(log: Any) -> bytes:
-    """What more of the log is there by now."""
-    octets = b""
-    while True:
-        try:
-            octets += log.recv(65536)
-        except BlockingIOError:
-            return octets
 
 
 async def _code(container: Container, name: str) -> int:

@@ -1,0 +1,118 @@
+"""All that the keeper does for names and egress in one router: its sockets, its rules, and what they refuse."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from net.dns_exchange import Exchange
+from net.dns_server import NameServer
+from net.dns_sockets import NAME_PORT, make_router_sockets
+from net.egress_gate import EgressGate
+from net.egress_log import open_refusal_log, read_refusals
+from net.errors import NetError
+from net.nft import NftContext
+from net.router import call_in_thread
+
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable, Sequence
+
+    from net.dns_upstream import Upstream
+    from net.egress import Refusal
+    from net.name_table import ContainerNames
+
+#: octets of the log that are read at once
+_LOG_PART = 1 << 16
+#: seconds in which the same refusal is told once, and refusals that are remembered for that
+_QUIET, _REMEMBERED = 1.0, 1024
+
+
+class RouterNames:
+    """Serves the containers of the router whose network namespace is `net_fd`, which stays the caller's.
+
+    `on_refusal` is told what restricted containers are kept from, the same not twice in a second. `upstream` and
+    `name_port` are for tests.
+    """
+
+    def __init__(
+        self,
+        net_fd: int,
+        on_refusal: Callable[[Refusal], None],
+        *,
+        upstream: Upstream | None = None,
+        name_port: int = NAME_PORT,
+    ) -> None:
+        self._net_fd = net_fd
+        self._on_refusal = on_refusal
+        self._gate = EgressGate(self._run_nft)
+        self._nft: NftContext | None = None
+        self._log: _socket.socket | None = None
+        self._restricted = trio.Event()
+        self._told: dict[tuple[str, str], float] = {}
+        # servers of --dns are asked from where the containers are: they may be containers themselves
+        ask_from = Exchange(
+            lambda family, kind: call_in_thread(net_fd, partial(socket.socket, family, kind)), port=name_port
+        )
+        self._server = NameServer(upstream, gate=self._gate, ask_from=ask_from, on_refusal=self._refused)
+
+    def join(self, container: str, names: ContainerNames) -> None:
+        """Know a container by `names` and hold it to its rules. Raises NetError and ValueError; then as before."""
+        if names.egress and self._log is None:
+            # a kernel without it refuses as well, and says nothing of it
+            with suppress(NetError):
+                self._log = call_in_thread(self._net_fd, open_refusal_log)
+                self._restricted.set()
+        self._server.join(container, names)
+
+    def leave(self, container: str) -> None:
+        """Forget a container; one that is not known is no error."""
+        self._server.leave(container)
+
+    async def run(self) -> None:
+        """Answer the containers' questions to the router, and read what is refused. Raises NetError."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._server.serve_router, call_in_thread(self._net_fd, make_router_sockets))
+            nursery.start_soon(self._read_refusals)
+
+    async def serve_container(self, container: str, sockets: Sequence[_socket.socket]) -> None:
+        """Answer on a container's own sockets, which are closed at last."""
+        await self._server.serve_container(container, sockets)
+
+    async def _read_refusals(self) -> None:
+        await self._restricted.wait()
+        log = self._log
+        assert log is not None
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(log)
+                try:
+                    octets = log.recv(_LOG_PART)
+                except OSError:  # nothing after all, or more than the kernel kept for us
+                    await trio.lowlevel.checkpoint()
+                    continue
+                for refusal in read_refusals(octets, self._gate.container_of):
+                    self._refused(refusal)
+        finally:
+            trio.lowlevel.notify_closing(log)
+            log.close()
+            self._log = None
+
+    def _refused(self, refusal: Refusal) -> None:
+        key, now = (refusal.container, refusal.what), trio.current_time()
+        if self._told.get(key, -_QUIET) <= now - _QUIET:
+            self._told.pop(key, None)
+            self._told[key] = now
+            if len(self._told) > _REMEMBERED:
+                del self._told[next(iter(self._told))]
+            self._on_refusal(refusal)
+
+    def _run_nft(self, commands: str) -> None:
+        if self._nft is None:
+            self._nft = call_in_thread(self._net_fd, NftContext)
+        # in the router for where the program nft stands in for the library
+        call_in_thread(self._net_fd, partial(self._nft.run, commands))
