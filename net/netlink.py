@@ -199,5 +199,5 @@ def _refusal(message: Message, flags: int, payload: bytes) -> NetlinkError | Non
         said = attributes(payload[4 + _HEADER.size :]).get(NLMSGERR_ATTR_MSG, b"")
         if said:
             words = f"{said.rstrip(bytes(1)).decode(errors='replace')} ({words})"
-    mend = "sandbox doctor" if -code in (errno.EPERM, errno.EOPNOTSUPP) else ""
+    mend = "sandbox doctor bridge" if -code in (errno.EPERM, errno.EOPNOTSUPP) else ""
     return NetlinkError(f"cannot {message.doing}", -code, cause=words, mend=mend)

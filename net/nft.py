@@ -136,4 +136,4 @@ def _refused(words: str) -> NetError:
     # "Error: Could not process rule: Operation not supported", then the text with a mark below the place
     lines = [line for line in words.splitlines() if "Error: " in line] or words.splitlines()[:1]
     causes = dict.fromkeys(line.partition("Error: ")[2] or line for line in lines)
-    return NetError("nftables refuses the rules", cause="; ".join(causes), mend="sandbox doctor nftables")
+    return NetError("nftables refuses the rules", cause="; ".join(causes), mend="sandbox doctor bridge")

@@ -39,6 +39,8 @@ EXAMINATIONS: dict[str, Examination] = {
     "seccomp": Examination(limits.check_seccomp),
     "tun": Examination(network.check_tun_device),
     "slirp4netns": Examination(network.check_slirp, ("idmap", "tun")),
+    "bridge": Examination(network.check_bridge, ("idmap",)),
+    "ipv6": Examination(network.check_ipv6),
     "ports": Examination(network.check_ports),
     "ping": Examination(network.check_ping),
     "fuse": Examination(storage_place.check_fuse, ("idmap",)),

@@ -52,6 +52,15 @@ EXPLANATIONS: dict[str, str] = {
         "The way from a container's network to the world, without privilege, and the way in for published "
         "ports. The check starts it for an empty network."
     ),
+    "bridge": (
+        "Containers on bridge networks find each other, and keep the addresses of those who call. It takes nf_tables, "
+        "veth and bridge of the kernel, usable in a user's own network namespace, and libnftables; the check makes one. "
+        "Where it cannot, each container has a private slirp4netns."
+    ),
+    "ipv6": (
+        "`network create --ipv6` gives containers IPv6 addresses of their own, which slirp4netns leads out where the "
+        "host has IPv6."
+    ),
     "ports": (
         "Users may publish ports from net.ipv4.ip_unprivileged_port_start on. Below that: publish another, or"
         " let an administrator lower it."

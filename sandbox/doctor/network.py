@@ -6,10 +6,16 @@ import os
 import tempfile
 from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, socket
 
+from net.endpoints import add_endpoint
 from net.errors import NetError
 from net.host_ports import unprivileged_port_start
+from net.namespace import prepare_bridged_namespace
+from net.netlink import Rtnetlink, open_rtnetlink
+from net.networks import BridgeSettings, EndpointSettings, Subnet, bridge_name, mac_of
+from net.nft import check_nft
+from net.router import call_in_router, make_router, open_namespace
 from net.slirp import SlirpPlan, check_tun, end_slirp, probe_features, start_slirp
-from sandbox.doctor.check import Check, Machine, from_error, passed
+from sandbox.doctor.check import Check, Machine, from_error, passed, read_text
 from sandbox.errors import SandboxError
 from sandbox.runtime.syscalls import CLONE_NEWNET, unshare
 from sandbox.runtime.user_namespace import call_in_user_namespace
@@ -42,6 +48,33 @@ def check_slirp(machine: Machine) -> Check:
             "slirp4netns", "warning", f"slirp4netns {features.version} is old", f"it lacks {', '.join(missing)}"
         )
     return passed("slirp4netns", f"slirp4netns {features.version} connects a network namespace")
+
+
+def check_bridge(machine: Machine) -> Check:
+    """Makes a bridge with a container's network namespace on it, as a start on a bridge network does."""
+    try:
+        driver = check_nft()
+        call_in_user_namespace(_make_bridge)
+    except (NetError, SandboxError) as error:
+        # containers have a private slirp4netns then
+        return from_error("bridge", error, "warning")
+    return passed("bridge", f"bridge networks can be made, by {os.path.basename(driver)}")
+
+
+def check_ipv6(machine: Machine) -> Check:
+    """Whether the kernel has IPv6, and the host uses it."""
+    off = read_text(f"{machine.proc}/sys/net/ipv6/conf/all/disable_ipv6")
+    if off is None:
+        return Check(
+            "ipv6",
+            "warning",
+            "networks cannot have IPv6",
+            "this kernel has none, or was started with ipv6.disable=1",
+            "take ipv6.disable=1 from the kernel's command line",
+        )
+    if off != "0":
+        return passed("ipv6", "networks can have IPv6; the host itself does not use it")
+    return passed("ipv6", "networks can have IPv6")
 
 
 def check_ports(machine: Machine) -> Check:
@@ -88,6 +121,23 @@ def _start_slirp(search_path: str) -> list[str]:
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
+
+
+def _make_bridge() -> None:
+    try:
+        router, routing = make_router()
+        settings = BridgeSettings(bridge_name("doctor"), Subnet("172.17.0.0", 16, "172.17.0.1"))
+        endpoint = EndpointSettings(settings, 1 << 20, "eth0", "172.17.0.2", "", mac_of("172.17.0.2"))
+        netns_fd, inside_fd = call_in_router(router, _container_namespace)
+        add_endpoint(routing, Rtnetlink.from_fd(inside_fd), netns_fd, endpoint)
+    except NetError as error:
+        raise SandboxError(error.message, cause=error.cause, mend=error.mend) from error
+
+
+def _container_namespace() -> tuple[int, int]:
+    unshare(CLONE_NEWNET)
+    prepare_bridged_namespace()
+    return open_namespace(), open_rtnetlink().detach()
 
 
 def _hold_network(ready_read: int, ready_write: int) -> None:

@@ -36,6 +36,12 @@ class Container(NamedTuple):
     net_fd: int
     inside: Rtnetlink
 
+    def close(self) -> None:
+        """Let the namespaces go."""
+        os.close(self.user_fd)
+        os.close(self.net_fd)
+        self.inside.close()
+
     def run(self, *command: str) -> str:
         """What `command` prints in it."""
         return run_in(command, self.net_fd, self.user_fd)
