@@ -6,7 +6,7 @@ import os
 import signal
 
 #: looked into after PATH: the services' ones are often missing from a user's PATH
-_SYSTEM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
+_SYSTEM_DIRECTORIES: tuple[str, ...] = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
 
 #: to be the default again in a program that is executed: Python ignores them, and what is ignored stays so, execve(2)
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)

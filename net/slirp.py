@@ -20,6 +20,18 @@ import errno
 import os
 import select
 import signal
+import struct
+
+# not `socket`: that costs 8 ms to import
+from _socket import (
+    AF_UNIX,
+    SO_PEERCRED,
+    SOCK_CLOEXEC,
+    SOCK_NONBLOCK,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    socket,
+)
 
 from net.errors import NetError
 from net.named_tuple import NamedTuple
@@ -36,6 +48,8 @@ DEFAULT_MTU = 65520
 TUN_DEVICE = "/dev/net/tun"
 #: struct sockaddr_un, unix(7), with room for the final NUL
 SOCKET_PATH_LIMIT = 107
+#: struct ucred, unix(7)
+_UCRED = struct.Struct("@iII")
 _ALL_OPTIONS = frozenset(("--disable-host-loopback", "--enable-sandbox", "--enable-seccomp", "--enable-ipv6"))
 #: what is given up, in this order, where slirp4netns does not come up with it
 _OPTIONAL = (("--enable-seccomp",), ("--enable-sandbox",), ("--enable-seccomp", "--enable-sandbox"), ("--enable-ipv6",))
@@ -296,6 +310,48 @@ def end_slirp(process: SlirpProcess) -> None:
     close_slirp(process)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, 0)
+
+
+def has_ended(process: SlirpProcess) -> bool:
+    """Whether it is gone, reaped or not."""
+    poller = select.poll()
+    poller.register(process.pidfd, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def clear_way(plan: SlirpPlan) -> None:
+    """Before it is started over a namespace that had one: the API's path is free, and so is the tap device.
+
+    A slirp4netns that still listens is one that nobody knows of any more, since who started it was killed; it is ended.
+    """
+    _end_listening(plan.api_socket)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(plan.api_socket)
+
+
+def _end_listening(api_socket: str) -> None:
+    stream = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+    try:
+        stream.connect(api_socket)
+        # of who listens, unix(7)
+        pid, _uid, _gid = _UCRED.unpack(stream.getsockopt(SOL_SOCKET, SO_PEERCRED, _UCRED.size))
+    except OSError:
+        return
+    finally:
+        stream.close()
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        poller.poll()
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)
 
 
 def kill_slirp(process: SlirpProcess) -> None:

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 # <linux/sched.h>, <linux/prctl.h>
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 PR_SET_NO_NEW_PRIVS = 38
+# <sys/mount.h>
+MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -41,6 +46,7 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
 
 _setns = _bind("setns", ctypes.c_int, ctypes.c_int)
 _unshare = _bind("unshare", ctypes.c_int)
+_umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
 _prctl = _bind("prctl", *(ctypes.c_int, *(ctypes.c_ulong,) * 4))
 
 
@@ -57,3 +63,15 @@ def prctl(option: int, argument: int) -> None:
 def unshare(flags: int) -> None:
     """Move this process into new namespaces of the kinds in `flags`, unshare(2)."""
     _unshare(flags)
+
+
+def is_child_subreaper() -> bool:
+    """prctl(PR_GET_CHILD_SUBREAPER)."""
+    answer = ctypes.c_int()
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer))
+    return bool(answer.value)
+
+
+def umount2(target: bytes, flags: int) -> None:
+    """Unmount what is mounted at `target`, umount2(2)."""
+    _umount2(target, flags)

@@ -1,0 +1,210 @@
+"""The keeper's birth: forked from a monitor, which need not import what a keeper is made of, and never executed.
+
+    monitor                        keeper
+    binds the address, forks ───▶  leaves session, descriptors, mounts and environment of the monitor
+                                   starts slirp4netns and waits for it
+       ◀────── "1", or why not ──  (`ready`: a pipe of who forked)
+    mounts the container's tree    imports trio, serves: `net.keeper`
+
+It is forked twice, so it is nobody's child: the monitor neither waits for it nor ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from contextlib import suppress
+
+from net.errors import NetError
+from net.named_tuple import NamedTuple
+from net.netlink import open_rtnetlink
+from net.router import call_in_thread
+from net.slirp import DEFAULT_MTU, SlirpPlan, assume_features, clear_way, has_ended, spawn_slirp, wait_ready
+from net.syscalls import (
+    CLONE_NEWNS,
+    MNT_DETACH,
+    PR_SET_CHILD_SUBREAPER,
+    is_child_subreaper,
+    prctl,
+    umount2,
+    unshare,
+)
+from net.way_out import configure_way_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from typing import NoReturn
+
+    from net.slirp import SlirpProcess
+
+    #: (descriptors to keep, name of the process): leave everything else of who forked
+    Become = Callable[[Collection[int], str], None]
+
+#: what `ps -o comm` shows: at most 15 bytes, proc(5)
+PROCESS_NAME = "sandbox-keeper"
+LOG_NAME = "keeper.log"
+
+
+class RouterLink(NamedTuple):
+    """What a keeper is started over; the descriptor is of the bridges' network namespace, and stays the caller's.
+
+    `directory` is the user's own: slirp4netns' API socket and the log of faults lie there. Mounts below
+    `private_mounts` are the container's of who forks, and not to be kept alive.
+    """
+
+    netns_fd: int
+    directory: str
+    mtu: int = DEFAULT_MTU
+    ipv6: bool = True
+    private_mounts: str = ""
+
+    @property
+    def api_socket(self) -> str:
+        """Of this namespace alone: another one of the same user may be about to end."""
+        return f"{self.directory}/slirp-{os.fstat(self.netns_fd).st_ino}.sock"
+
+
+def slirp_plan(link: RouterLink) -> SlirpPlan:
+    """The slirp4netns that is the way out of the namespace. Raises NetError where it is not installed."""
+    return SlirpPlan(assume_features(), link.netns_fd, link.api_socket, link.mtu, link.ipv6)
+
+
+def finish_tap(link: RouterLink) -> None:
+    """What slirp4netns leaves to be done on its tap. Raises NetError."""
+    if not link.ipv6:
+        return
+    routing = call_in_thread(link.netns_fd, open_rtnetlink)
+    try:
+        configure_way_out(routing)
+    finally:
+        routing.close()
+
+
+def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become) -> int:
+    """Fork a keeper that serves the listening socket, and return the reading end of its `ready` pipe.
+
+    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. Raises NetError.
+    """
+    ready_read, ready_write = os.pipe()
+    # what a monitor's children leave behind comes to it; this one is not to
+    was_subreaper = is_child_subreaper()
+    prctl(PR_SET_CHILD_SUBREAPER, 0)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _fork_again(link, listener_fd, ready_write, slirp, become)
+        if os.waitpid(pid, 0)[1] != 0:
+            raise NetError("cannot start the keeper of the containers' names", cause="fork(2) is refused")
+    except OSError as error:
+        os.close(ready_read)
+        raise NetError(
+            "cannot start the keeper of the containers' names", cause=error.strerror or str(error)
+        ) from error
+    except BaseException:
+        os.close(ready_read)
+        raise
+    finally:
+        prctl(PR_SET_CHILD_SUBREAPER, was_subreaper)
+        os.close(ready_write)
+    return ready_read
+
+
+def _fork_again(
+    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become
+) -> NoReturn:
+    status = 1
+    try:
+        if os.fork() == 0:
+            _live(link, listener_fd, ready_fd, slirp, become)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become) -> NoReturn:
+    status = 1
+    try:
+        kept = {link.netns_fd, listener_fd, ready_fd}
+        if slirp is not None:
+            kept |= {slirp.pidfd, slirp.exit_fd, slirp.log_fd}
+        become(kept, PROCESS_NAME)
+        forget_caller()
+        _leave_mounts(link.private_mounts)
+        _raise_descriptor_limit()
+        failure: NetError | None = None
+        if slirp is None or has_ended(slirp):
+            slirp, failure = _start_slirp(link)
+        os.write(ready_fd, _report(failure))
+        os.close(ready_fd)
+        # trio: nobody waits for this import
+        from net.keeper import run_keeper
+        from net.keeper_names import NoNames
+
+        run_keeper(link, listener_fd, slirp, failure, NoNames())
+        status = 0
+    except BaseException:  # noqa: BLE001  # a process boundary: the log is all that hears of it
+        _leave_trace(link)
+    finally:
+        os._exit(status)
+
+
+def _start_slirp(link: RouterLink) -> tuple[SlirpProcess | None, NetError | None]:
+    try:
+        plan = slirp_plan(link)
+        clear_way(plan)
+        process = wait_ready(plan, spawn_slirp(plan))
+        finish_tap(link)
+    except NetError as error:
+        return None, error
+    return process, None
+
+
+def _report(failure: NetError | None) -> bytes:
+    if failure is None:
+        return b"1"
+    return "\0".join((failure.message, failure.cause, failure.mend)).encode()
+
+
+def forget_caller() -> None:
+    """Leave nothing of the command in this process' arguments and environment, whose memory /proc shows, proc(5)."""
+    os.environ.clear()
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    arguments, arguments_end, environment, environment_end = (int(field) for field in fields[45:49])
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
+        for start, end in ((environment, environment_end), (arguments, arguments_end)):
+            memory.seek(start)
+            memory.write(b"\0" * (end - start))
+        memory.seek(arguments)
+        memory.write(PROCESS_NAME.encode()[: arguments_end - arguments - 1])
+
+
+def _leave_mounts(place: str) -> None:
+    """Stand in a mount namespace of our own that has the host's mounts, and none of the monitor's container."""
+    unshare(CLONE_NEWNS)
+    if not place:
+        return
+    with open("/proc/self/mountinfo", "rb") as file:
+        targets = [line.split(b" ")[4] for line in file.read().splitlines()]
+    prefix = os.fsencode(place).rstrip(b"/") + b"/"
+    for target in reversed(targets):
+        # space, tab, newline and backslash are written in octal, proc(5)
+        path = target.decode("unicode_escape").encode("latin-1")
+        if path.startswith(prefix):
+            with suppress(OSError):
+                umount2(path, MNT_DETACH)
+
+
+def _raise_descriptor_limit() -> None:
+    # two sockets for each container that asks for names
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _leave_trace(link: RouterLink) -> None:
+    import traceback
+
+    with suppress(OSError), open(f"{link.directory}/{LOG_NAME}", "w") as file:
+        traceback.print_exc(file=file)

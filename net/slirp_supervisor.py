@@ -1,0 +1,146 @@
+"""slirp4netns kept running over one network namespace, by a trio program: started, waited for, started again.
+
+When it ends its tap device goes too, and what starts next makes it anew; open connections out are lost, new ones work
+again. How it is started, and what is left out where a version lacks it, is `net.slirp`'s, for monitors and the keeper.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from net.errors import NetError
+from net.keeper_protocol import WayOut
+from net.slirp import clear_way, close_slirp, read_log, ready_steps, spawn_slirp
+from net.slirp_client import SlirpApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from net.ports import PortMapping
+    from net.slirp import SlirpPlan, SlirpProcess
+
+#: who ended within this time of its start waits a while for the next one
+_SHORT_LIFE_SECONDS = 1.0
+_FIRST_DELAY_SECONDS = 0.05
+_LONGEST_DELAY_SECONDS = 10.0
+
+
+class SlirpSupervisor:
+    """`run` keeps slirp4netns up until it is cancelled, which leaves it running: it ends with the last holder of its
+    exit pipe.
+
+    `plan` is asked for at each start and raises NetError where there can be none; `told` is called with each change,
+    and with the process when it is ready, whose descriptors stay this object's. At each start but the first `came_up`
+    is called, and `forwards` are opened. `note` takes lines for people.
+    """
+
+    def __init__(
+        self,
+        plan: Callable[[], SlirpPlan],
+        api_socket: str,
+        *,
+        told: Callable[[WayOut, SlirpProcess | None], None],
+        came_up: Callable[[], None] = lambda: None,
+        forwards: Callable[[], Iterable[PortMapping]] = tuple,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._plan = plan
+        self._told, self._came_up, self._forwards, self._note = told, came_up, forwards, note
+        self.api = SlirpApi(api_socket)
+        self.way_out = WayOut()
+        self.process: SlirpProcess | None = None
+        self._restarts = 0
+        self._delay = 0.0
+        self._wanted = trio.Event()
+
+    def want(self) -> None:
+        """Somebody needs it: after a failure it is tried again at once, not when the delay is over."""
+        if self.way_out.state == "failed":
+            self._wanted.set()
+
+    async def run(self, process: SlirpProcess | None = None, failure: NetError | None = None) -> None:
+        """Go on with a `process` that is ready, or with the `failure` to start one."""
+        if failure is not None:
+            self._fail(failure)
+            await self._pause()
+        while True:
+            if process is None:
+                process = await self._start()
+            started = trio.current_time()
+            self.process = process
+            self._tell(WayOut("ready", process.pid, self._restarts, process.notes))
+            await trio.lowlevel.wait_readable(process.pidfd)
+            self._take_leave(process)
+            process = None
+            self._restarts += 1
+            if trio.current_time() - started < _SHORT_LIFE_SECONDS:
+                await self._pause()
+            else:
+                self._delay = 0.0
+
+    async def _start(self) -> SlirpProcess:
+        while True:
+            self._tell(WayOut("starting", restarts=self._restarts))
+            try:
+                process = await self._until_ready(self._plan())
+                self._came_up()
+            except NetError as error:
+                self._fail(error)
+                await self._pause()
+                continue
+            await self._open_forwards()
+            return process
+
+    async def _until_ready(self, plan: SlirpPlan) -> SlirpProcess:
+        clear_way(plan)
+        steps = ready_steps(plan, spawn_slirp(plan))
+        try:
+            fd, seconds = next(steps)
+            while True:
+                in_time = False
+                with trio.move_on_after(seconds):
+                    await trio.lowlevel.wait_readable(fd)
+                    in_time = True
+                fd, seconds = steps.send(in_time)
+        except StopIteration as end:
+            process: SlirpProcess = end.value
+            return process
+        finally:
+            steps.close()
+
+    async def _open_forwards(self) -> None:
+        from net.ports import Forward
+
+        for mapping in self._forwards():
+            forward = Forward(mapping.host_ip, mapping.host_port, mapping.protocol)
+            try:
+                await self.api.add_hostfwd(forward, mapping.container_port)
+            except NetError as error:
+                self._note(f"port {forward} is not open again: {error.message}: {error.cause}")
+
+    def _take_leave(self, process: SlirpProcess) -> None:
+        words = read_log(process).strip().rpartition("\n")[2]
+        # of our own child; one that an earlier keeper started is reaped by somebody else
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
+        close_slirp(process)
+        self.process = None
+        self._note(f"slirp4netns {process.pid} ended{': ' + words if words else ''}")
+
+    def _fail(self, error: NetError) -> None:
+        self._note(f"{error.message}: {error.cause}")
+        self._tell(WayOut("failed", restarts=self._restarts, message=error.message, cause=error.cause, mend=error.mend))
+
+    def _tell(self, way_out: WayOut) -> None:
+        self.way_out = way_out
+        self._told(way_out, self.process)
+
+    async def _pause(self) -> None:
+        self._delay = min(max(self._delay * 2, _FIRST_DELAY_SECONDS), _LONGEST_DELAY_SECONDS)
+        self._wanted = trio.Event()
+        with trio.move_on_after(self._delay):
+            await self._wanted.wait()

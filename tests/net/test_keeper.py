@@ -1,0 +1,324 @@
+"""The keeper for real: monitors that are processes, slirp4netns, and signals."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from net.keeper_birth import PROCESS_NAME
+from tests.net.keeper_ground import HOST_ADDRESS, HOST_ADDRESS6, ground
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.net.keeper_ground import Ground, MonitorProcess
+
+pytestmark = [pytest.mark.requires("userns", "tap", "slirp4netns"), pytest.mark.timeout(60)]
+
+FORWARDED_PORT = 18080
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """For tests after which everything is as before."""
+    with ground(tmp_path_factory.mktemp("keeper")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def monitors(place: Ground) -> Iterator[list[MonitorProcess]]:
+    with _joined(place, "abc") as found:
+        yield found
+
+
+@pytest.fixture
+def own_place(tmp_path: Path) -> Iterator[Ground]:
+    with ground(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def _joined(place: Ground, letters: str) -> Iterator[list[MonitorProcess]]:
+    """Monitors that have joined, and a way out that serves."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(place.monitor(letter * 64)) for letter in letters]
+        for monitor in found:
+            monitor.do("open", "open")
+            monitor.do("join", "joined", forwards=[])
+            monitor.hear_state("ready")
+        yield found
+
+
+def _end(pid: int, number: int = signal.SIGKILL) -> None:
+    """Signal a process, and wait until it is gone."""
+    pidfd = os.pidfd_open(pid)
+    signal.pidfd_send_signal(pidfd, number)
+    _wait_gone(pidfd)
+
+
+def _wait_gone(pidfd: int) -> None:
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    assert poller.poll(20_000), "it does not end"
+    os.close(pidfd)
+
+
+def _children_named(name: str) -> list[int]:
+    """Processes of this user with that name, that have not ended."""
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            continue
+        head, _, rest = stat.rpartition(")")
+        if head.partition("(")[2] == name and rest.split()[0] != "Z" and os.stat(f"/proc/{pid}").st_uid == os.getuid():
+            found.append(int(pid))
+    return found
+
+
+def _keepers(place: Ground) -> list[int]:
+    """The keepers that hold this ground's router."""
+    inode = os.stat(f"/proc/{place.pid}/fd/{place.router_fd}").st_ino
+    return [
+        pid
+        for pid in _children_named(PROCESS_NAME)
+        if any(_inode(f"/proc/{pid}/fd/{fd}") == inode for fd in os.listdir(f"/proc/{pid}/fd"))
+    ]
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return -1
+
+
+def _info(monitor: MonitorProcess) -> dict[str, object]:
+    info: dict[str, object] = monitor.do("info", "info")["info"]
+    return info
+
+
+def _slirp_pid(monitor: MonitorProcess) -> int:
+    pid = _info(monitor)["way_out"]["pid"]  # type: ignore[index]
+    assert isinstance(pid, int)
+    return pid
+
+
+ECHO = """
+import socket, sys, threading
+server = socket.create_server((sys.argv[1], 7000), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+print("up", flush=True)
+while True:
+    peer, _ = server.accept()
+    def serve(peer=peer):
+        while data := peer.recv(100):
+            peer.sendall(data)
+    threading.Thread(target=serve, daemon=True).start()
+"""
+
+#: keeps one connection, and says a word on it for each line it reads
+CLIENT = """
+import socket, sys
+peer = socket.create_connection((sys.argv[1], 7000), timeout=20)
+print("up", flush=True)
+for line in sys.stdin:
+    try:
+        peer.sendall(b"hello")
+        print(peer.recv(100).decode() or "closed", flush=True)
+    except OSError as error:
+        print("broken", flush=True)
+"""
+
+
+class _Program:
+    def __init__(self, place: Ground, code: str, address: str, *, router: bool) -> None:
+        command = place.enter(sys.executable, "-c", code, address, router=router)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._read() == "up"
+
+    def __enter__(self) -> _Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def say(self) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+
+def _gets_out(place: Ground, address: str = HOST_ADDRESS) -> bool:
+    with _Program(place, ECHO, address, router=False), _Program(place, CLIENT, address, router=True) as client:
+        return client.say() == "hello"
+
+
+def test_monitors_share_one_keeper_and_one_way_out(place: Ground, monitors: list[MonitorProcess]) -> None:
+    (keeper,) = _keepers(place)
+    info = _info(monitors[0])
+    assert info["pid"] == keeper
+    assert sorted(container for container, _pid in info["members"]) == ["a" * 64, "b" * 64, "c" * 64]  # type: ignore[attr-defined]
+    assert {_slirp_pid(monitor) for monitor in monitors} == {_slirp_pid(monitors[0])}
+    assert _gets_out(place)
+    assert _gets_out(place, HOST_ADDRESS6)
+
+
+def test_the_keeper_has_nothing_of_who_forked_it(place: Ground, monitors: list[MonitorProcess]) -> None:
+    (keeper,) = _keepers(place)
+    first = monitors[0].process.pid
+    assert Path(f"/proc/{keeper}/environ").read_bytes().strip(b"\0") == b""
+    assert Path(f"/proc/{keeper}/cmdline").read_bytes().strip(b"\0") == PROCESS_NAME.encode()
+    for kind, same in (("net", True), ("user", True), ("mnt", False)):
+        assert (os.readlink(f"/proc/{keeper}/ns/{kind}") == os.readlink(f"/proc/{first}/ns/{kind}")) is same
+    assert os.readlink(f"/proc/{keeper}/cwd") == "/"
+    assert [os.readlink(f"/proc/{keeper}/fd/{fd}") for fd in (0, 1, 2)] == ["/dev/null"] * 3
+    assert os.getsid(keeper) != os.getsid(first)
+    pipes = {os.readlink(f"/proc/{first}/fd/{fd}") for fd in (0, 1)}
+    assert pipes.isdisjoint(os.readlink(f"/proc/{keeper}/fd/{fd}") for fd in os.listdir(f"/proc/{keeper}/fd"))
+
+
+def test_a_killed_keeper_is_replaced_once_and_connections_go_on(place: Ground, monitors: list[MonitorProcess]) -> None:
+    (keeper,) = _keepers(place)
+    slirp = _slirp_pid(monitors[0])
+    with (
+        _Program(place, ECHO, HOST_ADDRESS, router=False),
+        _Program(place, CLIENT, HOST_ADDRESS, router=True) as client,
+    ):
+        assert client.say() == "hello"
+        _end(keeper)
+        for monitor in monitors:
+            monitor.hear("lost")
+            monitor.hear("open")
+            monitor.hear_state("ready")
+        assert client.say() == "hello"
+    (successor,) = _keepers(place)
+    assert successor != keeper
+    assert len(_info(monitors[0])["members"]) == len(monitors)  # type: ignore[arg-type]
+    assert _slirp_pid(monitors[0]) == slirp
+
+
+def test_a_killed_slirp4netns_is_started_again(place: Ground, monitors: list[MonitorProcess]) -> None:
+    (keeper,) = _keepers(place)
+    slirp = _slirp_pid(monitors[0])
+    _end(slirp)
+    for monitor in monitors:
+        said = monitor.hear_state("ready")
+        assert said["restarts"] > 0
+        assert said["pid"] != slirp
+    assert _keepers(place) == [keeper]
+    assert _gets_out(place)
+    assert _gets_out(place, HOST_ADDRESS6)
+    assert any(f"slirp4netns {slirp} ended" in text for _, text in _info(monitors[0])["log"])  # type: ignore[attr-defined]
+
+
+def test_both_killed_come_back(place: Ground, monitors: list[MonitorProcess]) -> None:
+    (keeper,) = _keepers(place)
+    slirp = _slirp_pid(monitors[0])
+    os.kill(keeper, signal.SIGSTOP)
+    _end(slirp)
+    _end(keeper)
+    for monitor in monitors:
+        monitor.hear("lost")
+        monitor.hear("open")
+        assert monitor.hear_state("ready")["pid"] != slirp
+    assert len(_keepers(place)) == 1
+    assert _gets_out(place)
+
+
+def test_a_slirp4netns_that_nobody_knows_of_gives_way(own_place: Ground) -> None:
+    """Keeper and monitors are killed at once, and something else holds the pipe by whose end it would end."""
+    with _joined(own_place, "a") as (monitor,):
+        (keeper,) = _keepers(own_place)
+        stray = _slirp_pid(monitor)
+        pipes = [os.open(path, os.O_RDWR | os.O_CLOEXEC) for path in _pipes(keeper)]
+    _end(keeper)
+    with own_place.monitor("d" * 64) as monitor:
+        monitor.do("open", "open")
+        monitor.do("ready", "ready")
+        assert _slirp_pid(monitor) != stray
+        assert stray not in _children_named("slirp4netns")
+        assert _gets_out(own_place)
+    for fd in pipes:
+        os.close(fd)
+
+
+def _pipes(pid: int) -> list[str]:
+    paths = [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
+    return [path for path in paths if os.readlink(path).startswith("pipe:")]
+
+
+def test_nothing_is_left_after_the_last_monitor(own_place: Ground) -> None:
+    with _joined(own_place, "ab") as (first, second):
+        (keeper,) = _keepers(own_place)
+        gone = [os.pidfd_open(pid) for pid in (keeper, _slirp_pid(first))]
+        first.do("close", "closed")
+        assert _gets_out(own_place)
+        second.process.kill()
+        for pidfd in gone:
+            _wait_gone(pidfd)
+    assert list(own_place.directory.iterdir()) == []
+
+
+def test_a_newer_program_replaces_the_keeper_and_serves_the_older(
+    place: Ground, monitors: list[MonitorProcess]
+) -> None:
+    (keeper,) = _keepers(place)
+    slirp = _slirp_pid(monitors[0])
+    with place.monitor("d" * 64) as newer:
+        newer.do("version", "version", version=1000)
+        newer.do("open", "open")
+        newer.do("join", "joined", forwards=[])
+        newer.hear_state("ready")
+        for monitor in monitors:
+            monitor.hear("open")
+            monitor.hear_state("ready")
+        info = _info(newer)
+        assert (info["version"], len(info["members"])) == (1000, 4)  # type: ignore[arg-type]
+        assert info["pid"] != keeper
+        assert _keepers(place) == [info["pid"]]
+        assert _slirp_pid(newer) == slirp
+
+
+def test_forwards_of_slirp4netns_are_opened_again(own_place: Ground) -> None:
+    with own_place.monitor("a" * 64) as monitor:
+        monitor.do("open", "open")
+        monitor.do("ready", "ready")
+        monitor.do("join", "joined", forwards=[[HOST_ADDRESS, FORWARDED_PORT, 80]])
+        _end(monitor.hear_state("ready")["pid"])
+        monitor.hear_state("ready")
+        listening = own_place.run("ss", "-Hltn").stdout
+        assert f"{HOST_ADDRESS}:{FORWARDED_PORT}" in listening
+
+
+def test_who_says_nonsense_is_let_go(place: Ground, monitors: list[MonitorProcess]) -> None:
+    for nonsense in ("not json", '"text"', '{"type": 7}', '{"type": "join", "version": 1}', '{"type": "join"}'):
+        assert monitors[0].do("raw", "answered", data=nonsense)["length"] == 0
+    assert _info(monitors[0])["pid"] == _keepers(place)[0]
+    assert len(_info(monitors[0])["members"]) == len(monitors)  # type: ignore[arg-type]
+
+
+def test_a_way_out_that_cannot_be_is_an_error_with_a_mend(own_place: Ground) -> None:
+    with own_place.monitor("a" * 64) as monitor:
+        monitor.do("without slirp4netns", "without")
+        monitor.do("open", "open")
+        failed = monitor.do("ready", "failed")
+        assert failed["message"] == "slirp4netns is not installed"
+        assert "slirp4netns" in failed["mend"]
+        monitor.do("join", "joined", forwards=[])
+        # it is there for names all the same
+        assert monitor.hear_state("failed")["message"] == failed["message"]
