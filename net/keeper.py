@@ -23,27 +23,20 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from net.errors import NetError
-from net.keeper_birth import finish_tap, slirp_plan
 from net.keeper_connection import Connection, as_sockets, close_all
 from net.keeper_protocol import KEEPER_VERSION, KeeperInfo, WayOut, decode_member, peer_of
+from net.router_link import finish_tap, slirp_plan
+from net.router_names import RouterNames
 from net.slirp import probe_features
 from net.slirp_supervisor import SlirpSupervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Protocol
 
-    from net.keeper_birth import RouterLink
-    from net.name_table import ContainerNames
+    from net.egress import Refusal
     from net.ports import PortMapping
+    from net.router_link import RouterLink
     from net.slirp import SlirpProcess
-
-    class Names(Protocol):
-        """What answers the containers' questions: `net.dns_server.NameServer`."""
-
-        def join(self, container: str, names: ContainerNames) -> None: ...
-        def leave(self, container: str) -> None: ...
-        async def serve_container(self, container: str, sockets: Sequence[socket.socket]) -> None: ...
 
 
 #: after the last monitor: of one container after the other each needs a keeper
@@ -52,14 +45,17 @@ _LOG_LINES = 200
 _REFUSALS = 1000
 #: without a free descriptor nobody is let in, until one has gone
 _FULL_SECONDS = 0.1
+#: between two tries to have the router's port for names
+_AGAIN_SECONDS = 0.1
 
 
 class Keeper:
-    """Serves who connects to `listener`, over `link`; `names` answers questions."""
+    """Serves who connects to `listener`, over `link`. Made in a trio program."""
 
-    def __init__(self, link: RouterLink, listener: socket.socket, names: Names) -> None:
+    def __init__(self, link: RouterLink, listener: socket.socket) -> None:
         listener.setblocking(False)
-        self._link, self._listener, self._names = link, listener, names
+        self._link, self._listener = link, listener
+        self._names = RouterNames(link.netns_fd, self._refused)
         self._slirp = SlirpSupervisor(
             lambda: slirp_plan(link),
             link.api_socket,
@@ -83,6 +79,7 @@ class Keeper:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._slirp.run, process, failure)
+                nursery.start_soon(self._answer_router)
                 nursery.start_soon(self._end_after_the_last)
                 nursery.start_soon(self._accept, nursery)
 
@@ -90,13 +87,21 @@ class Keeper:
         """Keep a line for people."""
         self._log.append((time.time(), text))
 
-    def refused(self, container: str, when: float, kind: str, what: str) -> None:
-        """Tell the container's monitor what was refused to it."""
-        row = [when, kind, what]
-        self._refusals.append((container, row))
+    def _refused(self, refusal: Refusal) -> None:
+        row = [refusal.time, refusal.kind, refusal.what]
+        self._refusals.append((refusal.container, row))
         for connection in self._connections:
-            if connection.container == container:
+            if connection.container == refusal.container:
                 connection.tell({"type": "refusals", "rows": [row]})
+
+    async def _answer_router(self) -> None:
+        while True:
+            try:
+                await self._names.run()
+            except NetError as error:
+                # the port may be that of a keeper that hands over and has not ended yet
+                self.note(f"{error.message}: {error.cause}")
+            await trio.sleep(_AGAIN_SECONDS)
 
     async def _accept(self, nursery: trio.Nursery) -> None:
         with self._accepting:
@@ -233,15 +238,17 @@ class Keeper:
         return {**info._asdict(), "way_out": self._slirp.way_out._asdict()}
 
 
-def run_keeper(
-    link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, failure: NetError | None, names: Names
-) -> None:
+def run_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, failure: NetError | None) -> None:
     """Be the keeper, in the process that was forked to be it; all descriptors are its own. Returns at its end."""
     # who ends a session ends its monitors, each in its time: the keeper goes after the last of them
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with socket.socket(fileno=listener_fd) as listener:
-        keeper = Keeper(link, listener, names)
-        trio.run(keeper.run, slirp, failure)
-        if not keeper.is_succeeded:
-            with suppress(FileNotFoundError):
-                os.unlink(link.api_socket)
+        trio.run(_run, link, listener, slirp, failure)
+
+
+async def _run(link: RouterLink, listener: socket.socket, slirp: SlirpProcess | None, failure: NetError | None) -> None:
+    keeper = Keeper(link, listener)
+    await keeper.run(slirp, failure)
+    if not keeper.is_succeeded:
+        with suppress(FileNotFoundError):
+            os.unlink(link.api_socket)

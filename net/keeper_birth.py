@@ -16,10 +16,8 @@ import resource
 from contextlib import suppress
 
 from net.errors import NetError
-from net.named_tuple import NamedTuple
-from net.netlink import open_rtnetlink
-from net.router import call_in_thread
-from net.slirp import DEFAULT_MTU, SlirpPlan, assume_features, clear_way, has_ended, spawn_slirp, wait_ready
+from net.router_link import finish_tap, slirp_plan
+from net.slirp import clear_way, has_ended, spawn_slirp, wait_ready
 from net.syscalls import (
     CLONE_NEWNS,
     MNT_DETACH,
@@ -29,13 +27,13 @@ from net.syscalls import (
     umount2,
     unshare,
 )
-from net.way_out import configure_way_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import NoReturn
 
+    from net.router_link import RouterLink
     from net.slirp import SlirpProcess
 
     #: (descriptors to keep, name of the process): leave everything else of who forked
@@ -44,41 +42,6 @@ if TYPE_CHECKING:
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-keeper"
 LOG_NAME = "keeper.log"
-
-
-class RouterLink(NamedTuple):
-    """What a keeper is started over; the descriptor is of the bridges' network namespace, and stays the caller's.
-
-    `directory` is the user's own: slirp4netns' API socket and the log of faults lie there. Mounts below
-    `private_mounts` are the container's of who forks, and not to be kept alive.
-    """
-
-    netns_fd: int
-    directory: str
-    mtu: int = DEFAULT_MTU
-    ipv6: bool = True
-    private_mounts: str = ""
-
-    @property
-    def api_socket(self) -> str:
-        """Of this namespace alone: another one of the same user may be about to end."""
-        return f"{self.directory}/slirp-{os.fstat(self.netns_fd).st_ino}.sock"
-
-
-def slirp_plan(link: RouterLink) -> SlirpPlan:
-    """The slirp4netns that is the way out of the namespace. Raises NetError where it is not installed."""
-    return SlirpPlan(assume_features(), link.netns_fd, link.api_socket, link.mtu, link.ipv6)
-
-
-def finish_tap(link: RouterLink) -> None:
-    """What slirp4netns leaves to be done on its tap. Raises NetError."""
-    if not link.ipv6:
-        return
-    routing = call_in_thread(link.netns_fd, open_rtnetlink)
-    try:
-        configure_way_out(routing)
-    finally:
-        routing.close()
 
 
 def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become) -> int:
@@ -139,9 +102,8 @@ def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess
         os.close(ready_fd)
         # trio: nobody waits for this import
         from net.keeper import run_keeper
-        from net.keeper_names import NoNames
 
-        run_keeper(link, listener_fd, slirp, failure, NoNames())
+        run_keeper(link, listener_fd, slirp, failure)
         status = 0
     except BaseException:  # noqa: BLE001  # a process boundary: the log is all that hears of it
         _leave_trace(link)

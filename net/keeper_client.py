@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import Any
 
-    from net.keeper_birth import Become, RouterLink
+    from net.keeper_birth import Become
     from net.keeper_protocol import KeeperMember
+    from net.router_link import RouterLink
 
     Sockets = tuple[socket.socket, socket.socket]
 

@@ -13,16 +13,23 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from net.name_table import ContainerNames, NamedEndpoint, names_to_plain
 from net.namespace import set_interface_up
 from net.router import make_router
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 #: of the host's network, where nothing of slirp4netns' own is
 HOST_ADDRESS = "192.0.2.1"
 HOST_ADDRESS6 = "2001:db8::1"
+
+
+def names_of(*names: str, address: str = "", egress: Sequence[str] = ()) -> dict[str, Any]:
+    """A container on one network, as JSON."""
+    endpoint = NamedEndpoint("0" * 64, "front", address, names=names, subnet4="172.30.0.0/16", interface="v1")
+    return names_to_plain(ContainerNames((endpoint,), egress=tuple(egress)))
 
 
 class MonitorProcess:
@@ -37,6 +44,10 @@ class MonitorProcess:
         self.process.stdin.write(json.dumps({"do": what, **fields}) + "\n")
         self.process.stdin.flush()
         return self.hear(expect)
+
+    def join(self, *names: str, address: str = "", egress: Sequence[str] = (), forwards: object = ()) -> None:
+        """Tell the keeper of a container with these names at that address."""
+        self.do("join", "joined", names=names_of(*names, address=address, egress=egress), forwards=forwards)
 
     def hear(self, expect: str) -> dict[str, Any]:
         """The next thing said of `expect`; others before it are passed over."""

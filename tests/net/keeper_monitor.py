@@ -14,14 +14,17 @@ import sys
 from typing import Any
 
 from net import keeper_protocol, programs
+from net.container_names import begin_container_names
 from net.errors import NetError
-from net.keeper_birth import RouterLink
 from net.keeper_client import KeeperClient
 from net.keeper_protocol import KeeperMember
 from net.keeper_questions import ask_info, connect_to_keeper
-from net.name_table import ContainerNames
+from net.name_table import ContainerNames, names_from_plain
+from net.namespace import set_interface_up
 from net.ports import PortMapping
-from net.router import Router, call_in_router
+from net.router import Router, call_in_router, open_namespace
+from net.router_link import RouterLink
+from net.syscalls import CLONE_NEWNET, unshare
 from sandbox.runtime.own_process import become_own_process
 from storage.waits import carry_out
 
@@ -32,11 +35,12 @@ def say(kind: str, **fields: Any) -> None:
 
 class Monitor:
     def __init__(self, link: RouterLink, container: str) -> None:
-        self.netns_fd = link.netns_fd
+        self.link, self.netns_fd = link, link.netns_fd
         self.client = KeeperClient(link, become_own_process)
         self.member = KeeperMember(container, os.getpid(), ContainerNames(()))
         self.told = self.client.way_out
         self.is_asked_to_be_open = False
+        self.name_fds: list[int] = []
 
     def run(self) -> None:
         poller = select.poll()
@@ -100,10 +104,21 @@ class Monitor:
             case {"do": "open"}:
                 self.is_asked_to_be_open = True
                 self.open()
-            case {"do": "join", "forwards": forwards}:
-                self.member = self.member._replace(forwards=tuple(PortMapping(*row) for row in forwards))
-                self.client.join(self.member)
+            case {"do": "join" | "update" as kind, "names": names, "forwards": forwards}:
+                self.member = self.member._replace(
+                    names=names_from_plain(names), forwards=tuple(PortMapping(*row) for row in forwards)
+                )
+                if kind == "join":
+                    self.client.join(self.member, self.name_fds)
+                else:
+                    self.client.update(self.member)
                 say("joined")
+            case {"do": "make own names"}:
+                *self.name_fds, own_fd = call_in_router(Router(-1, self.netns_fd), _make_own_names)
+                say("made", fd=own_fd)
+            case {"do": "rounds", "count": count, "names": names}:
+                self.live_and_leave(count, names)
+                say("lived")
             case {"do": "ready"}:
                 try:
                     carry_out(self.client.ready_steps())
@@ -117,6 +132,24 @@ class Monitor:
                 self.is_asked_to_be_open = False
                 self.client.close()
                 say("closed")
+
+    def live_and_leave(self, count: int, names: dict[str, Any]) -> None:
+        """So many containers, one after the other, each with sockets of its own."""
+        for number in range(count):
+            *name_fds, own_fd = call_in_router(Router(-1, self.netns_fd), _make_own_names)
+            client = KeeperClient(self.link, become_own_process)
+            client.open()
+            client.join(KeeperMember(f"{number:064x}", os.getpid(), names_from_plain(names)), name_fds)
+            carry_out(client.ready_steps())
+            client.close()
+            for fd in (*name_fds, own_fd):
+                os.close(fd)
+
+
+def _make_own_names() -> list[int]:
+    unshare(CLONE_NEWNET)
+    set_interface_up("lo")
+    return [*(one.detach() for one in begin_container_names()), open_namespace()]
 
 
 def main(pid: str, fd: str, directory: str, container: str) -> None:

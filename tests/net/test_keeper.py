@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.requires("userns", "tap", "slirp4netns"), pytest.mark.timeout(60)]
 
 FORWARDED_PORT = 18080
+#: of containers, which here are the router's own
+ADDRESSES = {letter: f"172.30.0.{number}" for number, letter in enumerate("abcd", 2)}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """For tests after which everything is as before."""
     with ground(tmp_path_factory.mktemp("keeper")) as made:
+        for address in ADDRESSES.values():
+            assert made.run("ip", "address", "add", address, "dev", "lo", router=True).returncode == 0
         yield made
 
 
@@ -49,12 +53,12 @@ def own_place(tmp_path: Path) -> Iterator[Ground]:
 def _joined(place: Ground, letters: str) -> Iterator[list[MonitorProcess]]:
     """Monitors that have joined, and a way out that serves."""
     with ExitStack() as stack:
-        found = [stack.enter_context(place.monitor(letter * 64)) for letter in letters]
-        for monitor in found:
+        found = {letter: stack.enter_context(place.monitor(letter * 64)) for letter in letters}
+        for letter, monitor in found.items():
             monitor.do("open", "open")
-            monitor.do("join", "joined", forwards=[])
+            monitor.join(f"name-{letter}", address=ADDRESSES[letter])
             monitor.hear_state("ready")
-        yield found
+        yield list(found.values())
 
 
 def _end(pid: int, number: int = signal.SIGKILL) -> None:
@@ -168,6 +172,12 @@ def _gets_out(place: Ground, address: str = HOST_ADDRESS) -> bool:
         return client.say() == "hello"
 
 
+def _asks(place: Ground, asker: str, name: str) -> str:
+    """What the container of that letter hears of a name."""
+    command = ("dig", "+short", "+tries=1", "+time=20", "-b", ADDRESSES[asker], f"@{ADDRESSES['d']}", name)
+    return place.run(*command, router=True).stdout.strip()
+
+
 def test_monitors_share_one_keeper_and_one_way_out(place: Ground, monitors: list[MonitorProcess]) -> None:
     (keeper,) = _keepers(place)
     info = _info(monitors[0])
@@ -176,6 +186,7 @@ def test_monitors_share_one_keeper_and_one_way_out(place: Ground, monitors: list
     assert {_slirp_pid(monitor) for monitor in monitors} == {_slirp_pid(monitors[0])}
     assert _gets_out(place)
     assert _gets_out(place, HOST_ADDRESS6)
+    assert _asks(place, "a", "name-b") == ADDRESSES["b"]
 
 
 def test_the_keeper_has_nothing_of_who_forked_it(place: Ground, monitors: list[MonitorProcess]) -> None:
@@ -208,6 +219,7 @@ def test_a_killed_keeper_is_replaced_once_and_connections_go_on(place: Ground, m
         assert client.say() == "hello"
     (successor,) = _keepers(place)
     assert successor != keeper
+    assert _asks(place, "a", "name-c") == ADDRESSES["c"]
     assert len(_info(monitors[0])["members"]) == len(monitors)  # type: ignore[arg-type]
     assert _slirp_pid(monitors[0]) == slirp
 
@@ -282,7 +294,7 @@ def test_a_newer_program_replaces_the_keeper_and_serves_the_older(
     with place.monitor("d" * 64) as newer:
         newer.do("version", "version", version=1000)
         newer.do("open", "open")
-        newer.do("join", "joined", forwards=[])
+        newer.join("name-d")
         newer.hear_state("ready")
         for monitor in monitors:
             monitor.hear("open")
@@ -292,17 +304,52 @@ def test_a_newer_program_replaces_the_keeper_and_serves_the_older(
         assert info["pid"] != keeper
         assert _keepers(place) == [info["pid"]]
         assert _slirp_pid(newer) == slirp
+        assert _asks(place, "a", "name-b") == ADDRESSES["b"]
 
 
 def test_forwards_of_slirp4netns_are_opened_again(own_place: Ground) -> None:
     with own_place.monitor("a" * 64) as monitor:
         monitor.do("open", "open")
         monitor.do("ready", "ready")
-        monitor.do("join", "joined", forwards=[[HOST_ADDRESS, FORWARDED_PORT, 80]])
+        monitor.join(forwards=[[HOST_ADDRESS, FORWARDED_PORT, 80]])
         _end(monitor.hear_state("ready")["pid"])
         monitor.hear_state("ready")
         listening = own_place.run("ss", "-Hltn").stdout
         assert f"{HOST_ADDRESS}:{FORWARDED_PORT}" in listening
+
+
+def test_a_container_is_answered_on_its_own_sockets_until_it_goes(
+    place: Ground, monitors: list[MonitorProcess]
+) -> None:
+    (keeper,) = _keepers(place)
+    before = len(os.listdir(f"/proc/{keeper}/fd"))
+    with place.monitor("e" * 64) as monitor:
+        inside = f"--net=/proc/{monitor.process.pid}/fd/{monitor.do('make own names', 'made')['fd']}"
+        ask = place.enter("dig", "+short", "+tries=1", "+time=20", "@127.0.0.11", "name-b")
+        ask[ask.index("--net")] = inside
+        monitor.do("open", "open")
+        monitor.join("name-e", address="172.30.0.77")
+        assert subprocess.check_output(ask, text=True).strip() == ADDRESSES["b"]
+        assert subprocess.check_output([*ask, "+tcp"], text=True).strip() == ADDRESSES["b"]
+        _end(keeper)
+        monitor.hear("open")
+        assert subprocess.check_output(ask, text=True).strip() == ADDRESSES["b"]
+        monitor.process.kill()
+        monitor.process.wait()
+    (keeper,) = _keepers(place)
+    while any(name.startswith("e") for name, _ in _info(monitors[0])["members"]):  # type: ignore[attr-defined]
+        pass
+    assert len(os.listdir(f"/proc/{keeper}/fd")) == before
+
+
+def test_egress_of_a_container_is_held_and_its_refusals_are_told(place: Ground, monitors: list[MonitorProcess]) -> None:
+    with place.monitor("d" * 64) as monitor:
+        monitor.do("open", "open")
+        monitor.join("name-d", address=ADDRESSES["d"], egress=["allow=example.org"])
+        assert _asks(place, "d", "evil.example") == ""
+        _time, kind, what = monitor.hear("refusal")["row"]
+        assert (kind, what) == ("name", "evil.example")
+        assert "v1" in place.run("nft", "list", "ruleset", router=True).stdout
 
 
 def test_who_says_nonsense_is_let_go(place: Ground, monitors: list[MonitorProcess]) -> None:
@@ -319,6 +366,6 @@ def test_a_way_out_that_cannot_be_is_an_error_with_a_mend(own_place: Ground) -> 
         failed = monitor.do("ready", "failed")
         assert failed["message"] == "slirp4netns is not installed"
         assert "slirp4netns" in failed["mend"]
-        monitor.do("join", "joined", forwards=[])
+        monitor.join("name-a")
         # it is there for names all the same
         assert monitor.hear_state("failed")["message"] == failed["message"]
