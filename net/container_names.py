@@ -6,14 +6,13 @@ sent to 127.0.0.11:53. Who holds the sockets answers, from whatever namespace. U
 
 from __future__ import annotations
 
-from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, socket
+from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, inet_aton, socket
 
 from net.errors import NetError
-from net.nft import load_rules
+from net.name_rules import lead_names
 
 #: as Docker has it; programs name it in their configuration
 CONTAINER_NAME_SERVER = "127.0.0.11"
-_NAME_PORT = 53
 _BACKLOG = 64
 
 
@@ -25,7 +24,7 @@ def begin_container_names() -> tuple[socket, socket]:
     """
     udp, tcp = make_container_sockets()
     try:
-        load_rules(container_rules(udp.getsockname()[1], tcp.getsockname()[1]))
+        lead_names(inet_aton(CONTAINER_NAME_SERVER), udp.getsockname()[1], tcp.getsockname()[1])
     except NetError:
         udp.close()
         tcp.close()
@@ -52,15 +51,3 @@ def make_container_sockets() -> tuple[socket, socket]:
             f"cannot serve names on {CONTAINER_NAME_SERVER} in the container", cause=error.strerror or str(error)
         ) from error
     return made[0], made[1]
-
-
-def container_rules(udp_port: int, tcp_port: int) -> str:
-    """The nftables rules by which a container's questions to 127.0.0.11:53 come to its own name sockets."""
-    return f"""table ip sandbox_names {{
-  chain sandbox_names_output {{
-    type nat hook output priority -100; policy accept;
-    ip daddr {CONTAINER_NAME_SERVER} udp dport {_NAME_PORT} dnat to {CONTAINER_NAME_SERVER}:{udp_port}
-    ip daddr {CONTAINER_NAME_SERVER} tcp dport {_NAME_PORT} dnat to {CONTAINER_NAME_SERVER}:{tcp_port}
-  }}
-}}
-"""

@@ -11,7 +11,10 @@ import trio
 
 from net.container_names import begin_container_names
 from net.dns_server import NameServer
+from net.errors import NetError
+from net.name_rules import lead_names
 from net.name_table import ContainerNames, NamedEndpoint
+from net.nft import NftContext
 from net.syscalls import CLONE_NEWNET, CLONE_NEWUSER, setns
 from tests.net.bridge_containers import Container, make_container, run_in_user_namespace, socket_in
 
@@ -23,12 +26,24 @@ def test_port_53_leads_to_the_sockets_and_stays_free() -> None:
     told = run_in_user_namespace(_asked_inside)
     assert told["datagram"] == told["stream"] == "172.30.0.2\n"
     assert told["own server"] == "bound"
+    udp_port, tcp_port = told["ports"]
+    assert " ".join(told["rules"].split()) == (
+        "table ip sandbox_names { chain sandbox_names_output { type nat hook output priority -100; policy accept; "
+        f"ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:{udp_port} "
+        f"ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:{tcp_port} }} }}"
+    )
+
+
+def test_who_has_no_power_over_the_namespace_is_told() -> None:
+    with pytest.raises(NetError, match="name server") as caught:
+        lead_names(socket.inet_aton("127.0.0.11"), 1, 2)
+    assert (caught.value.cause, caught.value.mend) == ("Operation not permitted", "sandbox doctor bridge")
 
 
 def _asked_inside() -> dict[str, Any]:
     container = make_container()
-    udp, tcp = _begun(container)
-    told: dict[str, Any] = {}
+    rules, (udp, tcp) = _begun(container)
+    told: dict[str, Any] = {"rules": rules, "ports": [one.getsockname()[1] for one in (udp, tcp)]}
     # a program in the container may serve names itself
     own = socket_in(container, socket.AF_INET)
     own.bind(("0.0.0.0", 53))
@@ -49,18 +64,20 @@ def _asked_inside() -> dict[str, Any]:
     return told
 
 
-def _begun(container: Container) -> list[socket.socket]:
+def _begun(container: Container) -> tuple[str, list[socket.socket]]:
+    """What nft says of the rules, and the sockets."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         try:
             setns(container.user_fd, CLONE_NEWUSER)
             setns(container.net_fd, CLONE_NEWNET)
-            socket.send_fds(theirs, [b"+"], [one.detach() for one in begin_container_names()])
+            fds = [one.detach() for one in begin_container_names()]
+            socket.send_fds(theirs, [NftContext().run("list ruleset").encode()], fds)
         finally:
             os._exit(0)
     theirs.close()
     with ours:
-        _data, fds, _flags, _address = socket.recv_fds(ours, 10, 2)
+        data, fds, _flags, _address = socket.recv_fds(ours, 10_000, 2)
     os.waitpid(pid, 0)
-    return [socket.socket(fileno=fd) for fd in fds]
+    return data.decode(), [socket.socket(fileno=fd) for fd in fds]
