@@ -1,7 +1,8 @@
 """The host's side of a published port: is it free, who has it, may this user have it.
 
-slirp4netns answers a refused forward with no reason at all, so the reason is found here by trying to bind. Checks are
-made in the host's network namespace. `_socket`, not `socket`: `run -p` does this before anything else starts.
+slirp4netns answers a refused forward with no reason at all, so the reason is found here by trying to bind; our own
+forwarder gets the bound sockets themselves (`net.listeners`). All of it in the host's network namespace. `_socket`,
+not `socket`: `run -p` does this before anything else starts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from _socket import AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
+from _socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_IPV6,
+    IPV6_V6ONLY,
+    SO_REUSEADDR,
+    SOCK_CLOEXEC,
+    SOCK_DGRAM,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    inet_ntop,
+    socket,
+)
 
 from net.errors import NetError
 from net.named_tuple import NamedTuple
@@ -67,7 +80,9 @@ class BoundSocket(NamedTuple):
 
 
 def candidates(mapping: PortMapping) -> Iterator[Forward]:
-    """The forwards to try for `mapping`, best first; each is free at the moment it is given if chosen at random."""
+    """The forwards to try for `mapping` on one address, best first; each is free at the moment it is given if chosen at
+    random.
+    """
     address = mapping.host_ip or "0.0.0.0"
     if mapping.host_port:
         for port in range(mapping.host_port, (mapping.host_port_end or mapping.host_port) + 1):
@@ -82,7 +97,7 @@ def check_free(forward: Forward) -> None:
     try:
         _bind(forward)
     except OSError as error:
-        raise _explained(forward, error) from error
+        raise explained(forward, error) from error
 
 
 def check_bound_once(forwards: Sequence[Forward]) -> None:
@@ -103,19 +118,35 @@ def check_bound_once(forwards: Sequence[Forward]) -> None:
                 raise PortInUseError(forward)
 
 
-def read_bound_sockets(protocol: str) -> list[BoundSocket]:
-    """The host's listening tcp or bound udp sockets on IPv4 addresses, of all users."""
-    found = []
-    with open(f"/proc/net/{protocol}") as file:
-        next(file)
-        for line in file:
-            fields = line.split()
-            if fields[3] == _LISTENING[protocol]:
-                address, port = fields[1].split(":")
-                # the address is the kernel's word in the machine's byte order
-                quad = int(address, 16).to_bytes(4, sys.byteorder)
-                found.append(BoundSocket(".".join(map(str, quad)), int(port, 16), int(fields[9])))
+def read_bound_sockets(protocol: str, *, ipv6: bool = False) -> list[BoundSocket]:
+    """The host's listening tcp or bound udp sockets on IPv4 addresses, or on IPv6 ones, of all users."""
+    found: list[BoundSocket] = []
+    try:
+        with open(f"/proc/net/{protocol}{'6' if ipv6 else ''}") as file:
+            rows = file.readlines()[1:]
+    except FileNotFoundError:  # no IPv6 in this kernel
+        return found
+    for row in rows:
+        fields = row.split()
+        if fields[3] == _LISTENING[protocol]:
+            address, port = fields[1].split(":")
+            found.append(BoundSocket(_read_address(address), int(port, 16), int(fields[9])))
     return found
+
+
+def has_ipv6() -> bool:
+    """Whether this host has IPv6 addresses, of its loopback at least: what Docker asks before it binds to [::]."""
+    try:
+        probe = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        probe.bind(("::1", 0))
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
 
 
 def unprivileged_port_start() -> int:
@@ -145,39 +176,59 @@ def outgoing_address() -> str | None:
     return None if address.startswith("127.") else address
 
 
-def _bind(forward: Forward) -> int:
-    if ":" in forward.host_ip:
-        raise NetError(
-            f"cannot publish on the IPv6 address [{forward.host_ip}]",
-            cause="slirp4netns forwards IPv4 addresses of the host only",
-            mend=f"publish on an IPv4 address, such as {'127.0.0.1' if forward.host_ip == '::1' else '0.0.0.0'}",
-        )
+def bind_socket(forward: Forward, backlog: int = 1) -> socket:
+    """A new socket bound to `forward`, whose port may be 0 for any; of tcp it listens. Raises OSError."""
     tcp = forward.protocol == "tcp"
-    probe = socket(AF_INET, (SOCK_STREAM if tcp else SOCK_DGRAM) | SOCK_CLOEXEC)
+    family = AF_INET6 if ":" in forward.host_ip else AF_INET
+    bound = socket(family, (SOCK_STREAM if tcp else SOCK_DGRAM) | SOCK_CLOEXEC)
     try:
         if tcp:
-            # as libslirp does it: connections of the port's last owner in TIME_WAIT do not count. Not for udp, where it
-            # would let us bind beside another socket.
-            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        probe.bind((forward.host_ip, forward.host_port))
+            # connections of the port's last owner in TIME_WAIT do not count. Not for udp, where it would let us bind
+            # beside another socket.
+            bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        if family == AF_INET6:
+            # 0.0.0.0 is a socket of its own: the two may be published to different ports
+            bound.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
+        bound.bind((forward.host_ip, forward.host_port))
         if tcp:
-            probe.listen(1)
-        return int(probe.getsockname()[1])
-    finally:
-        probe.close()
+            bound.listen(backlog)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
-def _explained(forward: Forward, error: OSError) -> NetError:
+def explained(forward: Forward, error: OSError) -> NetError:
+    """Why a socket could not be bound to `forward`, with who has the port and what helps."""
     if error.errno == errno.EADDRINUSE:
         return PortInUseError(forward, _holder(forward))
     if error.errno == errno.EACCES:
         return PrivilegedPortError(forward)
+    if ":" in forward.host_ip and not has_ipv6():
+        return NetError(
+            f"cannot publish on {forward}",
+            cause="IPv6 is off on this host",
+            mend=f"publish on an IPv4 address, such as {'127.0.0.1' if forward.host_ip == '::1' else '0.0.0.0'}",
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return NetError(
             f"cannot publish on {forward}: {forward.host_ip} is not an address of this machine",
             mend="ip -brief address",
         )
     return NetError(f"cannot publish {forward}", cause=error.strerror or str(error))
+
+
+def _bind(forward: Forward) -> int:
+    probe = bind_socket(forward)
+    port = int(probe.getsockname()[1])
+    probe.close()
+    return port
+
+
+def _read_address(text: str) -> str:
+    """An address of /proc/net, which is the kernel's words of 32 bits in the machine's byte order."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    return inet_ntop(AF_INET if len(words) == 1 else AF_INET6, b"".join(words))
 
 
 def _other_port(free_port: int) -> str:
@@ -199,8 +250,14 @@ def _free_port(forward: Forward) -> int:
 
 
 def _holder(forward: Forward) -> int:
-    inodes = {entry.inode for entry in read_bound_sockets(forward.protocol) if _is_at(entry, forward)}
-    links = {f"socket:[{inode}]" for inode in inodes if inode}
+    bound = [entry for entry in read_bound_sockets(forward.protocol) if _is_at(entry, forward)]
+    # one bound to [::] has the port of all IPv4 addresses too, unless it is IPV6_V6ONLY: of that /proc says nothing
+    bound += [
+        entry
+        for entry in read_bound_sockets(forward.protocol, ipv6=True)
+        if _is_at(entry, forward) or (entry.port, entry.address) == (forward.host_port, "::")
+    ]
+    links = {f"socket:[{entry.inode}]" for entry in bound if entry.inode}
     for name in os.listdir("/proc") if links else ():
         if name.isdigit() and links & _links(f"/proc/{name}/fd"):
             return int(name)

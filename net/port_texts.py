@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    #: the fields of `ports.PortMapping`: host address and port, container port, protocol, end of the host's range
-    PublishedRow = tuple[str, int, int, str, int]
+    #: the fields of `ports.PortMapping`: host address and port, container port, protocol, and how that was asked for
+    PublishedRow = tuple[str, int, int, str, int, int]
 
 
 def split_protocol(text: str) -> tuple[str, str]:
@@ -28,7 +28,7 @@ def render_ports(published: Iterable[PublishedRow], exposed: Iterable[str] = ())
     """
     rows: list[tuple[int, str, int, str]] = [
         (container_port, host_ip or "0.0.0.0", host_port, protocol)
-        for host_ip, host_port, container_port, protocol, _end in published
+        for host_ip, host_port, container_port, protocol, *_rest in published
     ]
     hidden = {(row[0], row[3]) for row in rows}
     for text in exposed:

@@ -1,6 +1,7 @@
 """Published and exposed ports: the texts of `-p` and `--expose`, read by the rules of Docker's go-connections.
 
     [ip:][host[-host]:]container[-container][/tcp|/udp]        published=…,target=…,protocol=…
+    either, and then: ,proxy-protocol[=v1|=v2]                 ours
 
 Two ranges must be of one length, except that a host range in front of a single container port means: any free one of
 them. An absent host port, or 0, means: any free port. IPv6 addresses may stand in brackets. Pure functions only.
@@ -25,14 +26,17 @@ else:
     Protocol = str
 
 _LARGEST = 65535
-_WILDCARDS = frozenset(("", "0.0.0.0", "::"))
+_PROXY_PROTOCOL = "proxy-protocol"
+_PROXY_VERSIONS = {"": 1, "v1": 1, "v2": 2}
+_EVERY = {"0.0.0.0": AF_INET, "::": AF_INET6}
 
 
 class PortMapping(NamedTuple):
     """A host address and port in front of a container's port.
 
     `host_ip` "" stands for every address; `host_port` 0 for any free port; with `host_port_end` set, for any free one
-    from `host_port` to it.
+    from `host_port` to it. With `proxy_protocol` 1 or 2, a version, each connection begins with a header of the PROXY
+    protocol, which tells the client's address.
     """
 
     host_ip: str
@@ -40,6 +44,7 @@ class PortMapping(NamedTuple):
     container_port: int
     protocol: Protocol = "tcp"
     host_port_end: int = 0
+    proxy_protocol: int = 0
 
 
 class Forward(NamedTuple):
@@ -94,6 +99,16 @@ def _range_end(which: str, text: str) -> int:
 
 def parse_published(text: str) -> tuple[PortMapping, ...]:
     """The mappings of one `-p`, a range as one mapping for each container port. Raises NetError."""
+    plain, version = _split_proxy_protocol(text)
+    mappings = _parse_plain(plain)
+    if not version:
+        return mappings
+    if mappings[0].protocol != "tcp":
+        raise NetError(f"proxy-protocol is for tcp ports only: {text}", mend=f"-p {plain}")
+    return tuple(mapping._replace(proxy_protocol=version) for mapping in mappings)
+
+
+def _parse_plain(text: str) -> tuple[PortMapping, ...]:
     spec = _from_long_form(text) if "=" in text else text
     host_ip, host_text, rest = _split_spec(spec)
     container_text, protocol_text = split_protocol(rest)
@@ -169,8 +184,11 @@ def check_conflicts(mappings: Sequence[PortMapping]) -> None:
 
 
 def addresses_overlap(one: str, other: str) -> bool:
-    """Whether sockets bound to the two addresses would meet."""
-    return one == other or one in _WILDCARDS or other in _WILDCARDS
+    """Whether sockets bound to the two addresses would meet; "" is every address, of both families."""
+    if one == other or "" in (one, other):
+        return True
+    every = _EVERY.get(one) or _EVERY.get(other)
+    return every is not None and (":" in one) == (":" in other)
 
 
 def _half_open(ports: PortRange) -> tuple[int, int]:
@@ -190,6 +208,24 @@ def _split_spec(text: str) -> tuple[str, str, str]:
     if len(parts) == 1:
         return "", "", parts[0]
     return ":".join(parts[:-2]), parts[-2], parts[-1]
+
+
+def _split_proxy_protocol(text: str) -> tuple[str, int]:
+    """What Docker knows of the text, and the version of the PROXY protocol that is asked for, or 0."""
+    if _PROXY_PROTOCOL not in text:
+        return text, 0
+    version, kept = 0, []
+    for field in text.split(","):
+        name, _, value = field.partition("=")
+        if name != _PROXY_PROTOCOL:
+            kept.append(field)
+        elif value in _PROXY_VERSIONS:
+            version = _PROXY_VERSIONS[value]
+        else:
+            raise NetError(
+                f"invalid version of the PROXY protocol: {value}", mend="proxy-protocol=v1 or proxy-protocol=v2"
+            )
+    return ",".join(kept), version
 
 
 def _from_long_form(text: str) -> str:

@@ -109,6 +109,8 @@ def publish(
     On return each port listens. Raises PortInUseError, PrivilegedPortError, SlirpSilentError or another NetError.
     """
     check_conflicts(mappings)
+    for mapping in mappings:
+        _refuse_unable(mapping)
     client = SlirpClient(api_socket, patience_seconds)
     tried: list[Forward] = []
     try:
@@ -128,6 +130,22 @@ def unpublish(api_socket: str, bound: Sequence[PortMapping], patience_seconds: f
     for entry in client.list_hostfwd():
         if entry.forward in forwards:
             client.remove_hostfwd(entry.id)
+
+
+def _refuse_unable(mapping: PortMapping) -> None:
+    """What slirp4netns' own forwarding cannot do."""
+    if ":" in mapping.host_ip:
+        raise NetError(
+            f"cannot publish on the IPv6 address [{mapping.host_ip}]",
+            cause="slirp4netns forwards IPv4 addresses of the host only",
+            mend=f"publish on an IPv4 address, such as {'127.0.0.1' if mapping.host_ip == '::1' else '0.0.0.0'}",
+        )
+    if mapping.proxy_protocol:
+        raise NetError(
+            f"cannot publish port {mapping.container_port} with the PROXY protocol",
+            cause="slirp4netns' forwarding has none; the client's address reaches the container without",
+            mend="leave proxy-protocol out, or use a bridge network",
+        )
 
 
 def _add_one(client: SlirpClient, mapping: PortMapping, tried: list[Forward]) -> PortMapping:

@@ -14,13 +14,13 @@ Inside, a client from the loopback shows as the container's own address, never a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 from _socket import AF_INET, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET, socket
 
 from net.addresses import CONTAINER_ADDRESS
+from net.descriptors import keep_only
 from net.errors import NetError
 from net.named_tuple import NamedTuple
 from net.syscalls import CLONE_NEWNET, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, prctl, setns
@@ -91,8 +91,7 @@ def _child(netns_fd: int, parent: int, outsides: dict[socket, PortMapping]) -> N
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         if os.getppid() == parent:
-            # a terminal or pipe of the caller's must not stay open because we have it too
-            _keep_only((netns_fd, *(one.fileno() for one in outsides)))
+            keep_only((netns_fd, *(one.fileno() for one in outsides)))
             # the bound sockets stay in the host's network; what is made from here on is in the container's
             setns(netns_fd, CLONE_NEWNET)
             _Forwarder(outsides).run()
@@ -172,14 +171,6 @@ def _bind_all(mappings: Sequence[PortMapping]) -> list[socket]:
                 f"cannot publish {mapping.host_ip}:{mapping.host_port}/udp", cause=error.strerror or str(error)
             ) from error
     return bound
-
-
-def _keep_only(fds: Sequence[int]) -> None:
-    # not os.closerange: without close_range(2) it would try every number up to a limit that can be 10^9
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in fds:
-            with contextlib.suppress(OSError):  # the listing's own
-                os.close(int(name))
 
 
 def _close_all(sockets: Sequence[socket]) -> None:

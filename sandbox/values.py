@@ -88,8 +88,9 @@ class EndpointRequest(NamedTuple):
 class PublishedPort(NamedTuple):
     """A host address and port in front of a container's.
 
-    `host_port` 0 asks for any free one; with `host_port_end`, any free one from `host_port` to it. Same fields and
-    order as `net.ports.PortMapping`.
+    `host_port` 0 asks for any free one; with `host_port_end`, any free one from `host_port` to it. `proxy_protocol` is
+    the version of the header that each connection begins with, 0 for none. Same fields and order as
+    `net.ports.PortMapping`.
     """
 
     host_ip: str
@@ -97,6 +98,7 @@ class PublishedPort(NamedTuple):
     container_port: int
     protocol: Literal["tcp", "udp"] = "tcp"
     host_port_end: int = 0
+    proxy_protocol: int = 0
 
 
 class Rlimit(NamedTuple):

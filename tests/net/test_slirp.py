@@ -289,8 +289,13 @@ def test_address_that_is_not_ours() -> None:
 
 def test_ipv6_host_address_is_refused_with_a_way_out() -> None:
     with pytest.raises(NetError) as caught:
-        check_free(Forward("::1", 8080, "tcp"))
+        publish("/nonexistent", (PortMapping("::1", 8080, 80),))
     assert "127.0.0.1" in caught.value.mend
+
+
+def test_the_proxy_protocol_is_refused() -> None:
+    with pytest.raises(NetError, match="PROXY protocol"):
+        publish("/nonexistent", (PortMapping("", 8080, 80, proxy_protocol=1),))
 
 
 def test_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:
