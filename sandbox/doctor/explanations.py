@@ -54,8 +54,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "bridge": (
         "Containers on bridge networks find each other, and keep the addresses of those who call. It takes nf_tables, "
-        "veth and bridge of the kernel, usable in a user's own network namespace, and libnftables; the check makes one. "
-        "Where it cannot, each container has a private slirp4netns."
+        "veth and bridge of the kernel, usable in a user's own network namespace, and libnftables; the check makes "
+        "one. Where it cannot, each container has a private slirp4netns."
     ),
     "ipv6": (
         "`network create --ipv6` gives containers IPv6 addresses of their own, which slirp4netns leads out where the "
