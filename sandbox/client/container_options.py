@@ -66,6 +66,9 @@ class ContainerOptions(TypedDict, total=False):
     mounts: Sequence[str]
     name: str
     nano_cpus: int
+    net_delay: str
+    net_loss: str
+    net_rate: str
     network: str
     network_mode: str
     oom_score_adj: int
@@ -117,6 +120,7 @@ _PLAIN = {
     "auto_remove": "auto_remove", "cpu_period": "cpu_period_us", "cpu_quota": "cpu_quota_us",
     "cpu_shares": "cpu_shares", "cpuset_cpus": "cpuset_cpus", "domainname": "domain_name", "hostname": "hostname",
     "init": "init", "ipc_mode": "ipc_mode", "name": "name", "nano_cpus": "nano_cpus",
+    "net_delay": "net_delay", "net_loss": "net_loss", "net_rate": "net_rate",
     "oom_score_adj": "oom_score_adjust", "pid_mode": "pid_mode", "pids_limit": "pids_limit", "platform": "platform",
     "privileged": "privileged", "publish_all_ports": "publish_all", "read_only": "read_only",
     "stdin_open": "open_stdin", "stop_signal": "stop_signal", "stop_timeout": "stop_timeout_seconds",

@@ -103,6 +103,14 @@ def _add_network(invocation: Invocation, request: ContainerRequest) -> Container
             dns_options=parse_each(invocation, "dns-option", hosts.parse_dns_option),
             extra_hosts=parse_each(invocation, "add-host", hosts.parse_extra_host),
         )
+    if _any_given(invocation, "net-rate net-delay net-loss"):
+        from sandbox.grammar.shaping import check_delay, check_loss, check_rate
+
+        request = request._replace(
+            net_rate=parse_one(invocation, "net-rate", check_rate),
+            net_delay=parse_one(invocation, "net-delay", check_delay),
+            net_loss=parse_one(invocation, "net-loss", check_loss),
+        )
     if _any_given(invocation, "publish expose"):
         from sandbox.grammar.ports import parse_exposed
 

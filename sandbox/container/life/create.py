@@ -112,8 +112,10 @@ def _record(connection: sqlite3.Connection, container: Container, asked: str) ->
 def join_networks(connection: sqlite3.Connection, container: Container) -> None:
     """Put the container on its networks, within the transaction that claims it for its monitor. Raises SandboxError."""
     if container.config.network not in ("none", "host"):
-        from sandbox.network.requested import requested_endpoints
+        from sandbox.network.requested import requested_endpoints, require_shapeable
 
+        # what the default network is may have changed since it was asked for
+        require_shapeable(container.config)
         if requested_endpoints(container.config):
             from sandbox.network.allocate import give_endpoints
 

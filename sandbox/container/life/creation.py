@@ -86,7 +86,11 @@ def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> Map
 
 
 def _with_networks(connection: sqlite3.Connection, config: ContainerConfig) -> ContainerConfig:
-    """The configuration, of which every network is there."""
+    """The configuration, of which every network is there, and can do what is asked of it."""
+    if config.net_rate or config.net_delay or config.net_loss:
+        from sandbox.network.requested import require_shapeable
+
+        require_shapeable(config)
     if not config.endpoints:
         return config
     from sandbox.network.joining import with_known_networks

@@ -88,6 +88,10 @@ class ContainerConfig(NamedTuple):
     shell: tuple[str, ...] = ()
     #: the networks that the container is on when it runs, by name, eth0 first
     endpoints: tuple[EndpointRequest, ...] = ()
+    #: tc's words, "" where nothing is asked for: "10mbit" each way, "50ms" and "1%" of what is sent
+    net_rate: str = ""
+    net_delay: str = ""
+    net_loss: str = ""
 
 
 class ContainerState(NamedTuple):

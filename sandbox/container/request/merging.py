@@ -185,6 +185,14 @@ def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: Con
             dns_options=each_at_field("dns_options", hosts.parse_dns_option, request.dns_options),
             extra_hosts=each_at_field("extra_hosts", hosts.parse_extra_host, request.extra_hosts),
         )
+    if request.net_rate or request.net_delay or request.net_loss:
+        from sandbox.grammar.shaping import check_delay, check_loss, check_rate
+
+        config = config._replace(
+            net_rate=_checked("net_rate", check_rate, request.net_rate),
+            net_delay=_checked("net_delay", check_delay, request.net_delay),
+            net_loss=_checked("net_loss", check_loss, request.net_loss),
+        )
     return _add_ports(request, defaults, config)
 
 

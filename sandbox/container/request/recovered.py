@@ -69,6 +69,9 @@ def _with_network(request: ContainerRequest, config: ContainerConfig) -> Contain
         dns_search=config.dns_search,
         dns_options=config.dns_options,
         extra_hosts=config.extra_hosts,
+        net_rate=config.net_rate or None,
+        net_delay=config.net_delay or None,
+        net_loss=config.net_loss or None,
         # with another's network only the image can have exposed any
         exposed_ports=() if shared else config.exposed_ports,
         published_ports=config.published_ports,

@@ -66,6 +66,10 @@ class ContainerRequest(NamedTuple):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()  # "name:address"
+    #: tc's words: "10mbit" each way, "50ms" and "1%" of what is sent
+    net_rate: str | None = None
+    net_delay: str | None = None
+    net_loss: str | None = None
 
     #: `-v`: /HOST:TARGET[:MODES], NAME:TARGET[:MODES], or TARGET alone for an anonymous volume
     binds: tuple[str, ...] = ()

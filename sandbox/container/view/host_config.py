@@ -57,6 +57,10 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "StorageOpt": dict(request.storage_options),
         "Mounts": [_mount(mount) for mount in request.mounts],
         "Annotations": dict(request.annotations),
+        # of this program alone
+        "NetRate": config.net_rate,
+        "NetDelay": config.net_delay,
+        "NetLoss": config.net_loss,
     }
     return document | _given(rare)
 
