@@ -93,12 +93,18 @@ def _groups(*without: int) -> str:
 
 
 #: what R forwards and what it takes in. Containers reach the router's own addresses for names and echo, nothing else
-#: listens there; what belongs to a published port is local traffic, and needs no track
+#: listens there. What begins or ends in the router itself, as all of published ports does, is not tracked: conntrack
+#: would keep each connection for two minutes after its end
 _RULES = f"""
 table inet sandbox_router {{
     chain sandbox_early {{
         type filter hook prerouting priority raw; policy accept;
-        iifgroup {_groups()} socket transparent 1 socket wildcard 0 meta mark set {TRANSPARENT_MARK} notrack
+        iifgroup {_groups()} socket transparent 1 socket wildcard 0 meta mark set {TRANSPARENT_MARK} notrack accept
+        iifgroup {_groups()} fib daddr type local notrack
+    }}
+    chain sandbox_early_output {{
+        type filter hook output priority raw; policy accept;
+        oifgroup {_groups()} notrack
     }}
     chain sandbox_input {{
         type filter hook input priority filter; policy accept;

@@ -148,7 +148,7 @@ def _two_networks() -> dict[str, list[str]]:
 def test_packets_of_transparent_sockets_come_back() -> None:
     """A published port's client is seen with its own address, which lies behind the router."""
     told = run_in_user_namespace(_transparent)
-    assert told == ["198.51.100.7", "2001:db8::7", "answer", "answer"]
+    assert told == ["198.51.100.7", "2001:db8::7", "answer", "answer", "0"], "and nothing is tracked"
 
 
 def _transparent() -> list[str]:
@@ -169,7 +169,8 @@ def _transparent() -> list[str]:
                     accepted.sendall(b"answer")
                     answers.append(client_socket.recv(100).decode())
                     seen.append(peer[0])
-        return seen + answers
+        tracked = run_in(("cat", "/proc/sys/net/netfilter/nf_conntrack_count"), made.net_fd)
+        return [*seen, *answers, tracked.strip()]
 
 
 def _bound(family: int, address: str) -> tuple[int]:
