@@ -50,9 +50,10 @@ class AllowedAddress(NamedTuple):
 
 
 class EgressRules(NamedTuple):
-    """What may be reached; nothing, where both are empty."""
+    """What may be reached: names that each of several sources allows, and addresses that all of them do."""
 
-    names: tuple[AllowedName, ...] = ()
+    #: of a container, of each of its networks
+    names: tuple[tuple[AllowedName, ...], ...] = ()
     addresses: tuple[AllowedAddress, ...] = ()
 
 
@@ -67,7 +68,7 @@ class Refusal(NamedTuple):
 
 
 def parse_egress(texts: Sequence[str]) -> EgressRules:
-    """The rules of all texts of `--egress` together: what any of them allows. Raises NetError for another form."""
+    """The rules of all texts of one `--egress`: what any of them allows. Raises NetError for another form."""
     names: list[AllowedName] = []
     addresses: list[AllowedAddress] = []
     for text in texts:
@@ -79,12 +80,29 @@ def parse_egress(texts: Sequence[str]) -> EgressRules:
             raise NetError(f"invalid egress rule {text!r}", cause="it neither denies nor allows", mend=_FORM)
         for item in items:
             _read_item(item, names, addresses)
-    return EgressRules(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses)))
+    return EgressRules((tuple(dict.fromkeys(names)),), tuple(dict.fromkeys(addresses)))
+
+
+def combine_egress(sources: Sequence[Sequence[str]]) -> EgressRules:
+    """The rules of a container: what its own texts and those of each of its networks all allow. Raises NetError."""
+    combined = parse_egress(sources[0])
+    for texts in sources[1:]:
+        rules = parse_egress(texts)
+        both = [_common(one, other) for one in combined.addresses for other in rules.addresses]
+        combined = EgressRules(combined.names + rules.names, tuple(dict.fromkeys(one for one in both if one)))
+    # a set of the kernel's does not take one that is within another
+    needed = tuple(one for one in combined.addresses if not any(_covers(other, one) for other in combined.addresses))
+    return combined._replace(addresses=needed)
 
 
 def ports_of(rules: EgressRules, name: str) -> frozenset[int]:
-    """The ports at which `name`, in lower case, may be reached, ANY_PORT among them for all; none: it may not."""
-    return frozenset(allowed.port for allowed in rules.names if _matches(allowed.pattern, name))
+    """The ports at which `name`, in lower case, may be reached, or ANY_PORT alone for all; none: it may not."""
+    found: frozenset[int] = frozenset((ANY_PORT,))
+    for names in rules.names:
+        ports = frozenset(allowed.port for allowed in names if _matches(allowed.pattern, name))
+        if ANY_PORT not in ports:
+            found = ports if ANY_PORT in found else found & ports
+    return found
 
 
 def mark_of(interface: str) -> int:
@@ -247,6 +265,31 @@ def _subnet(place: str) -> str | None:
     rest = length - int(prefix)
     first = (int.from_bytes(packed, "big") >> rest << rest).to_bytes(len(packed), "big")
     return f"{socket.inet_ntop(family, first)}/{prefix}"
+
+
+def _common(one: AllowedAddress, other: AllowedAddress) -> AllowedAddress | None:
+    """The addresses and the port that both allow; of two subnets one is within the other, or they have none."""
+    if one.port != other.port and ANY_PORT not in (one.port, other.port):
+        return None
+    for narrow, wide in ((one.address, other.address), (other.address, one.address)):
+        if _is_within(narrow, wide):
+            return AllowedAddress(narrow, one.port or other.port)
+    return None
+
+
+def _covers(one: AllowedAddress, other: AllowedAddress) -> bool:
+    return one != other and one.port in (other.port, ANY_PORT) and _is_within(other.address, one.address)
+
+
+def _is_within(narrow: str, wide: str) -> bool:
+    (first, bits), (wide_first, wide_bits) = _bits(narrow), _bits(wide)
+    return len(first) == len(wide_first) and bits >= wide_bits and first[:wide_bits] == wide_first[:wide_bits]
+
+
+def _bits(subnet: str) -> tuple[str, int]:
+    address, _, prefix = subnet.partition("/")
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    return "".join(f"{octet:08b}" for octet in packed), int(prefix or len(packed) * 8)
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -7,9 +7,9 @@ import time
 from net.egress import (
     EgressRules,
     admit_text,
+    combine_egress,
     mark_of,
     may_be_admitted,
-    parse_egress,
     ports_of,
     release_text,
     restrict_text,
@@ -56,7 +56,7 @@ class EgressGate:
         if not names.egress:
             self.release(container)
             return
-        rules = parse_egress(names.egress)
+        rules = combine_egress(names.egress)
         if before and (before.interfaces, before.rules) == (interfaces, rules):
             return
         self._run(restrict_text(interfaces, rules))

@@ -40,8 +40,8 @@ class ContainerNames(NamedTuple):
     servers: tuple[str, ...] = ()
     #: (name, address) that this container alone sees
     own: tuple[tuple[str, str], ...] = ()
-    #: texts of `--egress`; none is no restriction
-    egress: tuple[str, ...] = ()
+    #: texts of `--egress`, of the container and of each of its networks that has any; none is no restriction
+    egress: tuple[tuple[str, ...], ...] = ()
 
 
 class Found(NamedTuple):
@@ -175,7 +175,7 @@ def names_to_plain(names: ContainerNames) -> dict[str, Any]:
         "endpoints": [endpoint._asdict() for endpoint in names.endpoints],
         "servers": list(names.servers),
         "own": [list(pair) for pair in names.own],
-        "egress": list(names.egress),
+        "egress": [list(texts) for texts in names.egress],
     }
 
 
@@ -189,7 +189,7 @@ def names_from_plain(plain: Mapping[str, Any]) -> ContainerNames:
             tuple(_endpoint_from_plain(endpoint) for endpoint in plain["endpoints"]),
             _texts(plain.get("servers", ())),
             tuple((str(name), str(address)) for name, address in plain.get("own", ())),
-            _texts(plain.get("egress", ())),
+            tuple(_texts(texts) for texts in plain.get("egress", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not the names of a container: {error}") from error
@@ -201,7 +201,7 @@ def _endpoint_from_plain(plain: Mapping[str, Any]) -> NamedEndpoint:
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    if not all(isinstance(value, str) for value in values):
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
         raise ValueError("a text is wanted")
     return tuple(values)
 

@@ -29,7 +29,7 @@ HOST_ADDRESS6 = "2001:db8::1"
 def names_of(*names: str, address: str = "", egress: Sequence[str] = ()) -> dict[str, Any]:
     """A container on one network, as JSON."""
     endpoint = NamedEndpoint("0" * 64, "front", address, names=names, subnet4="172.30.0.0/16", interface="v1")
-    return names_to_plain(ContainerNames((endpoint,), egress=tuple(egress)))
+    return names_to_plain(ContainerNames((endpoint,), egress=(tuple(egress),) if egress else ()))
 
 
 class MonitorProcess:

@@ -237,7 +237,7 @@ class _Gate:
 def test_a_restricted_container_asks_for_what_it_may_and_is_let_through_first() -> None:
     async def main() -> None:
         gate, refused = _Gate(), list[Refusal]()
-        names = ContainerNames((WEB,), egress=("allow=*.org",))
+        names = ContainerNames((WEB,), egress=(("allow=*.org",),))
         async with name_service(names, gate=gate, on_refusal=refused.append) as service:
             assert await _short(service.udp_port, "db") == ["172.30.0.3"]
             assert "status: REFUSED" in await _dig(service.udp_port, "www.example.net")

@@ -15,6 +15,7 @@ from net.egress import (
     AllowedAddress,
     AllowedName,
     EgressRules,
+    combine_egress,
     interface_mark,
     mark_of,
     may_be_admitted,
@@ -31,13 +32,15 @@ def test_rules_of_several_texts_add_up() -> None:
     rules = parse_egress(["deny", "allow=Example.ORG:443, *.example.net", "allow=example.org:80,example.org,*:8080"])
     assert rules == EgressRules(
         (
-            AllowedName("example.org", 443),
-            AllowedName("*.example.net", 443),
-            AllowedName("example.org", 80),
-            AllowedName("*", 8080),
+            (
+                AllowedName("example.org", 443),
+                AllowedName("*.example.net", 443),
+                AllowedName("example.org", 80),
+                AllowedName("*", 8080),
+            ),
         )
     )
-    assert parse_egress(["deny"]) == parse_egress([]) == EgressRules()
+    assert parse_egress(["deny"]) == parse_egress([]) == EgressRules(((),))
 
 
 @pytest.mark.parametrize(
@@ -54,11 +57,11 @@ def test_rules_of_several_texts_add_up() -> None:
     ],
 )
 def test_addresses_and_subnets(item: str, address: str, port: int) -> None:
-    assert parse_egress([f"allow={item}"]) == EgressRules((), (AllowedAddress(address, port),))
+    assert parse_egress([f"allow={item}"]) == EgressRules(((),), (AllowedAddress(address, port),))
 
 
 def test_names_of_other_scripts() -> None:
-    assert parse_egress(["allow=bücher.example"]).names == (AllowedName("xn--bcher-kva.example", 443),)
+    assert parse_egress(["allow=bücher.example"]).names == ((AllowedName("xn--bcher-kva.example", 443),),)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_any_text_is_a_rule_or_refused(text: str) -> None:
         return
     for allowed in rules.addresses:
         ipaddress.ip_network(allowed.address)
-    for name in rules.names:
+    for name in rules.names[0]:
         assert set(name.pattern) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.*")
 
 
@@ -111,12 +114,32 @@ def test_names_that_match() -> None:
     rules = parse_egress(["allow=example.org,example.org:80,*.example.net:22,*.net:*"])
     assert ports_of(rules, "example.org") == {443, 80}
     assert ports_of(rules, "www.example.org") == set()
-    assert ports_of(rules, "a.b.example.net") == {22, ANY_PORT}
+    assert ports_of(rules, "a.b.example.net") == {ANY_PORT}
     assert ports_of(rules, "example.net") == {ANY_PORT}
     assert ports_of(rules, "badexample.net") == {ANY_PORT}
     assert ports_of(rules, "net") == ports_of(rules, ".net") == ports_of(rules, "") == set()
     # a dot inside a label is written as such by who reads the question
     assert ports_of(parse_egress(["allow=*.example.net"]), "foo\\046example.net") == set()
+
+
+def test_what_all_sources_allow() -> None:
+    rules = combine_egress([
+        ["allow=*.example.org:443,*.example.org:22,10.0.0.0/8:443,192.0.2.1:*"],
+        ["allow=www.example.org:*,git.example.org:22,10.1.0.0/16:*,192.0.2.0/24:5432"],
+    ])  # fmt: skip
+    assert ports_of(rules, "www.example.org") == {443, 22}
+    assert ports_of(rules, "git.example.org") == {22}
+    assert ports_of(rules, "api.example.org") == set()
+    assert rules.addresses == (AllowedAddress("10.1.0.0/16", 443), AllowedAddress("192.0.2.1", 5432))
+    assert combine_egress([["allow=*:*"], ["deny"]]).names == ((AllowedName("*", ANY_PORT),), ())
+    assert ports_of(combine_egress([["allow=*:*"], ["deny"]]), "example.org") == set()
+
+
+def test_a_subnet_within_another_is_none_of_its_own() -> None:
+    rules = combine_egress([["allow=10.1.0.0/16,10.0.0.0/8,10.1.0.0/16:22,10.2.3.4,10.0.0.0/8:80,2001:db8::/32"]])
+    assert [f"{address}:{port}" for address, port in rules.addresses] == [
+        "10.0.0.0/8:443", "10.1.0.0/16:22", "10.0.0.0/8:80", "2001:db8::/32:443",
+    ]  # fmt: skip
 
 
 def test_marks() -> None:
@@ -163,7 +186,7 @@ class _Nft:
 
 
 ENDPOINT = NamedEndpoint("id", "front", "172.30.0.2", names=("web",), interface="v1a")
-NAMES = ContainerNames((ENDPOINT,), egress=("allow=example.org,192.0.2.9",))
+NAMES = ContainerNames((ENDPOINT,), egress=(("allow=example.org,192.0.2.9",),))
 ADDRESS = socket.inet_aton("192.0.2.1")
 
 

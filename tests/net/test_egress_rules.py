@@ -129,7 +129,7 @@ def _restricted() -> dict[str, Any]:
         nft = call_in_thread(made.net_fd, NftContext)
         nft.run(restrict_text([], parse_egress(["deny"])))
         told["rules at first"] = _rules(nft)
-        names = ContainerNames((_named(web, "web"),), egress=names_of)
+        names = ContainerNames((_named(web, "web"),), egress=(names_of,))
         # before the veth is there: no packet passes unmarked
         nft.run(restrict_text([web.host_interface], parse_egress(names_of)))
         inside, neighbour = connected(routing, web), connected(routing, free)

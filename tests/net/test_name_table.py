@@ -105,7 +105,7 @@ def test_names_of_one_container_alone(table: NameTable) -> None:
 
 def test_plain_form() -> None:
     names = ContainerNames(
-        (_endpoint("front", 2, "web", address6="fd00:1::2"),), ("192.0.2.1",), (("a", "10.0.0.1"),), ("deny",)
+        (_endpoint("front", 2, "web", address6="fd00:1::2"),), ("192.0.2.1",), (("a", "10.0.0.1"),), (("deny",),)
     )
     plain = json.loads(json.dumps(names_to_plain(names)))
     assert names_from_plain(plain) == names
