@@ -19,14 +19,24 @@ if TYPE_CHECKING:
     Network = IPv4Network | IPv6Network
     Address = IPv4Address | IPv6Address
 
-#: Docker's pools, in its order: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by /20
-_POOLS = ((IPv4Network("172.16.0.0/12"), 16), (IPv4Network("192.168.0.0/16"), 20))
-_NOT_A_POOL = IPv4Network("172.16.0.0/16")
 #: slirp4netns' own, on the tap of the router
 _SLIRP_SUBNETS = (IPv4Network("10.0.2.0/24"), IPv6Network("fd00::/64"))
 _OVERLAPS = "invalid pool request: Pool overlaps with other one on this address space"
+#: of a network that has an address for a container beside the gateway's
+_SMALLEST_PREFIX = 30
 #: the widest route that is a network somebody is on; 0.0.0.0/0 and the halves that a VPN sets are ways out
 _WIDEST_PREFIX = 2
+
+
+class Pool(NamedTuple):
+    """A range of addresses, as "10.10.0.0/16", that networks are given parts of; `size` is the prefix of each part."""
+
+    base: str
+    size: int
+
+
+#: Docker's, in its order
+DEFAULT_POOLS = (*(Pool(f"172.{second}.0.0/16", 16) for second in range(17, 32)), Pool("192.168.0.0/16", 20))
 
 
 class Busy(NamedTuple):
@@ -53,15 +63,15 @@ class CheckedSubnet(NamedTuple):
     ip_range: str = ""
 
 
-def choose_subnet4(taken: Iterable[str], busy: Busy) -> Subnet:
-    """The first of Docker's pools that neither a network (`taken`) nor the host uses. Raises NetError."""
+def choose_subnet4(taken: Iterable[str], busy: Busy, pools: Sequence[Pool] = DEFAULT_POOLS) -> Subnet:
+    """The first part of the pools that neither a network (`taken`) nor the host uses. Raises NetError."""
     used = [ip_network(text) for text in taken]
-    for network in _pools():
+    for network in (part for pool in pools for part in _parts(pool)):
         if not any(_overlap(network, other) for other in used) and not overlapping(str(network), busy):
             return _with_first_gateway(network)
     raise NetError(
         "all predefined address pools have been fully subnetted",
-        cause="networks, and this host's routes, lie in 172.17.0.0/16 to 172.31.0.0/16 and in all of 192.168.0.0/16",
+        cause="networks, and this host's routes, are in all of " + ", ".join(pool.base for pool in pools),
         mend="sandbox network prune, or give a --subnet",
     )
 
@@ -133,9 +143,21 @@ def overlapping(subnet: str, busy: Busy) -> str:
     return ""
 
 
-def _pools() -> Iterator[IPv4Network]:
-    for pool, prefix in _POOLS:
-        yield from (network for network in pool.subnets(new_prefix=prefix) if network != _NOT_A_POOL)
+def check_pool(pool: Pool) -> Pool:
+    """`pool` again. Raises NetError where no IPv4 network can be given a part of it."""
+    message = f"invalid default address pool {pool.base} of size {pool.size}"
+    try:
+        base = IPv4Network(pool.base)
+    except ValueError as error:
+        raise NetError(message, cause=str(error), mend="as in base 10.10.0.0/16, size 24") from None
+    if not base.prefixlen <= pool.size <= _SMALLEST_PREFIX:
+        why = f"the size is a prefix, from the base's own {base.prefixlen} to {_SMALLEST_PREFIX}"
+        raise NetError(message, cause=why, mend="as in base 10.10.0.0/16, size 24")
+    return pool
+
+
+def _parts(pool: Pool) -> Iterator[IPv4Network]:
+    return IPv4Network(pool.base).subnets(new_prefix=pool.size)
 
 
 def _with_first_gateway(network: Network) -> Subnet:

@@ -41,6 +41,7 @@ FOR_OTHERS = {
     "net.shaping.parse_shaping",
     "net.shaping.shape_endpoint",
     "net.subnets.check_address",
+    "net.subnets.check_pool",
     "net.subnets.check_subnets",
     "net.subnets.choose_subnet4",
     "net.subnets.choose_subnet6",

@@ -17,7 +17,9 @@ from net.subnets import (
     AskedSubnet,
     Busy,
     CheckedSubnet,
+    Pool,
     check_address,
+    check_pool,
     check_subnets,
     choose_subnet4,
     choose_subnet6,
@@ -44,6 +46,33 @@ def test_pools_are_dockers_in_its_order() -> None:
     assert taken[15:] == [f"192.168.{third}.0/20" for third in range(0, 256, 16)]
     with pytest.raises(NetError, match="all predefined address pools have been fully subnetted"):
         choose_subnet4(taken, _FREE)
+
+
+def test_pools_of_ones_own() -> None:
+    pools = (Pool("10.10.0.0/23", 24), Pool("10.20.0.0/16", 16))
+    taken: list[str] = []
+    for _each in range(3):
+        taken.append(choose_subnet4(taken, _FREE, pools).text)
+    assert taken == ["10.10.0.0/24", "10.10.1.0/24", "10.20.0.0/16"]
+    with pytest.raises(NetError) as caught:
+        choose_subnet4(taken, _FREE, pools)
+    assert caught.value.cause == "networks, and this host's routes, are in all of 10.10.0.0/23, 10.20.0.0/16"
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        Pool("10.10.0.1/16", 24),
+        Pool("x", 24),
+        Pool("10.0.0.0/16", 8),
+        Pool("10.0.0.0/16", 31),
+        Pool("fd00::/48", 64),
+    ],
+)
+def test_pools_that_are_none(pool: Pool) -> None:
+    with pytest.raises(NetError, match="invalid default address pool"):
+        check_pool(pool)
+    assert check_pool(Pool("10.10.0.0/16", 16)) == Pool("10.10.0.0/16", 16)
 
 
 def test_first_address_is_the_gateways() -> None:
