@@ -19,6 +19,7 @@ from net.ports import Forward, PortMapping
 from net.slirp import (
     SlirpFeatures,
     SlirpPlan,
+    assume_features,
     check_tun,
     close_slirp,
     parse_features,
@@ -412,6 +413,42 @@ def test_socket_path_that_is_too_long(tmp_path: Path) -> None:
     features = _stand_in(tmp_path, "")
     with pytest.raises(NetError, match="too long"):
         spawn_slirp(SlirpPlan(features, 0, "/tmp/" + "x" * 120))
+
+
+_HELP_OF_1_0_1 = """Usage: slirp4netns [OPTION]... PID|PATH [TAPNAME]
+-c, --configure          bring up the interface
+-e, --exit-fd=FD         specify the FD for terminating slirp4netns
+-r, --ready-fd=FD        specify the FD to write to when the network is configured
+-m, --mtu=MTU            specify MTU (default=1500, max=65521)
+-6, --enable-ipv6        enable IPv6 (experimental)
+-a, --api-socket=PATH    specify API socket path
+--cidr=CIDR              specify network address CIDR (default=10.0.2.0/24)
+--disable-host-loopback  prohibit connecting to 127.0.0.1:* on the host namespace
+--netns-type=TYPE        specify network namespace type ([path|pid], default=pid)
+--userns-path=PATH       specify user namespace path
+--enable-sandbox         create a new mount namespace (and drop all caps except CAP_NET_BIND_SERVICE)
+--enable-seccomp         enable seccomp to limit syscalls (experimental)
+"""
+_SINCE_1_1 = "--outbound-addr=IPv4 sets\n--outbound-addr6=IPv6 sets\n--disable-dns disables\n"
+_SINCE_1_2 = "--macaddress=MAC specify\n--target-type=TYPE specify\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "help_text"),
+    [
+        ("1.0.1", _HELP_OF_1_0_1),
+        ("1.1.12", _HELP_OF_1_0_1 + _SINCE_1_1),
+        ("1.2.0", _HELP_OF_1_0_1 + _SINCE_1_1 + _SINCE_1_2),
+        ("1.3.2", _HELP_OF_1_0_1 + _SINCE_1_1 + _SINCE_1_2),
+    ],
+)
+def test_versions_that_are_about_have_all_that_is_assumed_of_them(version: str, help_text: str) -> None:
+    told = parse_features("/usr/bin/slirp4netns", f"slirp4netns version {version}\ncommit: unknown\n", help_text)
+    assert told.version == version
+    assumed = assume_features()._replace(program=told.program)
+    assert assumed.options <= told.options
+    one, other = (slirp_arguments(SlirpPlan(features, 5, "/a"), 3, 4) for features in (told, assumed))
+    assert one == other
 
 
 def test_arguments_follow_the_features() -> None:
