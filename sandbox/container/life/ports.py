@@ -7,7 +7,7 @@ neither the command nor the monitor can die in between and leave the one without
 from __future__ import annotations
 
 from net.errors import NetError
-from net.host_ports import check_free
+from net.host_ports import check_free, has_ipv6
 from net.ports import Forward, PortMapping, addresses_overlap
 from sandbox.container.life.asking import call_monitor
 from sandbox.container.life.publish import explained
@@ -106,10 +106,12 @@ def _refuse_present(container: Container, port: PublishedPort, present: tuple[Pu
 def _check_host(paths: Paths, container: Container, ports: tuple[PublishedPort, ...]) -> None:
     """Who has a port is told by this process, which sees the other containers; the monitor would know the reason."""
     mappings = [PortMapping(*port) for port in ports]
+    every = ("0.0.0.0",) if uses_private_network(container.config) or not has_ipv6() else ("0.0.0.0", "::")
     for one in mappings:
         if one.host_port and not one.host_port_end:
             try:
-                check_free(Forward(one.host_ip or _EVERY_ADDRESS, one.host_port, one.protocol))
+                for address in (one.host_ip,) if one.host_ip else every:
+                    check_free(Forward(address, one.host_port, one.protocol))
             except NetError as error:
                 what = f"cannot publish a port of container {container.name}"
                 told = explained(paths, error, mappings, what, f"sandbox port add {container.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from net.errors import NetError
 from net.host_ports import PortInUseError, PrivilegedPortError
+from net.port_texts import join_address
 from net.ports import PortMapping, addresses_overlap
 from net.slirp_api import SlirpSilentError, publish
 from sandbox.container.life.lookup import present_containers
@@ -58,8 +59,9 @@ def _other_option(forward: Forward, free_port: int, mappings: Sequence[PortMappi
         last = wanted.host_port_end or wanted.host_port
         if free_port and wanted.protocol == forward.protocol and wanted.host_port <= forward.host_port <= last:
             protocol = "" if wanted.protocol == "tcp" else f"/{wanted.protocol}"
-            address = f"{wanted.host_ip}:" if wanted.host_ip not in ("", "0.0.0.0") else ""
-            return f"{option} {address}{free_port}:{wanted.container_port}{protocol}"
+            port = str(free_port)
+            place = join_address(wanted.host_ip, port) if wanted.host_ip not in ("", "0.0.0.0") else port
+            return f"{option} {place}:{wanted.container_port}{protocol}"
     return ""
 
 

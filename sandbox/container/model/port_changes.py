@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import ContainerConfig, ContainerState
 
-_EVERY_ADDRESS = "0.0.0.0"
+#: what a port of every address is bound to: of the second only on a bridge network, by Docker's order
+_EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 class PortsAdded(NamedTuple):
@@ -50,15 +51,20 @@ class PortsRemoved(NamedTuple):
 
             asked = [PortMapping(*port) for port in kept]
             automatic = [PublishedPort(*port) for port in publish_all(config.exposed_ports, asked)]
+        done: set[PublishedPort] = set()
         for gone in self.gone:
+            if (everywhere := gone._replace(host_ip="")) in done:
+                continue  # the second row of one request for every address
             # the one that says most is the one that was bound
             one = next((one for one in kept if one == gone), None)
             one = one or next((one for one in kept if is_of(gone, one)), None)
             if one is not None:
                 kept.remove(one)
+                done |= {everywhere} if not one.host_ip else set()
                 continue
             one = next((one for one in automatic if is_of(gone, one)), None)
             if one is not None:
+                done.add(everywhere)
                 # of all that are exposed one is not to be published any more: the others are asked for by themselves
                 automatic.remove(one)
                 kept += automatic
@@ -72,7 +78,12 @@ def is_of(bound: PublishedPort, asked: PublishedPort) -> bool:
     same = (bound.container_port, bound.protocol) == (asked.container_port, asked.protocol)
     last = asked.host_port_end or asked.host_port
     in_range = not asked.host_port or asked.host_port <= bound.host_port <= last
-    return same and in_range and (asked.host_ip or _EVERY_ADDRESS) == (bound.host_ip or _EVERY_ADDRESS)
+    same_address = asked.host_ip in ("", bound.host_ip) if bound.host_ip in _EVERY_ADDRESS else _is_same(bound, asked)
+    return same and in_range and same_address
+
+
+def _is_same(one: PublishedPort, other: PublishedPort) -> bool:
+    return (one.host_ip or _EVERY_ADDRESS[0]) == (other.host_ip or _EVERY_ADDRESS[0])
 
 
 def ports_named(present: Iterable[PublishedPort], wanted: PublishedPort) -> tuple[PublishedPort, ...]:
@@ -82,7 +93,7 @@ def ports_named(present: Iterable[PublishedPort], wanted: PublishedPort) -> tupl
         for one in present
         if (one.container_port, one.protocol) == (wanted.container_port, wanted.protocol)
         and (not wanted.host_port or is_of(one, wanted._replace(host_ip=wanted.host_ip or one.host_ip)))
-        and (not wanted.host_ip or wanted.host_ip == (one.host_ip or _EVERY_ADDRESS))
+        and (not wanted.host_ip or _is_same(wanted, one))
     )
 
 

@@ -41,6 +41,24 @@ def test_what_is_removed_as_bound_goes_as_it_was_asked_for(place: int) -> None:
     assert list(change.to_state(state).published_ports) == [port for port in BOUND if port != BOUND[place]]
 
 
+@pytest.mark.parametrize("place", range(2))
+def test_two_addresses_of_one_request_are_removed_with_it(place: int) -> None:
+    # two ports that each may lead to any: the rows of one do not take the other with them
+    config = CONTAINER.config._replace(published_ports=(PublishedPort("", 8080, 80), PublishedPort("", 0, 80)))
+    bound = [PublishedPort(address, port, 80) for port in (8080, 40001) for address in ("0.0.0.0", "::")]
+    wanted = PublishedPort("", (8080, 40001)[place], 80)
+    gone = ports_named(bound, wanted)
+    assert list(gone) == bound[2 * place : 2 * place + 2]
+    assert PortsRemoved(gone).to_config(config).published_ports == (config.published_ports[1 - place],)
+
+
+def test_two_requests_of_one_address_each_are_removed_one_by_one() -> None:
+    asked = (PublishedPort("0.0.0.0", 8080, 80), PublishedPort("::", 8080, 80))
+    config = CONTAINER.config._replace(published_ports=asked)
+    assert PortsRemoved(asked).to_config(config).published_ports == ()
+    assert PortsRemoved(asked[1:]).to_config(config).published_ports == asked[:1]
+
+
 def test_of_all_that_is_exposed_the_others_stay_published() -> None:
     config = CONTAINER.config._replace(publish_all=True, exposed_ports=("80/tcp", "81/tcp", "53/udp"))
     after = PortsRemoved((PublishedPort("0.0.0.0", 40000, 81),)).to_config(config)
