@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from sandbox.image.copies import keep_image_copies
-from sandbox.record_copies import has_copy, keep_container_copy, keep_volume_copy
+from sandbox.record_copies import has_copy, keep_container_copy, keep_network_copy, keep_volume_copy
 from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
@@ -24,6 +24,9 @@ def write_missing_copies(connection: sqlite3.Connection, paths: Paths) -> None:
         for (container_id,) in connection.execute("SELECT id FROM container").fetchall():
             if not has_copy(paths.data_root, "container", container_id):
                 keep_container_copy(connection, container_id)
+        for (network_id,) in connection.execute("SELECT id FROM network").fetchall():
+            if not has_copy(paths.data_root, "network", network_id):
+                keep_network_copy(connection, network_id)
         for (name,) in connection.execute("SELECT name FROM volume").fetchall():
             # a name that is no file's, out of a damaged database, is nobody's copy
             if os.path.basename(name) == name and not has_copy(paths.data_root, "volume", name):

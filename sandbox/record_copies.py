@@ -3,6 +3,7 @@
     containers/<id>/record.json     the container's row
     images/<hex of the id>          the image's row and names, its manifest and its config (`image/copies.py`)
     volumes/<name>/record.json      the volume's row
+    networks/<id>                   the row of a network that somebody made
 
 A copy is there only while its row is: it is written after the row was committed, and goes before the row does. So a
 copy without a row tells that the database was lost, emptied or replaced by an older one. That is an error of every
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: the table of the records, the column of the key, and the directory of the copies
-PLACES = (("container", "id", "containers"), ("image", "id", "images"), ("volume", "name", "volumes"))
+PLACES = (
+    ("container", "id", "containers"),
+    ("image", "id", "images"),
+    ("volume", "name", "volumes"),
+    ("network", "id", "networks"),
+)
 RECORD = "record.json"
 LOST_CAUSE = "it was removed, emptied, or restored from an older copy"
 REPAIR = "sandbox system check --repair"
@@ -51,6 +57,8 @@ def copy_path(data_root: str, table: str, name: str) -> str:
     """Where the copy of the record lies, or would lie."""
     if table == "image":
         return f"{data_root}/images/{name.removeprefix('sha256:')}"
+    if table == "network":
+        return f"{data_root}/networks/{name}"
     return f"{data_root}/{table}s/{name}/{RECORD}"
 
 
@@ -106,6 +114,23 @@ def keep_volume_copy(connection: sqlite3.Connection, name: str) -> None:
         write_copy(copy_path(data_root_of(connection), "volume", name), json.dumps(document) + "\n")
 
 
+NETWORK_COLUMNS = (
+    "id", "name", "driver", "created_ns", "subnet4", "gateway4", "range4", "subnet6", "gateway6", "range6", "chosen4",
+    "chosen6", "internal", "attachable", "options", "labels", "auxiliary", "egress",
+)  # fmt: skip
+
+
+def keep_network_copy(connection: sqlite3.Connection, network_id: str) -> None:
+    """Write the network's copy as its row is now; what is always there has none."""
+    query = f"SELECT {', '.join(NETWORK_COLUMNS)} FROM network WHERE id = ? AND name NOT IN ('bridge', 'host', 'none')"
+    found = connection.execute(query, (network_id,)).fetchone()
+    if found is not None:
+        path = copy_path(data_root_of(connection), "network", network_id)
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        write_copy(path, json.dumps(dict(zip(NETWORK_COLUMNS, found, strict=True))) + "\n")
+
+
 def find_unrecorded(connection: sqlite3.Connection, data_root: str) -> dict[str, list[str]]:
     """The names of what has a copy and no row, by table; empty as a rule.
 
@@ -157,7 +182,8 @@ def refuse_full_store(data_root: str, database: str, what: str) -> None:
 def describe_store(data_root: str) -> str:
     """What there is that only a database could have named, in words; "" for a store that nobody has used."""
     places = (
-        ("container", "containers"), ("image", "images"), ("volume", "volumes"), ("layer", "layers"),
+        ("container", "containers"), ("image", "images"), ("volume", "volumes"), ("network", "networks"),
+        ("layer", "layers"),
         ("blob", "blobs/sha256"),
     )  # fmt: skip
     return counted((noun, _count(f"{data_root}/{place}")) for noun, place in places)

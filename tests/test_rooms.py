@@ -55,7 +55,7 @@ ARROWS = {
     },
     "upkeep": {
         "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
-        "grammar", "image", "protocol", "runtime", "volume",
+        "grammar", "image", "network", "protocol", "runtime", "volume",
     },
     "warm": {"protocol", "runtime"},
     "client": {

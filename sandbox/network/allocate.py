@@ -54,6 +54,10 @@ def give_endpoint(connection: sqlite3.Connection, container_id: str, request: En
     """Put the container on one network more, within a transaction. Raises as `give_endpoints` does."""
     assert connection.in_transaction, "an address is looked for and taken in one transaction"
     network = find_network(connection, request.network)
+    if network.name == "bridge" and not network.subnet4:
+        from sandbox.network.create import give_default_subnet  # once for each store
+
+        network = give_default_subnet(connection, network)
     query = "SELECT coalesce(max(interface) + 1, 0) FROM endpoint WHERE container_id = ?"
     (interface,) = connection.execute(query, (container_id,)).fetchone()
     address4, address6 = (_give_address(connection, _Wanted(container_id, network, request, v)) for v in (4, 6))

@@ -8,8 +8,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from net.networks import BridgeSettings, EndpointSettings, Subnet
+
 #: the networks that are always there, by name, with their drivers
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
+#: options of Docker's bridges
+MTU = "com.docker.network.driver.mtu"
+ICC = "com.docker.network.bridge.enable_icc"
 
 
 class Network(NamedTuple):
@@ -72,6 +77,34 @@ class Endpoint(NamedTuple):
     @property
     def prefix6(self) -> int:
         return prefix_of(self.network.subnet6) if self.address6 else 0
+
+    def settings(self) -> EndpointSettings:
+        """What the kernel is to have of it."""
+        from net.networks import EndpointSettings  # on the way of who starts a container on a bridge
+
+        return EndpointSettings(
+            bridge_settings(self.network), self.number, self.interface, self.address4, self.address6, self.mac,
+            self.default_route,
+        )  # fmt: skip
+
+
+def bridge_settings(network: Network) -> BridgeSettings:
+    """What the kernel is to have of a network."""
+    from net.networks import DEFAULT_MTU, BridgeSettings, bridge_name
+
+    options = network.options
+    mtu = int(options.get(MTU, options.get("mtu", "0"))) or DEFAULT_MTU
+    return BridgeSettings(
+        bridge_name(network.id), _subnet(network.subnet4, network.gateway4), _subnet(network.subnet6, network.gateway6),
+        mtu, network.internal, options.get(ICC, "true").lower() not in ("false", "0"),
+    )  # fmt: skip
+
+
+def _subnet(subnet: str, gateway: str) -> Subnet | None:
+    from net.networks import Subnet
+
+    address, _, bits = subnet.partition("/")
+    return Subnet(address, int(bits), gateway) if subnet else None
 
 
 def prefix_of(subnet: str) -> int:

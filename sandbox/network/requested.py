@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.errors import UsageError
-from sandbox.network.mode import uses_bridge
+from sandbox.network.mode import network_mode, uses_bridge
 from sandbox.values import EndpointRequest
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ DEFAULT_NETWORK = "bridge"
 
 def network_names(config: ContainerConfig) -> tuple[str, ...]:
     """The networks that the container is on, or is to be; for other modes "host", "none" or "container:ID"."""
-    if config.endpoints:
+    if config.endpoints or is_taken_off(config):
         return tuple(sorted(endpoint.network for endpoint in config.endpoints))
     return (DEFAULT_NETWORK if config.network == "default" else config.network,)
 
@@ -39,11 +39,13 @@ def require_shapeable(config: ContainerConfig) -> None:
 
 def requested_endpoints(config: ContainerConfig) -> tuple[EndpointRequest, ...]:
     """The networks that the container is to be put on, the first one's interface being eth0; none where its network is
-    its own alone, the host's or another container's.
+    its own alone, the host's or another container's, and where it was taken off all.
     """
-    if config.endpoints:
+    if config.endpoints or config.network != "default" or not uses_bridge(config.network):
         return config.endpoints
-    if not uses_bridge(config.network):
-        return ()
-    name = DEFAULT_NETWORK if config.network == "default" else config.network
-    return (EndpointRequest(name, config.network_aliases),)
+    return (EndpointRequest(DEFAULT_NETWORK, config.network_aliases),)
+
+
+def is_taken_off(config: ContainerConfig) -> bool:
+    """Whether the container was disconnected from every network that it had."""
+    return not config.endpoints and config.network != "default" and network_mode(config.network) == "bridge"

@@ -8,6 +8,8 @@ from sandbox.container.model.claims import claim_of
 from sandbox.container.model.documents import from_json
 from sandbox.container.model.record import ContainerState
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.events import emit
+from sandbox.network.events import network_event
 from sandbox.network.record import PREDEFINED, Endpoint, Network
 from sandbox.record_copies import unreadable_error
 from sandbox.state import IntegrityError
@@ -138,6 +140,11 @@ def insert_endpoint(connection: sqlite3.Connection, endpoint: Endpoint) -> None:
             endpoint.mac, json.dumps(endpoint.aliases), json.dumps(endpoint.links), endpoint.gateway_priority,
         ),
     )  # fmt: skip
+
+
+def tell_network(connection: sqlite3.Connection, action: str, network: Network, container_id: str) -> None:
+    """Keep that a container came or went, within the transaction in which it did."""
+    emit(connection, network_event(action, network, container_id))
 
 
 def _with_default_route(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:

@@ -19,7 +19,7 @@ from sandbox.errors import ConflictError, ImageError, SandboxError
 from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference
 from sandbox.image.store import ImageRecord, record_image, set_name, set_parent
-from sandbox.record_copies import copy_path, find_unrecorded, keep_container_copy, read_copy
+from sandbox.record_copies import NETWORK_COLUMNS, copy_path, find_unrecorded, keep_container_copy, read_copy
 from sandbox.transactions import transaction
 from storage.digests import digest_hex, parse_digest
 from storage.errors import StorageError
@@ -39,7 +39,7 @@ class LostCopyError(SandboxError):
 def unrecorded(connection: sqlite3.Connection, paths: Paths) -> Iterator[tuple[str, str]]:
     """Table and name of what can be adopted; images first, for containers are made of them."""
     found = find_unrecorded(connection, paths.data_root)
-    for table in ("image", "volume", "container"):
+    for table in ("image", "volume", "network", "container"):
         for name in found.get(table, ()):
             yield table, name
 
@@ -66,6 +66,8 @@ def adopt(connection: sqlite3.Connection, paths: Paths, content: ContentStore, t
             _adopt_container(connection, copy)
         elif table == "volume":
             _adopt_volume(connection, copy)
+        elif table == "network":
+            _adopt_network(connection, copy)
         else:
             _adopt_image(connection, path, copy, content)
     except (TypeError, ValueError, KeyError, AttributeError, StorageError, ImageError) as error:
@@ -100,6 +102,16 @@ def _adopt_volume(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
     connection.execute(
         "INSERT OR IGNORE INTO volume (name, created_ns, labels, anonymous, options) VALUES (?, ?, ?, ?, ?)",
         (str(copy["name"]), int(copy["created_ns"]), labels, int(copy["anonymous"]), options),
+    )
+
+
+def _adopt_network(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
+    for column in ("options", "labels", "auxiliary", "egress"):
+        json.loads(str(copy[column]))
+    columns = ", ".join(NETWORK_COLUMNS)
+    marks = ", ".join("?" for _ in NETWORK_COLUMNS)
+    connection.execute(
+        f"INSERT OR IGNORE INTO network ({columns}) VALUES ({marks})", [copy[column] for column in NETWORK_COLUMNS]
     )
 
 

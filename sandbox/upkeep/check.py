@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sandbox.upkeep.findings import Kind
 
 
+_KINDS: dict[str, Kind] = {"image": "image", "volume": "volume", "network": "network", "container": "container"}
 _COUNTED = ("images", "containers", "volumes", "build cache", "blobs", "layers")
 
 
@@ -147,7 +148,7 @@ def _adopt_unrecorded(context: CheckContext) -> list[tuple[str, str]]:
     """Take back what only the store knows of, or tell of it; what that was."""
     found = list(unrecorded(context.connection, context.paths))
     for table, name in found:
-        kind: Kind = "image" if table == "image" else "volume" if table == "volume" else "container"
+        kind = _KINDS[table]
         context.report(
             Finding(
                 kind, shown_name(context.paths, table, name), "it is in the store, and the database does not know it"

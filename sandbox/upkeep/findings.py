@@ -14,6 +14,7 @@ Kind = Literal[
     "image",
     "container",
     "volume",
+    "network",
     "build cache",
     "download",
     "stage",

@@ -18,6 +18,7 @@ from sandbox.errors import HostError, SandboxError
 from sandbox.image.documents import Manifest, decode_config, decode_manifest
 from sandbox.image.recording import make_record, plan_layers
 from sandbox.image.store import record_image
+from sandbox.network.record import PREDEFINED
 from sandbox.record_copies import LOST_CAUSE, describe_store, find_unrecorded
 from sandbox.state import MIGRATIONS, is_damage, is_full, make_database
 from sandbox.transactions import transaction
@@ -36,8 +37,8 @@ _SUFFIXES = ("", "-wal", "-shm")
 _DOCUMENT_BYTES_MAX = 4 << 20
 #: in the order of what refers to what
 _TABLES = (
-    "image", "image_name", "image_digest", "image_parent", "container", "volume", "setting", "build_cache",
-    "layer_blob", "blob_source", "build_mount", "event",
+    "image", "image_name", "image_digest", "image_parent", "container", "volume", "network", "endpoint", "setting",
+    "build_cache", "layer_blob", "blob_source", "build_mount", "event",
 )  # fmt: skip
 
 
@@ -137,7 +138,9 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection, paths: Paths) -> N
                     continue  # its copy has its names, and these may be damaged
                 if is_sound(table, row) and _is_stored(paths, table, row):
                     with suppress(sqlite3.Error):
-                        new.execute(f"INSERT OR IGNORE INTO {table} ({known}) VALUES ({marks})", values)
+                        # those that are always there have other ids in a new database
+                        way = "REPLACE" if table == "network" and row.get("name") in PREDEFINED else "IGNORE"
+                        new.execute(f"INSERT OR {way} INTO {table} ({known}) VALUES ({marks})", values)
 
 
 def _shared_columns(table: str, old: sqlite3.Connection, new: sqlite3.Connection) -> list[str]:
@@ -211,6 +214,9 @@ def _quoted(path: str) -> str:
 
 
 def _knows_nothing(connection: sqlite3.Connection) -> bool:
-    query = "SELECT (SELECT count(*) FROM image) + (SELECT count(*) FROM container) + (SELECT count(*) FROM volume)"
+    query = (
+        "SELECT (SELECT count(*) FROM image) + (SELECT count(*) FROM container) + (SELECT count(*) FROM volume)"
+        " + (SELECT count(*) FROM network WHERE name NOT IN ('bridge', 'host', 'none'))"
+    )
     (count,) = connection.execute(query).fetchone()
     return int(count) == 0

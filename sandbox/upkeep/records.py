@@ -102,6 +102,7 @@ def _unsound(connection: sqlite3.Connection) -> list[str]:
             ("id", "manifest_digest", "created_ns", "pulled_ns", "size_bytes", "platform", "layers", "config"),
         ),
         ("volume", ("name", "created_ns", "labels", "anonymous", "options")),
+        ("network", ("id", "name", "options", "labels", "auxiliary", "egress")),
         ("event", ("attributes",)),
     ):
         rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
@@ -123,6 +124,10 @@ def is_sound(table: str, row: dict[str, object]) -> bool:
         elif table == "volume":
             json.loads(str(row["labels"]))
             json.loads(str(row.get("options", "{}")))
+        elif table == "network":
+            for column in ("options", "labels", "auxiliary", "egress"):
+                json.loads(str(row[column]))
+            return len(bytes.fromhex(str(row["id"]))) == 32
         elif table == "event":
             return is_event_row(str(row["attributes"]))
         elif table == "build_cache":

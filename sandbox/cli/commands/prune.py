@@ -1,4 +1,4 @@
-"""What takes away what nobody uses: `container prune`, `image prune`, `volume prune`, `system prune`."""
+"""What takes away what nobody uses: containers, images, volumes, networks, or all of it with `system prune`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sandbox.image.removal import Removed
 
 _QUESTION = "Are you sure you want to continue? [y/N] "
+_UNUSED_NETWORKS = "all custom networks not used by at least one container"
 _EVERY_IMAGE = "all images without at least one container associated to them"
 
 
@@ -51,6 +52,18 @@ def prune_volumes(invocation: Invocation) -> int:
     return 0
 
 
+def prune_networks(invocation: Invocation) -> int:
+    """Print the names of those that went."""
+    from sandbox.network import operations
+
+    filters = _filters(invocation)
+    read_prune_filters(filters, time.time_ns())
+    if _is_refused(invocation, f"WARNING! This will remove {_UNUSED_NETWORKS}.\n"):
+        return 0
+    _print_deleted(invocation, "Deleted Networks:", operations.prune(invocation.context.for_operations(), filters))
+    return 0
+
+
 def prune_images(invocation: Invocation) -> int:
     """Print what was untagged and deleted, and what that freed."""
     from sandbox.upkeep import operations
@@ -69,6 +82,7 @@ def prune_images(invocation: Invocation) -> int:
 def prune_all(invocation: Invocation) -> int:
     """Containers first: their images are unused then."""
     from sandbox.builder import operations as cache_operations
+    from sandbox.network import operations as network_operations
     from sandbox.upkeep import operations
     from sandbox.volume import operations as volume_operations
 
@@ -83,6 +97,7 @@ def prune_all(invocation: Invocation) -> int:
     containers = operations.prune_containers(context, filters)
     _print_deleted(invocation, "Deleted Containers:", containers.ids)
     freed = containers.freed_bytes
+    _print_deleted(invocation, "Deleted Networks:", network_operations.prune(context, filters))
     if volumes:
         went = volume_operations.prune(context, filters)
         _print_deleted(invocation, "Deleted Volumes:", went.names)
@@ -112,6 +127,7 @@ def _filters(invocation: Invocation) -> tuple[str, ...]:
 def _warning(*, everything: bool, volumes: bool, filters: Sequence[str]) -> str:
     lines = [
         "all stopped containers",
+        "all networks not used by at least one container",
         *(["all anonymous volumes not used by at least one container"] if volumes else []),
         _EVERY_IMAGE if everything else "all dangling images",
         "all build cache" if everything else "unused build cache",
@@ -188,6 +204,15 @@ COMMANDS: tuple[Command, ...] = (
         prune_volumes,
         most=0,
         examples=("sandbox volume prune -f", "sandbox volume prune -a"),
+    ),
+    Command(
+        "network prune",
+        "Remove all unused networks",
+        "[OPTIONS]",
+        (_FILTER, _FORCE),
+        prune_networks,
+        most=0,
+        examples=("sandbox network prune -f", "sandbox network prune --filter until=24h"),
     ),
     Command(
         "system prune",

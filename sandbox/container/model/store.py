@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.events import Tell
     from sandbox.container.model.port_changes import PortsAdded, PortsRemoved
+    from sandbox.values import EndpointRequest
 
 _COLUMNS = "id, name, created_ns, config, state"
 _HEX = frozenset("0123456789abcdef")
@@ -176,6 +177,16 @@ def _write_ports(connection: sqlite3.Connection, container_id: str, change: Port
     config = change.to_config(from_json(ContainerConfig, row[0]))
     values = (to_json(config), changed_request(row[1] or "", config), container_id)
     connection.execute("UPDATE container SET config = ?, request = ? WHERE id = ?", values)
+    keep_container_copy(connection, container_id)
+
+
+def write_networks(
+    connection: sqlite3.Connection, container_id: str, network: str, endpoints: tuple[EndpointRequest, ...]
+) -> None:
+    """Write where the container is to be on networks from now on, within a transaction."""
+    row = connection.execute("SELECT config FROM container WHERE id = ?", (container_id,)).fetchone()
+    config = from_json(ContainerConfig, row[0])._replace(network=network, endpoints=endpoints)
+    connection.execute("UPDATE container SET config = ? WHERE id = ?", (to_json(config), container_id))
     keep_container_copy(connection, container_id)
 
 

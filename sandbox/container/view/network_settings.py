@@ -6,7 +6,7 @@ from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
 from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
 from sandbox.container.view.host_config import port_bindings
 from sandbox.network.record import dns_names
-from sandbox.network.requested import requested_endpoints
+from sandbox.network.requested import is_taken_off, requested_endpoints
 from sandbox.values import EndpointRequest
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def network_settings(container: Container, endpoints: Sequence[Endpoint]) -> Doc
 
 def _networks(container: Container, endpoints: Sequence[Endpoint]) -> Iterator[tuple[str, Document]]:
     config = container.config
-    if config.network.startswith("container:"):
+    if config.network.startswith("container:") or is_taken_off(config):
         return
     present = {endpoint.network.name: endpoint for endpoint in endpoints}
     name = "bridge" if config.network == "default" else config.network

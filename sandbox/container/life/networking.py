@@ -1,0 +1,167 @@
+"""A container put on a network, or taken off, whether it runs or not, and kept so for its next start.
+
+What the record says is written first, with the address of one that runs; then its monitor is asked to hold the
+interfaces against the record. Where it cannot, the record is put back: a SIGKILL in between leaves a record that the
+next start fulfils.
+"""
+
+from __future__ import annotations
+
+from sandbox.container.life.asking import call_monitor
+from sandbox.container.life.settled import open_settled
+from sandbox.container.life.stop import is_active
+from sandbox.container.model.endpoint_rows import free_endpoints
+from sandbox.container.model.store import load_container, write_networks
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.network.allocate import give_endpoint
+from sandbox.network.joining import known_endpoint
+from sandbox.network.mode import network_mode
+from sandbox.network.requested import DEFAULT_NETWORK, requested_endpoints
+from sandbox.network.store import endpoints_of, find_network, insert_endpoint, tell_network
+from sandbox.state import open_state
+from sandbox.transactions import transaction
+from sandbox.values import EndpointRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sandbox.container.model.record import Container, ContainerConfig
+    from sandbox.network.record import Network
+    from sandbox.paths import Paths
+
+_NO_MORE = "container sharing network namespace with another container or host cannot be connected to any other network"
+_NONE = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+_HOST = "container cannot be disconnected from host network or connected to host network"
+
+
+def connect_container(paths: Paths, word: str, request: EndpointRequest) -> None:
+    """Put the container on a network. Raises NotFoundError, UsageError, ConflictError, SandboxError."""
+    with open_state(paths) as connection:
+        container = open_settled(connection, paths, word, "network connect")
+        network = find_network(connection, request.network)
+        _refuse(container, network)
+        with transaction(connection):
+            present = _present(connection, container)
+            before = present.config
+            wanted = known_endpoint(connection, request)
+            others = [one for one in _endpoints(before) if one.network != wanted.network]
+            if is_active(present):
+                _refuse_second(connection, present, network)
+                give_endpoint(connection, present.id, wanted)
+            write_networks(connection, present.id, _mode(before), (*others, wanted))
+        if not is_active(present):
+            return
+    try:
+        call_monitor(paths, present, "networks")
+    except SandboxError:
+        if _undo_connect(paths, present, before, network):
+            raise
+
+
+def disconnect_container(paths: Paths, word: str, network_word: str, *, force: bool = False) -> None:
+    """Take the container off a network; by force it is no error where it is not on it. Raises NotFoundError,
+    ConflictError, SandboxError.
+    """
+    with open_state(paths) as connection:
+        network = find_network(connection, network_word)
+        container = open_settled(connection, paths, word, "network disconnect")
+        if network.driver != "bridge" or container.config.network == "host":
+            raise ConflictError(_HOST, mend=f"sandbox rm -f {container.name}, and run it with another --network")
+        with transaction(connection):
+            present = _present(connection, container)
+            before = present.config
+            rest = tuple(one for one in _endpoints(before) if one.network != network.name)
+            if len(rest) == len(_endpoints(before)):
+                if force:
+                    return
+                raise ConflictError(
+                    f"container {present.id} is not connected to network {network.name}",
+                    mend=f"sandbox inspect {present.name}",
+                )
+            if is_active(present):
+                _refuse_private(present)
+            gone = [one for one in endpoints_of(connection, present.id) if one.network.id == network.id]
+            free_endpoints(connection, present.id, network.id)
+            write_networks(connection, present.id, _mode(before), rest)
+        if not is_active(present):
+            return
+    try:
+        call_monitor(paths, present, "networks")
+    except SandboxError:
+        with open_state(paths) as connection, transaction(connection):
+            if not is_active(_present(connection, present)):
+                return
+            write_networks(connection, present.id, before.network, before.endpoints)
+            for endpoint in gone:
+                insert_endpoint(connection, endpoint)
+                tell_network(connection, "connect", network, present.id)
+        raise
+
+
+def _undo_connect(paths: Paths, container: Container, before: ContainerConfig, network: Network) -> bool:
+    """Put back what was written of a container that runs; whether it does: else its next start does what was asked."""
+    with open_state(paths) as connection, transaction(connection):
+        present = load_container(connection, container.id)
+        if present is None or not is_active(present):
+            return False
+        free_endpoints(connection, container.id, network.id)
+        write_networks(connection, container.id, before.network, before.endpoints)
+    return True
+
+
+def _present(connection: sqlite3.Connection, container: Container) -> Container:
+    present = load_container(connection, container.id)
+    if present is None or present.state.status == "removing":
+        raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
+    return present
+
+
+def _endpoints(config: ContainerConfig) -> tuple[EndpointRequest, ...]:
+    """Where the container is, or will be; one of the default network is told by name from now on."""
+    if config.network == "default":
+        return requested_endpoints(config) or (EndpointRequest(DEFAULT_NETWORK, config.network_aliases),)
+    return config.endpoints
+
+
+def _mode(config: ContainerConfig) -> str:
+    return DEFAULT_NETWORK if config.network == "default" else config.network
+
+
+def _refuse(container: Container, network: Network) -> None:
+    """Raise ConflictError where Docker does: for networks that are one's only one."""
+    mode = network_mode(container.config.network)
+    refusal = ""
+    if network.driver == "host" or mode == "host":
+        refusal = _HOST if network.driver == "host" else _NO_MORE
+    elif network.driver == "null" or mode == "none":
+        refusal = _NONE
+    elif mode == "join":
+        refusal = _NO_MORE
+    if refusal:
+        raise ConflictError(
+            refusal,
+            cause=f"container {container.name} was made with --network {container.config.network}",
+            mend=f"sandbox run --network {network.name if network.driver == 'bridge' else 'NETWORK'} …",
+        )
+    if is_active(container) or container.config.network != "default":
+        _refuse_private(container)
+
+
+def _refuse_private(container: Container) -> None:
+    if network_mode(container.config.network) == "private":
+        raise ConflictError(
+            f"container {container.name} is on no network that others are on",
+            cause="it has a network of its own behind slirp4netns",
+            mend=f"sandbox stop {container.name}, connect it, and sandbox start {container.name}"
+            if container.config.network == "default"
+            else "sandbox run --network NETWORK …",
+        )
+
+
+def _refuse_second(connection: sqlite3.Connection, container: Container, network: Network) -> None:
+    if any(one.network.id == network.id for one in endpoints_of(connection, container.id)):
+        raise ConflictError(
+            f"endpoint with name {container.name} already exists in network {network.name}",
+            mend=f"sandbox network disconnect {network.name} {container.name}",
+        )

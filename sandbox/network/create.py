@@ -1,0 +1,226 @@
+"""Making a network: its addresses chosen or checked, and its record kept."""
+
+from __future__ import annotations
+
+import time
+
+from net.egress import parse_egress
+from net.errors import NetError
+from net.host_routes import read_busy
+from net.networks import DEFAULT_MTU, bridge_name
+from net.subnets import AskedSubnet, Busy, CheckedSubnet, check_subnets, choose_subnet4, choose_subnet6, overlapping
+from sandbox.errors import ConflictError, NotSupportedError, SandboxError, UsageError, translated
+from sandbox.events import emit
+from sandbox.named_tuple import NamedTuple
+from sandbox.network.events import network_event
+from sandbox.network.record import ICC, MTU, PREDEFINED, Network
+from sandbox.network.store import all_networks, insert_network, name_conflict, set_subnet
+from sandbox.random_ids import new_container_id
+from sandbox.record_copies import keep_network_copy
+from sandbox.transactions import transaction
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+#: words of `--network` that name no network
+_MODES = ("default", "slirp4netns", "pasta")
+#: what Docker's driver knows, and what becomes of it here
+_OPTIONS = {
+    MTU: "",
+    ICC: "",
+    "mtu": "",
+    "com.docker.network.bridge.name": f"bridges are named after their networks, as {bridge_name('0' * 12)}",
+    "com.docker.network.bridge.enable_ip_masquerade": "what leaves by slirp4netns has the host's address",
+    "com.docker.network.bridge.host_binding_ipv4": "give the address with each port, as -p 127.0.0.1:80:80",
+    "com.docker.network.container_iface_prefix": "interfaces are named eth0, eth1, …",
+}
+_LEAST_MTU = 68
+_LEAST_MTU_OF_IPV6 = 1280
+
+
+class NetworkRequest(NamedTuple):
+    """What a network is to be made with, as typed; `ipv4` and `ipv6` are None where nobody said."""
+
+    name: str
+    driver: str = "bridge"
+    subnets: tuple[AskedSubnet, ...] = ()
+    ipv4: bool | None = None
+    ipv6: bool | None = None
+    internal: bool = False
+    attachable: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    ipam_driver: str = "default"
+    egress: tuple[str, ...] = ()
+
+
+class Created(NamedTuple):
+    """A network's id, and what is to be known of it, a sentence each."""
+
+    id: str
+    notes: tuple[str, ...] = ()
+
+
+def create_network(connection: sqlite3.Connection, request: NetworkRequest) -> Created:
+    """Make the network. Raises UsageError, ConflictError for a taken name or subnet, NotSupportedError."""
+    notes = tuple(_check(request))
+    with translated(UsageError, "cannot make a network"):
+        parse_egress(request.egress)
+    busy = _busy()
+    network = Network(
+        new_container_id(), request.name, request.driver, time.time_ns(), internal=request.internal,
+        attachable=request.attachable, options=dict(request.options), labels=dict(request.labels),
+        egress=request.egress,
+    )  # fmt: skip
+    with transaction(connection):
+        others = all_networks(connection)
+        if request.name in {other.name for other in others}:
+            raise name_conflict(request.name)
+        # the first of the pools is the default network's, whether it was used yet or not
+        others = [_with_subnet_of_default(connection, other, others) for other in others]
+        network = _with_addresses(network, request, _taken(others), busy)
+        insert_network(connection, network)
+        emit(connection, network_event("create", network))
+    keep_network_copy(connection, network.id)
+    return Created(network.id, (*notes, *_hidden(network, request, busy)))
+
+
+def _with_subnet_of_default(connection: sqlite3.Connection, network: Network, others: list[Network]) -> Network:
+    is_bare = network.name == "bridge" and not network.subnet4
+    return give_default_subnet(connection, network, others) if is_bare else network
+
+
+def give_default_subnet(
+    connection: sqlite3.Connection, network: Network, others: Sequence[Network] | None = None
+) -> Network:
+    """The network `bridge` with a subnet, within a transaction: chosen when it is first used, for only then is known
+    what the host reaches. Raises SandboxError.
+    """
+    others = all_networks(connection) if others is None else others
+    try:
+        subnet = choose_subnet4(_taken(others), _busy())
+    except NetError as error:
+        raise SandboxError(error.message, cause=error.cause, mend=error.mend) from error
+    network = network._replace(subnet4=subnet.text, gateway4=subnet.gateway)
+    set_subnet(connection, network)
+    return network
+
+
+def _taken(networks: Sequence[Network]) -> list[str]:
+    return [subnet for network in networks for subnet in (network.subnet4, network.subnet6) if subnet]
+
+
+def _busy() -> Busy:
+    with translated(SandboxError, "cannot read the host's routes"):
+        return read_busy()
+
+
+def _check(request: NetworkRequest) -> Iterator[str]:
+    """What is told of a request that can be; raises for what cannot."""
+    _check_name(request.name)
+    _check_driver(request)
+    if request.ipv4 is False and not request.ipv6:
+        raise UsageError("IPv4 or IPv6 must be enabled", mend="--ipv6")
+    for subnet in request.subnets:
+        version = 6 if ":" in subnet.subnet else 4
+        if (request.ipv4 is False and version == 4) or (request.ipv6 is False and version == 6):
+            raise UsageError(
+                f"invalid network config: IPv{version} is not enabled, and {subnet.subnet} is a subnet of it",
+                mend=f"--ipv{version}",
+            )
+    for version, mark in ((4, "."), (6, ":")):
+        several = [subnet.subnet for subnet in request.subnets if mark in subnet.subnet.partition("/")[0]]
+        if len(several) > 1:
+            raise UsageError(
+                "bridge driver doesn't support multiple subnets", cause=f"for IPv{version}: {', '.join(several)}"
+            )
+    yield from _check_options(request)
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise UsageError("network name cannot be empty", mend="sandbox network create NAME")
+    if name in PREDEFINED or name in _MODES:
+        raise ConflictError(f"operation is not permitted on predefined {name} network", mend="choose another name")
+    if not name.isprintable() or len(name) > 128 or name.startswith(("-", "container:")) or set(name) & set("/,= "):
+        raise UsageError(
+            f"invalid network name: {name!r}",
+            cause="it has to be a word for --network, and a part of names that containers look up",
+            mend="use letters, digits, '_', '.' and '-'",
+        )
+
+
+def _check_driver(request: NetworkRequest) -> None:
+    driver = request.driver
+    if driver in ("host", "null"):
+        raise ConflictError(f'only one instance of "{driver}" network is allowed', mend="--driver bridge")
+    if driver != "bridge":
+        raise NotSupportedError(
+            f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found',
+            cause="networks here are bridges of one user: others need root's power over the host's devices",
+            mend="leave --driver out",
+        )
+    if request.ipam_driver not in ("default", ""):
+        raise NotSupportedError(
+            f'could not find plugin {request.ipam_driver}: plugin "{request.ipam_driver}" not found',
+            mend="leave --ipam-driver out",
+        )
+
+
+def _check_options(request: NetworkRequest) -> Iterator[str]:
+    for key, _value in request.options:
+        if key not in _OPTIONS:
+            yield f"the option {key} means nothing to the driver bridge"
+        elif _OPTIONS[key]:
+            yield f"the option {key} changes nothing: {_OPTIONS[key]}"
+    options = dict(request.options)
+    if (text := mtu_text(options)) is not None:
+        least = _LEAST_MTU_OF_IPV6 if request.ipv6 else _LEAST_MTU
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and least <= int(text) <= DEFAULT_MTU):
+            raise UsageError(f"invalid MTU: {text}", cause=f"it is a number from {least} to {DEFAULT_MTU}")
+    if options.get(ICC, "true").lower() not in ("true", "false", "1", "0"):
+        raise UsageError(f"invalid value for {ICC}: {options[ICC]}", mend=f"--opt {ICC}=false")
+
+
+def mtu_text(options: dict[str, str]) -> str | None:
+    """What was asked for as the MTU; 0 is Docker's word for its own choice."""
+    text = options.get(MTU, options.get("mtu"))
+    return None if text == "0" else text
+
+
+def _with_addresses(network: Network, request: NetworkRequest, taken: list[str], busy: Busy) -> Network:
+    try:
+        checked = check_subnets(request.subnets, taken)
+        for one in checked:
+            network = _with_subnet(network, one, request.subnets)
+        if request.ipv4 is not False and not network.subnet4:
+            chosen = choose_subnet4(taken, busy)
+            network = network._replace(subnet4=chosen.text, gateway4=chosen.gateway)
+        if request.ipv6 and not network.subnet6:
+            chosen = choose_subnet6(taken, network.id)
+            network = network._replace(subnet6=chosen.text, gateway6=chosen.gateway)
+    except NetError as error:
+        kind = ConflictError if "overlap" in error.message or "subnetted" in error.message else UsageError
+        raise kind(error.message, cause=error.cause, mend=error.mend) from error
+    return network
+
+
+def _with_subnet(network: Network, checked: CheckedSubnet, asked: Sequence[AskedSubnet]) -> Network:
+    auxiliary = {**network.auxiliary, **dict(pair for one in asked for pair in one.auxiliary)}
+    subnet = checked.subnet
+    if ":" in subnet.address:
+        return network._replace(
+            subnet6=subnet.text, gateway6=subnet.gateway, range6=checked.ip_range, chosen6=True, auxiliary=auxiliary
+        )
+    return network._replace(
+        subnet4=subnet.text, gateway4=subnet.gateway, range4=checked.ip_range, chosen4=True, auxiliary=auxiliary
+    )
+
+
+def _hidden(network: Network, request: NetworkRequest, busy: Busy) -> Iterator[str]:
+    """What of the host a subnet that was asked for takes from the network's containers."""
+    for subnet in (network.subnet4, network.subnet6) if request.subnets else ():
+        if subnet and (what := overlapping(subnet, busy)):
+            yield f"{subnet} overlaps {what}: containers of {network.name} cannot reach that"

@@ -1,0 +1,84 @@
+"""A network as Docker's document."""
+
+from __future__ import annotations
+
+from net.networks import DEFAULT_MTU, bridge_name
+from sandbox.humane import rfc3339
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from sandbox.network.record import Endpoint, Network
+
+    Document = dict[str, Any]  # Any: JSON
+
+
+def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Mapping[str, str]) -> Document:
+    """What `docker network inspect` prints of it; `names` are those of containers, by id."""
+    return {
+        "Name": network.name,
+        "Id": network.id,
+        "Created": rfc3339(network.created_ns),
+        "Scope": "local",
+        "Driver": network.driver,
+        "EnableIPv4": network.driver != "bridge" or bool(network.subnet4),
+        "EnableIPv6": bool(network.subnet6),
+        "IPAM": {"Driver": "default", "Options": None if network.is_predefined else {}, "Config": _pools(network)},
+        "Internal": network.internal,
+        "Attachable": network.attachable,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {
+            endpoint.container_id: _guest(endpoint, names.get(endpoint.container_id, "")) for endpoint in endpoints
+        },
+        "Options": _options(network),
+        "Labels": dict(sorted(network.labels.items())),
+        **({"Egress": list(network.egress)} if network.egress else {}),
+    }
+
+
+def _pools(network: Network) -> list[Document] | None:
+    if network.driver != "bridge":
+        return None
+    found = []
+    for subnet, gateway, part, is_6 in (
+        (network.subnet4, network.gateway4, network.range4, False),
+        (network.subnet6, network.gateway6, network.range6, True),
+    ):
+        kept = {name: address for name, address in network.auxiliary.items() if (":" in address) == is_6}
+        if subnet:
+            found.append(
+                {
+                    "Subnet": subnet,
+                    **({"IPRange": part} if part else {}),
+                    "Gateway": gateway,
+                    **({"AuxiliaryAddresses": kept} if kept else {}),
+                }
+            )
+    return found
+
+
+def _guest(endpoint: Endpoint, name: str) -> Document:
+    return {
+        "Name": name,
+        "EndpointID": endpoint.id,
+        "MacAddress": endpoint.mac,
+        "IPv4Address": f"{endpoint.address4}/{endpoint.prefix4}" if endpoint.address4 else "",
+        "IPv6Address": f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
+    }
+
+
+def _options(network: Network) -> Document:
+    if not (network.is_predefined and network.driver == "bridge"):
+        return dict(sorted(network.options.items()))
+    return {
+        "com.docker.network.bridge.default_bridge": "true",
+        "com.docker.network.bridge.enable_icc": "true",
+        "com.docker.network.bridge.enable_ip_masquerade": "true",
+        "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+        "com.docker.network.bridge.name": bridge_name(network.id),
+        "com.docker.network.driver.mtu": str(DEFAULT_MTU),
+    }
