@@ -46,7 +46,7 @@ ARROWS = {
         "container.session", "container.usage", "container.view", "protocol", "runtime",
     },
     "autostart": {"container", "container.model", "runtime"},
-    "doctor": {"autostart", "runtime"},
+    "doctor": {"autostart", "network", "runtime"},
     "system": {"container.life", "container.model", "doctor", "image", "runtime"},
     "dockerfile": {"grammar", "image"},
     "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},

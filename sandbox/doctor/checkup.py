@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from sandbox.doctor import boot, identity, limits, network, storage_place
+from sandbox.doctor import boot, identity, limits, network, storage_place, subnets
 from sandbox.doctor.check import Check, Machine
 from sandbox.errors import UsageError
 from sandbox.faults import explain_fault
@@ -41,6 +41,7 @@ EXAMINATIONS: dict[str, Examination] = {
     "slirp4netns": Examination(network.check_slirp, ("idmap", "tun")),
     "bridge": Examination(network.check_bridge, ("idmap",)),
     "ipv6": Examination(network.check_ipv6),
+    "subnets": Examination(subnets.check_subnets),
     "ports": Examination(network.check_ports),
     "ping": Examination(network.check_ping),
     "fuse": Examination(storage_place.check_fuse, ("idmap",)),

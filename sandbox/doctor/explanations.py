@@ -61,6 +61,10 @@ EXPLANATIONS: dict[str, str] = {
         "`network create --ipv6` gives containers IPv6 addresses of their own, which slirp4netns leads out where the "
         "host has IPv6."
     ),
+    "subnets": (
+        "A network's subnet is chosen beside the host's routes, but a route that comes later, of a VPN say, may lie in "
+        "it: containers on that network do not reach what is behind the route. All others do."
+    ),
     "ports": (
         "Users may publish ports from net.ipv4.ip_unprivileged_port_start on. Below that: publish another, or"
         " let an administrator lower it."

@@ -7,16 +7,38 @@ from typing import TYPE_CHECKING
 import pytest
 
 from net import nft
-from sandbox.doctor import network
+from net.subnets import Busy
+from sandbox.doctor import network, subnets
 from sandbox.doctor.check import this_machine
 from sandbox.doctor.checkup import is_fit, run_check
 from sandbox.errors import SandboxError
 from sandbox.paths import find_paths
+from sandbox.state import open_state
+from tests.sandbox.network.conftest import a_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.command import Home
+
+
+def test_routes_that_a_network_hides(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = this_machine(find_paths(home.env), home.env)
+    assert run_check("subnets", machine).detail == "there are no networks"
+    with open_state(machine.paths) as connection:
+        a_network(connection, "web", subnet4="172.30.0.0/16")
+        a_network(connection, "db", subnet4="172.29.0.0/16", subnet6="fd00:9::/64")
+    monkeypatch.setattr(subnets, "read_busy", lambda: Busy((("10.0.0.0/8", "tun0"),)))
+    assert run_check("subnets", machine).status == "ok"
+    monkeypatch.setattr(subnets, "read_busy", lambda: Busy((("172.30.4.0/24", "tun0"), ("fd00::/8", "wg0"))))
+    check = run_check("subnets", machine)
+    assert check.status == "warning"
+    assert check.detail == "containers on db do not reach the host's route to fd00::/8 by wg0 (and 1 more)"
+    assert check.cause == "fd00:9::/64 is the network's own to them"
+    assert check.mend == "sandbox network rm db, and create it anew"
+    with open_state(machine.paths) as connection:
+        a_network(connection, "bridge", subnet4="172.17.0.0/16", subnet6="fd00:17::/64")
+    assert run_check("subnets", machine).mend == "sandbox network create NAME, and run them there"
 
 
 @pytest.mark.requires("userns", "subids")
