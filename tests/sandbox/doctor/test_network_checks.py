@@ -12,6 +12,7 @@ from sandbox.doctor import network, subnets
 from sandbox.doctor.check import this_machine
 from sandbox.doctor.checkup import is_fit, run_check
 from sandbox.errors import SandboxError
+from sandbox.network.store import find_network, set_subnet
 from sandbox.paths import find_paths
 from sandbox.state import open_state
 from tests.sandbox.network.conftest import a_network
@@ -37,7 +38,8 @@ def test_routes_that_a_network_hides(home: Home, monkeypatch: pytest.MonkeyPatch
     assert check.cause == "fd00:9::/64 is the network's own to them"
     assert check.mend == "sandbox network rm db, and create it anew"
     with open_state(machine.paths) as connection:
-        a_network(connection, "bridge", subnet4="172.17.0.0/16", subnet6="fd00:17::/64")
+        set_subnet(connection, find_network(connection, "bridge")._replace(subnet4="10.1.0.0/16", gateway4="10.1.0.1"))
+    monkeypatch.setattr(subnets, "read_busy", lambda: Busy((("10.0.0.0/8", "tun0"),)))
     assert run_check("subnets", machine).mend == "sandbox network create NAME, and run them there"
 
 
