@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, looking, memory, scale
+from benchmarks import builds, client, looking, memory, ports, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROWS = (
-    "run", "publish", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed", "build-steps",
-    "build-stages", "client", "scale",
+    "run", "publish", "ports", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed",
+    "build-steps", "build-stages", "client", "scale",
 )  # fmt: skip
 
 
@@ -103,6 +103,10 @@ def _answers(port: int) -> bool:
             return bool(connection.recv(1))
     except OSError:
         return False
+
+
+def measure_ports(bench: Bench) -> list[Row]:
+    return ports.measure_ports(bench.engines, bench.small, quick=bench.quick)
 
 
 def measure_exec(bench: Bench) -> list[Row]:
@@ -233,8 +237,8 @@ def main(words: Sequence[str]) -> int:
 
 def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
     measures: dict[str, Callable[[Bench], list[Row]]] = {
-        "run": measure_run, "publish": measure_publish, "exec": measure_exec, "pull": measure_pull,
-        "memory": measure_memory, "ps": measure_ps, "looking": measure_looking,
+        "run": measure_run, "publish": measure_publish, "ports": measure_ports, "exec": measure_exec,
+        "pull": measure_pull, "memory": measure_memory, "ps": measure_ps, "looking": measure_looking,
         "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
