@@ -6,6 +6,7 @@
         ImageNotFoundError       not_found            no such image
       ConflictError              conflict             a name or a port that is taken, a container in the wrong state
       NotSupportedError          not_supported        what Docker has and this does not
+      NoTerminalError            no_terminal          what was to be a terminal is none
       HostError                  host_lacks           this machine lacks what was asked for
       StartError                 not_started          the container could not be started
         UnmappedIdError          not_started          a user or group id that it does not have
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         "not_found",
         "conflict",
         "not_supported",
+        "no_terminal",
         "host_lacks",
         "not_started",
         "not_executable",
@@ -125,6 +127,12 @@ class NotSupportedError(SandboxError):
     """Docker has this, and there is nothing like it here."""
 
     kind = "not_supported"
+
+
+class NoTerminalError(SandboxError):
+    """The caller's input was to be a terminal, and is none."""
+
+    kind = "no_terminal"
 
 
 class HostError(SandboxError):

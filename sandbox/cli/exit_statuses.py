@@ -15,9 +15,11 @@ _LEFT_TO_ENGINE = frozenset({
 })  # fmt: skip
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "
-#: every other kind has 1
+#: every other kind has 1, but of `run` and `create`
 _STATUSES: dict[ErrorKind, int] = {
     "bad_request": ENGINE_FAILED,
+    # the client itself refuses it, before anything is asked of an engine
+    "no_terminal": 1,
     "host_lacks": ENGINE_FAILED,
     "not_started": ENGINE_FAILED,
     "not_executable": 126,

@@ -9,7 +9,7 @@ workers (`sandbox.warm`).
 
 from __future__ import annotations
 
-from sandbox.errors import ConflictError, NotSupportedError, SandboxError, UsageError
+from sandbox.errors import ConflictError, NoTerminalError, NotSupportedError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.state import open_state
 
@@ -302,8 +302,8 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
 
 
 def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
-    """Join a running container. Raises ConflictError where it does not run; UsageError where it has a terminal, and the
-    caller's input is none.
+    """Join a running container. Raises ConflictError where it does not run; NoTerminalError where it has a terminal,
+    and the caller's input is none.
     """
     import os
 
@@ -323,7 +323,7 @@ def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
         )
     stdin = joining.stdin and container.config.open_stdin
     if container.config.terminal and stdin and not os.isatty(joining.streams.stdin_fd):
-        raise UsageError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
+        raise NoTerminalError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
     refuse_halted(container)
     channel = open_channel(context.paths, container)
     if channel is not None:

@@ -17,6 +17,7 @@ TABLE = {
     "ImageNotFoundError": ("not_found", 1, 125),
     "ConflictError": ("conflict", 1, 125),
     "NotSupportedError": ("not_supported", 1, 125),
+    "NoTerminalError": ("no_terminal", 1, 1),
     "HostError": ("host_lacks", 125, 125),
     "StartError": ("not_started", 125, 125),
     "UnmappedIdError": ("not_started", 125, 125),

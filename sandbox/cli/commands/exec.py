@@ -10,7 +10,7 @@ from sandbox.cli.joining import STANDARD_STREAMS, read_detach_keys
 from sandbox.container import operations
 from sandbox.container.session.attach import ClientStreams
 from sandbox.container.session.exec_request import ExecRequest
-from sandbox.errors import CommandNotFoundError, NotExecutableError, UsageError
+from sandbox.errors import CommandNotFoundError, NoTerminalError, NotExecutableError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def execute(invocation: Invocation) -> int:
     detached, terminal = invocation.flag("detach"), invocation.flag("tty")
     stdin = invocation.flag("interactive") and not detached
     if stdin and terminal and not os.isatty(0):
-        raise UsageError("the input device is not a TTY", mend="leave -t out, or run it in a terminal")
+        raise NoTerminalError("the input device is not a TTY", mend="leave -t out, or run it in a terminal")
     detach_keys = read_detach_keys(invocation) if terminal else b""
     client = None if detached else ClientStreams(STANDARD_STREAMS, stdin, terminal, detach_keys=detach_keys)
     request = ExecRequest(

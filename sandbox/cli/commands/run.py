@@ -10,7 +10,7 @@ from sandbox.container.life.naming import Identity, check_cidfile, write_cidfile
 from sandbox.container.model.names import check_name
 from sandbox.container.monitor.plan import SpawnRequest
 from sandbox.container.monitor.spawn import spawn_monitor
-from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError, UsageError
+from sandbox.errors import CommandNotFoundError, NoTerminalError, NotExecutableError, StartError
 from sandbox.random_ids import new_container_id
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ def _check_run(invocation: Invocation, attached: AttachedStreams) -> bytes:
     if cidfile:
         check_cidfile(cidfile)
     if attached.stdin and invocation.flag("tty") and not os.isatty(0):
-        raise UsageError("the input device is not a TTY", mend="leave -t out, or run it in a terminal")
+        raise NoTerminalError("the input device is not a TTY", mend="leave -t out, or run it in a terminal")
     keys = invocation.text("detach-keys")
     return parse_detach_keys(DEFAULT_DETACH_KEYS if keys is None else keys)
 
