@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sandbox.image.store import ImageRecord
     from sandbox.image.transfer.pull_job import Pulled
     from sandbox.image.transfer.push import PushJob
+    from sandbox.image.tree import TreeImage
     from sandbox.operation_context import OperationContext
 
 
@@ -112,6 +113,15 @@ def list_images(context: OperationContext, request: ListRequest) -> list[ImageLi
 
     with open_state(context.paths) as connection:
         return list(list_lines(connection, request))
+
+
+def image_tree(context: OperationContext, request: ListRequest) -> list[TreeImage]:
+    """The same by image, with what is stored of each. Raises as `list_images`."""
+    from sandbox.image.tree import list_tree
+    from sandbox.state import open_state
+
+    with open_state(context.paths) as connection:
+        return list_tree(connection, context.paths, request)
 
 
 def remove(context: OperationContext, name: str, request: RemoveRequest | None = None) -> Removed:

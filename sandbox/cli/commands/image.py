@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from sandbox.cli.command import Command, each, render_error, with_meant_name
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.cli.output.table import Row
-    from sandbox.image.listing import ImageLine
+    from sandbox.image.listing import ImageLine, ListRequest
 
 _SIZE_DIGITS = 3
 _CREATED_BY_WIDTH = 45
@@ -42,12 +43,12 @@ def ls(invocation: Invocation) -> int:
     request = ListRequest(
         (*invocation.arguments, "")[0], invocation.texts("filter"), invocation.flag("digests"), invocation.flag("all")
     )
-    lines = operations.list_images(context.for_operations(), request)
     if invocation.flag("tree"):
-        return _print_tree(invocation, lines)
+        return _print_tree(invocation, request)
+    lines = operations.list_images(context.for_operations(), request)
     if invocation.flag("quiet") and not invocation.given("format"):
-        for image_id in dict.fromkeys(line.image.id for line in lines):
-            context.print(image_id if invocation.flag("no-trunc") else short_id(image_id))
+        for line in lines:
+            context.print(line.image.id if invocation.flag("no-trunc") else short_id(line.image.id))
         return 0
     columns = ["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"]
     if not invocation.flag("digests"):
@@ -78,20 +79,15 @@ def _row(line: ImageLine, now_ns: int, *, full: bool) -> Row:
     }
 
 
-def _print_tree(invocation: Invocation, lines: list[ImageLine]) -> int:
-    from sandbox.cli.output.table import render_table
-    from sandbox.image.listing import NONE
+def _print_tree(invocation: Invocation, request: ListRequest) -> int:
+    from sandbox.cli.image_tree import tree_lines
 
-    by_image: dict[str, list[ImageLine]] = {}
-    for line in lines:
-        by_image.setdefault(line.image.id, []).append(line)
-    rows: list[list[str]] = [["IMAGE", "ID", "DISK USAGE"]]
-    for image_id, group in by_image.items():
-        names = [line.repository if line.tag == NONE else f"{line.repository}:{line.tag}" for line in group]
-        size = human_size(group[0].image.size_bytes, _SIZE_DIGITS)
-        rows += [[name, short_id(image_id), size] for name in names]
-        rows.append([f"└─ {group[0].image.platform}", short_id(group[0].image.manifest_digest), size])
-    invocation.context.stdout.write(render_table(rows))
+    context = invocation.context
+    images, width = operations.image_tree(context.for_operations(), request), 0
+    if context.stdout.isatty():
+        width = os.get_terminal_size(context.stdout.fileno()).columns
+    for line in tree_lines(images, width):
+        context.print(line)
     return 0
 
 

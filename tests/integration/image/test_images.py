@@ -170,7 +170,9 @@ def test_used_by_a_running_container(sandbox: Sandbox, name: str) -> None:
 
 def test_id_with_several_names(sandbox: Sandbox, name: str) -> None:
     sandbox.run("tag", name, "other:1")
-    (short,) = sandbox.run("images", "-q").lines
+    # a line for each name
+    short, again = sandbox.run("images", "-q").lines
+    assert again == short
     assert "referenced in multiple repositories" in sandbox.run("rmi", short, status=1).stderr
     removed = sandbox.run("rmi", "-f", short).lines
     assert "Untagged: other:1" in removed
