@@ -7,7 +7,7 @@ import time
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
 from sandbox.cli.output.listings import print_listing
-from sandbox.cli.output.table import render_table
+from sandbox.cli.output.table import go_json, render_table
 from sandbox.humane import human_size
 
 TYPE_CHECKING = False
@@ -88,9 +88,7 @@ def _print_formatted(context: Context, usage: Usage, format_text: str) -> None:
         for kind, rows in _rows(context, usage, truncate=False).items()
     }
     if format_text.strip() == "json":
-        import json
-
-        context.print_quoted(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        context.print_quoted(go_json(document))
         return
     from sandbox.cli.output.go_template import STRUCTURES, TemplateError, parse_template, template_mend
 

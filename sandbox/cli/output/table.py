@@ -40,7 +40,11 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def row_as_json(row: Row) -> str:
     """A row as Docker's formatter writes it: keys sorted, and what means something to HTML escaped."""
+    return go_json({name: field for name, field in sorted(row.items()) if isinstance(field, str)})
+
+
+def go_json(value: object) -> str:
+    """JSON as Go's json.Marshal writes it."""
     import json
 
-    plain = {name: field for name, field in sorted(row.items()) if isinstance(field, str)}
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPED)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPED)
