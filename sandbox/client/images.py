@@ -192,8 +192,10 @@ class ImageCollection:
         Raises InvalidArgument.
         """
         removed, freed_bytes = self._caller.call("image.prune", filter_texts(filters))
-        untagged, deleted = removed
-        gone = [*({"Untagged": name} for name in untagged), *({"Deleted": digest} for digest in deleted)]
+        gone: builtins.list[dict[str, str]] = []
+        for untagged, deleted in removed:
+            gone += [{"Untagged": name} for name in untagged]
+            gone += [{"Deleted": digest} for digest in deleted]
         return {"ImagesDeleted": gone, "SpaceReclaimed": freed_bytes}
 
     def prune_builds(

@@ -26,7 +26,7 @@ from storage.layers.store import LayerStore
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from sandbox.image.references import Reference
     from sandbox.image.store import ImageRecord
@@ -152,22 +152,32 @@ def _blobs_of_records(
 
 def prune_images(
     paths: Paths, accept: Callable[[ImageRecord, tuple[Reference, ...]], bool], *, garbage: bool = False
-) -> Removed:
+) -> tuple[Removed, ...]:
     """Remove the images that no container was made of and that `accept` takes, told their names; with `garbage` also
-    what pulls, loads and builds that were cut short have left.
+    what pulls, loads and builds that were cut short have left. One answer for each image, and one for what was none's.
     """
     with open_state(paths, frees=True) as connection:
+        gone: list[tuple[ImageRecord, tuple[str, ...]]] = []
         with transaction(connection):
             used = {image_id for (image_id,) in connection.execute("SELECT image_id FROM container")}
-            untagged: list[str] = []
-            deleted: list[str] = []
             for image in list_images(connection):
                 names = names_of(connection, image.id)
                 # the newest come first: what an image was made of is met after it
                 is_between = not names and children_of(connection, image.id)
                 if image.id not in used and not is_between and accept(image, names):
-                    untagged += [name.familiar for name in (*names, *digests_of(connection, image.id))]
-                    deleted.append(image.id)
+                    texts = tuple(name.familiar for name in (*names, *digests_of(connection, image.id)))
+                    gone.append((image, texts))
                     forget_image(connection, image.id)
-        collected = collect_garbage(paths, connection, downloads=garbage) if deleted or garbage else ()
-        return Removed(tuple(untagged), (*deleted, *collected))
+        collected = collect_garbage(paths, connection, downloads=garbage) if gone or garbage else ()
+        return _by_image(gone, collected)
+
+
+def _by_image(gone: Sequence[tuple[ImageRecord, tuple[str, ...]]], collected: Sequence[str]) -> tuple[Removed, ...]:
+    """A layer goes with the last image that had it."""
+    last = {chain_id: image.id for image, _texts in gone for chain_id in image.layers}
+    removed = [
+        Removed(texts, (image.id, *(chain_id for chain_id in collected if last.get(chain_id) == image.id)))
+        for image, texts in gone
+    ]
+    left = tuple(chain_id for chain_id in collected if chain_id not in last)
+    return (*removed, *([Removed((), left)] if left else []))

@@ -32,9 +32,9 @@ class PrunedContainers(NamedTuple):
 
 
 class PrunedImages(NamedTuple):
-    """What went, and the bytes that freed: layers that the build cache keeps are not among them."""
+    """What went with each image, and the bytes that freed: layers that the build cache keeps are not among them."""
 
-    removed: Removed
+    removed: tuple[Removed, ...]
     freed_bytes: int
 
 

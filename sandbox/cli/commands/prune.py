@@ -155,13 +155,14 @@ def _print_deleted(invocation: Invocation, title: str, names: Sequence[str]) -> 
         invocation.context.print("")
 
 
-def _print_images(invocation: Invocation, removed: Removed) -> None:
-    if removed.untagged or removed.deleted:
+def _print_images(invocation: Invocation, removed: Sequence[Removed]) -> None:
+    if removed:
         invocation.context.print("Deleted Images:")
-        for name in removed.untagged:
-            invocation.context.print_quoted(f"untagged: {name}")
-        for digest in removed.deleted:
-            invocation.context.print(f"deleted: {digest}")
+        for one in removed:
+            for name in one.untagged:
+                invocation.context.print_quoted(f"untagged: {name}")
+            for digest in one.deleted:
+                invocation.context.print(f"deleted: {digest}")
         invocation.context.print("")
 
 

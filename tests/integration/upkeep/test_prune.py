@@ -94,7 +94,7 @@ def test_all_that_is_unused_goes(store: Store) -> None:
     assert "more than one until filter specified" in twice.stderr
     pruned = store.sandbox.run("system", "prune", "-af").stdout
     assert "Deleted Containers:" in pruned
-    assert "untagged: made:latest" in pruned
+    assert "untagged: made:latest\ndeleted: sha256:" in pruned
     assert _usage(store)["Images"] == ["0", "0", "0B"]
     assert _usage(store)["Build Cache"][0] == "0"
     # named volumes are somebody's data
