@@ -92,7 +92,7 @@ def find_paths(env: Mapping[str, str]) -> Paths:
             cause=f"HOME is not set to an absolute path, and user id {os.getuid()} is not in the user database",
             mend="export HOME=DIRECTORY, or XDG_DATA_HOME, one that you can write",
         )
-    data_root = _absolute(env.get("XDG_DATA_HOME"), f"{home}/.local/share") + "/sandbox"
+    data_root = find_data_root(env, home)
     config_root = _absolute(env.get("XDG_CONFIG_HOME"), f"{home}/.config") + "/sandbox"
     runtime_base = env.get("XDG_RUNTIME_DIR", "")
     if runtime_base.startswith("/") and _is_ours(runtime_base):
@@ -102,6 +102,11 @@ def find_paths(env: Mapping[str, str]) -> Paths:
     _make_private(data_root, "XDG_DATA_HOME")
     _make_private(runtime_root, "XDG_RUNTIME_DIR")
     return Paths(data_root, runtime_root, config_root, tuple([(n, env[n]) for n in SETTINGS_VARIABLES if env.get(n)]))
+
+
+def find_data_root(env: Mapping[str, str], home: str) -> str:
+    """Where data are kept with these variables; nothing is made."""
+    return _absolute(env.get("XDG_DATA_HOME"), f"{home}/.local/share") + "/sandbox"
 
 
 def _absolute(value: str | None, default: str) -> str:

@@ -54,8 +54,8 @@ ARROWS = {
         "builder", "container", "container.files", "container.model", "container.monitor", "image", "runtime",
     },
     "upkeep": {
-        "builder", "container.life", "container.model", "container.monitor", "container.request", "container.view",
-        "grammar", "image", "network", "protocol", "runtime", "volume",
+        "autostart", "builder", "container.life", "container.model", "container.monitor", "container.request",
+        "container.view", "grammar", "image", "network", "protocol", "runtime", "volume",
     },
     "warm": {"protocol", "runtime"},
     "client": {

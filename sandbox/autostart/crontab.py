@@ -35,6 +35,19 @@ def entry_text(launch: Launch, log: str) -> str:
     return "@reboot " + " ".join(said).replace("%", "\\%")
 
 
+def entry_variables(entry: str) -> dict[str, str]:
+    """The variables that an entry of ours gives."""
+    from shlex import split
+
+    found = {}
+    for word in split(entry.removeprefix("@reboot ").replace("\\%", "%")):
+        name, equals, value = word.partition("=")
+        if not equals or not name.replace("_", "").isalnum():
+            break
+        found[name] = value
+    return found
+
+
 def with_block(crontab: str, entry: str) -> str:
     """The crontab with this entry in our block, at its end."""
     kept = without_block(crontab)

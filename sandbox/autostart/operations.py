@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from sandbox.autostart import crontab, unit
 from sandbox.autostart.bringing_back import comes_back, in_order
@@ -10,6 +11,7 @@ from sandbox.autostart.launch import launch_of
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.home import find_home
 from sandbox.named_tuple import NamedTuple
+from sandbox.paths import find_data_root
 from sandbox.runtime.systemd_scopes import find_bus, is_booted, lingers
 
 TYPE_CHECKING = False
@@ -103,6 +105,25 @@ def disable(context: OperationContext) -> tuple[str, ...]:
         crontab.write_crontab(program, after)
         removed.append("the crontab")
     return tuple(removed)
+
+
+def place_for_store(context: OperationContext) -> str:
+    """Where it is written that containers of this data root start at boot; "" where it is nowhere, or another's are
+    started.
+    """
+    home = find_home(context.env)
+    text = unit.read_unit(home) if home else None
+    if text is not None:
+        place, variables = unit.unit_path(home), unit.unit_variables(text)
+    else:
+        program, entry = crontab.find_crontab(context.env), None
+        # who may not use cron has no entry that it would run
+        with suppress(HostError):
+            entry = crontab.block_entry(crontab.read_crontab(program)) if program is not None else None
+        if entry is None:
+            return ""
+        place, variables = "the crontab", crontab.entry_variables(entry)
+    return place if find_data_root(variables, home) == context.paths.data_root else ""
 
 
 def candidates(context: OperationContext) -> list[Container]:

@@ -11,6 +11,7 @@ from sandbox.errors import HostError
 NAME = "sandbox-autostart.service"
 _TARGET = "default.target.wants"
 _ASIDE = ".new"
+_VARIABLE = "Environment="
 
 
 def unit_text(launch: Launch) -> str:
@@ -30,7 +31,7 @@ def unit_text(launch: Launch) -> str:
         "[Service]",
         "Type=oneshot",
         "RemainAfterExit=yes",
-        *(f"Environment={_quoted(f'{name}={value}')}" for name, value in launch.variables),
+        *(f"{_VARIABLE}{_quoted(f'{name}={value}')}" for name, value in launch.variables),
         f"ExecStart={words}",
         "# one container that cannot be started is no reason to end the others",
         "SuccessExitStatus=1",
@@ -40,6 +41,16 @@ def unit_text(launch: Launch) -> str:
         "WantedBy=default.target",
         "",
     ))  # fmt: skip
+
+
+def unit_variables(text: str) -> dict[str, str]:
+    """The variables that a unit of ours gives."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith(_VARIABLE) and line.endswith('"'):
+            name, _, value = _unquoted(line[len(_VARIABLE) :]).partition("=")
+            found[name] = value
+    return found
 
 
 def unit_path(home: str) -> str:
@@ -103,3 +114,8 @@ def _link(path: str) -> str:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
+
+
+def _unquoted(text: str) -> str:
+    pieces = text[1:-1].replace("%%", "%").split("\\\\")
+    return "\\".join(piece.replace('\\"', '"') for piece in pieces)

@@ -81,10 +81,22 @@ def describe_contents(context: OperationContext) -> str:
     return describe(context.paths)
 
 
+def boot_place(context: OperationContext) -> str:
+    """Where it is written that this store's containers start at boot; "" where that is nowhere."""
+    from sandbox.autostart.operations import place_for_store
+
+    return place_for_store(context)
+
+
 def reset(context: OperationContext, note: Callable[[str], None] = lambda _text: None) -> int:
-    """Stop every container, and remove everything that is kept: the bytes that this freed. It needs no database.
-    `note` is told what is waited for. Raises SandboxError where something is left, which another reset removes.
+    """Stop every container, and remove everything that is kept, and what starts containers at boot: the bytes that this
+    freed. It needs no database. `note` is told what is waited for. Raises SandboxError where something is left, which
+    another reset removes.
     """
+    from sandbox.autostart.operations import disable
     from sandbox.upkeep.reset import reset_store
 
-    return reset_store(context.paths, note)
+    freed = reset_store(context.paths, note)
+    if boot_place(context):
+        disable(context)
+    return freed

@@ -13,7 +13,6 @@ _WARNING = """WARNING! This will remove:
   - all images
   - all volumes, named ones too
   - all build cache
-
 """
 
 
@@ -26,7 +25,9 @@ def reset(invocation: Invocation) -> int:
     where = context.for_operations()
     if not invocation.flag("force"):
         held = operations.describe_contents(where)
+        boot = operations.boot_place(where)
         context.stdout.write(_WARNING)
+        context.stdout.write(f"  - the start of containers at boot: {boot}\n\n" if boot else "\n")
         context.stdout.write(f"In {where.paths.data_root}: {held or 'nothing is stored'}.\n")
         context.stdout.write("Are you sure you want to continue? [y/N] ")
         context.stdout.flush()
@@ -55,7 +56,10 @@ COMMANDS: tuple[Command, ...] = (
         reset,
         most=0,
         examples=("sandbox system reset", "sandbox system reset -f"),
-        further=("it works without the database; the configuration file and log-ins stay, and so do other data roots",),
+        further=(
+            "it works without the database; the configuration file and log-ins stay, and so do other data roots",
+            "containers of this store are not started at boot any more: sandbox system autostart enable does it again",
+        ),
     ),
     Command(
         "system unshare",

@@ -53,6 +53,24 @@ def test_everything_ends_and_goes_once_it_is_wanted(store: Store) -> None:
     assert not store.sandbox.home.data.joinpath("sandbox").exists()
 
 
+def test_no_container_starts_at_boot_any_more(store: Store) -> None:
+    """But those of another data root do."""
+    run, unit = store.sandbox.run, store.sandbox.home.root / ".config/systemd/user/sandbox-autostart.service"
+    run("system", "autostart", "enable", "--method", "systemd")
+    other = {"XDG_DATA_HOME": str(store.sandbox.home.root / "other")}
+    asked = run("system", "reset", input="n\n", env=other).stdout
+    assert "at boot" not in asked
+    run("system", "reset", "-f", env=other)
+    assert unit.exists()
+    asked = run("system", "reset", input="n\n").stdout
+    assert f"  - all build cache\n  - the start of containers at boot: {unit}\n\nIn " in asked
+    assert unit.exists()
+    run("system", "reset", "-f")
+    assert not unit.exists()
+    assert not os.path.lexists(unit.parent / "default.target.wants" / unit.name)
+    _is_as_new(store)
+
+
 @pytest.mark.parametrize("damage", ["removed", "damaged"])
 def test_no_database_is_needed(store: Store, damage: str) -> None:
     store.sandbox.run(*_RUN, "--name", "web", "made", "sleep", "300")

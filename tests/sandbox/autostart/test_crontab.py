@@ -13,6 +13,7 @@ from sandbox.autostart.crontab import (
     END,
     block_entry,
     entry_text,
+    entry_variables,
     is_daemon_there,
     read_crontab,
     with_block,
@@ -57,6 +58,11 @@ def test_what_a_shell_or_cron_would_take_apart_is_quoted() -> None:
     )
     with pytest.raises(HostError, match="line break"):
         entry_text(Launch(("/a\nb",)), "/log")
+
+
+def test_variables_are_read_as_they_were_written() -> None:
+    variables = (("PATH", "/x%:/y z"), ("XDG_DATA_HOME", "/it's"))
+    assert entry_variables(entry_text(Launch(("/a=b/sandbox", "x=y"), variables), "/log")) == dict(variables)
 
 
 def _program(tmp_path: Path, script: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.autostart.launch import Launch
-from sandbox.autostart.unit import NAME, read_unit, remove_unit, unit_path, unit_text, write_unit
+from sandbox.autostart.unit import NAME, read_unit, remove_unit, unit_path, unit_text, unit_variables, write_unit
 from sandbox.errors import HostError
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ def test_what_systemd_would_take_apart_is_quoted() -> None:
     assert 'ExecStart="/$$x%%"' in unit_text(Launch(("/$x%",))).splitlines()
     with pytest.raises(HostError, match="line break"):
         unit_text(Launch(("/a\nExecStart=b",)))
+
+
+def test_variables_are_read_as_they_were_written() -> None:
+    values = ("/bin:/50%$x", '/"q\\', '\\\\"%%', "/a=b c")
+    for value in values:
+        assert unit_variables(unit_text(Launch(("/x",), (("A", value), ("B", "1"))))) == {"A": value, "B": "1"}
+    assert unit_variables("[Service]\nEnvironment=A=1\n") == {}
 
 
 def test_what_no_unit_can_hold_is_refused() -> None:
