@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from posixpath import join
 
+from sandbox.docker_variables import LOCAL
 from sandbox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from sandbox.cli.flags import Value
 
 _LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
-#: sockets of this machine, whose daemon is what `sandbox` stands for
-_LOCAL = ("unix://", "fd://")
 
 
 def refuse_docker_option(values: Mapping[str, Value]) -> UsageError | None:
@@ -32,7 +31,7 @@ def refuse_docker_option(values: Mapping[str, Value]) -> UsageError | None:
 
 
 def _is_local(host: str) -> bool:
-    return host.startswith(_LOCAL)
+    return host.startswith(LOCAL)
 
 
 def with_docker_options(context: Context, values: Mapping[str, Value]) -> Context:

@@ -111,6 +111,12 @@ def _answer(context: Context, top: Parsed) -> int:
         if refused is not None:
             return _usage_failure(context.stderr, refused, "sandbox", "[OPTIONS] COMMAND")
         context = with_docker_options(context, top.values)
+    elif ("DOCKER_HOST" in context.env or "DOCKER_CONTEXT" in context.env) and context.stderr.isatty():
+        from sandbox.docker_variables import name_other_machine
+
+        note = name_other_machine(context.env)
+        if note:
+            context.note(note)
     for key in ("install-completion", "show-completion"):
         if key in top.values:
             from functools import partial

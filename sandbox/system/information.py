@@ -10,6 +10,7 @@ from sandbox.config import load_config
 from sandbox.container.life.driver_choice import describe_choice
 from sandbox.container.life.reconcile import reconcile_all
 from sandbox.container.model.store import all_containers
+from sandbox.docker_variables import name_other_machine
 from sandbox.doctor.check import this_machine
 from sandbox.doctor.checkup import run_check
 from sandbox.errors import SandboxError
@@ -66,8 +67,12 @@ def describe_system(context: OperationContext) -> dict[str, Any]:
         "IdMap": _id_map(),
         "Network": checks["slirp4netns"].detail,
         "Rootless": True,
-        "Warnings": [_warning(check) for check in checks.values() if check.status != "ok"],
+        "Warnings": [*_warnings(checks), *filter(None, [name_other_machine(context.env)])],
     }
+
+
+def _warnings(checks: Mapping[str, Check]) -> list[str]:
+    return [_warning(check) for check in checks.values() if check.status != "ok"]
 
 
 def _identity(paths: Paths) -> str:

@@ -254,6 +254,23 @@ class _Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({"DOCKER_HOST": "tcp://user:secret@far:2376"}, "DOCKER_HOST=tcp://xxxxx:xxxxx@far:2376"),
+        ({"DOCKER_HOST": "ssh://far", "DOCKER_CONTEXT": "default"}, "DOCKER_HOST=ssh://far"),
+        ({"DOCKER_CONTEXT": "far"}, "DOCKER_CONTEXT=far"),
+        ({"DOCKER_HOST": "unix:///run/docker.sock", "DOCKER_CONTEXT": "far"}, ""),
+        ({"DOCKER_HOST": "", "DOCKER_CONTEXT": "default"}, ""),
+    ],
+)
+def test_who_works_at_a_terminal_is_told_that_no_other_machine_is_meant(env: dict[str, str], named: str) -> None:
+    for stderr, told in ((_Terminal(), named), (io.StringIO(), "")):
+        assert program.main(["help"], {"HOME": "/nonexistent", **env}, "/", io.StringIO(), stderr) == 0
+        expected = f"{told} is not used: what is shown and done here is on this machine\n" if told else ""
+        assert stderr.getvalue() == expected
+
+
 @pytest.mark.parametrize("format_text", [None, "json", "{{.Label}}"])
 def test_inspect_steers_no_terminal(format_text: str | None) -> None:
     """A label of a hostile image: escaped for a person, as it is for a program."""
