@@ -20,7 +20,7 @@ from storage.trees.walk import Step, Walk
 from storage.whiteouts import FORGEABLE_PREFIXES, entry_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from storage.owner_book import TrueOwner
     from storage.true_owners import BookOwners, TrueOwners
@@ -33,6 +33,8 @@ _SPLICED_SIZE = 1 << 20
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: a table of more would take longer than the zeros that it spares
 _MOST_SEGMENTS = 10_000
+#: zeros of which so many lie together are a hole
+_HOLE = 1 << 16
 _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 #: name, three numbers, two more, checksum, kind, link name, magic and version, owner's and group's name, device, prefix
@@ -67,7 +69,8 @@ class TarWriter:
     """An archive in the making, of `size_bytes` so far; `seen` is given all that is written to `out_fd`.
 
     Everything is `owner`'s, where one is given. With `sparse` holes are left out (PAX sparse 1.0). With `live` the
-    kernel's own files, which say no size, are read as far as they go.
+    kernel's own files, which say no size, are read as far as they go. `told` hears how many bytes have been written,
+    now and then.
     `finish` writes the end mark; without it the archive is not whole.
     """
 
@@ -79,8 +82,10 @@ class TarWriter:
         owner: tuple[int, int] | None = None,
         sparse: bool = False,
         live: bool = False,
+        told: Callable[[int], object] | None = None,
     ) -> None:
         self._out_fd = out_fd
+        self._told = told
         self._seen = seen
         self._owner = owner
         self._sparse = sparse
@@ -209,6 +214,9 @@ class TarWriter:
     def _add_sparse(self, name: bytes, status: os.stat_result, xattrs: Mapping[str, bytes], fd: int) -> bool:
         """Add a file by its pieces; False where there are too many of them to be worth it."""
         segments = list(islice(extents(fd, status.st_size), _MOST_SEGMENTS + 1))
+        if segments == [(0, status.st_size)]:
+            # holes there are, and a file system, as those of FUSE, that does not say where
+            segments = list(islice(_filled(fd, status.st_size), _MOST_SEGMENTS + 1))
         if len(segments) > _MOST_SEGMENTS:
             return False
         numbers = [len(segments), *(number for start, end in segments for number in (start, end - start))]
@@ -248,6 +256,8 @@ class TarWriter:
         try:
             while done < size and (count := os.splice(fd, self._out_fd, min(size - done, 1 << 30))):
                 done += count
+                if self._told is not None:
+                    self._told(self.size_bytes + done)
         except OSError as error:
             # a file system that does not: the file is read
             if error.errno != errno.EINVAL or done:
@@ -277,6 +287,8 @@ class TarWriter:
         view = memoryview(data)
         while view:
             view = view[os.write(self._out_fd, view) :]
+        if self._told is not None:
+            self._told(self.size_bytes)
 
 
 def _read_unsized(fd: int) -> bytes:
@@ -288,6 +300,22 @@ def _read_unsized(fd: int) -> bytes:
     except OSError:
         pass
     return data
+
+
+def _filled(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """The pieces of a file that are not all zeros, as `extents` has them."""
+    zeros = bytes(_HOLE)
+    begun, position = -1, 0
+    while position < size and (data := os.pread(fd, min(_HOLE, size - position), position)):
+        is_hole = data == zeros[: len(data)]
+        if begun >= 0 and is_hole:
+            yield begun, position
+            begun = -1
+        elif begun < 0 and not is_hole:
+            begun = position
+        position += len(data)
+    if begun >= 0:
+        yield begun, position
 
 
 def _name_records(name: bytes) -> bytes:
