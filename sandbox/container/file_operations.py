@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sandbox.container.files.archives import ArchiveIn, ArchiveOut, Copied
     from sandbox.container.files.changes import Change
     from sandbox.container.files.copying import CopyIn, CopyOut
+    from sandbox.container.files.inside import Told
     from sandbox.container.files.path_stat import PathStat
     from sandbox.operation_context import OperationContext
 
@@ -59,18 +60,22 @@ def put_archive(context: OperationContext, word: str, request: ArchiveIn, input_
     return archives.put_archive(context.paths, word, request, input_fd)
 
 
-def copy_out(context: OperationContext, request: CopyOut) -> Copied:
-    """Copy from a container to files of this process's user. Raises NotFoundError, SandboxError."""
+def copy_out(context: OperationContext, request: CopyOut, told: Told | None = None) -> Copied:
+    """Copy from a container to files of this process's user; `told` hears meanwhile, in a forked child, how many bytes
+    have been copied. Raises NotFoundError, SandboxError.
+    """
     from sandbox.container.files import copying
 
-    return copying.copy_out(context.paths, request)
+    return copying.copy_out(context.paths, request, told)
 
 
-def copy_in(context: OperationContext, request: CopyIn) -> Copied:
-    """Copy files that this process's user may read into a container. Raises as `put_archive`."""
+def copy_in(context: OperationContext, request: CopyIn, told: Told | None = None) -> Copied:
+    """Copy files that this process's user may read into a container, `told` as of `copy_out`. Raises as
+    `put_archive`.
+    """
     from sandbox.container.files import copying
 
-    return copying.copy_in(context.paths, request)
+    return copying.copy_in(context.paths, request, told)
 
 
 def changes(context: OperationContext, word: str) -> tuple[Change, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
@@ -11,8 +12,11 @@ from sandbox.errors import SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.cli.command import Invocation
     from sandbox.container.files.archives import Copied
+    from sandbox.container.files.inside import Told
     from sandbox.container.files.names import Argument
 
 
@@ -43,7 +47,9 @@ def _copy_out(invocation: Invocation, source: Argument, target: Argument) -> int
 
     place = absolute(invocation.context.cwd.absolute(target.path))
     request = CopyOut(source.container, source.path, place, follows)
-    return _tell(invocation, file_operations.copy_out(context, request), place)
+    with _shown(invocation, "Copying from container") as told:
+        copied = file_operations.copy_out(context, request, told)
+    return _tell(invocation, copied, place)
 
 
 def _copy_in(invocation: Invocation, source: Argument, target: Argument) -> int:
@@ -55,9 +61,9 @@ def _copy_in(invocation: Invocation, source: Argument, target: Argument) -> int:
 
     place = absolute(invocation.context.cwd.absolute(source.path))
     flags = [invocation.flag(name) for name in ("follow-link", "archive")]
-    copied = file_operations.copy_in(
-        invocation.context.for_operations(), CopyIn(place, target.container, target.path, *flags)
-    )
+    request = CopyIn(place, target.container, target.path, *flags)
+    with _shown(invocation, "Copying to container") as told:
+        copied = file_operations.copy_in(invocation.context.for_operations(), request, told)
     return _tell(invocation, copied, f"{target.container}:{copied.path}")
 
 
@@ -87,9 +93,25 @@ def _take_stream(invocation: Invocation, target: Argument) -> Copied:
         raise SandboxError(f'destination "{target.container}:{target.path}" must be a directory') from None
 
 
+@contextmanager
+def _shown(invocation: Invocation, header: str) -> Iterator[Told | None]:
+    """Where a terminal shows how much has been copied: who is to be told of it."""
+    stderr = invocation.context.stderr
+    if _is_quiet(invocation) or not stderr.isatty():
+        yield None
+        return
+    from sandbox.cli.copy_progress import CopyProgress
+
+    with CopyProgress(stderr, header) as progress:
+        yield progress.told
+
+
+def _is_quiet(invocation: Invocation) -> bool:
+    return invocation.flag("quiet") if invocation.given("quiet") else not invocation.context.stdout.isatty()
+
+
 def _tell(invocation: Invocation, copied: Copied, place: str = "") -> int:
-    context = invocation.context
-    quiet = invocation.flag("quiet") if invocation.given("quiet") else not context.stdout.isatty()
+    context, quiet = invocation.context, _is_quiet(invocation)
     for note in copied.notes:
         context.note(note)
     if place and not quiet:

@@ -13,6 +13,7 @@ from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sandbox.container.files.inside import Told
     from sandbox.paths import Paths
 
 __all__ = ["ArchiveIn", "ArchiveOut", "Copied", "Source", "get_archive", "put_archive", "stat_path"]
@@ -61,11 +62,11 @@ def stat_path(paths: Paths, word: str, path: str) -> PathStat:
     return PathStat(*value)
 
 
-def get_archive(paths: Paths, word: str, request: ArchiveOut, output_fd: int) -> Copied:
+def get_archive(paths: Paths, word: str, request: ArchiveOut, output_fd: int, told: Told | None = None) -> Copied:
     """Write what is at a path to a descriptor, as a tar archive. Raises NotFoundError, SandboxError."""
     _require(request.path)
     answer = call_in_tree(
-        paths, word, inside.write_archive, request.path, word, output_fd, request.follow_link, request.sparse
+        paths, word, inside.write_archive, request.path, word, output_fd, request.follow_link, request.sparse, told
     )
     _tell(paths, answer.container.id, "archive-path")
     assert isinstance(answer.value, list)

@@ -33,6 +33,7 @@ from storage.trees.walk import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sandbox.container.files.inside import Told
     from sandbox.paths import Paths
 
 _PIPE_BYTES = 1 << 20
@@ -86,7 +87,7 @@ class _Pipe:
         self.write_fd = _closed(self.write_fd)
 
 
-def copy_out(paths: Paths, request: CopyOut) -> Copied:
+def copy_out(paths: Paths, request: CopyOut, told: Told | None = None) -> Copied:
     """Copy from a container to the caller's files. Raises NotFoundError, SandboxError."""
     check_target(request.target)
     pipe = _Pipe()
@@ -95,7 +96,7 @@ def copy_out(paths: Paths, request: CopyOut) -> Copied:
     sent, failure = Copied(0), None
     try:
         wanted = ArchiveOut(request.path, request.follow_link, sparse=True)
-        sent = get_archive(paths, request.word, wanted, pipe.write_fd)
+        sent = get_archive(paths, request.word, wanted, pipe.write_fd, told)
     except SandboxError as error:
         failure = error
     finally:
@@ -109,11 +110,11 @@ def copy_out(paths: Paths, request: CopyOut) -> Copied:
     return Copied(size, (*sent.notes, *notes), sent.incomplete, request.target)
 
 
-def copy_in(paths: Paths, request: CopyIn) -> Copied:
+def copy_in(paths: Paths, request: CopyIn, told: Told | None = None) -> Copied:
     """Copy files of the caller's into a container. Raises NotFoundError, SandboxError, and as `put_archive`."""
     local = _open_source(request.source, follow=request.follow_link)
     pipe = _Pipe()
-    sender = ForkedCall(pipe.close_read, _send, pipe, local, request.keeps_owners)
+    sender = ForkedCall(pipe.close_read, _send, pipe, local, request.keeps_owners, told)
     pipe.close_write()
     os.close(local.dir_fd)
     taken, failure = Copied(0), None
@@ -170,8 +171,8 @@ def _receive(pipe: _Pipe, request: CopyOut) -> list[object]:
     return [done.size_bytes, list(done.notes)]
 
 
-def _send(pipe: _Pipe, local: _Local, keeps_owners: bool) -> list[object]:
-    writer = TarWriter(pipe.write_fd, owner=None if keeps_owners else (0, 0), sparse=True, live=True)
+def _send(pipe: _Pipe, local: _Local, keeps_owners: bool, told: Told | None) -> list[object]:
+    writer = TarWriter(pipe.write_fd, owner=None if keeps_owners else (0, 0), sparse=True, live=True, told=told)
     source = TarSource(writer)
     try:
         source.add(Step(local.dir_fd, local.name, local.status, False, 0), os.fsencode(local.base))

@@ -21,7 +21,12 @@ from storage.trees.walk import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.container.files.tree import Tree
+
+    #: how many bytes have been copied; called in the child that copies
+    Told = Callable[[int], object]
 
 _MISSING = (errno.ENOENT,)
 _MAX_LINKS = 255
@@ -63,7 +68,9 @@ def read_stat(tree: Tree, path: str, word: str) -> list[object]:
     return [posixpath.basename(path.rstrip("/")) or "/", status.st_size, status.st_mode, status.st_mtime_ns, target]
 
 
-def write_archive(tree: Tree, path: str, word: str, out_fd: int, follow: bool, sparse: bool) -> list[object]:
+def write_archive(
+    tree: Tree, path: str, word: str, out_fd: int, follow: bool, sparse: bool, told: Told | None = None
+) -> list[object]:
     """Write what is at `path` to `out_fd`: size and notes, whether it is incomplete. NotFoundError, SandboxError."""
     asked, path = path, absolute(path)
     name = top_name(path)
@@ -74,7 +81,7 @@ def write_archive(tree: Tree, path: str, word: str, out_fd: int, follow: bool, s
             os.close(fd)
             fd = -1
             fd = _open_entry(tree, path, word)
-        writer = TarWriter(out_fd, sparse=sparse, live=True)
+        writer = TarWriter(out_fd, sparse=sparse, live=True, told=told)
         source = TarSource(writer)
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             source.add(Step(fd, b".", os.fstat(fd), False, 0), os.fsencode(name))
