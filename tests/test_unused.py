@@ -46,6 +46,7 @@ FOR_OTHERS = {
     "net.subnets.choose_subnet4",
     "net.subnets.choose_subnet6",
     "sandbox.container.request.request.changed",
+    "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
     "sandbox.warm.prepared.main",
     "sandbox.warm.trio_workers.open_workers",

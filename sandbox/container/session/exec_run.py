@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.container.model.events import tell_exec_left
+from sandbox.container.session.exec_end import ExecEnd
 from sandbox.container.session.exec_request import has_ended, not_running_error
 from sandbox.container.session.exec_session import ExecTarget, run_attached
 from sandbox.errors import CommandNotFoundError, NotExecutableError, StartError
-from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,15 +26,12 @@ def run_in_container(
     limit = 0 if state.cgroup else max(0, container.config.resources.pids_limit)
     target = ExecTarget(state.pid, state.pid_start, state.cgroup, limit)
 
-    def tell_left(code: int | None) -> None:
-        with open_state(paths, durable=False) as connection:
-            tell_exec_left(connection, container.id, exec_id, code)
-
+    end = ExecEnd(paths, container.id, exec_id)
     try:
         if client is None:
             from sandbox.container.session.exec_keeper import run_kept  # few are left to themselves
 
-            run_kept(target, spec, tell_left)
+            run_kept(target, spec, end)
             return 0
         code = run_attached(target, spec, client)
     except (CommandNotFoundError, NotExecutableError):
@@ -45,5 +41,5 @@ def run_in_container(
             # the kernel gives many reasons for not entering namespaces that are going
             raise not_running_error(container) from error
         raise
-    tell_left(code)
+    end.tell(code)
     return code or 0

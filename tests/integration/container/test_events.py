@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests import leaks
 from tests.integration.container.conftest import monitor_pid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.command import Sandbox
 
@@ -231,13 +232,17 @@ def test_who_follows_ends_with_the_reader(sandbox: Sandbox) -> None:
     process.stderr.close()
 
 
-def test_the_end_of_a_detached_exec_is_told(sandbox: Sandbox, busybox: str) -> None:
+def test_the_end_of_a_detached_exec_is_told(
+    sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     with following(sandbox) as follower:
         sandbox.run("run", "-d", *_NONE, "--name", "web", busybox, "sleep", "1000")
         follower.documents()
         sandbox.run("exec", "-d", "web", "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; exit 3")
         created, started = follower.documents()
         assert created["Action"].startswith("exec_create: sh -c ")
+        # who waits for it has a few pages, and no interpreter
+        eventually(lambda: 0 < _keeper_kibibytes(sandbox) < 100)
         sandbox.run("exec", "-d", "web", "nonesuch", status=127)
         sandbox.run("exec", "web", "touch", "/go")
         # in its own time
@@ -252,6 +257,14 @@ def test_the_end_of_a_detached_exec_is_told(sandbox: Sandbox, busybox: str) -> N
         # the keeper of one that is killed with its container ends as well, and the fixture waits for it
         sandbox.run("exec", "-d", "web", "sleep", "1000")
         sandbox.run("rm", "-f", "web")
+
+
+def _keeper_kibibytes(sandbox: Sandbox) -> int:
+    keepers = [line for line in leaks.processes_of(str(sandbox.home.root)) if line.split()[1] == "sandbox-exec"]
+    if not keepers:
+        return 0
+    rollup = Path(f"/proc/{keepers[0].split()[0]}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
 def _lines(follower: Follower) -> Iterator[bytes]:
