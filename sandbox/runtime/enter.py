@@ -14,6 +14,7 @@ needed. The command is a subreaper meanwhile: the process becomes its child.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -44,6 +45,8 @@ _NAMESPACES: tuple[tuple[str, int], ...] = (
     ("pid", sc.CLONE_NEWPID),
     ("mnt", sc.CLONE_NEWNS),
 )
+#: a child that enters namespaces, which is quick, and has not done so hangs
+_HANGING_MS = 500
 
 
 def set_up_exec(
@@ -65,10 +68,26 @@ def set_up_exec(
     return begun.pending
 
 
+class PendingExec(PendingStart):
+    """A process that waits at its gate, or is on its way there."""
+
+    def learn_number(self) -> None:
+        """Before `ready_steps` is given up: take the number of the process, where it has been forked, for who has none
+        is never reaped. Nothing else is waited for.
+        """
+        poller = select.poll()
+        poller.register(self._channel, select.POLLIN)
+        # the child that forks says so at once, or hangs; the end of the channel says that nothing was forked
+        while not self.pid and poller.poll(_HANGING_MS) and (report := self._receive()):
+            if report[:1] == b"P":
+                self.pid = int(report[1:])
+                self.pidfd = os.pidfd_open(self.pid)
+
+
 class BegunExec(NamedTuple):
     """A process on its way into a container: the arguments of `pending.ready_steps`, which takes it to its gate."""
 
-    pending: PendingStart
+    pending: PendingExec
     #: the child that enters the namespaces
     between: int
     entry: CgroupEntry
@@ -97,7 +116,7 @@ def begin_exec(
                 ours.close()
                 child.run()
             on_failure.pop_all()
-    return BegunExec(PendingStart(spec.arguments[0], ours), between, entry)
+    return BegunExec(PendingExec(spec.arguments[0], ours), between, entry)
 
 
 def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:

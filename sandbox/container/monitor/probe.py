@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.runtime.enter import BegunExec
-    from sandbox.runtime.launch import PendingStart, Started
+    from sandbox.runtime.enter import BegunExec, PendingExec
+    from sandbox.runtime.launch import Started
     from sandbox.runtime.reactor import Reactor, Timer
     from storage.waits import Steps
 
@@ -44,7 +44,7 @@ class Probe:
         self._output_fd = -1
         self._timer: Timer | None = None
         self._task: Task | None = None
-        self._pending: PendingStart | None = None
+        self._pending: PendingExec | None = None
         self._pid = 0
         self._pidfd = -1
         self.was_late = False
@@ -116,6 +116,8 @@ class Probe:
     def _stop_setting_up(self) -> None:
         """It hangs before its program runs: entering a directory of a file system, say."""
         assert self._task is not None
+        if self._pending is not None:
+            self._pending.learn_number()
         self._task.cancel()
         self._task = None
         pid = self._pending.pid if self._pending is not None else 0

@@ -12,8 +12,7 @@ import pytest
 
 from sandbox.container.monitor.probe import Probe
 from sandbox.runtime.cgroup_entry import CgroupEntry
-from sandbox.runtime.enter import BegunExec
-from sandbox.runtime.launch import PendingStart
+from sandbox.runtime.enter import BegunExec, PendingExec
 from sandbox.runtime.reactor import READ, Reactor
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def _begin(script: str, *, gate: bool = True) -> Callable[[int], BegunExec]:
             theirs.send(b"P%d" % process)
             os._exit(0)
         theirs.close()
-        return BegunExec(PendingStart("sh", ours), between, CgroupEntry("", {}))
+        return BegunExec(PendingExec("sh", ours), between, CgroupEntry("", {}))
 
     return begin
 
@@ -111,6 +110,17 @@ def test_one_that_is_given_up_is_reaped_and_told_to_nobody(gate: bool) -> None:
     loop.probe.begin(_begin("echo here; sleep 60", gate=gate))
     # after what is there now has been taken
     loop.reactor.after(0.1, loop.probe.cancel)
+    loop.run()
+    assert loop.results == []
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize("gate", [True, False], ids=["at its gate", "hanging"])
+def test_one_whose_number_has_not_been_read_is_reaped_as_well(gate: bool) -> None:
+    loop = Loop()
+    loop.probe.begin(_begin("never", gate=gate))
+    loop.probe.cancel()
     loop.run()
     assert loop.results == []
     with pytest.raises(ChildProcessError):
