@@ -58,6 +58,8 @@ class Client:
         self._closing = False
         self._reading = True
         self.wishes = Wishes()
+        #: it has been read what this client is here for
+        self.has_asked = False
         connection.setblocking(False)
         self._watch()
 
@@ -100,6 +102,7 @@ class Client:
         elif frame.kind == RESIZE:
             desk.resize(*frame.window_size)
         elif frame.kind == MESSAGE:
+            self.has_asked = True
             self._server.answer(self, frame.message)
 
     def pause_reading(self, paused: bool) -> None:
@@ -222,16 +225,21 @@ class AttachServer:
 
     def ended(self, exit_code: int) -> None:
         """Tell the exit code to those who wait for it or were attached, and let them go."""
-        frame = encode_exit(exit_code)
-        for client in list(self._clients):
-            if client.wishes.waits_for_exit:
-                client.send(frame)
-                client.close_when_sent()
+        self._tell_exit(exit_code, [client for client in self._clients if client.wishes.waits_for_exit])
 
     def over(self, exit_code: int) -> None:
-        """The last run has ended: those who wait are told, and from now on everybody who comes."""
+        """The last run has ended: those who wait are told, those whose wish has not been read, and from now on
+        everybody who comes.
+        """
         self._exit_code = exit_code
-        self.ended(exit_code)
+        told = [client for client in self._clients if client.wishes.waits_for_exit or not client.has_asked]
+        self._tell_exit(exit_code, told)
+
+    def _tell_exit(self, exit_code: int, clients: Sequence[Client]) -> None:
+        frame = encode_exit(exit_code)
+        for client in clients:
+            client.send(frame)
+            client.close_when_sent()
 
     def input_taken(self) -> None:
         """The container took input: bring more."""
