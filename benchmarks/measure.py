@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, looking, memory, ports, scale
+from benchmarks import builds, client, files, looking, memory, ports, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROWS = (
     "run", "publish", "ports", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed",
-    "build-steps", "build-stages", "client", "scale",
+    "build-steps", "build-stages", "client", "files", "scale",
 )  # fmt: skip
 
 
@@ -184,6 +184,14 @@ def measure_client(bench: Bench) -> list[Row]:
     return client.measure_client(bench.small, lambda count, once: _by_turns(bench, count, once), bench.engines[0])
 
 
+def measure_files(bench: Bench) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp") as place:
+        return files.measure_files(
+            bench.engines, bench.small, lambda count, once: _by_turns(bench, count, once), Path(place),
+            quick=bench.quick,
+        )  # fmt: skip
+
+
 def measure_scale(bench: Bench) -> list[Row]:
     def by_turns(engines: Sequence[Engine], count: int, once: Callable[[Engine], object]) -> dict[str, list[float]]:
         def timed(engine: Engine) -> float:
@@ -242,7 +250,7 @@ def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
         "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
-        "scale": measure_scale,
+        "files": measure_files, "scale": measure_scale,
     }  # fmt: skip
     rows: list[Row] = []
     for name in names:
