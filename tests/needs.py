@@ -182,6 +182,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "strace": _program("strace"),
     "zstd": _program("zstd"),
     "git": _program("git"),
+    "zsh": _program("zsh"),
+    "fish": _program("fish"),
     "gcc": _program("gcc"),
     "make": _program("make"),
     "rsync": _program("rsync"),

@@ -82,11 +82,22 @@ def _for_bash(found: Sequence[tuple[str, str]], incomplete: str) -> str:
 
 
 def _for_zsh(found: Sequence[tuple[str, str]], _incomplete: str) -> str:
-    table = str.maketrans({'"': '""', "'": "''", "$": r"\$", "`": r"\`", ":": r"\\:"})
-    lines = (
-        f'"{value.translate(table)}"' + (f':"{about.translate(table)}"' if about else "") for value, about in found
-    )
-    return "_arguments '*: :(({}))'".format("\n".join(lines)) if found else "_files"
+    if not found:
+        return "_files"
+    # the script evaluates it as one line. What something is to follow gets no blank behind it
+    statements = ["local -a words_whole words_open"]
+    for name, chosen, options in (
+        ("words_whole", [row for row in found if not row[0].endswith(("=", ":"))], ""),
+        ("words_open", [row for row in found if row[0].endswith(("=", ":"))], " -S ''"),
+    ):
+        if chosen:
+            statements += [f"{name}=({' '.join(map(_zsh_word, chosen))})", f"_describe '' {name}{options}"]
+    return "; ".join(statements)
+
+
+def _zsh_word(row: tuple[str, str]) -> str:
+    value, about = (text.replace("\\", "\\\\").replace(":", "\\:").replace("'", "'\\''") for text in row)
+    return f"'{value}:{about}'" if about else f"'{value}'"
 
 
 def _for_fish(found: Sequence[tuple[str, str]], _incomplete: str) -> str:

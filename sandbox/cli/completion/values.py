@@ -106,7 +106,10 @@ def find_values(env: Mapping[str, str], path: str, option: Option, incomplete: s
         return _filters(env, path, incomplete)
     live = _LIVE.get(key)
     found = _plain(_CHOICES.get(key, ()))
-    return [*found, *live(env, incomplete)] if live is not None else found
+    if live is None:
+        return found
+    # a word that is always there may have a name's description
+    return [*{**dict(found), **dict(live(env, incomplete))}.items()]
 
 
 def _plain(words: Sequence[str]) -> Candidates:

@@ -108,7 +108,9 @@ def test_names_fit_the_command(filled: Path, line: str, names: str) -> None:
 
 def test_names_say_what_they_are(filled: Path) -> None:
     assert ask(filled, "fish", "sandbox stop w") == ["web\tnginx, running", "worker\tnginx, paused"]
-    assert ask(filled, "zsh", "sandbox stop we") == ['_arguments \'*: :(("web":"nginx, running"))\'']
+    assert ask(filled, "zsh", "sandbox stop we") == [
+        "local -a words_whole words_open; words_whole=('web:nginx, running'); _describe '' words_whole"
+    ]
 
 
 @pytest.mark.parametrize(
