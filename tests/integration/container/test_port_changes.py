@@ -136,6 +136,7 @@ def _killed_rounds(sandbox: Sandbox, image: str, rounds: int) -> None:
         sandbox.run("start", "web")
         bound, kept = sandbox.run("port", "web").lines, _document(sandbox, "{{json .HostConfig.PortBindings}}")
         assert bool(bound) == bool(kept), (bound, kept)
+        sandbox.run("system", "check")
         sandbox.run("rm", "-f", "web")
     assert leaks.wait_processes_gone(str(sandbox.home.root)) == []
 
