@@ -187,6 +187,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "gcc": _program("gcc"),
     "make": _program("make"),
     "rsync": _program("rsync"),
+    "nft": _program("nft", "nftables"),
     "acl": _program("setfacl", "acl"),
     "postgresql": _postgresql,
     "vectors": _vectors,

@@ -24,7 +24,7 @@ table inet sandbox_test {
 """
 
 
-@pytest.mark.requires("userns")
+@pytest.mark.requires("userns", "nft")
 @pytest.mark.parametrize("by", ["library", "program"])
 def test_rules_are_loaded_and_refusals_told(by: str) -> None:
     told = run_in_user_namespace(_use, by)
@@ -86,6 +86,7 @@ def test_neither_library_nor_program(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "--network slirp4netns" in caught.value.mend
 
 
+@pytest.mark.requires("nft")
 def test_what_is_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_nft() == LIBRARY
     monkeypatch.setattr(nft, "_load_library", lambda: None)

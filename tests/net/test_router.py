@@ -365,6 +365,45 @@ def _again() -> list[str]:
         return _addresses(connected(routing, endpoint(bridge(), 2)))
 
 
+@pytest.mark.parametrize("rounds", [10, pytest.param(500, marks=pytest.mark.long)])
+def test_containers_that_come_and_go_leave_nothing(rounds: int) -> None:
+    before, after = run_in_user_namespace(_rounds, str(rounds))
+    assert before == after
+
+
+def _rounds(count: str) -> list[Any]:
+    second = endpoint(bridge("b", 18), 2, interface="eth1", default_route=False)
+    seen = []
+    with router() as (made, routing):
+        connected(routing, endpoint(bridge(), 200))
+        for number in range(int(count)):
+            if number in (1, int(count) - 1):
+                seen.append(_what_is_there(made))
+            container = connected(routing, endpoint(bridge(), 2 + number % 100))
+            add_endpoint(routing, container.inside, container.net_fd, second)
+            remove_endpoint(routing, second)
+            remove_bridge(routing, second.bridge.name)
+            remove_endpoint(routing, endpoint(bridge(), 2 + number % 100))
+            container.close()
+    return seen
+
+
+def _what_is_there(made: Router) -> dict[str, Any]:
+    texts = {name: run_in(("sh", "-c", command), made.net_fd) for name, command in _SHOWN.items()}
+    context = call_in_thread(made.net_fd, NftContext)
+    rules = context.run("list ruleset")
+    context.close()
+    return {**texts, "rules": rules, "descriptors": len(os.listdir("/proc/self/fd"))}
+
+
+#: what a router consists of; counters of interfaces are not shown
+_SHOWN = {
+    "links": "ip -br link | cut -d' ' -f1 | sort",
+    "addresses": "ip -br address",
+    "routes": "ip route show table all; ip -6 route show table all; ip rule; ip -6 rule",
+}
+
+
 def test_router_goes_with_its_last_holder() -> None:
     told = run_in_user_namespace(_last_holder)
     assert told == [True, False]
