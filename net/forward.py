@@ -103,9 +103,10 @@ class TcpForwarder:
     """All connections of all published tcp ports. `clients` decides where they lead to, and may be replaced.
 
     At most `most` connections are open at once: more wait in the kernel, and while `is_full` nothing is to be accepted.
+    `buffer` has BUFFER_BYTES; what is in it is of no use to anybody afterwards.
     """
 
-    def __init__(self, epoll: select.epoll, clients: ClientAddresses, most: int) -> None:
+    def __init__(self, epoll: select.epoll, clients: ClientAddresses, most: int, buffer: bytearray) -> None:
         self.sides: dict[int, Side] = {}
         self.clients = clients
         self.is_full = False
@@ -115,8 +116,8 @@ class TcpForwarder:
         self._most_sides = 2 * most
         #: given up for the second socket of a connection where the system has no more: the first is accepted already
         self._spare = -1
-        self._buffer = bytearray(BUFFER_BYTES)
-        self._view = memoryview(self._buffer)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
 
     def accept(self, listener: socket, mapping: PortMapping) -> None:
         """Take the connections that wait at `listener`; sets `is_full` where there is no room for more."""

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     #: level, type and data of a control message, cmsg(3)
     Ancillary = tuple[int, int, bytes]
 
-DATAGRAM_LIMIT = 65536
 #: flows of one port; the one silent for longest is forgotten first
 FLOW_LIMIT = 512
 #: how long a flow may be silent: a client that is only heard of once, and one that has got answers
@@ -79,14 +78,17 @@ class UdpPort:
 
 
 class UdpForwarder:
-    """All flows of all published udp ports. `clients` decides where they lead to; when that changes, `forget_all`."""
+    """All flows of all published udp ports. `clients` decides where they lead to; of another one new flows know.
 
-    def __init__(self, epoll: select.epoll, clients: ClientAddresses) -> None:
+    `buffer` takes the largest datagram there is, of 65,507 bytes.
+    """
+
+    def __init__(self, epoll: select.epoll, clients: ClientAddresses, buffer: bytearray) -> None:
         self.flows: dict[int, Flow] = {}
         self.clients = clients
         self._epoll = epoll
-        self._buffer = bytearray(DATAGRAM_LIMIT)
-        self._view = memoryview(self._buffer)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
 
     def from_host(self, port: UdpPort, now_seconds: float) -> None:
         """Hand what waits at the bound socket to the container."""
@@ -108,7 +110,7 @@ class UdpForwarder:
         listener = flow.port.listener
         for _ in range(_BURST):
             try:
-                size = flow.recv_into(self._buffer, DATAGRAM_LIMIT, MSG_DONTWAIT)
+                size = flow.recv_into(self._buffer, 0, MSG_DONTWAIT)
             except OSError:  # nothing more; or nobody listens inside
                 return
             flow.used = now_seconds

@@ -35,7 +35,7 @@ from contextlib import suppress
 
 from net.client_address import ClientAddresses, ForwardTarget
 from net.descriptors import keep_only
-from net.forward import TcpForwarder
+from net.forward import BUFFER_BYTES, TcpForwarder
 from net.forward_udp import UdpForwarder, UdpPort
 from net.listeners import FDS_IN_A_MESSAGE, Listener
 from net.named_tuple import NamedTuple
@@ -173,8 +173,9 @@ class _Forwarder:
         clients = ClientAddresses(target)
         self._control = control
         self._epoll = select.epoll()
-        self._tcp = TcpForwarder(self._epoll, clients, max(1, (limit - _SPARE_DESCRIPTORS - len(listeners)) // 2))
-        self._udp = UdpForwarder(self._epoll, clients)
+        buffer, most = bytearray(BUFFER_BYTES), max(1, (limit - _SPARE_DESCRIPTORS - len(listeners)) // 2)
+        self._tcp = TcpForwarder(self._epoll, clients, most, buffer)
+        self._udp = UdpForwarder(self._epoll, clients, buffer)
         self._tcp_ports: dict[int, tuple[socket, PortMapping]] = {}
         self._udp_ports: dict[int, UdpPort] = {}
         self._accepts = True

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from net.forward_udp import FLOW_LIMIT
+from net.client_address import ClientAddresses, ForwardTarget
+from net.forward_udp import ANSWERED_SECONDS, FLOW_LIMIT, SILENT_SECONDS, UdpForwarder, UdpPort
+from net.listeners import open_listeners
 from net.ports import PortMapping
 from tests.net.forward_world import (
     CLIENT4,
@@ -146,3 +149,31 @@ def test_a_removed_port_is_closed(world: ForwardWorld) -> None:
     (bound,) = world.add(PortMapping("127.0.0.1", 5301, 53000, "udp"))
     world.remove(bound)
     assert world.add(bound) == [bound]
+
+
+def test_a_silent_flow_ends_and_one_with_answers_later() -> None:
+    (listener,) = open_listeners([PortMapping("127.0.0.1", 0, 9, "udp")])
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as silent,
+        socket.socket(type=socket.SOCK_DGRAM) as answered,
+        socket.socket(fileno=listener.fd) as bound,
+        select.epoll() as epoll,
+    ):
+        server.bind(("127.0.0.1", 0))
+        mapping = listener.mapping._replace(container_port=server.getsockname()[1])
+        port = UdpPort(bound, mapping)
+        forwarder = UdpForwarder(epoll, ClientAddresses(ForwardTarget("127.0.0.1")), bytearray(65536))
+        for client in (silent, answered):
+            client.sendto(b"x", ("127.0.0.1", mapping.host_port))
+            forwarder.from_host(port, 0)
+            peer = server.recvfrom(10)[1]
+        server.sendto(b"answer", peer)
+        forwarder.from_container(list(forwarder.flows.values())[-1], 0)
+        assert answered.recv(10) == b"answer"
+        left = []
+        for now_seconds in (SILENT_SECONDS, SILENT_SECONDS + 1, ANSWERED_SECONDS, ANSWERED_SECONDS + 1):
+            forwarder.forget_silent([port], now_seconds)
+            left.append(len(forwarder.flows))
+        assert left == [2, 1, 1, 0]
+        assert port.flows == {}
