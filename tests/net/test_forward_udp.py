@@ -164,11 +164,12 @@ def test_a_silent_flow_ends_and_one_with_answers_later() -> None:
         mapping = listener.mapping._replace(container_port=server.getsockname()[1])
         port = UdpPort(bound, mapping)
         forwarder = UdpForwarder(epoll, ClientAddresses(ForwardTarget("127.0.0.1")), bytearray(65536))
+        peers = []
         for client in (silent, answered):
             client.sendto(b"x", ("127.0.0.1", mapping.host_port))
             forwarder.from_host(port, 0)
-            peer = server.recvfrom(10)[1]
-        server.sendto(b"answer", peer)
+            peers.append(server.recvfrom(10)[1])
+        server.sendto(b"answer", peers[-1])
         forwarder.from_container(list(forwarder.flows.values())[-1], 0)
         assert answered.recv(10) == b"answer"
         left = []
