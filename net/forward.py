@@ -25,7 +25,6 @@ from _socket import (
     MSG_PEEK,
     MSG_TRUNC,
     SHUT_WR,
-    SO_ERROR,
     SO_LINGER,
     SOCK_CLOEXEC,
     SOCK_NONBLOCK,
@@ -56,6 +55,7 @@ _ACCEPTED_AT_ONCE = 64
 _EVERYTHING = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 #: after one of these a short read does not mean that nothing is left
 _UNUSUAL = select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_FAILED = select.EPOLLHUP | select.EPOLLERR
 _READABLE = select.EPOLLIN | _UNUSUAL
 _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -138,10 +138,10 @@ class TcpForwarder:
         if other is None:
             return
         if side.is_connecting:
-            if not events & _WRITABLE:
-                return
-            if side.getsockopt(SOL_SOCKET, SO_ERROR):
+            if events & _FAILED:
                 self._reset(side)
+                return
+            if not events & select.EPOLLOUT:
                 return
             side.is_connecting = False
         if events & select.EPOLLERR and not other.is_writable:
