@@ -36,13 +36,15 @@ from net.dns_wire import (
     summarize,
 )
 from net.egress import Refusal
-from net.name_table import ContainerNames, NameTable
+from net.name_table import NameTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable, Sequence
     from typing import Protocol
+
+    from net.names import ContainerNames
 
     class Gate(Protocol):
         """What `net.egress_gate.EgressGate` does: it lets restricted containers reach what they may ask for."""

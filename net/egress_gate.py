@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from net.name_table import ContainerNames
+    from net.names import ContainerNames
 
 #: seconds for which an address is admitted at least, and beyond the lifetime of its answer: programs connect late
 _LEAST, _GRACE = 60, 30

@@ -16,7 +16,7 @@ import resource
 from contextlib import suppress
 
 from net.errors import NetError
-from net.router_link import finish_tap, slirp_plan
+from net.router_link import LOG_NAME, finish_tap, slirp_plan
 from net.slirp import clear_way, has_ended, spawn_slirp, wait_ready
 from net.syscalls import (
     CLONE_NEWNS,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-keeper"
-LOG_NAME = "keeper.log"
 
 
 def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become) -> int:

@@ -18,7 +18,6 @@ import socket
 import time
 
 from net.errors import NetError
-from net.keeper_birth import LOG_NAME, fork_keeper
 from net.keeper_protocol import (
     KEEPER_ADDRESS,
     WayOut,
@@ -30,6 +29,7 @@ from net.keeper_protocol import (
     send_message,
 )
 from net.router import call_in_thread
+from net.router_link import LOG_NAME
 from net.slirp import SlirpProcess, close_slirp
 
 TYPE_CHECKING = False
@@ -157,7 +157,7 @@ class KeeperClient:
                     listener.close()
                     return connection
                 if _is_bound(listener):
-                    self._start(listener)
+                    self._start(listener.fileno())
                     connection.connect(KEEPER_ADDRESS)
                     listener.close()
                     return connection
@@ -171,9 +171,11 @@ class KeeperClient:
                 raise NetError("the keeper of the containers' names does not answer", mend="sandbox doctor")
             os.sched_yield()
 
-    def _start(self, listener: socket.socket) -> None:
+    def _start(self, listener_fd: int) -> None:
+        from net.keeper_birth import fork_keeper  # the first monitor alone is in need of it
+
         self._drop_readiness()
-        self._ready_fd = fork_keeper(self._link, listener.fileno(), self._slirp, self._become)
+        self._ready_fd = fork_keeper(self._link, listener_fd, self._slirp, self._become)
 
     def _tell(self, kind: str, fds: Sequence[int]) -> None:
         if self._connection is None or self._member is None:
@@ -220,8 +222,7 @@ class KeeperClient:
         listener_fd, *of_slirp = fds
         try:
             self._take_way_out(way_out, of_slirp)
-            self._drop_readiness()
-            self._ready_fd = fork_keeper(self._link, listener_fd, self._slirp, self._become)
+            self._start(listener_fd)
         finally:
             os.close(listener_fd)
         self.open()

@@ -24,8 +24,8 @@ import socket
 import struct
 
 from net.errors import NetError
-from net.name_table import ContainerNames, names_from_plain, names_to_plain
 from net.named_tuple import NamedTuple
+from net.names import ContainerNames, names_from_plain, names_to_plain
 from net.ports import PortMapping
 
 TYPE_CHECKING = False

@@ -10,38 +10,10 @@ from net.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from typing import Any
 
-
-class NamedEndpoint(NamedTuple):
-    """A container on one network. Addresses are texts, "" for none; subnets are in the form "172.18.0.0/16"."""
-
-    #: the network's id, and its name, for `web.<network>`
-    network: str
-    network_name: str
-    address4: str = ""
-    address6: str = ""
-    subnet4: str = ""
-    subnet6: str = ""
-    #: the first is what the address is called; several containers of a network may have the same one
-    names: tuple[str, ...] = ()
-    internal: bool = False
-    #: the name of the veth's end beside the bridge
-    interface: str = ""
-
-
-class ContainerNames(NamedTuple):
-    """What the name server knows of one container."""
-
-    #: in the container's order, eth0 first
-    endpoints: tuple[NamedEndpoint, ...]
-    #: of `--dns`: asked instead of the host's
-    servers: tuple[str, ...] = ()
-    #: (name, address) that this container alone sees
-    own: tuple[tuple[str, str], ...] = ()
-    #: texts of `--egress`, of the container and of each of its networks that has any; none is no restriction
-    egress: tuple[tuple[str, ...], ...] = ()
+    from net.names import ContainerNames
 
 
 class Found(NamedTuple):
@@ -167,43 +139,6 @@ class NameTable:
             tuple(address for one in several for address in one.addresses4),
             tuple(address for one in several for address in one.addresses6),
         )
-
-
-def names_to_plain(names: ContainerNames) -> dict[str, Any]:
-    """`names` as objects of JSON."""
-    return {
-        "endpoints": [endpoint._asdict() for endpoint in names.endpoints],
-        "servers": list(names.servers),
-        "own": [list(pair) for pair in names.own],
-        "egress": [list(texts) for texts in names.egress],
-    }
-
-
-def names_from_plain(plain: Mapping[str, Any]) -> ContainerNames:
-    """What `names_to_plain` made, of any version: fields that are not known are passed over.
-
-    Raises ValueError for objects of another form.
-    """
-    try:
-        return ContainerNames(
-            tuple(_endpoint_from_plain(endpoint) for endpoint in plain["endpoints"]),
-            _texts(plain.get("servers", ())),
-            tuple((str(name), str(address)) for name, address in plain.get("own", ())),
-            tuple(_texts(texts) for texts in plain.get("egress", ())),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not the names of a container: {error}") from error
-
-
-def _endpoint_from_plain(plain: Mapping[str, Any]) -> NamedEndpoint:
-    known = {field: value for field, value in plain.items() if field in NamedEndpoint._fields}
-    return NamedEndpoint(**{**known, "names": _texts(known.get("names", ()))})
-
-
-def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
-        raise ValueError("a text is wanted")
-    return tuple(values)
 
 
 def _found(addresses: Iterable[str]) -> Found:

@@ -36,6 +36,11 @@ class NftContext:
             self._library.nft_ctx_buffer_output(self._context)
             self._library.nft_ctx_buffer_error(self._context)
 
+    @property
+    def needs_namespace(self) -> bool:
+        """Whether it is to be used in the namespace it was made in, by the program `nft`, and not from anywhere."""
+        return self._library is None
+
     def run(self, commands: str) -> str:
         """Carry out `commands`, all of them or none, and return what they print. Raises NetError with nft's words.
 

@@ -10,6 +10,9 @@ from net.router import call_in_thread
 from net.slirp import DEFAULT_MTU, SlirpPlan, assume_features
 from net.way_out import configure_way_out
 
+#: what a keeper leaves when it ends by a fault
+LOG_NAME = "keeper.log"
+
 
 class RouterLink(NamedTuple):
     """What a keeper is started over; the descriptor is of the bridges' network namespace, and stays the caller's.

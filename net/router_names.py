@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from net.dns_upstream import Upstream
     from net.egress import Refusal
-    from net.name_table import ContainerNames
+    from net.names import ContainerNames
 
 #: octets of the log that are read at once
 _LOG_PART = 1 << 16
@@ -114,5 +114,8 @@ class RouterNames:
     def _run_nft(self, commands: str) -> None:
         if self._nft is None:
             self._nft = call_in_thread(self._net_fd, NftContext)
-        # in the router for where the program nft stands in for the library
-        call_in_thread(self._net_fd, partial(self._nft.run, commands))
+        if self._nft.needs_namespace:
+            call_in_thread(self._net_fd, partial(self._nft.run, commands))
+        else:
+            # each thread would have the library allocate in an arena of its own: megabytes
+            self._nft.run(commands)

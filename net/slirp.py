@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
 TAP_NAME = "tap0"
-#: the largest multiple of 16 below slirp4netns' limit 65521; measured several times faster than 1500
+#: The largest multiple of 16 below slirp4netns' limit 65521. Its work is done packet by packet: for a gigabyte it takes
+#: 1.0 s of a processor's time up and 0.7 s down with any MTU from 24 k on, 1.3 s and 0.8 s with 16 k, and several times
+#: as much with 1500. The world sees nothing of it: connections end in slirp4netns, and begin anew with the host's MTU.
 DEFAULT_MTU = 65520
 
 TUN_DEVICE = "/dev/net/tun"

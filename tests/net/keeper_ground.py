@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from net.name_table import ContainerNames, NamedEndpoint, names_to_plain
+from net.names import ContainerNames, NamedEndpoint, names_to_plain
 from net.namespace import set_interface_up
 from net.router import make_router
 

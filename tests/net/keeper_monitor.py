@@ -19,7 +19,7 @@ from net.errors import NetError
 from net.keeper_client import KeeperClient
 from net.keeper_protocol import KeeperMember
 from net.keeper_questions import ask_info, connect_to_keeper
-from net.name_table import ContainerNames, names_from_plain
+from net.names import ContainerNames, names_from_plain
 from net.namespace import set_interface_up
 from net.ports import PortMapping
 from net.router import Router, call_in_router, open_namespace

@@ -15,7 +15,7 @@ import trio
 from net.dns_exchange import Exchange, receive_message
 from net.dns_server import NameServer
 from net.dns_upstream import listed_upstream
-from net.name_table import ContainerNames, NamedEndpoint
+from net.names import ContainerNames, NamedEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

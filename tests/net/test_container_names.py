@@ -13,7 +13,7 @@ from net.container_names import begin_container_names
 from net.dns_server import NameServer
 from net.errors import NetError
 from net.name_rules import lead_names
-from net.name_table import ContainerNames, NamedEndpoint
+from net.names import ContainerNames, NamedEndpoint
 from net.nft import NftContext
 from net.syscalls import CLONE_NEWNET, CLONE_NEWUSER, setns
 from tests.net.bridge_containers import Container, make_container, run_in_user_namespace, socket_in

@@ -16,7 +16,7 @@ from net.dns_exchange import receive_message
 from net.dns_server import NameServer
 from net.dns_sockets import make_router_sockets
 from net.egress import Refusal
-from net.name_table import ContainerNames, NamedEndpoint
+from net.names import ContainerNames, NamedEndpoint
 from tests.net.name_service import WEB, name_service
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from net.egress import (
 from net.egress_gate import EgressGate
 from net.egress_log import destination, read_refusals
 from net.errors import NetError
-from net.name_table import ContainerNames, NamedEndpoint
+from net.names import ContainerNames, NamedEndpoint
 
 
 def test_rules_of_several_texts_add_up() -> None:

@@ -15,7 +15,7 @@ import trio
 
 from net.dns_upstream import Upstream
 from net.egress import Refusal, parse_egress, restrict_text
-from net.name_table import ContainerNames, NamedEndpoint
+from net.names import ContainerNames, NamedEndpoint
 from net.nft import NftContext
 from net.resolver import Resolver
 from net.router import call_in_thread

@@ -371,14 +371,25 @@ def test_a_way_out_that_cannot_be_is_an_error_with_a_mend(own_place: Ground) -> 
         assert monitor.hear_state("failed")["message"] == failed["message"]
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
-def test_containers_that_come_and_go_leave_nothing(place: Ground, monitors: list[MonitorProcess], rounds: int) -> None:
+@pytest.mark.parametrize(
+    ("warm", "rounds", "egress"),
+    [
+        (20, 20, ()),
+        # libnftables takes some megabytes more with each of the first hundred runs
+        pytest.param(
+            200, 1000, ("allow=example.org,198.51.100.7:80",), marks=[pytest.mark.long, pytest.mark.timeout(600)]
+        ),
+    ],
+)
+def test_containers_that_come_and_go_leave_nothing(
+    place: Ground, monitors: list[MonitorProcess], warm: int, rounds: int, egress: tuple[str, ...]
+) -> None:
     (keeper,) = _keepers(place)
     monitor = monitors[2]
-    names = names_of("passing", address=ADDRESSES["d"], egress=["allow=example.org,198.51.100.7:80"])
+    names = names_of("passing", address=ADDRESSES["d"], egress=egress)
     found = []
     # what is made once, and kept, is made by the first
-    for count in (20, rounds):
+    for count in (warm, rounds):
         monitor.do("rounds", "lived", count=count, names=names)
         while len(_info(monitor)["members"]) > len(monitors):  # type: ignore[arg-type]
             pass
@@ -400,7 +411,6 @@ class _Holdings(NamedTuple):
     @classmethod
     def of(cls, place: Ground, pid: int) -> _Holdings:
         rules = place.run("nft", "list", "ruleset", router=True).stdout
-        assert "sandbox_egress" in rules
         return cls(len(os.listdir(f"/proc/{pid}/fd")), rules, _own_kib(pid))
 
 

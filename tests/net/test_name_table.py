@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from net.name_table import ContainerNames, Found, NamedEndpoint, NameTable, names_from_plain, names_to_plain
+from net.name_table import Found, NameTable
+from net.names import ContainerNames, NamedEndpoint, names_from_plain, names_to_plain
 
 
 def _endpoint(network: str, last: int, *names: str, address6: str = "") -> NamedEndpoint:
