@@ -35,12 +35,15 @@ class Config(NamedTuple):
     registries: RegistrySettings = RegistrySettings()
     #: "" lets the probe choose
     storage_driver: str = ""
+    #: what networks without a --subnet get parts of: (base, prefix of each part); empty is Docker's own
+    address_pools: tuple[tuple[str, int], ...] = ()
 
 
 #: section -> its keys
 _KNOWN: dict[str, frozenset[str]] = {
     "registries": frozenset({"mirrors", "insecure", "ca", "concurrency", "redirects"}),
     "storage": frozenset({"driver"}),
+    "networks": frozenset({"default-address-pools"}),
 }
 
 
@@ -113,6 +116,7 @@ def _line_of(text: str, section: str, name: str) -> int:
 def _overridden(config: Config, variable: str, text: str) -> Config:
     """`config` as the variable of the environment has it. Raises UsageError."""
     _, section, key = variable.lower().split("_", 2)
+    key = key.replace("_", "-")
     words = [word.strip() for word in text.split(",") if word.strip()]
     value: object = text
     if key in ("insecure", "redirects"):
@@ -120,13 +124,27 @@ def _overridden(config: Config, variable: str, text: str) -> Config:
     elif key in ("mirrors", "ca"):
         pairs = [word.partition("=") for word in words]
         value = {name: place if key == "ca" else [url for n, _, url in pairs if n == name] for name, _, place in pairs}
+    elif key == "default-address-pools":
+        value = _pool_texts(text)
     elif key == "concurrency":
         value = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else text
     given = _read({section: {key: value}}, f"the variable {variable}")
+    if section == "networks":
+        return config._replace(address_pools=given.address_pools)
     if section == "storage":
         return config._replace(storage_driver=given.storage_driver)
     field = "ca_files" if key == "ca" else key
     return config._replace(registries=config.registries._replace(**{field: getattr(given.registries, field)}))
+
+
+def _pool_texts(text: str) -> list[dict[str, object]]:
+    """The pools of "base=10.10.0.0/16,size=24;base=…", each as dockerd's option has it."""
+    pools = []
+    for part in filter(None, text.split(";")):
+        pool: dict[str, object] = dict(word.strip().partition("=")[::2] for word in part.split(","))
+        size = str(pool.get("size", ""))
+        pools.append({**pool, "size": int(size) if size.isascii() and size.isdigit() and len(size) < 4 else size})
+    return pools
 
 
 def _read(document: dict[str, Any], path: str) -> Config:
@@ -140,6 +158,7 @@ def _read(document: dict[str, Any], path: str) -> Config:
             _texts(path, "registries.redirects", registries.get("redirects", [])),
         ),
         _text(path, "storage.driver", document.get("storage", {}).get("driver", "")),
+        _pools(path, document.get("networks", {}).get("default-address-pools", [])),
     )
 
 
@@ -158,6 +177,31 @@ def _concurrency(path: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 32:
         raise _bad(path, "registries.concurrency", "must be a whole number from 1 to 32")
     return value
+
+
+def _pools(path: str, value: object) -> tuple[tuple[str, int], ...]:
+    key = "networks.default-address-pools"
+    form = 'must be a list of {base = "10.10.0.0/16", size = 24}'
+    if not isinstance(value, list):
+        raise _bad(path, key, form)
+    if not value:
+        return ()
+    from net.errors import NetError
+    from net.subnets import Pool, check_pool
+
+    pools = []
+    for item in value:
+        if not isinstance(item, dict) or item.keys() != {"base", "size"}:
+            raise _bad(path, key, form)
+        base, size = item["base"], item["size"]
+        if not isinstance(base, str) or not isinstance(size, int) or isinstance(size, bool):
+            raise _bad(path, key, form)
+        try:
+            check_pool(Pool(base, size))
+        except NetError as error:
+            raise _bad(path, key, f"{error.message}: {error.cause}") from error
+        pools.append((base, size))
+    return tuple(pools)
 
 
 def _text_table(path: str, key: str, value: object) -> dict[str, str]:

@@ -60,7 +60,7 @@ ARROWS = {
     "warm": {"protocol", "runtime"},
     "client": {
         "builder", "commit", "container", "container.files", "container.request", "container.session",
-        "container.view", "grammar", "image", "system", "upkeep", "volume", "warm",
+        "container.view", "grammar", "image", "network", "system", "upkeep", "volume", "warm",
     },
     "cli": {
         "autostart",

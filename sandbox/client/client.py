@@ -13,6 +13,7 @@ from sandbox.client.errors import APIError, NotFound
 from sandbox.client.events import EventStream
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.images import Image, ImageCollection
+from sandbox.client.networks import Network, NetworkCollection
 from sandbox.client.volumes import Volume, VolumeCollection
 from sandbox.system.versions import describe_version
 
@@ -23,24 +24,25 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """Containers, images and volumes of one user, as the command has them.
+    """Containers, images, volumes and networks of one user, as the command has them.
 
     with sandbox.Client() as box:
         redis = box.containers.run("redis", ports={6379: 0}, detach=True)
 
     `environment` is in place of the process's own: where data lies (XDG_DATA_HOME), proxies, credentials. With
-    `remove_created` closing removes the containers and volumes that this client made, and their unnamed volumes;
-    `remove_on_close` says so of one. Any thread may use it.
+    `remove_created` closing removes the containers, volumes and networks that this client made, and their unnamed
+    volumes; `remove_on_close` says so of one. Any thread may use it.
     """
 
     def __init__(self, *, environment: Mapping[str, str] | None = None, remove_created: bool = False) -> None:
         """Raises APIError where there is no place for images and containers."""
         self._caller = Caller(os.environ if environment is None else environment)
-        self._removed_on_close: list[Container | Image | Volume] = []
+        self._removed_on_close: list[Container | Image | Network | Volume] = []
         created = self.remove_on_close if remove_created else _leave
         self.images = ImageCollection(self._caller)
         self.containers = ContainerCollection(self._caller, self.images, created)
         self.volumes = VolumeCollection(self._caller, created)
+        self.networks = NetworkCollection(self._caller, self.containers, created)
 
     def __enter__(self) -> Self:
         return self
@@ -50,8 +52,10 @@ class Client:
     ) -> None:
         self.close()
 
-    def remove_on_close(self, thing: Container | Image | Volume) -> None:
-        """Remove a container, by force and with its unnamed volumes, an image or a volume when the client is closed."""
+    def remove_on_close(self, thing: Container | Image | Network | Volume) -> None:
+        """Remove a container, by force and with its unnamed volumes, an image, a volume or a network when the client is
+        closed.
+        """
         self._removed_on_close.append(thing)
 
     def events(
@@ -99,12 +103,14 @@ class Client:
             raise failure
 
 
-def _remove(thing: Container | Image | Volume) -> None:
+def _remove(thing: Container | Image | Network | Volume) -> None:
     if isinstance(thing, Container):
         thing.remove(v=True, force=True)
+    elif isinstance(thing, Network):
+        thing.remove()
     else:
         thing.remove(force=True)
 
 
-def _leave(_thing: Container | Volume) -> None:
+def _leave(_thing: Container | Network | Volume) -> None:
     """It stays when the client is closed."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from sandbox.caller_directory import find_caller_directory
 from sandbox.client import structured_options as structured
+from sandbox.client.network_options import read_networks
 from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import UsageError, at_field
 from sandbox.grammar import hosts, limits, mounts, sizes
 from sandbox.grammar.devices import parse_device
 from sandbox.grammar.environment import read_variables
-from sandbox.grammar.networks import SharedOptions, combine_networks
 from sandbox.grammar.ports import parse_ports
 from sandbox.grammar.security import read_security_option
 from sandbox.grammar.volumes import resolve_relative
@@ -59,7 +59,9 @@ class ContainerOptions(TypedDict, total=False):
     init: bool
     ipc_mode: str
     labels: Mapping[str, str] | Sequence[str]
+    links: Mapping[str, str] | Sequence[tuple[str, str]]
     log_config: Mapping[str, Any]
+    mac_address: str
     mem_limit: int | str
     mem_reservation: int | str
     memswap_limit: int | str
@@ -71,6 +73,7 @@ class ContainerOptions(TypedDict, total=False):
     net_rate: str
     network: str
     network_mode: str
+    networking_config: Mapping[str, Mapping[str, Any] | None]
     oom_score_adj: int
     pid_mode: str
     pids_limit: int
@@ -200,15 +203,7 @@ def _places(given: Mapping[str, Any]) -> dict[str, Any]:
         with at_field("security_opt"):
             options = _items("security_opt", given["security_opt"])
             fields["security_options"] = tuple(read_security_option(text, cwd) for text in options)
-    if "network" in given and "network_mode" in given:
-        raise UsageError("network and network_mode were both given", mend="leave one of the two out")
-    network = given.get("network") or given.get("network_mode")
-    if network in ("none", "host") or str(network).startswith("container:"):
-        fields["network_mode"] = network
-    elif network:
-        with at_field("network"):
-            fields["endpoints"] = combine_networks((network,), SharedOptions())
-    return fields
+    return fields | read_networks(given)
 
 
 #: keyword -> field and what reads its value

@@ -113,6 +113,13 @@ def volume_names(context: OperationContext, filters: tuple[str, ...]) -> list[st
     return [volume.name for volume in list_all(context, filters)]
 
 
+def network_ids(context: OperationContext, filters: tuple[str, ...]) -> list[str]:
+    """The ids of the networks that pass the filters."""
+    from sandbox.network.operations import list_all
+
+    return [network.id for network in list_all(context, filters)]
+
+
 def events(
     context: OperationContext, times: tuple[str, str], since_ns: int, filters: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:

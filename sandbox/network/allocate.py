@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.container.model.record import Container
+    from sandbox.paths import Paths
 
 #: interfaces in the router are numbered from here, far beyond what the kernel numbers by itself, to there and again
 FIRST_NUMBER = 1 << 20
@@ -40,24 +41,26 @@ class FullNetworkError(SandboxError):
     """All addresses of a network are given."""
 
 
-def give_endpoints(connection: sqlite3.Connection, container: Container) -> tuple[Endpoint, ...]:
+def give_endpoints(connection: sqlite3.Connection, paths: Paths, container: Container) -> tuple[Endpoint, ...]:
     """Put the container on every network that its configuration names, within a transaction in which it is claimed.
 
     Raises NotFoundError for a network that is gone, ConflictError for an address that is taken, FullNetworkError.
     """
     for request in requested_endpoints(container.config):
-        give_endpoint(connection, container.id, request)
+        give_endpoint(connection, paths, container.id, request)
     return endpoints_of(connection, container.id)
 
 
-def give_endpoint(connection: sqlite3.Connection, container_id: str, request: EndpointRequest) -> Endpoint:
+def give_endpoint(
+    connection: sqlite3.Connection, paths: Paths, container_id: str, request: EndpointRequest
+) -> Endpoint:
     """Put the container on one network more, within a transaction. Raises as `give_endpoints` does."""
     assert connection.in_transaction, "an address is looked for and taken in one transaction"
     network = find_network(connection, request.network)
     if network.name == "bridge" and not network.subnet4:
         from sandbox.network.create import give_default_subnet  # once for each store
 
-        network = give_default_subnet(connection, network)
+        network = give_default_subnet(connection, paths, network)
     query = "SELECT coalesce(max(interface) + 1, 0) FROM endpoint WHERE container_id = ?"
     (interface,) = connection.execute(query, (container_id,)).fetchone()
     address4, address6 = (_give_address(connection, _Wanted(container_id, network, request, v)) for v in (4, 6))

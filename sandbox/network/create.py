@@ -8,7 +8,18 @@ from net.egress import parse_egress
 from net.errors import NetError
 from net.host_routes import read_busy
 from net.networks import DEFAULT_MTU, bridge_name
-from net.subnets import AskedSubnet, Busy, CheckedSubnet, check_subnets, choose_subnet4, choose_subnet6, overlapping
+from net.subnets import (
+    DEFAULT_POOLS,
+    AskedSubnet,
+    Busy,
+    CheckedSubnet,
+    Pool,
+    check_subnets,
+    choose_subnet4,
+    choose_subnet6,
+    overlapping,
+)
+from sandbox.config import load_config
 from sandbox.errors import ConflictError, NotSupportedError, SandboxError, UsageError, translated
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
@@ -23,6 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+
+    from sandbox.paths import Paths
 
 #: words of `--network` that name no network
 _MODES = ("default", "slirp4netns", "pasta")
@@ -63,12 +76,12 @@ class Created(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def create_network(connection: sqlite3.Connection, request: NetworkRequest) -> Created:
+def create_network(connection: sqlite3.Connection, paths: Paths, request: NetworkRequest) -> Created:
     """Make the network. Raises UsageError, ConflictError for a taken name or subnet, NotSupportedError."""
     notes = tuple(_check(request))
     with translated(UsageError, "cannot make a network"):
         parse_egress(request.egress)
-    busy = _busy()
+    host = _look_at_host(paths)
     network = Network(
         new_container_id(), request.name, request.driver, time.time_ns(), internal=request.internal,
         attachable=request.attachable, options=dict(request.options), labels=dict(request.labels),
@@ -79,28 +92,34 @@ def create_network(connection: sqlite3.Connection, request: NetworkRequest) -> C
         if request.name in {other.name for other in others}:
             raise name_conflict(request.name)
         # the first of the pools is the default network's, whether it was used yet or not
-        others = [_with_subnet_of_default(connection, other, others) for other in others]
-        network = _with_addresses(network, request, _taken(others), busy)
+        others = [_with_subnet_of_default(connection, other, others, host) for other in others]
+        network = _with_addresses(network, request, _taken(others), host)
         insert_network(connection, network)
         emit(connection, network_event("create", network))
     keep_network_copy(connection, network.id)
-    return Created(network.id, (*notes, *_hidden(network, request, busy)))
+    return Created(network.id, (*notes, *_hidden(network, request, host.busy)))
 
 
-def _with_subnet_of_default(connection: sqlite3.Connection, network: Network, others: list[Network]) -> Network:
-    is_bare = network.name == "bridge" and not network.subnet4
-    return give_default_subnet(connection, network, others) if is_bare else network
+class _Host(NamedTuple):
+    """What subnets are chosen by: what the host reaches, and the pools."""
+
+    busy: Busy
+    pools: tuple[Pool, ...]
 
 
-def give_default_subnet(
-    connection: sqlite3.Connection, network: Network, others: Sequence[Network] | None = None
+def _look_at_host(paths: Paths) -> _Host:
+    pools = tuple(Pool(base, size) for base, size in load_config(paths).address_pools)
+    with translated(SandboxError, "cannot read the host's routes"):
+        return _Host(read_busy(), pools or DEFAULT_POOLS)
+
+
+def _with_subnet_of_default(
+    connection: sqlite3.Connection, network: Network, others: Sequence[Network], host: _Host
 ) -> Network:
-    """The network `bridge` with a subnet, within a transaction: chosen when it is first used, for only then is known
-    what the host reaches. Raises SandboxError.
-    """
-    others = all_networks(connection) if others is None else others
+    if network.name != "bridge" or network.subnet4:
+        return network
     try:
-        subnet = choose_subnet4(_taken(others), _busy())
+        subnet = choose_subnet4(_taken(others), *host)
     except NetError as error:
         raise SandboxError(error.message, cause=error.cause, mend=error.mend) from error
     network = network._replace(subnet4=subnet.text, gateway4=subnet.gateway)
@@ -108,13 +127,15 @@ def give_default_subnet(
     return network
 
 
+def give_default_subnet(connection: sqlite3.Connection, paths: Paths, network: Network) -> Network:
+    """The network `bridge` with a subnet, within a transaction: chosen when it is first used, for only then is known
+    what the host reaches. Raises SandboxError.
+    """
+    return _with_subnet_of_default(connection, network, all_networks(connection), _look_at_host(paths))
+
+
 def _taken(networks: Sequence[Network]) -> list[str]:
     return [subnet for network in networks for subnet in (network.subnet4, network.subnet6) if subnet]
-
-
-def _busy() -> Busy:
-    with translated(SandboxError, "cannot read the host's routes"):
-        return read_busy()
 
 
 def _check(request: NetworkRequest) -> Iterator[str]:
@@ -190,13 +211,13 @@ def mtu_text(options: dict[str, str]) -> str | None:
     return None if text == "0" else text
 
 
-def _with_addresses(network: Network, request: NetworkRequest, taken: list[str], busy: Busy) -> Network:
+def _with_addresses(network: Network, request: NetworkRequest, taken: list[str], host: _Host) -> Network:
     try:
         checked = check_subnets(request.subnets, taken)
         for one in checked:
             network = _with_subnet(network, one, request.subnets)
         if request.ipv4 is not False and not network.subnet4:
-            chosen = choose_subnet4(taken, busy)
+            chosen = choose_subnet4(taken, *host)
             network = network._replace(subnet4=chosen.text, gateway4=chosen.gateway)
         if request.ipv6 and not network.subnet6:
             chosen = choose_subnet6(taken, network.id)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sandbox.network.create import Created, NetworkRequest
     from sandbox.network.record import Network
     from sandbox.operation_context import OperationContext
+    from sandbox.paths import Paths
 
 _FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
@@ -28,7 +29,7 @@ def create(context: OperationContext, request: NetworkRequest) -> Created:
     from sandbox.network.create import create_network
 
     with open_state(context.paths) as connection:
-        return create_network(connection, request)
+        return create_network(connection, context.paths, request)
 
 
 def list_all(context: OperationContext, filters: Sequence[str] = ()) -> list[Network]:
@@ -66,13 +67,13 @@ def inspect(context: OperationContext, word: str) -> dict[str, Any]:
     from sandbox.network.store import endpoints_on, find_network
 
     with open_state(context.paths, durable=False) as connection:
-        network = _with_subnet(connection, find_network(connection, word))
+        network = _with_subnet(connection, context.paths, find_network(connection, word))
         endpoints = endpoints_on(connection, network.id)
         names = dict(connection.execute("SELECT id, name FROM container").fetchall()) if endpoints else {}
     return describe_network(network, endpoints, names)
 
 
-def _with_subnet(connection: sqlite3.Connection, network: Network) -> Network:
+def _with_subnet(connection: sqlite3.Connection, paths: Paths, network: Network) -> Network:
     """The network `bridge` has a subnet from when somebody looks at it, or uses it."""
     if network.name != "bridge" or network.subnet4:
         return network
@@ -82,7 +83,7 @@ def _with_subnet(connection: sqlite3.Connection, network: Network) -> Network:
 
     with transaction(connection):
         present = find_network(connection, network.id)
-        return present if present.subnet4 else give_default_subnet(connection, present)
+        return present if present.subnet4 else give_default_subnet(connection, paths, present)
 
 
 def remove(context: OperationContext, word: str, *, force: bool = False) -> None:

@@ -34,6 +34,8 @@ _CONTAINER = "sandbox.container.operations"
 _FILES = "sandbox.container.file_operations"
 _LOOKING = "sandbox.container.looking"
 _CHANGING = "sandbox.container.changing"
+_NETWORK = "sandbox.network.operations"
+_NETWORKING = "sandbox.container.networking"
 _IMAGE = "sandbox.image.operations"
 _SYSTEM = "sandbox.system.operations"
 _VOLUME = "sandbox.volume.operations"
@@ -85,6 +87,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "image.save": Operation(_CLIENT, "save_images", lasts=True),
     "image.search": Operation(_CLIENT, "search_images"),
     "image.tag": Operation(_IMAGE, "tag"),
+    "network.connect": Operation(_NETWORKING, "connect"),
+    "network.create": Operation(_NETWORK, "create"),
+    "network.disconnect": Operation(_NETWORKING, "disconnect"),
+    "network.ids": Operation(_CLIENT, "network_ids"),
+    "network.inspect": Operation(_NETWORK, "inspect"),
+    "network.prune": Operation(_NETWORK, "prune"),
+    "network.remove": Operation(_NETWORK, "remove"),
     "system.usage": Operation(_UPKEEP, "usage_document"),
     "system.info": Operation(_SYSTEM, "info"),
     "volume.create": Operation(_VOLUME, "create"),

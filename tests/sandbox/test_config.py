@@ -29,9 +29,11 @@ def test_everything(tmp_path: Path) -> None:
     config = _load(
         tmp_path,
         '[registries]\ninsecure = ["a:1"]\nconcurrency = 2\nredirects = ["s.lan"]\n[registries.mirrors]\n"docker.io" = ["http://m"]\n'
-        '[registries.ca]\n"b" = "/c"\n[storage]\ndriver = "copy"\n',
+        '[registries.ca]\n"b" = "/c"\n[storage]\ndriver = "copy"\n'
+        '[networks]\ndefault-address-pools = [{base = "10.10.0.0/16", size = 24}]\n',
     )
     assert config.registries == ({"docker.io": ("http://m",)}, ("a:1",), {"b": "/c"}, 2, ("s.lan",))
+    assert config.address_pools == (("10.10.0.0/16", 24),)
     assert config.storage_driver == "copy"
 
 
@@ -48,6 +50,12 @@ def test_everything(tmp_path: Path) -> None:
         ("[registries.mirrors]\nx = 'http://x'", 'registries.mirrors."x"'),
         ("[registries.ca]\nx = 1", 'registries.ca."x"'),
         ("[storage]\ndriver = 1", "storage.driver"),
+        ("networks.default-address-pools = 1", "networks.default-address-pools"),
+        ("networks.default-address-pools = ['10.0.0.0/8']", "networks.default-address-pools"),
+        ("networks.default-address-pools = [{base = '10.0.0.0/8'}]", "networks.default-address-pools"),
+        ("networks.default-address-pools = [{base = '10.0.0.0/8', size = 4}]", "networks.default-address-pools"),
+        ("networks.default-address-pools = [{base = '10.0.0.1/8', size = 24}]", "networks.default-address-pools"),
+        ("networks.default-address-pools = [{base = 'x', size = true}]", "networks.default-address-pools"),
         ("storage = 1", "storage"),
         ("nonsense", "config.toml"),
     ],
@@ -97,6 +105,9 @@ def test_variables_say_more_than_the_file(tmp_path: Path) -> None:
     mirrors = {"docker.io": ("http://m", "http://n"), "ghcr.io": ("https://g",)}
     assert config.registries == (mirrors, ("a:1",), {"b": "/c"}, 7, ("s.lan", "t.lan"))
     assert config.storage_driver == "fuse"
+    pools = "base=10.10.0.0/16,size=24; base=10.20.0.0/16, size=25"
+    given = _with_variables(tmp_path, SANDBOX_NETWORKS_DEFAULT_ADDRESS_POOLS=pools).address_pools
+    assert given == (("10.10.0.0/16", 24), ("10.20.0.0/16", 25))
     assert _with_variables(tmp_path, SANDBOX_STORAGE_DRIVER="").storage_driver == "copy"
     assert _with_variables(tmp_path, SANDBOX_REGISTRIES_INSECURE="x,y").registries.insecure == ("x", "y")
 
@@ -111,6 +122,6 @@ def test_a_bad_variable_is_named(tmp_path: Path, name: str, value: str) -> None:
 
 
 def test_every_key_has_a_variable() -> None:
-    assert {f"SANDBOX_{section}_{key}".upper() for section in _KNOWN for key in _KNOWN[section]} == set(
-        SETTINGS_VARIABLES
-    )
+    assert {
+        f"SANDBOX_{section}_{key}".upper().replace("-", "_") for section in _KNOWN for key in _KNOWN[section]
+    } == set(SETTINGS_VARIABLES)

@@ -65,7 +65,7 @@ def _record_with_volumes(connection: sqlite3.Connection, paths: Paths, wanted: C
     """Record the new container; a volume that is removed between its making and this is made again."""
     named = _with_volumes(connection, paths, wanted)
     try:
-        while (container := _record(connection, named, asked)) is None:
+        while (container := _record(connection, paths, named, asked)) is None:
             named = _with_volumes(connection, paths, named)
     except SandboxError:
         for before, after in zip(wanted.config.mounts, named.config.mounts, strict=True):
@@ -90,7 +90,7 @@ def _with_volumes(connection: sqlite3.Connection, paths: Paths, container: Conta
     return container._replace(config=config._replace(mounts=make_volumes(connection, paths, config.mounts)))
 
 
-def _record(connection: sqlite3.Connection, container: Container, asked: str) -> Container | None:
+def _record(connection: sqlite3.Connection, paths: Paths, container: Container, asked: str) -> Container | None:
     """Record the new container; None where a volume of it has gone. Raises ConflictError, ImageNotFoundError."""
     config = container.config
     with transaction(connection):
@@ -105,11 +105,11 @@ def _record(connection: sqlite3.Connection, container: Container, asked: str) ->
         container = insert_container(connection, container, asked)
         emit_of(connection, container.id, Tell("create"))
         if container.state.monitor_pid:
-            join_networks(connection, container)
+            join_networks(connection, paths, container)
         return container
 
 
-def join_networks(connection: sqlite3.Connection, container: Container) -> None:
+def join_networks(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
     """Put the container on its networks, within the transaction that claims it for its monitor. Raises SandboxError."""
     if container.config.network not in ("none", "host"):
         from sandbox.network.requested import requested_endpoints, require_shapeable
@@ -119,7 +119,7 @@ def join_networks(connection: sqlite3.Connection, container: Container) -> None:
         if requested_endpoints(container.config):
             from sandbox.network.allocate import give_endpoints
 
-            give_endpoints(connection, container)
+            give_endpoints(connection, paths, container)
 
 
 def _make_source(mount: MountPoint) -> None:

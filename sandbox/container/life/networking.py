@@ -48,7 +48,7 @@ def connect_container(paths: Paths, word: str, request: EndpointRequest) -> None
             others = [one for one in _endpoints(before) if one.network != wanted.network]
             if is_active(present):
                 _refuse_second(connection, present, network)
-                give_endpoint(connection, present.id, wanted)
+                give_endpoint(connection, paths, present.id, wanted)
             write_networks(connection, present.id, _mode(before), (*others, wanted))
         if not is_active(present):
             return

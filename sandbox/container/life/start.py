@@ -114,5 +114,5 @@ def _claim(paths: Paths, container: Container, monitor_pid: int) -> Container | 
         if claimed is None:
             raise NotFoundError(f"No such container: {container.name}", cause="it was removed meanwhile")
         with transaction(connection):
-            join_networks(connection, claimed)
+            join_networks(connection, paths, claimed)
     return claimed

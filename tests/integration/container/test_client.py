@@ -357,3 +357,28 @@ def test_the_health_of_a_container(box: Client, busybox: str) -> None:
     assert bare.health == "unknown"
     with pytest.raises(sandbox.Conflict, match="no health check"):
         bare.wait_healthy()
+
+
+def test_networks_are_made_looked_at_and_removed(box: Client, busybox: str) -> None:
+    pool = {"Subnet": "10.88.0.0/24", "Gateway": "10.88.0.254", "AuxiliaryAddresses": {"kept": "10.88.0.9"}}
+    front = box.networks.create("front", labels={"a": "b"}, ipam={"Config": [pool]})
+    assert (front.name, front.containers, front.attrs["Labels"]) == ("front", [], {"a": "b"})
+    assert front.attrs["IPAM"]["Config"] == [pool]
+    assert box.networks.list(["front"]) == [front] == box.networks.list(ids=[front.short_id])
+    assert box.networks.list(filters={"type": "custom", "label": "a=b"}) == [front]
+    made = box.containers.create(busybox, ["true"], network="front", networking_config={"front": {"aliases": ["x"]}})
+    networks = made.attrs["NetworkSettings"]["Networks"]
+    assert {name: shown["Aliases"] for name, shown in networks.items()} == {"front": ["x"]}
+    # one that does not run is put on others for its next start
+    front.disconnect(made)
+    box.networks.get("bridge").connect(made, aliases=["y"])
+    made.reload()
+    networks = made.attrs["NetworkSettings"]["Networks"]
+    assert {name: shown["Aliases"] for name, shown in networks.items()} == {"bridge": ["y"]}
+    with pytest.raises(sandbox.Conflict):
+        box.networks.get("bridge").remove()
+    with pytest.raises(sandbox.InvalidArgument):
+        box.networks.create("back", ipam={"Config": [{"Subnet": "10.0.0.0"}]})
+    assert box.networks.prune() == {"NetworksDeleted": ["front"]}
+    with pytest.raises(sandbox.NotFound):
+        front.reload()

@@ -12,6 +12,7 @@ from sandbox.container.model.store import insert_container
 from sandbox.network.allocate import give_endpoints
 from sandbox.network.record import Endpoint, Network
 from sandbox.network.store import insert_network
+from sandbox.paths import Paths
 from sandbox.random_ids import new_container_id
 from sandbox.transactions import transaction
 from tests.sandbox.container.conftest import database, paths
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["database", "paths"]
 
+#: networks that have a subnet need none of it
+NOWHERE = Paths("", "", "")
 #: more than any process has lived for
 DEAD = Claim(1, 1, "another boot")
 
@@ -45,7 +48,7 @@ def a_guest(connection: sqlite3.Connection, *requests: EndpointRequest, claim: C
 
 def started(connection: sqlite3.Connection, container: Container) -> tuple[Endpoint, ...]:
     with transaction(connection):
-        return give_endpoints(connection, container)
+        return give_endpoints(connection, NOWHERE, container)
 
 
 @pytest.fixture

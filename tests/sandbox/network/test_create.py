@@ -23,7 +23,7 @@ ASKED = (AskedSubnet("10.88.0.0/16"),)
 
 
 def test_a_network_is_recorded_with_its_copy_and_its_event(database: sqlite3.Connection, paths: Paths) -> None:
-    made = create_network(database, NetworkRequest("front", subnets=ASKED, labels=(("a", "b"),)))
+    made = create_network(database, paths, NetworkRequest("front", subnets=ASKED, labels=(("a", "b"),)))
     network = find_network(database, "front")
     assert (network.id, network.subnet4, network.gateway4, network.chosen4) == (
         made.id, "10.88.0.0/16", "10.88.0.1", True,
@@ -37,9 +37,9 @@ def test_a_network_is_recorded_with_its_copy_and_its_event(database: sqlite3.Con
     )  # fmt: skip
 
 
-def test_the_first_pool_is_kept_for_the_default_network(database: sqlite3.Connection) -> None:
-    create_network(database, NetworkRequest("one"))
-    create_network(database, NetworkRequest("two", ipv6=True))
+def test_the_first_pool_is_kept_for_the_default_network(database: sqlite3.Connection, paths: Paths) -> None:
+    create_network(database, paths, NetworkRequest("one"))
+    create_network(database, paths, NetworkRequest("two", ipv6=True))
     bridge, one, two = (find_network(database, name) for name in ("bridge", "one", "two"))
     assert bridge.subnet4 < one.subnet4 < two.subnet4
     assert two.subnet6.startswith("fd")
@@ -47,15 +47,17 @@ def test_the_first_pool_is_kept_for_the_default_network(database: sqlite3.Connec
     assert not bridge.chosen4
 
 
-def test_a_network_may_have_ipv6_alone(database: sqlite3.Connection) -> None:
-    create_network(database, NetworkRequest("six", ipv4=False, ipv6=True, subnets=(AskedSubnet("fd00:9::/64"),)))
+def test_a_network_may_have_ipv6_alone(database: sqlite3.Connection, paths: Paths) -> None:
+    create_network(database, paths, NetworkRequest("six", ipv4=False, ipv6=True, subnets=(AskedSubnet("fd00:9::/64"),)))
     six = find_network(database, "six")
     assert (six.subnet4, six.subnet6, six.chosen6) == ("", "fd00:9::/64", True)
 
 
-def test_options_reach_the_bridge(database: sqlite3.Connection) -> None:
+def test_options_reach_the_bridge(database: sqlite3.Connection, paths: Paths) -> None:
     options = (("com.docker.network.driver.mtu", "1400"), ("com.docker.network.bridge.enable_icc", "false"))
-    made = create_network(database, NetworkRequest("slow", options=(*options, ("what.ever", "x")), internal=True))
+    made = create_network(
+        database, paths, NetworkRequest("slow", options=(*options, ("what.ever", "x")), internal=True)
+    )
     settings = bridge_settings(find_network(database, made.id))
     assert (settings.name, settings.mtu, settings.internal, settings.icc) == (f"br-{made.id[:12]}", 1400, True, False)
     assert made.notes == ("the option what.ever means nothing to the driver bridge",)
@@ -89,9 +91,9 @@ def test_options_reach_the_bridge(database: sqlite3.Connection) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_made(
-    database: sqlite3.Connection, request_: NetworkRequest, kind: type[SandboxError], words: str
+    database: sqlite3.Connection, paths: Paths, request_: NetworkRequest, kind: type[SandboxError], words: str
 ) -> None:
-    create_network(database, NetworkRequest("taken", subnets=(AskedSubnet("10.99.0.0/16"),)))
+    create_network(database, paths, NetworkRequest("taken", subnets=(AskedSubnet("10.99.0.0/16"),)))
     with pytest.raises(kind, match=words):
-        create_network(database, request_)
+        create_network(database, paths, request_)
     assert {network.name for network in all_networks(database)} == {*PREDEFINED, "taken"}
