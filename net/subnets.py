@@ -110,24 +110,6 @@ def check_subnets(asked: Sequence[AskedSubnet], taken: Iterable[str]) -> tuple[C
     return tuple(checked)
 
 
-def check_address(address: str, subnets: Sequence[Subnet]) -> str:
-    """The address in its normal form, where one of `subnets` can give it to a container. Raises NetError."""
-    try:
-        wanted = ip_address(address)
-    except ValueError:
-        raise NetError(f"invalid endpoint settings:\ninvalid IP address: {address}") from None
-    subnet = next((each for each in subnets if wanted in ip_network(each.text)), None)
-    if subnet is None:
-        raise NetError(
-            f"invalid endpoint settings:\nno configured subnet or ip-range contain the IP address {address}",
-            cause=f"the network has {', '.join(each.text for each in subnets) or 'no subnet'}",
-        )
-    if str(wanted) == subnet.gateway or wanted in _reserved(ip_network(subnet.text)):
-        what = "the gateway's" if str(wanted) == subnet.gateway else "the network's own"
-        raise NetError("Address already in use", cause=f"{wanted} is {what}, in {subnet.text}")
-    return str(wanted)
-
-
 def overlapping(subnet: str, busy: Busy) -> str:
     """What of the host `subnet` would hide from containers, in words; "" for nothing."""
     network = ip_network(subnet)

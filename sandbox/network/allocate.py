@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from net.networks import mac_of
 from sandbox.container.model.claims import claim_of
 from sandbox.container.model.documents import from_json
 from sandbox.container.model.endpoint_rows import free_endpoints
@@ -74,9 +75,8 @@ def give_endpoint(
 
 
 def _mac_of(address4: str) -> str:
-    """Docker's: a locally administered one that has the address in it."""
-    tail = number_of(address4).to_bytes(4, "big") if address4 else os.urandom(4)
-    return ":".join(f"{byte:02x}" for byte in b"\x02\x42" + tail)
+    """Docker's: a locally administered one that has the address in it, or one by chance."""
+    return mac_of(address4 or ".".join(str(byte) for byte in os.urandom(4)))
 
 
 def _give_number(connection: sqlite3.Connection) -> int:

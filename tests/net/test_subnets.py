@@ -18,7 +18,6 @@ from net.subnets import (
     Busy,
     CheckedSubnet,
     Pool,
-    check_address,
     check_pool,
     check_subnets,
     choose_subnet4,
@@ -151,12 +150,6 @@ def test_asked_subnets_are_as_asked(data: st.DataObject) -> None:
     given_one = ip_address(checked.subnet.gateway)
     assert given_one in (network if with_gateway else ip_range)
     assert given_one not in (network.network_address, network.broadcast_address)
-    wanted = network[data.draw(st.integers(0, network.num_addresses - 1))]
-    if wanted in (network.network_address, network.broadcast_address, given_one):
-        with pytest.raises(NetError, match="Address already in use"):
-            check_address(str(wanted), [checked.subnet])
-    else:
-        assert check_address(str(wanted), [checked.subnet]) == str(wanted)
 
 
 @pytest.mark.parametrize(
@@ -220,17 +213,6 @@ def test_gateway_is_the_first_that_is_free() -> None:
     with pytest.raises(NetError, match=r"no address of 10\.5\.7\.0/31 is left"):
         check_subnets([asked], ())
     assert check_subnets([AskedSubnet("FD00:1:0::/64")], ())[0].subnet == Subnet("fd00:1::", 64, "fd00:1::1")
-
-
-def test_address_of_a_container() -> None:
-    subnets = (Subnet("10.5.0.0", 16, "10.5.0.1"), Subnet("fd00:1::", 64, "fd00:1::1"))
-    assert check_address("fd00:1:0::22", subnets) == "fd00:1::22"
-    with pytest.raises(NetError) as caught:
-        check_address("10.6.0.2", subnets)
-    assert caught.value.message.endswith("no configured subnet or ip-range contain the IP address 10.6.0.2")
-    assert caught.value.cause == "the network has 10.5.0.0/16, fd00:1::/64"
-    with pytest.raises(NetError, match="invalid IP address: ten"):
-        check_address("ten", subnets)
 
 
 def test_what_a_subnet_would_hide_is_told() -> None:
