@@ -11,7 +11,7 @@ ENGINE_FAILED = 125
 #: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them
 _LEFT_TO_ENGINE = frozenset({
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
-    "volume create",
+    "network connect", "network create", "network disconnect", "volume create",
 })  # fmt: skip
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "

@@ -81,9 +81,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "reset",
         "Run a command, or a shell, as root of the user namespace that files of containers belong to",
     ),
-    "system events": ("events", "Show what happens to containers, images and volumes, as it happens"),
+    "system events": ("events", "Show what happens to containers, images, networks and volumes, as it happens"),
     "system doctor": ("doctor", "Try what each feature needs, and say how to mend what is missing"),
-    "system inspect": ("inspect", "Return low-level information on containers, images and volumes"),
+    "system inspect": ("inspect", "Return low-level information on containers, images, networks and volumes"),
     "system login": ("login", "Log in to a registry"),
     "system logout": ("login", "Log out from a registry"),
 }

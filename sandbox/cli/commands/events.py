@@ -103,7 +103,7 @@ def _local_time(time_ns: int) -> str:
 COMMANDS: tuple[Command, ...] = (
     Command(
         "system events",
-        "Show what happens to containers, images and volumes, as it happens",
+        "Show what happens to containers, images, networks and volumes, as it happens",
         "[OPTIONS]",
         (
             option("-f --filter", "list", 'Filter output based on conditions provided (e.g. "event=die")', "filter"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]  # Any: JSON
 
 #: Docker's kinds of which there are none here
-_ABSENT_KINDS = ("config", "network", "node", "plugin", "secret", "service", "task")
+_ABSENT_KINDS = ("config", "node", "plugin", "secret", "service", "task")
 
 
 def inspect(invocation: Invocation) -> int:
@@ -78,12 +78,18 @@ def _describe(context: OperationContext, word: str, kinds: list[str], container:
             if len(kinds) == 1:
                 raise
             near = near or (error.near if isinstance(error, NotFoundError) else "")
-    mend = "sandbox ps -a; sandbox images; sandbox volume ls"
+    mend = "sandbox ps -a; sandbox images; sandbox network ls; sandbox volume ls"
     raise NotFoundError(f"No such object: {word}", mend=mend, word=word, near=near)
 
 
 def _image(context: OperationContext, word: str) -> Document:
     from sandbox.image import operations
+
+    return operations.inspect(context, word)
+
+
+def _network(context: OperationContext, word: str) -> Document:
+    from sandbox.network import operations
 
     return operations.inspect(context, word)
 
@@ -97,18 +103,21 @@ def _volume(context: OperationContext, word: str) -> Document:
 #: in the order of Docker's client
 _READERS: dict[str, Callable[[OperationContext, str], Document]] = {
     "image": _image,
+    "network": _network,
     "volume": _volume,
 }
 
 COMMANDS: tuple[Command, ...] = (
     Command(
         "system inspect",
-        "Return low-level information on containers, images and volumes",
+        "Return low-level information on containers, images, networks and volumes",
         "[OPTIONS] NAME|ID [NAME|ID...]",
         (
             option("-f --format", "text", "Format the output: 'json', or a Go template", "string"),
             option("-s --size", "flag", "Display total file sizes if the type is container"),
-            option("--type", "text", "Only inspect objects of the given type: container, image, volume", "string"),
+            option(
+                "--type", "text", "Only inspect objects of the given type: container, image, network, volume", "string"
+            ),
         ),
         inspect,
         least=1,

@@ -34,7 +34,11 @@ def _request(invocation: Invocation) -> NetworkRequest:
     return NetworkRequest(
         invocation.arguments[0],
         invocation.text("driver") or "bridge",
-        group_subnets(IpamTexts(texts("subnet"), texts("ip-range"), texts("gateway"), texts("aux-address"))),
+        group_subnets(
+            IpamTexts(
+                _listed(texts("subnet")), _listed(texts("ip-range")), _listed(texts("gateway")), texts("aux-address")
+            )
+        ),
         invocation.flag("ipv4") if invocation.given("ipv4") else None,
         invocation.flag("ipv6") if invocation.given("ipv6") else None,
         invocation.flag("internal"),
@@ -44,6 +48,11 @@ def _request(invocation: Invocation) -> NetworkRequest:
         invocation.text("ipam-driver") or "default",
         texts("egress"),
     )
+
+
+def _listed(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Each of several that may stand in one text, with commas between."""
+    return tuple(part for text in texts for part in text.split(","))
 
 
 def _pairs(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

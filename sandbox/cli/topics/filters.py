@@ -7,6 +7,7 @@ of them. Several labels: all of them. A key that is not known is an error, not a
     ps          id name label exited status ancestor before since volume network publish expose health
     images      dangling label before since reference until
     volume ls   dangling driver label name
+    network ls  dangling driver id label name scope type
     events      container image volume network type event label scope daemon
     prune       until label label!   (volume prune: label label! all; image prune also dangling)
 

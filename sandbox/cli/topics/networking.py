@@ -20,6 +20,14 @@ With --network slirp4netns ports are of IPv4 alone, and there is no such header.
 
 Ports below 1024 need net.ipv4.ip_unprivileged_port_start lowered by an administrator; the error names another.
 
+Containers that find each other:
+    sandbox network create front                        a network; its containers reach each other by their names
+    sandbox run -d --network front --name db redis      and no other network reaches them
+    sandbox run --network front app                     redis://db:6379 inside
+    sandbox run --network front --network back app      on both; sandbox network connect does so of one that runs
+    sandbox network create --internal inner             without a way out
+    sandbox network inspect front                       who is on it, and at which addresses
+
 Other networks:
     sandbox run --network none IMAGE                    no network but a loopback
     sandbox run --network host IMAGE                    the network of this machine
