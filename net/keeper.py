@@ -25,7 +25,7 @@ import trio
 from net.errors import NetError
 from net.keeper_connection import Connection, as_sockets, close_all
 from net.keeper_protocol import KEEPER_VERSION, KeeperInfo, WayOut, decode_member, peer_of
-from net.router_link import finish_tap, slirp_plan
+from net.router_link import dead_sockets, finish_tap, slirp_plan
 from net.router_names import RouterNames
 from net.slirp import probe_features
 from net.slirp_supervisor import SlirpSupervisor
@@ -247,6 +247,9 @@ def run_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, f
 
 
 async def _run(link: RouterLink, listener: socket.socket, slirp: SlirpProcess | None, failure: NetError | None) -> None:
+    for path in dead_sockets(link.directory):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
     keeper = Keeper(link, listener)
     await keeper.run(slirp, failure)
     if not keeper.is_succeeded:

@@ -91,7 +91,7 @@ def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess
         if slirp is not None:
             kept |= {slirp.pidfd, slirp.exit_fd, slirp.log_fd}
         become(kept, PROCESS_NAME)
-        forget_caller()
+        forget_caller(f"{PROCESS_NAME} {link.label}".rstrip())
         _leave_mounts(link.private_mounts)
         _raise_descriptor_limit()
         failure: NetError | None = None
@@ -127,8 +127,10 @@ def _report(failure: NetError | None) -> bytes:
     return "\0".join((failure.message, failure.cause, failure.mend)).encode()
 
 
-def forget_caller() -> None:
-    """Leave nothing of the command in this process' arguments and environment, whose memory /proc shows, proc(5)."""
+def forget_caller(title: str) -> None:
+    """Leave nothing of the command in this process' arguments and environment, whose memory /proc shows, proc(5);
+    `title` is shown instead.
+    """
     os.environ.clear()
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
@@ -137,8 +139,10 @@ def forget_caller() -> None:
         for start, end in ((environment, environment_end), (arguments, arguments_end)):
             memory.seek(start)
             memory.write(b"\0" * (end - start))
+        # arguments that do not end with a NUL go on in the environment behind them, as setproctitle(3) has it
+        room = environment_end - arguments if environment == arguments_end else arguments_end - arguments
         memory.seek(arguments)
-        memory.write(PROCESS_NAME.encode()[: arguments_end - arguments - 1])
+        memory.write(title.encode(errors="surrogateescape").ljust(arguments_end - arguments, b" ")[: room - 1])
 
 
 def _leave_mounts(place: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from net.keeper_protocol import KeeperInfo
     from net.router import Router
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 4.0
 
 
 def ask_info(router: Router, *, join_user: bool) -> KeeperInfo | None:

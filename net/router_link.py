@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, socket
 
 from net.named_tuple import NamedTuple
 from net.netlink import open_rtnetlink
@@ -14,11 +17,17 @@ from net.way_out import configure_way_out
 LOG_NAME = "keeper.log"
 
 
+_SOCKET_PREFIX = "slirp-"
+#: a socket that nobody listens on yet is no older
+_BIRTH_SECONDS = 10.0
+
+
 class RouterLink(NamedTuple):
     """What a keeper is started over; the descriptor is of the bridges' network namespace, and stays the caller's.
 
     `directory` is the user's own: slirp4netns' API socket and the log of faults lie there. Mounts below
-    `private_mounts` are the container's of who forks, and not to be kept alive.
+    `private_mounts` are the container's of who forks, and not to be kept alive. `label` is what `ps` shows of the
+    keeper, beside its name.
     """
 
     netns_fd: int
@@ -26,16 +35,39 @@ class RouterLink(NamedTuple):
     mtu: int = DEFAULT_MTU
     ipv6: bool = True
     private_mounts: str = ""
+    label: str = ""
 
     @property
     def api_socket(self) -> str:
         """Of this namespace alone: another one of the same user may be about to end."""
-        return f"{self.directory}/slirp-{os.fstat(self.netns_fd).st_ino}.sock"
+        return f"{self.directory}/{_SOCKET_PREFIX}{os.fstat(self.netns_fd).st_ino}.sock"
 
 
 def slirp_plan(link: RouterLink) -> SlirpPlan:
     """The slirp4netns that is the way out of the namespace. Raises NetError where it is not installed."""
     return SlirpPlan(assume_features(), link.netns_fd, link.api_socket, link.mtu, link.ipv6)
+
+
+def dead_sockets(directory: str) -> list[str]:
+    """API sockets of slirp4netns that was killed with all who knew it, as paths."""
+    found = []
+    for name in os.listdir(directory):
+        path = f"{directory}/{name}"
+        if name.startswith(_SOCKET_PREFIX) and not _is_heard(path):
+            found.append(path)
+    return sorted(found)
+
+
+def _is_heard(path: str) -> bool:
+    stream = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+    try:
+        if time.time() - os.stat(path).st_mtime < _BIRTH_SECONDS:
+            return True
+        return stream.connect_ex(path) != errno.ECONNREFUSED
+    except FileNotFoundError:
+        return True
+    finally:
+        stream.close()
 
 
 def finish_tap(link: RouterLink) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -193,7 +194,7 @@ def test_the_keeper_has_nothing_of_who_forked_it(place: Ground, monitors: list[M
     (keeper,) = _keepers(place)
     first = monitors[0].process.pid
     assert Path(f"/proc/{keeper}/environ").read_bytes().strip(b"\0") == b""
-    assert Path(f"/proc/{keeper}/cmdline").read_bytes().strip(b"\0") == PROCESS_NAME.encode()
+    assert Path(f"/proc/{keeper}/cmdline").read_bytes().strip(b"\0 ") == f"{PROCESS_NAME} label".encode()
     for kind, same in (("net", True), ("user", True), ("mnt", False)):
         assert (os.readlink(f"/proc/{keeper}/ns/{kind}") == os.readlink(f"/proc/{first}/ns/{kind}")) is same
     assert os.readlink(f"/proc/{keeper}/cwd") == "/"
@@ -275,6 +276,10 @@ def _pipes(pid: int) -> list[str]:
 
 
 def test_nothing_is_left_after_the_last_monitor(own_place: Ground) -> None:
+    dead = own_place.directory / "slirp-1.sock"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(dead))
+    os.utime(dead, (0, 0))
     with _joined(own_place, "ab") as (first, second):
         (keeper,) = _keepers(own_place)
         gone = [os.pidfd_open(pid) for pid in (keeper, _slirp_pid(first))]
