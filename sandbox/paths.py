@@ -8,6 +8,7 @@ DATA/images/<hex>           a copy of each image's record and documents
 DATA/containers/<id>/…      a container's upper directory, log, /etc files, a copy of its record
 DATA/volumes/<name>/_data   named volumes; beside it a copy of the record
 DATA/cache/…                what can be made again (compiled seccomp filters)
+DATA/router/…               which processes hold the namespaces of bridge networks
 RUNTIME/containers/<data root><id>/…  sockets and mount points of a running container
 """
 
@@ -61,6 +62,10 @@ class Paths(NamedTuple):
     @property
     def cache(self) -> str:
         return f"{self.data_root}/cache"
+
+    @property
+    def router(self) -> str:
+        return f"{self.data_root}/router"
 
     def container_data(self, container_id: str) -> str:
         return f"{self.data_root}/containers/{container_id}"

@@ -115,3 +115,8 @@ def prefix_of(subnet: str) -> int:
 def dns_names(aliases: Sequence[str], name: str, short_id: str, hostname: str) -> tuple[str, ...]:
     """What a container is called on a network, in Docker's order."""
     return tuple(dict.fromkeys(filter(None, (name, *aliases, short_id, hostname))))
+
+
+def has_local_names(endpoints: Sequence[Endpoint]) -> bool:
+    """Whether names are asked for at 127.0.0.11 inside: on every network but the default one, as Docker has it."""
+    return any(not endpoint.network.is_predefined for endpoint in endpoints)

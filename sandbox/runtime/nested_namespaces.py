@@ -199,3 +199,7 @@ class _Maker:
 
         prepare_bridged_namespace()
         self._sockets.append(open_rtnetlink().detach())
+        if self._spec.local_names:
+            from net.container_names import begin_container_names
+
+            self._sockets += [each.detach() for each in begin_container_names()]

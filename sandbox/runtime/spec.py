@@ -95,6 +95,8 @@ class ContainerSpec(NamedTuple):
     #: a network namespace of its own (its user namespace is the container's), the host's, or that of a pid
     network: Literal["private", "host", "join"] = "private"
     join_network_pid: int = 0
+    #: whether somebody answers at 127.0.0.11 inside: on networks with a name
+    local_names: bool = False
     pid_mode: Literal["private", "host", "join"] = "private"
     join_pid: int = 0
     ipc_mode: Literal["private", "host", "join"] = "private"

@@ -11,6 +11,8 @@ from sandbox.container.model.names import check_name
 from sandbox.container.monitor.plan import SpawnRequest
 from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import CommandNotFoundError, NoTerminalError, NotExecutableError, StartError
+from sandbox.network.default import default_network
+from sandbox.network.mode import uses_bridge
 from sandbox.random_ids import new_container_id
 
 TYPE_CHECKING = False
@@ -27,7 +29,7 @@ def run(invocation: Invocation) -> int:
     # forked before the database is opened (state.open_state says why), and while this process is still small
     paths = invocation.context.find_paths()
     container_id = new_container_id()
-    spawn_request = SpawnRequest(container_id, True, _namespace_owner(paths, invocation))
+    spawn_request = _spawn_request(paths, invocation, container_id)
     try:
         spawned = spawn_monitor(paths, spawn_request, _import_the_rest)
         from sandbox.cli.run_container import RunRequest, run_container  # see _import_the_rest
@@ -86,6 +88,20 @@ def _name(invocation: Invocation) -> str:
 def _path(invocation: Invocation, key: str) -> str:
     text = invocation.text(key) or ""
     return invocation.context.cwd.absolute(text) if text else ""
+
+
+def _spawn_request(paths: Paths, invocation: Invocation, container_id: str) -> SpawnRequest:
+    """Where the monitor is to be born, which is settled before its container is recorded."""
+    owner, network = _namespace_owner(paths, invocation), "default"
+    if invocation.given("network"):
+        from sandbox.grammar.networks import parse_network
+
+        network = parse_network(invocation.texts("network")[0]).network
+    if network not in ("", "default", "bridge"):
+        return SpawnRequest(container_id, True, owner, uses_bridge(network))
+    # only on a bridge a container can have a MAC address of its own
+    on_bridges = default_network(paths) == "bridge" or invocation.given("mac-address")
+    return SpawnRequest(container_id, True, owner, on_bridges, not invocation.given("mac-address"))
 
 
 def _namespace_owner(paths: Paths, invocation: Invocation) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.plan import Limits
     from sandbox.container.request.request import ContainerRequest
     from sandbox.operation_context import OperationContext
+    from sandbox.paths import Paths
     from sandbox.values import MountPoint
 
 #: uname(2) machine -> the platform that its images nearly always have, so that nothing need be imported to compare
@@ -55,14 +56,14 @@ def create_requested(
         # a slip in a request must not cost a download
         def check() -> object:
             config, _notes = merge(request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
-            return _with_networks(connection, config)
+            return _with_networks(connection, context.paths, config)
 
         image = ensure_image(connection, context, request, check)
         defaults = read_image_defaults(image.config, request.image)
         config, notes = merge(request, defaults, HostFacts(image.id, image.layers, image.platform, mounts_of))
         if needs_command:
             require_command(config)
-        config = _with_networks(connection, config)
+        config = _with_networks(connection, context.paths, config)
         config = with_storage_driver(connection, context.paths, config)
         if any(mount.mapped_user for mount in config.mounts):
             require_fuse("mount a directory with mapped owners (idmap)")
@@ -85,8 +86,12 @@ def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> Map
     return {name: find_container(connection, name).config.mounts for name in containers_of(request)}
 
 
-def _with_networks(connection: sqlite3.Connection, config: ContainerConfig) -> ContainerConfig:
-    """The configuration, of which every network is there, and can do what is asked of it."""
+def _with_networks(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> ContainerConfig:
+    """The configuration, of which every network is there, and can do what is asked of it, the default one settled."""
+    if config.network == "default":
+        from sandbox.network.default import with_default_network
+
+        config = with_default_network(paths, config)
     if config.net_rate or config.net_delay or config.net_loss:
         from sandbox.network.requested import require_shapeable
 

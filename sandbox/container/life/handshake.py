@@ -9,6 +9,7 @@ from sandbox.container.model.documents import to_plain
 from sandbox.container.monitor.plan import Limits
 from sandbox.errors import HostError, SandboxError, StartError, UsageError
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.mode import network_mode
 from sandbox.runtime.reports import decode_error
 
 TYPE_CHECKING = False
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.terminal import WindowSize
     from sandbox.values import PublishedPort
 
-_PRIVATE_NETWORKS = ("default", "bridge")
-
 
 class StartOptions(NamedTuple):
     """How the command wants the container started."""
@@ -34,7 +33,7 @@ class StartOptions(NamedTuple):
 
 
 class PublishRequest(NamedTuple):
-    """Which ports to bind, for which container, through which slirp4netns."""
+    """Which ports to bind, for which container, through which slirp4netns; "" has this process bind them."""
 
     container: Container
     slirp_socket: str
@@ -61,8 +60,9 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
         prepared = _expect(spawned, "prepared")
         ports: tuple[PublishedPort, ...] = ()
         if wanted:
-            request = PublishRequest(container, str(prepared["slirp_socket"]), wanted)
-            ports = _publish(paths, spawned, request)
+            on_bridges = network_mode(container.config.network) == "bridge"
+            slirp_socket = "" if on_bridges else str(prepared["slirp_socket"])
+            ports = _publish(paths, spawned, PublishRequest(container, slirp_socket, wanted))
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
     except BaseException:
@@ -73,9 +73,11 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
 
 def _publish(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> tuple[PublishedPort, ...]:
     try:
-        from sandbox.container.life.publish import publish_ports
+        if request.slirp_socket:
+            from sandbox.container.life.publish import publish_ports
 
-        return publish_ports(paths, *request)
+            return publish_ports(paths, *request)
+        return _bind(paths, spawned, request)
     except SandboxError as error:
         # the reason is kept with the container, which stays as Docker leaves it: created
         spawned.channel.send_message("cancel", message=error.message)
@@ -83,10 +85,24 @@ def _publish(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> 
         raise
 
 
+def _bind(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> tuple[PublishedPort, ...]:
+    """Bind the ports here, in the host's network and with its user's rights, and hand the sockets over."""
+    from net.listeners import close_listeners
+    from sandbox.container.life.publish import bind_ports
+    from sandbox.values import PublishedPort
+
+    listeners = bind_ports(paths, request.container, request.ports)
+    try:
+        spawned.channel.send_descriptors("sockets", [listener.fd for listener in listeners])
+    finally:
+        close_listeners(listeners)
+    return tuple(PublishedPort(*listener.mapping) for listener in listeners)
+
+
 def ports_to_publish(container: Container) -> tuple[PublishedPort, ...]:
     """The ports asked for with `-p` and `-P`; none without a private network, as Docker discards them there."""
     config = container.config
-    if config.network not in _PRIVATE_NETWORKS:
+    if network_mode(config.network) not in ("private", "bridge"):
         return ()
     if not config.publish_all:
         return config.published_ports

@@ -15,9 +15,9 @@ from sandbox.container.life.settled import open_settled
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.port_changes import PortsAdded, PortsRemoved, ports_named
 from sandbox.container.model.store import load_container, write_ports
-from sandbox.container.monitor.runtime_spec import uses_private_network
 from sandbox.container.request.updating import check_added
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.network.mode import network_mode
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -78,7 +78,7 @@ def _present(container: Container) -> tuple[PublishedPort, ...]:
 
 
 def _refuse_network(container: Container) -> None:
-    if uses_private_network(container.config):
+    if network_mode(container.config.network) in ("private", "bridge"):
         return
     network = container.config.network
     cause, mend = "it has no network (--network none)", ""
@@ -106,7 +106,7 @@ def _refuse_present(container: Container, port: PublishedPort, present: tuple[Pu
 def _check_host(paths: Paths, container: Container, ports: tuple[PublishedPort, ...]) -> None:
     """Who has a port is told by this process, which sees the other containers; the monitor would know the reason."""
     mappings = [PortMapping(*port) for port in ports]
-    every = ("0.0.0.0",) if uses_private_network(container.config) or not has_ipv6() else ("0.0.0.0", "::")
+    every = ("0.0.0.0",) if network_mode(container.config.network) == "private" or not has_ipv6() else ("0.0.0.0", "::")
     for one in mappings:
         if one.host_port and not one.host_port_end:
             try:

@@ -1,4 +1,4 @@
-"""Publishing ports through slirp4netns, by who starts a container: he is told by whom a port is taken."""
+"""Publishing ports, by who starts a container: he is told by whom a port is taken."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from net.errors import NetError
 from net.host_ports import PortInUseError, PrivilegedPortError
 from net.port_texts import join_address
 from net.ports import PortMapping, addresses_overlap
-from net.slirp_api import SlirpSilentError, publish
 from sandbox.container.life.lookup import present_containers
 from sandbox.errors import StartError
+from sandbox.network.requested import DEFAULT_NETWORK
 from sandbox.state import open_state
 from sandbox.values import PublishedPort
 
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from net.listeners import Listener
     from net.ports import Forward
     from sandbox.container.model.record import Container
     from sandbox.paths import Paths
@@ -25,18 +26,50 @@ def publish_ports(
     paths: Paths, container: Container, slirp_socket: str, ports: Sequence[PublishedPort]
 ) -> tuple[PublishedPort, ...]:
     """Bind every port, or none; returns them with the host ports they got. Raises StartError."""
+    from net.slirp_api import SlirpSilentError, publish
+
     mappings = [PortMapping(*port) for port in ports]
     try:
         bound = publish(slirp_socket, mappings)
-    except PortInUseError as error:
-        raise explained(paths, error, mappings, f"cannot start container {container.name}", "-p") from error
     except SlirpSilentError as error:
         raise StartError(
             f"cannot publish the ports of container {container.name}", cause=error.cause, mend="sandbox doctor"
         ) from error
     except NetError as error:
-        raise explained(paths, error, mappings, f"container {container.name}", "-p") from error
+        raise _explained_start(paths, error, container, mappings) from error
     return tuple(PublishedPort(*mapping) for mapping in bound)
+
+
+def bind_ports(paths: Paths, container: Container, ports: Sequence[PublishedPort]) -> tuple[Listener, ...]:
+    """Bind every port here, or none: one listening socket for each address. Raises StartError.
+
+    Nothing is bound for a container that is on internal networks alone, as Docker has it.
+    """
+    from net.listeners import open_listeners
+
+    if container.config.network != DEFAULT_NETWORK and _is_internal(paths, container):
+        return ()
+
+    mappings = [PortMapping(*port) for port in ports]
+    try:
+        return open_listeners(mappings)
+    except NetError as error:
+        raise _explained_start(paths, error, container, mappings) from error
+
+
+def _is_internal(paths: Paths, container: Container) -> bool:
+    from sandbox.network.store import endpoints_of
+
+    with open_state(paths, durable=False) as connection:
+        return all(endpoint.network.internal for endpoint in endpoints_of(connection, container.id))
+
+
+def _explained_start(
+    paths: Paths, error: NetError, container: Container, mappings: Sequence[PortMapping]
+) -> StartError:
+    taken = isinstance(error, PortInUseError)
+    what = f"cannot start container {container.name}" if taken else f"container {container.name}"
+    return explained(paths, error, mappings, what, "-p")
 
 
 def explained(paths: Paths, error: NetError, mappings: Sequence[PortMapping], what: str, option: str) -> StartError:

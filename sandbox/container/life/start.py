@@ -15,6 +15,7 @@ from sandbox.container.monitor.reach import wait_monitor
 from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.mode import uses_bridge
 from sandbox.state import open_state
 from sandbox.transactions import transaction
 
@@ -53,7 +54,8 @@ def start_container(paths: Paths, env: Mapping[str, str], request: StartRequest)
         container, join_pid = _look_up(paths, request.word)
         if container is None:
             return None
-        spawned = spawn_monitor(paths, SpawnRequest(container.id, False, join_pid))
+        on_bridges = uses_bridge(container.config.network)
+        spawned = spawn_monitor(paths, SpawnRequest(container.id, False, join_pid, on_bridges))
         try:
             claimed = _claim(paths, container, spawned.pid)
             if claimed is None:

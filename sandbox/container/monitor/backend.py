@@ -1,17 +1,18 @@
 """What a monitor asks of kernel, storage and network, for one container: its tree, its namespaces, its way out.
 
     prepare   slirp4netns needs the network namespace and nothing else, and takes longest to come up: so namespaces
-              first, slirp4netns started, then the tree mounted and volumes filled while it gets ready
+              first, slirp4netns started, then the tree mounted and volumes filled while it gets ready; on bridges the
+              one of all is started before, where there is none
     start     a process up to its gate; the first one waits for slirp4netns there
     release   it runs; start and release again and again, over one tree and one network
-    close     the tree unmounted, slirp4netns ended; the runtime directory goes when the record is written
+    close     the tree unmounted, the network left; the runtime directory goes when the record is written
 
 Runs in the monitor, as root of the outer user namespace, in a mount namespace of its own.
 """
 
 from __future__ import annotations
 
-from sandbox.container.monitor.etc_files import write_etc_files
+from sandbox.container.monitor.etc_files import change_hosts, write_etc_files
 from sandbox.container.monitor.mounts import ContainerMounts
 from sandbox.container.monitor.pause import CgroupFreezer, NoFreezer, SignalFreezer
 from sandbox.container.monitor.plan import Limits, Started
@@ -22,20 +23,21 @@ from sandbox.container.monitor.runtime_spec import (
 )
 from sandbox.container.monitor.seccomp_filter import seccomp_program
 from sandbox.errors import ConflictError
+from sandbox.network.record import has_local_names
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
 from storage.private_directories import make_private_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sandbox.container.model.record import Container
     from sandbox.container.model.transitions import MountLost
-    from sandbox.container.monitor.neighbours import Neighbours
-    from sandbox.container.monitor.private_network import PrivateNetwork
-    from sandbox.container.monitor.roles import Freezer
+    from sandbox.container.monitor.plan import Records
+    from sandbox.container.monitor.roles import Connection, Freezer
     from sandbox.container.monitor.stdio import ContainerEnds
+    from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
     from sandbox.runtime.cgroups import ContainerCgroup
     from sandbox.runtime.enter import BegunExec
@@ -48,24 +50,26 @@ SLIRP_SOCKET_NAME = "slirp.sock"
 
 
 class KernelEngine:
-    """Implements `monitor.roles.Engine`. `find_neighbours` is asked at each start: they may have been restarted."""
+    """Implements `monitor.roles.Engine`. `router_fd` is the router's network namespace, for bridges; it stays open."""
 
     def __init__(
         self,
         paths: Paths,
         container: Container,
-        find_neighbours: Callable[[], Neighbours],
+        records: Records,
         window_size: WindowSize | None = None,
         limits: Limits | None = None,
+        router_fd: int = -1,
     ) -> None:
         self._paths = paths
         self._container = container
-        self._find_neighbours = find_neighbours
+        self._records = records
+        self._router_fd = router_fd
         self._window_size = window_size
         self._runtime_dir = paths.container_runtime(container.id)
         self._launcher = Launcher()
         self._pending: PendingStart | None = None
-        self._network: PrivateNetwork | None = None
+        self._network: Connection | None = None
         #: what `prepare` found out, for the first start
         self._first_spec: ContainerSpec | None = None
         self._limits = limits or Limits()
@@ -93,19 +97,55 @@ class KernelEngine:
             self._cgroup = make_container_cgroup(self._limits.subtree, writes)
             # one that a killed monitor left may have counted before
             self._oom_kills = count_oom_kills(self._cgroup.path)
-        self._first_spec = self._spec()
-        self._launcher.prepare(self._first_spec)
-        self._begin_network()
+        if self._router_fd >= 0:
+            self._prepare_on_bridges()
+        else:
+            self._first_spec = self._spec()
+            self._launcher.prepare(self._first_spec)
+            self._begin_private_network()
         self._mounts.finish()
 
-    def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
-        """Answer on the host's loopback for the udp ones of the bound `ports`. Raises HostError."""
+    def _prepare_on_bridges(self) -> None:
+        from sandbox.container.monitor.bridge_network import BridgeNetwork, Place
+
+        place = Place(self._router_fd, self._paths.router, self._paths.runtime_root, self._runtime_dir)
+        endpoints = self._records.endpoints()
+        self._network = network = BridgeNetwork(self._container, place, endpoints)
+        # what leads out takes longest to come up
+        network.begin()
+        self._first_spec = self._spec(endpoints)
+        self._launcher.prepare(self._first_spec, self._router_fd)
+        assert self._launcher.network_fd is not None
+        assert self._launcher.wires is not None
+        network.connect(self._launcher.network_fd, self._launcher.wires)
+
+    def begin_ports(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
+        """The ports are bound, by sockets of which the network becomes the owner, or by what has no need of them.
+
+        Raises HostError.
+        """
         if self._network is not None:
-            self._network.serve_udp_loopback(ports)
+            self._network.begin_ports(ports, sockets)
 
     @property
     def network_pidfd(self) -> int:
         return self._network.pidfd if self._network is not None else -1
+
+    def network_event(self) -> bool:
+        return self._network is None or self._network.event()
+
+    def change_networks(self) -> None:
+        """Have the container on those networks that the records say, while it runs.
+
+        Raises ConflictError where it can be on none, HostError, StartError.
+        """
+        from sandbox.container.monitor.bridge_network import BridgeNetwork
+
+        if not isinstance(self._network, BridgeNetwork):
+            raise ConflictError("it is on no network of several containers")
+        before, endpoints = self._network.endpoints, self._records.endpoints()
+        self._network.apply(endpoints)
+        change_hosts(self._container, self._paths.container_data(self._container.id), before, endpoints)
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         assert self._network is not None
@@ -116,12 +156,12 @@ class KernelEngine:
     def publish_steps(
         self, ports: Sequence[PublishedPort], present: Sequence[PublishedPort]
     ) -> Steps[tuple[PublishedPort, ...]]:
-        return self._network_of_its_own().publish_steps(ports, present)
+        return self._connection().publish_steps(ports, present)
 
     def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
-        return self._network_of_its_own().unpublish_steps(ports, kept)
+        return self._connection().unpublish_steps(ports, kept)
 
-    def _network_of_its_own(self) -> PrivateNetwork:
+    def _connection(self) -> Connection:
         if self._network is None:
             raise ConflictError("it has no network of its own")
         return self._network
@@ -142,7 +182,9 @@ class KernelEngine:
         else:
             stdio = Stdio(ends.stdin_fd, ends.stdout_fd, ends.stderr_fd)
         yield from self._mounts.mend_steps()
-        spec, self._first_spec = self._first_spec or self._spec(), None
+        if self._first_spec is None:
+            self._first_spec = self._spec(self._records.endpoints() if self._router_fd >= 0 else ())
+        spec, self._first_spec = self._first_spec, None
         self._pending = yield from self._launcher.set_up_steps(spec, stdio)
         if self._network is not None:
             yield from self._network.ready_steps()
@@ -203,8 +245,8 @@ class KernelEngine:
             cgroup, self._cgroup = self._cgroup, None
             yield from removal_steps(cgroup)
 
-    def _spec(self) -> ContainerSpec:
-        neighbours = self._find_neighbours()
+    def _spec(self, endpoints: Sequence[Endpoint] = ()) -> ContainerSpec:
+        neighbours = self._records.neighbours()
         container = self._container
         if neighbours.hostname:
             config = container.config._replace(hostname=neighbours.hostname, domain_name=neighbours.domain_name)
@@ -215,8 +257,8 @@ class KernelEngine:
         if container.config.network == "host":
             files = NetworkFiles("/etc/hosts", write_etc_files(container, directory).hostname, "/etc/resolv.conf")
         else:
-            files = write_etc_files(self._container, directory, shared_from=neighbours.network_files)
-        return container_spec(
+            files = write_etc_files(self._container, directory, endpoints, shared_from=neighbours.network_files)
+        spec = container_spec(
             container,
             self._paths,
             root=self._mounts.root,
@@ -226,13 +268,14 @@ class KernelEngine:
             process_limit=self._limits.process_limit,
             cgroup=self.cgroup,
         )
+        return spec._replace(local_names=has_local_names(endpoints))
 
-    def _begin_network(self) -> None:
+    def _begin_private_network(self) -> None:
         if not uses_private_network(self._container.config):
             return
         from sandbox.container.monitor.private_network import PrivateNetwork
 
         network_fd = self._launcher.network_fd
         assert network_fd is not None
-        self._network = PrivateNetwork(self._container.name, network_fd, self.slirp_socket)
-        self._network.begin()
+        self._network = network = PrivateNetwork(self._container.name, network_fd, self.slirp_socket)
+        network.begin()

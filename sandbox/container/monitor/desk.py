@@ -135,6 +135,9 @@ class ClientDesk:
 
         self._life.watches.network.unpublish(ports, closed, answer)
 
+    def change_networks(self, answer: Answer) -> None:
+        self._life.watches.network.change_networks(partial(answer, None), answer)
+
     def output_blocked(self, blocked: bool) -> None:
         if self._life.run is not None:
             if blocked:

@@ -5,16 +5,30 @@ from __future__ import annotations
 import os
 
 from net.addresses import CONTAINER_ADDRESS
-from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
+from net.resolver import (
+    Resolver,
+    bridge_resolver,
+    container_resolver,
+    is_followed,
+    read_host_resolver,
+    render_hosts,
+    render_resolver,
+)
 from sandbox.container.monitor.runtime_spec import NetworkFiles, hostname_of, uses_private_network
 from sandbox.errors import SandboxError, StartError, translated
+from sandbox.network.record import has_local_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from sandbox.container.model.record import Container
+    from sandbox.network.record import Endpoint
 
 
-def write_etc_files(container: Container, directory: str, *, shared_from: str = "") -> NetworkFiles:
+def write_etc_files(
+    container: Container, directory: str, endpoints: Sequence[Endpoint] = (), *, shared_from: str = ""
+) -> NetworkFiles:
     """Write the files below `directory` and say where they are. Raises StartError.
 
     A container that shares another's network shares its files too: those in `shared_from`.
@@ -27,8 +41,6 @@ def write_etc_files(container: Container, directory: str, *, shared_from: str = 
     files = NetworkFiles(f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
     private = uses_private_network(config)
     asked = Resolver(config.dns, config.dns_search, config.dns_options)
-    name = hostname_of(container)
-    full_name = [f"{name}.{config.domain_name}", name] if config.domain_name else [name]
     gateway = None
     if any(entry.endswith("host-gateway") for entry in config.extra_hosts):
         from net.host_ports import outgoing_address
@@ -36,16 +48,58 @@ def write_etc_files(container: Container, directory: str, *, shared_from: str = 
         gateway = outgoing_address()
     with translated(StartError, f"cannot make the network files of container {container.name}"):
         hosts = render_hosts(
-            (*full_name, *config.network_aliases),
+            () if endpoints else (*_full_name(container), *config.network_aliases),
             config.extra_hosts,
             address=CONTAINER_ADDRESS if private else "127.0.0.1",
             gateway=gateway,
         )
-    resolver = container_resolver(read_host_resolver(), asked, private=private, followed=is_followed())
+    if endpoints:
+        # aliases are for others, who ask by the network
+        hosts += "".join(_own_lines(container, endpoints))
+        resolver = bridge_resolver(read_host_resolver(), asked, _name_server(endpoints))
+    else:
+        resolver = container_resolver(read_host_resolver(), asked, private=private, followed=is_followed())
     _write(files.hosts, hosts)
-    _write(files.hostname, f"{name}\n")
+    _write(files.hostname, f"{hostname_of(container)}\n")
     _write(files.resolv_conf, render_resolver(resolver))
     return files
+
+
+def change_hosts(container: Container, directory: str, before: Sequence[Endpoint], after: Sequence[Endpoint]) -> None:
+    """Have the container's own names in its hosts file at its present addresses; what else stands there stays.
+
+    Raises StartError.
+    """
+    path = f"{directory}/hosts"
+    with translated(StartError, f"cannot change the hosts file of container {container.name}"):
+        with open(path, errors="surrogateescape") as file:
+            lines = file.readlines()
+        own = [line for endpoint in before for line in _own_lines(container, (endpoint,))]
+        kept = "".join(line for line in lines if line not in own)
+        if kept and not kept.endswith("\n"):
+            kept += "\n"
+        _write(path, kept + "".join(_own_lines(container, after)))
+
+
+def _own_lines(container: Container, endpoints: Sequence[Endpoint]) -> Iterator[str]:
+    names = " ".join(_full_name(container))
+    for endpoint in endpoints:
+        for address in (endpoint.address4, endpoint.address6):
+            if address:
+                yield f"{address}\t{names}\n"
+
+
+def _full_name(container: Container) -> tuple[str, ...]:
+    name, domain = hostname_of(container), container.config.domain_name
+    return (f"{name}.{domain}", name) if domain else (name,)
+
+
+def _name_server(endpoints: Sequence[Endpoint]) -> str:
+    if has_local_names(endpoints):
+        from net.container_names import CONTAINER_NAME_SERVER  # few containers have sockets of it
+
+        return CONTAINER_NAME_SERVER
+    return endpoints[0].network.gateway4 or endpoints[0].network.gateway6
 
 
 def gone_error(container: Container, directory: str, kind: type[SandboxError]) -> SandboxError:
@@ -62,6 +116,6 @@ def _write(path: str, text: str) -> None:
     try:
         # the container may be of a user without rights of its own: readable whatever our umask is
         os.fchmod(fd, 0o644)
-        os.write(fd, text.encode())
+        os.write(fd, text.encode(errors="surrogateescape"))
     finally:
         os.close(fd)

@@ -1,7 +1,8 @@
-"""The life of a container's private network in its monitor: when what connects it has ended, it is connected again."""
+"""The life of a container's network in its monitor: when what connects it has ended, it is connected again."""
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from sandbox.container.monitor.task import Task
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _FIRST_REVIVAL_SECONDS = 0.5
 _MOST_REVIVALS = 8
+#: after so long without one, revivals are counted anew
+_CALM_SECONDS = 60.0
 
 
 class NetworkWatch:
@@ -34,6 +37,7 @@ class NetworkWatch:
         #: what is published once more
         self.ports: tuple[PublishedPort, ...] = ()
         self._revivals = 0
+        self._revived_at = 0.0
         self._watched = -1
         self._timer: Timer | None = None
         self._task: Task | None = None
@@ -45,7 +49,7 @@ class NetworkWatch:
         pidfd = self._network.network_pidfd
         if pidfd >= 0:
             self._watched = pidfd
-            self._reactor.watch(pidfd, READ, lambda _events: self._ended())
+            self._reactor.watch(pidfd, READ, lambda _events: self._happened())
 
     def publish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
         """Bind the ports, or none; `done` gets them as they are bound."""
@@ -65,6 +69,15 @@ class NetworkWatch:
             done(ports)
 
         self._change(lambda: self._network.unpublish_steps(ports, kept), closed, failed)
+
+    def change_networks(self, done: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+        """Have the container on those networks that the records say."""
+
+        def steps() -> Steps[None]:
+            self._network.change_networks()
+            yield from ()
+
+        self._change(steps, lambda _nothing: done(), failed)
 
     def _change(
         self, steps: Callable[[], Steps[Any]], done: Callable[[Any], None], failed: Callable[[Exception], None]
@@ -101,12 +114,15 @@ class NetworkWatch:
             self._reactor.forget(self._watched)
             self._watched = -1
 
-    def _ended(self) -> None:
-        self.end()
-        self._revive_later()
+    def _happened(self) -> None:
+        if self._network.network_event():
+            self.end()
+            self._revive_later()
 
     def _revive_later(self) -> None:
         # a container may make it crash at will: later and later, and not for ever
+        if time.monotonic() - self._revived_at > _CALM_SECONDS:
+            self._revivals = 0
         delay = _FIRST_REVIVAL_SECONDS * (2**self._revivals - 1)
         self._revivals += 1
         if self._revivals <= _MOST_REVIVALS:
@@ -120,6 +136,7 @@ class NetworkWatch:
 
     def _revived(self) -> None:
         self._task = None
+        self._revived_at = time.monotonic()
         self.begin()
 
     def _not_revived(self, error: Exception) -> None:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.container.monitor.neighbours import Neighbours
+    from sandbox.network.record import Endpoint
+
 #: cgroup file writes as (controller, file, value)
 Writes = tuple[tuple[str, str, str], ...]
 
@@ -22,6 +25,10 @@ class SpawnRequest(NamedTuple):
     is_new: bool
     #: the container whose network is shared, whose outer user namespace is entered for that; 0 is none
     join_pid: int = 0
+    #: on bridge networks, below the user namespace that those containers share
+    on_bridges: bool = False
+    #: with a network of its own where this host can have no bridges: nobody has asked for them
+    may_be_private: bool = False
 
 
 class Attachment(NamedTuple):
@@ -67,6 +74,14 @@ class HealthPlaces(NamedTuple):
     running: str
     kept: str
     followers: str
+
+
+class Records(NamedTuple):
+    """What an engine asks of the database at each start: others may have changed meanwhile."""
+
+    neighbours: Callable[[], Neighbours]
+    #: the container's places on networks
+    endpoints: Callable[[], tuple[Endpoint, ...]]
 
 
 class Door(NamedTuple):

@@ -68,7 +68,15 @@ class PrivateNetwork:
             self._process = yield from ready_steps(self._plan, process)
         self._is_ready = True
 
-    def serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
+    def event(self) -> bool:
+        """It has ended, which is all that is watched for."""
+        return True
+
+    def begin_ports(self, ports: Sequence[PublishedPort], _sockets: Sequence[int]) -> None:
+        """slirp4netns has bound them: what it cannot do by itself is begun. Raises HostError."""
+        self._serve_udp_loopback(ports)
+
+    def _serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
         """Answer on the host's loopback for the udp ones of the bound `ports`: slirp4netns cannot. Raises HostError."""
         if all(port.protocol != "udp" for port in ports):
             return
@@ -108,7 +116,7 @@ class PrivateNetwork:
 
         bound = tuple(PublishedPort(*mapping) for mapping in (yield from self._in_child(act)))
         if any(port.protocol == "udp" for port in bound):
-            self.serve_udp_loopback((*present, *bound))
+            self._serve_udp_loopback((*present, *bound))
         return bound
 
     def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
@@ -123,7 +131,7 @@ class PrivateNetwork:
         yield from self._in_child(act)
         if any(port.protocol == "udp" for port in ports):
             self._end_udp_loopback()
-            self.serve_udp_loopback(kept)
+            self._serve_udp_loopback(kept)
 
     def kill(self) -> None:
         """End slirp4netns and what helps it, without waiting for it; `close` is due."""

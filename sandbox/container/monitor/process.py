@@ -6,7 +6,7 @@
       plan ──────────────────────────────▶  namespaces, network, tree, the process up to its gate
            ◀──────────────────── prepared
     publishes ports
-      go {ports} ────────────────────────▶  the process runs, the record says so   (or: cancel {message})
+      sockets, go {ports} ───────────────▶  the process runs, the record says so   (or: cancel {message})
            ◀─────── started, then output, exit   (or failed, at any point before)
 
 When the command ends before "go", whatever was made is removed again, and a container that was being created with
@@ -25,11 +25,12 @@ from sandbox.container.monitor.backend import KernelEngine
 from sandbox.container.monitor.journal import DatabaseJournal
 from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.neighbours import find_neighbours
-from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces, Limits
+from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces, Limits, Records
 from sandbox.container.monitor.reach import answer_knocks, listen_again
 from sandbox.errors import SandboxError, StartError
 from sandbox.event_followers import followers_path
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.mode import uses_bridge
 from sandbox.protocol.local_sockets import listen_at
 from sandbox.runtime.reactor import Reactor
 from sandbox.runtime.terminal import WindowSize
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.monitor.plan import SpawnRequest
+    from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
     from sandbox.protocol.channel import Channel
 
@@ -49,12 +51,15 @@ if TYPE_CHECKING:
 _COLLECTED_AT = (700, 10, 10)
 
 
-def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel) -> None:
-    """Wait for the plan on `channel` and be its container's monitor, to the end. Raises SandboxError."""
+def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel, router_fd: int = -1) -> None:
+    """Wait for the plan on `channel` and be its container's monitor, to the end. Raises SandboxError.
+
+    `router_fd` is the network namespace of the bridges that the container is to be on, kept open until the end.
+    """
     # what was imported stays: the collector need not look at it again, which would write to each of its pages
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AT)
-    _MonitorProcess(paths, request, channel).run()
+    _MonitorProcess(paths, request, channel, router_fd).run()
 
 
 class _Plan(NamedTuple):
@@ -77,7 +82,8 @@ class _Plan(NamedTuple):
 class _MonitorProcess:
     """The phases between the fork and the event loop, and what is undone where one of them fails."""
 
-    def __init__(self, paths: Paths, request: SpawnRequest, channel: Channel) -> None:
+    def __init__(self, paths: Paths, request: SpawnRequest, channel: Channel, router_fd: int) -> None:
+        self._router_fd = router_fd
         self._paths = paths
         self._request = request
         self._channel = channel
@@ -92,9 +98,10 @@ class _MonitorProcess:
         engine = KernelEngine(
             self._paths,
             plan.container,
-            lambda: find_neighbours(self._journal.connection, self._paths, plan.container.config),
+            self._records(plan.container),
             plan.window_size,
             plan.limits,
+            self._router_fd,
         )
         try:
             monitor, listener = self._start(plan, engine)
@@ -111,8 +118,21 @@ class _MonitorProcess:
         )
         monitor.serve(listener, self._channel, plan.attachment, door)
 
+    def _records(self, container: Container) -> Records:
+        def find_endpoints() -> tuple[Endpoint, ...]:
+            from sandbox.network.store import endpoints_of  # containers on bridges only
+
+            return endpoints_of(self._journal.connection, container.id)
+
+        return Records(lambda: find_neighbours(self._journal.connection, self._paths, container.config), find_endpoints)
+
     def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:
         """The monitor of a container that runs, or None where the command is gone. Raises SandboxError."""
+        if uses_bridge(plan.container.config.network) != self._request.on_bridges:
+            name = plan.container.name
+            raise StartError(
+                f"the network of container {name} was changed while it was being started", mend=f"sandbox start {name}"
+            )
         engine.prepare()
         paths = self._paths
         data, running = (place(plan.container.id) for place in (paths.container_data, paths.container_runtime))
@@ -121,7 +141,9 @@ class _MonitorProcess:
         try:
             monitor.start_to_gate()
             self._channel.send_message("prepared", slirp_socket=engine.slirp_socket)
-            message = self._channel.receive_message()
+            # sockets of published ports come before it
+            while (message := self._channel.receive_message()) is not None and message["type"] == "sockets":
+                pass
             if message is not None and message["type"] == "cancel":
                 raise StartError(str(message["message"]))
             if message is None:
@@ -129,7 +151,7 @@ class _MonitorProcess:
                 return None, None
             listener = listen_at(self._paths.container_runtime(plan.container.id), SOCKET_NAME)
             ports = tuple(PublishedPort(*port) for port in message["ports"])
-            engine.serve_udp_loopback(ports)
+            engine.begin_ports(ports, self._channel.take_descriptors())
             monitor.go(ports, attached=plan.attachment.wanted)
         except BaseException:
             monitor.abandon()

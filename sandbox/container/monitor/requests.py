@@ -102,6 +102,11 @@ def unpublish(desk: Desk, message: Message, answer: Answer) -> None:
     desk.unpublish(_ports(message), answer)
 
 
+def change_networks(desk: Desk, _message: Message, answer: Answer) -> None:
+    """Have the container on those networks that the records say."""
+    desk.change_networks(answer)
+
+
 def _ports(message: Message) -> tuple[PublishedPort, ...]:
     return tuple(PublishedPort(*port) for port in message["ports"])
 
@@ -113,6 +118,7 @@ LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {
     "probe": probe,
     "publish": publish,
     "unpublish": unpublish,
+    "networks": change_networks,
 }
 
 VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {

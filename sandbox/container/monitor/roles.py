@@ -64,6 +64,9 @@ class Desk(Protocol):
     def unpublish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
         """Close the ports, as they are bound, and forget them."""
 
+    def change_networks(self, answer: Answer) -> None:
+        """Have the container on those networks that the records say."""
+
     def output_blocked(self, blocked: bool) -> None: ...
     def tell(self, action: str) -> None:
         """Write down what a client did that changes nothing of the container."""
@@ -107,7 +110,10 @@ class Network(Protocol):
 
     @property
     def network_pidfd(self) -> int:
-        """Readable when what connects the container's network has ended; -1 where nothing does."""
+        """Readable when something has happened to what connects the container's network; -1 where nothing does."""
+
+    def network_event(self) -> bool:
+        """Take in what has happened; whether the network must be connected again."""
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         """Connect the network again, and publish the same ports again. Raises SandboxError."""
@@ -119,6 +125,33 @@ class Network(Protocol):
 
     def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
         """Close the ports, as they are bound; `kept` are all others. Raises SandboxError."""
+
+    def change_networks(self) -> None:
+        """Have the container on those networks that the records say, while it runs. Raises SandboxError."""
+
+
+class Connection(Protocol):
+    """What connects a container, of the one kind or the other; each method is what `Network` has of it."""
+
+    @property
+    def pidfd(self) -> int: ...
+    def event(self) -> bool: ...
+    def ready_steps(self) -> Steps[None]:
+        """Wait until it leads out. Raises HostError."""
+
+    def begin_ports(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
+        """The ports are bound: by sockets, which are taken over, or where slirp4netns has them by itself."""
+
+    def revive_steps(self, ports: Sequence[PublishedPort]) -> Steps[None]: ...
+    def publish_steps(
+        self, ports: Sequence[PublishedPort], present: Sequence[PublishedPort]
+    ) -> Steps[tuple[PublishedPort, ...]]: ...
+    def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]: ...
+    def kill(self) -> None:
+        """End what helps, without waiting for it; `close` is due."""
+
+    def close(self) -> None:
+        """End all of it; harmless when called twice."""
 
 
 class Prober(Protocol):

@@ -6,6 +6,7 @@ import os
 
 from sandbox.errors import StartError
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.mode import network_mode
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 from sandbox.runtime.spec import (
@@ -49,7 +50,7 @@ class NetworkFiles(NamedTuple):
 
 def uses_private_network(config: ContainerConfig) -> bool:
     """Whether the container has a way out of its own, through slirp4netns."""
-    return config.network in ("default", "bridge")
+    return network_mode(config.network) == "private"
 
 
 def hostname_of(container: Container) -> str:

@@ -6,6 +6,9 @@
     imports what only a command needs
            ───────────────── mapped ─────▶  goes on as `monitor.process` draws it
 
+A container on bridge networks is born into the user namespace that those share: where another one runs, there is
+nothing to map. One that shares namespaces of another is born into that one's outer namespace.
+
 Both sides import little before the fork and the rest after it: on two processors that takes half the time, and neither
 carries in memory what only the other one needs.
 """
@@ -18,7 +21,7 @@ import socket
 import sys
 
 from sandbox.container.model.runtime_files import KNOCK_SIGNAL
-from sandbox.errors import SandboxError
+from sandbox.errors import HostError, SandboxError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.channel import Channel
 from sandbox.runtime.own_process import become_own_process
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
 PROCESS_NAME = "sandbox-monitor"
 
 
+class NoBridgesError(HostError):
+    """This host gives what bridge networks take to no user."""
+
+
 class SpawnedMonitor(NamedTuple):
     """The command's side: `pid` is its child until it exits."""
 
@@ -56,6 +63,18 @@ def spawn_monitor(paths: Paths, request: SpawnRequest, meanwhile: Callable[[], N
 
     `meanwhile` is called while other processes are at work on the monitor's maps.
     """
+    try:
+        return _spawn(paths, request, meanwhile)
+    except NoBridgesError:
+        if not request.may_be_private:
+            raise
+        from sandbox.network.default import note_refusal
+
+        note_refusal(paths)
+        return _spawn(paths, request._replace(on_bridges=False), meanwhile)
+
+
+def _spawn(paths: Paths, request: SpawnRequest, meanwhile: Callable[[], None]) -> SpawnedMonitor:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     peers = make_peers()
     sys.stdout.flush()
@@ -68,7 +87,12 @@ def spawn_monitor(paths: Paths, request: SpawnRequest, meanwhile: Callable[[], N
     theirs.close()
     channel = Channel(ours)
     try:
-        if request.join_pid:
+        if request.on_bridges:
+            from sandbox.runtime.shared_namespaces import map_shared_child  # containers on bridges only
+
+            map_shared_child(peers, pid, meanwhile)
+            _expect_birth(channel)
+        elif request.join_pid:
             peers.mapper.close()
             peers.mapped.close()
             meanwhile()
@@ -89,24 +113,33 @@ def spawn_monitor(paths: Paths, request: SpawnRequest, meanwhile: Callable[[], N
     return SpawnedMonitor(pid, channel)
 
 
+def _expect_birth(channel: Channel) -> None:
+    """Wait for the bridges' network to be there. Raises the HostError of why it is not."""
+    message = channel.receive_message()
+    if message is None:
+        raise HostError("the container's monitor died", mend="sandbox --debug run … shows more")
+    if message["type"] == "failed":
+        error = decode_error(str(message["report"]).encode())
+        if message.get("no_bridges"):
+            raise NoBridgesError(error.message, cause=error.cause, mend=error.mend)
+        raise error
+
+
 def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: PeerPair) -> NoReturn:
     status = 1
-    channel = Channel(control)
+    channel = Channel(control, takes_descriptors=True)
     try:
-        if request.join_pid:
-            peers.mapper.close()
-            peers.mapped.close()
-            join_user_namespace_of(request.join_pid)
-            _become_own_process({control.fileno()})
-        else:
-            # the maps are asked for at once: they take longest
-            enter_user_namespace(peers, lambda: _get_ready({control.fileno(), peers.mapped.fileno()}))
-        from sandbox.container.monitor.process import run_monitor  # see _get_ready
+        router_fd = _enter_namespaces(paths, request, control, peers)
+        if request.on_bridges:
+            channel.send_message("born")
+        from sandbox.container.monitor.process import run_monitor  # see _import_the_rest
 
-        run_monitor(paths, request, channel)
+        run_monitor(paths, request, channel, router_fd)
         status = 0
     except MapperGoneError:
         pass  # the command knows why
+    except NoBridgesError as error:
+        channel.send_message("failed", report=encode_error(error).decode(errors="replace"), no_bridges=True)
     except SandboxError as error:
         channel.send_message("failed", report=encode_error(error).decode(errors="replace"))
     except Exception as error:  # noqa: BLE001  # a process boundary: the command reads it as a report
@@ -118,10 +151,49 @@ def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: Pee
         os._exit(status)
 
 
-def _get_ready(kept: set[int]) -> None:
-    _become_own_process(kept)
+def _enter_namespaces(paths: Paths, request: SpawnRequest, control: socket.socket, peers: PeerPair) -> int:
+    """Become root of an outer user namespace, with nothing left of the command; a descriptor of the router, or -1."""
+    if request.on_bridges:
+        from sandbox.runtime.shared_namespaces import enter_shared_namespaces
+
+        peers.mapper.close()
+        _become_own_process({control.fileno(), peers.mapped.fileno()})
+        return enter_shared_namespaces(paths.router, peers, _make_router, _import_for_bridges)
+    if request.join_pid:
+        peers.mapper.close()
+        peers.mapped.close()
+        join_user_namespace_of(request.join_pid)
+        _become_own_process({control.fileno()})
+        return -1
+
+    def get_ready() -> None:
+        _become_own_process({control.fileno(), peers.mapped.fileno()})
+        _import_the_rest()
+
+    # the maps are asked for at once: they take longest
+    enter_user_namespace(peers, get_ready)
+    return -1
+
+
+def _make_router() -> int:
+    from net.router import make_router
+
+    with translated(NoBridgesError, "cannot make the network of bridges"):
+        router, routing = make_router()
+    routing.close()
+    os.close(router.user_fd)
+    return router.net_fd
+
+
+def _import_the_rest() -> None:
     # imported after the fork: the command meanwhile imports what it needs itself
     import sandbox.container.monitor.process  # noqa: F401
+
+
+def _import_for_bridges() -> None:
+    _import_the_rest()
+    import sandbox.container.monitor.bridge_network
+    import sandbox.network.store  # noqa: F401
 
 
 def _become_own_process(kept: set[int]) -> None:

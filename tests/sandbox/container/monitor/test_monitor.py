@@ -94,6 +94,12 @@ class PlainEngine:
     def network_pidfd(self) -> int:
         return -1
 
+    def network_event(self) -> bool:
+        raise AssertionError("it has no network")
+
+    def change_networks(self) -> None:
+        raise AssertionError("it has no network")
+
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         raise AssertionError("it has no network")
 
@@ -134,6 +140,9 @@ class NetworkEngine(PlainEngine):
     @property
     def network_pidfd(self) -> int:
         return self._network_fd
+
+    def network_event(self) -> bool:
+        return True
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         self._network_fd = -1

@@ -1,0 +1,299 @@
+"""A container on bridge networks, in its monitor: a wire to each bridge, the keeper told, the forwarder of its ports.
+
+    begin     the keeper is found or started, which starts the way out: that takes longest
+    connect   the container's namespaces are there: wires into place, the keeper told of addresses and names
+    ready     the way out serves, where one is needed
+    apply     while it runs: the wires are made what the records say
+    close     all of it gone; the last one's end is the end of the router, and of the way out
+
+What the kernel has of it goes with the namespaces, whoever is killed. A forwarder that has ended is started anew over
+the same listening sockets, a keeper that has ended is found or started again: `event` says that this is due.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import contextmanager, suppress
+
+from net.endpoints import add_endpoint, remove_default_route, remove_endpoint, set_default_route
+from net.errors import NetError
+from net.keeper_client import KeeperClient
+from net.netlink import Rtnetlink
+from net.router_link import RouterLink
+from sandbox.container.monitor.endpoint_values import (
+    forward_target,
+    keeper_member,
+    settings_of,
+    shaping_of,
+    wants_way_out,
+)
+from sandbox.errors import HostError, translated
+from sandbox.named_tuple import NamedTuple
+from sandbox.network.requested import is_shaped
+from sandbox.runtime.own_process import become_own_process
+from sandbox.runtime.shared_namespaces import locked
+from sandbox.values import PublishedPort
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from net.forwarder import ForwarderProcess
+    from net.listeners import Listener
+    from sandbox.container.model.record import Container
+    from sandbox.network.record import Endpoint
+    from sandbox.runtime.nested_namespaces import Wires
+    from storage.waits import Steps
+
+
+class Place(NamedTuple):
+    """Where the router is, and where its files are."""
+
+    #: the router's network namespace, which stays the caller's
+    router_fd: int
+    #: of the records of who holds it: its lock is taken while bridges come and go
+    lock_directory: str
+    #: for the way out's socket, and the keeper's log
+    directory: str
+    #: the mounts of the container, which a keeper is not to hold
+    private_mounts: str
+
+
+class BridgeNetwork:
+    """Owns the wires and the listening sockets from when they are given to `close`. Raises HostError."""
+
+    def __init__(self, container: Container, place: Place, endpoints: Sequence[Endpoint]) -> None:
+        self._container = container
+        self._wanted = tuple(endpoints)
+        self._place = place
+        link = RouterLink(place.router_fd, place.directory, private_mounts=place.private_mounts)
+        self._keeper = KeeperClient(link, become_own_process)
+        self._network_fd = -1
+        self._routing: Rtnetlink | None = None
+        self._inside: Rtnetlink | None = None
+        self._name_sockets: tuple[int, ...] = ()
+        self._endpoints: tuple[Endpoint, ...] = ()
+        self._listeners: tuple[Listener, ...] = ()
+        self._forwarder: ForwarderProcess | None = None
+        self._events = select.epoll()
+
+    @property
+    def pidfd(self) -> int:
+        """Readable when something has happened: `event` is due."""
+        return self._events.fileno()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those it is on."""
+        return self._endpoints
+
+    def begin(self) -> None:
+        """Have a keeper, and return at once."""
+        with self._explained():
+            self._keeper.open()
+        self._watch_keeper()
+
+    def connect(self, network_fd: int, wires: Wires) -> None:
+        """Put the container, whose network namespace is `network_fd`, on its networks; `wires` are taken over."""
+        self._network_fd = network_fd
+        self._routing = Rtnetlink.from_fd(wires.router_netlink)
+        self._inside = Rtnetlink.from_fd(wires.netlink)
+        self._name_sockets = wires.name_sockets
+        with self._explained(), locked(self._place.lock_directory):
+            for endpoint in self._wanted:
+                self._add(endpoint)
+        self._keeper.join(keeper_member(self._container, self._endpoints), self._name_sockets)
+
+    def ready_steps(self) -> Steps[None]:
+        """Wait until the way out serves, where the container has one."""
+        if wants_way_out(self._endpoints):
+            with self._explained():
+                yield from self._keeper.ready_steps()
+
+    def event(self) -> bool:
+        """Take in what has happened; whether `revive_steps` is due."""
+        is_broken = False
+        for fd, _events in self._events.poll(0):
+            if self._forwarder is not None and fd == self._forwarder.pidfd:
+                is_broken = True
+            else:
+                self._keeper.receive()
+        if self._keeper.is_lost:
+            return True
+        self._watch_keeper()
+        return is_broken
+
+    def revive_steps(self, _ports: Sequence[PublishedPort]) -> Steps[None]:
+        """Have a keeper and a forwarder again, where they have ended; the ports are bound all the time."""
+        if self._keeper.is_lost:
+            if self._keeper.delay_seconds:
+                yield -1, self._keeper.delay_seconds
+            self.begin()
+        if self._forwarder is not None and _has_ended(self._forwarder):
+            self._start_forwarder()
+
+    def apply(self, wanted: Sequence[Endpoint]) -> None:
+        """Make of the container's places on networks what is wanted: what lacks is made, what is too much goes."""
+        gone = [one for one in self._endpoints if all(one.number != other.number for other in wanted)]
+        new = [one for one in wanted if all(one.number != other.number for other in self._endpoints)]
+        with self._explained(), locked(self._place.lock_directory):
+            for endpoint in gone:
+                self._remove(endpoint)
+            self._move_default_route(wanted)
+            for endpoint in new:
+                self._add(endpoint)
+        self._endpoints = tuple(wanted)
+        self._keeper.update(keeper_member(self._container, self._endpoints))
+        if self._forwarder is not None:
+            from net.forwarder import set_target
+
+            # where it has just ended, the next one is told
+            with suppress(OSError):
+                set_target(self._forwarder, forward_target(self._endpoints))
+
+    # -- ports -------------------------------------------------------------------------------------------------------
+
+    def begin_ports(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
+        """Carry what comes to the listening sockets of the ports, which are taken over."""
+        if ports:
+            from net.listeners import Listener
+            from net.ports import PortMapping
+
+            pairs = zip(ports, sockets, strict=True)
+            self._take_listeners(tuple(Listener(PortMapping(*port), fd) for port, fd in pairs))
+
+    def _take_listeners(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = (*self._listeners, *listeners)
+        self._start_forwarder()
+
+    def publish_steps(
+        self, ports: Sequence[PublishedPort], _present: Sequence[PublishedPort]
+    ) -> Steps[tuple[PublishedPort, ...]]:
+        """Bind every port, or none; they come back as they are bound."""
+        yield from ()
+        from net.forwarder import add_listeners
+        from net.listeners import open_listeners
+        from net.ports import PortMapping
+
+        with self._explained():
+            opened = open_listeners([PortMapping(*port) for port in ports])
+        if self._forwarder is None or _has_ended(self._forwarder):
+            self._take_listeners(opened)
+        else:
+            self._listeners = (*self._listeners, *opened)
+            # where it has just ended, the next one has them from the start
+            with suppress(OSError):
+                add_listeners(self._forwarder, opened)
+        return tuple(PublishedPort(*listener.mapping) for listener in opened)
+
+    def unpublish_steps(self, ports: Sequence[PublishedPort], _kept: Sequence[PublishedPort]) -> Steps[None]:
+        """Close the ports, as they are bound; connections that are open go on."""
+        from net.forwarder import read_answer, remove_listeners
+        from net.listeners import close_listeners
+
+        gone = tuple(one for one in self._listeners if PublishedPort(*one.mapping) in ports)
+        self._listeners = tuple(one for one in self._listeners if one not in gone)
+        if self._forwarder is not None:
+            with suppress(OSError):
+                remove_listeners(self._forwarder, gone)
+                yield self._forwarder.control, None
+                read_answer(self._forwarder)
+        close_listeners(gone)
+
+    def _start_forwarder(self) -> None:
+        from net.forwarder import start_forwarder
+
+        self._end_forwarder()
+        try:
+            self._forwarder = start_forwarder(self._place.router_fd, self._listeners, forward_target(self._endpoints))
+        except OSError as error:
+            raise HostError(
+                f"cannot forward the ports of container {self._container.name}", cause=error.strerror or str(error)
+            ) from error
+        self._events.register(self._forwarder.pidfd, select.EPOLLIN)
+
+    def _end_forwarder(self) -> None:
+        if self._forwarder is not None:
+            from net.forwarder import end_forwarder
+
+            self._events.unregister(self._forwarder.pidfd)
+            end_forwarder(self._forwarder)
+            self._forwarder = None
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """End what helps, so that it is gone when `close` comes."""
+        self._end_forwarder()
+        if self._listeners:
+            from net.listeners import close_listeners
+
+            close_listeners(self._listeners)
+            self._listeners = ()
+
+    def close(self) -> None:
+        """Leave the networks; harmless when called twice."""
+        self.kill()
+        self._keeper.close()
+        if self._routing is not None and self._inside is not None:
+            from net.bridges import remove_unused_bridges
+
+            # it all goes with its namespaces; a bridge that is left for others to find would be one too many
+            with suppress(NetError, HostError), locked(self._place.lock_directory):
+                for endpoint in self._endpoints:
+                    remove_endpoint(self._routing, settings_of(endpoint))
+                remove_unused_bridges(self._routing)
+            self._routing.close()
+            self._inside.close()
+            self._routing = self._inside = None
+        for fd in self._name_sockets:
+            os.close(fd)
+        self._name_sockets = self._endpoints = ()
+        self._events.close()
+
+    # -- wires -------------------------------------------------------------------------------------------------------
+
+    def _add(self, endpoint: Endpoint) -> None:
+        assert self._routing is not None
+        assert self._inside is not None
+        settings = settings_of(endpoint)
+        add_endpoint(self._routing, self._inside, self._network_fd, settings)
+        self._endpoints = (*self._endpoints, endpoint)
+        if is_shaped(self._container.config):
+            from net.shaping import shape_endpoint
+
+            shape_endpoint(self._routing, self._inside, settings, shaping_of(self._container))
+
+    def _remove(self, endpoint: Endpoint) -> None:
+        assert self._routing is not None
+        remove_endpoint(self._routing, settings_of(endpoint))
+        self._endpoints = tuple(one for one in self._endpoints if one.number != endpoint.number)
+
+    def _move_default_route(self, wanted: Sequence[Endpoint]) -> None:
+        assert self._inside is not None
+        after = {one.number: one for one in wanted}
+        for before in self._endpoints:
+            now = after[before.number]
+            if before.default_route and not now.default_route:
+                remove_default_route(self._inside, settings_of(before))
+            if now.default_route and not before.default_route:
+                set_default_route(self._inside, settings_of(now))
+
+    # -- what is watched ---------------------------------------------------------------------------------------------
+
+    def _watch_keeper(self) -> None:
+        """Its descriptor changes with each connection; one that is closed is watched no more."""
+        with suppress(FileExistsError):
+            self._events.register(self._keeper.fileno(), select.EPOLLIN)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with translated(HostError, f"cannot set up the network of container {self._container.name}"):
+            yield
+
+
+def _has_ended(forwarder: ForwarderProcess) -> bool:
+    poller = select.poll()
+    poller.register(forwarder.pidfd, select.POLLIN)
+    return bool(poller.poll(0))

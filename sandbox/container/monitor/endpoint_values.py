@@ -1,0 +1,91 @@
+"""A container's places on networks as records, in the values that `net` takes: wires, names, where ports lead to."""
+
+from __future__ import annotations
+
+import os
+
+from net.client_address import ForwardTarget
+from net.keeper_protocol import KeeperMember
+from net.name_table import ContainerNames, NamedEndpoint
+from net.networks import DEFAULT_MTU, BridgeSettings, EndpointSettings, Subnet, bridge_name
+from sandbox.container.monitor.runtime_spec import hostname_of
+from sandbox.network.record import dns_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from net.shaping import Shaping
+    from sandbox.container.model.record import Container
+    from sandbox.network.record import Endpoint, Network
+
+_MTU = "com.docker.network.driver.mtu"
+_ICC = "com.docker.network.bridge.enable_icc"
+
+
+def settings_of(endpoint: Endpoint) -> EndpointSettings:
+    """The wire to be made."""
+    return EndpointSettings(
+        bridge_of(endpoint.network), endpoint.number, endpoint.interface, endpoint.address4, endpoint.address6,
+        endpoint.mac, endpoint.default_route,
+    )  # fmt: skip
+
+
+def bridge_of(network: Network) -> BridgeSettings:
+    """The bridge of a network."""
+    return BridgeSettings(
+        bridge_name(network.id),
+        _subnet(network.subnet4, network.gateway4),
+        _subnet(network.subnet6, network.gateway6),
+        int(network.options.get(_MTU, DEFAULT_MTU)),
+        network.internal,
+        network.options.get(_ICC, "true") != "false",
+    )
+
+
+def _subnet(text: str, gateway: str) -> Subnet | None:
+    if not text:
+        return None
+    address, _, prefix = text.partition("/")
+    return Subnet(address, int(prefix), gateway)
+
+
+def wants_way_out(endpoints: Sequence[Endpoint]) -> bool:
+    """Whether any of the networks leads out of this machine."""
+    return any(not endpoint.network.internal for endpoint in endpoints)
+
+
+def keeper_member(container: Container, endpoints: Sequence[Endpoint]) -> KeeperMember:
+    """What the keeper is told of a container."""
+    config = container.config
+    egress = tuple(endpoint.network.egress for endpoint in endpoints if endpoint.network.egress)
+    names = ContainerNames(tuple(_named(container, endpoint) for endpoint in endpoints), config.dns, egress=egress)
+    return KeeperMember(container.id, os.getpid(), names, wants_way_out(endpoints))
+
+
+def _named(container: Container, endpoint: Endpoint) -> NamedEndpoint:
+    network = endpoint.network
+    return NamedEndpoint(
+        network.id, network.name, endpoint.address4, endpoint.address6, network.subnet4, network.subnet6,
+        dns_names(endpoint.aliases, container.name, container.id[:12], hostname_of(container)), network.internal,
+        settings_of(endpoint).host_interface,
+    )  # fmt: skip
+
+
+def shaping_of(container: Container) -> Shaping:
+    """How slow its wires are to be."""
+    from net.shaping import parse_shaping  # few containers are slowed
+
+    config = container.config
+    return parse_shaping(config.net_rate, config.net_delay, config.net_loss)
+
+
+def forward_target(endpoints: Sequence[Endpoint]) -> ForwardTarget:
+    """Where published ports lead to: the network of the default route, or the first that has such an address."""
+    outward = sorted((one for one in endpoints if not one.network.internal), key=lambda one: not one.default_route)
+    subnets = tuple(subnet for one in outward for subnet in (one.network.subnet4, one.network.subnet6) if subnet)
+    return ForwardTarget(
+        next((one.address4 for one in outward if one.address4), ""),
+        next((one.address6 for one in outward if one.address6), ""),
+        subnets,
+    )

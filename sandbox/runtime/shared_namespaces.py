@@ -1,0 +1,174 @@
+"""The two namespaces that a user's containers on bridge networks have in common, found or made.
+
+The *shared* user namespace is mapped as every outer one is; each such container is made below it. It owns the *router*,
+a network namespace with the bridges: who is to put a container's end of a wire into it needs power over both. Neither
+has a process of its own: they live as long as a monitor does that holds them.
+
+    DATA/router/lock      held by who looks, until he has found them, or made them and told
+    DATA/router/holders   a line for each monitor: pid, start time, boot, descriptor of the router, its inode
+
+Files and no database, since they are read before the monitor is forked out of a command that has opened none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from contextlib import contextmanager, suppress
+
+from sandbox.errors import HostError
+from sandbox.faults import explain_fault
+from sandbox.live_processes import boot_id, is_alive, process_start
+from sandbox.named_tuple import NamedTuple
+from sandbox.runtime import syscalls
+from sandbox.runtime.user_namespace import become_root, enter_user_namespace, map_forked_child
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sandbox.runtime.user_namespace import PeerPair
+
+#: what the child says where nobody need map it
+_JOINED = b"j"
+
+
+class Holder(NamedTuple):
+    """A process that holds both: `fd` is its descriptor of the router, whose inode is `router`."""
+
+    pid: int
+    start: int
+    boot: str
+    fd: int
+    router: int
+
+
+class SharedNamespaces(NamedTuple):
+    """Descriptors of both, which belong to the holder of this value."""
+
+    user_fd: int
+    router_fd: int
+
+
+def enter_shared_namespaces(
+    place: str, peers: PeerPair, make_router: Callable[[], int], meanwhile: Callable[[], None] = lambda: None
+) -> int:
+    """In a forked child: become root of the shared user namespace, in a mount namespace of its own, and a holder; a
+    descriptor of the router. `place` is a directory, `make_router` is called where there is none.
+
+    The parent calls `map_shared_child`; `meanwhile` is called when nobody else is kept waiting for that. Raises
+    HostError, MapperGoneError, and what `make_router` raises.
+    """
+    with locked(place):
+        found = find_shared_namespaces(place)
+        if found is None:
+            enter_user_namespace(peers, meanwhile)
+            router_fd = make_router()
+        else:
+            router_fd = found.router_fd
+            peers.mapper.close()
+            with peers.mapped as peer, suppress(ConnectionError):
+                peer.send(_JOINED)
+            _join(found.user_fd)
+        _add_holder(place, router_fd)
+    if found is not None:
+        meanwhile()
+    return router_fd
+
+
+def map_shared_child(peers: PeerPair, pid: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """In the parent: map the child where it made the namespace. Raises HostError; the child ends by itself."""
+    peers.mapped.close()
+    if peers.mapper.recv(1, socket.MSG_PEEK) != _JOINED:
+        # what it said is still to be read
+        map_forked_child(peers, pid, meanwhile=meanwhile)
+        return
+    peers.mapper.close()
+    meanwhile()
+
+
+def find_shared_namespaces(place: str) -> SharedNamespaces | None:
+    """Those that a living process holds; None where there is nobody."""
+    for holder in _read_holders(place):
+        found = _open(holder)
+        if found is not None:
+            return found
+    return None
+
+
+def _open(holder: Holder) -> SharedNamespaces | None:
+    opened: list[int] = []
+    try:
+        opened.append(os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
+        opened.append(os.open(f"/proc/{holder.pid}/fd/{holder.fd}", os.O_RDONLY | os.O_CLOEXEC))
+        # asked with the descriptors in hand: what they show stays, whatever becomes of the process
+        if os.fstat(opened[1]).st_ino == holder.router and is_alive(holder.pid, holder.start, holder.boot):
+            return SharedNamespaces(*opened)
+    except OSError:
+        pass
+    for fd in opened:
+        os.close(fd)
+    return None
+
+
+def _join(user_fd: int) -> None:
+    try:
+        syscalls.setns(user_fd, syscalls.CLONE_NEWUSER)
+        os.close(user_fd)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    except OSError as error:
+        raise HostError(
+            "cannot enter the user namespace of the containers on bridge networks", cause=explain_fault(error)
+        ) from error
+    # setns(2) into a user namespace is a change of credentials: else /proc/PID of ours belongs to root
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    become_root()
+
+
+def _read_holders(place: str) -> Iterator[Holder]:
+    try:
+        with open(f"{place}/holders") as file:
+            lines = file.readlines()
+    except OSError:
+        return
+    for line in lines:
+        # a line that makes no sense names nobody
+        with suppress(ValueError):
+            pid, start, boot, fd, router = line.split()
+            yield Holder(int(pid), int(start), boot, int(fd), int(router))
+
+
+def _add_holder(place: str, router_fd: int) -> None:
+    """Enter this process, and forget those that have ended."""
+    own = Holder(os.getpid(), process_start(os.getpid()), boot_id(), router_fd, os.fstat(router_fd).st_ino)
+    alive = [holder for holder in _read_holders(place) if is_alive(holder.pid, holder.start, holder.boot)]
+    text = "".join(" ".join(map(str, holder)) + "\n" for holder in (*alive, own))
+    fd = os.open(f"{place}/holders.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+    os.rename(f"{place}/holders.new", f"{place}/holders")
+
+
+@contextmanager
+def locked(place: str) -> Iterator[None]:
+    """Alone with the router, among those who look for it or change its bridges. Raises HostError."""
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(place, 0o700)
+        fd = os.open(f"{place}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HostError(
+            "cannot look for the namespaces of the containers on bridge networks",
+            cause=f"{error.strerror}: {error.filename}",
+            mend=f"ls -ld {place}",
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        # by name: a child that was forked meanwhile holds a copy of the descriptor
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        os.close(fd)
