@@ -45,6 +45,11 @@ def _document(sandbox: Sandbox, template: str) -> object:
     return json.loads(sandbox.run("container", "inspect", "-f", template, "web").stdout)
 
 
+def _first_process(sandbox: Sandbox) -> int:
+    """Its pid, 0 while none runs."""
+    return int(sandbox.run("container", "inspect", "-f", "{{.State.Pid}}", "web").stdout)
+
+
 def test_ports_come_and_go_while_it_runs_and_stay_so(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:
     first, second, third = find_free_port(), find_free_port(), find_free_port()
     _start(sandbox, busybox, "-p", f"127.0.0.1:{first}:80", "--restart", "always")
@@ -61,7 +66,10 @@ def test_ports_come_and_go_while_it_runs_and_stay_so(sandbox: Sandbox, busybox: 
     # a run that the policy starts again, slirp4netns that is started again, a start: the same ports
     for what in ("run", "slirp4netns", "start"):
         if what == "run":
-            os.kill(int(sandbox.run("container", "inspect", "-f", "{{.State.Pid}}", "web").stdout), signal.SIGKILL)
+            before = _first_process(sandbox)
+            os.kill(before, signal.SIGKILL)
+            # its servers die after it, and answer until then
+            eventually(lambda before=before: _first_process(sandbox) not in (0, before))  # type: ignore[misc]
         elif what == "slirp4netns":
             os.kill(slirp_pid(monitor_pid(sandbox, "web")), signal.SIGKILL)
         else:
