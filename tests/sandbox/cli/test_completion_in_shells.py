@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["filled"]
+pytestmark = pytest.mark.slow
 
 #: what is typed; what fish offers; and what stands on zsh's line once TAB has been pressed
 TYPED = (
