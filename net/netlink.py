@@ -198,6 +198,6 @@ def _refusal(message: Message, flags: int, payload: bytes) -> NetlinkError | Non
         # struct nlmsgerr: the code, then the header of what was asked (NETLINK_CAP_ACK: without its body)
         said = attributes(payload[4 + _HEADER.size :]).get(NLMSGERR_ATTR_MSG, b"")
         if said:
-            words = f"{said.rstrip(bytes(1)).decode(errors='replace')} ({words})"
+            words = said.rstrip(b"\0").decode(errors="replace")
     mend = "sandbox doctor bridge" if -code in (errno.EPERM, errno.EOPNOTSUPP) else ""
     return NetlinkError(f"cannot {message.doing}", -code, cause=words, mend=mend)

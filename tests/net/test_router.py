@@ -44,6 +44,20 @@ pytestmark = pytest.mark.requires("userns")
 SUBNET6 = Subnet("fd00:17::", 64, "fd00:17::1")
 
 
+def test_refusal_is_told_in_the_kernel_s_words() -> None:
+    told = run_in_user_namespace(_refused)
+    assert told == ["cannot make the bridge br-x", "mtu greater than device maximum"]
+
+
+def _refused() -> list[str]:
+    with router() as (_made, routing):
+        try:
+            routing.send(new_bridge("br-x", mtu=1 << 30, mac="02:42:00:00:00:01", group=0))
+        except NetError as error:
+            return [error.message, error.cause]
+    return []
+
+
 def test_names_are_those_that_docker_gives() -> None:
     assert bridge_name("0123456789abcdef") == "br-0123456789ab"
     assert mac_of("172.17.0.2") == "02:42:ac:11:00:02"
