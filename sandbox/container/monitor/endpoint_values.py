@@ -6,7 +6,7 @@ import os
 
 from net.client_address import ForwardTarget
 from net.keeper_protocol import KeeperMember
-from net.name_table import ContainerNames, NamedEndpoint
+from net.names import ContainerNames, NamedEndpoint
 from net.networks import DEFAULT_MTU, BridgeSettings, EndpointSettings, Subnet, bridge_name
 from sandbox.container.monitor.runtime_spec import hostname_of
 from sandbox.network.record import dns_names
