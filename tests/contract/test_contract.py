@@ -52,6 +52,7 @@ def test_podman_answers_alike(podman: Engine, name: str, section: Section) -> No
     for kind, listed, standing in (
         (("rm", "-f", "-v"), ("ps", "-a", "--format", "{{.Names}}"), {"web", "old", "made"}),
         (("volume", "rm", "-f"), ("volume", "ls", "-q"), {"data", "spare"}),
+        (("network", "rm", "-f"), ("network", "ls", "--format", "{{.Name}}"), {"podman"}),
     ):
         left = set(podman(listed, "").stdout.split()) - standing
         if left:

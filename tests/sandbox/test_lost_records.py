@@ -25,8 +25,10 @@ from sandbox.container.request.request import ContainerRequest
 from sandbox.image.copies import keep_image_copies
 from sandbox.image.references import parse_reference
 from sandbox.image.store import ImageRecord, list_images, names_of, record_image
+from sandbox.network.record import Network
+from sandbox.network.store import all_networks, insert_network
 from sandbox.paths import Paths
-from sandbox.record_copies import LostRecordsError, find_unrecorded, keep_container_copy, read_copy
+from sandbox.record_copies import LostRecordsError, find_unrecorded, keep_container_copy, keep_network_copy, read_copy
 from sandbox.state import connect_state
 from sandbox.transactions import transaction
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
@@ -57,7 +59,7 @@ def _image(content: ContentStore, number: int) -> ImageRecord:
 
 
 def _fill(paths: Paths) -> None:
-    """Six containers, six images and six volumes."""
+    """Six containers, six images, six volumes and six networks."""
     content = ContentStore(f"{paths.data_root}/blobs")
     connection = connect_state(paths, checked=False)
     for number in range(1, 7):
@@ -70,6 +72,12 @@ def _fill(paths: Paths) -> None:
         create_volume(
             connection, paths, Volume(f"volume{number}", 0, {"number": str(number)}, anonymous=False, options={})
         )
+        network = Network(
+            f"{number:x}" * 64, f"network{number}", "bridge", number, f"10.{number}.0.0/16", labels={"a": ""}
+        )
+        with transaction(connection):
+            insert_network(connection, network)
+        keep_network_copy(connection, network.id)
         record_image(connection, _image(content, number), [parse_reference(f"image:{number}")], [("r", f"d{number}")])
     keep_image_copies(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -83,7 +91,8 @@ def _records(paths: Paths) -> list[object]:
         names = [names_of(connection, image.id) for image in images]
         containers = sorted(all_containers(connection))
         requests = [load_request(connection, container.id) for container in containers]
-        return [containers, list_volumes(connection), images, names, requests]
+        networks = [network for network in all_networks(connection) if not network.is_predefined]
+        return [containers, list_volumes(connection), images, names, requests, networks]
     finally:
         connection.close()
 
@@ -121,7 +130,7 @@ def test_a_damaged_database_keeps_every_record(paths: Paths, seed: int) -> None:
     else:
         # damage that no check can tell from what was written: the rows are there, and can be read
         after = _records(paths)
-        assert [len(part) for part in after if isinstance(part, list)] == [6] * 5
+        assert [len(part) for part in after if isinstance(part, list)] == [6] * 6
     assert not os.path.exists(f"{paths.data_root}/.old-database")
 
 

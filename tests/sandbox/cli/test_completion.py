@@ -82,6 +82,7 @@ def filled(tmp_path: Path) -> Path:
         connection.execute(
             "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES ('data', 0, '{}', 0), ('0123', 0, '{}', 1)"
         )
+        connection.execute("INSERT INTO network (id, name, driver, created_ns) VALUES ('n', 'front', 'bridge', 0)")
     connection.close()
     return tmp_path
 
@@ -94,7 +95,10 @@ def filled(tmp_path: Path) -> Path:
         ("rm made e", "ended"), ("rm made ", "ended web worker"), ("logs -f -n 5 m", "made"), ("rename made ", ""),
         ("run ng", "nginx"), ("run --rm -v data:/d te", "team/app:2"), ("run nginx ", ""),
         ("rmi nginx ", "team/app:2 127.0.0.1:5000/app"),
-        ("volume rm ", "data"), ("volume inspect data ", ""), ("inspect wo", "worker"), ("history t", "team/app:2"),
+        ("volume rm ", "data"), ("volume inspect data ", ""),
+        ("network rm fr", "front"), ("network connect fr", "front"),
+        ("network connect front wo", "worker"), ("run --network fr", "front"), ("ps -f network=fr", "network=front"),
+        ("inspect wo", "worker"), ("history t", "team/app:2"),
         ("run -v da", "data:"), ("run --volumes-from m", "made"),
         ("run --network=container:we", "--network=container:web"),
         ("ps --filter name=ma", "name=made"), ("ps -f ancestor=n", "ancestor=nginx"), ("-l debug stop we", "web"),
