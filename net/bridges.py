@@ -74,15 +74,6 @@ def ensure_bridge(routing: Rtnetlink, settings: BridgeSettings) -> int:
     return found.number
 
 
-def remove_bridge(routing: Rtnetlink, name: str) -> None:
-    """Take the bridge away; no error where it is not there. Raises NetError where it has ports."""
-    links = _list_links(routing)
-    index = next((link.number for link in links if link.name == name), 0)
-    if index and any(link.master == index for link in links):
-        raise NetError(f"the bridge {name} has ports", cause="containers are connected to it")
-    routing.send(delete_link(name))
-
-
 def remove_unused_bridges(routing: Rtnetlink, keep: Collection[str] = ()) -> tuple[str, ...]:
     """Take away all bridges that have no ports, but those in `keep`, and return their names. Raises NetError."""
     unused = tuple(link.name for link in _without_ports(_list_links(routing)) if link.name not in keep)

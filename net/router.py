@@ -181,27 +181,6 @@ def open_namespace() -> int:
     return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def namespace_inode(net_fd: int) -> int:
-    """The number by which a network namespace is known on this machine until the next boot, while it lives."""
-    return os.fstat(net_fd).st_ino
-
-
-def find_router(pid: int, fd: int, inode: int) -> Router | None:
-    """The router that process `pid` holds as its descriptor `fd`; None where that is gone, or is not `inode`."""
-    try:
-        net_fd = os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        if namespace_inode(net_fd) != inode:
-            os.close(net_fd)
-            return None
-        return Router(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC), net_fd)
-    except OSError:
-        os.close(net_fd)
-        return None
-
-
 def enter_router(net_fd: int) -> None:
     """Move this process, or the thread that calls, into R, for good. It is root of K. Raises NetError."""
     try:
@@ -228,12 +207,6 @@ def call_in_router(router: Router, function: Callable[[], Sequence[int]], *, joi
         return function()
 
     return _call_in_child(enter_and_call)
-
-
-def open_router_socket(router: Router, *, join_user: bool = False) -> Rtnetlink:
-    """An rtnetlink socket of R, for who stays outside. Raises NetError."""
-    (fd,) = call_in_router(router, lambda: (open_rtnetlink().detach(),), join_user=join_user)
-    return Rtnetlink.from_fd(fd)
 
 
 def call_in_thread(net_fd: int, function: Callable[[], T]) -> T:

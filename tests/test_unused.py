@@ -13,30 +13,10 @@ if TYPE_CHECKING:
 
 #: what is called from outside: by people's programs, by Python with `-m`, by the installed commands
 FOR_OTHERS = {
-    # what the records and the monitors of bridge networks will call
-    "net.bridges.remove_bridge",
-    "net.bridges.remove_unused_bridges",
-    "net.endpoints.add_endpoint",
-    "net.endpoints.remove_default_route",
-    "net.endpoints.remove_endpoint",
-    "net.endpoints.set_default_route",
-    "net.namespace.prepare_bridged_namespace",
-    "net.forwarder.add_listeners",
-    "net.forwarder.end_forwarder",
-    "net.forwarder.read_answer",
-    "net.forwarder.remove_listeners",
-    "net.forwarder.set_target",
-    "net.forwarder.start_forwarder",
-    "net.listeners.open_listeners",
-    "net.keeper_client.KeeperClient",
+    # of the keeper, for who looks at networks
     "net.keeper_questions.ask_info",
     "net.keeper_questions.ask_quit",
     "net.keeper_questions.ask_refusals",
-    "net.router.find_router",
-    "net.router.make_router",
-    "net.router.open_router_socket",
-    "net.shaping.parse_shaping",
-    "net.shaping.shape_endpoint",
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
