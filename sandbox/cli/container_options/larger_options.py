@@ -111,6 +111,8 @@ def _add_network(invocation: Invocation, request: ContainerRequest) -> Container
             net_delay=parse_one(invocation, "net-delay", check_delay),
             net_loss=parse_one(invocation, "net-loss", check_loss),
         )
+    if invocation.texts("egress"):
+        request = request._replace(egress=invocation.texts("egress"))
     if _any_given(invocation, "publish expose"):
         from sandbox.grammar.ports import parse_exposed
 

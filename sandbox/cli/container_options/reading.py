@@ -46,6 +46,7 @@ _OPTIONS_OF_FIELDS = {
     "dns_search": "dns-search",
     "dns_options": "dns-option",
     "extra_hosts": "add-host",
+    "egress": "egress",
     "published_ports": "publish",
     "exposed_ports": "expose",
     "binds": "volume",

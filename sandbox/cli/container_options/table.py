@@ -40,6 +40,7 @@ _SHARED: tuple[Option, ...] = (
     option("--dns-option --dns-opt", "list", "Set DNS options"),
     option("--dns-search", "list", "Set custom DNS search domains"),
     option("--domainname", "text", "Container NIS domain name", "string"),
+    option("--egress", "list", "What it may reach outside: 'deny', or 'allow=example.org:443,*.example.net'", "rule"),
     option("--entrypoint", "text", "Overwrite the default ENTRYPOINT of the image", "string"),
     option("-e --env", "list", "Set environment variables"),
     option("--env-file", "list", "Read in a file of environment variables"),

@@ -92,6 +92,8 @@ class ContainerConfig(NamedTuple):
     net_rate: str = ""
     net_delay: str = ""
     net_loss: str = ""
+    #: texts of `--egress`: what it may reach outside; none is no restriction
+    egress: tuple[str, ...] = ()
 
 
 class ContainerState(NamedTuple):

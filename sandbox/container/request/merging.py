@@ -193,6 +193,11 @@ def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: Con
             net_delay=_checked("net_delay", check_delay, request.net_delay),
             net_loss=_checked("net_loss", check_loss, request.net_loss),
         )
+    if request.egress:
+        from sandbox.container.request.egress import restricted
+
+        with at_field("egress"):
+            config = restricted(config, request.egress)
     return _add_ports(request, defaults, config)
 
 

@@ -70,6 +70,8 @@ class ContainerRequest(NamedTuple):
     net_rate: str | None = None
     net_delay: str | None = None
     net_loss: str | None = None
+    #: texts of `--egress`
+    egress: tuple[str, ...] = ()
 
     #: `-v`: /HOST:TARGET[:MODES], NAME:TARGET[:MODES], or TARGET alone for an anonymous volume
     binds: tuple[str, ...] = ()

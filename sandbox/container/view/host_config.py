@@ -61,6 +61,7 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "NetRate": config.net_rate,
         "NetDelay": config.net_delay,
         "NetLoss": config.net_loss,
+        "Egress": list(config.egress),
     }
     return document | _given(rare)
 

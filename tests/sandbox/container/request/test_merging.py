@@ -85,6 +85,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "dns": some_of("9.9.9.9", "::1"),
     "dns_search": some_of("a.b", "."),
     "dns_options": some_of("ndots:1"),
+    "egress": some_of("deny", "allow=example.org,192.0.2.0/24:22", "allow=a b"),
     "extra_hosts": some_of("db:10.0.0.5", "h:::1", "gate:host-gateway"),
     "net_rate": one_of("10mbit"),
     "net_delay": one_of("50ms"),
@@ -278,3 +279,31 @@ def test_the_shell_of_a_health_check_is_the_image_s() -> None:
     defaults = read_image_defaults({"config": {"Shell": ["/bin/bash", "-c"], "Healthcheck": {"Test": ["NONE"]}}}, "x")
     config = merge(ContainerRequest(health=HealthCheck(("CMD-SHELL", "true"))), defaults, HostFacts()).config
     assert (config.shell, config.health.test) == (("/bin/bash", "-c"), ("CMD-SHELL", "true"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "network", "endpoints"),
+    [
+        (ContainerRequest("web"), "bridge", ("bridge",)),
+        (ContainerRequest("web", network_mode="bridge"), "bridge", ("bridge",)),
+        (
+            ContainerRequest("web", endpoints=(EndpointRequest("back"), EndpointRequest("front"))),
+            "back",
+            ("back", "front"),
+        ),
+    ],
+)
+def test_egress_rules_put_a_container_on_a_bridge(
+    request_: ContainerRequest, network: str, endpoints: tuple[str, ...]
+) -> None:
+    config, _ = merge(request_._replace(egress=("allow=example.org",)), ImageDefaults(), FACTS)
+    assert config.egress == ("allow=example.org",)
+    assert (config.network, tuple(endpoint.network for endpoint in config.endpoints)) == (network, endpoints)
+
+
+@pytest.mark.parametrize("mode", ["host", "none", "slirp4netns", "container:db"])
+def test_egress_rules_are_held_on_no_other_network(mode: str) -> None:
+    found = outcome(ContainerRequest("web", command=("x",), network_mode=mode, egress=("deny",)), ImageDefaults())
+    assert isinstance(found, Refusal)
+    assert found.message == f"conflicting options: egress rules and the network mode {mode}"
+    assert found.mend == "--network bridge"
