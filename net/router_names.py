@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 #: octets of the log that are read at once
 _LOG_PART = 1 << 16
-#: seconds in which the same refusal is told once, and refusals that are remembered for that
-_QUIET, _REMEMBERED = 1.0, 1024
+#: seconds in which the same refusal is told once, and at most so many others of one container
+_QUIET, _MOST = 1.0, 10
 
 
 class RouterNames:
     """Serves the containers of the router whose network namespace is `net_fd`, which stays the caller's.
 
-    `on_refusal` is told what restricted containers are kept from, the same not twice in a second. `upstream` and
-    `name_port` are for tests.
+    `on_refusal` is told what restricted containers are kept from: in a second the same once, and ten things of one
+    container. `upstream` and `name_port` are for tests.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class RouterNames:
         self._nft: NftContext | None = None
         self._log: _socket.socket | None = None
         self._restricted = trio.Event()
-        self._told: dict[tuple[str, str], float] = {}
+        #: what was told in the second that began at this time
+        self._told: dict[str, set[str]] = {}
+        self._told_since = 0.0
         # servers of --dns are asked from where the containers are: they may be containers themselves
         ask_from = Exchange(
             lambda family, kind: call_in_thread(net_fd, partial(socket.socket, family, kind)), port=name_port
@@ -103,12 +105,12 @@ class RouterNames:
             self._log = None
 
     def _refused(self, refusal: Refusal) -> None:
-        key, now = (refusal.container, refusal.what), trio.current_time()
-        if self._told.get(key, -_QUIET) <= now - _QUIET:
-            self._told.pop(key, None)
-            self._told[key] = now
-            if len(self._told) > _REMEMBERED:
-                del self._told[next(iter(self._told))]
+        if trio.current_time() >= self._told_since + _QUIET:
+            self._told_since = trio.current_time()
+            self._told.clear()
+        told = self._told.setdefault(refusal.container, set())
+        if refusal.what not in told and len(told) < _MOST:
+            told.add(refusal.what)
             self._on_refusal(refusal)
 
     def _run_nft(self, commands: str) -> None:

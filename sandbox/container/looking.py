@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.container.usage.top import ProcessTable
     from sandbox.container.usage.usage import Usage
+    from sandbox.container.view.logs import LogEntry, LogSelection
     from sandbox.operation_context import OperationContext
 
 #: between two readings
@@ -44,6 +45,19 @@ class ContainerUsage(NamedTuple):
     container: Container | None
     usage: Usage | None = None
     cpu_percent: float = 0.0
+
+
+def refusals(
+    context: OperationContext, word: str, selection: LogSelection, *, follow: bool = False
+) -> Iterator[LogEntry]:
+    """What the container was kept from by its rules of egress, as `logs` gives what it wrote.
+
+    They are kept for as long as events are. Raises NotFoundError.
+    """
+    from sandbox.container.view.refusal_log import refusal_log
+
+    container = look_up(context, word)
+    return refusal_log(context.paths, container, selection, follow=follow)
 
 
 def top(context: OperationContext, word: str, arguments: str = "") -> ProcessTable:

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
 
 def logs(invocation: Invocation) -> int:
-    """Print a container's log, stdout and stderr apart; with -f what comes after too."""
+    """Print a container's log, stdout and stderr apart, or its network's; with -f what comes after too."""
     from sandbox.container.view.log_selection import read_selection
 
     selection = read_selection(
         invocation.text("since") or "", invocation.text("until") or "", invocation.text("tail") or "all"
     )
     context, follow = invocation.context.for_operations(), invocation.flag("follow")
-    entries = operations.logs(context, invocation.arguments[0], selection, follow=follow)
+    if invocation.flag("network"):
+        from sandbox.container.looking import refusals
+
+        entries = refusals(context, invocation.arguments[0], selection, follow=follow)
+    else:
+        entries = operations.logs(context, invocation.arguments[0], selection, follow=follow)
     timestamps = invocation.flag("timestamps")
     details = ""
     if invocation.flag("details"):
@@ -57,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             option("--details", "flag", "Show extra details provided to logs"),
             option("-f --follow", "flag", "Follow log output"),
+            option("--network", "flag", "Show what rules of egress refused to the container, not what it wrote"),
             option("--since", "text", "Show logs since timestamp (2013-01-02T13:23:37Z) or relative (42m)", "string"),
             option("-n --tail", "text", "Number of lines to show from the end of the logs", "string", "all"),
             option("-t --timestamps", "flag", "Show timestamps"),
@@ -65,7 +71,7 @@ COMMANDS: tuple[Command, ...] = (
         logs,
         least=1,
         most=1,
-        examples=("sandbox logs -f --tail 100 web",),
+        examples=("sandbox logs -f --tail 100 web", "sandbox logs --network -t web"),
     ),
     Command(
         "container attach",

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerState
 
 
+#: a container was kept from something outside, its "destination", by rules of egress
+REFUSED = "egress_refused"
+
+
 class Tell(NamedTuple):
     """Something that happens to a container."""
 
