@@ -10,11 +10,14 @@ import dns.message
 import dns.rcode
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from net.container_names import make_container_sockets
 from net.dns_exchange import receive_message
 from net.dns_server import NameServer
 from net.dns_sockets import make_router_sockets
+from net.dns_wire import read_question
 from net.egress import Refusal
 from net.names import ContainerNames, NamedEndpoint
 from tests.net.name_service import WEB, name_service
@@ -201,6 +204,32 @@ def test_the_router_knows_who_asks_by_the_source_and_waits_for_an_introduction()
         assert (await _dig(port, "+tcp", "+short", "six", "AAAA", server="::1")).split() == ["::1"]
 
     trio.run(main)
+
+
+LABELS = st.sampled_from(
+    ["web", "front", "tasks", "1", "0", "77", "30", "172", "in-addr", "arpa", "ip6", "f", "localhost"]
+)
+
+
+@given(st.lists(LABELS | st.text("ab.-_\\é*", min_size=1, max_size=9), max_size=40), st.integers(0, 65535), st.binary())
+def test_no_question_is_too_odd(labels: list[str], kind: int, more: bytes) -> None:
+    server = NameServer()
+    server.join("web", ContainerNames((WEB,)))
+    octets = b"".join(bytes((len(label.encode()),)) + label.encode() for label in labels)
+    data = (
+        b"\0\1\1\0\0\1\0\0\0\0\0"
+        + (b"\1" if more else b"\0")
+        + octets
+        + b"\0"
+        + kind.to_bytes(2, "big")
+        + b"\0\1"
+        + more
+    )
+    question = read_question(data)
+    assert question is not None
+    answer = server._answer_at_once("web", question, data)
+    assert answer is None or answer[:2] == data[:2]
+    assert answer is not None or question.code == 0
 
 
 def test_internal_networks_let_no_name_out() -> None:

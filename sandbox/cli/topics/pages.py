@@ -9,6 +9,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "coming-from-docker": ("docker", "What is different for fingers that know Docker"),
     "completion": ("completion", "Commands, options and names completed by the shell"),
     "configuration": ("configuration", "The settings file and the variables"),
+    "egress": ("egress", "What a container may reach outside, by name"),
     "exit-codes": ("exit_codes", "What an exit status says"),
     "filters": ("filters", "What --filter takes, and how several go together"),
     "format": ("forms", "What --format takes"),
