@@ -183,6 +183,16 @@ def admit_text(marks: Iterable[int], packed: bytes, port: int, lifetime: int) ->
     return "".join(lines)
 
 
+def withdraw_text(marks: Iterable[int], packed: bytes, port: int) -> str:
+    """The commands that admit an address no more; one whose time is over is no error."""
+    address = socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
+    lines = []
+    for mark in marks:
+        name, element = _element(mark, AllowedAddress(address, port))
+        lines.append(f"add element {name} {{ {element} }}\ndelete element {name} {{ {element} }}\n")
+    return "".join(lines)
+
+
 def may_be_admitted(packed: bytes) -> bool:
     """Whether a name may lead to an address: not to one of this machine, a link, a group or the way out itself."""
     if len(packed) == 4:

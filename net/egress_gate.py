@@ -13,6 +13,7 @@ from net.egress import (
     ports_of,
     release_text,
     restrict_text,
+    withdraw_text,
 )
 from net.errors import NetError
 from net.host_names import packed_address
@@ -59,11 +60,14 @@ class EgressGate:
         rules = combine_egress(names.egress)
         if before and (before.interfaces, before.rules) == (interfaces, rules):
             return
-        self._run(restrict_text(interfaces, rules))
-        self._held[container] = _Held(interfaces, rules, {}, _always(rules))
+        text = restrict_text(interfaces, rules)
         if before:
-            gone = tuple(one for one in before.interfaces if one not in interfaces)
-            self._take_away(gone, before.rules)
+            # in one transaction: what it may reach no more, and no packet that is not held
+            marks = [mark_of(interface) for interface in before.interfaces]
+            withdrawn = (withdraw_text(marks, *key) for key in before.admitted)
+            text = release_text(before.interfaces, before.rules) + "".join(withdrawn) + text
+        self._run(text)
+        self._held[container] = _Held(interfaces, rules, {}, _always(rules))
 
     def release(self, container: str) -> None:
         """Forget a container; one that is not restricted is no error."""

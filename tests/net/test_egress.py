@@ -225,9 +225,13 @@ def test_gate_follows_networks_and_fails_closed() -> None:
     nft = _Nft()
     gate = EgressGate(nft.run)
     gate.restrict("web", NAMES)
+    gate.admit("web", "example.org", (ADDRESS,), 10)
     gate.restrict("web", NAMES._replace(endpoints=(ENDPOINT._replace(interface="v1b"),)))
-    assert '"v1b"' in nft.texts[-2]
-    assert '"v1a"' in nft.texts[-1]
+    # what was allowed goes, in one transaction with what comes
+    before, _, after = nft.texts[-1].partition("table bridge")
+    assert 'delete element bridge sandbox_egress sandbox_restricted { "v1a"' in before
+    assert "delete element inet sandbox_egress sandbox_admitted4 { 0x5b00002e . 192.0.2.1 . 443 }" in before
+    assert 'add element bridge sandbox_egress sandbox_restricted { "v1b"' in after
     assert gate.container_of(mark_of("v1b")) == "web"
     assert gate.container_of(mark_of("v1a")) is None
     nft.refuses = True

@@ -99,9 +99,9 @@ def _spawn_request(paths: Paths, invocation: Invocation, container_id: str) -> S
         network = parse_network(invocation.texts("network")[0]).network
     if network not in ("", "default", "bridge"):
         return SpawnRequest(container_id, True, owner, uses_bridge(network))
-    # only on a bridge a container can have a MAC address of its own
-    on_bridges = default_network(paths) == "bridge" or invocation.given("mac-address")
-    return SpawnRequest(container_id, True, owner, on_bridges, not invocation.given("mac-address"))
+    # only on a bridge a container can have a MAC address of its own, and be held to rules
+    must = invocation.given("mac-address") or invocation.given("egress")
+    return SpawnRequest(container_id, True, owner, must or default_network(paths) == "bridge", not must)
 
 
 def _namespace_owner(paths: Paths, invocation: Invocation) -> int:

@@ -36,6 +36,11 @@ class Tell(NamedTuple):
     kind: str = "container"
 
 
+def refusal_of(destination: str) -> Tell:
+    """That a container was kept from a name, or from an address such as `192.0.2.1:80/tcp`."""
+    return Tell(REFUSED, {"destination": destination})
+
+
 def told_by(before: ContainerState, after: ContainerState) -> Iterator[Tell]:
     """What happened where a state became another one, in Docker's order. Pure."""
     ran = before.status in ("running", "paused")

@@ -30,7 +30,7 @@ from storage.private_directories import make_private_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sandbox.container.model.record import Container
     from sandbox.container.model.transitions import MountLost
@@ -131,8 +131,8 @@ class KernelEngine:
     def network_pidfd(self) -> int:
         return self._network.pidfd if self._network is not None else -1
 
-    def network_event(self) -> bool:
-        return self._network is None or self._network.event()
+    def network_event(self, refused: Callable[[str], None]) -> bool:
+        return self._network is None or self._network.event(refused)
 
     def change_networks(self) -> None:
         """Have the container on those networks that the records say, while it runs.

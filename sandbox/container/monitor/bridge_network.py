@@ -22,6 +22,7 @@ from net.keeper_client import KeeperClient
 from net.netlink import Rtnetlink
 from net.router_link import RouterLink
 from sandbox.container.monitor.endpoint_values import (
+    egress_of,
     forward_target,
     keeper_member,
     settings_of,
@@ -37,7 +38,7 @@ from sandbox.values import PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from net.forwarder import ForwarderProcess
     from net.listeners import Listener
@@ -101,6 +102,7 @@ class BridgeNetwork:
         self._inside = Rtnetlink.from_fd(wires.netlink)
         self._name_sockets = wires.name_sockets
         with self._explained(), locked(self._place.lock_directory):
+            self._restrict(self._wanted)
             for endpoint in self._wanted:
                 self._add(endpoint)
         self._keeper.join(keeper_member(self._container, self._endpoints), self._name_sockets)
@@ -111,14 +113,15 @@ class BridgeNetwork:
             with self._explained():
                 yield from self._keeper.ready_steps()
 
-    def event(self) -> bool:
+    def event(self, refused: Callable[[str], None]) -> bool:
         """Take in what has happened; whether `revive_steps` is due."""
         is_broken = False
         for fd, _events in self._events.poll(0):
             if self._forwarder is not None and fd == self._forwarder.pidfd:
                 is_broken = True
             else:
-                self._keeper.receive()
+                for _time, _kind, what in self._keeper.receive():
+                    refused(what)
         if self._keeper.is_lost:
             return True
         self._watch_keeper()
@@ -141,6 +144,7 @@ class BridgeNetwork:
             for endpoint in gone:
                 self._remove(endpoint)
             self._move_default_route(wanted)
+            self._restrict(wanted)
             for endpoint in new:
                 self._add(endpoint)
         self._endpoints = tuple(wanted)
@@ -253,6 +257,19 @@ class BridgeNetwork:
         self._events.close()
 
     # -- wires -------------------------------------------------------------------------------------------------------
+
+    def _restrict(self, wanted: Sequence[Endpoint]) -> None:
+        """Hold the wires to rules of egress, before they are there: no packet passes unheld. The keeper goes on."""
+        egress = egress_of(self._container, wanted)
+        if egress:
+            from functools import partial
+
+            from net.egress import combine_egress, restrict_text
+            from net.nft import load_rules
+            from net.router import call_in_thread
+
+            text = restrict_text([settings_of(one).host_interface for one in wanted], combine_egress(egress))
+            call_in_thread(self._place.router_fd, partial(load_rules, text))
 
     def _add(self, endpoint: Endpoint) -> None:
         assert self._routing is not None

@@ -57,10 +57,15 @@ def wants_way_out(endpoints: Sequence[Endpoint]) -> bool:
 
 def keeper_member(container: Container, endpoints: Sequence[Endpoint]) -> KeeperMember:
     """What the keeper is told of a container."""
-    config = container.config
-    egress = tuple(endpoint.network.egress for endpoint in endpoints if endpoint.network.egress)
-    names = ContainerNames(tuple(_named(container, endpoint) for endpoint in endpoints), config.dns, egress=egress)
+    named = tuple(_named(container, endpoint) for endpoint in endpoints)
+    names = ContainerNames(named, container.config.dns, egress=egress_of(container, endpoints))
     return KeeperMember(container.id, os.getpid(), names, wants_way_out(endpoints))
+
+
+def egress_of(container: Container, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, ...], ...]:
+    """The texts of rules that all must allow what it reaches: its own, and of each of its networks that has any."""
+    sources = (container.config.egress, *(endpoint.network.egress for endpoint in endpoints))
+    return tuple(texts for texts in sources if texts)
 
 
 def _named(container: Container, endpoint: Endpoint) -> NamedEndpoint:

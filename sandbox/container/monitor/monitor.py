@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from sandbox.container.model.events import Tell
+from sandbox.container.model.events import Tell, refusal_of
 from sandbox.container.model.transitions import RunEnded, RunStarted, code_of_failed_start
 from sandbox.container.monitor.attach_server import AttachServer
 from sandbox.container.monitor.desk import ClientDesk
@@ -93,12 +93,15 @@ class Monitor:
         self._signals = SignalWatch(reactor)
         self._life = Life(
             Watches(
-                NetworkWatch(engine, reactor, self._note_error),
+                NetworkWatch(engine, reactor, self._note_error, self._note_refusal),
                 MountWatch(engine, reactor, lambda lost: self._writer.write(lost.apply)),
                 _watch_of_health(container, engine, reactor, self._writer, health_places),
             )
         )
         self._desk = ClientDesk(container, self._life, self._writer, self._finish)
+
+    def _note_refusal(self, destination: str) -> None:
+        self._writer.write(refusal_of(destination))
 
     # -- the first start ---------------------------------------------------------------------------------------------
 

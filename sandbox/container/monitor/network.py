@@ -28,12 +28,22 @@ _CALM_SECONDS = 60.0
 
 
 class NetworkWatch:
-    """Watches from `begin` to `end`; `failed` is told why the network could not be connected again."""
+    """Watches from `begin` to `end`; `failed` is told why the network could not be connected again.
 
-    def __init__(self, network: Network, reactor: Reactor, failed: Callable[[Exception], None]) -> None:
+    `refused` is told what rules of egress keep the container from.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        reactor: Reactor,
+        failed: Callable[[Exception], None],
+        refused: Callable[[str], None],
+    ) -> None:
         self._network = network
         self._reactor = reactor
         self._failed = failed
+        self._refused = refused
         #: what is published once more
         self.ports: tuple[PublishedPort, ...] = ()
         self._revivals = 0
@@ -115,7 +125,7 @@ class NetworkWatch:
             self._watched = -1
 
     def _happened(self) -> None:
-        if self._network.network_event():
+        if self._network.network_event(self._refused):
             self.end()
             self._revive_later()
 

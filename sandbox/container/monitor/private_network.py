@@ -68,7 +68,7 @@ class PrivateNetwork:
             self._process = yield from ready_steps(self._plan, process)
         self._is_ready = True
 
-    def event(self) -> bool:
+    def event(self, _refused: Callable[[str], None]) -> bool:
         """It has ended, which is all that is watched for."""
         return True
 

@@ -112,8 +112,11 @@ class Network(Protocol):
     def network_pidfd(self) -> int:
         """Readable when something has happened to what connects the container's network; -1 where nothing does."""
 
-    def network_event(self) -> bool:
-        """Take in what has happened; whether the network must be connected again."""
+    def network_event(self, refused: Callable[[str], None]) -> bool:
+        """Take in what has happened; whether the network must be connected again.
+
+        `refused` is told each name or address that the container was kept from.
+        """
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         """Connect the network again, and publish the same ports again. Raises SandboxError."""
@@ -135,7 +138,7 @@ class Connection(Protocol):
 
     @property
     def pidfd(self) -> int: ...
-    def event(self) -> bool: ...
+    def event(self, refused: Callable[[str], None]) -> bool: ...
     def ready_steps(self) -> Steps[None]:
         """Wait until it leads out. Raises HostError."""
 

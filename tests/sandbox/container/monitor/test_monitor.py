@@ -94,7 +94,7 @@ class PlainEngine:
     def network_pidfd(self) -> int:
         return -1
 
-    def network_event(self) -> bool:
+    def network_event(self, _refused: Callable[[str], None]) -> bool:
         raise AssertionError("it has no network")
 
     def change_networks(self) -> None:
@@ -141,7 +141,7 @@ class NetworkEngine(PlainEngine):
     def network_pidfd(self) -> int:
         return self._network_fd
 
-    def network_event(self) -> bool:
+    def network_event(self, _refused: Callable[[str], None]) -> bool:
         return True
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
