@@ -1,0 +1,128 @@
+"""Published ports of containers on bridge networks, met from the host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.container.conftest import monitor_pid
+from tests.needs import CONTAINER
+from tests.net.private_network import ECHO_SERVER
+from tests.ports import find_free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.command import Sandbox
+
+pytestmark = [pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "busybox", "ipv6"), pytest.mark.slow]
+
+#: the host's Python in a container
+_PYTHON = ("-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/lib64:ro", "--network", "bridge")
+#: it tells who came by tcp
+_SERVER = ("/usr/bin/python3", "-c", ECHO_SERVER, "80/tcp", "81/tcp", "53/udp")
+
+
+def ask_tcp(address: str, port: int) -> bytes:
+    with socket.create_connection((address, port), timeout=20) as connection:
+        return connection.makefile("rb").read()
+
+
+def ask_udp(address: str, port: int) -> bytes:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(20)
+        client.connect((address, port))
+        client.send(b"question")
+        return client.recv(100)
+
+
+@pytest.fixture
+def port() -> int:
+    return find_free_port()
+
+
+@pytest.fixture
+def web(sandbox: Sandbox, busybox: str, port: int, eventually: Callable[..., None]) -> str:
+    """A container with tcp port 80 and udp port 53 published on all addresses, and 81 on any free port."""
+    ports = ("-p", f"{port}:80", "-p", f"{port}:53/udp", "-p", "81")
+    sandbox.run("run", "-d", "--name", "web", *ports, *_PYTHON, busybox, *_SERVER)
+    eventually(lambda: "up" in sandbox.run("logs", "web").stdout)
+    return "web"
+
+
+def forwarder_of(sandbox: Sandbox, name: str) -> int:
+    """The process that carries the ports of a container."""
+    monitor = monitor_pid(sandbox, name)
+    children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
+    (found,) = (pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "sandbox-ports\n")
+    return int(found)
+
+
+def test_ports_of_all_addresses(sandbox: Sandbox, web: str, port: int) -> None:
+    rows = sandbox.run("port", web).lines
+    assert rows[:2] == [f"53/udp -> 0.0.0.0:{port}", f"53/udp -> [::]:{port}"]
+    assert rows[2:4] == [f"80/tcp -> 0.0.0.0:{port}", f"80/tcp -> [::]:{port}"]
+    # of a random port the number is that of both
+    other = sandbox.run("port", web, "81").lines
+    assert other == [f"0.0.0.0:{other[0].rpartition(':')[2]}", f"[::]:{other[0].rpartition(':')[2]}"]
+    shown = sandbox.run("ps", "--format", "{{.Ports}}").stdout
+    assert f"0.0.0.0:{port}->80/tcp, " in shown
+    assert f"[::]:{port}->80/tcp" in shown
+    bindings = sandbox.run("inspect", "-f", '{{json (index .NetworkSettings.Ports "80/tcp")}}', web).stdout
+    assert bindings.strip() == f'[{{"HostIp":"0.0.0.0","HostPort":"{port}"}},{{"HostIp":"::","HostPort":"{port}"}}]'
+    gateway = sandbox.run("inspect", "-f", "{{.NetworkSettings.Gateway}}", web).stdout.strip().encode()
+    for address in ("127.0.0.1", "::1"):
+        assert ask_tcp(address, port) == b"tcp from " + gateway
+        assert ask_udp(address, port) == b"udp question"
+
+    added = find_free_port()
+    rows = sandbox.run("port", "add", web, f"[::1]:{added}:81").lines
+    assert rows == [f"81/tcp -> [::1]:{added}"]
+    assert ask_tcp("::1", added) == b"tcp from " + gateway
+    sandbox.run("port", "rm", web, f"{port}:80")
+    for address in ("127.0.0.1", "::1"):
+        with pytest.raises(ConnectionRefusedError):
+            ask_tcp(address, port)
+    assert ask_udp("::1", port) == b"udp question"
+    sandbox.run("restart", "-t0", web)
+    rows = sandbox.run("port", web).lines
+    assert [row for row in rows if row.startswith(("80/", "53/"))] == [
+        f"53/udp -> 0.0.0.0:{port}", f"53/udp -> [::]:{port}",
+    ]  # fmt: skip
+    assert f"81/tcp -> [::1]:{added}" in rows
+
+
+def test_a_killed_forwarder_is_replaced(sandbox: Sandbox, web: str, port: int) -> None:
+    before = ask_tcp("127.0.0.1", port)
+    for _ in range(2):
+        os.kill(forwarder_of(sandbox, web), signal.SIGKILL)
+        # the listening socket is the monitor's too: nobody is refused
+        assert ask_tcp("127.0.0.1", port) == before
+
+
+@pytest.mark.parametrize(
+    ("publish", "words", "mend"),
+    [
+        ("{port}:80", "cannot start container other: port is already allocated: 0.0.0.0:{port}/tcp", ":80"),
+        ("[::1]:{port}:80", "cannot start container other: port is already allocated: [::1]:{port}/tcp", "-p [::1]:"),
+        ("127.0.0.1:{port}:80", "port is already allocated: 127.0.0.1:{port}/tcp", "-p 127.0.0.1:"),
+    ],
+)
+def test_a_taken_port_is_told_with_its_holder(
+    sandbox: Sandbox, busybox: str, port: int, publish: str, words: str, mend: str
+) -> None:
+    sandbox.run("run", "-d", "--name", "first", "-p", f"{port}:80", "--network", "bridge", busybox, "sleep", "1000")
+    options = ("--name", "other", "--network", "bridge", "-p", publish.format(port=port))
+    told = sandbox.run("run", "-d", *options, busybox, "true", status=125).stderr
+    assert words.format(port=port) in told
+    assert "container first publishes it" in told
+    assert mend in told
+    sandbox.run("rm", "-f", "first")
+    # and nothing of it stays bound
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::", port))
