@@ -27,6 +27,7 @@ ARROWS = {
     "image": {"grammar", "runtime"},
     "container.model": {"grammar"},
     "container.request": {"container.model", "grammar"},
+    "stack": {"container.request", "grammar"},
     "volume": {"container.model", "grammar", "runtime"},
     "network": {"container.model", "grammar"},
     "container.monitor": {"container.model", "grammar", "network", "protocol", "runtime", "volume"},
@@ -66,7 +67,7 @@ ARROWS = {
         "autostart",
         "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
         "container.request", "container.session", "container.usage", "container.view", "dockerfile", "doctor",
-        "grammar", "image", "network", "runtime", "system", "upkeep", "volume",
+        "grammar", "image", "network", "runtime", "stack", "system", "upkeep", "volume",
     },
 }  # fmt: skip
 

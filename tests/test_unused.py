@@ -20,12 +20,16 @@ FOR_OTHERS = {
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
+    # by whoever brings projects up
+    "sandbox.stack.fates.fates_of",
+    "sandbox.stack.request.NOT_CARRIED",
+    "sandbox.stack.request.request_of",
     "sandbox.warm.prepared.main",
     "sandbox.warm.trio_workers.open_workers",
     "storage.overlay.fuse.command.entry",
 }
 #: read of modules that are named in texts
-TABLES = {"COMMANDS", "OPERATIONS", "PRELOADED", "TEXT"}
+TABLES = {"COMMANDS", "OPERATIONS", "OPTIONS", "PRELOADED", "TEXT"}
 
 
 def _defined(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:

@@ -88,6 +88,8 @@ class Invocation(NamedTuple):
     arguments: tuple[str, ...]
     #: the command as it was typed: "ps" for "container ls"
     typed: str = ""
+    #: the options between its noun and its verb
+    of_noun: Mapping[str, Value] = {}
 
     def given(self, key: str) -> bool:
         return key in self.values
@@ -112,7 +114,15 @@ class Invocation(NamedTuple):
         """The command line for a shell: this one's command and options, with other arguments."""
         import shlex  # for errors only
 
-        words = ["sandbox", *(self.typed or self.command.path).split()]
+        noun, *verb = (self.typed or self.command.path).split()
+        words = ["sandbox", noun]
+        if self.of_noun:
+            from sandbox.cli.noun_options import noun_options
+
+            of_noun = {option.key: option for option in noun_options(noun)}
+            for key, value in self.of_noun.items():
+                words += _option_words(of_noun[key], value)
+        words += verb
         declared = {option.key: option for option in self.command.options}
         for key, value in self.values.items():
             words += _option_words(declared[key], value)

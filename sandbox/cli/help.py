@@ -80,11 +80,15 @@ def verbs_of(noun: str) -> list[str]:
 
 
 def _noun(noun: str) -> list[str]:
+    from sandbox.cli.noun_options import noun_options
+
+    options = [option for option in noun_options(noun) if not option.hidden]
     return [
-        f"Usage:  sandbox {noun} COMMAND",
+        f"Usage:  sandbox {noun} {'[OPTIONS] ' if options else ''}COMMAND",
         "",
         NOUN_SUMMARIES[noun],
         "",
+        *_options("Options", sorted(options, key=lambda option: option.key.lower())),
         *_section("Commands", ((path.partition(" ")[2], summary_of(path)) for path in verbs_of(noun))),
         f"Run 'sandbox {noun} COMMAND --help' for more information on a command.",
     ]

@@ -86,6 +86,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "system inspect": ("inspect", "Return low-level information on containers, images, networks and volumes"),
     "system login": ("login", "Log in to a registry"),
     "system logout": ("login", "Log out from a registry"),
+    "compose config": ("compose_config", "Parse, resolve and render compose file in canonical format"),
+    "stack config": ("stack_config", "Outputs the final config file, after doing merges and interpolations"),
 }
 
 #: what Docker's users type at the top level -> the command
@@ -145,6 +147,7 @@ ALIASES: dict[str, str] = {
     "unshare": "system unshare",
     "login": "system login",
     "logout": "system logout",
+    "compose convert": "compose config",
 }
 
 #: the order in which help lists the top level
@@ -156,17 +159,27 @@ NOUN_SUMMARIES: dict[str, str] = {
     "image": "Manage images",
     "manifest": "Manage image manifests and manifest lists",
     "builder": "Manage builds",
+    "compose": "Define and run multi-container applications",
     "buildx": "Build images, by the name of Docker's plugin",
     "healthcheck": "Run health checks",
+    "stack": "Manage stacks of services",
     "system": "Manage sandbox",
     "volume": "Manage volumes",
     "network": "Manage networks",
 }
+#: nouns that take options before their verb, and the module that has them as `OPTIONS`
+NOUN_OPTIONS: dict[str, str] = {"compose": "sandbox.cli.compose_options"}
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "bake", "checkpoint", "compose", "config", "context", "docker-compose",
-    "node", "plugin", "scout", "secret", "service", "stack",
+    "attest", "bake", "checkpoint", "config", "context", "docker-compose",
+    "node", "plugin", "scout", "secret", "service",
     "swarm", "trust",
+    *(f"compose {verb}" for verb in (
+        "attach", "bridge", "build", "commit", "cp", "create", "down", "events", "exec", "export", "images", "kill",
+        "logs", "ls", "pause", "port", "ps", "publish", "pull", "push", "restart", "rm", "run", "scale", "start",
+        "stats", "stop", "top", "unpause", "up", "version", "volumes", "wait", "watch",
+    )),
+    *(f"stack {verb}" for verb in ("deploy", "ls", "ps", "rm", "services")),
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
     "system dial-stdio",

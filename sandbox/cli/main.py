@@ -10,7 +10,7 @@ from contextlib import suppress
 from sandbox.caller_directory import CallerDirectory, find_caller_directory
 from sandbox.cli.command import Command, Context, Invocation, render_error, with_meant_name
 from sandbox.cli.flags import Parsed, option, parse_flags
-from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
+from sandbox.cli.index import ALIASES, COMMANDS, NOUN_OPTIONS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command, unknown_command
 from sandbox.errors import SandboxError, UsageError
 from sandbox.interrupts import SIGINT, keep_exception
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn, TextIO
 
+    from sandbox.cli.flags import Value
     from sandbox.paths import Paths
 
 _HELP = option("--help", "flag", "Show this message and quit")
@@ -165,8 +166,19 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
     if not words:
         return _help(context, ())
     name, rest = words[0], words[1:]
+    of_noun: dict[str, Value] = {}
     if name == "help":
         return _help(context, rest, is_asked=True)
+    if name in NOUN_OPTIONS:
+        from sandbox.cli.noun_options import noun_options  # for the nouns that have some
+
+        try:
+            parsed = parse_flags((*noun_options(name), _HELP), rest, interspersed=False)
+        except UsageError as error:
+            return _usage_failure(context.stderr, error, f"sandbox {name}", "[OPTIONS] COMMAND")
+        if parsed.values.pop("help", False):
+            return _help(context, (name, *parsed.arguments[:1]))
+        of_noun, rest = parsed.values, parsed.arguments
     if name in NOUN_SUMMARIES and name not in ALIASES:
         if not rest or rest[0] in ("--help", "-h"):
             return _help(context, (name,))
@@ -181,10 +193,10 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
         return unknown_command(context, path)
     if wants_help:
         return _help(context, tuple(path.split()))
-    return _invoke(context, find_command(target), path, rest)
+    return _invoke(context, find_command(target), path, rest, of_noun)
 
 
-def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...]) -> int:
+def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...], of_noun: Mapping[str, Value]) -> int:
     typed = f"sandbox {path}"
     try:
         parsed = parse_flags((*command.options, _HELP), words, interspersed=command.interspersed)
@@ -197,7 +209,7 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
         wrong = UsageError(f"sandbox: '{typed}' {_expected(command)}")
         _usage_failure(context.stderr, wrong, typed, command.usage)
         return 1
-    invocation = Invocation(command, context, parsed.values, parsed.arguments, path)
+    invocation = Invocation(command, context, parsed.values, parsed.arguments, path, of_noun)
 
     def handle() -> int:
         try:

@@ -12,6 +12,7 @@ import sys
 from sandbox.cli.help import metavar_of, names_of, option_text, summary_of, verbs_of
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
+from sandbox.cli.noun_options import noun_options
 from sandbox.version import __version__
 
 TYPE_CHECKING = False
@@ -78,8 +79,10 @@ def _top_page() -> str:
 
 def _noun_page(noun: str) -> str:
     verbs = verbs_of(noun)
-    body = [".SH COMMANDS", *_list((path, summary_of(path)) for path in verbs)]
-    return _page(f"sandbox {noun}", NOUN_SUMMARIES[noun], "COMMAND", body, [_file(path)[:-2] for path in verbs])
+    options = noun_options(noun)
+    body = [*_options(options), ".SH COMMANDS", *_list((path, summary_of(path)) for path in verbs)]
+    usage = "[OPTIONS] COMMAND" if options else "COMMAND"
+    return _page(f"sandbox {noun}", NOUN_SUMMARIES[noun], usage, body, [_file(path)[:-2] for path in verbs])
 
 
 def _command_page(path: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.cli.help import metavar_of, names_of, option_text, summary_of, verbs_of
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
+from sandbox.cli.noun_options import noun_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +58,9 @@ def _index_page() -> str:
         *_option_table("Global options", GLOBAL_OPTIONS),
     ]
     for noun, summary in NOUN_SUMMARIES.items():
-        lines += [f"## {noun}", "", f"{summary}.", "", "| command | typed as well | what it does |", "|---|---|---|"]
+        lines += [f"## {noun}", "", f"{summary}.", ""]
+        lines += _option_table("Options before the command", noun_options(noun), "###")
+        lines += ["| command | typed as well | what it does |", "|---|---|---|"]
         for path in verbs_of(noun):
             others = ", ".join(f"`{name}`" for name in names_of(ALIASES.get(path, path)) if name != path)
             lines.append(f"| {_link(path)} | {others} | {_cell(summary_of(path))} |")
@@ -79,12 +82,12 @@ def _command_page(path: str) -> str:
     return _text(lines)
 
 
-def _option_table(title: str, options: Sequence[Option]) -> list[str]:
+def _option_table(title: str, options: Sequence[Option], level: str = "##") -> list[str]:
     shown = sorted((option for option in options if not option.hidden), key=lambda option: option.key.lower())
     if not shown:
         return []
     rows = [f"| {_names(option)} | {_cell(option_text(option))} |" for option in shown]
-    return [f"## {title}", "", "| option | what it does |", "|---|---|", *rows, ""]
+    return [f"{level} {title}", "", "| option | what it does |", "|---|---|", *rows, ""]
 
 
 def _names(option: Option) -> str:

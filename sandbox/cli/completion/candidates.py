@@ -6,6 +6,7 @@ from sandbox.cli.completion import names
 from sandbox.cli.completion.values import find_values
 from sandbox.cli.index import ALIASES, COMMANDS, NOUN_SUMMARIES
 from sandbox.cli.lookup import GLOBAL_OPTIONS, find_command
+from sandbox.cli.noun_options import noun_options
 from sandbox.cli.topics.pages import TOPICS
 
 TYPE_CHECKING = False
@@ -52,8 +53,13 @@ def find_candidates(env: Mapping[str, str], words: Sequence[str], incomplete: st
     if name == "help":
         return _of_help(rest, incomplete)
     if name in NOUN_SUMMARIES and name not in ALIASES:
+        options = noun_options(name)
+        position, awaiting = _skip_options(options, rest)
+        if awaiting is not None:
+            return _fitting(find_values(env, name, awaiting, incomplete), incomplete)
+        rest = rest[position:]
         if not rest:
-            return _commands(name, incomplete)
+            return _options(options, incomplete) if incomplete.startswith("-") else _commands(name, incomplete)
         name, rest = f"{name} {rest[0]}", rest[1:]
     target = ALIASES.get(name, name)
     return _of_command(env, light_command(target), rest, incomplete) if target in COMMANDS else []

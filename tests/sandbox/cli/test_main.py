@@ -21,7 +21,8 @@ from sandbox.cli import lookup
 from sandbox.cli import main as program
 from sandbox.cli.command import Command, Context, Invocation, each
 from sandbox.cli.flags import option, parse_flags
-from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_SUMMARIES, TOP_LEVEL
+from sandbox.cli.index import ALIASES, COMMANDS, NOT_BUILT, NOUN_OPTIONS, NOUN_SUMMARIES, TOP_LEVEL
+from sandbox.cli.noun_options import noun_options
 from sandbox.cli.output.inspect_output import print_documents
 from sandbox.cli.output.listings import print_listing
 from sandbox.errors import CommandNotFoundError, NotFoundError, UsageError
@@ -84,7 +85,8 @@ def test_a_noun_alone_prints_help(noun: str) -> None:
     for words in ((noun,), (noun, "--help"), ("help", noun), ("--help", noun)):
         result = run(*words)
         assert (result.status, result.stderr) == (0, "")
-        assert result.stdout.startswith(f"Usage:  sandbox {noun} COMMAND\n")
+        options = "[OPTIONS] " if noun in NOUN_OPTIONS else ""
+        assert result.stdout.startswith(f"Usage:  sandbox {noun} {options}COMMAND\n")
 
 
 def test_help_of_a_command(command: Callable[..., None]) -> None:
@@ -303,11 +305,15 @@ def test_every_command_shows_an_example_that_its_own_grammar_takes(target: str) 
         assert ours
         for part in ours:
             words = shlex.split(part)[1:]
+            if words[0] in NOUN_OPTIONS:
+                words[1:] = parse_flags(noun_options(words[0]), words[1:], interspersed=False).arguments
             name, rest = (words[0], words[1:]) if words[0] in ALIASES else (" ".join(words[:2]), words[2:])
             command = lookup.find_command(ALIASES.get(name, name))
             found = parse_flags(command.options, rest, interspersed=command.interspersed)
             assert command.least <= len(found.arguments) <= (command.most or 99), line
-    assert any(target in (ALIASES.get(w, w) for w in _typed_in(line)) for line in examples)
+    assert target.split()[0] in NOUN_OPTIONS or any(
+        target in (ALIASES.get(w, w) for w in _typed_in(line)) for line in examples
+    )
 
 
 def _typed_in(line: str) -> list[str]:

@@ -1,0 +1,32 @@
+"""Where a value was written: the file, its line and its column."""
+
+from __future__ import annotations
+
+from sandbox.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Source(NamedTuple):
+    """One file as it is read: what its relative paths start from, and where its variables have their values."""
+
+    #: as a person would write it
+    name: str
+    #: the absolute path; "-" for standard input
+    path: str
+    #: absolute: that of the project, or of the file itself where it is extended or included
+    directory: str
+    environment: Mapping[str, str] = {}
+
+
+class Place(NamedTuple):
+    """A line and a column of a file, both counted from 1."""
+
+    source: Source
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"

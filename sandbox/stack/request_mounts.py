@@ -1,0 +1,103 @@
+"""Mounts of a service, as its containers ask for them: volumes by the project's names, secrets and configs as files."""
+
+from __future__ import annotations
+
+from sandbox.stack.model import VolumeBind, VolumeTmpfs, VolumeVolume
+from sandbox.values import MountRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.stack.model import Service, Volume
+    from sandbox.stack.project import Project
+
+
+def binds_of(project: Project, service: Service) -> Iterator[str]:
+    """The mounts that Docker's short text can say: it makes a directory that is missing, and a volume by its name."""
+    for volume in service.volumes:
+        if isinstance(volume, str) or not _fits_text(volume):
+            continue
+        if not volume.source:
+            yield volume.target
+            continue
+        modes = ["ro" if volume.read_only else "rw"]
+        bind = volume.bind or VolumeBind()
+        modes += [each for each in (bind.selinux, bind.propagation) if each and volume.type == "bind"]
+        if volume.volume is not None and volume.volume.nocopy and volume.type == "volume":
+            modes.append("nocopy")
+        yield f"{_source(project, volume)}:{volume.target}:{','.join(modes)}"
+
+
+def _fits_text(volume: Volume) -> bool:
+    if ":" in volume.source or ":" in volume.target:
+        return False
+    if volume.type == "bind":
+        bind = volume.bind or VolumeBind()
+        return bind.create_host_path and not bind.recursive
+    own = volume.volume or VolumeVolume()
+    # nothing keeps an anonymous volume from being written to
+    return volume.type == "volume" and not own.labels and not own.subpath and (bool(volume.source) or not own.nocopy)
+
+
+def _source(project: Project, volume: Volume) -> str:
+    if volume.type != "volume" or not volume.source:
+        return volume.source
+    named = project.volumes.value(volume.source)
+    return named.name if named is not None else volume.source
+
+
+def mounts_of(project: Project, service: Service) -> Iterator[MountRequest]:
+    """The other mounts, and the files of secrets and configs."""
+    for volume in service.volumes:
+        if not isinstance(volume, str) and not _fits_text(volume):
+            yield _mount(project, volume)
+    for grants, objects, folder in (
+        (service.secrets, project.secrets, "/run/secrets/"),
+        (service.configs, project.configs, "/"),
+    ):
+        for grant in grants:
+            found = objects.value(grant.source)
+            if found is not None and found.file:
+                target = grant.target or grant.source
+                yield MountRequest(
+                    "bind", found.file, target if target.startswith("/") else f"{folder}{target}", read_only=True
+                )
+
+
+def _mount(project: Project, volume: Volume) -> MountRequest:
+    bind, own, tmpfs = volume.bind or VolumeBind(), volume.volume or VolumeVolume(), volume.tmpfs or VolumeTmpfs()
+    if volume.type == "bind":
+        return MountRequest(
+            "bind",
+            volume.source,
+            volume.target,
+            volume.read_only,
+            propagation=bind.propagation,
+            recursion=bind.recursive,
+            create_source=bind.create_host_path,
+        )
+    if volume.type == "tmpfs":
+        return MountRequest(
+            "tmpfs",
+            target=volume.target,
+            read_only=volume.read_only,
+            tmpfs_size_bytes=int(tmpfs.size),
+            tmpfs_mode=tmpfs.mode or None,
+        )
+    return MountRequest(
+        volume.type,
+        _source(project, volume),
+        volume.target,
+        volume.read_only,
+        no_copy=own.nocopy,
+        labels=tuple(own.labels),
+        subpath=own.subpath,
+    )
+
+
+def tmpfs_of(service: Service) -> Iterator[tuple[str, str]]:
+    """Targets and their options."""
+    for text in service.tmpfs:
+        target, _, options = text.partition(":")
+        yield target, options
