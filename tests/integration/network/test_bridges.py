@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.network.record import Network
-from sandbox.network.store import insert_network
-from sandbox.paths import find_paths
-from sandbox.state import open_state
-from sandbox.transactions import transaction
 from tests.integration.container.conftest import monitor_pid
 from tests.needs import CONTAINER
 
@@ -29,10 +24,8 @@ IDLE = ("sh", "-c", "trap exit TERM; while :; do sleep 1000 & wait; done")
 @pytest.fixture
 def networks(sandbox: Sandbox, busybox: str) -> str:
     """Two networks, `front` and `back`; the name of an image."""
-    with open_state(find_paths(sandbox.env)) as connection, transaction(connection):
-        for name, number in (("front", 1), ("back", 2)):
-            subnet, gateway = f"172.30.{number}.0/24", f"172.30.{number}.1"
-            insert_network(connection, Network(os.urandom(32).hex(), name, "bridge", 1, subnet, gateway))
+    sandbox.run("network", "create", "--subnet", "172.30.1.0/24", "front")
+    sandbox.run("network", "create", "--subnet", "172.30.2.0/24", "back")
     return busybox
 
 
