@@ -283,6 +283,14 @@ def rename(context: OperationContext, word: str, name: str) -> None:
         if container.name == name:
             raise ConflictError("Renaming a container with the same name as its current name")
         rename_container(connection, container.id, name)
+    if container.config.endpoints and container.state.monitor_pid:
+        from contextlib import suppress
+
+        from sandbox.container.life.asking import call_monitor
+
+        # it is found by its new name; one that ends just now is found by none
+        with suppress(SandboxError):
+            call_monitor(context.paths, container, "networks")
 
 
 def logs(context: OperationContext, word: str, selection: LogSelection, *, follow: bool = False) -> Iterator[LogEntry]:

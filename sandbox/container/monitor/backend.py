@@ -144,7 +144,7 @@ class KernelEngine:
         if not isinstance(self._network, BridgeNetwork):
             raise ConflictError("it is on no network of several containers")
         before, endpoints = self._network.endpoints, self._records.endpoints()
-        self._network.apply(endpoints)
+        self._network.apply(endpoints, self._records.name() or self._container.name)
         change_hosts(self._container, self._paths.container_data(self._container.id), before, endpoints)
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:

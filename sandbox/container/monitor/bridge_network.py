@@ -136,8 +136,11 @@ class BridgeNetwork:
         if self._forwarder is not None and _has_ended(self._forwarder):
             self._start_forwarder()
 
-    def apply(self, wanted: Sequence[Endpoint]) -> None:
-        """Make of the container's places on networks what is wanted: what lacks is made, what is too much goes."""
+    def apply(self, wanted: Sequence[Endpoint], name: str) -> None:
+        """Make of the container's places on networks what is wanted: what lacks is made, what is too much goes. It is
+        called `name` from now on.
+        """
+        self._container = self._container._replace(name=name)
         gone = [one for one in self._endpoints if all(one.number != other.number for other in wanted)]
         new = [one for one in wanted if all(one.number != other.number for other in self._endpoints)]
         with self._explained(), locked(self._place.lock_directory):

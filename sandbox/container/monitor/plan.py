@@ -82,6 +82,8 @@ class Records(NamedTuple):
     neighbours: Callable[[], Neighbours]
     #: the container's places on networks
     endpoints: Callable[[], tuple[Endpoint, ...]]
+    #: its name, "" where it is gone
+    name: Callable[[], str]
 
 
 class Door(NamedTuple):

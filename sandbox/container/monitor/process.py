@@ -124,7 +124,13 @@ class _MonitorProcess:
 
             return endpoints_of(self._journal.connection, container.id)
 
-        return Records(lambda: find_neighbours(self._journal.connection, self._paths, container.config), find_endpoints)
+        def find_name() -> str:
+            present = self._journal.load()
+            return "" if present is None else present.name
+
+        return Records(
+            lambda: find_neighbours(self._journal.connection, self._paths, container.config), find_endpoints, find_name
+        )
 
     def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:
         """The monitor of a container that runs, or None where the command is gone. Raises SandboxError."""

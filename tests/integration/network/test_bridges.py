@@ -106,6 +106,33 @@ def test_what_enters_a_container_finds_it_on_a_bridge(
     assert address(sandbox, "web").startswith("172.30.1.")
 
 
+def test_a_container_comes_and_goes_while_it_runs(sandbox: Sandbox, networks: str) -> None:
+    start(sandbox, "web", networks, "--network", "front")
+    start(sandbox, "db", networks, "--network", "back")
+    assert not reaches(sandbox, "db", "web")
+    sandbox.run("network", "connect", "--alias", "site", "back", "web")
+    inner = address(sandbox, "web", "eth1")
+    assert reaches(sandbox, "db", "site")
+    assert sandbox.run("exec", "web", "busybox", "tail", "-1", "/etc/hosts").stdout.split()[0] == inner
+    # the way out is by the network whose name is the first, as Docker has it
+    assert sandbox.run("exec", "web", "busybox", "ip", "route").lines[0].split()[:5] == [
+        "default", "via", "172.30.2.1", "dev", "eth1",
+    ]  # fmt: skip
+    sandbox.run("rename", "web", "site-1")
+    assert reaches(sandbox, "db", "site-1")
+    sandbox.run("network", "disconnect", "front", "site-1")
+    assert sandbox.run("exec", "site-1", "busybox", "ls", "/sys/class/net").lines == ["eth1", "lo"]
+    assert reaches(sandbox, "site-1", "db")
+    sandbox.run("network", "disconnect", "back", "site-1")
+    assert not reaches(sandbox, "db", "site-1")
+    assert not reaches(sandbox, "db", inner)
+    assert sandbox.run("exec", "site-1", "busybox", "ip", "route").stdout == ""
+    sandbox.run("network", "connect", "front", "site-1")
+    assert address(sandbox, "site-1").startswith("172.30.1.")
+    sandbox.run("restart", "-t", "1", "site-1")
+    assert address(sandbox, "site-1").startswith("172.30.1.")
+
+
 def test_a_killed_monitor_leaves_the_others_their_network(sandbox: Sandbox, networks: str) -> None:
     start(sandbox, "first", networks, "--network", "front")
     start(sandbox, "second", networks, "--network", "front")
