@@ -180,9 +180,11 @@ class _Child:
                 self._run_process()
             self._channel.send(b"P%d" % pid)
         except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
-            self._channel.send(encode_error(error, "enter the container"))
-            os._exit(1)
-        os._exit(0)
+            # who would read it may be dead; never back into the code of the process that was forked
+            with suppress(OSError):
+                self._channel.send(encode_error(error, "enter the container"))
+        finally:
+            os._exit(0)
 
     def _run_process(self) -> NoReturn:
         try:

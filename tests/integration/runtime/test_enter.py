@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.errors import CommandNotFoundError, ConflictError, SandboxError, StartError
 from sandbox.runtime.capabilities import DEFAULT_CAPABILITIES
-from sandbox.runtime.enter import set_up_exec
+from sandbox.runtime.enter import begin_exec, set_up_exec
 from sandbox.runtime.id_maps import find_id_map
 from sandbox.runtime.process import Stdio
 from sandbox.runtime.terminal import WindowSize, set_window_size
@@ -127,6 +127,30 @@ def test_ended_container_is_a_conflict(root: Path) -> None:
         pass
     with pytest.raises(ConflictError, match="not running"):
         set_up_exec(pid, process("true"), Stdio()).release()
+
+
+def test_a_child_whose_parent_is_gone_ends_and_does_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A monitor may be killed while a child of it enters the container; the child must not go on as the monitor."""
+    reading, writing = os.pipe()
+    parent = os.getpid()
+
+    def fail(_adjust: int) -> None:
+        os.close(writing)
+        os.read(reading, 1)
+        raise OSError
+
+    monkeypatch.setattr("sandbox.runtime.enter.write_oom_score", fail)
+    try:
+        begun = begin_exec(parent, process("true"), Stdio())
+    except BaseException:
+        if os.getpid() != parent:
+            os._exit(42)
+        raise
+    begun.pending.abandon()
+    begun.entry.close()
+    for fd in (reading, writing):
+        os.close(fd)
+    assert os.waitstatus_to_exitcode(os.waitpid(begun.between, 0)[1]) == 0
 
 
 def test_terminal_of_exec(root: Path) -> None:
