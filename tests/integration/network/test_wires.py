@@ -1,4 +1,4 @@
-"""What is set on the wires of containers: addresses of IPv6 where a network has them, and how fast and late they are."""
+"""What is set on the wires of containers: IPv6 addresses where a network has them, how fast and late they are."""
 
 from __future__ import annotations
 
