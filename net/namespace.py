@@ -55,10 +55,15 @@ def prepare_bridged_namespace() -> None:
     A neighbour that plays a router would give it IPv6 addresses and a way out.
     """
     prepare_namespace()
-    if os.path.exists("/proc/sys/net/ipv6"):
+    if kernel_has_ipv6():
         write_sysctl("net.ipv6.conf.default.accept_ra", "0")
         # who looks for another owner of its address first, cannot be reached for two seconds
         write_sysctl("net.ipv6.conf.default.accept_dad", "0")
+
+
+def kernel_has_ipv6() -> bool:
+    """Whether a network namespace can have IPv6: not where the kernel was made or started without it."""
+    return os.path.exists("/proc/sys/net/ipv6")
 
 
 def write_sysctl(name: str, value: str, proc: str = "/proc") -> None:

@@ -35,6 +35,7 @@ from _socket import (
 from net.errors import NetError
 from net.link_messages import everything_is_local, rule_for_mark, set_up
 from net.named_tuple import NamedTuple
+from net.namespace import kernel_has_ipv6
 from net.netlink import Rtnetlink, open_rtnetlink
 from net.nft import load_rules
 from net.slirp import TAP_NAME
@@ -151,7 +152,7 @@ def become_router() -> Rtnetlink:
     routing = open_rtnetlink()
     try:
         messages = [set_up(_LOOPBACK_INDEX)]
-        for family in (AF_INET, AF_INET6) if os.path.exists("/proc/sys/net/ipv6") else (AF_INET,):
+        for family in (AF_INET, AF_INET6) if kernel_has_ipv6() else (AF_INET,):
             messages.append(rule_for_mark(family, TRANSPARENT_MARK, _TRANSPARENT_TABLE))
             messages.append(everything_is_local(family, _LOOPBACK_INDEX, _TRANSPARENT_TABLE))
         routing.send(*messages)

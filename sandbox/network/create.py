@@ -7,6 +7,7 @@ import time
 from net.egress import parse_egress
 from net.errors import NetError
 from net.host_routes import read_busy
+from net.namespace import kernel_has_ipv6
 from net.networks import DEFAULT_MTU, bridge_name
 from net.subnets import (
     DEFAULT_POOLS,
@@ -151,6 +152,12 @@ def _check(request: NetworkRequest) -> Iterator[str]:
                 f"invalid network config: IPv{version} is not enabled, and {subnet.subnet} is a subnet of it",
                 mend=f"--ipv{version}",
             )
+    if (request.ipv6 or any(":" in subnet.subnet for subnet in request.subnets)) and not kernel_has_ipv6():
+        raise NotSupportedError(
+            "cannot make a network with IPv6",
+            cause="this kernel has none, or was started with ipv6.disable=1",
+            mend="sandbox doctor ipv6",
+        )
     for version, mark in ((4, "."), (6, ":")):
         several = [subnet.subnet for subnet in request.subnets if mark in subnet.subnet.partition("/")[0]]
         if len(several) > 1:

@@ -97,3 +97,17 @@ def test_what_cannot_be_is_refused_and_nothing_made(
     with pytest.raises(kind, match=words):
         create_network(database, paths, request_)
     assert {network.name for network in all_networks(database)} == {*PREDEFINED, "taken"}
+
+
+@pytest.mark.parametrize(
+    "request_", [NetworkRequest("x", ipv6=True), NetworkRequest("x", subnets=(AskedSubnet("fd00:9::/64"),))]
+)
+def test_kernel_without_ipv6(
+    database: sqlite3.Connection, paths: Paths, request_: NetworkRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.network.create.kernel_has_ipv6", lambda: False)
+    with pytest.raises(NotSupportedError) as caught:
+        create_network(database, paths, request_)
+    assert caught.value.mend == "sandbox doctor ipv6"
+    create_network(database, paths, NetworkRequest("four"))
+    assert {network.name for network in all_networks(database)} == {*PREDEFINED, "four"}
