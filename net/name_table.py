@@ -97,8 +97,9 @@ class NameTable:
             return None
         if own := self._own[asker].get(name):
             return self._joined(own)
+        called = next((target.lower() for alias, target in names.links if alias.lower() == name), name)
         for endpoint in names.endpoints:
-            if of_name := self._networks[endpoint.network].get(name):
+            if of_name := self._networks[endpoint.network].get(called):
                 return self._joined(of_name.values())
         head, dot, _ = name.partition(".")
         if not dot:

@@ -41,6 +41,8 @@ class ContainerNames(NamedTuple):
     own: tuple[tuple[str, str], ...] = ()
     #: texts of `--egress`, of the container and of each of its networks that has any; none is no restriction
     egress: tuple[tuple[str, ...], ...] = ()
+    #: (alias, name): what this container alone calls others, of `--link`
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def names_to_plain(names: ContainerNames) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def names_to_plain(names: ContainerNames) -> dict[str, Any]:
         "servers": list(names.servers),
         "own": [list(pair) for pair in names.own],
         "egress": [list(texts) for texts in names.egress],
+        "links": [list(pair) for pair in names.links],
     }
 
 
@@ -64,6 +67,7 @@ def names_from_plain(plain: Mapping[str, Any]) -> ContainerNames:
             _texts(plain.get("servers", ())),
             tuple((str(name), str(address)) for name, address in plain.get("own", ())),
             tuple(_texts(texts) for texts in plain.get("egress", ())),
+            tuple((str(alias), str(name)) for alias, name in plain.get("links", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not the names of a container: {error}") from error

@@ -41,15 +41,19 @@ def known_endpoint(connection: sqlite3.Connection, request: EndpointRequest) -> 
         if address:
             _check_choice(network, chosen=chosen)
             check_fixed(network, address)
-    for link in request.links:
-        name = link.partition(":")[0]
-        try:
-            find_container(connection, name)
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"could not get container for {name}: {error.message}", mend=error.mend, word=name, near=error.near
-            ) from error
-    return request._replace(network=network.name)
+    links = tuple(_known_link(connection, link) for link in request.links)
+    return request._replace(network=network.name, links=links)
+
+
+def _known_link(connection: sqlite3.Connection, link: str) -> str:
+    """ "CONTAINER:ALIAS" with the container's name."""
+    word, _, alias = link.partition(":")
+    try:
+        return f"{find_container(connection, word).name}:{alias}"
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"could not get container for {word}: {error.message}", mend=error.mend, word=word, near=error.near
+        ) from error
 
 
 def _check_choice(network: Network, *, chosen: bool) -> None:

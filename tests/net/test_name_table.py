@@ -104,10 +104,20 @@ def test_names_of_one_container_alone(table: NameTable) -> None:
     assert table.lookup("two", "host.sandbox.internal") is None
 
 
+def test_links_are_seen_by_who_has_them_alone(table: NameTable) -> None:
+    two = table.names_of("two")
+    assert two is not None
+    table.join("two", two._replace(links=(("Database", "db"), ("gone", "nobody"))))
+    assert table.lookup("two", "database") == table.lookup("two", "db") == _found("172.19.0.2")
+    assert table.lookup("two", "gone") is None
+    assert table.lookup("db", "database") is None
+
+
 def test_plain_form() -> None:
     names = ContainerNames(
-        (_endpoint("front", 2, "web", address6="fd00:1::2"),), ("192.0.2.1",), (("a", "10.0.0.1"),), (("deny",),)
-    )
+        (_endpoint("front", 2, "web", address6="fd00:1::2"),), ("192.0.2.1",), (("a", "10.0.0.1"),), (("deny",),),
+        (("alias", "db"),),
+    )  # fmt: skip
     plain = json.loads(json.dumps(names_to_plain(names)))
     assert names_from_plain(plain) == names
     plain["endpoints"][0]["of a later version"] = 1

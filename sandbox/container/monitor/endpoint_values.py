@@ -7,7 +7,6 @@ import os
 from net.client_address import ForwardTarget
 from net.keeper_protocol import KeeperMember
 from net.names import ContainerNames, NamedEndpoint
-from net.networks import DEFAULT_MTU, BridgeSettings, EndpointSettings, Subnet, bridge_name
 from sandbox.container.monitor.runtime_spec import hostname_of
 from sandbox.network.record import dns_names
 
@@ -15,39 +14,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from net.networks import EndpointSettings
     from net.shaping import Shaping
     from sandbox.container.model.record import Container
-    from sandbox.network.record import Endpoint, Network
-
-_MTU = "com.docker.network.driver.mtu"
-_ICC = "com.docker.network.bridge.enable_icc"
+    from sandbox.network.record import Endpoint
 
 
 def settings_of(endpoint: Endpoint) -> EndpointSettings:
     """The wire to be made."""
-    return EndpointSettings(
-        bridge_of(endpoint.network), endpoint.number, endpoint.interface, endpoint.address4, endpoint.address6,
-        endpoint.mac, endpoint.default_route,
-    )  # fmt: skip
-
-
-def bridge_of(network: Network) -> BridgeSettings:
-    """The bridge of a network."""
-    return BridgeSettings(
-        bridge_name(network.id),
-        _subnet(network.subnet4, network.gateway4),
-        _subnet(network.subnet6, network.gateway6),
-        int(network.options.get(_MTU, DEFAULT_MTU)),
-        network.internal,
-        network.options.get(_ICC, "true") != "false",
-    )
-
-
-def _subnet(text: str, gateway: str) -> Subnet | None:
-    if not text:
-        return None
-    address, _, prefix = text.partition("/")
-    return Subnet(address, int(prefix), gateway)
+    return endpoint.settings()
 
 
 def wants_way_out(endpoints: Sequence[Endpoint]) -> bool:
@@ -58,8 +33,13 @@ def wants_way_out(endpoints: Sequence[Endpoint]) -> bool:
 def keeper_member(container: Container, endpoints: Sequence[Endpoint]) -> KeeperMember:
     """What the keeper is told of a container."""
     named = tuple(_named(container, endpoint) for endpoint in endpoints)
-    names = ContainerNames(named, container.config.dns, egress=egress_of(container, endpoints))
+    names = ContainerNames(named, container.config.dns, egress=egress_of(container, endpoints), links=_links(endpoints))
     return KeeperMember(container.id, os.getpid(), names, wants_way_out(endpoints))
+
+
+def _links(endpoints: Sequence[Endpoint]) -> tuple[tuple[str, str], ...]:
+    texts = (text.partition(":") for endpoint in endpoints for text in endpoint.links)
+    return tuple((alias, name) for name, _, alias in texts)
 
 
 def egress_of(container: Container, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, ...], ...]:

@@ -51,6 +51,8 @@ def test_a_container_comes_and_goes_while_it_runs(sandbox: Sandbox, busybox: str
     assert address(sandbox, "web", "eth1") == "10.62.0.9"
     assert reaches(sandbox, "web", "db")
     assert reaches(sandbox, "db", "site")
+    linked = ("run", "--rm", "--network", "back", "--link", "web:linked", busybox)
+    sandbox.run(*linked, "busybox", "ping", "-c1", "-W1", "linked")
     assert guests(sandbox, "back") == {"web": "10.62.0.9/24", "db": "10.62.0.2/24"}
     networks = shown(sandbox, "web")
     assert {name: (one["IPAddress"], one["Aliases"], one["IPAMConfig"]) for name, one in networks.items()} == {
