@@ -29,7 +29,9 @@ _WIDEST_PREFIX = 2
 
 
 class Pool(NamedTuple):
-    """A range of addresses, as "10.10.0.0/16", that networks are given parts of; `size` is the prefix of each part."""
+    """A range of addresses, as "10.10.0.0/16", that networks are given parts of; `size` is the prefix of each part, in
+    bits.
+    """
 
     base: str
     size: int
