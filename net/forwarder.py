@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     #: host address and port, protocol: `Listener.key`
     Key = tuple[str, int, str]
 
-_NAME = "sandbox-ports"
+_NAME = b"sandbox-ports"
 #: descriptors that connections leave free: epoll, control, and listeners that come later
 _SPARE_DESCRIPTORS = 64
 _MESSAGE_BYTES = 1 << 16
@@ -78,6 +78,8 @@ def start_forwarder(router_fd: int, listeners: Sequence[Listener], target: Forwa
     """
     control, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     parent = os.getpid()
+    # objects that the collector does not visit stay on pages that both processes share
+    gc.freeze()
     try:
         pid = os.fork()
         if pid == 0:
@@ -149,14 +151,15 @@ def _child(
 
 
 def _leave_parent() -> None:
-    """No signal of the parent's, and its name; pages with its objects stay shared."""
+    """No signal of the parent's, and none of its name."""
     signal.set_wakeup_fd(-1)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    with open("/proc/self/comm", "w") as file:
-        file.write(_NAME)
-    gc.freeze()
+    # not by open(): what an encoder touches would be pages of our own
+    comm = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(comm, _NAME)
+    os.close(comm)
 
 
 def _raise_limit() -> int:

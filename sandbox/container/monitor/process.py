@@ -157,8 +157,9 @@ class _MonitorProcess:
                 return None, None
             listener = listen_at(self._paths.container_runtime(plan.container.id), SOCKET_NAME)
             ports = tuple(PublishedPort(*port) for port in message["ports"])
-            engine.begin_ports(ports, self._channel.take_descriptors())
             monitor.go(ports, attached=plan.attachment.wanted)
+            # they are bound: who comes before waits. A forwarder that is forked late shares more pages with us
+            engine.begin_ports(ports, self._channel.take_descriptors())
         except BaseException:
             monitor.abandon()
             raise
