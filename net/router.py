@@ -31,6 +31,7 @@ from _socket import (
     socket,
     socketpair,
 )
+from contextlib import suppress
 
 from net.errors import NetError
 from net.link_messages import everything_is_local, rule_for_mark, set_up
@@ -61,19 +62,22 @@ _LOOPBACK_INDEX = 1
 _MOST_DESCRIPTORS = 253
 _REPORT_BYTES = 1 << 16
 
-#: written where the kernel has them: IPv6 or the bridge's netfilter may not be there
+#: written where the kernel has them: IPv6 may not be there
 _SYSCTLS = (
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
     # a container on two networks answers by its default route, whichever it was asked on
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
-    ("ipv4/conf/all/send_redirects", "0"),
-    ("ipv4/conf/default/send_redirects", "0"),
     # routes come from nobody but us, and from slirp4netns on its tap
     ("ipv6/conf/default/accept_ra", "0"),
     # addresses come from one allocator: two seconds in which the kernel looks for another owner are saved
     ("ipv6/conf/default/accept_dad", "0"),
+)
+#: written where the kernel lets a user's network namespace: it works without, but less well
+_WISHES = (
+    ("ipv4/conf/all/send_redirects", "0"),
+    ("ipv4/conf/default/send_redirects", "0"),
     # what stays on one bridge is none of the router's rules' business
     ("bridge/bridge-nf-call-iptables", "0"),
     ("bridge/bridge-nf-call-ip6tables", "0"),
@@ -116,7 +120,7 @@ table inet sandbox_router {{
         ct state established,related accept
         iifgroup {_groups(_NO_ICC)} fib daddr . iif oif exists accept
         iifgroup {_groups(_INTERNAL)} oifname "{TAP_NAME}" accept
-        iifgroup {_groups()} reject with icmpx admin-prohibited
+        iifgroup {_groups()} reject with icmpx type admin-prohibited
     }}
     chain sandbox_postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
@@ -149,6 +153,9 @@ def become_router() -> Rtnetlink:
         raise NetError("cannot make a network namespace", cause=error.strerror or str(error)) from error
     for path, value in _SYSCTLS:
         _write_where_there(f"/proc/sys/net/{path}", value)
+    for path, value in _WISHES:
+        with suppress(NetError):
+            _write_where_there(f"/proc/sys/net/{path}", value)
     routing = open_rtnetlink()
     try:
         messages = [set_up(_LOOPBACK_INDEX)]
