@@ -29,12 +29,10 @@ _WIDEST_PREFIX = 2
 
 
 class Pool(NamedTuple):
-    """A range of addresses, as "10.10.0.0/16", that networks are given parts of; `size` is the prefix of each part, in
-    bits.
-    """
+    """A range of addresses, as "10.10.0.0/16", that networks are given parts of; `prefix`, Docker's size, is of each."""
 
     base: str
-    size: int
+    prefix: int
 
 
 #: Docker's, in its order
@@ -129,19 +127,19 @@ def overlapping(subnet: str, busy: Busy) -> str:
 
 def check_pool(pool: Pool) -> Pool:
     """`pool` again. Raises NetError where no IPv4 network can be given a part of it."""
-    message = f"invalid default address pool {pool.base} of size {pool.size}"
+    message = f"invalid default address pool {pool.base} of size {pool.prefix}"
     try:
         base = IPv4Network(pool.base)
     except ValueError as error:
         raise NetError(message, cause=str(error), mend="as in base 10.10.0.0/16, size 24") from None
-    if not base.prefixlen <= pool.size <= _SMALLEST_PREFIX:
+    if not base.prefixlen <= pool.prefix <= _SMALLEST_PREFIX:
         why = f"the size is a prefix, from the base's own {base.prefixlen} to {_SMALLEST_PREFIX}"
         raise NetError(message, cause=why, mend="as in base 10.10.0.0/16, size 24")
     return pool
 
 
 def _parts(pool: Pool) -> Iterator[IPv4Network]:
-    return IPv4Network(pool.base).subnets(new_prefix=pool.size)
+    return IPv4Network(pool.base).subnets(new_prefix=pool.prefix)
 
 
 def _with_first_gateway(network: Network) -> Subnet:
