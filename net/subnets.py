@@ -29,7 +29,7 @@ _WIDEST_PREFIX = 2
 
 
 class Pool(NamedTuple):
-    """A range of addresses, as "10.10.0.0/16", that networks are given parts of; `prefix`, Docker's size, is of each."""
+    """Addresses, as "10.10.0.0/16", that networks are given parts of; `prefix` is each part's, `size` to Docker."""
 
     base: str
     prefix: int
