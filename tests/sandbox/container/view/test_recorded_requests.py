@@ -1,7 +1,7 @@
 """What real clients asked an engine for (api-flows.jsonl): a request can hold it, and `inspect` gives it back.
 
-Networks are asked for by names that are not there: all are taken for the default one, and their aliases compared.
-`ConsoleSize` and `MemorySwappiness` are of no meaning here.
+Whether there are networks of the names that are asked for is not looked at. `ConsoleSize` and `MemorySwappiness` are of
+no meaning here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 pytestmark = pytest.mark.requires("vectors")
-_OF_NO_MEANING = {"ConsoleSize", "MemorySwappiness", "NetworkMode"}
+_OF_NO_MEANING = {"ConsoleSize", "MemorySwappiness"}
 
 
 def recorded() -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def request_of(body: dict[str, Any]) -> ContainerRequest:
     host = body.get("HostConfig", {})
     health = body.get("Healthcheck") or {}
     policy = host.get("RestartPolicy")
-    endpoints = body.get("NetworkingConfig", {}).get("EndpointsConfig", {}).values()
+    endpoints = body.get("NetworkingConfig", {}).get("EndpointsConfig", {})
     streams = ("stdin", "stdout", "stderr")
     return ContainerRequest(
         body["Image"],
@@ -79,7 +79,8 @@ def request_of(body: dict[str, Any]) -> ContainerRequest:
             for mount in host.get("Mounts", ())
         ),
         published_ports=published(host.get("PortBindings", {})),
-        endpoints=tuple(EndpointRequest("default", tuple(endpoint.get("Aliases", ()))) for endpoint in endpoints)[:1],
+        network_mode=host.get("NetworkMode"),
+        endpoints=tuple(EndpointRequest(name, tuple(one.get("Aliases", ()))) for name, one in endpoints.items()),
     )
 
 
@@ -105,6 +106,9 @@ def test_what_a_client_asked_for_is_given_back(body: dict[str, Any], paths: Path
     config_part = {name: value for name, value in body.items() if name not in ("HostConfig", "NetworkingConfig")}
     assert lacks(config_part, document["Config"], "Config") == []
     host_part = {name: value for name, value in body.get("HostConfig", {}).items() if name not in _OF_NO_MEANING}
-    assert lacks(host_part, document["HostConfig"], "HostConfig") == []
-    for endpoint in list(body.get("NetworkingConfig", {}).get("EndpointsConfig", {}).values())[:1]:
-        assert lacks(endpoint, document["NetworkSettings"]["Networks"]["bridge"], "Networks") == []
+    mode = "bridge" if host_part.get("NetworkMode", "default") == "default" else host_part["NetworkMode"]
+    assert lacks({**host_part, "NetworkMode": mode}, document["HostConfig"], "HostConfig") == []
+    endpoints = body.get("NetworkingConfig", {}).get("EndpointsConfig", {mode: {}})
+    networks = document["NetworkSettings"]["Networks"]
+    assert networks.keys() == endpoints.keys()
+    assert lacks(endpoints, networks, "Networks") == []
