@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _SHORT_LIFE_SECONDS = 1.0
 _FIRST_DELAY_SECONDS = 0.05
 _LONGEST_DELAY_SECONDS = 10.0
+#: between two looks at what it says, and how much of a line is kept
+_WORDS_SECONDS = 1.0
+_WORDS_LENGTH = 200
+#: what it says of who connects to its API to see whether it is there
+_EMPTY_CALL = "api_handler: rc=-1"
 
 
 class SlirpSupervisor:
@@ -55,6 +60,7 @@ class SlirpSupervisor:
         self.process: SlirpProcess | None = None
         self._restarts = 0
         self._delay = 0.0
+        self._words = ""
         self._wanted = trio.Event()
 
     def want(self) -> None:
@@ -73,7 +79,10 @@ class SlirpSupervisor:
             started = trio.current_time()
             self.process = process
             self._tell(WayOut("ready", process.pid, self._restarts, process.notes))
-            await trio.lowlevel.wait_readable(process.pidfd)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read_words, process)
+                await trio.lowlevel.wait_readable(process.pidfd)
+                nursery.cancel_scope.cancel()
             self._take_leave(process)
             process = None
             self._restarts += 1
@@ -122,8 +131,22 @@ class SlirpSupervisor:
             except NetError as error:
                 self._note(f"port {forward} is not open again: {error.message}: {error.cause}")
 
+    async def _read_words(self, process: SlirpProcess) -> None:
+        """Keep the last it has said: its pipe is full otherwise when that counts."""
+        while True:
+            await trio.lowlevel.wait_readable(process.log_fd)
+            self._hear(process)
+            # a container can make it talk without end
+            await trio.sleep(_WORDS_SECONDS)
+
+    def _hear(self, process: SlirpProcess) -> None:
+        for line in read_log(process).splitlines():
+            if line.strip() and not line.startswith(_EMPTY_CALL):
+                self._words = line.strip()[:_WORDS_LENGTH]
+
     def _take_leave(self, process: SlirpProcess) -> None:
-        words = read_log(process).strip().rpartition("\n")[2]
+        self._hear(process)
+        words, self._words = self._words, ""
         # of our own child; one that an earlier keeper started is reaped by somebody else
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
