@@ -40,12 +40,17 @@ class RouterLink(NamedTuple):
     @property
     def api_socket(self) -> str:
         """Of this namespace alone: another one of the same user may be about to end."""
-        return f"{self.directory}/{_SOCKET_PREFIX}{os.fstat(self.netns_fd).st_ino}.sock"
+        return api_socket(self.directory, os.fstat(self.netns_fd).st_ino)
 
 
 def slirp_plan(link: RouterLink) -> SlirpPlan:
     """The slirp4netns that is the way out of the namespace. Raises NetError where it is not installed."""
     return SlirpPlan(assume_features(), link.netns_fd, link.api_socket, link.mtu, link.ipv6)
+
+
+def api_socket(directory: str, router: int) -> str:
+    """Where slirp4netns listens whose namespace has the inode `router`."""
+    return f"{directory}/{_SOCKET_PREFIX}{router}.sock"
 
 
 def dead_sockets(directory: str) -> list[str]:

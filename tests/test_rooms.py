@@ -29,7 +29,7 @@ ARROWS = {
     "container.request": {"container.model", "grammar"},
     "stack": {"container.request", "grammar"},
     "volume": {"container.model", "grammar", "runtime"},
-    "network": {"container.model", "grammar"},
+    "network": {"container.model", "grammar", "runtime"},
     "container.monitor": {"container.model", "grammar", "network", "protocol", "runtime", "volume"},
     "container.session": {"container.model", "container.monitor", "protocol", "runtime"},
     "container.life": {

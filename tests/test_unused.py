@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 #: what is called from outside: by people's programs, by Python with `-m`, by the installed commands
 FOR_OTHERS = {
-    # of the keeper, for who looks at networks
-    "net.keeper_questions.ask_info",
     "net.keeper_questions.ask_quit",
     "net.keeper_questions.ask_refusals",
     "sandbox.container.request.request.changed",

@@ -40,6 +40,7 @@ EXAMINATIONS: dict[str, Examination] = {
     "tun": Examination(network.check_tun_device),
     "slirp4netns": Examination(network.check_slirp, ("idmap", "tun")),
     "bridge": Examination(network.check_bridge, ("idmap",)),
+    "keeper": Examination(network.check_keeper),
     "ipv6": Examination(network.check_ipv6),
     "subnets": Examination(subnets.check_subnets),
     "ports": Examination(network.check_ports),

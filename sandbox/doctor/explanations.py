@@ -57,6 +57,11 @@ EXPLANATIONS: dict[str, str] = {
         "veth and bridge of the kernel, usable in a user's own network namespace, and libnftables; the check makes "
         "one. Where it cannot, each container has a private slirp4netns."
     ),
+    "keeper": (
+        "While containers are on bridge networks one process, sandbox-keeper, answers their names and starts "
+        "slirp4netns again where that ends. Killed, it is started anew by the containers' monitors; it ends after the "
+        "last of them."
+    ),
     "ipv6": (
         "`network create --ipv6` gives containers IPv6 addresses of their own, which slirp4netns leads out where the "
         "host has IPv6."

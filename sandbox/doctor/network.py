@@ -16,7 +16,8 @@ from net.nft import check_nft
 from net.router import call_in_router, make_router, open_namespace
 from net.slirp import SlirpPlan, check_tun, end_slirp, probe_features, start_slirp
 from sandbox.doctor.check import Check, Machine, from_error, passed, read_text
-from sandbox.errors import SandboxError
+from sandbox.errors import HostError, SandboxError
+from sandbox.network.keeper import ask_keeper
 from sandbox.runtime.syscalls import CLONE_NEWNET, unshare
 from sandbox.runtime.user_namespace import call_in_user_namespace
 
@@ -59,6 +60,24 @@ def check_bridge(machine: Machine) -> Check:
         # containers have a private slirp4netns then
         return from_error("bridge", error, "warning")
     return passed("bridge", f"bridge networks can be made, by {os.path.basename(driver)}")
+
+
+def check_keeper(machine: Machine) -> Check:
+    """Asks the process that answers names on bridge networks, and keeps their slirp4netns running, what it does."""
+    try:
+        info = ask_keeper(machine.paths)
+    except HostError as error:
+        return from_error("keeper", error, "warning")
+    if info is None:
+        return passed("keeper", "no container is on a bridge network")
+    way_out = info.way_out
+    count = f"{len(info.members)} container{'s' * (len(info.members) != 1)} on bridge networks"
+    if way_out.state == "failed":
+        detail = f"process {info.pid} answers the names of {count}, which have no way out"
+        return Check("keeper", "warning", detail, f"{way_out.message}: {way_out.cause}", way_out.mend)
+    again = f", started anew {way_out.restarts} times" if way_out.restarts else ""
+    leads = f"slirp4netns {info.slirp_version} ({way_out.pid}) leads out with an MTU of {info.mtu}{again}"
+    return passed("keeper", f"process {info.pid} answers the names of {count}; {leads}")
 
 
 def check_ipv6(machine: Machine) -> Check:

@@ -5,7 +5,7 @@ Containers are put on them, and taken off, by `container.networking`.
 
 from __future__ import annotations
 
-from sandbox.errors import NotFoundError
+from sandbox.errors import HostError, NotFoundError
 from sandbox.grammar.filters import FilterError
 from sandbox.state import open_state
 
@@ -61,8 +61,8 @@ def _fits(wanted: Filters, network: Network, used: bool) -> bool:
     )
 
 
-def inspect(context: OperationContext, word: str) -> dict[str, Any]:
-    """Docker's document of a network. Raises NotFoundError."""
+def inspect(context: OperationContext, word: str, *, verbose: bool = False) -> dict[str, Any]:
+    """Docker's document of a network; a verbose one says what keeps it going. Raises NotFoundError."""
     from sandbox.network.document import describe_network
     from sandbox.network.store import endpoints_on, find_network
 
@@ -70,7 +70,20 @@ def inspect(context: OperationContext, word: str) -> dict[str, Any]:
         network = _with_subnet(connection, context.paths, find_network(connection, word))
         endpoints = endpoints_on(connection, network.id)
         names = dict(connection.execute("SELECT id, name FROM container").fetchall()) if endpoints else {}
-    return describe_network(network, endpoints, names)
+    document = describe_network(network, endpoints, names)
+    if verbose and network.driver == "bridge":
+        document["Keeper"] = _describe_keeper(context)
+    return document
+
+
+def _describe_keeper(context: OperationContext) -> dict[str, Any] | None:
+    from sandbox.network.keeper import ask_keeper, describe_keeper
+
+    try:
+        info = ask_keeper(context.paths)
+    except HostError as error:
+        return {"Error": f"{error.message}: {error.cause}"}
+    return describe_keeper(info) if info is not None else None
 
 
 def _with_subnet(connection: sqlite3.Connection, paths: Paths, network: Network) -> Network:

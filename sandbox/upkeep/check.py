@@ -26,6 +26,7 @@ from sandbox.upkeep.blobs import BlobCheck
 from sandbox.upkeep.check_context import CheckContext, Options
 from sandbox.upkeep.findings import Finding, Report
 from sandbox.upkeep.images import ImageCheck
+from sandbox.upkeep.keepers import check_keeper
 from sandbox.upkeep.layers import LayerCheck, remove_layer
 from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
 from sandbox.upkeep.mending import mend_blobs
@@ -103,6 +104,7 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
         # what runs has its record before the records are read: those that are stale are mended then
         if check_processes(context) or adopted:
             _adopt_names(context)
+        check_keeper(context)
         if options.repair:
             write_missing_copies(connection, paths)
         places = PlaceCheck(context)

@@ -85,7 +85,7 @@ def inspect(invocation: Invocation) -> int:
     documents, errors = [], []
     for name in invocation.arguments:
         try:
-            documents.append(operations.inspect(where, name))
+            documents.append(operations.inspect(where, name, verbose=invocation.flag("verbose")))
         except SandboxError as error:
             errors.append(with_meant_name(invocation, error, (name,)))
     print_documents(context, documents, invocation.text("format"))
@@ -211,7 +211,9 @@ COMMANDS: tuple[Command, ...] = (
         examples=(
             "sandbox network inspect bridge",
             "sandbox network inspect -f '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{println}}{{end}}' front",
+            "sandbox network inspect -v -f '{{json .Keeper.WayOut}}' bridge",
         ),
+        further=("with -v also what the process does that answers names and keeps slirp4netns, the way out, running",),
     ),
     Command(
         "network rm",

@@ -108,7 +108,8 @@ class KernelEngine:
     def _prepare_on_bridges(self) -> None:
         from sandbox.container.monitor.bridge_network import BridgeNetwork, Place
 
-        place = Place(self._router_fd, self._paths.router, self._paths.runtime_root, self._runtime_dir)
+        paths = self._paths
+        place = Place(self._router_fd, paths.router, paths.runtime_root, self._runtime_dir, paths.runtime_prefix)
         endpoints = self._records.endpoints()
         self._network = network = BridgeNetwork(self._container, place, endpoints)
         # what leads out takes longest to come up

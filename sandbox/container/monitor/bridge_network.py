@@ -59,6 +59,8 @@ class Place(NamedTuple):
     directory: str
     #: the mounts of the container, which a keeper is not to hold
     private_mounts: str
+    #: of the data root, by which its keeper is known
+    label: str
 
 
 class BridgeNetwork:
@@ -68,7 +70,7 @@ class BridgeNetwork:
         self._container = container
         self._wanted = tuple(endpoints)
         self._place = place
-        link = RouterLink(place.router_fd, place.directory, private_mounts=place.private_mounts)
+        link = RouterLink(place.router_fd, place.directory, private_mounts=place.private_mounts, label=place.label)
         self._keeper = KeeperClient(link, become_own_process)
         self._network_fd = -1
         self._routing: Rtnetlink | None = None

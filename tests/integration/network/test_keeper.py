@@ -1,0 +1,121 @@
+"""The keeper of bridge networks beneath real containers: killed, stopped, reset, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.network.test_bridges import address, networks, reaches, start
+from tests.needs import CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.command import Sandbox
+
+    Eventually = Callable[[Callable[[], object]], None]
+
+__all__ = ["networks"]
+
+pytestmark = [pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "busybox"), pytest.mark.slow]
+
+#: slirp4netns itself, which answers there
+OUTSIDE = "10.0.2.2"
+
+
+def _account(sandbox: Sandbox) -> dict[str, Any]:
+    """What the keeper says of itself."""
+    (line,) = sandbox.run("network", "inspect", "-v", "-f", "{{json .Keeper}}", "front").lines
+    account: dict[str, Any] = json.loads(line)
+    return account
+
+
+def _pids(sandbox: Sandbox) -> tuple[int, int]:
+    """Those of keeper and slirp4netns; 0 for one that is not there."""
+    account = _account(sandbox)
+    return account.get("Pid", 0), account.get("WayOut", {}).get("Pid", 0)
+
+
+def _end(*pids: int) -> None:
+    """Kill them all, then wait until they are gone."""
+    opened = [os.pidfd_open(pid) for pid in pids]
+    for pidfd in opened:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    for pidfd in opened:
+        _wait_gone(pidfd)
+
+
+def _wait_gone(pidfd: int) -> None:
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    assert poller.poll(20_000), "it does not end"
+    os.close(pidfd)
+
+
+def test_containers_outlive_keeper_and_slirp4netns(sandbox: Sandbox, networks: str, eventually: Eventually) -> None:
+    start(sandbox, "web", networks, "--network", "front")
+    start(sandbox, "app", networks, "--network", "front")
+    web = address(sandbox, "web")
+    assert reaches(sandbox, "app", "web")
+    assert reaches(sandbox, "app", OUTSIDE)
+    keeper, slirp = _pids(sandbox)
+    assert f"process {keeper} answers the names of 2 containers" in sandbox.run("doctor", "keeper").stdout
+
+    _end(keeper)
+    # nothing but names was its own
+    assert reaches(sandbox, "app", web)
+    assert reaches(sandbox, "app", OUTSIDE)
+    eventually(lambda: reaches(sandbox, "app", "web"))
+    second, same = _pids(sandbox)
+    assert second != keeper
+    assert same == slirp
+
+    _end(slirp)
+    assert reaches(sandbox, "app", "web")
+    eventually(lambda: reaches(sandbox, "app", OUTSIDE))
+    same, another = _pids(sandbox)
+    assert same == second
+    assert another != slirp
+    assert f"slirp4netns {slirp} ended" in json.dumps(_account(sandbox)["Log"])
+
+    _end(second, another)
+    assert reaches(sandbox, "app", web)
+    eventually(lambda: reaches(sandbox, "app", "web"))
+    eventually(lambda: reaches(sandbox, "app", OUTSIDE))
+    assert set(_pids(sandbox)).isdisjoint((second, another))
+    assert len(_account(sandbox)["Containers"]) == 2
+
+    left = [os.pidfd_open(pid) for pid in _pids(sandbox)]
+    sandbox.run("rm", "-f", "web", "app")
+    for pidfd in left:
+        _wait_gone(pidfd)
+    assert _account(sandbox) is None
+    assert "no container is on a bridge network" in sandbox.run("doctor", "keeper").stdout
+    assert not any(name.endswith(".sock") for name in os.listdir(sandbox.home.runtime / "sandbox"))
+
+
+def test_a_keeper_that_does_not_answer_is_found_and_ended(
+    sandbox: Sandbox, networks: str, eventually: Eventually
+) -> None:
+    start(sandbox, "web", networks, "--network", "front")
+    start(sandbox, "app", networks, "--network", "front")
+    keeper, _slirp = _pids(sandbox)
+    pidfd = os.pidfd_open(keeper)
+    os.kill(keeper, signal.SIGSTOP)
+    assert "does not answer" in sandbox.run("doctor", "keeper", status=None).stdout
+    found = sandbox.run("system", "check", "--quick", "--repair", status=None).stdout
+    assert f"process {keeper}" in found
+    _wait_gone(pidfd)
+    eventually(lambda: reaches(sandbox, "app", "web"))
+    assert _pids(sandbox)[0] != keeper
+    # and a reset leaves nobody to wait for
+    left = [os.pidfd_open(pid) for pid in _pids(sandbox)]
+    sandbox.run("system", "reset", "-f")
+    for pidfd in left:
+        _wait_gone(pidfd)
+    assert not (sandbox.home.runtime / "sandbox").exists()
