@@ -83,17 +83,26 @@ def _read(path: str) -> str:
         return ""
 
 
-def wait_processes_gone(home: str, seconds: float = 60, *, besides: str = "") -> list[str]:
+def wait_processes_gone(home: str, seconds: float = 60, *, besides: str = "", hurry: bool = False) -> list[str]:
     """The processes of `home` that are still there when the time is up; [] as soon as all have gone.
 
-    One whose command line is `besides` may stay.
+    One whose command line is `besides` may stay. With `hurry` a keeper that waits for a next container is killed where
+    nothing else is left but its slirp4netns, which ends with it.
     """
     deadline = time.monotonic() + seconds
     while left := [line for line in processes_of(home) if line.partition(" ")[2] != besides or not besides]:
+        if hurry and (keepers := [_keeper_of(int(line.split()[0])) for line in left]) and all(keepers):
+            kill(keepers)
         rest = deadline - time.monotonic()
         if rest <= 0 or not _wait_one_ended([int(line.split()[0]) for line in left], rest):
             break
     return left
+
+
+def _keeper_of(pid: int) -> str:
+    """The keeper of networks whose child that slirp4netns is, as `processes_of` would tell; "" for other processes."""
+    parent = next((line.split()[1] for line in _read(f"/proc/{pid}/status").splitlines() if line[:5] == "PPid:"), "0")
+    return f"{parent} keeper" if _read(f"/proc/{parent}/comm").strip() == "sandbox-keeper" else ""
 
 
 def wait_ended(pid: int, seconds: float = 60) -> None:
