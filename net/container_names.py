@@ -6,13 +6,24 @@ sent to 127.0.0.11:53. Who holds the sockets answers, from whatever namespace. U
 
 from __future__ import annotations
 
-from _socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, inet_aton, socket
+from _socket import (
+    AF_INET,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
+    SOCK_CLOEXEC,
+    SOCK_DGRAM,
+    SOCK_NONBLOCK,
+    SOCK_STREAM,
+    inet_aton,
+    socket,
+)
 
 from net.errors import NetError
-from net.name_rules import lead_names
+from net.name_rules import Lead, lead_ports
 
 #: as Docker has it; programs name it in their configuration
 CONTAINER_NAME_SERVER = "127.0.0.11"
+_NAME_PORT = 53
 _BACKLOG = 64
 
 
@@ -24,7 +35,11 @@ def begin_container_names() -> tuple[socket, socket]:
     """
     udp, tcp = make_container_sockets()
     try:
-        lead_names(inet_aton(CONTAINER_NAME_SERVER), udp.getsockname()[1], tcp.getsockname()[1])
+        leads = (
+            Lead(IPPROTO_UDP, _NAME_PORT, udp.getsockname()[1]),
+            Lead(IPPROTO_TCP, _NAME_PORT, tcp.getsockname()[1]),
+        )
+        lead_ports(inet_aton(CONTAINER_NAME_SERVER), leads)
     except NetError:
         udp.close()
         tcp.close()

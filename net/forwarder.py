@@ -74,7 +74,8 @@ def start_forwarder(router_fd: int, listeners: Sequence[Listener], target: Forwa
     """Fork a process that carries what comes to the listeners to `target`, and return at once.
 
     To be called by a process of one thread in the host's network namespace, with the power to enter that of
-    `router_fd`. The sockets stay the caller's. The child is killed when the caller ends. Raises OSError.
+    `router_fd`; with -1 the target is of the host's. The sockets stay the caller's. The child is killed when the
+    caller ends. Raises OSError.
     """
     control, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     parent = os.getpid()
@@ -143,8 +144,9 @@ def _child(
             _leave_parent()
             keep_only((router_fd, control.fileno(), *(listener.fd for listener in listeners)))
             # the bound sockets stay in the host's network; what is made from here on is in the router's
-            setns(router_fd, CLONE_NEWNET)
-            os.close(router_fd)
+            if router_fd >= 0:
+                setns(router_fd, CLONE_NEWNET)
+                os.close(router_fd)
             _Forwarder(control, listeners, target, _raise_limit()).run()
     finally:
         os._exit(1)

@@ -20,8 +20,6 @@ from _socket import (
     AF_INET,
     AF_NETLINK,
     AF_UNSPEC,
-    IPPROTO_TCP,
-    IPPROTO_UDP,
     MSG_DONTWAIT,
     SOCK_CLOEXEC,
     SOCK_RAW,
@@ -29,11 +27,12 @@ from _socket import (
 )
 
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR, attribute, nested, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # <linux/netlink.h>, <linux/netfilter/nfnetlink.h>
 _NETLINK_NETFILTER = 12
@@ -65,12 +64,22 @@ _FIRST, _SECOND = 1, 2
 
 _HEADER = struct.Struct("=IHHII")
 _TABLE, _CHAIN = "sandbox_names", "sandbox_names_output"
-_NAME_PORT = 53
 _ANSWER_BYTES = 1 << 14
 
 
-def lead_names(address: bytes, udp_port: int, tcp_port: int) -> None:
-    """Lead port 53 of `address`, of 4 octets, in the current network namespace to these ports. Raises NetError."""
+class Lead(NamedTuple):
+    """From one port to another, of an address of the loopback; `protocol` is IPPROTO_UDP or IPPROTO_TCP."""
+
+    protocol: int
+    port: int
+    to_port: int
+
+
+def lead_ports(address: bytes, leads: Sequence[Lead]) -> None:
+    """Lead what programs of the current network namespace send to ports of `address`, of 4 octets, to others of it.
+
+    Beside what was led before. Raises NetError.
+    """
     around = struct.pack(">BBH", AF_UNSPEC, 0, _TABLES)
     messages = [
         (_BATCH_BEGIN, 0, around),
@@ -88,9 +97,9 @@ def lead_names(address: bytes, udp_port: int, tcp_port: int) -> None:
                 _NEW_RULE,
                 text(_RULE_TABLE, _TABLE),
                 text(_RULE_CHAIN, _CHAIN),
-                nested(_RULE_EXPRESSIONS, *_lead(address, protocol, port)),
+                nested(_RULE_EXPRESSIONS, *_expressions(address, lead)),
             )
-            for protocol, port in ((IPPROTO_UDP, udp_port), (IPPROTO_TCP, tcp_port))
+            for lead in leads
         ),
         (_BATCH_END, 0, around),
     ]
@@ -136,14 +145,14 @@ def _of_tables(kind: int, *contents: bytes) -> tuple[int, int, bytes]:
     return _TABLES << 8 | kind, flags, body
 
 
-def _lead(address: bytes, protocol: int, port: int) -> Iterator[bytes]:
+def _expressions(address: bytes, lead: Lead) -> Iterator[bytes]:
     yield _load(_NETWORK_HEADER, _DESTINATION_ADDRESS, 4)
     yield _is_equal(address)
     yield _expression("meta", _number(_META_KEY, _L4PROTO), _number(_META_TO, _FIRST))
-    yield _is_equal(bytes((protocol,)))
+    yield _is_equal(bytes((lead.protocol,)))
     yield _load(_TRANSPORT_HEADER, _DESTINATION_PORT, 2)
-    yield _is_equal(_NAME_PORT.to_bytes(2, "big"))
-    for register, value in ((_FIRST, address), (_SECOND, port.to_bytes(2, "big"))):
+    yield _is_equal(lead.port.to_bytes(2, "big"))
+    for register, value in ((_FIRST, address), (_SECOND, lead.to_port.to_bytes(2, "big"))):
         data = nested(_IMMEDIATE_DATA, attribute(_DATA_VALUE, value))
         yield _expression("immediate", _number(_IMMEDIATE_TO, register), data)
     yield _expression(

@@ -50,6 +50,7 @@ class ContainerOptions(TypedDict, total=False):
     dns_opt: Sequence[str]
     dns_search: Sequence[str]
     egress: Sequence[str]
+    host_ports: Sequence[int]
     domainname: str
     entrypoint: str | Sequence[str]
     environment: Mapping[str, str | None] | Sequence[str]
@@ -139,6 +140,7 @@ _LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "cap_add": ("cap_add", str), "cap_drop": ("cap_drop", str), "devices": ("devices", parse_device),
     "dns": ("dns", hosts.parse_address), "dns_opt": ("dns_options", hosts.parse_dns_option),
     "dns_search": ("dns_search", hosts.parse_dns_search), "egress": ("egress", str), "group_add": ("group_add", str),
+    "host_ports": ("host_ports", int),
     "volumes_from": ("volumes_from", str),
 }  # fmt: skip
 #: keyword -> field and what reads its pairs, given as a map or as texts

@@ -26,6 +26,13 @@ def parse_exposed(text: str) -> tuple[str, ...]:
         raise UsageError(error.message, cause=error.cause, mend=error.mend) from error
 
 
+def parse_host_port(text: str) -> int:
+    """The number of one port. Raises UsageError."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LARGEST):
+        raise UsageError(f"invalid host port: {text}", cause="ports are from 1 to 65535", mend="--host-port 5432")
+    return int(text)
+
+
 def parse_ports(texts: Iterable[str]) -> tuple[PublishedPort, ...]:
     """The ports of every `-p`. Raises UsageError for a text that cannot be read, and for one port asked for twice."""
     try:

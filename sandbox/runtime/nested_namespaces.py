@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sandbox.runtime.spec import ContainerSpec
 
 _REPORT_LIMIT = 64 * 1024
-_MOST_DESCRIPTORS = 8
+#: the kernel takes 253 in one message, <net/scm.h>
+_MOST_DESCRIPTORS = 253
 #: processes of the same user beside the container's in the namespace above: the child between, and who enters
 _OTHER_PROCESSES = 8
 
@@ -46,6 +47,8 @@ class Wires(NamedTuple):
     netlink: int
     #: at 127.0.0.11 inside, for who answers there: udp, tcp; or none
     name_sockets: tuple[int, ...] = ()
+    #: for ports of the host's loopback, in the order of `ContainerSpec.host_ports`
+    host_sockets: tuple[int, ...] = ()
 
 
 class NestedNamespaces(NamedTuple):
@@ -108,8 +111,11 @@ def _sorted(fds: list[int], spec: ContainerSpec, *, bridged: bool) -> NestedName
     network_fd = fds.pop(0)
     if not bridged:
         return NestedNamespaces(user_fd, network_fd)
-    router_netlink, netlink, *name_sockets = fds
-    return NestedNamespaces(user_fd, network_fd, Wires(router_netlink, netlink, tuple(name_sockets)))
+    router_netlink, netlink, *listening = fds
+    # those for names come first
+    at = len(listening) - len(spec.host_ports)
+    wires = Wires(router_netlink, netlink, tuple(listening[:at]), tuple(listening[at:]))
+    return NestedNamespaces(user_fd, network_fd, wires)
 
 
 def _failure(report: bytes) -> Exception:
@@ -203,3 +209,7 @@ class _Maker:
             from net.container_names import begin_container_names
 
             self._sockets += [each.detach() for each in begin_container_names()]
+        if self._spec.host_ports:
+            from net.host_access import begin_host_access
+
+            self._sockets += [each.detach() for each in begin_host_access(self._spec.host_ports)]

@@ -97,6 +97,8 @@ class ContainerSpec(NamedTuple):
     join_network_pid: int = 0
     #: whether somebody answers at 127.0.0.11 inside: on networks with a name
     local_names: bool = False
+    #: ports of the host's loopback that it is let reach
+    host_ports: tuple[int, ...] = ()
     pid_mode: Literal["private", "host", "join"] = "private"
     join_pid: int = 0
     ipc_mode: Literal["private", "host", "join"] = "private"

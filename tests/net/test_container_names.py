@@ -12,7 +12,7 @@ import trio
 from net.container_names import begin_container_names
 from net.dns_server import NameServer
 from net.errors import NetError
-from net.name_rules import lead_names
+from net.name_rules import Lead, lead_ports
 from net.names import ContainerNames, NamedEndpoint
 from net.nft import NftContext
 from net.syscalls import CLONE_NEWNET, CLONE_NEWUSER, setns
@@ -36,7 +36,7 @@ def test_port_53_leads_to_the_sockets_and_stays_free() -> None:
 
 def test_who_has_no_power_over_the_namespace_is_told() -> None:
     with pytest.raises(NetError, match="name server") as caught:
-        lead_names(socket.inet_aton("127.0.0.11"), 1, 2)
+        lead_ports(socket.inet_aton("127.0.0.11"), [Lead(socket.IPPROTO_TCP, 1, 2)])
     assert (caught.value.cause, caught.value.mend) == ("Operation not permitted", "sandbox doctor bridge")
 
 

@@ -99,8 +99,8 @@ def _spawn_request(paths: Paths, invocation: Invocation, container_id: str) -> S
         network = parse_network(invocation.texts("network")[0]).network
     if network not in ("", "default", "bridge"):
         return SpawnRequest(container_id, True, owner, uses_bridge(network))
-    # only on a bridge a container can have a MAC address of its own, and be held to rules
-    must = invocation.given("mac-address") or invocation.given("egress")
+    # only on a bridge a container can have a MAC address of its own, be held to rules, and reach ports of the host
+    must = any(map(invocation.given, ("mac-address", "egress", "host-port")))
     return SpawnRequest(container_id, True, owner, must or default_network(paths) == "bridge", not must)
 
 

@@ -111,6 +111,10 @@ def _add_network(invocation: Invocation, request: ContainerRequest) -> Container
             net_delay=parse_one(invocation, "net-delay", check_delay),
             net_loss=parse_one(invocation, "net-loss", check_loss),
         )
+    if invocation.texts("host-port"):
+        from sandbox.grammar.ports import parse_host_port
+
+        request = request._replace(host_ports=parse_each(invocation, "host-port", parse_host_port))
     if invocation.texts("egress"):
         request = request._replace(egress=invocation.texts("egress"))
     if _any_given(invocation, "publish expose"):

@@ -47,6 +47,7 @@ _OPTIONS_OF_FIELDS = {
     "dns_options": "dns-option",
     "extra_hosts": "add-host",
     "egress": "egress",
+    "host_ports": "host-port",
     "published_ports": "publish",
     "exposed_ports": "expose",
     "binds": "volume",

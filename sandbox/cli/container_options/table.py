@@ -53,6 +53,7 @@ _SHARED: tuple[Option, ...] = (
     option("--health-start-interval", "text", "Time between running the check during the start period", "duration"),
     option("--health-start-period", "text", "Start period for the container to initialize", "duration"),
     option("--health-timeout", "text", "Maximum time to allow one check to run", "duration"),
+    option("--host-port", "list", "TCP port of this machine's loopback to reach at host.docker.internal", "port"),
     option("-h --hostname", "text", "Container host name", "string"),
     option("--init", "flag", "Run an init inside the container that forwards signals and reaps processes"),
     option("-i --interactive", "flag", "Keep STDIN open even if not attached"),

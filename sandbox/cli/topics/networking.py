@@ -35,6 +35,7 @@ Other networks:
 
 Names:
     sandbox run --add-host db:10.1.2.3 IMAGE            a line of /etc/hosts
+    sandbox run --host-port 5432 IMAGE                  127.0.0.1:5432 of this machine, at host.docker.internal:5432
     sandbox run --dns 9.9.9.9 IMAGE                     another resolver than this machine's
 
 A container that reaches nothing: sandbox doctor

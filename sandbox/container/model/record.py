@@ -92,6 +92,8 @@ class ContainerConfig(NamedTuple):
     net_rate: str = ""
     net_delay: str = ""
     net_loss: str = ""
+    #: TCP ports of the host's loopback that it reaches at host.docker.internal
+    host_ports: tuple[int, ...] = ()
     #: texts of `--egress`: what it may reach outside; none is no restriction
     egress: tuple[str, ...] = ()
 

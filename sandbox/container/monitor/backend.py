@@ -269,7 +269,7 @@ class KernelEngine:
             process_limit=self._limits.process_limit,
             cgroup=self.cgroup,
         )
-        return spec._replace(local_names=has_local_names(endpoints))
+        return spec._replace(local_names=has_local_names(endpoints), host_ports=self._container.config.host_ports)
 
     def _begin_private_network(self) -> None:
         if not uses_private_network(self._container.config):

@@ -29,6 +29,7 @@ from sandbox.container.monitor.endpoint_values import (
     shaping_of,
     wants_way_out,
 )
+from sandbox.container.monitor.host_access import HostAccess
 from sandbox.errors import HostError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.requested import is_shaped
@@ -80,6 +81,8 @@ class BridgeNetwork:
         self._listeners: tuple[Listener, ...] = ()
         self._forwarder: ForwarderProcess | None = None
         self._events = select.epoll()
+        self._host_access = HostAccess(self._events, (), ())
+        self._is_host_access_due = False
 
     @property
     def pidfd(self) -> int:
@@ -103,6 +106,8 @@ class BridgeNetwork:
         self._routing = Rtnetlink.from_fd(wires.router_netlink)
         self._inside = Rtnetlink.from_fd(wires.netlink)
         self._name_sockets = wires.name_sockets
+        self._host_access = HostAccess(self._events, self._container.config.host_ports, wires.host_sockets)
+        self._host_access.start()
         with self._explained(), locked(self._place.lock_directory):
             self._restrict(self._wanted)
             for endpoint in self._wanted:
@@ -121,6 +126,8 @@ class BridgeNetwork:
         for fd, _events in self._events.poll(0):
             if self._forwarder is not None and fd == self._forwarder.pidfd:
                 is_broken = True
+            elif self._host_access.is_at(fd):
+                is_broken = self._is_host_access_due = True
             else:
                 for _time, _kind, what in self._keeper.receive():
                     refused(what)
@@ -137,6 +144,9 @@ class BridgeNetwork:
             self.begin()
         if self._forwarder is not None and _has_ended(self._forwarder):
             self._start_forwarder()
+        if self._is_host_access_due:
+            self._host_access.start()
+            self._is_host_access_due = False
 
     def apply(self, wanted: Sequence[Endpoint], name: str) -> None:
         """Make of the container's places on networks what is wanted: what lacks is made, what is too much goes. It is
@@ -235,6 +245,7 @@ class BridgeNetwork:
     def kill(self) -> None:
         """End what helps, so that it is gone when `close` comes."""
         self._end_forwarder()
+        self._host_access.kill()
         if self._listeners:
             from net.listeners import close_listeners
 
@@ -255,6 +266,7 @@ class BridgeNetwork:
             self._routing.close()
             self._inside.close()
             self._routing = self._inside = None
+        self._host_access.close()
         for fd in self._name_sockets:
             os.close(fd)
         self._name_sockets = self._endpoints = ()

@@ -33,7 +33,13 @@ def wants_way_out(endpoints: Sequence[Endpoint]) -> bool:
 def keeper_member(container: Container, endpoints: Sequence[Endpoint]) -> KeeperMember:
     """What the keeper is told of a container."""
     named = tuple(_named(container, endpoint) for endpoint in endpoints)
-    names = ContainerNames(named, container.config.dns, egress=egress_of(container, endpoints), links=_links(endpoints))
+    own: tuple[tuple[str, str], ...] = ()
+    if container.config.host_ports:
+        from net.host_access import HOST_ADDRESS, HOST_NAMES  # few containers reach the host
+
+        own = tuple((name, HOST_ADDRESS) for name in HOST_NAMES)
+    egress = egress_of(container, endpoints)
+    names = ContainerNames(named, container.config.dns, own, egress, _links(endpoints))
     return KeeperMember(container.id, os.getpid(), names, wants_way_out(endpoints))
 
 

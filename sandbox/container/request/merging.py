@@ -194,10 +194,15 @@ def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: Con
             net_loss=_checked("net_loss", check_loss, request.net_loss),
         )
     if request.egress:
-        from sandbox.container.request.egress import restricted
+        from sandbox.container.request.bridged import restricted
 
         with at_field("egress"):
             config = restricted(config, request.egress)
+    if request.host_ports:
+        from sandbox.container.request.bridged import with_host_ports
+
+        with at_field("host_ports"):
+            config = with_host_ports(config, request.host_ports)
     return _add_ports(request, defaults, config)
 
 

@@ -70,6 +70,8 @@ class ContainerRequest(NamedTuple):
     net_rate: str | None = None
     net_delay: str | None = None
     net_loss: str | None = None
+    #: TCP ports of the host's loopback that it reaches
+    host_ports: tuple[int, ...] = ()
     #: texts of `--egress`
     egress: tuple[str, ...] = ()
 

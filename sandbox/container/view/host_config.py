@@ -62,6 +62,7 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "NetDelay": config.net_delay,
         "NetLoss": config.net_loss,
         "Egress": list(config.egress),
+        "HostPorts": list(config.host_ports),
     }
     return document | _given(rare)
 

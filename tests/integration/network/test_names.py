@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.container.conftest import monitor_pid
 from tests.integration.network.test_bridges import IDLE, address, start
 from tests.needs import CONTAINER
 from tests.net.interface_addresses import list_addresses
@@ -103,3 +107,36 @@ def test_rules_that_cannot_be_held_are_refused(sandbox: Sandbox, front: str) -> 
     assert "invalid egress rule" in done.stderr
     done = sandbox.run("run", "--rm", "--network", "host", "--egress", "deny", front, *IDLE, status=125)
     assert "conflicting options: egress rules and the network mode host" in done.stderr
+
+
+def _carriers(monitor: int) -> list[int]:
+    """The monitor's processes that carry connections."""
+    children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
+    return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "sandbox-ports\n"]
+
+
+def test_ports_of_the_hosts_loopback_are_reached_where_asked_for(sandbox: Sandbox, front: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as other:
+        port = server.getsockname()[1]
+        start(sandbox, "let", front, "--network", "front", "--host-port", str(port), "--egress", "deny")
+        start(sandbox, "apart", front, "--network", "front", "--egress", "deny")
+        for name in ("host.sandbox.internal", "host.docker.internal"):
+            assert _connects(sandbox, "let", (name, port))
+            peer, address = server.accept()
+            peer.close()
+            assert address[0] == "127.0.0.1"
+        assert not _connects(sandbox, "let", ("host.docker.internal", other.getsockname()[1]))
+        assert not _connects(sandbox, "apart", ("host.docker.internal", port))
+        shown = sandbox.run("inspect", "-f", "{{json .HostConfig.HostPorts}}", "let").lines
+        assert shown == [f"[{port}]"]
+        # who carries them is started again; who comes meanwhile waits
+        (carrier,) = _carriers(monitor_pid(sandbox, "let"))
+        os.kill(carrier, signal.SIGKILL)
+        assert _connects(sandbox, "let", ("host.docker.internal", port))
+        sandbox.run("restart", "-t", "0", "let")
+        assert _connects(sandbox, "let", ("host.docker.internal", port))
+
+
+def test_what_is_no_port_of_the_host_is_refused(sandbox: Sandbox, front: str) -> None:
+    done = sandbox.run("run", "--rm", "--host-port", "0", front, *IDLE, status=125)
+    assert "invalid host port: 0" in done.stderr

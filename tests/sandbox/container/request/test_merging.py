@@ -86,6 +86,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "dns_search": some_of("a.b", "."),
     "dns_options": some_of("ndots:1"),
     "egress": some_of("deny", "allow=example.org,192.0.2.0/24:22", "allow=a b"),
+    "host_ports": some_of(5432, 80, 70000),
     "extra_hosts": some_of("db:10.0.0.5", "h:::1", "gate:host-gateway"),
     "net_rate": one_of("10mbit"),
     "net_delay": one_of("50ms"),
@@ -299,6 +300,15 @@ def test_egress_rules_put_a_container_on_a_bridge(
     config, _ = merge(request_._replace(egress=("allow=example.org",)), ImageDefaults(), FACTS)
     assert config.egress == ("allow=example.org",)
     assert (config.network, tuple(endpoint.network for endpoint in config.endpoints)) == (network, endpoints)
+
+
+def test_ports_of_the_host_put_a_container_on_a_bridge() -> None:
+    config, _ = merge(ContainerRequest("web", host_ports=(80, 5432, 80)), ImageDefaults(), FACTS)
+    assert (config.network, config.host_ports) == ("bridge", (80, 5432))
+    with pytest.raises(UsageError, match="host ports and the network mode host"):
+        merge(ContainerRequest("web", host_ports=(80,), network_mode="host"), ImageDefaults(), FACTS)
+    with pytest.raises(UsageError, match="65 host ports are too many"):
+        merge(ContainerRequest("web", host_ports=tuple(range(1, 66))), ImageDefaults(), FACTS)
 
 
 @pytest.mark.parametrize("mode", ["host", "none", "slirp4netns", "container:db"])
