@@ -20,6 +20,8 @@ class _Check:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self.services = dict(project.services)
+        self.disabled = dict(project.disabled)
 
     def error(self, path: str, what: str, *, mend: str = "") -> ComposeFileError:
         return problem(place_of(self.project.places, path), path, what, mend=mend)
@@ -108,13 +110,12 @@ def _check_references(looking: _Check, name: str, service: Service) -> None:
 
 
 def _check_dependencies(looking: _Check, name: str, service: Service) -> None:
-    services = looking.project.services.names
     for other, dependency in service.depends_on:
-        if other in services or (not dependency.required and other in looking.project.disabled.names):
+        if other in looking.services or (not dependency.required and other in looking.disabled):
             continue
         path = f"services.{name}.depends_on.{other}"
-        if other in looking.project.disabled.names:
-            profiles = (looking.project.disabled.value(other) or service).profiles
+        if other in looking.disabled:
+            profiles = looking.disabled[other].profiles
             raise looking.error(
                 path,
                 f"service {name!r} depends on undefined service {other!r}: no profile that it is in is on",
@@ -122,7 +123,7 @@ def _check_dependencies(looking: _Check, name: str, service: Service) -> None:
             )
         from sandbox.near_names import nearest
 
-        near = nearest(other, services)
+        near = nearest(other, looking.services)
         raise looking.error(
             path, f"service {name!r} depends on undefined service {other!r}", mend=f"write {near!r}" if near else ""
         )
@@ -217,18 +218,14 @@ def _check_resources(looking: _Check, project: Project) -> None:
 
 
 def _check_circle(looking: _Check, project: Project) -> None:
-    finished: set[str] = set()
+    from graphlib import CycleError, TopologicalSorter
 
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            circle = " -> ".join((*above[above.index(name) :], name))
-            raise looking.error(f"services.{above[-1]}.depends_on", f"dependency cycle detected: {circle}")
-        service = project.services.value(name)
-        if name in finished or service is None:
-            return
-        for other, _ in service.depends_on:
-            visit(other, (*above, name))
-        finished.add(name)
-
-    for name, _ in project.services:
-        visit(name, ())
+    graph = {name: [other for other, _ in service.depends_on] for name, service in project.services}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        # each is needed by the one behind it
+        circle = [str(name) for name in reversed(error.args[1])]
+        raise looking.error(
+            f"services.{circle[0]}.depends_on", f"dependency cycle detected: {' -> '.join(circle)}"
+        ) from error

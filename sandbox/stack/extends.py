@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     OpenFile = Callable[[Scalar, str], Mapping]
 
 _KEYS = ("file", "service")
+_DEEPEST = 100
 
 
 def with_extended(tree: Mapping, open_file: OpenFile) -> Mapping:
@@ -41,6 +42,8 @@ def _extended(name: str, services: Mapping, open_file: OpenFile, above: tuple[tu
     if here in above:
         circle = " -> ".join(each for _, each in (*above[above.index(here) :], here))
         raise problem(reference.place, path, f"services extend each other in a circle: {circle}")
+    if len(above) >= _DEEPEST:
+        raise problem(reference.place, path, f"services extend each other more than {_DEEPEST} deep")
     file, base_name = _reference(reference, path)
     others = services if file is None else _services_of(open_file(file, f"{path}.file"), file, path)
     if base_name.text not in others.entries:

@@ -72,7 +72,7 @@ def _paths(node: Node | None, path: str) -> tuple[str, ...]:
 
 
 def _absolute(node: Scalar) -> str:
-    return os.path.normpath(os.path.join(node.place.source.directory, os.path.expanduser(node.text)))
+    return node.place.source.absolute(node.text)
 
 
 def joined(tree: Mapping, included: Mapping) -> Mapping:

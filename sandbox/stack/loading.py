@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox.stack.include import Included
 
 STANDARD_INPUT = "-"
+_DEEPEST = 50
 
 
 class Loader:
@@ -35,6 +36,7 @@ class Loader:
         self._caller_directory = caller_directory
         self._interpolates = interpolates
         self._bytes: dict[str, bytes] = {}
+        self._parsed: dict[tuple[str, str, int], tuple[Node, ...]] = {}
         #: names without a value, in the order they were met
         self.unset: dict[str, None] = {}
         #: files that say which version of the format they are in
@@ -49,6 +51,8 @@ class Loader:
             if path in above and path != STANDARD_INPUT:
                 circle = " -> ".join(self._shown(each) for each in (*above[above.index(path) :], path))
                 raise ComposeFileError(f"files include each other in a circle: {circle}")
+            if len(above) >= _DEEPEST:
+                raise ComposeFileError(f"files include each other more than {_DEEPEST} deep: {self._shown(path)}")
             source = Source(self._shown(path), path, directory, environment)
             for document in self._documents(source):
                 whole = self._completed(document, source, (*above, path))
@@ -81,7 +85,11 @@ class Loader:
         return path if below.startswith("../..") else below
 
     def _raw(self, source: Source) -> tuple[Node, ...]:
-        return read_documents(self._read(source), source)
+        # by the variables as one thing, whatever they are by now: the project's name is put there between two readings
+        key = (source.path, source.directory, id(source.environment))
+        if key not in self._parsed:
+            self._parsed[key] = read_documents(self._read(source), source)
+        return self._parsed[key]
 
     def _read(self, source: Source) -> bytes:
         if source.path == STANDARD_INPUT:
@@ -132,7 +140,7 @@ class Loader:
 
     def _extended_file(self, file: Scalar, path: str) -> Mapping:
         source = file.place.source
-        absolute = os.path.normpath(os.path.join(source.directory, os.path.expanduser(file.text)))
+        absolute = source.absolute(file.text)
         if not os.path.isfile(absolute):
             raise problem(file.place, path, f"there is no file {self._shown(absolute)}")
         of_file = Source(self._shown(absolute), absolute, os.path.dirname(absolute), source.environment)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from sandbox.stack.measures import Pairs
 from sandbox.stack.model import Dependency, Port, Volume
 from sandbox.stack.project import Network
@@ -12,7 +10,7 @@ from sandbox.stack.short_forms import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import TypeVar
 
     from sandbox.stack.deploy_model import Deploy
@@ -44,7 +42,7 @@ def _settled_service(name: str, service: Service, places: Mapping[str, Place], r
     return service._replace(
         build=build,
         ports=last_of_each((_with_port_defaults(each) for each in service.ports), _port_key),
-        volumes=last_of_each((_with_clean_target(each) for each in service.volumes), _target_key),
+        volumes=last_of_each(_settled_mounts(name, service, places, resolves_paths), _target_key),
         devices=last_of_each(service.devices, _target_key),
         secrets=last_of_each((_with_secret_target(each) for each in service.secrets), _target_key),
         configs=last_of_each(service.configs, lambda each: each.target or f"/{each.source}"),
@@ -66,8 +64,19 @@ def _port_key(port: Port | str) -> object:
     return port.host_ip or "0.0.0.0", port.published, port.target, port.protocol
 
 
-def _with_clean_target(volume: Volume | str) -> Volume | str:
-    return volume if isinstance(volume, str) else volume._replace(target=clean(volume.target))
+def _settled_mounts(
+    name: str, service: Service, places: Mapping[str, Place], resolves_paths: bool
+) -> Iterator[Volume | str]:
+    """The mounts, with the paths of those in the long form from where the file is."""
+    for number, each in enumerate(service.volumes):
+        if isinstance(each, str):
+            yield each
+            continue
+        place = places.get(f"services.{name}.volumes[{number}].source")
+        source = each.source
+        if each.type == "bind" and source and place is not None and resolves_paths:
+            source = place.source.absolute(source)
+        yield each._replace(source=source, target=clean(each.target))
 
 
 def _target_key(each: object) -> object:
@@ -98,7 +107,7 @@ def _bind_device(name: str, volume: NamedVolume, places: Mapping[str, Place], re
     is_bind = volume.driver == "local" and options.get("o") == "bind" and "device" in options
     if not is_bind or place is None or not resolves_paths:
         return volume
-    options["device"] = os.path.normpath(os.path.join(place.source.directory, os.path.expanduser(options["device"])))
+    options["device"] = place.source.absolute(options["device"])
     return volume._replace(driver_opts=Pairs.of(options.items()))
 
 

@@ -36,17 +36,17 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
     environment: Mapping[str, str] = with_env_files(caller.environment, env_files, base or caller.directory)
     found = find_files(request.files, environment, caller.directory, base or caller.directory)
     directory = base or _directory_of(found.files, caller.directory)
-    environment = with_env_files(environment, env_files, directory)
+    variables = with_env_files(environment, env_files, directory)
     loader = Loader(caller.stdin, caller.directory, interpolates=steps.interpolates)
-    name = _name(request, environment, loader, found.files, directory)
-    environment = {**environment, "COMPOSE_PROJECT_NAME": name}
-    tree = without_resets(loader.load(found.files, directory, environment))
+    name = _name(request, variables, loader, found.files, directory)
+    variables["COMPOSE_PROJECT_NAME"] = name
+    tree = without_resets(loader.load(found.files, directory, variables))
     assert isinstance(tree, Tree)
     reading = Reading(is_lenient=not steps.interpolates, resolves_paths=steps.resolves_paths)
     file = settled(read_file(reading, tree), reading.places, resolves_paths=steps.resolves_paths)
     if steps.normalises:
         file = normalised(file, name)
-    project = _project(file, name, environment)._replace(
+    project = _project(file, name, variables)._replace(
         places=reading.places,
         files=found.files,
         working_directory=directory,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -19,6 +21,12 @@ class Source(NamedTuple):
     #: absolute: that of the project, or of the file itself where it is extended or included
     directory: str
     environment: Mapping[str, str] = {}
+
+    def absolute(self, path: str) -> str:
+        """A path that the file names: `~` is the caller's home, and what is relative starts from the directory."""
+        if path == "~" or path.startswith("~/"):
+            path = self.environment.get("HOME", "~") + path[1:]
+        return os.path.normpath(os.path.join(self.directory, path))
 
 
 class Place(NamedTuple):

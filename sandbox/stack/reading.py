@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from sandbox.errors import UsageError
@@ -46,8 +45,7 @@ class Reading:
         text = node.text
         if not self.resolves_paths or not text or self.keeps(node):
             return text
-        expanded = os.path.expanduser(text) if text[0] == "~" else text
-        return os.path.normpath(os.path.join(node.place.source.directory, expanded))
+        return node.place.source.absolute(text)
 
 
 class Key(NamedTuple):

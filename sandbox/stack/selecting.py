@@ -58,18 +58,19 @@ def with_services(project: Project, names: Iterable[str]) -> Project:
 
 def in_order(project: Project, names: Iterable[str]) -> tuple[str, ...]:
     """`names`, each behind the services that it depends on, which are there too."""
+    services = dict(project.services)
     found: dict[str, None] = {}
-
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        service = project.services.value(name)
-        if service is None or name in found or name in above:
-            return
-        for other, _ in service.depends_on:
-            visit(other, (*above, name))
-        found[name] = None
-
-    for name in names:
-        visit(name, ())
+    # a list of its own, and no recursion: a chain may be as long as the file
+    waiting = [(name, False) for name in reversed(list(names))]
+    begun: set[str] = set()
+    while waiting:
+        name, is_ready = waiting.pop()
+        if is_ready:
+            found[name] = None
+        elif name in services and name not in begun:
+            begun.add(name)
+            waiting.append((name, True))
+            waiting += [(other, False) for other, _ in reversed(tuple(services[name].depends_on))]
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from sandbox.errors import UsageError
 from sandbox.stack.errors import ComposeFileError
 from sandbox.stack.operations import load_project
 from sandbox.stack.project_request import Caller, ProjectRequest
+from sandbox.stack.selecting import in_order
 from tests.sandbox.stack.projects import document, load, one, write
 
 if TYPE_CHECKING:
@@ -221,3 +222,21 @@ def test_what_is_old_is_told(tmp_path: Path) -> None:
     assert "the attribute `version` is obsolete" in project.notes[0]
     kept = load(tmp_path, keeps_unused=True)
     assert dict(kept.networks)["n"].name == "old"
+
+
+def test_long_chains(tmp_path: Path) -> None:
+    chain = "".join(f"  s{n}: {{image: i, depends_on: [s{n + 1}]}}\n" for n in range(2000))
+    project = one(tmp_path, f"services:\n{chain}  s2000: {{image: i}}\n", services=("s0",))
+    assert in_order(project, ("s0",))[:2] == ("s2000", "s1999")
+    with pytest.raises(ComposeFileError, match="dependency cycle detected: s1 -> s2 -> s1"):
+        one(tmp_path, "services:\n  s1: {image: i, depends_on: [s2]}\n  s2: {image: i, depends_on: [s1]}\n")
+    deep = "".join(f"  s{n}: {{extends: s{n + 1}}}\n" for n in range(200))
+    with pytest.raises(ComposeFileError, match="extend each other more than 100 deep"):
+        one(tmp_path, f"services:\n{deep}  s200: {{image: i}}\n")
+
+
+def test_paths_of_the_long_form(tmp_path: Path) -> None:
+    mounts = "[{type: bind, source: ./x, target: /x/}, {type: bind, source: ~/y, target: /h}]"
+    volumes = dict(one(tmp_path, f"services: {{a: {{image: i, volumes: {mounts}}}}}").services)["a"].volumes
+    assert [getattr(each, "source", "") for each in volumes] == [f"{tmp_path}/x", "/home/dev/y"]
+    assert [getattr(each, "target", "") for each in volumes] == ["/x", "/h"]
