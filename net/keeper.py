@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 #: after the last monitor: of one container after the other each needs a keeper
 LINGER_SECONDS = 2.0
 _LOG_LINES = 200
-_REFUSALS = 1000
 #: without a free descriptor nobody is let in, until one has gone
 _FULL_SECONDS = 0.1
 #: between two tries to have the router's port for names
@@ -70,12 +69,11 @@ class Keeper:
         self._scope = trio.CancelScope()
         self._started = time.time()
         self._log: deque[tuple[float, str]] = deque(maxlen=_LOG_LINES)
-        self._refusals: deque[tuple[str, list[Any]]] = deque(maxlen=_REFUSALS)
         #: whether another keeper goes on with the same listening socket and slirp4netns
         self.is_succeeded = False
 
     async def run(self, process: SlirpProcess | None, failure: NetError | None) -> None:
-        """Serve until the last monitor has been gone for a while, or somebody says quit."""
+        """Serve until the last monitor has been gone for a while, or one of a newer program takes over."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._slirp.run, process, failure)
@@ -89,7 +87,6 @@ class Keeper:
 
     def _refused(self, refusal: Refusal) -> None:
         row = [refusal.time, refusal.kind, refusal.what]
-        self._refusals.append((refusal.container, row))
         for connection in self._connections:
             if connection.container == refusal.container:
                 connection.tell({"type": "refusals", "rows": [row]})
@@ -163,11 +160,6 @@ class Keeper:
                 self._know(connection, document)
             elif kind == "info":
                 connection.tell({"type": "info", "info": self._account()})
-            elif kind == "log":
-                rows = [row for container, row in self._refusals if container == document.get("container")]
-                connection.tell({"type": "log", "rows": rows})
-            elif kind == "quit":
-                self._scope.cancel()
         finally:
             close_all(fds)
 

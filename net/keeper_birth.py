@@ -92,6 +92,7 @@ def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess
             kept |= {slirp.pidfd, slirp.exit_fd, slirp.log_fd}
         become(kept, PROCESS_NAME)
         forget_caller(f"{PROCESS_NAME} {link.label}".rstrip())
+        _leave_cgroup(link.cgroup)
         _leave_mounts(link.private_mounts)
         _raise_descriptor_limit()
         failure: NetError | None = None
@@ -143,6 +144,13 @@ def forget_caller(title: str) -> None:
         room = environment_end - arguments if environment == arguments_end else arguments_end - arguments
         memory.seek(arguments)
         memory.write(title.encode(errors="surrogateescape").ljust(arguments_end - arguments, b" ")[: room - 1])
+
+
+def _leave_cgroup(cgroup: str) -> None:
+    if cgroup:
+        # refused where a session's manager brought who forked here: then the cgroup stays as long as the keeper
+        with suppress(OSError), open(f"{cgroup}/cgroup.procs", "w") as file:
+            file.write("0")
 
 
 def _leave_mounts(place: str) -> None:

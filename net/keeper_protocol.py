@@ -7,8 +7,8 @@
       | <------------- refusals {rows} --- |   what the rules for the way out refused
       | end of stream -------------------> |   the container is gone
     anybody
-      | info, log {container}, quit -----> |   one question on a connection of its own
-      | <------------- info, log --------- |
+      | info {version} ------------------> |   on a connection of its own
+      | <------------------ info {…} ----- |
 
 The keeper listens on an abstract socket in the bridges' own network namespace, which is that of one user: nobody else
 reaches it, no directory is needed for it, and the kernel lets one listen.

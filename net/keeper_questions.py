@@ -1,4 +1,4 @@
-"""What a command asks of the keeper: its account, what it refused, that it ends. One connection for each question."""
+"""What a command asks of the keeper: what it does. One connection for each question."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from net.router import call_in_router
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
-
     from net.keeper_protocol import KeeperInfo
     from net.router import Router
 
@@ -28,34 +26,18 @@ _PATIENCE_SECONDS = 4.0
 
 def ask_info(router: Router, *, join_user: bool) -> KeeperInfo | None:
     """What the keeper does, None where there is none; `join_user` is `net.router.call_in_router`'s. Raises NetError."""
-    answer = _ask(router, {"type": "info"}, join_user)
-    return decode_info(answer["info"]) if answer is not None else None
-
-
-def ask_refusals(router: Router, container: str, *, join_user: bool) -> list[list[Any]]:
-    """What was lately refused to `container`: (time, kind, what) of each, oldest first. Raises NetError."""
-    answer = _ask(router, {"type": "log", "container": container}, join_user)
-    return list(answer["rows"]) if answer is not None else []
-
-
-def ask_quit(router: Router, *, join_user: bool) -> None:
-    """Have the keeper end, and wait until it has; monitors that are left start another one. Raises NetError."""
-    _ask(router, {"type": "quit"}, join_user)
-
-
-def _ask(router: Router, question: dict[str, Any], join_user: bool) -> dict[str, Any] | None:
     fds = call_in_router(router, connect_to_keeper, join_user=join_user)
     if not fds:
         return None
     with socket.socket(fileno=fds[0]) as connection:
         try:
             connection.settimeout(_PATIENCE_SECONDS)
-            send_message(connection, {"version": KEEPER_VERSION, **question})
+            send_message(connection, {"type": "info", "version": KEEPER_VERSION})
             data, _fds = receive_message(connection)
-            return decode_message(data) if data else None
+            return decode_info(decode_message(data)["info"]) if data else None
         except ConnectionError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise NetError("the keeper of the containers' names does not answer", cause=str(error)) from error
 
 

@@ -27,7 +27,7 @@ class RouterLink(NamedTuple):
 
     `directory` is the user's own: slirp4netns' API socket and the log of faults lie there. Mounts below
     `private_mounts` are the container's of who forks, and not to be kept alive. `label` is what `ps` shows of the
-    keeper, beside its name.
+    keeper, beside its name. It goes to the directory `cgroup`, that of who forks being the container's, where it may.
     """
 
     netns_fd: int
@@ -36,6 +36,7 @@ class RouterLink(NamedTuple):
     ipv6: bool = True
     private_mounts: str = ""
     label: str = ""
+    cgroup: str = ""
 
     @property
     def api_socket(self) -> str:

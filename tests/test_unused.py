@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 #: what is called from outside: by people's programs, by Python with `-m`, by the installed commands
 FOR_OTHERS = {
-    "net.keeper_questions.ask_quit",
-    "net.keeper_questions.ask_refusals",
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",

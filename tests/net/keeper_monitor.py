@@ -154,7 +154,7 @@ def _make_own_names() -> list[int]:
 
 def main(pid: str, fd: str, directory: str, container: str) -> None:
     netns_fd = os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    Monitor(RouterLink(netns_fd, directory, label="label"), container).run()
+    Monitor(RouterLink(netns_fd, directory, label="label", cgroup=f"{directory}/cgroup"), container).run()
 
 
 if __name__ == "__main__":

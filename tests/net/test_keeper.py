@@ -32,7 +32,9 @@ ADDRESSES = {letter: f"172.30.0.{number}" for number, letter in enumerate("abcd"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """For tests after which everything is as before."""
-    with ground(tmp_path_factory.mktemp("keeper")) as made:
+    directory = tmp_path_factory.mktemp("keeper")
+    (directory / "cgroup").mkdir()
+    with ground(directory) as made:
         for address in ADDRESSES.values():
             assert made.run("ip", "address", "add", address, "dev", "lo", router=True).returncode == 0
         yield made
@@ -200,6 +202,8 @@ def test_the_keeper_has_nothing_of_who_forked_it(place: Ground, monitors: list[M
     assert os.readlink(f"/proc/{keeper}/cwd") == "/"
     assert [os.readlink(f"/proc/{keeper}/fd/{fd}") for fd in (0, 1, 2)] == ["/dev/null"] * 3
     assert os.getsid(keeper) != os.getsid(first)
+    # itself, to the cgroup that it is told of
+    assert (place.directory / "cgroup/cgroup.procs").read_text() == "0"
     pipes = {os.readlink(f"/proc/{first}/fd/{fd}") for fd in (0, 1)}
     assert pipes.isdisjoint(os.readlink(f"/proc/{keeper}/fd/{fd}") for fd in os.listdir(f"/proc/{keeper}/fd"))
 
@@ -426,7 +430,7 @@ def _wait_for_descriptors(pid: int, most: int) -> None:
 
 
 def _own_kib(pid: int) -> int:
-    """Memory that is this process' alone: what it shares changes with who else has it."""
+    """Memory that is no file's, whoever has it too: what is its alone changes with who forked it."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith("Private_Dirty:")]
+    (line,) = [line for line in lines if line.startswith("Anonymous:")]
     return int(line.split()[1])

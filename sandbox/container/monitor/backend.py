@@ -109,7 +109,14 @@ class KernelEngine:
         from sandbox.container.monitor.bridge_network import BridgeNetwork, Place
 
         paths = self._paths
-        place = Place(self._router_fd, paths.router, paths.runtime_root, self._runtime_dir, paths.runtime_prefix)
+        place = Place(
+            self._router_fd,
+            paths.router,
+            paths.runtime_root,
+            self._runtime_dir,
+            paths.runtime_prefix,
+            self._cgroup.origin if self._cgroup is not None else "",
+        )
         endpoints = self._records.endpoints()
         self._network = network = BridgeNetwork(self._container, place, endpoints)
         # what leads out takes longest to come up

@@ -62,6 +62,8 @@ class Place(NamedTuple):
     private_mounts: str
     #: of the data root, by which its keeper is known
     label: str
+    #: where a keeper goes out of the container's cgroup, "" where it is in none
+    cgroup: str
 
 
 class BridgeNetwork:
@@ -71,7 +73,13 @@ class BridgeNetwork:
         self._container = container
         self._wanted = tuple(endpoints)
         self._place = place
-        link = RouterLink(place.router_fd, place.directory, private_mounts=place.private_mounts, label=place.label)
+        link = RouterLink(
+            place.router_fd,
+            place.directory,
+            private_mounts=place.private_mounts,
+            label=place.label,
+            cgroup=place.cgroup,
+        )
         self._keeper = KeeperClient(link, become_own_process)
         self._network_fd = -1
         self._routing: Rtnetlink | None = None
