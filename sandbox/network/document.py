@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from net.networks import DEFAULT_MTU, bridge_name
 from sandbox.humane import rfc3339
+from sandbox.network.record import bridge_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Map
         "Labels": dict(sorted(network.labels.items())),
         **({"Egress": list(network.egress)} if network.egress else {}),
     }
+
+
+def describe_bridge(network: Network) -> Document:
+    """What only this engine tells. Raises NetError."""
+    from net.host_routes import read_busy  # for a look behind it only
+    from net.subnets import overlapping
+
+    settings, busy = bridge_settings(network), read_busy()
+    hidden = [overlapping(subnet, busy) for subnet in (network.subnet4, network.subnet6) if subnet]
+    return {"Bridge": {"Name": settings.name, "MTU": settings.mtu, "Hides": [what for what in hidden if what]}}
 
 
 def _pools(network: Network) -> list[Document] | None:

@@ -62,8 +62,10 @@ def _fits(wanted: Filters, network: Network, used: bool) -> bool:
 
 
 def inspect(context: OperationContext, word: str, *, verbose: bool = False) -> dict[str, Any]:
-    """Docker's document of a network; a verbose one says what keeps it going. Raises NotFoundError."""
-    from sandbox.network.document import describe_network
+    """Docker's document of a network; a verbose one says what its bridge is, what of the host it hides from its
+    containers (a VPN may have come since it was made), and what keeps it going. Raises NotFoundError.
+    """
+    from sandbox.network.document import describe_bridge, describe_network
     from sandbox.network.store import endpoints_on, find_network
 
     with open_state(context.paths, durable=False) as connection:
@@ -72,7 +74,7 @@ def inspect(context: OperationContext, word: str, *, verbose: bool = False) -> d
         names = dict(connection.execute("SELECT id, name FROM container").fetchall()) if endpoints else {}
     document = describe_network(network, endpoints, names)
     if verbose and network.driver == "bridge":
-        document["Keeper"] = _describe_keeper(context)
+        document |= describe_bridge(network) | {"Keeper": _describe_keeper(context)}
     return document
 
 

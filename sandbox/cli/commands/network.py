@@ -204,7 +204,7 @@ COMMANDS: tuple[Command, ...] = (
         "[OPTIONS] NETWORK [NETWORK...]",
         (
             option("-f --format", "text", "Format output: 'json' or a Go template", "string"),
-            option("-v --verbose", "flag", "Verbose output for diagnostics"),
+            option("-v --verbose", "flag", "Show also the bridge, and what of the host it hides from containers"),
         ),
         inspect,
         least=1,
