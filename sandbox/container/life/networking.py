@@ -53,7 +53,7 @@ def connect_container(paths: Paths, word: str, request: EndpointRequest) -> None
         if not is_active(present):
             return
     try:
-        call_monitor(paths, present, "networks")
+        _ask(paths, present, f"connect container {present.name} to network {network.name}")
     except SandboxError:
         if _undo_connect(paths, present, before, network):
             raise
@@ -87,7 +87,7 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
         if not is_active(present):
             return
     try:
-        call_monitor(paths, present, "networks")
+        _ask(paths, present, f"disconnect container {present.name} from network {network.name}")
     except SandboxError:
         with open_state(paths) as connection, transaction(connection):
             if not is_active(_present(connection, present)):
@@ -96,6 +96,15 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
             for endpoint in gone:
                 insert_endpoint(connection, endpoint)
                 tell_network(connection, "connect", network, present.id)
+        raise
+
+
+def _ask(paths: Paths, container: Container, what: str) -> None:
+    """Have the monitor hold its interfaces against the record. Raises SandboxError."""
+    try:
+        call_monitor(paths, container, "networks")
+    except SandboxError as error:
+        error.message = f"cannot {what}: {error.message}"
         raise
 
 

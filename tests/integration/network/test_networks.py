@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,3 +112,78 @@ def test_an_address_is_free_when_its_holder_is_gone(sandbox: Sandbox, busybox: s
     sandbox.run("network", "create", "--subnet", "10.63.0.0/16", "front")
     sandbox.run("start", "first")
     assert guests(sandbox, "front") == {"first": "10.63.0.5/16"}
+
+
+#: what a person may be told when somebody else was faster; anything else is a fault
+EXCUSES = (
+    "already exists in network", "is not connected to network", "has active endpoints", "is not running",
+    "network back not found", "network with name back already exists", "the container's monitor died",
+    "was started or removed meanwhile", "is being stopped",
+    "its network is being changed just now",
+)  # fmt: skip
+COMMANDS = (
+    ("network", "connect", "back", "cc"), ("network", "connect", "back", "cc"), ("network", "disconnect", "back", "cc"),
+    ("start", "cc"), ("stop", "-t", "0", "cc"), ("restart", "-t", "0", "cc"), ("network", "rm", "back"),
+    ("network", "create", "back"), ("run", "--rm", "--network", "back", "IMAGE", "busybox", "true"), ("monitor",),
+)  # fmt: skip
+
+
+def at_once(sandbox: Sandbox, image: str, chosen: random.Random, count: int) -> None:
+    """Some of the commands, all begun before one has ended."""
+    commands = [chosen.choice(COMMANDS) for _ in range(count)]
+    processes = []
+    for command in commands:
+        if command == ("monitor",):
+            with suppress(OSError, IndexError):
+                os.kill(monitor_pid(sandbox, "cc"), signal.SIGKILL)
+        else:
+            processes.append((command, sandbox.spawn(*(image if word == "IMAGE" else word for word in command))))
+    for command, process in processes:
+        _out, error = process.communicate(timeout=60)
+        text = error.decode()
+        assert process.returncode == 0 or any(excuse in text for excuse in EXCUSES), (commands, command, text)
+
+
+def check_truth(sandbox: Sandbox) -> None:
+    """The interfaces inside are those that the record tells, on networks that are there."""
+    if "back" not in sandbox.run("network", "ls", "--format", "{{.Name}}").lines:
+        sandbox.run("network", "create", "back")
+    sandbox.run("start", "cc")
+    inside = sandbox.run("exec", "cc", "busybox", "ip", "-4", "-o", "addr").stdout
+    addresses = {line.split()[3] for line in inside.splitlines() if " eth" in line}
+    told = {f"{one['IPAddress']}/{one['IPPrefixLen']}" for one in shown(sandbox, "cc").values()}
+    assert addresses == told
+    assert {*guests(sandbox, "front").values(), *guests(sandbox, "back").values()} == told
+
+
+def test_commands_at_once_leave_what_the_record_tells(sandbox: Sandbox, busybox: str) -> None:
+    chosen = random.Random(13)
+    sandbox.run("network", "create", "front")
+    sandbox.run("network", "create", "back")
+    sandbox.run("create", "--name", "cc", "--network", "front", busybox, *IDLE)
+    for _ in range(4):
+        at_once(sandbox, busybox, chosen, 4)
+        check_truth(sandbox)
+
+
+def test_those_that_start_at_once_have_addresses_of_their_own(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("network", "create", "--subnet", "10.64.0.0/28", "front")
+    names = [f"c{number}" for number in range(5)]
+    processes = [sandbox.spawn("run", "-d", "--name", name, "--network", "front", busybox, *IDLE) for name in names]
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0] * 5
+    assert sorted(guests(sandbox, "front").values()) == [f"10.64.0.{number}/28" for number in range(2, 7)]
+    assert all(reaches(sandbox, "c0", name) for name in names)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundreds_of_rounds_of_commands_at_once(sandbox: Sandbox, busybox: str) -> None:
+    chosen = random.Random(400)
+    sandbox.run("network", "create", "front")
+    sandbox.run("network", "create", "back")
+    sandbox.run("create", "--name", "cc", "--network", "front", busybox, *IDLE)
+    for _ in range(300):
+        at_once(sandbox, busybox, chosen, chosen.choice((2, 3, 4)))
+        check_truth(sandbox)
