@@ -18,6 +18,7 @@ from net.router import call_in_router
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from net.keeper_protocol import KeeperInfo
     from net.router import Router
 

@@ -204,7 +204,7 @@ COMMANDS: tuple[Command, ...] = (
         "[OPTIONS] NETWORK [NETWORK...]",
         (
             option("-f --format", "text", "Format output: 'json' or a Go template", "string"),
-            option("-v --verbose", "flag", "Show also the bridge, and what of the host it hides from containers"),
+            option("-v --verbose", "flag", "Show also the bridge, what of the host it hides, and the keeper"),
         ),
         inspect,
         least=1,
