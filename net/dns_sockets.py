@@ -13,6 +13,7 @@ from _socket import (
     IPV6_PKTINFO,
     IPV6_RECVPKTINFO,
     IPV6_V6ONLY,
+    SO_RCVBUF,
     SO_REUSEADDR,
     SOCK_CLOEXEC,
     SOCK_DGRAM,
@@ -32,6 +33,7 @@ _PKTINFO6 = struct.Struct("=16si")
 #: octets of control data that say to which of our addresses a question came
 ADDRESS_OF_QUESTION = CMSG_SPACE(_PKTINFO6.size)
 _BACKLOG = 64
+_WAITING_BYTES = 1 << 20
 
 
 def make_router_sockets(port: int = NAME_PORT) -> list[socket]:
@@ -76,6 +78,8 @@ def _router_socket(family: int, kind: int, port: int) -> socket:
         if family == AF_INET6:
             one.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
         if kind == SOCK_DGRAM:
+            # questions of all containers wait here; the kernel makes less of it (net.core.rmem_max)
+            one.setsockopt(SOL_SOCKET, SO_RCVBUF, _WAITING_BYTES)
             if family == AF_INET6:
                 one.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
             else:

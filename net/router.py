@@ -97,6 +97,10 @@ def _groups(*without: int) -> str:
     return f"{{ {', '.join(str(group) for group in BRIDGE_GROUPS if not any(group & bit for bit in without))} }}"
 
 
+#: datagrams with questions that come by one wire, in a second and at once: what the name server has room for while
+#: others run, of several such containers
+_TOO_MANY_QUESTIONS = "limit rate over 2000/second burst 256 packets"
+
 #: what R forwards and what it takes in. Containers reach the router's own addresses for names and echo, nothing else
 #: listens there. What begins or ends in the router itself, as all of published ports does, is not tracked: conntrack
 #: would keep each connection for two minutes after its end
@@ -125,6 +129,19 @@ table inet sandbox_router {{
     chain sandbox_postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
         oifname "{TAP_NAME}" masquerade
+    }}
+}}
+# all containers that ask the router for names share a socket: who asks without end fills it for himself alone
+table bridge sandbox_router {{
+    set sandbox_askers {{
+        type ifname
+        size 4096
+        flags dynamic,timeout
+        timeout 1m
+    }}
+    chain sandbox_questions {{
+        type filter hook input priority filter; policy accept;
+        udp dport 53 update @sandbox_askers {{ iifname {_TOO_MANY_QUESTIONS} }} drop
     }}
 }}
 """
