@@ -276,9 +276,11 @@ class _Child:
                 self._run_first_process(joins_pids)
             self._channel.send(b"P%d" % pid)
         except BaseException as error:  # noqa: BLE001  # a process boundary: the parent reads it as a report
-            self._channel.send(encode_error(error, self._doing))
-            os._exit(1)
-        os._exit(0)
+            # a monitor that was killed meanwhile hears nothing
+            with suppress(OSError):
+                self._channel.send(encode_error(error, self._doing))
+        finally:
+            os._exit(0)
 
     def _enter_namespaces(self) -> None:
         spec = self._spec
