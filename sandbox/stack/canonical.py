@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from sandbox.stack.deploy_model import Deploy, DiscreteResource
-from sandbox.stack.measures import Bytes, Mode, Nanoseconds, Pairs
+from sandbox.stack.deploy_model import DiscreteResource
+from sandbox.stack.measures import Bytes, Mode, Nanoseconds, Pairs, natural_key
 from sandbox.stack.model import Dependency, Hook, Service, ThrottleDevice, Trigger, WeightDevice
 from sandbox.stack.parts_model import Ulimit
 
@@ -69,6 +69,15 @@ def _object(value: tuple[object, ...], is_json: bool) -> dict[str, object]:
     return document | extensions
 
 
+def in_order_of_keys(value: object) -> object:
+    """`value` with the keys of every mapping sorted, as Docker has a file that is not read to its end."""
+    if isinstance(value, dict):
+        return {key: in_order_of_keys(value[key]) for key in sorted(value, key=natural_key)}
+    if isinstance(value, list):
+        return [in_order_of_keys(each) for each in value]
+    return value
+
+
 def with_dollars(value: object) -> object:
     """`value` with each `$` of its texts twice, so that reading it again fills nothing in."""
     if isinstance(value, str):
@@ -97,8 +106,8 @@ def config_hash(service: Service) -> str:
     It is over the same document as that of Docker's Compose.
     """
     kept = service._replace(**{key: Service._field_defaults[key] for key in _NOT_IN_HASH})
-    if isinstance(service.deploy, Deploy):
-        kept = kept._replace(deploy=service.deploy._replace(replicas=1))
+    if service.deploy is not None:
+        kept = kept._replace(deploy=service.deploy._replace(replicas=None))
     return hashlib.sha256(json_text(printed(kept, is_json=True), is_compact=True).encode()).hexdigest()
 
 

@@ -58,6 +58,7 @@ def check(project: Project) -> None:
         _check_devices(looking, name, service)
         _check_mounts(looking, name, service)
         _check_ports(looking, name, service)
+    _check_container_names(looking, project)
     _check_resources(looking, project)
     _check_circle(looking, project)
 
@@ -194,6 +195,17 @@ def _check_ports(looking: _Check, name: str, service: Service) -> None:
             raise looking.error(f"services.{name}.ports[{number}]", "a port needs the key 'target'")
         if isinstance(port, Port) and port.host_ip and not is_address(port.host_ip) and "$" not in port.host_ip:
             raise looking.error(f"services.{name}.ports[{number}]", f"invalid IP address {port.host_ip!r}")
+
+
+def _check_container_names(looking: _Check, project: Project) -> None:
+    owners: dict[str, str] = {}
+    for name, service in project.services:
+        owner = owners.setdefault(service.container_name, name) if service.container_name else name
+        if owner != name:
+            raise looking.error(
+                f"services.{name}.container_name",
+                f"container name {service.container_name!r} is already in use by service {owner!r}",
+            )
 
 
 def _check_resources(looking: _Check, project: Project) -> None:

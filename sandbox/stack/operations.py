@@ -33,7 +33,10 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
     base = os.path.join(caller.directory, request.directory) if request.directory else ""
     base = os.path.normpath(base) if base else ""
     env_files = [os.path.join(caller.directory, path) for path in _env_files(request, caller.environment)]
-    environment: Mapping[str, str] = with_env_files(caller.environment, env_files, base or caller.directory)
+    first = next((path for path in request.files if path != STANDARD_INPUT), "")
+    beside = base or (os.path.dirname(os.path.join(caller.directory, first)) if first else caller.directory)
+    environment: Mapping[str, str] = {"PWD": caller.directory, **caller.environment}
+    environment = with_env_files(environment, env_files, beside)
     found = find_files(request.files, environment, caller.directory, base or caller.directory)
     directory = base or _directory_of(found.files, caller.directory)
     variables = with_env_files(environment, env_files, directory)
@@ -50,6 +53,7 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
         places=reading.places,
         files=found.files,
         working_directory=directory,
+        env_files=request.env_files,
         notes=(*found.notes, *_notes(loader)),
     )
     return _completed(project, request, steps)

@@ -109,6 +109,8 @@ class Project(NamedTuple):
     #: absolute paths, in the order in which they change each other
     files: tuple[str, ...] = ()
     working_directory: str = ""
+    #: those that were named, as they were
+    env_files: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
     #: where a value was written, by its path: "services.web.ports[1]"
     places: Mapping[str, Place] = {}

@@ -107,6 +107,7 @@ def labels_of(name: str, project: Project, service: Service, instance: Instance)
         f"{prefix}image": instance.image_id,
         f"{prefix}oneoff": "True" if instance.one_off_name else "False",
         f"{prefix}project": project.name,
+        f"{prefix}project.environment_file": ",".join(project.env_files),
         f"{prefix}project.config_files": ",".join(project.files),
         f"{prefix}project.working_dir": project.working_directory,
         f"{prefix}service": name,

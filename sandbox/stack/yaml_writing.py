@@ -51,8 +51,8 @@ def _is_ambiguous(dumper: _Dumper, text: str) -> bool:
 _Dumper.add_representer(str, _represent_text)
 
 
-def write_yaml(document: object, stream: TextIO) -> None:
-    """Write `document`, which ends with a newline."""
+def write_yaml(document: object, stream: TextIO, depth: int = 2) -> None:
+    """Write `document`, which ends with a newline; each level stands `depth` columns further in."""
     yaml.dump(
         document,
         stream,
@@ -61,4 +61,5 @@ def write_yaml(document: object, stream: TextIO) -> None:
         sort_keys=False,
         allow_unicode=True,
         width=1 << 30,
+        indent=depth,
     )

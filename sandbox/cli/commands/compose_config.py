@@ -8,7 +8,14 @@ from sandbox.cli.command import Command
 from sandbox.cli.compose_options import caller_of, project_request
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
-from sandbox.stack.canonical import config_hash, document_of, image_of, json_text, with_dollars
+from sandbox.stack.canonical import (
+    config_hash,
+    document_of,
+    image_of,
+    in_order_of_keys,
+    json_text,
+    with_dollars,
+)
 from sandbox.stack.project_request import Steps
 from sandbox.stack.selecting import in_order
 
@@ -24,40 +31,43 @@ def config(invocation: Invocation) -> int:
     """Print the project, or what of it is asked for."""
     from sandbox.stack.operations import load_project  # not for its help
 
-    services = () if invocation.given("hash") else invocation.arguments
-    request = project_request(invocation, services)
+    context = invocation.context
+    if invocation.flag("variables"):
+        _write(invocation, _variables(invocation))
+        return 0
+    wanted = next((key for key in _LISTS if invocation.flag(key)), "hash" if invocation.given("hash") else "")
+    skips = invocation.flag("no-interpolate")
+    is_whole = wanted in ("services", "volumes", "networks", "models", "hash") or skips
+    if skips and invocation.arguments and not wanted:
+        context.note(f"WARNING: {_UNFILTERED.format('--no-interpolate')}, the full model will be rendered")
+    request = project_request(invocation, () if is_whole else invocation.arguments)
+    is_compatible = bool(invocation.of_noun.get("compatibility"))
     steps = Steps(
-        interpolates=not invocation.flag("no-interpolate"),
+        interpolates=not skips,
         resolves_paths=not invocation.flag("no-path-resolution"),
-        normalises=not invocation.flag("no-normalize"),
+        normalises=not (invocation.flag("no-normalize") or is_compatible),
         checks=not invocation.flag("no-consistency"),
-        resolves_environment=not invocation.flag("no-env-resolution"),
+        resolves_environment=not (invocation.flag("no-env-resolution") or (is_whole and not skips)),
     )
-    wanted = next((key for key in _LISTS if invocation.flag(key)), "")
-    if wanted in ("profiles", "volumes", "networks"):
-        request = request._replace(keeps_unused=True)
     project = load_project(request, caller_of(invocation, request.files), steps)
     for note in project.notes:
-        invocation.context.note(f"WARNING: {note}")
+        context.note(f"WARNING: {note}")
     if invocation.flag("resolve-image-digests") or invocation.flag("lock-image-digests"):
         project = _with_digests(invocation, project)
     if invocation.flag("quiet"):
         return 0
-    if invocation.given("hash"):
-        lines: Iterable[str] = _hashes(project, invocation.text("hash") or "*")
-    elif wanted:
-        lines = _LISTS[wanted](project)
-    elif invocation.flag("variables"):
-        lines = _variables(invocation)
+    if wanted == "hash":
+        _write(invocation, _lines(_hashes(invocation, project)))
     else:
-        lines = _text(invocation, project).splitlines()
-    text = "".join(f"{line}\n" for line in lines)
-    path = invocation.text("output")
-    if path:
-        _write(invocation.context.cwd.absolute(path), text)
-    else:
-        invocation.context.stdout.write(invocation.context.quoted(text))
+        _write(invocation, _lines(_LISTS[wanted](project)) if wanted else _text(invocation, project))
     return 0
+
+
+_UNFILTERED = "service filtering is not applied when {} is set"
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _text(invocation: Invocation, project: Project) -> str:
@@ -67,8 +77,7 @@ def _text(invocation: Invocation, project: Project) -> str:
     document: object = document_of(project, is_json=form == "json")
     if invocation.flag("lock-image-digests"):
         document = {"services": {name: {"image": each.image} for name, each in project.services if each.image}}
-    if not invocation.flag("no-interpolate"):
-        document = with_dollars(document)
+    document = in_order_of_keys(document) if invocation.flag("no-interpolate") else with_dollars(document)
     if form == "json":
         return json_text(document)
     from sandbox.stack.yaml_writing import write_yaml
@@ -78,22 +87,31 @@ def _text(invocation: Invocation, project: Project) -> str:
     return stream.getvalue()
 
 
-def _write(path: str, text: str) -> None:
+def _write(invocation: Invocation, text: str) -> None:
     from sandbox.errors import SandboxError
 
+    context, name = invocation.context, invocation.text("output")
+    if not name:
+        context.stdout.write(context.quoted(text if text.endswith("\n") or not text else f"{text}\n"))
+        return
     try:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(context.cwd.absolute(name), "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise SandboxError(f"cannot write {path}", cause=error.strerror or "") from error
+        raise SandboxError(f"cannot write {name}", cause=error.strerror or "") from error
 
 
-def _hashes(project: Project, asked: str) -> Iterable[str]:
-    names = project.services.names if asked == "*" else tuple(asked.split(","))
-    for name in names:
+def _hashes(invocation: Invocation, project: Project) -> Iterable[str]:
+    """Of those asked for alone are the files of variables read: another's may be missing."""
+    from sandbox.stack.service_files import with_environment
+
+    asked = invocation.text("hash") or "*"
+    for name in project.services.names if asked == "*" else sorted(asked.split(",")):
         service = project.services.value(name)
         if service is None:
             raise UsageError(f"no such service: {name}", mend="sandbox compose config --services")
+        if not invocation.flag("no-env-resolution"):
+            service = with_environment(name, service, project.environment, project.places)
         yield f"{name} {config_hash(service)}"
 
 
@@ -102,7 +120,11 @@ def _services(project: Project) -> Iterable[str]:
 
 
 def _images(project: Project) -> Iterable[str]:
-    return (image_of(project, name, service) for name, service in project.services if service.provider is None)
+    for name, service in project.services:
+        own = image_of(project, name, service)
+        mounted = [each.source for each in service.volumes if not isinstance(each, str) and each.type == "image"]
+        hooks = [each.image for each in service.pre_start if each.image != own]
+        yield from dict.fromkeys((own, *hooks, *(source for source in mounted if source not in project.services.names)))
 
 
 def _profiles(project: Project) -> Iterable[str]:
@@ -117,19 +139,22 @@ _LISTS: dict[str, Callable[[Project], Iterable[str]]] = {
     "services": _services,
     "volumes": lambda project: project.volumes.names,
     "networks": lambda project: project.networks.names,
-    "models": lambda project: project.models.names,
+    "models": lambda project: (each.model for _, each in project.models),
     "profiles": _profiles,
     "images": _images,
     "environment": _environment,
 }
 
 
-def _variables(invocation: Invocation) -> Iterable[str]:
-    """A table of the variables that the files name, with what stands in for them."""
+def _variables(invocation: Invocation) -> str:
+    """The variables that the files name, with what stands in for them: a table, JSON or YAML."""
     from sandbox.stack.interpolation import variables_of
     from sandbox.stack.measures import texts_in
     from sandbox.stack.operations import load_project
 
+    if invocation.arguments:
+        what = f"{_UNFILTERED.format('--variables')}, variables from the full model will be rendered"
+        invocation.context.note(f"WARNING: {what}")
     request = project_request(invocation)._replace(keeps_unused=True)
     raw = load_project(request, caller_of(invocation, request.files), Steps(False, False, False, False, False))
     found: dict[str, dict[str, str]] = {}
@@ -138,13 +163,29 @@ def _variables(invocation: Invocation) -> Iterable[str]:
             row = found.setdefault(variable.name, {})
             if variable.operator:
                 row.setdefault(variable.operator[-1], variable.word)
-    rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
-    rows += [
-        (name, "true" if "?" in row else "false", row.get("-", ""), row.get("+", ""))
-        for name, row in sorted(found.items())
-    ]
-    widths = [max(len(row[column]) for row in rows) + 3 for column in range(4)]
-    return ("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    rows = [(name, row.get("-", ""), row.get("+", ""), "?" in row) for name, row in sorted(found.items())]
+    if invocation.given("format"):
+        return _variables_document(rows, invocation.text("format") or "")
+    table = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
+    table += [(name, str(required).lower(), default, other) for name, default, other, required in rows]
+    widths = [max(len(row[column]) for row in table) + 3 for column in range(4)]
+    return _lines("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table)
+
+
+def _variables_document(rows: Iterable[tuple[str, str, str, bool]], form: str) -> str:
+    import json
+
+    from sandbox.stack.yaml_writing import write_yaml
+
+    keys = ("Name", "DefaultValue", "PresenceValue", "Required")
+    if form == "json":
+        return json.dumps({row[0]: dict(zip(keys, row, strict=True)) for row in rows}, indent=4)
+    if form != "yaml":
+        raise UsageError(f"unsupported format {form!r}", mend="--format yaml, or --format json")
+    stream = io.StringIO()
+    lowered = [key.lower() for key in keys]
+    write_yaml({row[0]: dict(zip(lowered, row, strict=True)) for row in rows}, stream, depth=4)
+    return stream.getvalue()
 
 
 def _with_digests(invocation: Invocation, project: Project) -> Project:

@@ -8,7 +8,7 @@ from sandbox.cli.command import Command
 from sandbox.cli.compose_options import caller_of
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
-from sandbox.stack.canonical import document_of, with_dollars
+from sandbox.stack.canonical import document_of, in_order_of_keys, with_dollars
 from sandbox.stack.project_request import ProjectRequest, Steps
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def config(invocation: Invocation) -> int:
         context.note(f"WARNING: {note}")
     document: object = document_of(project._replace(name=""))
     stream = io.StringIO()
-    write_yaml(document if skips else with_dollars(document), stream)
+    write_yaml(in_order_of_keys(document) if skips else with_dollars(document), stream)
     context.stdout.write(context.quoted(stream.getvalue()))
     return 0
 

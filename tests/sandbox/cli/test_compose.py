@@ -66,11 +66,11 @@ def test_the_project(directory: Path) -> None:
         (("--profile", "debug", "config", "--services"), ["db", "debug", "web"]),
         (("--profile=*", "config", "--images"), ["demo-db", "debug", "web:1"]),
         (("-p", "other", "config", "--images", "db"), ["other-db"]),
-        (("config", "--volumes"), ["other", "vol"]),
-        (("config", "--networks"), ["default", "unused"]),
+        (("config", "--volumes"), ["vol"]),
+        (("config", "--networks"), ["default"]),
         (("config", "--profiles"), ["debug"]),
         (("config", "-q"), []),
-        (("config", "--services", "db"), ["db"]),
+        (("config", "--services", "db"), ["db", "web"]),
         (("--all-resources", "config", "--volumes"), ["other", "vol"]),
     ],
 )
@@ -87,8 +87,15 @@ def test_hashes_variables_and_the_environment(directory: Path) -> None:
     table = _run(directory, "compose", "config", "--variables").out.splitlines()
     assert table[0].split() == ["NAME", "REQUIRED", "DEFAULT", "VALUE", "ALTERNATE", "VALUE"]
     assert table[1].split() == ["TAG", "false", "1"]
+    shown = json.loads(_run(directory, "compose", "config", "--variables", "--format", "json").out)
+    assert shown["TAG"] == {"Name": "TAG", "DefaultValue": "1", "PresenceValue": "", "Required": False}
+    shown = _run(directory, "compose", "config", "--variables", "--format", "yaml", "web")
+    assert shown.out.startswith(
+        'TAG:\n    name: TAG\n    defaultvalue: "1"\n    presencevalue: ""\n    required: false\n'
+    )
+    assert "service filtering is not applied when --variables is set" in shown.err
     environment = _run(directory, "compose", "config", "--environment").out.splitlines()
-    assert environment == ["COMPOSE_PROJECT_NAME=demo", "HOME=/home/dev"]
+    assert environment == ["COMPOSE_PROJECT_NAME=demo", "HOME=/home/dev", f"PWD={directory}"]
 
 
 def test_steps_can_be_left_out(directory: Path) -> None:
@@ -99,6 +106,8 @@ def test_steps_can_be_left_out(directory: Path) -> None:
         return loaded
 
     assert found("--no-interpolate")["services"]["web"]["image"] == "web:${TAG:-1}"
+    assert list(found("--no-interpolate")) == ["name", "networks", "services", "volumes"]
+    assert "service filtering is not applied" in _run(directory, "compose", "config", "--no-interpolate", "db").err
     assert found("--no-path-resolution")["services"]["db"]["build"]["context"] == "./db"  # type: ignore[index]
     assert "default" not in found("--no-normalize")["networks"]
     (directory / "compose.yaml").write_text(_FILE.replace("depends_on: [db]", "depends_on: [no]"))
@@ -135,10 +144,19 @@ def test_what_is_said_beside_it(directory: Path) -> None:
 
 
 def test_a_service_that_may_have_been_meant(directory: Path) -> None:
-    done = _run(directory, "compose", "-p", "x", "config", "--services", "wbe", env={"TAG": "1"})
+    done = _run(directory, "compose", "-p", "x", "config", "--images", "wbe", env={"TAG": "1"})
     assert done.status == 1
     assert "no such service: wbe" in done.err
-    assert "mend: sandbox compose -p x config --services web" in done.err
+    assert "mend: sandbox compose -p x config --images web" in done.err
+
+
+def test_a_hash_needs_the_files_of_its_service_alone(directory: Path) -> None:
+    (directory / "compose.yaml").write_text("services: {a: {image: i}, b: {image: i, env_file: no.env}}")
+    assert _run(directory, "compose", "config", "--hash", "a").status == 0
+    assert "no.env not found" in _run(directory, "compose", "config", "--hash", "*").err
+    assert _run(directory, "compose", "config", "--no-env-resolution", "--hash", "*").status == 0
+    (directory / "compose.yaml").write_text("services: {a: {models: {m: }}}\nmodels: {m: {model: ai/x}}")
+    assert _run(directory, "compose", "config", "--no-consistency", "--models").out == "ai/x\n"
 
 
 def test_standard_input(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ def test_variables(tmp_path: Path) -> None:
     (tmp_path / "two.env").write_text("B=2\n")
     project = load(tmp_path, env_files=("one.env", "two.env"))
     assert dict(project.services)["web"].image == "1-2-"
+    assert project.env_files == ("one.env", "two.env")
     assert project.notes == ('The "C" variable is not set. Defaulting to a blank string.',)
     assert dict(load(tmp_path, env={"COMPOSE_DISABLE_ENV_FILE": "1"}).services)["web"].image == "--"
     with pytest.raises(ComposeFileError, match=r"env file .*no.env not found"):
@@ -179,6 +180,7 @@ def test_what_is_understood(tmp_path: Path) -> None:
         ("image: i\n    volumes: [{type: bnd, target: /x}]", "'bnd' is none of", "write 'bind'"),
         ("image: i\n    cap_add: [{}]", "services.web.cap_add[0]: a mapping stands where a text", ""),
         ("image: i\n    security_opt: [a, a]", "services.web.security_opt[1]: 'a' stands twice", ""),
+        ("image: i\n    container_name: xy\n  v: {image: i, container_name: xy}", "already in use by service 'v'", ""),
         ("image: i\n    ulimits: {nofile: {soft: 1}}", "a limit needs the key 'hard'", ""),
         ("image: i\n    container_name: -x", "no container can have the name '-x'", ""),
         ("image: '${'", "services.web.image: invalid interpolation format", "write $$ for a $"),
