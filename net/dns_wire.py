@@ -21,7 +21,7 @@ IN = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 
 #: bits of the header's second word
-ANSWER, AUTHORITATIVE, CUT, RECURSE, RECURSES = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
+ANSWER, CUT, RECURSE, RECURSES = 0x8000, 0x0200, 0x0100, 0x0080
 _OPCODE, _CHECKING_DISABLED, _DNSSEC_OK = 0x7800, 0x0010, 0x8000
 #: octets of an answer by UDP for who names no size, and the size that is named to who has one
 PLAIN_SIZE, OUR_SIZE = 512, 1232

@@ -65,12 +65,6 @@ def _not_found(connection: sqlite3.Connection, word: str) -> NotFoundError:
     return NotFoundError(f"network {word} not found", mend="sandbox network ls", word=word, near=near)
 
 
-def load_network(connection: sqlite3.Connection, network_id: str) -> Network | None:
-    """The network with this whole id, or None."""
-    row = connection.execute(f"SELECT {_NETWORK} FROM network WHERE id = ?", (network_id,)).fetchone()
-    return _network(row) if row else None
-
-
 def insert_network(connection: sqlite3.Connection, network: Network) -> None:
     """Record the network, within a transaction. Raises ConflictError where its name is taken."""
     values = [json.dumps(_plain(value)) if name in _DOCUMENTS else value for name, value in network._asdict().items()]
