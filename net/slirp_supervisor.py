@@ -66,6 +66,8 @@ class SlirpSupervisor:
     def want(self) -> None:
         """Somebody needs it: after a failure it is tried again at once, not when the delay is over."""
         if self.way_out.state == "failed":
+            # what is told from now on is of that try
+            self.way_out = WayOut("starting", restarts=self._restarts)
             self._wanted.set()
 
     async def run(self, process: SlirpProcess | None = None, failure: NetError | None = None) -> None:

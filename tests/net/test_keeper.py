@@ -376,7 +376,8 @@ def test_a_way_out_that_cannot_be_is_an_error_with_a_mend(own_place: Ground) -> 
         assert failed["message"] == "slirp4netns is not installed"
         assert "slirp4netns" in failed["mend"]
         monitor.join("name-a")
-        # it is there for names all the same
+        # it is there for names all the same, and tries again for who comes
+        monitor.hear_state("starting")
         assert monitor.hear_state("failed")["message"] == failed["message"]
 
 

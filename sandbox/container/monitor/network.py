@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     Done = Callable[[tuple[PublishedPort, ...]], None]
 
 _FIRST_REVIVAL_SECONDS = 0.5
-_MOST_REVIVALS = 8
-#: after so long without one, revivals are counted anew
+_MOST_DOUBLINGS = 8
+#: after so long without one, the first is at once again
 _CALM_SECONDS = 60.0
 
 
@@ -130,13 +130,12 @@ class NetworkWatch:
             self._revive_later()
 
     def _revive_later(self) -> None:
-        # a container may make it crash at will: later and later, and not for ever
+        # a container may make it crash at will: later and later, up to two minutes
         if time.monotonic() - self._revived_at > _CALM_SECONDS:
             self._revivals = 0
         delay = _FIRST_REVIVAL_SECONDS * (2**self._revivals - 1)
-        self._revivals += 1
-        if self._revivals <= _MOST_REVIVALS:
-            self._timer = self._reactor.after(delay, self._revive)
+        self._revivals = min(self._revivals + 1, _MOST_DOUBLINGS)
+        self._timer = self._reactor.after(delay, self._revive)
 
     def _revive(self) -> None:
         self._timer = None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
-from typing import TYPE_CHECKING, Any
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.integration.network.test_bridges import address, networks, reaches, start
+from tests.integration.network.test_bridges import address, holders, networks, reaches, start
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
@@ -97,6 +100,59 @@ def test_containers_outlive_keeper_and_slirp4netns(sandbox: Sandbox, networks: s
     assert _account(sandbox) is None
     assert "no container is on a bridge network" in sandbox.run("doctor", "keeper").stdout
     assert not any(name.endswith(".sock") for name in os.listdir(sandbox.home.runtime / "sandbox"))
+
+
+class _Holdings(NamedTuple):
+    """What grows with each container where something is kept of it."""
+
+    descriptors: int
+    #: of memory that is no file's
+    kib: int
+    monitor_descriptors: int
+    rules: str
+    links: int
+
+
+def _holdings(sandbox: Sandbox, keeper: int) -> _Holdings:
+    monitor, _start, _boot, fd, _router = holders(sandbox)[0]
+    enter = ("nsenter", f"--target={monitor}", "--user", f"--net=/proc/{monitor}/fd/{fd}", "--preserve-credentials")
+    rules, links = (
+        subprocess.check_output([*enter, *words], text=True)
+        for words in (("nft", "list", "ruleset"), ("ip", "-o", "link"))
+    )
+    (anonymous,) = [
+        line for line in Path(f"/proc/{keeper}/smaps_rollup").read_text().splitlines() if line.startswith("Anonymous:")
+    ]
+    return _Holdings(
+        len(os.listdir(f"/proc/{keeper}/fd")),
+        int(anonymous.split()[1]),
+        len(os.listdir(f"/proc/{monitor}/fd")),
+        re.sub(r"packets \d+ bytes \d+", "", rules),
+        len(links.splitlines()),
+    )
+
+
+@pytest.mark.requires("nft")
+@pytest.mark.parametrize("rounds", [3, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
+def test_containers_that_come_and_go_leave_nothing_in_keeper_and_router(
+    sandbox: Sandbox, networks: str, rounds: int
+) -> None:
+    start(sandbox, "stays", networks, "--network", "front")
+    keeper, slirp = _pids(sandbox)
+    run = ("run", "--rm", "--network", "front", "--network", "back", "-p", "80", networks, "true")
+    # what is made once, and kept, is made by the first
+    for _ in range(min(rounds, 20)):
+        sandbox.run(*run)
+    before = _holdings(sandbox, keeper)
+    for _ in range(rounds):
+        sandbox.run(*run)
+    assert _pids(sandbox) == (keeper, slirp)
+    after = _holdings(sandbox, keeper)
+    while after.descriptors > before.descriptors:
+        # the connection of the question has not been seen to end
+        after = _holdings(sandbox, keeper)
+    assert after.kib < before.kib + 512
+    assert after[2:] == before[2:]
 
 
 def test_a_keeper_that_does_not_answer_is_found_and_ended(
