@@ -31,6 +31,9 @@ ROWS = (
 )  # fmt: skip
 
 
+_IDLE_SECONDS = 15.0
+
+
 class Bench(NamedTuple):
     """What the rows work with; `small` and `large` are references in the registry."""
 
@@ -159,6 +162,8 @@ def _start_servers(engine: Engine, image: str, count: int) -> None:
         deadline = time.perf_counter() + 30
         while not _answers(port) and time.perf_counter() < deadline:
             time.sleep(0.01)
+    # idle: what serves connections may end when there are none
+    time.sleep(_IDLE_SECONDS)
 
 
 def measure_ps(bench: Bench) -> list[Row]:

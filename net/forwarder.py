@@ -58,6 +58,8 @@ _EVENTS_AT_ONCE = 512
 #: how often silent flows are looked for, and how soon accepting is tried again where the system had no more to give
 _LOOK_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
+#: how long a forwarder that ends idle waits for the next connection, when none is open
+_IDLE_SECONDS = 10.0
 #: it ends with its parent, whatever is sent to all processes of a session
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM)
 
@@ -70,12 +72,14 @@ class ForwarderProcess(NamedTuple):
     control: int
 
 
-def start_forwarder(router_fd: int, listeners: Sequence[Listener], target: ForwardTarget) -> ForwarderProcess:
+def start_forwarder(
+    router_fd: int, listeners: Sequence[Listener], target: ForwardTarget, *, ends_idle: bool = False
+) -> ForwarderProcess:
     """Fork a process that carries what comes to the listeners to `target`, and return at once.
 
     To be called by a process of one thread in the host's network namespace, with the power to enter that of
     `router_fd`; with -1 the target is of the host's. The sockets stay the caller's. The child is killed when the
-    caller ends. Raises OSError.
+    caller ends; with `ends_idle` it ends by itself when nothing has been open for some seconds. Raises OSError.
     """
     control, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
     parent = os.getpid()
@@ -84,7 +88,7 @@ def start_forwarder(router_fd: int, listeners: Sequence[Listener], target: Forwa
     try:
         pid = os.fork()
         if pid == 0:
-            _child(router_fd, parent, theirs, listeners, target)
+            _child(router_fd, parent, _Forwarding(theirs, listeners, target, ends_idle))
     finally:
         theirs.close()
     return ForwarderProcess(pid, os.pidfd_open(pid), control.detach())
@@ -98,6 +102,8 @@ def end_forwarder(process: ForwarderProcess) -> None:
         os.waitpid(process.pid, 0)
     os.close(process.pidfd)
     os.close(process.control)
+    # there is nobody to share pages with
+    gc.unfreeze()
 
 
 def add_listeners(process: ForwarderProcess, listeners: Sequence[Listener]) -> None:
@@ -125,6 +131,11 @@ def set_target(process: ForwarderProcess, target: ForwardTarget) -> None:
     _tell(process, {"target": target})
 
 
+def have_stay(process: ForwarderProcess) -> None:
+    """Have it not end by itself any more. Raises OSError where it has ended."""
+    _tell(process, {"stay": True})
+
+
 def _tell(process: ForwarderProcess, message: dict[str, object], fds: Sequence[int] = ()) -> None:
     control = socket(fileno=os.dup(process.control))
     try:
@@ -134,20 +145,27 @@ def _tell(process: ForwarderProcess, message: dict[str, object], fds: Sequence[i
         control.close()
 
 
-def _child(
-    router_fd: int, parent: int, control: socket, listeners: Sequence[Listener], target: ForwardTarget
-) -> NoReturn:
+class _Forwarding(NamedTuple):
+    """What a forwarder is started with."""
+
+    control: socket
+    listeners: Sequence[Listener]
+    target: ForwardTarget
+    ends_idle: bool
+
+
+def _child(router_fd: int, parent: int, forwarding: _Forwarding) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         if os.getppid() == parent:
             _leave_parent()
-            keep_only((router_fd, control.fileno(), *(listener.fd for listener in listeners)))
+            keep_only((router_fd, forwarding.control.fileno(), *(listener.fd for listener in forwarding.listeners)))
             # the bound sockets stay in the host's network; what is made from here on is in the router's
             if router_fd >= 0:
                 setns(router_fd, CLONE_NEWNET)
                 os.close(router_fd)
-            _Forwarder(control, listeners, target, _raise_limit()).run()
+            _Forwarder(forwarding, _raise_limit()).run()
     finally:
         os._exit(1)
 
@@ -174,11 +192,13 @@ def _raise_limit() -> int:
 class _Forwarder:
     """The loop over everything that is open. `limit` is how many descriptors there may be."""
 
-    def __init__(self, control: socket, listeners: Sequence[Listener], target: ForwardTarget, limit: int) -> None:
-        clients = ClientAddresses(target)
-        self._control = control
+    def __init__(self, forwarding: _Forwarding, limit: int) -> None:
+        clients = ClientAddresses(forwarding.target)
+        self._control = control = forwarding.control
+        self._ends_idle = forwarding.ends_idle
         self._epoll = select.epoll()
-        buffer, most = bytearray(BUFFER_BYTES), max(1, (limit - _SPARE_DESCRIPTORS - len(listeners)) // 2)
+        spare = _SPARE_DESCRIPTORS + len(forwarding.listeners)
+        buffer, most = bytearray(BUFFER_BYTES), max(1, (limit - spare) // 2)
         self._tcp = TcpForwarder(self._epoll, clients, most, buffer)
         self._udp = UdpForwarder(self._epoll, clients, buffer)
         self._tcp_ports: dict[int, tuple[socket, PortMapping]] = {}
@@ -186,7 +206,7 @@ class _Forwarder:
         self._accepts = True
         self._looked = 0.0
         self._epoll.register(control.fileno(), select.EPOLLIN)
-        for listener in listeners:
+        for listener in forwarding.listeners:
             self._add(listener)
 
     def run(self) -> NoReturn:
@@ -195,6 +215,8 @@ class _Forwarder:
         while True:
             others = []
             events = poll(self._patience(), _EVENTS_AT_ONCE)
+            if not events and self._is_idle():
+                os._exit(0)
             for number, event in events:
                 side = sides.get(number)
                 if side is not None:
@@ -219,7 +241,12 @@ class _Forwarder:
             return 0
         if not self._accepts:
             return _RETRY_SECONDS
+        if self._is_idle():
+            return _IDLE_SECONDS
         return _LOOK_SECONDS if self._udp.flows else -1
+
+    def _is_idle(self) -> bool:
+        return self._ends_idle and self._accepts and not self._tcp.sides and not self._udp.flows
 
     def _on_other(self, number: int) -> None:
         if number in self._tcp_ports:
@@ -258,6 +285,8 @@ class _Forwarder:
             case {"remove": rows}:
                 self._remove({tuple(row) for row in rows})
                 self._control.send(b"1")
+            case {"stay": _}:
+                self._ends_idle = False
             case {"target": row}:
                 self._lead_to(ClientAddresses(ForwardTarget(*row)))
 

@@ -99,6 +99,11 @@ class ForwardWorld:
         """Kill the forwarder, and start another one with the same listeners."""
         self.pid, _ = self._ask("restart")
 
+    def wait_idle(self) -> int:
+        """The exit code of a forwarder that ends when nothing has come for a time; `restart` is due."""
+        code, _ = self._ask("wait_idle")
+        return int(code)
+
     def kill(self) -> None:
         """Kill the forwarder; `restart` is due."""
         self._ask("kill")
@@ -157,6 +162,7 @@ class _Holder:
         self._forwarder: ForwarderProcess | None = None
         self._listeners: list[Listener] = []
         self._target = TARGET
+        self._ends_idle = False
         self._connect_client()
         router, routing = make_router()
         network = bridge("a", 30, subnet6=Subnet("fd30::", 64, GATEWAY6))
@@ -179,8 +185,18 @@ class _Holder:
 
     def restart(self) -> tuple[int, list[int]]:
         self.kill()
-        self._forwarder = start_forwarder(self._places["router"], self._listeners, self._target)
+        self._forwarder = start_forwarder(
+            self._places["router"], self._listeners, self._target, ends_idle=self._ends_idle
+        )
         return self._forwarder.pid, []
+
+    def wait_idle(self) -> tuple[int, list[int]]:
+        """The exit code of another forwarder, which ends when nothing comes."""
+        self._ends_idle = True
+        self.restart()
+        self._ends_idle = False
+        assert self._forwarder is not None
+        return os.waitstatus_to_exitcode(os.waitpid(self._forwarder.pid, 0)[1]), []
 
     def kill(self) -> tuple[None, list[int]]:
         if self._forwarder is not None:

@@ -259,6 +259,11 @@ def test_connections_wait_for_another_forwarder(world: ForwardWorld, server: soc
             assert inside.recv(100) == b"early"
 
 
+@pytest.mark.long
+def test_one_that_has_nothing_to_do_ends(world: ForwardWorld) -> None:
+    assert world.wait_idle() == 0
+
+
 def test_ports_are_added_and_removed(world: ForwardWorld, server: socket.socket) -> None:
     (bound,) = world.add(PortMapping("127.0.0.1", 0, 8000))
     with world.connect("host", ("127.0.0.1", bound.host_port)) as client, server.accept()[0] as inside:

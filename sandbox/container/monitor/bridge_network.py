@@ -6,8 +6,8 @@
     apply     while it runs: the wires are made what the records say
     close     all of it gone; the last one's end is the end of the router, and of the way out
 
-What the kernel has of it goes with the namespaces, whoever is killed. A forwarder that has ended is started anew over
-the same listening sockets, a keeper that has ended is found or started again: `event` says that this is due.
+What the kernel has of it goes with the namespaces, whoever is killed. A keeper that has ended is found or started
+again: `event` says that this is due.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from net.errors import NetError
 from net.keeper_client import KeeperClient
 from net.netlink import Rtnetlink
 from net.router_link import RouterLink
+from sandbox.container.monitor.bridge_ports import BridgePorts
 from sandbox.container.monitor.endpoint_values import (
     egress_of,
     forward_target,
@@ -41,8 +42,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from net.forwarder import ForwarderProcess
-    from net.listeners import Listener
     from sandbox.container.model.record import Container
     from sandbox.network.record import Endpoint
     from sandbox.runtime.nested_namespaces import Wires
@@ -86,11 +85,10 @@ class BridgeNetwork:
         self._inside: Rtnetlink | None = None
         self._name_sockets: tuple[int, ...] = ()
         self._endpoints: tuple[Endpoint, ...] = ()
-        self._listeners: tuple[Listener, ...] = ()
-        self._forwarder: ForwarderProcess | None = None
         self._events = select.epoll()
+        self._ports = BridgePorts(container.name, place.router_fd, self._events)
         self._host_access = HostAccess(self._events, (), ())
-        self._is_host_access_due = False
+        self._is_host_access_due = self._are_ports_due = False
 
     @property
     def pidfd(self) -> int:
@@ -132,26 +130,38 @@ class BridgeNetwork:
         """Take in what has happened; whether `revive_steps` is due."""
         is_broken = False
         for fd, _events in self._events.poll(0):
-            if self._forwarder is not None and fd == self._forwarder.pidfd:
-                is_broken = True
+            if self._is_of_ports(fd):
+                is_broken = is_broken or self._are_ports_due
             elif self._host_access.is_at(fd):
                 is_broken = self._is_host_access_due = True
             else:
                 for _time, _kind, what in self._keeper.receive():
                     refused(what)
         if self._keeper.is_lost:
-            return True
-        self._watch_keeper()
+            is_broken = True
+        else:
+            self._watch_keeper()
+        if is_broken:
+            # nobody looks at who comes until what is broken is mended
+            with suppress(HostError):
+                self._ports.stay()
         return is_broken
 
+    def _is_of_ports(self, fd: int) -> bool:
+        try:
+            return self._ports.event(fd)
+        except HostError:
+            self._are_ports_due = True
+            return True
+
     def revive_steps(self, _ports: Sequence[PublishedPort]) -> Steps[None]:
-        """Have a keeper and a forwarder again, where they have ended; the ports are bound all the time."""
+        """Have again what has ended, or could not be had; the ports are bound all the time."""
         if self._keeper.is_lost:
             if self._keeper.delay_seconds:
                 yield -1, self._keeper.delay_seconds
             self.begin()
-        if self._forwarder is not None and _has_ended(self._forwarder):
-            self._start_forwarder()
+        self._ports.start()
+        self._are_ports_due = False
         if self._is_host_access_due:
             self._host_access.start()
             self._is_host_access_due = False
@@ -172,12 +182,7 @@ class BridgeNetwork:
                 self._add(endpoint)
         self._endpoints = tuple(wanted)
         self._keeper.update(keeper_member(self._container, self._endpoints))
-        if self._forwarder is not None:
-            from net.forwarder import set_target
-
-            # where it has just ended, the next one is told
-            with suppress(OSError):
-                set_target(self._forwarder, forward_target(self._endpoints))
+        self._ports.lead_to(forward_target(self._endpoints))
 
     # -- ports -------------------------------------------------------------------------------------------------------
 
@@ -188,77 +193,35 @@ class BridgeNetwork:
             from net.ports import PortMapping
 
             pairs = zip(ports, sockets, strict=True)
-            self._take_listeners(tuple(Listener(PortMapping(*port), fd) for port, fd in pairs))
-
-    def _take_listeners(self, listeners: Sequence[Listener]) -> None:
-        self._listeners = (*self._listeners, *listeners)
-        self._start_forwarder()
+            self._ports.lead_to(forward_target(self._endpoints))
+            self._ports.take(tuple(Listener(PortMapping(*port), fd) for port, fd in pairs))
 
     def publish_steps(
         self, ports: Sequence[PublishedPort], _present: Sequence[PublishedPort]
     ) -> Steps[tuple[PublishedPort, ...]]:
         """Bind every port, or none; they come back as they are bound."""
         yield from ()
-        from net.forwarder import add_listeners
         from net.listeners import open_listeners
         from net.ports import PortMapping
 
         with self._explained():
             opened = open_listeners([PortMapping(*port) for port in ports])
-        if self._forwarder is None or _has_ended(self._forwarder):
-            self._take_listeners(opened)
-        else:
-            self._listeners = (*self._listeners, *opened)
-            # where it has just ended, the next one has them from the start
-            with suppress(OSError):
-                add_listeners(self._forwarder, opened)
+        self._ports.lead_to(forward_target(self._endpoints))
+        self._ports.take(opened)
         return tuple(PublishedPort(*listener.mapping) for listener in opened)
 
     def unpublish_steps(self, ports: Sequence[PublishedPort], _kept: Sequence[PublishedPort]) -> Steps[None]:
         """Close the ports, as they are bound; connections that are open go on."""
-        from net.forwarder import read_answer, remove_listeners
-        from net.listeners import close_listeners
+        from net.ports import PortMapping
 
-        gone = tuple(one for one in self._listeners if PublishedPort(*one.mapping) in ports)
-        self._listeners = tuple(one for one in self._listeners if one not in gone)
-        if self._forwarder is not None:
-            with suppress(OSError):
-                remove_listeners(self._forwarder, gone)
-                yield self._forwarder.control, None
-                read_answer(self._forwarder)
-        close_listeners(gone)
-
-    def _start_forwarder(self) -> None:
-        from net.forwarder import start_forwarder
-
-        self._end_forwarder()
-        try:
-            self._forwarder = start_forwarder(self._place.router_fd, self._listeners, forward_target(self._endpoints))
-        except OSError as error:
-            raise HostError(
-                f"cannot forward the ports of container {self._container.name}", cause=error.strerror or str(error)
-            ) from error
-        self._events.register(self._forwarder.pidfd, select.EPOLLIN)
-
-    def _end_forwarder(self) -> None:
-        if self._forwarder is not None:
-            from net.forwarder import end_forwarder
-
-            self._events.unregister(self._forwarder.pidfd)
-            end_forwarder(self._forwarder)
-            self._forwarder = None
+        yield from self._ports.remove_steps([PortMapping(*port) for port in ports])
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:
         """End what helps, so that it is gone when `close` comes."""
-        self._end_forwarder()
+        self._ports.close()
         self._host_access.kill()
-        if self._listeners:
-            from net.listeners import close_listeners
-
-            close_listeners(self._listeners)
-            self._listeners = ()
 
     def close(self) -> None:
         """Leave the networks; harmless when called twice."""
@@ -332,9 +295,3 @@ class BridgeNetwork:
     def _explained(self) -> Iterator[None]:
         with translated(HostError, f"cannot set up the network of container {self._container.name}"):
             yield
-
-
-def _has_ended(forwarder: ForwarderProcess) -> bool:
-    poller = select.poll()
-    poller.register(forwarder.pidfd, select.POLLIN)
-    return bool(poller.poll(0))

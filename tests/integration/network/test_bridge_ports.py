@@ -101,9 +101,12 @@ def test_ports_of_all_addresses(sandbox: Sandbox, web: str, port: int) -> None:
 def test_a_killed_forwarder_is_replaced(sandbox: Sandbox, web: str, port: int) -> None:
     before = ask_tcp("127.0.0.1", port)
     for _ in range(2):
-        os.kill(forwarder_of(sandbox, web), signal.SIGKILL)
-        # the listening socket is the monitor's too: nobody is refused
-        assert ask_tcp("127.0.0.1", port) == before
+        # one that has connections does not end by itself
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as held:
+            assert held.recv(100) == before
+            os.kill(forwarder_of(sandbox, web), signal.SIGKILL)
+            # the listening socket is the monitor's too: nobody is refused
+            assert ask_tcp("127.0.0.1", port) == before
 
 
 def test_a_taken_port_is_told_with_its_holder(sandbox: Sandbox, busybox: str, port: int) -> None:
