@@ -171,10 +171,9 @@ class JoinedNetworks(NamedTuple):
 
 def joined_networks(endpoints: Sequence[EndpointRequest]) -> JoinedNetworks:
     """What endpoints come to; whether there are such networks is not seen here. Raises UsageError."""
+    endpoints = [check_endpoint(endpoint) for endpoint in endpoints]
     first = endpoints[0]
     target = first.network
-    for endpoint in endpoints:
-        _check_aliases(endpoint)
     if is_user_defined(target):
         return JoinedNetworks(target, first.aliases, tuple(endpoints))
     if len(endpoints) > 1:
@@ -208,8 +207,15 @@ def _what_else(endpoint: EndpointRequest) -> str:
     return "gw-priority"
 
 
-def _check_aliases(endpoint: EndpointRequest) -> None:
+def check_endpoint(endpoint: EndpointRequest) -> EndpointRequest:
+    """The endpoint with its addresses in their normal form; a program may have put anything in. Raises UsageError."""
     for alias in endpoint.aliases:
         # it becomes a word of /etc/hosts, and a name that is asked for
         if not alias or not alias.isprintable() or " " in alias:
             raise UsageError(f"invalid network alias: {alias!r}")
+    return endpoint._replace(
+        ipv4_address=_optional(endpoint.ipv4_address, 4),
+        ipv6_address=_optional(endpoint.ipv6_address, 6),
+        mac_address=parse_mac(endpoint.mac_address) if endpoint.mac_address else "",
+        links=tuple(":".join(parse_link(text)) for text in endpoint.links),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.container.model.store import find_container
 from sandbox.errors import NotFoundError, UsageError
+from sandbox.grammar.networks import check_endpoint
 from sandbox.network.allocate import check_fixed
 from sandbox.network.store import find_network
 
@@ -31,6 +32,7 @@ def known_endpoint(connection: sqlite3.Connection, request: EndpointRequest) -> 
 
     Raises NotFoundError, UsageError, ConflictError.
     """
+    request = check_endpoint(request)
     network = find_network(connection, request.network)
     if network.driver != "bridge":
         raise UsageError(

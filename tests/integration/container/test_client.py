@@ -375,6 +375,9 @@ def test_networks_are_made_looked_at_and_removed(box: Client, busybox: str) -> N
     made.reload()
     networks = made.attrs["NetworkSettings"]["Networks"]
     assert {name: shown["Aliases"] for name, shown in networks.items()} == {"bridge": ["y"]}
+    for wrong in ({"ipv4_address": "x"}, {"ipv4_address": "fd00::1"}, {"mac_address": "x"}, {"aliases": ["a b"]}):
+        with pytest.raises(sandbox.InvalidArgument):
+            front.connect(made, **wrong)
     with pytest.raises(sandbox.Conflict):
         box.networks.get("bridge").remove()
     with pytest.raises(sandbox.InvalidArgument):
