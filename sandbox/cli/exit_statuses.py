@@ -8,8 +8,10 @@ if TYPE_CHECKING:
 
 #: of a slip on the command line, and of `run` and `create` where it is not the container's own
 ENGINE_FAILED = 125
-#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them
+#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them; and
+#: those of Compose, which has one status for all
 _LEFT_TO_ENGINE = frozenset({
+    "compose config", "stack config",
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
     "network connect", "network create", "network disconnect", "volume create",
 })  # fmt: skip

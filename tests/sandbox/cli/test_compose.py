@@ -134,6 +134,8 @@ def test_what_is_said_beside_it(directory: Path) -> None:
         "",
         "Error: cannot read no.yaml: no such file\n",
     )
+    assert _run(directory, "compose", "config", "--format", "xml").status == 1
+    assert _run(directory, "compose", "-p", "Bad", "config").err.splitlines()[-1] == "  mend: -p bad"
     done = _run(directory, "compose", "--fil", "x", "config")
     assert done.status == 125
     assert done.err.startswith("unknown flag: --fil\nDid you mean --file?\n\nUsage:  sandbox compose [OPTIONS] COMMAND")
