@@ -20,6 +20,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from net import forwarder
 from net.client_address import ForwardTarget
 from net.forwarder import (
     ForwarderProcess,
@@ -192,6 +193,7 @@ class _Holder:
 
     def wait_idle(self) -> tuple[int, list[int]]:
         """The exit code of another forwarder, which ends when nothing comes."""
+        forwarder._IDLE_SECONDS = 0.05
         self._ends_idle = True
         self.restart()
         self._ends_idle = False

@@ -259,7 +259,6 @@ def test_connections_wait_for_another_forwarder(world: ForwardWorld, server: soc
             assert inside.recv(100) == b"early"
 
 
-@pytest.mark.long
 def test_one_that_has_nothing_to_do_ends(world: ForwardWorld) -> None:
     assert world.wait_idle() == 0
 
