@@ -46,7 +46,17 @@ class RouterLink(NamedTuple):
 
 def slirp_plan(link: RouterLink) -> SlirpPlan:
     """The slirp4netns that is the way out of the namespace. Raises NetError where it is not installed."""
-    return SlirpPlan(assume_features(), link.netns_fd, link.api_socket, link.mtu, link.ipv6)
+    socket_path = link.api_socket if _is_made(link.directory) else ""
+    return SlirpPlan(assume_features(), link.netns_fd, socket_path, link.mtu, link.ipv6)
+
+
+def _is_made(directory: str) -> bool:
+    # a runtime directory goes at a log-out, and so may the place where it was
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def api_socket(directory: str, router: int) -> str:
@@ -57,7 +67,7 @@ def api_socket(directory: str, router: int) -> str:
 def dead_sockets(directory: str) -> list[str]:
     """API sockets of slirp4netns that was killed with all who knew it, as paths."""
     found = []
-    for name in os.listdir(directory):
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
         path = f"{directory}/{name}"
         if name.startswith(_SOCKET_PREFIX) and not _is_heard(path):
             found.append(path)

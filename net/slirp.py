@@ -69,7 +69,9 @@ class SlirpFeatures(NamedTuple):
 
 
 class SlirpPlan(NamedTuple):
-    """One slirp4netns to be: `netns_fd` is an open network namespace, `api_socket` a path that is made anew."""
+    """One slirp4netns to be: `netns_fd` is an open network namespace, `api_socket` a path that is made anew, or "" for
+    one that is asked nothing.
+    """
 
     features: SlirpFeatures
     netns_fd: int
@@ -195,7 +197,7 @@ def slirp_arguments(plan: SlirpPlan, ready_fd: int, exit_fd: int) -> tuple[str, 
         f"--mtu={plan.mtu}",
         f"--ready-fd={ready_fd}",
         f"--exit-fd={exit_fd}",
-        f"--api-socket={plan.api_socket}",
+        *((f"--api-socket={plan.api_socket}",) if plan.api_socket else ()),
         *optional,
         "--netns-type=path",
         f"/proc/self/fd/{plan.netns_fd}",
@@ -326,6 +328,8 @@ def clear_way(plan: SlirpPlan) -> None:
 
     A slirp4netns that still listens is one that nobody knows of any more, since who started it was killed; it is ended.
     """
+    if not plan.api_socket:
+        return
     _end_listening(plan.api_socket)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(plan.api_socket)
