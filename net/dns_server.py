@@ -96,9 +96,10 @@ class NameServer:
 
     def join(self, container: str, names: ContainerNames) -> None:
         """Know `container` by `names` from now on. Raises NetError, ValueError for what cannot be; then as before."""
-        self.table.join(container, names)
         if self._gate is not None:
+            # first: what it may not ask for is not answered meanwhile
             self._gate.restrict(container, names)
+        self.table.join(container, names)
         if names.servers and names.servers not in self._listed:
             self._listed[names.servers] = listed_upstream(names.servers, self._ask_from)
         self._forget_servers()

@@ -43,19 +43,35 @@ class _Held(NamedTuple):
 
 
 class EgressGate:
-    """Restricted containers by id. `run` does nft commands in the router; `clock` gives seconds."""
+    """Restricted containers by id. `run` does nft commands in the router; `clock` gives seconds.
 
-    def __init__(self, run: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+    A container that leaves is held for as long as `is_there` says that one of its wires is: whoever spoke for it may
+    have been lost, and comes again.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+        is_there: Callable[[str], bool] = lambda _interface: False,
+    ) -> None:
         self._run = run
         self._clock = clock
+        self._is_there = is_there
         self._held: dict[str, _Held] = {}
+        #: of containers that have left
+        self._left: dict[str, _Held] = {}
 
     def restrict(self, container: str, names: ContainerNames) -> None:
         """Hold a container to its rules, or to none where it has none. Raises NetError; it is as before then."""
         interfaces = tuple(endpoint.interface for endpoint in names.endpoints if endpoint.interface)
+        if container in self._left:
+            self._held[container] = self._left.pop(container)
+        self._sweep()
         before = self._held.get(container)
         if not names.egress:
-            self.release(container)
+            if before:
+                self._take_away(self._held.pop(container))
             return
         rules = combine_egress(names.egress)
         if before and (before.interfaces, before.rules) == (interfaces, rules):
@@ -70,10 +86,11 @@ class EgressGate:
         self._held[container] = _Held(interfaces, rules, {}, _always(rules))
 
     def release(self, container: str) -> None:
-        """Forget a container; one that is not restricted is no error."""
+        """Forget a container; one that is not restricted is no error. What holds it goes when its wires have gone."""
         held = self._held.pop(container, None)
         if held is not None:
-            self._take_away(held.interfaces, held.rules)
+            self._left[container] = held
+        self._sweep()
 
     def may_ask(self, container: str, name: str) -> bool:
         """Whether a container may ask for `name`: it is not restricted, or one of its rules says so."""
@@ -118,9 +135,15 @@ class EgressGate:
         for key in [key for key, end in held.admitted.items() if end <= now]:
             del held.admitted[key]
 
-    def _take_away(self, interfaces: Sequence[str], rules: EgressRules) -> None:
+    def _sweep(self) -> None:
+        for container, held in list(self._left.items()):
+            if not any(map(self._is_there, held.interfaces)):
+                del self._left[container]
+                self._take_away(held)
+
+    def _take_away(self, held: _Held) -> None:
         try:
-            self._run(release_text(interfaces, rules))
+            self._run(release_text(held.interfaces, held.rules))
         except NetError:
             # the router's rules are gone, or were never there: nothing is left to take away
             return

@@ -49,7 +49,7 @@ class RouterNames:
     ) -> None:
         self._net_fd = net_fd
         self._on_refusal = on_refusal
-        self._gate = EgressGate(self._run_nft)
+        self._gate = EgressGate(self._run_nft, is_there=self._is_there)
         self._nft: NftContext | None = None
         self._log: _socket.socket | None = None
         self._restricted = trio.Event()
@@ -112,6 +112,15 @@ class RouterNames:
         if refusal.what not in told and len(told) < _MOST:
             told.add(refusal.what)
             self._on_refusal(refusal)
+
+    def _is_there(self, interface: str) -> bool:
+        def look() -> bool:
+            try:
+                return bool(socket.if_nametoindex(interface))
+            except OSError:
+                return False
+
+        return call_in_thread(self._net_fd, look)
 
     def _run_nft(self, commands: str) -> None:
         if self._nft is None:

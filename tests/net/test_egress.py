@@ -241,6 +241,26 @@ def test_gate_follows_networks_and_fails_closed() -> None:
     assert gate.admit("somebody", "example.org", (ADDRESS,), 10)
 
 
+def test_gate_holds_who_left_until_its_wires_are_gone() -> None:
+    nft, wires = _Nft(), {"v1a"}
+    gate = EgressGate(nft.run, is_there=wires.__contains__)
+    gate.restrict("web", NAMES)
+    gate.release("web")
+    # its monitor was lost, and comes again: nothing was opened meanwhile
+    assert len(nft.texts) == 1
+    gate.restrict("web", NAMES)
+    assert len(nft.texts) == 1
+    assert not gate.may_ask("web", "example.net")
+    gate.release("web")
+    wires.clear()
+    gate.release("somebody")
+    assert nft.texts[-1].startswith("delete element bridge")
+    gate.restrict("web", NAMES)
+    gate.restrict("web", NAMES._replace(egress=()))
+    assert nft.texts[-1].startswith("delete element bridge")
+    assert gate.may_ask("web", "example.net")
+
+
 def test_gate_holds_a_limit_of_addresses() -> None:
     nft = _Nft()
     gate = EgressGate(nft.run)
