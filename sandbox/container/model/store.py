@@ -141,10 +141,10 @@ def update_state(
                 tells += told_by(former, state)
         if state is not before:
             connection.execute("UPDATE container SET state = ? WHERE id = ?", (to_json(state), container_id))
-        if (before.monitor_pid and not state.monitor_pid) or state.status == "removing":
-            _free_endpoints(connection, container_id)
         if tells:
             emit_of(connection, container_id, *tells)
+        if (before.monitor_pid and not state.monitor_pid) or state.status == "removing":
+            _free_endpoints(connection, container_id)
         # each costs a rename: the rest of the state can be lost, and what is being removed needs none
         if (state.status, state.monitor_pid) != (before.status, before.monitor_pid) and state.status != "removing":
             keep_container_copy(connection, container_id)
