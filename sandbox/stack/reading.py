@@ -119,8 +119,6 @@ class ListOf:
         reading.places[path] = node.place
         if self.may_be_text and isinstance(node, Scalar) and isinstance(node.value, str):
             return (self.item(reading, node, path),)
-        if reading.keeps(node):
-            return _kept(node)
         if not isinstance(node, Sequence):
             raise unexpected(node.place, path, self.what, kind_of(node))
         found = [self.item(reading, item, f"{path}[{number}]") for number, item in enumerate(node.items)]
@@ -147,8 +145,6 @@ class MapOf:
 
     def __call__(self, reading: Reading, node: Node, path: str) -> object:
         reading.places[path] = node.place
-        if reading.keeps(node):
-            return _kept(node)
         if self.of_name is not None and isinstance(node, Sequence):
             names = ListOf(text, self.what, is_unique=True)(reading, node, path)
             assert isinstance(names, tuple)
@@ -402,17 +398,13 @@ class OneOf:
 def pairs(reading: Reading, node: Node, path: str) -> object:
     """NAME=VALUE, as a list or as a mapping; a name alone has None. Raises ComposeFileError."""
     reading.places[path] = node.place
-    if reading.keeps(node):
-        return _kept(node)
     if isinstance(node, Sequence):
         found: list[tuple[str, str | None]] = []
-        seen: set[str] = set()
         for number, item in enumerate(node.items):
             written = text(reading, item, f"{path}[{number}]")
             name, equals, value = written.partition("=")
             if not name or name[-1].isspace():
                 raise problem(item.place, f"{path}[{number}]", f"{written!r} is no NAME=VALUE")
-            seen.add(written)
             found.append((name, value if equals else None))
         return Pairs.of(found)
     if not isinstance(node, Mapping):

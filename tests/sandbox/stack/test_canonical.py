@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.errors import SandboxError
 from sandbox.stack.canonical import config_hash, document_of, json_text, with_dollars
+from sandbox.stack.fates import fates_of
+from sandbox.stack.project_request import Steps
+from sandbox.stack.request import request_of
 from tests.sandbox.stack.projects import load, one, text_of
 
 _FILE = """
@@ -233,6 +238,39 @@ def test_what_is_printed_is_read_as_the_same(services: dict[str, Any]) -> None:
         found = dict(first.services)[name]
         assert found.image == service["image"]
         assert list(found.command or ()) == (service.get("command") or [])
+
+
+def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in _places(each, (*path, key)))]
+
+
+_WRONG: st.SearchStrategy[Any] = st.sampled_from((
+    None, True, -1, 1.5, "", "x", "64m", "${A}", "${", "/", "a:b:c:d", "::", "1-2", "service:x", [], [None], [[]],
+    ["a", "a"], {}, {"a": None}, {"a": {}}, {"x-a": 1}, 2**70, "é" * 300,
+))  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_whatever_is_written_is_read_or_refused(data: st.DataObject) -> None:
+    """No value at any place makes more of it than an error that says where."""
+    whole = yaml.safe_load(_FILE)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *path, last = data.draw(st.sampled_from(_places(whole)[1:]))
+        inner = whole
+        for key in path:
+            inner = inner[key]
+        inner[last] = data.draw(_WRONG)
+    with TemporaryDirectory() as place:
+        Path(place, "compose.yaml").write_text(json.dumps(whole, ensure_ascii=False))
+        steps = Steps(interpolates=data.draw(st.booleans()), checks=data.draw(st.booleans()))
+        with suppress(SandboxError):
+            project = load(Path(place), steps)
+            assert text_of(project)
+            assert [each.fate for each in fates_of(project) if each.fate == "done"] == []
+            if steps.interpolates and steps.checks:
+                assert all(request_of(name, project).name for name in project.services.names)
 
 
 @pytest.mark.parametrize("flag", ["-", "x"])
