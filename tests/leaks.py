@@ -1,7 +1,8 @@
 """What a test left behind: descriptors and children of the test process, and processes of the product.
 
 Processes of the product are known by the path of their test's home: in their environment, command line, open files or
-mounts. Other people's processes on the same machine are never looked at twice.
+mounts; the keeper of networks, which has none of that, by its slirp4netns. Other people's processes on the same machine
+are never looked at twice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import select
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+
+_KEEPER = "sandbox-keeper"
 
 
 def open_descriptors() -> dict[int, str]:
@@ -70,6 +73,9 @@ def processes_of(home: str) -> list[str]:
 def _belongs(process: str, home: str) -> bool:
     if any(home in _read(f"{process}/{file}") for file in ("cmdline", "environ", "mountinfo")):
         return True
+    if _read(f"{process}/comm").strip() == _KEEPER:
+        children = _read(f"{process}/task/{process.rpartition('/')[2]}/children").split()
+        return any(home in _read(f"/proc/{child}/cmdline") for child in children)
     try:
         return any(os.readlink(f"{process}/{link}").startswith(home + "/") for link in ("cwd", "exe", "root"))
     except OSError:
@@ -100,9 +106,11 @@ def wait_processes_gone(home: str, seconds: float = 60, *, besides: str = "", hu
 
 
 def _keeper_of(pid: int) -> str:
-    """The keeper of networks whose child that slirp4netns is, as `processes_of` would tell; "" for other processes."""
+    """The keeper of networks that it is, or whose child it is, as `processes_of` would tell; "" for other processes."""
+    if _read(f"/proc/{pid}/comm").strip() == _KEEPER:
+        return f"{pid} keeper"
     parent = next((line.split()[1] for line in _read(f"/proc/{pid}/status").splitlines() if line[:5] == "PPid:"), "0")
-    return f"{parent} keeper" if _read(f"/proc/{parent}/comm").strip() == "sandbox-keeper" else ""
+    return f"{parent} keeper" if _read(f"/proc/{parent}/comm").strip() == _KEEPER else ""
 
 
 def wait_ended(pid: int, seconds: float = 60) -> None:
