@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.container.conftest import monitor_pid
+from tests.integration.network.echo_containers import HOST_PYTHON, ask_tcp, ask_udp, echo_server
 from tests.needs import CONTAINER
-from tests.net.private_network import ECHO_SERVER
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
@@ -22,23 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "busybox", "ipv6"), pytest.mark.slow]
 
-#: the host's Python in a container
-_PYTHON = ("-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/lib64:ro", "--network", "front")
 #: it tells who came by tcp
-_SERVER = ("/usr/bin/python3", "-c", ECHO_SERVER, "80/tcp", "81/tcp", "53/udp")
-
-
-def ask_tcp(address: str, port: int) -> bytes:
-    with socket.create_connection((address, port), timeout=20) as connection:
-        return connection.makefile("rb").read()
-
-
-def ask_udp(address: str, port: int) -> bytes:
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(20)
-        client.connect((address, port))
-        client.send(b"question")
-        return client.recv(100)
+_SERVER = echo_server("80/tcp", "81/tcp", "53/udp")
 
 
 @pytest.fixture
@@ -51,7 +36,7 @@ def web(sandbox: Sandbox, busybox: str, port: int, eventually: Callable[..., Non
     """A container with tcp port 80 and udp port 53 published on all addresses, and 81 on any free port."""
     sandbox.run("network", "create", "front")
     ports = ("-p", f"{port}:80", "-p", f"{port}:53/udp", "-p", "81")
-    sandbox.run("run", "-d", "--name", "web", *ports, *_PYTHON, busybox, *_SERVER)
+    sandbox.run("run", "-d", "--name", "web", "--network", "front", *ports, *HOST_PYTHON, busybox, *_SERVER)
     eventually(lambda: "up" in sandbox.run("logs", "web").stdout)
     return "web"
 
