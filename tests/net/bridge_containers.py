@@ -51,7 +51,7 @@ def run_in_user_namespace(function: Callable[..., Any], *arguments: str) -> Any:
     """What `function`, of a module's top level, returns as root of a new user namespace; JSON-plain."""
     command = ["unshare", "--user", "--map-root-user", "--keep-caps", sys.executable, "-m", __name__]
     command += [function.__module__, function.__name__, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -354,7 +354,7 @@ def _again() -> list[str]:
         return _addresses(connected(routing, endpoint(bridge(), 2)))
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.long)])
 def test_containers_that_come_and_go_leave_nothing(rounds: int) -> None:
     before, after = run_in_user_namespace(_rounds, str(rounds))
     assert before == after
