@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from _socket import AF_INET, IPPROTO_TCP, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, inet_aton, socket
 
+from net.client_address import ForwardTarget
 from net.errors import NetError
+from net.listeners import Listener
 from net.name_rules import Lead, lead_ports
+from net.ports import PortMapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from net.forwarder import ForwarderProcess
-
 #: what they are reached by: ours, and Docker's
 HOST_NAMES = ("host.sandbox.internal", "host.docker.internal")
 #: of the container's loopback
 HOST_ADDRESS = "127.0.0.12"
-_HOST_LOOPBACK = "127.0.0.1"
+HOST_TARGET = ForwardTarget("127.0.0.1")
 _BACKLOG = 128
 
 
@@ -50,15 +51,6 @@ def begin_host_access(ports: Sequence[int]) -> list[socket]:
     return made
 
 
-def start_host_access(ports: Sequence[int], fds: Sequence[int]) -> ForwarderProcess:
-    """Fork a process that carries what comes to the sockets of `begin_host_access` to the ports of the host's loopback.
-
-    In the host's network namespace, as `net.forwarder.start_forwarder` says. Raises OSError.
-    """
-    from net.client_address import ForwardTarget
-    from net.forwarder import start_forwarder
-    from net.listeners import Listener
-    from net.ports import PortMapping
-
-    listeners = [Listener(PortMapping(HOST_ADDRESS, port, port), fd) for port, fd in zip(ports, fds, strict=True)]
-    return start_forwarder(-1, listeners, ForwardTarget(_HOST_LOOPBACK))
+def host_listeners(ports: Sequence[int], fds: Sequence[int]) -> tuple[Listener, ...]:
+    """The sockets of `begin_host_access` as a forwarder of the host's network namespace takes them, for HOST_TARGET."""
+    return tuple(Listener(PortMapping(HOST_ADDRESS, port, port), fd) for port, fd in zip(ports, fds, strict=True))

@@ -30,7 +30,6 @@ from sandbox.container.monitor.endpoint_values import (
     shaping_of,
     wants_way_out,
 )
-from sandbox.container.monitor.host_access import HostAccess
 from sandbox.errors import HostError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.requested import is_shaped
@@ -87,8 +86,9 @@ class BridgeNetwork:
         self._endpoints: tuple[Endpoint, ...] = ()
         self._events = select.epoll()
         self._ports = BridgePorts(container.name, place.router_fd, self._events)
-        self._host_access = HostAccess(self._events, (), ())
-        self._is_host_access_due = self._are_ports_due = False
+        #: of the host's loopback, where the container may reach some
+        self._host_ports = BridgePorts(container.name, -1, self._events)
+        self._are_ports_due = False
 
     @property
     def pidfd(self) -> int:
@@ -112,8 +112,11 @@ class BridgeNetwork:
         self._routing = Rtnetlink.from_fd(wires.router_netlink)
         self._inside = Rtnetlink.from_fd(wires.netlink)
         self._name_sockets = wires.name_sockets
-        self._host_access = HostAccess(self._events, self._container.config.host_ports, wires.host_sockets)
-        self._host_access.start()
+        if wires.host_sockets:
+            from net.host_access import HOST_TARGET, host_listeners
+
+            self._host_ports.lead_to(HOST_TARGET)
+            self._host_ports.take(host_listeners(self._container.config.host_ports, wires.host_sockets))
         with self._explained(), locked(self._place.lock_directory):
             self._restrict(self._wanted)
             for endpoint in self._wanted:
@@ -132,8 +135,6 @@ class BridgeNetwork:
         for fd, _events in self._events.poll(0):
             if self._is_of_ports(fd):
                 is_broken = is_broken or self._are_ports_due
-            elif self._host_access.is_at(fd):
-                is_broken = self._is_host_access_due = True
             else:
                 for _time, _kind, what in self._keeper.receive():
                     refused(what)
@@ -145,11 +146,12 @@ class BridgeNetwork:
             # nobody looks at who comes until what is broken is mended
             with suppress(HostError):
                 self._ports.stay()
+                self._host_ports.stay()
         return is_broken
 
     def _is_of_ports(self, fd: int) -> bool:
         try:
-            return self._ports.event(fd)
+            return self._ports.event(fd) or self._host_ports.event(fd)
         except HostError:
             self._are_ports_due = True
             return True
@@ -161,10 +163,8 @@ class BridgeNetwork:
                 yield -1, self._keeper.delay_seconds
             self.begin()
         self._ports.start()
+        self._host_ports.start()
         self._are_ports_due = False
-        if self._is_host_access_due:
-            self._host_access.start()
-            self._is_host_access_due = False
 
     def apply(self, wanted: Sequence[Endpoint], name: str) -> None:
         """Make of the container's places on networks what is wanted: what lacks is made, what is too much goes. It is
@@ -221,7 +221,7 @@ class BridgeNetwork:
     def kill(self) -> None:
         """End what helps, so that it is gone when `close` comes."""
         self._ports.close()
-        self._host_access.kill()
+        self._host_ports.close()
 
     def close(self) -> None:
         """Leave the networks; harmless when called twice."""
@@ -237,7 +237,6 @@ class BridgeNetwork:
             self._routing.close()
             self._inside.close()
             self._routing = self._inside = None
-        self._host_access.close()
         for fd in self._name_sockets:
             os.close(fd)
         self._name_sockets = self._endpoints = ()
