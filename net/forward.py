@@ -145,8 +145,8 @@ class TcpForwarder:
             if not events & select.EPOLLOUT:
                 return
             side.is_connecting = False
-        if events & select.EPOLLERR and not other.is_writable:
-            # who would read what it said last does not, or is not connected yet
+        if events & select.EPOLLERR and (side.has_ended or not other.is_writable):
+            # it had said all; or who would read what it said last does not, or is not connected yet
             self._reset(side)
             return
         if events & _WRITABLE:

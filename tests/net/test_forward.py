@@ -150,6 +150,16 @@ def test_a_reset_is_passed_on_past_a_reader_that_is_slow(pair: tuple[socket.sock
         read_all(inside)
 
 
+def test_a_reset_is_passed_on_past_the_end_of_a_direction(pair: tuple[socket.socket, socket.socket]) -> None:
+    client, inside = pair
+    client.shutdown(socket.SHUT_WR)
+    assert read_all(inside) == b""
+    reset(client)
+    poll = select.poll()
+    poll.register(inside, 0)
+    assert poll.poll(20_000) == [(inside.fileno(), select.POLLERR | select.POLLHUP)]
+
+
 def test_a_port_that_nobody_listens_on_resets(world: ForwardWorld) -> None:
     with pytest.raises(ConnectionResetError), world.connect("client", (HOST4, 8080)) as client:
         client.recv(10)
