@@ -6,20 +6,9 @@ from sandbox.stack.build_model import Build
 from sandbox.stack.measures import Pairs
 from sandbox.stack.nodes import Mapping, Scalar, Sequence
 from sandbox.stack.part_keys import GRANT, ULIMITS
-from sandbox.stack.reading import (
-    Forms,
-    Key,
-    ListOf,
-    Object,
-    Reading,
-    Shape,
-    boolean,
-    known_pairs,
-    labels,
-    scalar_text,
-    size,
-    text,
-)
+from sandbox.stack.reading import Reading, text
+from sandbox.stack.scalar_readers import boolean, known_pairs, labels, scalar_text, size
+from sandbox.stack.shapes import Forms, Key, ListOf, Object, Shape
 from sandbox.stack.short_forms import hosts, short_grant, ssh_keys
 
 TYPE_CHECKING = False

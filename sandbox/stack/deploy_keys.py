@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from sandbox.stack import deploy_model
 from sandbox.stack.parts_model import DeviceRequest
-from sandbox.stack.reading import (
-    Key,
-    ListOf,
-    Object,
-    OneOf,
-    Shape,
-    Within,
-    decimal,
-    duration,
-    integer,
-    labels,
-    size,
-    text,
-)
+from sandbox.stack.reading import text
+from sandbox.stack.scalar_readers import OneOf, Within, decimal, duration, integer, labels, size
+from sandbox.stack.shapes import Key, ListOf, Object, Shape
 from sandbox.stack.short_forms import device_count
 
 _WARNED = "warned"

@@ -10,14 +10,15 @@ from __future__ import annotations
 from sandbox.named_tuple import NamedTuple
 from sandbox.stack.file_keys import FILE
 from sandbox.stack.measures import Pairs
-from sandbox.stack.reading import Forms, ListOf, MapOf, Object
+from sandbox.stack.shapes import Forms, ListOf, MapOf, Object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.stack.project import Project
-    from sandbox.stack.reading import Reader, Shape
+    from sandbox.stack.reading import Reader
+    from sandbox.stack.shapes import Shape
 
 
 class KeyFate(NamedTuple):

@@ -5,23 +5,10 @@ from __future__ import annotations
 from sandbox.stack import project
 from sandbox.stack.errors import problem
 from sandbox.stack.nodes import Mapping, Scalar
-from sandbox.stack.reading import (
-    Key,
-    ListOf,
-    MapOf,
-    Object,
-    Reading,
-    Shape,
-    boolean,
-    host_path,
-    integer,
-    is_resource_name,
-    labels,
-    scalar_text,
-    text,
-    text_or_number,
-)
+from sandbox.stack.reading import Reading, is_resource_name, text
+from sandbox.stack.scalar_readers import boolean, host_path, integer, labels, scalar_text, text_or_number
 from sandbox.stack.service_keys import SERVICES
+from sandbox.stack.shapes import Key, ListOf, MapOf, Object, Shape
 from sandbox.stack.short_forms import external
 
 TYPE_CHECKING = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sandbox.stack.parts_model import FileGrant, Ulimit
-from sandbox.stack.reading import Forms, Key, MapOf, Object, Shape, integer, mode, text
+from sandbox.stack.reading import text
+from sandbox.stack.scalar_readers import integer, mode
+from sandbox.stack.shapes import Forms, Key, MapOf, Object, Shape
 from sandbox.stack.short_forms import short_ulimit
 
 GRANT = Shape(

@@ -6,15 +6,9 @@ from sandbox.stack import model
 from sandbox.stack.build_keys import BUILD
 from sandbox.stack.deploy_keys import DEPLOY, DEVICE_REQUEST
 from sandbox.stack.part_keys import GRANT, ULIMITS
-from sandbox.stack.reading import (
-    Forms,
-    Key,
-    ListOf,
-    MapOf,
-    Object,
+from sandbox.stack.reading import Reading, is_resource_name, text
+from sandbox.stack.scalar_readers import (
     OneOf,
-    Reading,
-    Shape,
     Within,
     boolean,
     caller_pairs,
@@ -22,17 +16,16 @@ from sandbox.stack.reading import (
     duration,
     host_path,
     integer,
-    is_resource_name,
     labels,
     plain_mode,
     scalar_text,
     size,
-    text,
     text_or_integer,
     text_or_null,
     text_or_number,
     whole_size,
 )
+from sandbox.stack.shapes import Forms, Key, ListOf, MapOf, Object, Shape
 from sandbox.stack.short_forms import (
     all_gpus,
     command,

@@ -9,7 +9,8 @@ from sandbox.stack.measures import Pairs, parse_duration_ns
 from sandbox.stack.model import DeviceMapping, EnvFile, Port, Volume, VolumeBind, VolumeVolume
 from sandbox.stack.nodes import Mapping, Scalar, Sequence, kind_of
 from sandbox.stack.parts_model import DeviceRequest, FileGrant, Ulimit
-from sandbox.stack.reading import integer, is_null, labels, text, text_or_number
+from sandbox.stack.reading import is_null, text
+from sandbox.stack.scalar_readers import integer, labels, text_or_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ def ssh_keys(reading: Reading, node: Node, path: str) -> object:
 
 def external(reading: Reading, node: Node, path: str) -> object:
     """true, false, or the old mapping with a name: (whether, the name). Raises ComposeFileError."""
-    from sandbox.stack.reading import boolean
+    from sandbox.stack.scalar_readers import boolean
 
     if not isinstance(node, Mapping):
         return boolean(reading, node, path), ""
