@@ -21,7 +21,10 @@ from net.slirp import clear_way, has_ended, spawn_slirp, wait_ready
 from net.syscalls import (
     CLONE_NEWNS,
     MNT_DETACH,
+    MS_REC,
+    MS_SLAVE,
     PR_SET_CHILD_SUBREAPER,
+    change_propagation,
     is_child_subreaper,
     prctl,
     umount2,
@@ -156,6 +159,8 @@ def _leave_cgroup(cgroup: str) -> None:
 def _leave_mounts(place: str) -> None:
     """Stand in a mount namespace of our own that has the host's mounts, and none of the monitor's container."""
     unshare(CLONE_NEWNS)
+    # the host's changes go on to come in, ours never go out: a mount that the container shares is not to go there too
+    change_propagation(b"/", MS_REC | MS_SLAVE)
     if not place:
         return
     with open("/proc/self/mountinfo", "rb") as file:

@@ -19,6 +19,8 @@ PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 PR_SET_NO_NEW_PRIVS = 38
 # <sys/mount.h>
+MS_REC = 0x4000
+MS_SLAVE = 1 << 19
 MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,6 +48,7 @@ def _bind(name: str, *argtypes: Any) -> Callable[..., int]:
 
 _setns = _bind("setns", ctypes.c_int, ctypes.c_int)
 _unshare = _bind("unshare", ctypes.c_int)
+_mount = _bind("mount", *(ctypes.c_char_p,) * 3, ctypes.c_ulong, ctypes.c_char_p)
 _umount2 = _bind("umount2", ctypes.c_char_p, ctypes.c_int)
 _prctl = _bind("prctl", *(ctypes.c_int, *(ctypes.c_ulong,) * 4))
 
@@ -70,6 +73,11 @@ def is_child_subreaper() -> bool:
     answer = ctypes.c_int()
     prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer))
     return bool(answer.value)
+
+
+def change_propagation(target: bytes, flags: int) -> None:
+    """mount(2) for what events of mounts below `target` go where, mount_namespaces(7)."""
+    _mount(None, target, None, flags, None)
 
 
 def umount2(target: bytes, flags: int) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import socket
+import subprocess
 import sys
 from typing import Any
 
@@ -24,7 +25,7 @@ from net.namespace import set_interface_up
 from net.ports import PortMapping
 from net.router import Router, call_in_router, open_namespace
 from net.router_link import RouterLink
-from net.syscalls import CLONE_NEWNET, unshare
+from net.syscalls import CLONE_NEWNET, CLONE_NEWNS, unshare
 from sandbox.runtime.own_process import become_own_process
 from storage.waits import carry_out
 
@@ -113,6 +114,11 @@ class Monitor:
                 else:
                     self.client.update(self.member)
                 say("joined")
+            case {"do": "mount", "place": place}:
+                unshare(CLONE_NEWNS)
+                subprocess.run(["mount", "-t", "tmpfs", "private", place], check=True)
+                subprocess.run(["mount", "--make-shared", place], check=True)
+                say("mounted")
             case {"do": "make own names"}:
                 *self.name_fds, own_fd = call_in_router(Router(-1, self.netns_fd), _make_own_names)
                 say("made", fd=own_fd)
@@ -154,7 +160,12 @@ def _make_own_names() -> list[int]:
 
 def main(pid: str, fd: str, directory: str, container: str) -> None:
     netns_fd = os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    Monitor(RouterLink(netns_fd, directory, label="label", cgroup=f"{directory}/cgroup"), container).run()
+    Monitor(
+        RouterLink(
+            netns_fd, directory, label="label", cgroup=f"{directory}/cgroup", private_mounts=f"{directory}/mounts"
+        ),
+        container,
+    ).run()
 
 
 if __name__ == "__main__":

@@ -361,6 +361,18 @@ def test_egress_of_a_container_is_held_and_its_refusals_are_told(place: Ground, 
         assert "v1" in place.run("nft", "list", "ruleset", router=True).stdout
 
 
+def test_a_keeper_holds_no_mount_of_a_container_and_takes_none_away(own_place: Ground) -> None:
+    target = own_place.directory / "mounts/a tree"
+    target.mkdir(parents=True)
+    with own_place.monitor("a" * 64) as monitor:
+        monitor.do("mount", "mounted", place=str(target))
+        monitor.do("open", "open")
+        monitor.do("ready", "ready")
+        (keeper,) = _keepers(own_place)
+        assert "private" not in Path(f"/proc/{keeper}/mountinfo").read_text()
+        assert "private" in Path(f"/proc/{monitor.process.pid}/mountinfo").read_text()
+
+
 @pytest.mark.parametrize("is_allowed", [True, False])
 def test_a_keeper_does_without_a_runtime_directory(own_place: Ground, is_allowed: bool) -> None:
     """A log-out takes it away, and what it was in."""
