@@ -220,6 +220,14 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
             "Config.Volumes": {"/anonymous": {}, "/data": {}},
         },
     ),
+    (
+        "--egress deny --egress allow=example.org --host-port 5432 --host-port 53",
+        {"HostConfig.Egress": ["deny", "allow=example.org"], "HostConfig.HostPorts": [5432, 53]},
+    ),
+    (
+        "--network mine --net-rate 10mbit --net-delay 50ms --net-loss 1%",
+        {"HostConfig.NetRate": "10mbit", "HostConfig.NetDelay": "50ms", "HostConfig.NetLoss": "1%"},
+    ),
     ("--volumes-from other:ro", {"HostConfig.VolumesFrom": ["other:ro"]}),
     ("-w /srv", {"Config.WorkingDir": "/srv"}),
     # taken, and of no meaning here
