@@ -69,6 +69,10 @@ class KeeperClient:
         self._delay = 0.0
         self._refusals: list[list[Any]] = []
 
+    def fork_into(self, cgroup: str) -> None:
+        """Have a keeper that is started from now on go to this cgroup's directory, as `RouterLink.cgroup` says."""
+        self._link = self._link._replace(cgroup=cgroup)
+
     def open(self) -> None:
         """Connect, start a keeper where there is none, and join again what has joined. Raises NetError."""
         self._drop_connection()

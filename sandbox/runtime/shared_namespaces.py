@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 from contextlib import contextmanager, suppress
 
 from sandbox.errors import HostError
-from sandbox.faults import explain_fault
+from sandbox.faults import explain_fault, limit_reached
 from sandbox.live_processes import boot_id, is_alive, process_start
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls
@@ -51,19 +52,16 @@ class SharedNamespaces(NamedTuple):
     router_fd: int
 
 
-def enter_shared_namespaces(
-    place: str, peers: PeerPair, make_router: Callable[[], int], meanwhile: Callable[[], None] = lambda: None
-) -> int:
+def enter_shared_namespaces(place: str, peers: PeerPair, make_router: Callable[[], int]) -> int:
     """In a forked child: become root of the shared user namespace, in a mount namespace of its own, and a holder; a
     descriptor of the router. `place` is a directory, `make_router` is called where there is none.
 
-    The parent calls `map_shared_child`; `meanwhile` is called when nobody else is kept waiting for that. Raises
-    HostError, MapperGoneError, and what `make_router` raises.
+    The parent calls `map_shared_child`. Raises HostError, MapperGoneError, and what `make_router` raises.
     """
     with locked(place):
         found = find_shared_namespaces(place)
         if found is None:
-            enter_user_namespace(peers, meanwhile)
+            enter_user_namespace(peers)
             router_fd = make_router()
         else:
             router_fd = found.router_fd
@@ -72,8 +70,6 @@ def enter_shared_namespaces(
                 peer.send(_JOINED)
             _join(found.user_fd)
         _add_holder(place, router_fd)
-    if found is not None:
-        meanwhile()
     return router_fd
 
 
@@ -144,12 +140,26 @@ def _add_holder(place: str, router_fd: int) -> None:
     own = Holder(os.getpid(), process_start(os.getpid()), boot_id(), router_fd, os.fstat(router_fd).st_ino)
     alive = [holder for holder in _read_holders(place) if is_alive(holder.pid, holder.start, holder.boot)]
     text = "".join(" ".join(map(str, holder)) + "\n" for holder in (*alive, own))
-    fd = os.open(f"{place}/holders.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # a limit of file sizes is told, as everywhere
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        os.write(fd, text.encode())
+        _replace(f"{place}/holders", text.encode())
+    except OSError as error:
+        cause, mend = limit_reached(error)
+        raise HostError(
+            "cannot note who holds the network of bridges", cause=cause or explain_fault(error), mend=mend
+        ) from error
+    finally:
+        signal.signal(signal.SIGXFSZ, former)
+
+
+def _replace(path: str, data: bytes) -> None:
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, data)
     finally:
         os.close(fd)
-    os.rename(f"{place}/holders.new", f"{place}/holders")
+    os.rename(f"{path}.new", path)
 
 
 @contextmanager

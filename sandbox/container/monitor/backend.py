@@ -2,7 +2,7 @@
 
     prepare   slirp4netns needs the network namespace and nothing else, and takes longest to come up: so namespaces
               first, slirp4netns started, then the tree mounted and volumes filled while it gets ready; on bridges the
-              one of all is started before, where there is none
+              one of all was started at the monitor's birth, where there was none
     start     a process up to its gate; the first one waits for slirp4netns there
     release   it runs; start and release again and again, over one tree and one network
     close     the tree unmounted, the network left; the runtime directory goes when the record is written
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container
     from sandbox.container.model.transitions import MountLost
+    from sandbox.container.monitor.bridge_place import Place
     from sandbox.container.monitor.plan import Records
     from sandbox.container.monitor.roles import Connection, Freezer
     from sandbox.container.monitor.stdio import ContainerEnds
@@ -50,7 +51,7 @@ SLIRP_SOCKET_NAME = "slirp.sock"
 
 
 class KernelEngine:
-    """Implements `monitor.roles.Engine`. `router_fd` is the router's network namespace, for bridges; it stays open."""
+    """Implements `monitor.roles.Engine`. `place` is where the router is, for bridges."""
 
     def __init__(
         self,
@@ -59,12 +60,12 @@ class KernelEngine:
         records: Records,
         window_size: WindowSize | None = None,
         limits: Limits | None = None,
-        router_fd: int = -1,
+        place: Place | None = None,
     ) -> None:
         self._paths = paths
         self._container = container
         self._records = records
-        self._router_fd = router_fd
+        self._place = place
         self._window_size = window_size
         self._runtime_dir = paths.container_runtime(container.id)
         self._launcher = Launcher()
@@ -97,32 +98,23 @@ class KernelEngine:
             self._cgroup = make_container_cgroup(self._limits.subtree, writes)
             # one that a killed monitor left may have counted before
             self._oom_kills = count_oom_kills(self._cgroup.path)
-        if self._router_fd >= 0:
-            self._prepare_on_bridges()
+        if self._place is not None:
+            self._prepare_on_bridges(self._place)
         else:
             self._first_spec = self._spec()
             self._launcher.prepare(self._first_spec)
             self._begin_private_network()
         self._mounts.finish()
 
-    def _prepare_on_bridges(self) -> None:
-        from sandbox.container.monitor.bridge_network import BridgeNetwork, Place
+    def _prepare_on_bridges(self, place: Place) -> None:
+        from sandbox.container.monitor.bridge_network import BridgeNetwork
 
-        paths = self._paths
-        place = Place(
-            self._router_fd,
-            paths.router,
-            paths.runtime_root,
-            self._runtime_dir,
-            paths.runtime_prefix,
-            self._cgroup.origin if self._cgroup is not None else "",
-        )
+        if self._cgroup is not None:
+            place.keeper.fork_into(self._cgroup.origin)
         endpoints = self._records.endpoints()
         self._network = network = BridgeNetwork(self._container, place, endpoints)
-        # what leads out takes longest to come up
-        network.begin()
         self._first_spec = self._spec(endpoints)
-        self._launcher.prepare(self._first_spec, self._router_fd)
+        self._launcher.prepare(self._first_spec, place.router_fd)
         assert self._launcher.network_fd is not None
         assert self._launcher.wires is not None
         network.connect(self._launcher.network_fd, self._launcher.wires)
@@ -191,7 +183,7 @@ class KernelEngine:
             stdio = Stdio(ends.stdin_fd, ends.stdout_fd, ends.stderr_fd)
         yield from self._mounts.mend_steps()
         if self._first_spec is None:
-            self._first_spec = self._spec(self._records.endpoints() if self._router_fd >= 0 else ())
+            self._first_spec = self._spec(self._records.endpoints() if self._place is not None else ())
         spec, self._first_spec = self._first_spec, None
         self._pending = yield from self._launcher.set_up_steps(spec, stdio)
         if self._network is not None:

@@ -1,6 +1,5 @@
 """A container on bridge networks, in its monitor: a wire to each bridge, the keeper told, the forwarder of its ports.
 
-    begin     the keeper is found or started, which starts the way out: that takes longest
     connect   the container's namespaces are there: wires into place, the keeper told of addresses and names
     ready     the way out serves, where one is needed
     apply     while it runs: the wires are made what the records say
@@ -18,9 +17,7 @@ from contextlib import contextmanager, suppress
 
 from net.endpoints import add_endpoint, remove_default_route, remove_endpoint, set_default_route
 from net.errors import NetError
-from net.keeper_client import KeeperClient
 from net.netlink import Rtnetlink
-from net.router_link import RouterLink
 from sandbox.container.monitor.bridge_ports import BridgePorts
 from sandbox.container.monitor.endpoint_values import (
     egress_of,
@@ -31,9 +28,7 @@ from sandbox.container.monitor.endpoint_values import (
     wants_way_out,
 )
 from sandbox.errors import HostError, translated
-from sandbox.named_tuple import NamedTuple
 from sandbox.network.requested import is_shaped
-from sandbox.runtime.own_process import become_own_process
 from sandbox.runtime.shared_namespaces import locked
 from sandbox.values import PublishedPort
 
@@ -42,26 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sandbox.container.model.record import Container
+    from sandbox.container.monitor.bridge_place import Place
     from sandbox.network.record import Endpoint
     from sandbox.runtime.nested_namespaces import Wires
     from storage.waits import Steps
-
-
-class Place(NamedTuple):
-    """Where the router is, and where its files are."""
-
-    #: the router's network namespace, which stays the caller's
-    router_fd: int
-    #: of the records of who holds it: its lock is taken while bridges come and go
-    lock_directory: str
-    #: for the way out's socket, and the keeper's log
-    directory: str
-    #: the mounts of the container, which a keeper is not to hold
-    private_mounts: str
-    #: of the data root, by which its keeper is known
-    label: str
-    #: where a keeper goes out of the container's cgroup, "" where it is in none
-    cgroup: str
 
 
 class BridgeNetwork:
@@ -71,14 +50,7 @@ class BridgeNetwork:
         self._container = container
         self._wanted = tuple(endpoints)
         self._place = place
-        link = RouterLink(
-            place.router_fd,
-            place.directory,
-            private_mounts=place.private_mounts,
-            label=place.label,
-            cgroup=place.cgroup,
-        )
-        self._keeper = KeeperClient(link, become_own_process)
+        self._keeper = place.keeper
         self._network_fd = -1
         self._routing: Rtnetlink | None = None
         self._inside: Rtnetlink | None = None
@@ -89,6 +61,7 @@ class BridgeNetwork:
         #: of the host's loopback, where the container may reach some
         self._host_ports = BridgePorts(container.name, -1, self._events)
         self._are_ports_due = False
+        self._watch_keeper()
 
     @property
     def pidfd(self) -> int:
@@ -99,12 +72,6 @@ class BridgeNetwork:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Those it is on."""
         return self._endpoints
-
-    def begin(self) -> None:
-        """Have a keeper, and return at once."""
-        with self._explained():
-            self._keeper.open()
-        self._watch_keeper()
 
     def connect(self, network_fd: int, wires: Wires) -> None:
         """Put the container, whose network namespace is `network_fd`, on its networks; `wires` are taken over."""
@@ -161,7 +128,9 @@ class BridgeNetwork:
         if self._keeper.is_lost:
             if self._keeper.delay_seconds:
                 yield -1, self._keeper.delay_seconds
-            self.begin()
+            with self._explained():
+                self._keeper.open()
+            self._watch_keeper()
         self._ports.start()
         self._host_ports.start()
         self._are_ports_due = False

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import socket
     from typing import Any
 
+    from sandbox.container.monitor.bridge_place import Place
     from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
@@ -51,15 +52,15 @@ if TYPE_CHECKING:
 _COLLECTED_AT = (700, 10, 10)
 
 
-def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel, router_fd: int = -1) -> None:
+def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel, place: Place | None = None) -> None:
     """Wait for the plan on `channel` and be its container's monitor, to the end. Raises SandboxError.
 
-    `router_fd` is the network namespace of the bridges that the container is to be on, kept open until the end.
+    `place` is where the router of the bridges is that the container is to be on.
     """
     # what was imported stays: the collector need not look at it again, which would write to each of its pages
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AT)
-    _MonitorProcess(paths, request, channel, router_fd).run()
+    _MonitorProcess(paths, request, channel, place).run()
 
 
 class _Plan(NamedTuple):
@@ -82,8 +83,8 @@ class _Plan(NamedTuple):
 class _MonitorProcess:
     """The phases between the fork and the event loop, and what is undone where one of them fails."""
 
-    def __init__(self, paths: Paths, request: SpawnRequest, channel: Channel, router_fd: int) -> None:
-        self._router_fd = router_fd
+    def __init__(self, paths: Paths, request: SpawnRequest, channel: Channel, place: Place | None) -> None:
+        self._place = place
         self._paths = paths
         self._request = request
         self._channel = channel
@@ -101,7 +102,7 @@ class _MonitorProcess:
             self._records(plan.container),
             plan.window_size,
             plan.limits,
-            self._router_fd,
+            self._place,
         )
         try:
             monitor, listener = self._start(plan, engine)

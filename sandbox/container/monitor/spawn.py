@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from sandbox.container.monitor.bridge_place import Place
     from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths
 
@@ -129,12 +130,13 @@ def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: Pee
     status = 1
     channel = Channel(control, takes_descriptors=True)
     try:
-        router_fd = _enter_namespaces(paths, request, control, peers)
+        place = _enter_namespaces(paths, request, control, peers)
         if request.on_bridges:
             channel.send_message("born")
+            _import_for_bridges()
         from sandbox.container.monitor.process import run_monitor  # see _import_the_rest
 
-        run_monitor(paths, request, channel, router_fd)
+        run_monitor(paths, request, channel, place)
         status = 0
     except MapperGoneError:
         pass  # the command knows why
@@ -151,20 +153,24 @@ def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: Pee
         os._exit(status)
 
 
-def _enter_namespaces(paths: Paths, request: SpawnRequest, control: socket.socket, peers: PeerPair) -> int:
-    """Become root of an outer user namespace, with nothing left of the command; a descriptor of the router, or -1."""
+def _enter_namespaces(paths: Paths, request: SpawnRequest, control: socket.socket, peers: PeerPair) -> Place | None:
+    """Become root of an outer user namespace, with nothing left of the command; for bridges, where the router is."""
     if request.on_bridges:
         from sandbox.runtime.shared_namespaces import enter_shared_namespaces
 
         peers.mapper.close()
         _become_own_process({control.fileno(), peers.mapped.fileno()})
-        return enter_shared_namespaces(paths.router, peers, _make_router, _import_for_bridges)
+        router_fd = enter_shared_namespaces(paths.router, peers, _make_router)
+        from sandbox.container.monitor.bridge_place import open_place
+
+        # before the rest is imported: what leads out takes longest to come up
+        return open_place(paths, request.container_id, router_fd)
     if request.join_pid:
         peers.mapper.close()
         peers.mapped.close()
         join_user_namespace_of(request.join_pid)
         _become_own_process({control.fileno()})
-        return -1
+        return None
 
     def get_ready() -> None:
         _become_own_process({control.fileno(), peers.mapped.fileno()})
@@ -172,7 +178,7 @@ def _enter_namespaces(paths: Paths, request: SpawnRequest, control: socket.socke
 
     # the maps are asked for at once: they take longest
     enter_user_namespace(peers, get_ready)
-    return -1
+    return None
 
 
 def _make_router() -> int:
@@ -191,7 +197,6 @@ def _import_the_rest() -> None:
 
 
 def _import_for_bridges() -> None:
-    _import_the_rest()
     import sandbox.container.monitor.bridge_network
     import sandbox.network.store  # noqa: F401
 

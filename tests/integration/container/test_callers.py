@@ -265,7 +265,8 @@ def _bits(*numbers: int) -> int:
 def test_what_the_processes_of_a_container_inherit(sandbox: Sandbox, busybox: str, how: str) -> None:
     """Signals and the umask are everybody's own; niceness is the caller's."""
     caller = Caller((0,), (how, _CATCHABLE), 0o777, nice=3)
-    started = call(sandbox, caller, "run", "-d", "--name", "web", busybox, "sleep", "1000")
+    private = ("--network", "slirp4netns")
+    started = call(sandbox, caller, "run", "-d", "--name", "web", *private, busybox, "sleep", "1000")
     assert started.status == 0, started.stderr
     monitor = monitor_pid(sandbox, "web")
     first = int(sandbox.run("inspect", "--format", "{{.State.Pid}}", "web").stdout)

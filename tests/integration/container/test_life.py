@@ -214,7 +214,8 @@ def _change_state(sandbox: Sandbox, name: str, key: str, value: str) -> None:
 
 @pytest.mark.requires("slirp4netns", "tap")
 def test_a_killed_slirp4netns_is_started_again_with_its_ports(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:
-    sandbox.run("run", "-d", "-p", "80", "--name", "cut", busybox, "httpd", "-f", "-p", "80", "-h", "/etc")
+    private = ("--network", "slirp4netns")
+    sandbox.run("run", "-d", "-p", "80", *private, "--name", "cut", busybox, "httpd", "-f", "-p", "80", "-h", "/etc")
     port = sandbox.run("port", "cut", "80").stdout.rpartition(":")[2].strip()
     monitor = monitor_pid(sandbox, "cut")
     helper = slirp_pid(monitor)

@@ -52,7 +52,7 @@ def _first_process(sandbox: Sandbox) -> int:
 
 def test_ports_come_and_go_while_it_runs_and_stay_so(sandbox: Sandbox, busybox: str, eventually: Wait) -> None:
     first, second, third = find_free_port(), find_free_port(), find_free_port()
-    _start(sandbox, busybox, "-p", f"127.0.0.1:{first}:80", "--restart", "always")
+    _start(sandbox, busybox, "-p", f"127.0.0.1:{first}:80", "--restart", "always", "--network", "slirp4netns")
     added = sandbox.run("port", "add", "web", f"127.0.0.1:{second}:81", f"127.0.0.1:{third}:80", "0:81")
     place = added.lines[2].rpartition(":")[2]
     assert added.lines == [

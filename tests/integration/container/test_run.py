@@ -254,7 +254,8 @@ def test_a_port_that_is_taken_names_the_holder_and_keeps_the_reason(sandbox: San
 
 @pytest.mark.requires("slirp4netns", "tap")
 def test_a_container_shares_the_network_of_another(sandbox: Sandbox, busybox: str) -> None:
-    sandbox.run("run", "-d", "--name", "server", busybox, "sh", "-c", "echo page > /tmp/x; exec httpd -f -p 80 -h /tmp")
+    server = ("sh", "-c", "echo page > /tmp/x; exec httpd -f -p 80 -h /tmp")
+    sandbox.run("run", "-d", "--name", "server", "--network", "slirp4netns", busybox, *server)
     share = ("run", "--rm", "--network", "container:server", busybox)
     assert (
         sandbox.run(*share, "sh", "-c", "cat /etc/hosts").stdout

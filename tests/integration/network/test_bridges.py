@@ -98,8 +98,8 @@ def test_what_enters_a_container_finds_it_on_a_bridge(
     # a container that its policy starts again is where it was; one that a person starts may be elsewhere
     sandbox.run("update", "--restart", "always", "web")
     sandbox.run("exec", "web", "kill", "-TERM", "1", status=None)
-    restarts = ("inspect", "-f", "{{.RestartCount}} {{.State.Running}}", "web")
-    eventually(lambda: sandbox.run(*restarts).lines == ["1 true"])
+    restarts = ("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "web")
+    eventually(lambda: sandbox.run(*restarts).lines == ["1 running"])
     assert address(sandbox, "web") == before
     sandbox.run("stop", "web")
     sandbox.run("start", "web")

@@ -81,7 +81,8 @@ def test_a_container_whose_slirp_is_stopped(sandbox: Sandbox, busybox_image: str
     """It takes no packet, and the monitor goes on with everything else; killed, another one takes its place."""
     port = find_free_port()
     script = "trap 'echo told' USR1; echo hello >/tmp/page; httpd -p 80 -h /tmp; echo up; while :; do sleep 0.05; done"
-    sandbox.run("run", "-d", "--name", "web", "-p", f"{port}:80", busybox_image, "sh", "-c", script)
+    private = ("--network", "slirp4netns")
+    sandbox.run("run", "-d", "--name", "web", *private, "-p", f"{port}:80", busybox_image, "sh", "-c", script)
     sandbox.wait_for_log("web", "up")
     stopped = _slirp_of(sandbox, "web")
     os.kill(stopped, signal.SIGSTOP)

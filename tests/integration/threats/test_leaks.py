@@ -71,7 +71,7 @@ def test_places_and_sockets_are_the_callers_alone(sandbox: Sandbox, busybox: str
     before = _abstract_sockets()
     previous = os.umask(0)
     try:
-        sandbox.run("run", "-d", "--name", "web", busybox, "sleep", "1000")
+        sandbox.run("run", "-d", "--name", "web", "--network", "slirp4netns", busybox, "sleep", "1000")
     finally:
         os.umask(previous)
     for root in (sandbox.home.data / "sandbox", sandbox.home.runtime / "sandbox"):

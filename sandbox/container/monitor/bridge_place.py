@@ -1,0 +1,39 @@
+"""Where a monitor finds the router and its keeper: had at its birth, so that what leads out comes up meanwhile.
+
+A keeper that a monitor starts then is in none of the groups by which the container's limits are held.
+"""
+
+from __future__ import annotations
+
+from net.keeper_client import KeeperClient
+from net.router_link import RouterLink
+from sandbox.errors import HostError, translated
+from sandbox.named_tuple import NamedTuple
+from sandbox.runtime.own_process import become_own_process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.paths import Paths
+
+
+class Place(NamedTuple):
+    """The router as one monitor has it."""
+
+    #: its network namespace, which stays open to the monitor's end
+    router_fd: int
+    #: of the records of who holds it: its lock is taken while bridges come and go
+    lock_directory: str
+    #: connected; whether what leads out serves is asked later
+    keeper: KeeperClient
+
+
+def open_place(paths: Paths, container_id: str, router_fd: int) -> Place:
+    """Find the keeper of the router, or start it, without waiting for it. Raises HostError."""
+    # the mounts are the container's, which a keeper is not to hold
+    link = RouterLink(
+        router_fd, paths.runtime_root, private_mounts=paths.container_runtime(container_id), label=paths.runtime_prefix
+    )
+    keeper = KeeperClient(link, become_own_process)
+    with translated(HostError, "cannot reach the keeper of bridge networks"):
+        keeper.open()
+    return Place(router_fd, paths.router, keeper)
