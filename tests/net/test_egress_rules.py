@@ -16,7 +16,8 @@ import trio
 from net.dns_upstream import Upstream
 from net.egress import Refusal, parse_egress, restrict_text
 from net.names import ContainerNames, NamedEndpoint
-from net.nft import NftContext
+from net.networks import Subnet
+from net.nft import NftContext, load_rules
 from net.resolver import Resolver
 from net.router import call_in_thread
 from net.router_names import RouterNames
@@ -75,7 +76,8 @@ def _named(settings: EndpointSettings, *names: str) -> NamedEndpoint:
 
 async def _tried(container: Container, address: str, port: int) -> str:
     """What a TCP connection of the container meets: "open", or the name of the error."""
-    with trio.socket.from_stdlib_socket(socket_in(container, socket.AF_INET, socket.SOCK_STREAM)) as one:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with trio.socket.from_stdlib_socket(socket_in(container, family, socket.SOCK_STREAM)) as one:
         try:
             with trio.fail_after(10):
                 await one.connect((address, port))
@@ -173,6 +175,37 @@ def _restricted() -> dict[str, Any]:
         told["rules left"] = _rules(nft)
         nft.close()
     return told
+
+
+@pytest.mark.requires("ipv6")
+def test_rules_hold_for_ipv6_too() -> None:
+    assert run_in_user_namespace(_restricted6) == {
+        "allowed": "ECONNREFUSED",
+        "refused": "EACCES",
+        "free": "ECONNREFUSED",
+    }
+
+
+def _restricted6() -> dict[str, str]:
+    subnet6 = Subnet("fd00:17::", 64, "fd00:17::1")
+    with router() as (made, routing):
+        world = _world(made)
+        world.run("ip", "address", "add", "2001:db8::1/64", "dev", "eth0", "nodad")
+        for command in ("address add 2001:db8::100/64 dev tap0 nodad", "-6 route add default via 2001:db8::1"):
+            run_in(("ip", *command.split()), made.net_fd)
+        web, free = (endpoint(bridge(subnet6=subnet6), last) for last in (2, 3))
+        rules = parse_egress(["allow=[2001:db8::1]:443"])
+        call_in_thread(made.net_fd, lambda: load_rules(restrict_text([web.host_interface], rules)))
+        inside, neighbour = connected(routing, web), connected(routing, free)
+
+        async def main() -> dict[str, str]:
+            return {
+                "allowed": await _tried(inside, "2001:db8::1", 443),
+                "refused": await _tried(inside, "2001:db8::1", 80),
+                "free": await _tried(neighbour, "2001:db8::1", 80),
+            }
+
+        return trio.run(main)
 
 
 def _rules(nft: NftContext) -> str:
