@@ -116,8 +116,11 @@ class Monitor:
                 say("joined")
             case {"do": "mount", "place": place}:
                 unshare(CLONE_NEWNS)
-                subprocess.run(["mount", "-t", "tmpfs", "private", place], check=True)
-                subprocess.run(["mount", "--make-shared", place], check=True)
+                # what is mounted on a shared mount comes and goes with all that share it
+                for where in (os.path.dirname(place), place):
+                    os.makedirs(where, exist_ok=True)
+                    subprocess.run(["mount", "-t", "tmpfs", "private", where], check=True)
+                    subprocess.run(["mount", "--make-shared", where], check=True)
                 say("mounted")
             case {"do": "make own names"}:
                 *self.name_fds, own_fd = call_in_router(Router(-1, self.netns_fd), _make_own_names)
