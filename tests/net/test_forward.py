@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import resource
 import select
 import socket
 import struct
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -322,6 +324,48 @@ def test_urgent_bytes_are_part_of_the_stream(pair: tuple[socket.socket, socket.s
     client.send(b"cd")
     client.shutdown(socket.SHUT_WR)
     assert read_all(inside) == b"ab!cd"
+
+
+def _act_at_random(one: socket.socket, choose: random.Random) -> bool:
+    """Do something to one end of a connection; whether it is still open."""
+    try:
+        match choose.randrange(6):
+            case 0:
+                one.send(bytes(choose.choice([1, 100, 70_000, 200_000])))
+            case 1:
+                one.recv(choose.choice([1, 100_000]))
+            case 2:
+                one.send(b"!", socket.MSG_OOB)
+            case 3:
+                one.shutdown(socket.SHUT_WR)
+            case 4:
+                reset(one)
+            case 5:
+                one.close()
+    except OSError:  # full, empty, or ended by the other end
+        pass
+    return one.fileno() >= 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_the_ends_do_nothing_is_left(world: ForwardWorld, server: socket.socket, seed: int) -> None:
+    choose = random.Random(seed)
+    ends: list[socket.socket] = []
+    for _ in range(600):
+        if len(ends) < 40:
+            ends += (world.connect(choose.choice(["client", "host"]), (HOST4, 8080)), server.accept()[0])
+            for end in ends[-2:]:
+                end.setblocking(False)
+        number = choose.randrange(len(ends))
+        if not _act_at_random(ends[number], choose):
+            del ends[number]
+    for end in ends:
+        end.close()
+    deadline = time.monotonic() + 30
+    # standard ones, epoll, control, two listening sockets, and the spare one
+    while len(os.listdir(f"/proc/{world.pid}/fd")) > 8:
+        assert time.monotonic() < deadline
+        world.settle()
 
 
 def test_no_descriptor_is_left_over(world: ForwardWorld, server: socket.socket) -> None:
