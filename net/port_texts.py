@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     #: the fields of `ports.PortMapping`: host address and port, container port, protocol, and how that was asked for
     PublishedRow = tuple[str, int, int, str, int, int]
@@ -22,11 +22,12 @@ def join_address(address: str, port: str) -> str:
 
 
 def render_ports(published: Iterable[PublishedRow], exposed: Iterable[str] = ()) -> str:
-    """The PORTS column of `ps`: consecutive ports as one range, then what is only exposed.
+    """The PORTS column of `ps`, as Docker has it.
 
-    Ports without a mapping and those mapped to their own number come first, as Docker has them.
+    First what is only exposed or has its own number on the host, consecutive ports of one address as one range; then,
+    one by one, what has another number.
     """
-    rows: list[tuple[int, str, int, str]] = [
+    rows = [
         (container_port, host_ip or "0.0.0.0", host_port, protocol)
         for host_ip, host_port, container_port, protocol, *_rest in published
     ]
@@ -35,26 +36,32 @@ def render_ports(published: Iterable[PublishedRow], exposed: Iterable[str] = ())
         port, protocol = split_protocol(text)
         if (int(port), protocol) not in hidden:
             rows.append((int(port), "", 0, protocol))
-    rows.sort(key=lambda row: (row[1] != "" and row[0] != row[2], row[1], row[3], row[0], row[2]))
-    groups: list[list[tuple[int, str, int, str]]] = []
-    for row in rows:
-        if groups and _continues(groups[-1][-1], row):
-            groups[-1].append(row)
+    finished: list[str] = []
+    mapped: list[str] = []
+    #: the first and last port of what may go on, by address and protocol
+    runs: dict[tuple[str, str], tuple[int, int]] = {}
+    for number, address, host_port, protocol in sorted(rows, key=_by_container_port):
+        place = (address, protocol)
+        if address and host_port != number:
+            mapped.append(f"{join_address(address, str(host_port))}->{number}/{protocol}")
+        elif place not in runs:
+            runs[place] = number, number
+        elif number == runs[place][1] + 1:
+            runs[place] = runs[place][0], number
         else:
-            groups.append([row])
-    return ", ".join(_render_group(group) for group in groups)
+            finished.append(_render_run(place, runs[place]))
+            runs[place] = number, number
+    return ", ".join([*finished, *(_render_run(*run) for run in runs.items()), *mapped])
 
 
-def _continues(last: tuple[int, str, int, str], row: tuple[int, str, int, str]) -> bool:
-    step = 0 if row[1] == "" else 1
-    return (last[0] + 1, last[1], last[2] + step, last[3]) == row
+def _by_container_port(row: tuple[int, str, int, str]) -> tuple[int, bool, list[int], str, int, str]:
+    number, address, host_port, protocol = row
+    is_ipv6 = ":" in address
+    quad = [] if is_ipv6 or not address else [int(part) for part in address.split(".")]
+    return number, is_ipv6, quad, address, host_port, protocol
 
 
-def _render_group(group: Sequence[tuple[int, str, int, str]]) -> str:
-    (first, address, host_first, protocol), (last, _, host_last, _) = group[0], group[-1]
-    container = f"{_span(first, last)}/{protocol}"
-    return container if address == "" else f"{join_address(address, _span(host_first, host_last))}->{container}"
-
-
-def _span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+def _render_run(place: tuple[str, str], run: tuple[int, int]) -> str:
+    (address, protocol), (first, last) = place, run
+    span = str(first) if first == last else f"{first}-{last}"
+    return f"{join_address(address, span)}->{span}/{protocol}" if address else f"{span}/{protocol}"
