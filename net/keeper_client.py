@@ -16,6 +16,7 @@ import errno
 import os
 import socket
 import time
+from contextlib import suppress
 
 from net.errors import NetError
 from net.keeper_protocol import (
@@ -187,8 +188,9 @@ class KeeperClient:
         try:
             send_message(self._connection, member_message(kind, self._member), fds)
         except OSError:
-            # it ends, or reads so slowly that it must be told all of it anew
-            self._lose()
+            # it has ended, or reads so slowly that it must be told all anew: who watches sees the end of the stream
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def _lose(self) -> None:
         short = time.monotonic() - self._opened < _SHORT_LIFE_SECONDS

@@ -113,7 +113,7 @@ class Monitor:
                     self.client.join(self.member, self.name_fds)
                 else:
                     self.client.update(self.member)
-                say("joined")
+                say("joined", is_lost=self.client.is_lost)
             case {"do": "mount", "place": place}:
                 unshare(CLONE_NEWNS)
                 # what is mounted on a shared mount comes and goes with all that share it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -227,6 +228,25 @@ def test_a_killed_keeper_is_replaced_once_and_connections_go_on(place: Ground, m
     assert _asks(place, "a", "name-c") == ADDRESSES["c"]
     assert len(_info(monitors[0])["members"]) == len(monitors)  # type: ignore[arg-type]
     assert _slirp_pid(monitors[0]) == slirp
+
+
+def test_what_is_told_to_a_killed_keeper_is_told_to_the_next(place: Ground, monitors: list[MonitorProcess]) -> None:
+    """Before its end was seen: what is watched must not be closed, or nobody would see it."""
+    (keeper,) = _keepers(place)
+    first = monitors[0]
+    os.kill(first.process.pid, signal.SIGSTOP)
+    _end(keeper)
+    assert first.process.stdin is not None
+    command = {"do": "update", "names": names_of("renamed", address=ADDRESSES["a"]), "forwards": ()}
+    first.process.stdin.write(json.dumps(command) + "\n")
+    first.process.stdin.flush()
+    os.kill(first.process.pid, signal.SIGCONT)
+    assert first.hear("joined")["is_lost"] is False
+    for monitor in monitors:
+        monitor.hear("lost")
+        monitor.hear("open")
+        monitor.hear_state("ready")
+    assert _asks(place, "b", "renamed") == ADDRESSES["a"]
 
 
 def test_a_killed_slirp4netns_is_started_again(place: Ground, monitors: list[MonitorProcess]) -> None:
