@@ -73,8 +73,10 @@ def _show(invocation: Invocation, word: str, rest: list[str]) -> int:
     from net.ports import parse_port_number
 
     published = list(operations.look_up(invocation.context.for_operations(), word).state.published_ports)
-    # Docker: by numbers as numbers
-    published.sort(key=lambda entry: (entry.container_port, entry.protocol))
+    # Docker: by numbers as numbers, and an IPv6 address stands in a bracket
+    published.sort(
+        key=lambda entry: (entry.container_port, entry.protocol, ":" in entry.host_ip, entry.host_ip, entry.host_port)
+    )
     if not rest:
         _print(invocation, published)
         return 0

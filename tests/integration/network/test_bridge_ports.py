@@ -67,6 +67,11 @@ def test_ports_of_all_addresses(sandbox: Sandbox, web: str, port: int) -> None:
         assert ask_udp(address, port) == b"udp question"
 
     added = find_free_port()
+    sandbox.run("port", "add", web, f"{added}:80")
+    rows = [f"0.0.0.0:{number}" for number in sorted((port, added))]
+    rows += [f"[::]:{number}" for number in sorted((port, added))]
+    assert sandbox.run("port", web, "80").lines == rows
+    sandbox.run("port", "rm", web, f"{added}:80")
     rows = sandbox.run("port", "add", web, f"[::1]:{added}:81").lines
     assert rows == [f"81/tcp -> [::1]:{added}"]
     assert ask_tcp("::1", added) == b"tcp from " + gateway
