@@ -95,6 +95,8 @@ class BridgeNetwork:
         if wants_way_out(self._endpoints):
             with self._explained():
                 yield from self._keeper.ready_steps()
+            # another one, where the first was killed meanwhile
+            self._watch_keeper()
 
     def event(self, refused: Callable[[str], None]) -> bool:
         """Take in what has happened; whether `revive_steps` is due."""
