@@ -13,10 +13,13 @@ known is an error that names its line.
     "registry.lan:5000" = "~/lan.pem"                   the authority of one registry
     [storage]
     driver = "overlay"                                  or fuse, copy; the best that works where it is not set
+    [networks]
+    default-address-pools = [{base = "10.10.0.0/16", size = 24}]    what networks without --subnet are parts of
 
 Each key has a variable that goes before the file: SANDBOX_STORAGE_DRIVER, SANDBOX_REGISTRIES_CONCURRENCY,
-SANDBOX_REGISTRIES_INSECURE, SANDBOX_REGISTRIES_REDIRECTS (with commas between), SANDBOX_REGISTRIES_MIRRORS and
-SANDBOX_REGISTRIES_CA (docker.io=https://mirror.lan,…).
+SANDBOX_REGISTRIES_INSECURE, SANDBOX_REGISTRIES_REDIRECTS (with commas between), SANDBOX_REGISTRIES_MIRRORS,
+SANDBOX_REGISTRIES_CA (docker.io=https://mirror.lan,…) and SANDBOX_NETWORKS_DEFAULT_ADDRESS_POOLS
+(base=10.10.0.0/16,size=24;…).
 
     XDG_DATA_HOME, XDG_CONFIG_HOME, XDG_RUNTIME_DIR     where everything lies
     DOCKER_CONFIG, --config                             the directory of config.json: credentials, proxies of containers
