@@ -105,11 +105,11 @@ def _rows(taken: dict[str, dict[str, list[float]]]) -> Iterator[Row]:
 
 
 _TITLES = {
-    "upload": "1 GB into a published port",
-    "download": "1 GB out of a published port",
-    "connections": f"10,000 connections to a published port, {_CONNECTIONS} at once",
+    "upload": "10 GB into a published port",
+    "download": "10 GB out of a published port",
+    "connections": f"100,000 connections to a published port, {_CONNECTIONS} at once",
     "connections-p99": "the slowest hundredth of them, at least",
-    "requests": f"100,000 requests on {_CONNECTIONS} connections that stay",
+    "requests": f"1,000,000 requests on {_CONNECTIONS} connections that stay",
 }
 
 
@@ -140,13 +140,13 @@ def _measure_bytes(*options: str) -> Callable[[Forward, Ports], float]:
                 raise RuntimeError(f"{forward.name}: iperf3 does not get through")
             time.sleep(0.05)
         rate: float = end["sum_received"]["bits_per_second"]
-        return 8e9 / rate
+        return 8e10 / rate
 
     return measure
 
 
 def _measure_connections(forward: Forward, ports: Ports) -> float:
-    return 10_000 / _requests_a_second(_wrk(forward, ports, "-H", "Connection: close"))
+    return 100_000 / _requests_a_second(_wrk(forward, ports, "-H", "Connection: close"))
 
 
 def _measure_slowest(forward: Forward, ports: Ports) -> float:
@@ -159,7 +159,7 @@ def _measure_slowest(forward: Forward, ports: Ports) -> float:
 
 
 def _measure_requests(forward: Forward, ports: Ports) -> float:
-    return 100_000 / _requests_a_second(_wrk(forward, ports))
+    return 1_000_000 / _requests_a_second(_wrk(forward, ports))
 
 
 _WORKS: dict[str, Callable[[Forward, Ports], float]] = {
