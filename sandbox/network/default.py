@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 #: whether a container without `--network` is put on the bridge
-BRIDGE_IS_DEFAULT = False
+BRIDGE_IS_DEFAULT = True
 #: in DATA/router, when no router could be made; what was missing may have been installed after so long
 _REFUSED = "refused"
 _REFUSED_SECONDS = 300.0
