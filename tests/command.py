@@ -145,6 +145,25 @@ class Sandbox:
             finally:
                 follower.kill()
 
+    def wait_for_words(self, name: str, words: str, times: int = 1) -> None:
+        """Follow what a server says, on either stream, until `words` have come in so many lines."""
+        lines = []
+        with self.spawn("logs", "-f", name, stderr=subprocess.STDOUT) as follower:
+            assert follower.stdout is not None
+            for line in follower.stdout:
+                lines.append(line.decode())
+                times -= words in lines[-1]
+                if not times:
+                    break
+            follower.kill()
+        assert not times, "".join(lines)
+
+    def load_layout(self, layout: Path) -> None:
+        """Take the images of an OCI layout into the store."""
+        with subprocess.Popen(["tar", "-C", layout, "-c", "."], stdout=subprocess.PIPE) as archive:
+            assert archive.stdout is not None
+            subprocess.run(self.words("load", "-q"), stdin=archive.stdout, env=self.env, check=True, timeout=120)
+
     def remove_containers(self) -> None:
         """Remove whatever the test left; not an error."""
         places = (self.home.data / "sandbox/containers", self.home.runtime / "sandbox/containers")

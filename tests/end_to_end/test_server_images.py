@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,10 +27,7 @@ pytestmark = [
 def loaded(request: pytest.FixtureRequest, servers_layout: Path) -> Iterator[Home]:
     """A home with the three images, for all tests of this module: they share one large layer."""
     home = Home.make(request.config.getoption("--storage-driver"))
-    with subprocess.Popen(["tar", "-C", servers_layout, "-c", "."], stdout=subprocess.PIPE) as archive:
-        assert archive.stdout is not None
-        sandbox = Sandbox(home)
-        subprocess.run(sandbox.words("load", "-q"), stdin=archive.stdout, env=sandbox.env, check=True, timeout=120)
+    Sandbox(home).load_layout(servers_layout)
     yield home
     home.remove()
 
@@ -40,23 +36,6 @@ def loaded(request: pytest.FixtureRequest, servers_layout: Path) -> Iterator[Hom
 def servers(loaded: Home) -> Iterator[Sandbox]:
     with shared_store(loaded) as command:
         yield command
-
-
-def _wait_for(sandbox: Sandbox, name: str, words: str, times: int = 1) -> None:
-    """Follow what the server says until `words` have come so many times."""
-    follower = subprocess.Popen(
-        sandbox.words("logs", "-f", name), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=sandbox.env
-    )
-    with follower:
-        assert follower.stdout is not None
-        lines = []
-        for line in follower.stdout:
-            lines.append(line.decode())
-            times -= words in lines[-1]
-            if not times:
-                break
-        follower.kill()
-    assert not times, "".join(lines)
 
 
 def _users(sandbox: Sandbox, name: str) -> list[str]:
@@ -75,20 +54,20 @@ def test_postgres(servers: Sandbox) -> None:
         "-h", "127.0.0.1", "-U", "postgres",
     )  # fmt: skip
     query = ("exec", "-u", "postgres", "db", "psql", "-tAc", "table t")
-    _wait_for(servers, "db", "ready to accept connections")
+    servers.wait_for_words("db", "ready to accept connections")
     assert servers.run(*client, "-qtAc", "create table t as select 41 + 1 as n; select n from t").lines == ["42"]
     # exec knows the image's user, not the one that the entry point has become
     assert servers.run("exec", "db", "id", "-un").lines == ["root"]
     assert servers.run(*query).lines == ["42"]
     assert _users(servers, "db") == ["postgres", "root"]
     servers.run("kill", "-s", "HUP", "db")
-    _wait_for(servers, "db", "received SIGHUP")
+    servers.wait_for_words("db", "received SIGHUP")
     # SIGINT, the image's own stop signal, ends connections and is orderly; SIGTERM would wait for the clients
     servers.run("stop", "db")
     assert _exit_code(servers, "db") == "exited 0"
     assert servers.run("logs", "--tail", "1", "db").stderr.endswith("LOG:  database system is shut down\n")
     servers.run("restart", "db")
-    _wait_for(servers, "db", "ready to accept connections", times=2)
+    servers.wait_for_words("db", "ready to accept connections", times=2)
     assert servers.run(*query).lines == ["42"]
 
 
@@ -99,7 +78,7 @@ def test_postgres_that_is_never_root(servers: Sandbox) -> None:
         "--security-opt", "no-new-privileges", "--tmpfs", "/run/postgresql:mode=1777", "--tmpfs", "/tmp",
         "-v", "own:/var/lib/postgresql/data", "-e", "PGDATA=/var/lib/postgresql/data/db", "postgres",
     )  # fmt: skip
-    _wait_for(servers, "db", "ready to accept connections")
+    servers.wait_for_words("db", "ready to accept connections")
     assert servers.run("exec", "db", "psql", "-tAc", "select current_user").lines == ["postgres"]
     assert servers.run("exec", "-u", "0", "db", "id", "-un").lines == ["root"]
     servers.run("stop", "db")
@@ -109,7 +88,7 @@ def test_postgres_that_is_never_root(servers: Sandbox) -> None:
 def test_redis(servers: Sandbox, free_port: Callable[[], int]) -> None:
     port = free_port()
     servers.run("run", "-d", "--name", "cache", "-p", f"127.0.0.1:{port}:6379", "redis")
-    _wait_for(servers, "cache", "Ready to accept connections")
+    servers.wait_for_words("cache", "Ready to accept connections")
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(b"SET name value\r\n")
         assert client.recv(100) == b"+OK\r\n"
@@ -120,7 +99,7 @@ def test_redis(servers: Sandbox, free_port: Callable[[], int]) -> None:
     servers.run("stop", "cache")
     assert _exit_code(servers, "cache") == "exited 0"
     servers.run("start", "cache")
-    _wait_for(servers, "cache", "Ready to accept connections", times=2)
+    servers.wait_for_words("cache", "Ready to accept connections", times=2)
     assert servers.run("exec", "cache", "redis-cli", "get", "name").lines == ["value"]
 
 
@@ -129,7 +108,7 @@ def test_nginx(servers: Sandbox, free_port: Callable[[], int]) -> None:
     servers.run("run", "-d", "--name", "web", "-p", f"127.0.0.1:{port}:80", "nginx")
     assert fetch(port) == "<h1>served from a container</h1>\n"
     # its log is a link to /dev/stdout, opened by the master; errors, to /dev/stderr
-    _wait_for(servers, "web", '"GET / HTTP/1.1" 200')
+    servers.wait_for_words("web", '"GET / HTTP/1.1" 200')
     assert _users(servers, "web") == ["root", "www-data"]
     servers.run("exec", "web", "nginx", "-s", "reload")
     assert fetch(port) == "<h1>served from a container</h1>\n"
