@@ -13,6 +13,7 @@ from tests.command import Home, Sandbox
 from tests.end_to_end.conftest import fetch, shared_store
 from tests.integration.network.echo_containers import HOST_PYTHON
 from tests.needs import CONTAINER
+from tests.net.interface_addresses import list_addresses
 from tests.ports import find_free_port
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def _python(script: str, *arguments: str) -> tuple[str, ...]:
     return ("/usr/bin/python3", "-c", script, *arguments)
 
 
-def _fetch_at_once(sandbox: Sandbox, network: str, names: tuple[str, ...], clients: int) -> None:
-    """Containers that start together on one network each get the page by each name."""
-    words = ("run", "--rm", "--network", network, *HOST_PYTHON, "busybox", *_python(_FETCH, *names))
+def _fetch_at_once(sandbox: Sandbox, options: tuple[str, ...], names: tuple[str, ...], clients: int) -> None:
+    """Containers that start together each get the page by each name."""
+    words = ("run", "--rm", *options, *HOST_PYTHON, "busybox", *_python(_FETCH, *names))
     processes = [sandbox.spawn(*words) for _ in range(clients)]
     told = [process.communicate(timeout=120) for process in processes]
     assert told == [((_PAGE * len(names)).encode(), b"")] * clients
@@ -89,18 +90,29 @@ def test_clients_find_nginx_by_its_names(servers: Sandbox) -> None:
     own = servers.run("run", "-d", "--name", "web", "--network", "front", *options, "nginx").stdout[:12]
     # it answers
     assert fetch(port) == _PAGE
-    _fetch_at_once(servers, "front", ("web", "shop", own, "web.front", "site"), clients=4)
+    _fetch_at_once(servers, ("--network", "front"), ("web", "shop", own, "web.front", "site"), clients=4)
     # each came with an address of its own; the host, with the gateway's
     assert _askers(servers, "web", 1 + 4 * 5) == {f"172.30.1.{number}" for number in (1, 3, 4, 5, 6)}
 
 
 def test_clients_find_nginx_on_the_default_network(servers: Sandbox) -> None:
     port = find_free_port()
-    own = servers.run("run", "-d", "--name", "web", "-p", f"127.0.0.1:{port}:80", "nginx").stdout[:12]
+    host = next(one.address for one in list_addresses() if one.interface != "lo" and ":" not in one.address)
+    own = servers.run("run", "-d", "--name", "web", "-p", f"{port}:80", "nginx").stdout[:12]
     assert fetch(port) == _PAGE
     address = servers.run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web").stdout.strip()
-    _fetch_at_once(servers, "bridge", ("web", own, address), clients=2)
-    assert len(_askers(servers, "web", 1 + 2 * 3)) == 3
+    # the last way leads out to the host, and in again by the published port
+    names = ("web", own, address, "linked", f"{host}:{port}")
+    _fetch_at_once(servers, ("--link", "web:linked"), names, clients=2)
+    assert len(_askers(servers, "web", 1 + 2 * 5)) == 3
+    # so does that of the server to itself
+    servers.run(
+        "exec",
+        "web",
+        "bash",
+        "-c",
+        f"exec 3<>/dev/tcp/{host}/{port}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; grep h1 <&3",
+    )
 
 
 def test_redis_is_reached_from_its_own_network_alone(servers: Sandbox) -> None:
