@@ -1,8 +1,9 @@
 """`sandbox help networking`."""
 
 TEXT = """\
-Each container has a network of its own with a way out, as with Docker's `bridge`: it reaches what this machine
-reaches, except this machine's own loopback. Nothing reaches the container but through its published ports.
+Containers are on the network `bridge`, as with Docker, unless --network says otherwise. They reach each other, by their
+names too, and what this machine reaches, except this machine's own loopback. From elsewhere nothing reaches a container
+but through its published ports.
 
 Publishing:
     sandbox run -d -p 8080:80 --name web nginx          on every address of this machine
@@ -29,6 +30,7 @@ Containers that find each other:
     sandbox network inspect front                       who is on it, and at which addresses
 
 Other networks:
+    sandbox run --network slirp4netns IMAGE             one of its own: no other container reaches it, or is reached
     sandbox run --network none IMAGE                    no network but a loopback
     sandbox run --network host IMAGE                    the network of this machine
     sandbox run --network container:db IMAGE            that of another container: both are localhost to each other
