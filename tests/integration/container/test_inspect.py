@@ -56,7 +56,7 @@ def test_several_kinds_by_name(sandbox: Sandbox, busybox: str) -> None:
     [
         (("--type", "container", "busybox"), 1, "No such container: busybox"),
         (("--type", "volume", "busybox"), 1, "no such volume"),
-        (("--type", "network", "busybox"), 1, "No such network: busybox"),
+        (("--type", "network", "busybox"), 1, "network busybox not found"),
         (("--type", "pod", "busybox"), 1, 'unknown type: "pod": must be one of "config", "container", "image"'),
         (("-f", "{{.Id", "busybox"), 64, "unclosed action"),
         (("-f", "{{.Nope}}", "busybox"), 1, "can't evaluate field Nope"),
