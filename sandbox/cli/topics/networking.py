@@ -1,9 +1,8 @@
 """`sandbox help networking`."""
 
 TEXT = """\
-Containers are on the network `bridge`, as with Docker, unless --network says otherwise. They reach each other, by their
-names too, and what this machine reaches, except this machine's own loopback. From elsewhere nothing reaches a container
-but through its published ports.
+Containers are on the network `bridge`, as with Docker. They reach each other, by name too, and what this machine
+reaches, but for its loopback. From elsewhere nothing reaches a container but through its published ports.
 
 Publishing:
     sandbox run -d -p 8080:80 --name web nginx          on every address of this machine
@@ -18,7 +17,6 @@ Publishing:
 On a bridge network a port of every address is one of IPv4 and one of IPv6, and the container sees who comes by his own
 address and port; this machine itself is seen as the network's gateway, as is who asks for the PROXY protocol's header.
 With --network slirp4netns ports are of IPv4 alone, and there is no such header.
-
 Ports below 1024 need net.ipv4.ip_unprivileged_port_start lowered by an administrator; the error names another.
 
 Containers that find each other:
