@@ -18,16 +18,17 @@ from sandbox.network.joining import known_endpoint
 from sandbox.network.mode import network_mode
 from sandbox.network.requested import DEFAULT_NETWORK, requested_endpoints
 from sandbox.network.store import endpoints_of, find_network, insert_endpoint, tell_network
-from sandbox.state import open_state
+from sandbox.state import IntegrityError, open_state
 from sandbox.transactions import transaction
 from sandbox.values import EndpointRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from sandbox.container.model.record import Container, ContainerConfig
-    from sandbox.network.record import Network
+    from sandbox.network.record import Endpoint, Network
     from sandbox.paths import Paths
 
 _NO_MORE = "container sharing network namespace with another container or host cannot be connected to any other network"
@@ -89,14 +90,8 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
     try:
         _ask(paths, present, f"disconnect container {present.name} from network {network.name}")
     except SandboxError:
-        with open_state(paths) as connection, transaction(connection):
-            if not is_active(_present(connection, present)):
-                return
-            write_networks(connection, present.id, before.network, before.endpoints)
-            for endpoint in gone:
-                insert_endpoint(connection, endpoint)
-                tell_network(connection, "connect", network, present.id)
-        raise
+        if _undo_disconnect(paths, present, network, before, gone):
+            raise
 
 
 def _ask(paths: Paths, container: Container, what: str) -> None:
@@ -115,7 +110,40 @@ def _undo_connect(paths: Paths, container: Container, before: ContainerConfig, n
         if present is None or not is_active(present):
             return False
         free_endpoints(connection, container.id, network.id)
-        write_networks(connection, container.id, before.network, before.endpoints)
+        # what another command has changed meanwhile stands
+        rest = tuple(one for one in _endpoints(present.config) if one.network != network.name)
+        write_networks(
+            connection, container.id, before.network, before.endpoints if rest == _endpoints(before) else rest
+        )
+    return True
+
+
+def _undo_disconnect(
+    paths: Paths, container: Container, network: Network, before: ContainerConfig, gone: Sequence[Endpoint]
+) -> bool:
+    """Put back what was taken from a container that runs; whether it does: else its next start does what was asked.
+
+    Another command may have changed its networks meanwhile, and stands then.
+    """
+    with open_state(paths) as connection, transaction(connection):
+        present = load_container(connection, container.id)
+        if present is None or not is_active(present):
+            return False
+        former, now = _endpoints(before), _endpoints(present.config)
+        lost = [one for one in former if one.network == network.name]
+        if any(one.network == network.name for one in now):
+            return True
+        kept = [one for one in former if one in now or one in lost]
+        endpoints = (*kept, *(one for one in now if one not in kept))
+        write_networks(connection, container.id, before.network, endpoints)
+        for endpoint in gone:
+            try:
+                insert_endpoint(connection, endpoint)
+            except IntegrityError:
+                # its address or its interface's name is another's by now
+                give_endpoint(connection, paths, container.id, lost[0])
+            else:
+                tell_network(connection, "connect", network, container.id)
     return True
 
 
