@@ -116,10 +116,11 @@ class _Holdings(NamedTuple):
 def _holdings(sandbox: Sandbox, keeper: int) -> _Holdings:
     monitor, _start, _boot, fd, _router = holders(sandbox)[0]
     enter = ("nsenter", f"--target={monitor}", "--user", f"--net=/proc/{monitor}/fd/{fd}", "--preserve-credentials")
-    rules, links = (
-        subprocess.check_output([*enter, *words], text=True)
-        for words in (("nft", "list", "ruleset"), ("ip", "-o", "link"))
-    )
+    rules = subprocess.check_output([*enter, "nft", "list", "ruleset"], text=True)
+    links = subprocess.check_output([*enter, "ip", "-o", "link"], text=True)
+    while links.count(": v") > 1:
+        # the kernel takes the wires of a container that has ended in its own time
+        links = subprocess.check_output([*enter, "ip", "-o", "link"], text=True)
     (anonymous,) = [
         line for line in Path(f"/proc/{keeper}/smaps_rollup").read_text().splitlines() if line.startswith("Anonymous:")
     ]
