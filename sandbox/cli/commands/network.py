@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command, Invocation, each
 from sandbox.cli.flags import option
-from sandbox.errors import SandboxError, UsageError
+from sandbox.errors import UsageError
 from sandbox.network import operations
 
 TYPE_CHECKING = False
@@ -77,21 +77,11 @@ def list_all(invocation: Invocation) -> int:
 
 def inspect(invocation: Invocation) -> int:
     """Print the documents of those found; 1 if any was not."""
-    from sandbox.cli.command import render_error, with_meant_name
-    from sandbox.cli.output.inspect_output import print_documents
+    from sandbox.cli.output.inspect_output import print_inspected
 
-    context = invocation.context
-    where = context.for_operations()
-    documents, errors = [], []
-    for name in invocation.arguments:
-        try:
-            documents.append(operations.inspect(where, name, verbose=invocation.flag("verbose")))
-        except SandboxError as error:
-            errors.append(with_meant_name(invocation, error, (name,)))
-    print_documents(context, documents, invocation.text("format"))
-    for failure in errors:
-        context.note(render_error(failure))
-    return 1 if errors else 0
+    where = invocation.context.for_operations()
+    verbose = invocation.flag("verbose")
+    return print_inspected(invocation, lambda name: operations.inspect(where, name, verbose=verbose))
 
 
 def remove(invocation: Invocation) -> int:

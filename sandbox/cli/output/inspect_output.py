@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 from sandbox.cli.output.inspect_maps import MAPS
+from sandbox.errors import SandboxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from sandbox.cli.command import Context
+    from sandbox.cli.command import Context, Invocation
 
 
 def print_documents(context: Context, documents: Sequence[dict[str, Any]], format_text: str | None) -> int:
@@ -41,6 +42,22 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
             error.mend = template_mend(error, format_text, documents[0] if documents else ())
             raise
     return 0
+
+
+def print_inspected(invocation: Invocation, inspect: Callable[[str], dict[str, Any]]) -> int:
+    """Print what `inspect` returns for each argument, and then the errors; 1 if any was not found."""
+    from sandbox.cli.command import render_error, with_meant_name
+
+    documents, errors = [], []
+    for name in invocation.arguments:
+        try:
+            documents.append(inspect(name))
+        except SandboxError as error:
+            errors.append(with_meant_name(invocation, error, (name,)))
+    print_documents(invocation.context, documents, invocation.text("format"))
+    for failure in errors:
+        invocation.context.note(render_error(failure))
+    return 1 if errors else 0
 
 
 def _sort(document: dict[str, Any], names: list[str]) -> None:
