@@ -59,15 +59,19 @@ ARROWS = {
         "container.view", "grammar", "image", "network", "protocol", "runtime", "volume",
     },
     "warm": {"protocol", "runtime"},
+    "compose": {
+        "builder", "container", "container.life", "container.model", "container.request", "container.view", "grammar",
+        "image", "network", "stack", "volume", "warm",
+    },
     "client": {
         "builder", "commit", "container", "container.files", "container.request", "container.session",
         "container.view", "grammar", "image", "network", "system", "upkeep", "volume", "warm",
     },
     "cli": {
         "autostart",
-        "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
-        "container.request", "container.session", "container.usage", "container.view", "dockerfile", "doctor",
-        "grammar", "image", "network", "runtime", "stack", "system", "upkeep", "volume",
+        "builder", "commit", "compose", "container", "container.files", "container.life", "container.model",
+        "container.monitor", "container.request", "container.session", "container.usage", "container.view",
+        "dockerfile", "doctor", "grammar", "image", "network", "runtime", "stack", "system", "upkeep", "volume",
     },
 }  # fmt: skip
 

@@ -76,6 +76,18 @@ def all_containers(connection: sqlite3.Connection) -> list[Container]:
     return [_from_row(row) for row in rows]
 
 
+def labelled_containers(connection: sqlite3.Connection, key: str, value: str | None = None) -> list[Container]:
+    """The containers with this label, of any value or of this one, the newest first."""
+    held = "SELECT 1 FROM json_each(config, '$.labels') AS label WHERE json_extract(label.value, '$[0]') = ?1"
+    if value is not None:
+        held += " AND json_extract(label.value, '$[1]') = ?2"
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM container WHERE EXISTS ({held}) ORDER BY created_ns DESC, rowid DESC",
+        (key,) if value is None else (key, value),
+    )
+    return [_from_row(row) for row in rows]
+
+
 def find_container(connection: sqlite3.Connection, text: str) -> Container:
     """The container that `text` names: by name, by id, or by a prefix of ids that only one has.
 
