@@ -31,7 +31,7 @@ def _insert(context: OperationContext, *containers: Container) -> None:
             insert_container(connection, container)
 
 
-def _container(name: str, created_ns: int = 1, **labels: str) -> Container:
+def _container(name: str, created_ns: int, labels: dict[str, str]) -> Container:
     container_id = name.encode().hex().ljust(64, "f")
     return Container(
         container_id,
@@ -44,7 +44,7 @@ def _container(name: str, created_ns: int = 1, **labels: str) -> Container:
 
 def _of(service: str, number: int, project: str = "demo", **more: str) -> Container:
     labels = {PROJECT: project, SERVICE: service, NUMBER: str(number), **more}
-    return _container(f"{project}-{service}-{number}", number, **labels)
+    return _container(f"{project}-{service}-{number}", number, labels)
 
 
 def test_containers_of_a_project_by_service_and_number(context: OperationContext) -> None:
@@ -52,7 +52,7 @@ def test_containers_of_a_project_by_service_and_number(context: OperationContext
     _insert(
         context,
         _of("web", 10), _of("web", 2), _of("db", 1), _of("web", 1, "other"),
-        _container("run", **run), _container("mine", **{SERVICE: "demo"}), _container("odd", **{PROJECT: "demo\"'"}),
+        _container("run", 1, run), _container("mine", 1, {SERVICE: "demo"}), _container("odd", 1, {PROJECT: "demo\"'"}),
     )  # fmt: skip
     seen = observe(context, "demo")
     assert [each.name for each in seen.regular] == ["demo-db-1", "demo-web-2", "demo-web-10"]
