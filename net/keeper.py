@@ -31,6 +31,7 @@ from net.slirp import probe_features
 from net.slirp_supervisor import SlirpSupervisor
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Iterator, Sequence
 
     from net.egress import Refusal
@@ -51,10 +52,10 @@ _AGAIN_SECONDS = 0.1
 class Keeper:
     """Serves who connects to `listener`, over `link`. Made in a trio program."""
 
-    def __init__(self, link: RouterLink, listener: socket.socket) -> None:
+    def __init__(self, link: RouterLink, listener: socket.socket, name_sockets: Sequence[_socket.socket] = ()) -> None:
         listener.setblocking(False)
         self._link, self._listener = link, listener
-        self._names = RouterNames(link.netns_fd, self._refused)
+        self._names = RouterNames(link.netns_fd, self._refused, sockets=name_sockets)
         self._slirp = SlirpSupervisor(
             lambda: slirp_plan(link),
             link.api_socket,
@@ -230,19 +231,34 @@ class Keeper:
         return {**info._asdict(), "way_out": self._slirp.way_out._asdict()}
 
 
-def run_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, failure: NetError | None) -> None:
-    """Be the keeper, in the process that was forked to be it; all descriptors are its own. Returns at its end."""
+def run_keeper(
+    link: RouterLink,
+    listener_fd: int,
+    slirp: SlirpProcess | None,
+    failure: NetError | None,
+    name_sockets: Sequence[_socket.socket],
+) -> None:
+    """Be the keeper, in the process that was forked to be it; all descriptors are its own. Returns at its end.
+
+    `name_sockets` are those of `net.dns_sockets.make_router_sockets`, or none where they could not be had yet.
+    """
     # who ends a session ends its monitors, each in its time: the keeper goes after the last of them
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with socket.socket(fileno=listener_fd) as listener:
-        trio.run(_run, link, listener, slirp, failure)
+        trio.run(_run, link, listener, slirp, failure, name_sockets)
 
 
-async def _run(link: RouterLink, listener: socket.socket, slirp: SlirpProcess | None, failure: NetError | None) -> None:
+async def _run(
+    link: RouterLink,
+    listener: socket.socket,
+    slirp: SlirpProcess | None,
+    failure: NetError | None,
+    name_sockets: Sequence[_socket.socket],
+) -> None:
     for path in dead_sockets(link.directory):
         with suppress(FileNotFoundError):
             os.unlink(path)
-    keeper = Keeper(link, listener)
+    keeper = Keeper(link, listener, name_sockets)
     await keeper.run(slirp, failure)
     if not keeper.is_succeeded:
         with suppress(FileNotFoundError):

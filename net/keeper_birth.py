@@ -15,7 +15,9 @@ import os
 import resource
 from contextlib import suppress
 
+from net.dns_sockets import make_router_sockets
 from net.errors import NetError
+from net.router import call_in_thread
 from net.router_link import LOG_NAME, finish_tap, slirp_plan
 from net.slirp import clear_way, has_ended, spawn_slirp, wait_ready
 from net.syscalls import (
@@ -33,6 +35,7 @@ from net.syscalls import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable, Collection
     from typing import NoReturn
 
@@ -98,6 +101,7 @@ def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess
         _leave_cgroup(link.cgroup)
         _leave_mounts(link.private_mounts)
         _raise_descriptor_limit()
+        name_sockets = _bind_names(link)
         failure: NetError | None = None
         if slirp is None or has_ended(slirp):
             slirp, failure = _start_slirp(link)
@@ -106,12 +110,23 @@ def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess
         # trio: nobody waits for this import
         from net.keeper import run_keeper
 
-        run_keeper(link, listener_fd, slirp, failure)
+        run_keeper(link, listener_fd, slirp, failure, name_sockets)
         status = 0
     except BaseException:  # noqa: BLE001  # a process boundary: the log is all that hears of it
         _leave_trace(link)
     finally:
         os._exit(status)
+
+
+def _bind_names(link: RouterLink) -> list[_socket.socket]:
+    """The sockets on which the router is asked for names, which keep what is asked until it is read.
+
+    None where a keeper that hands over has the port still: `net.keeper` tries again.
+    """
+    try:
+        return call_in_thread(link.netns_fd, make_router_sockets)
+    except NetError:
+        return []
 
 
 def _start_slirp(link: RouterLink) -> tuple[SlirpProcess | None, NetError | None]:

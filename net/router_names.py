@@ -36,7 +36,8 @@ class RouterNames:
     """Serves the containers of the router whose network namespace is `net_fd`, which stays the caller's.
 
     `on_refusal` is told what restricted containers are kept from: in a second the same once, and ten things of one
-    container. `upstream` and `name_port` are for tests.
+    container. `sockets` are the router's where they are bound already; else `run` binds them. `upstream` and
+    `name_port` are for tests.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class RouterNames:
         net_fd: int,
         on_refusal: Callable[[Refusal], None],
         *,
+        sockets: Sequence[_socket.socket] = (),
         upstream: Upstream | None = None,
         name_port: int = NAME_PORT,
     ) -> None:
         self._net_fd = net_fd
+        self._sockets = sockets
         self._on_refusal = on_refusal
         self._gate = EgressGate(self._run_nft, is_there=self._is_there)
         self._nft: NftContext | None = None
@@ -77,8 +80,10 @@ class RouterNames:
 
     async def run(self) -> None:
         """Answer the containers' questions to the router, and read what is refused. Raises NetError."""
+        sockets = self._sockets or call_in_thread(self._net_fd, make_router_sockets)
+        self._sockets = ()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._server.serve_router, call_in_thread(self._net_fd, make_router_sockets))
+            nursery.start_soon(self._server.serve_router, sockets)
             nursery.start_soon(self._read_refusals)
 
     async def serve_container(self, container: str, sockets: Sequence[_socket.socket]) -> None:

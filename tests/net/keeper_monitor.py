@@ -5,6 +5,7 @@ Reads a command a line, and prints what it hears, as JSON a line.
 
 from __future__ import annotations
 
+import importlib.abc
 import io
 import json
 import os
@@ -93,6 +94,9 @@ class Monitor:
             case {"do": "without slirp4netns"}:
                 programs._SYSTEM_DIRECTORIES = ()
                 say("without")
+            case {"do": "wait before import", "module": module, "fifo": fifo}:
+                sys.meta_path.insert(0, _SlowImport(module, fifo))
+                say("slow")
             case {"do": "info"}:
                 info = ask_info(Router(-1, self.netns_fd), join_user=False)
                 assert info is not None
@@ -153,6 +157,18 @@ class Monitor:
             client.close()
             for fd in (*name_fds, own_fd):
                 os.close(fd)
+
+
+class _SlowImport(importlib.abc.MetaPathFinder):
+    """Holds the import of a module up until somebody opens a fifo for writing."""
+
+    def __init__(self, module: str, fifo: str) -> None:
+        self._module, self._fifo = module, fifo
+
+    def find_spec(self, name: str, _path: object, _target: object = None) -> None:
+        if name == self._module:
+            with open(self._fifo):
+                pass
 
 
 def _make_own_names() -> list[int]:

@@ -182,6 +182,34 @@ def _asks(place: Ground, asker: str, name: str) -> str:
     return place.run(*command, router=True).stdout.strip()
 
 
+#: asks for the name argv[2] from the address argv[1], and only then lets what holds the fifo argv[3] go on
+_ASK_AND_RELEASE = """
+import socket, sys
+source, name, fifo = sys.argv[1:]
+question = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + bytes([len(name)]) + name.encode() + b"\\0\\0\\1\\0\\1"
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.bind((source, 0))
+asking.connect((source, 53))
+asking.send(question)
+with open(fifo, "w"):
+    print(len(asking.recv(512)) > len(question))
+"""
+
+
+def test_a_question_waits_for_a_keeper_that_is_slow_to_begin(own_place: Ground, tmp_path: Path) -> None:
+    fifo, address = tmp_path / "fifo", ADDRESSES["a"]
+    os.mkfifo(fifo)
+    own_place.run("ip", "address", "add", address, "dev", "lo", router=True)
+    with own_place.monitor("a" * 64) as monitor:
+        monitor.do("wait before import", "slow", module="net.keeper", fifo=str(fifo))
+        monitor.do("open", "open")
+        monitor.join("name-a", address=address)
+        # now a container's program starts
+        monitor.do("ready", "ready")
+        asked = own_place.run(sys.executable, "-c", _ASK_AND_RELEASE, address, "name-a", str(fifo), router=True)
+        assert (asked.stdout, asked.stderr) == ("True\n", "")
+
+
 def test_monitors_share_one_keeper_and_one_way_out(place: Ground, monitors: list[MonitorProcess]) -> None:
     (keeper,) = _keepers(place)
     info = _info(monitors[0])
