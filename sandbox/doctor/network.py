@@ -14,7 +14,8 @@ from net.netlink import Rtnetlink, open_rtnetlink
 from net.networks import BridgeSettings, EndpointSettings, Subnet, bridge_name, mac_of
 from net.nft import check_nft
 from net.router import call_in_router, make_router, open_namespace
-from net.slirp import SlirpPlan, check_tun, end_slirp, probe_features, start_slirp
+from net.slirp import SlirpPlan, end_slirp, probe_features, start_slirp
+from net.tun import check_tun
 from sandbox.doctor.check import Check, Machine, from_error, passed, read_text
 from sandbox.errors import HostError, SandboxError
 from sandbox.network.keeper import ask_keeper

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from net.programs import find_program
-from net.slirp import TUN_DEVICE
+from net.tun import TUN_DEVICE
 from sandbox.values import EndpointRequest
 
 TYPE_CHECKING = False

@@ -20,7 +20,6 @@ from net.slirp import (
     SlirpFeatures,
     SlirpPlan,
     assume_features,
-    check_tun,
     close_slirp,
     parse_features,
     probe_features,
@@ -31,6 +30,7 @@ from net.slirp import (
 )
 from net.slirp_api import SlirpClient, SlirpSilentError, publish
 from net.slirp_protocol import SlirpRefusedError
+from net.tun import check_tun
 from tests.needs import REPOSITORY
 from tests.net.another_host import ADDRESS
 from tests.net.interface_addresses import has_ipv6

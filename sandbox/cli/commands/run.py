@@ -8,8 +8,6 @@ from sandbox.cli.command import Command
 from sandbox.cli.container_options.options import CREATE_OPTIONS, RUN_OPTIONS, attached_streams
 from sandbox.container.life.naming import Identity, check_cidfile, write_cidfile
 from sandbox.container.model.names import check_name
-from sandbox.container.monitor.plan import SpawnRequest
-from sandbox.container.monitor.spawn import spawn_monitor
 from sandbox.errors import CommandNotFoundError, NoTerminalError, NotExecutableError, StartError
 from sandbox.network.default import default_network
 from sandbox.network.mode import uses_bridge
@@ -19,11 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.cli.container_options.options import AttachedStreams
+    from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths
 
 
 def run(invocation: Invocation) -> int:
     """Create a container and start it; in the foreground, stay with it to its end."""
+    from sandbox.container.monitor.spawn import spawn_monitor  # `create` starts nothing
+
     attached = attached_streams(invocation)
     detach_keys = _check_run(invocation, attached)
     # forked before the database is opened (state.open_state says why), and while this process is still small
@@ -92,6 +93,8 @@ def _path(invocation: Invocation, key: str) -> str:
 
 def _spawn_request(paths: Paths, invocation: Invocation, container_id: str) -> SpawnRequest:
     """Where the monitor is to be born, which is settled before its container is recorded."""
+    from sandbox.container.monitor.plan import SpawnRequest
+
     owner, network = _namespace_owner(paths, invocation), "default"
     if invocation.given("network"):
         from sandbox.grammar.networks import parse_network

@@ -88,6 +88,7 @@ def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> Map
 
 def _with_networks(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> ContainerConfig:
     """The configuration, of which every network is there, and can do what is asked of it, the default one settled."""
+    asked = config
     if config.network == "default":
         from sandbox.network.default import with_default_network
 
@@ -96,7 +97,8 @@ def _with_networks(connection: sqlite3.Connection, paths: Paths, config: Contain
         from sandbox.network.requested import require_shapeable
 
         require_shapeable(config)
-    if not config.endpoints:
+    # the default one is there, and can do all but take aliases
+    if not config.endpoints or (asked.network == "default" and not asked.network_aliases):
         return config
     from sandbox.network.joining import with_known_networks
 
