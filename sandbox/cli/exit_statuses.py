@@ -11,10 +11,12 @@ ENGINE_FAILED = 125
 #: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them; and
 #: those of Compose, which has one status for all
 _LEFT_TO_ENGINE = frozenset({
-    "compose config", "stack config",
+    "compose config",
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
     "network connect", "network create", "network disconnect", "volume create",
 })  # fmt: skip
+#: nouns of which this is so for every command
+_NOUNS_LEFT_TO_ENGINE = ("service ", "stack ")
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "
 #: every other kind has 1, but of `run` and `create`
@@ -36,7 +38,8 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     `run` tells its own failures from the container's by 125, whatever they are; so does `create` what keeps a container
     from being made, but not what is of no kind.
     """
-    if error.kind == "bad_request" and command_path in _LEFT_TO_ENGINE and not error.message.startswith(_OF_FLAGS):
+    is_left = command_path in _LEFT_TO_ENGINE or command_path.startswith(_NOUNS_LEFT_TO_ENGINE)
+    if error.kind == "bad_request" and is_left and not error.message.startswith(_OF_FLAGS):
         return 1
     is_of_engine = command_path == "container run" or (command_path == "container create" and error.kind != "failed")
     return _STATUSES.get(error.kind, ENGINE_FAILED if is_of_engine else 1)

@@ -88,6 +88,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "system logout": ("login", "Log out from a registry"),
     "compose config": ("compose_config", "Parse, resolve and render compose file in canonical format"),
     "stack config": ("stack_config", "Outputs the final config file, after doing merges and interpolations"),
+    "stack graph": ("stack_config", "Draw the services of Compose files: what they publish, share and wait for"),
 }
 
 #: what Docker's users type at the top level -> the command

@@ -54,7 +54,7 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
         files=found.files,
         working_directory=directory,
         env_files=request.env_files,
-        notes=(*found.notes, *_notes(loader)),
+        notes=(*found.notes, *_notes(loader, is_stack=request.is_stack)),
     )
     return _completed(project, request, steps)
 
@@ -101,7 +101,7 @@ def _name(
     """`-p`, COMPOSE_PROJECT_NAME, the files' own, the directory's: in this order."""
     given = request.name or environment.get("COMPOSE_PROJECT_NAME", "")
     if given:
-        return check_name(given)
+        return given if request.is_stack else check_name(given)
     written = loader.name_of(files, directory, environment)
     name = normal_name(written or os.path.basename(directory))
     if not name:
@@ -109,12 +109,12 @@ def _name(
     return name
 
 
-def _notes(loader: Loader) -> tuple[str, ...]:
+def _notes(loader: Loader, *, is_stack: bool) -> tuple[str, ...]:
     return (
         *(f'The "{name}" variable is not set. Defaulting to a blank string.' for name in loader.unset),
         *(
             f"{name}: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential "
             "confusion"
-            for name in loader.with_version
+            for name in (() if is_stack else loader.with_version)
         ),
     )

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 def binds_of(project: Project, service: Service) -> Iterator[str]:
     """The mounts that Docker's short text can say: it makes a directory that is missing, and a volume by its name."""
     for volume in service.volumes:
-        if isinstance(volume, str) or not _fits_text(volume):
-            continue
-        if not volume.source:
-            yield volume.target
-            continue
-        modes = ["ro" if volume.read_only else "rw"]
-        bind = volume.bind or VolumeBind()
-        modes += [each for each in (bind.selinux, bind.propagation) if each and volume.type == "bind"]
-        if volume.volume is not None and volume.volume.nocopy and volume.type == "volume":
-            modes.append("nocopy")
-        yield f"{_source(project, volume)}:{volume.target}:{','.join(modes)}"
+        if not isinstance(volume, str) and fits_text(volume):
+            yield bind_text(project, volume)
 
 
-def _fits_text(volume: Volume) -> bool:
+def bind_text(project: Project, volume: Volume) -> str:
+    """Docker's short text for a mount that it can say."""
+    if not volume.source:
+        return volume.target
+    modes = ["ro" if volume.read_only else "rw"]
+    bind = volume.bind or VolumeBind()
+    modes += [each for each in (bind.selinux, bind.propagation) if each and volume.type == "bind"]
+    if volume.volume is not None and volume.volume.nocopy and volume.type == "volume":
+        modes.append("nocopy")
+    return f"{_source(project, volume)}:{volume.target}:{','.join(modes)}"
+
+
+def fits_text(volume: Volume) -> bool:
+    """Whether the short text can say all of it."""
     if ":" in volume.source or ":" in volume.target:
         return False
     if volume.type == "bind":
@@ -50,8 +54,8 @@ def _source(project: Project, volume: Volume) -> str:
 def mounts_of(project: Project, service: Service) -> Iterator[MountRequest]:
     """The other mounts, and the files of secrets and configs."""
     for volume in service.volumes:
-        if not isinstance(volume, str) and not _fits_text(volume):
-            yield _mount(project, volume)
+        if not isinstance(volume, str) and not fits_text(volume):
+            yield mount_of(project, volume)
     for grants, objects, folder in (
         (service.secrets, project.secrets, "/run/secrets/"),
         (service.configs, project.configs, "/"),
@@ -65,7 +69,8 @@ def mounts_of(project: Project, service: Service) -> Iterator[MountRequest]:
                 )
 
 
-def _mount(project: Project, volume: Volume) -> MountRequest:
+def mount_of(project: Project, volume: Volume) -> MountRequest:
+    """A mount as Docker's long form has it."""
     bind, own, tmpfs = volume.bind or VolumeBind(), volume.volume or VolumeVolume(), volume.tmpfs or VolumeTmpfs()
     if volume.type == "bind":
         return MountRequest(
