@@ -169,6 +169,42 @@ MIGRATIONS: tuple[str, ...] = (
         SELECT lower(hex(randomblob(32))), column1, column2, CAST(strftime('%s', 'now') AS INTEGER) * 1000000000
         FROM (VALUES ('bridge', 'bridge'), ('host', 'host'), ('none', 'null'));
     """,
+    """
+    CREATE TABLE service (
+        id TEXT PRIMARY KEY,            -- 25 of base 36
+        name TEXT NOT NULL,
+        stack TEXT NOT NULL,            -- whose it is, or ''
+        version INTEGER NOT NULL,
+        removing INTEGER NOT NULL DEFAULT 0,    -- gone to everybody; its tasks are about to be
+        due_ns INTEGER NOT NULL DEFAULT 0,      -- when there is something to decide; 0 where nothing is
+        record TEXT NOT NULL            -- Service as JSON
+    ) STRICT;
+    CREATE UNIQUE INDEX service_name ON service (name) WHERE removing = 0;
+    CREATE INDEX service_due ON service (due_ns) WHERE due_ns > 0;
+    CREATE TABLE service_spec (         -- what was wanted at each version of which there is a task
+        service_id TEXT NOT NULL REFERENCES service(id) ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        spec TEXT NOT NULL,             -- ServiceSpec as JSON
+        PRIMARY KEY (service_id, version)
+    ) STRICT;
+    CREATE TABLE task (
+        id TEXT PRIMARY KEY,            -- 25 of base 36
+        service_id TEXT NOT NULL REFERENCES service(id) ON DELETE CASCADE,
+        container_id TEXT NOT NULL,     -- '' before there is one
+        record TEXT NOT NULL            -- Task as JSON
+    ) STRICT;
+    CREATE INDEX task_service ON task (service_id);
+    CREATE INDEX task_container ON task (container_id) WHERE container_id <> '';
+    -- whoever changes the state of a service's container, the service is looked at
+    CREATE TRIGGER container_of_task AFTER UPDATE OF state ON container BEGIN
+        UPDATE service SET due_ns = 1
+        WHERE id IN (SELECT service_id FROM task WHERE container_id = new.id AND container_id <> '');
+    END;
+    CREATE TRIGGER container_of_task_gone AFTER DELETE ON container BEGIN
+        UPDATE service SET due_ns = 1
+        WHERE id IN (SELECT service_id FROM task WHERE container_id = old.id AND container_id <> '');
+    END;
+    """,
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()
@@ -402,12 +438,21 @@ def make_database(path: str) -> sqlite3.Connection:
     return connection
 
 
+def _statements(step: str) -> Iterator[str]:
+    """Each statement of a migration; one that makes a trigger has semicolons of its own."""
+    statement = ""
+    for part in step.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to the present version."""
     with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         for step in MIGRATIONS[version:]:
-            for statement in step.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
+            for statement in _statements(step):
+                connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -58,6 +58,7 @@ ARROWS = {
         "autostart", "builder", "container.life", "container.model", "container.monitor", "container.request",
         "container.view", "grammar", "image", "network", "protocol", "runtime", "volume",
     },
+    "service": {"container.model", "container.request"},
     "warm": {"protocol", "runtime"},
     "compose": {
         "builder", "container", "container.life", "container.model", "container.request", "container.view", "grammar",

@@ -38,7 +38,7 @@ _DOCUMENT_BYTES_MAX = 4 << 20
 #: in the order of what refers to what
 _TABLES = (
     "image", "image_name", "image_digest", "image_parent", "container", "volume", "network", "endpoint", "setting",
-    "build_cache", "layer_blob", "blob_source", "build_mount", "event",
+    "build_cache", "layer_blob", "blob_source", "build_mount", "event", "service", "service_spec", "task",
 )  # fmt: skip
 
 

@@ -104,6 +104,9 @@ def _unsound(connection: sqlite3.Connection) -> list[str]:
         ("volume", ("name", "created_ns", "labels", "anonymous", "options")),
         ("network", ("id", "name", "options", "labels", "auxiliary", "egress")),
         ("event", ("attributes",)),
+        ("service", ("record",)),
+        ("service_spec", ("spec",)),
+        ("task", ("record",)),
     ):
         rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
         if not all(is_sound(table, dict(zip(columns, row, strict=True))) for row in rows):
@@ -130,6 +133,8 @@ def is_sound(table: str, row: dict[str, object]) -> bool:
             return len(bytes.fromhex(str(row["id"]))) == 32
         elif table == "event":
             return is_event_row(str(row["attributes"]))
+        elif table in ("service", "service_spec", "task"):
+            return isinstance(json.loads(str(row["spec" if table == "service_spec" else "record"])), dict)
         elif table == "build_cache":
             _chain_id, _diff_id, descriptor, *_rest = json.loads(str(row["layer"]))
             return isinstance(descriptor["digest"], str)
