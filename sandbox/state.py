@@ -205,6 +205,28 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE id IN (SELECT service_id FROM task WHERE container_id = old.id AND container_id <> '');
     END;
     """,
+    """
+    CREATE TABLE secret (               -- its content is a file of DATA/secrets, and never here
+        id TEXT PRIMARY KEY,            -- 25 of base 36
+        name TEXT NOT NULL UNIQUE,
+        created_ns INTEGER NOT NULL,
+        updated_ns INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        labels TEXT NOT NULL,           -- JSON object of texts
+        digest TEXT NOT NULL,           -- SHA-256 of id and content
+        size_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE config (               -- so for configs
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created_ns INTEGER NOT NULL,
+        updated_ns INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        labels TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()
