@@ -210,6 +210,23 @@ def test_a_question_waits_for_a_keeper_that_is_slow_to_begin(own_place: Ground, 
         assert (asked.stdout, asked.stderr) == ("True\n", "")
 
 
+@pytest.mark.parametrize("way", ["started", "killed", "restricted"])
+def test_a_keeper_serves_when_what_it_was_forked_for_runs_or_never_will(own_place: Ground, way: str) -> None:
+    with own_place.monitor("a" * 64) as starting, own_place.monitor("b" * 64) as other:
+        starting.do("start", "starts")
+        starting.do("open", "open")
+        starting.join("name-a", egress=["deny"] if way == "restricted" else [])
+        # slirp4netns is waited for, and nothing else
+        assert starting.do("ready", "ready")["state"] == "ready"
+        other.do("open", "open")
+        if way == "started":
+            starting.do("started", "started")
+        elif way == "killed":
+            _end(starting.process.pid)
+        other.join("name-b")
+        assert _info(other)["pid"]
+
+
 def test_monitors_share_one_keeper_and_one_way_out(place: Ground, monitors: list[MonitorProcess]) -> None:
     (keeper,) = _keepers(place)
     info = _info(monitors[0])
