@@ -9,7 +9,8 @@ objects. Where the receiver is slower than the sender nothing is read that canno
 socket buffers, and TCP slows the sender down as it would without us. It takes neither the descriptors of a pipe for
 splice(2) nor its pages, of which a user has few (fs.pipe-user-pages-soft).
 
-The end of a direction is passed on as such (shutdown), a reset as a reset; a port that nobody listens on resets.
+The end of a direction is passed on as such (shutdown), a reset as a reset; a port that nobody listens on resets, where
+there is no other target that the connection may be made to.
 """
 
 from __future__ import annotations
@@ -36,13 +37,15 @@ from _socket import (
 from contextlib import suppress
 
 from net.client_address import bind_to_client, bind_to_host_of
+from net.named_tuple import NamedTuple
 from net.proxy_header import proxy_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from net.client_address import Address, ClientAddresses
+    from net.balance import Balance, Target
+    from net.client_address import Address
     from net.ports import PortMapping
 
     Bind = Callable[[socket, Address], None]
@@ -66,10 +69,19 @@ _SEND = MSG_DONTWAIT | MSG_NOSIGNAL
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
+class Attempt(NamedTuple):
+    """For whom a connection is being made, and who has refused it."""
+
+    peer: Address
+    mapping: PortMapping
+    refused: tuple[Target, ...]
+
+
 class Side(socket):
     """One of the two sockets of a connection, and what was read from it and not sent to the other."""
 
     __slots__ = (
+        "attempt",
         "has_ended",
         "is_connecting",
         "is_pressed",
@@ -79,6 +91,8 @@ class Side(socket):
         "number",
         "other",
         "rest",
+        "spoke",
+        "target",
     )
 
     other: Side | None  # None: closed
@@ -91,25 +105,31 @@ class Side(socket):
     is_unusual: bool
     is_connecting: bool
     has_ended: bool
+    #: whether its bytes were the last that passed, since somebody looked
+    spoke: bool
+    #: of the socket inside: where it leads to; while it connects, what is needed to try another one
+    target: Target | None
+    attempt: Attempt | None
 
-    def begin(self, *, is_connecting: bool) -> None:
+    def begin(self, *, is_connecting: bool, target: Target | None = None, attempt: Attempt | None = None) -> None:
         self.number = self.fileno()
         self.rest = b""
-        self.is_pressed = self.is_readable = self.is_unusual = self.has_ended = False
+        self.is_pressed = self.is_readable = self.is_unusual = self.has_ended = self.spoke = False
         self.is_writable = not is_connecting
         self.is_connecting = is_connecting
+        self.target, self.attempt = target, attempt
 
 
 class TcpForwarder:
-    """All connections of all published tcp ports. `clients` decides where they lead to, and may be replaced.
+    """All connections of all published tcp ports; `balance` decides where each leads to.
 
     At most `most` connections are open at once: more wait in the kernel, and while `is_full` nothing is to be accepted.
     `buffer` has BUFFER_BYTES; what is in it is of no use to anybody afterwards.
     """
 
-    def __init__(self, epoll: select.epoll, clients: ClientAddresses, most: int, buffer: bytearray) -> None:
+    def __init__(self, epoll: select.epoll, balance: Balance, most: int, buffer: bytearray) -> None:
         self.sides: dict[int, Side] = {}
-        self.clients = clients
+        self._balance = balance
         self.is_full = False
         #: those who had more to move than one turn allows
         self.unfinished: set[Side] = set()
@@ -140,11 +160,13 @@ class TcpForwarder:
             return
         if side.is_connecting:
             if events & _FAILED:
-                self._reset(side)
+                if not self._connect_elsewhere(side, other):
+                    self._reset(side)
                 return
             if not events & select.EPOLLOUT:
                 return
             side.is_connecting = False
+            side.attempt = None
         if events & select.EPOLLERR and (side.has_ended or not other.is_writable):
             # it had said all; or who would read what it said last does not, or is not connected yet
             self._reset(side)
@@ -178,6 +200,7 @@ class TcpForwarder:
             if not size:
                 self._end(source, sink)
                 return
+            source.spoke, sink.spoke = True, False
             try:
                 sent = sink.send(self._view[:size] if size < BUFFER_BYTES else self._buffer, _SEND)
             except BlockingIOError:
@@ -211,31 +234,92 @@ class TcpForwarder:
             if source.other is not None:
                 self.move(source, source.other)
 
+    def reset_of(self, target: Target) -> None:
+        """End the connections that lead to a target; what it said last, and was not read yet, is lost."""
+        for side in tuple(self.sides.values()):
+            if side.target is target:
+                self._reset(side)
+
+    def quiet_of(self, target: Target) -> list[Side] | None:
+        """The connections of a target where nothing has passed since the last look, their side inside; None where one
+        waits for its answer, or something has passed.
+        """
+        quiet: list[Side] | None = []
+        for side in self.sides.values():
+            if side.target is not target or side.other is None:
+                continue
+            if side.spoke or side.other.spoke:
+                side.spoke, quiet = False, None
+            elif quiet is not None:
+                quiet.append(side)
+        return quiet
+
+    def end_quiet(self, sides: list[Side]) -> None:
+        """End connections through which nothing passes, as one of their ends would: both read the end of a stream."""
+        for side in sides:
+            other = side.other
+            if other is not None:
+                self._forget(side, other)
+                side.close()
+                other.close()
+
     def _connect(self, outside: Side, peer: Address, mapping: PortMapping) -> None:
-        """Connect to the container for who was accepted as `outside`."""
+        """Connect to a target for who was accepted as `outside`."""
         outside.begin(is_connecting=False)
-        inside: Side | None = None
-        try:
-            family = outside.family
-            destination = self.clients.destination(family)
-            if destination is None:
-                raise OSError(errno.ENETUNREACH, "the container has no address")
-            local: Address = peer if peer[0].startswith("127.") else outside.getsockname()
-            keeps = not mapping.proxy_protocol and self.clients.is_kept(family, peer, local[0])
-            inside = self._connected(destination, mapping.container_port, peer if keeps else None)
-            if mapping.proxy_protocol:
-                outside.rest = proxy_header(mapping.proxy_protocol, family, peer, outside.getsockname())
-            inside.begin(is_connecting=True)
-            outside.other, inside.other = inside, outside
-            self._epoll.register(outside.number, _EVERYTHING)
-            self._epoll.register(inside.number, _EVERYTHING)
-        except OSError:
-            if inside is not None:
-                inside.close()
+        if mapping.proxy_protocol:
+            with suppress(OSError):  # gone already
+                outside.rest = proxy_header(mapping.proxy_protocol, outside.family, peer, outside.getsockname())
+        if not self._lead(outside, Attempt(peer, mapping, ())):
             _close_with_reset(outside)
             return
         self.sides[outside.number] = outside
-        self.sides[inside.number] = inside
+        try:
+            self._epoll.register(outside.number, _EVERYTHING)
+        except OSError:
+            self._reset(outside)
+
+    def _connect_elsewhere(self, inside: Side, outside: Side) -> bool:
+        """Make the connection to another target, where one is left: nothing that the client said was read by now."""
+        attempt, target = inside.attempt, inside.target
+        if attempt is None or target is None:
+            return False
+        self._balance.refused(target)
+        if not self._lead(outside, attempt._replace(refused=(*attempt.refused, target))):
+            return False
+        self._balance.leave(target)
+        inside.other = None
+        del self.sides[inside.number]
+        inside.close()
+        return True
+
+    def _lead(self, outside: Side, attempt: Attempt) -> bool:
+        """Begin a connection for `outside` to the first target that one can be begun to; whether there was any."""
+        while (target := self._balance.choose(outside.family, attempt.peer[0], attempt.refused)) is not None:
+            try:
+                inside = self._begin(outside, target, attempt)
+            except OSError:
+                attempt = attempt._replace(refused=(*attempt.refused, target))
+                continue
+            inside.begin(is_connecting=True, target=target, attempt=attempt)
+            try:
+                self._epoll.register(inside.number, _EVERYTHING)
+            except OSError:
+                inside.close()
+                return False
+            outside.other, inside.other = inside, outside
+            self.sides[inside.number] = inside
+            self._balance.enter(target)
+            return True
+        return False
+
+    def _begin(self, outside: Side, target: Target, attempt: Attempt) -> Side:
+        family, peer, mapping = outside.family, attempt.peer, attempt.mapping
+        destination = target.clients.destination(family)
+        if destination is None:
+            raise OSError(errno.ENETUNREACH, "the container has no address")
+        local: Address = peer if peer[0].startswith("127.") else outside.getsockname()
+        keeps = not mapping.proxy_protocol and target.clients.is_kept(family, peer, local[0])
+        return self._connected(destination, mapping.container_port, peer if keeps else None)
 
     def _connected(self, destination: tuple[int, str], port: int, client: Address | None) -> Side:
         try:
@@ -300,6 +384,9 @@ class TcpForwarder:
     def _forget(self, side: Side, other: Side) -> None:
         # a closed socket is none of epoll's any more, epoll(7)
         side.other = other.other = None
+        target = side.target or other.target
+        if target is not None:
+            self._balance.leave(target)
         del self.sides[side.number], self.sides[other.number]
         self.is_full = False
 

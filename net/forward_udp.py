@@ -4,6 +4,7 @@
 
 A host has several addresses, and an answer must come from the one that was asked: datagrams tell their destination
 (IP_PKTINFO), and answers their source by the same means. A flow ends when nothing has come through it for a time.
+Where its target takes no more, the next datagram of the client begins another one, and late answers still come.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from net.client_address import bind_to_client, bind_to_host_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from net.client_address import Address, ClientAddresses
+    from net.balance import Balance, Target
+    from net.client_address import Address
     from net.ports import PortMapping
 
     #: level, type and data of a control message, cmsg(3)
@@ -54,7 +56,7 @@ _ANCILLARY_BYTES = CMSG_SPACE(_INFO6.size) + CMSG_SPACE(_INFO4.size)
 class Flow(socket):
     """The socket of one client in the router's namespace."""
 
-    __slots__ = ("ancillary", "client", "is_answered", "key", "number", "port", "used")
+    __slots__ = ("ancillary", "client", "is_answered", "key", "number", "port", "target", "used")
 
     port: UdpPort
     key: tuple[Address, bytes]
@@ -64,6 +66,7 @@ class Flow(socket):
     number: int
     used: float
     is_answered: bool
+    target: Target
 
 
 class UdpPort:
@@ -78,14 +81,14 @@ class UdpPort:
 
 
 class UdpForwarder:
-    """All flows of all published udp ports. `clients` decides where they lead to; of another one new flows know.
+    """All flows of all published udp ports; `balance` decides where each leads to.
 
     `buffer` takes the largest datagram there is, of 65,507 bytes.
     """
 
-    def __init__(self, epoll: select.epoll, clients: ClientAddresses, buffer: bytearray) -> None:
+    def __init__(self, epoll: select.epoll, balance: Balance, buffer: bytearray) -> None:
         self.flows: dict[int, Flow] = {}
-        self.clients = clients
+        self._balance = balance
         self._epoll = epoll
         self._buffer = buffer
         self._view = memoryview(buffer)
@@ -118,18 +121,30 @@ class UdpForwarder:
             with suppress(OSError):
                 listener.sendmsg([self._view[:size]], flow.ancillary, MSG_DONTWAIT, flow.client)
 
-    def forget_silent(self, ports: list[UdpPort], now_seconds: float) -> None:
+    def forget_silent(self, now_seconds: float) -> None:
         """End the flows that nothing comes through any more."""
-        for port in ports:
-            for flow in tuple(port.flows.values()):
-                silent = now_seconds - flow.used
-                if silent > (ANSWERED_SECONDS if flow.is_answered else SILENT_SECONDS):
-                    self._forget(flow)
+        for flow in tuple(self.flows.values()):
+            silent = now_seconds - flow.used
+            if silent > (ANSWERED_SECONDS if flow.is_answered else SILENT_SECONDS):
+                self._forget(flow)
+
+    def turn_away(self, target: Target) -> None:
+        """Have what clients of `target` send next go elsewhere."""
+        for flow in self.flows.values():
+            if flow.target is target and flow.port.flows.get(flow.key) is flow:
+                del flow.port.flows[flow.key]
+
+    def forget_target(self, target: Target) -> None:
+        """End the flows that lead to it."""
+        for flow in tuple(self.flows.values()):
+            if flow.target is target:
+                self._forget(flow)
 
     def forget_port(self, port: UdpPort) -> None:
         """End the flows of a port."""
-        for flow in tuple(port.flows.values()):
-            self._forget(flow)
+        for flow in tuple(self.flows.values()):
+            if flow.port is port:
+                self._forget(flow)
 
     def _flow(self, port: UdpPort, client: Address, ancillary: tuple[Ancillary, ...]) -> Flow | None:
         key = (client, ancillary[0][2] if ancillary else b"")
@@ -147,15 +162,16 @@ class UdpForwarder:
 
     def _new_flow(self, port: UdpPort, client: Address, ancillary: tuple[Ancillary, ...]) -> Flow | None:
         family = port.listener.family
-        destination = self.clients.destination(family)
-        if destination is None:
+        target = self._balance.choose(family, client[0])
+        destination = target.clients.destination(family) if target is not None else None
+        if target is None or destination is None:
             return None
         try:
             flow = Flow(destination[0], SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
         except OSError:
             return None
         try:
-            if self.clients.is_kept(family, client, _local_address(family, ancillary)):
+            if target.clients.is_kept(family, client, _local_address(family, ancillary)):
                 # of two flows from one port of a client, to two of our addresses, answers could not be told apart
                 is_taken = any(other.client[:2] == client[:2] for other in port.flows.values())
                 (bind_to_host_of if is_taken else bind_to_client)(flow, client)
@@ -166,12 +182,16 @@ class UdpForwarder:
             flow.close()
             return None
         flow.port, flow.client, flow.ancillary, flow.is_answered = port, client, ancillary, False
+        flow.target = target
+        self._balance.enter(target)
         self.flows[flow.number] = flow
         return flow
 
     def _forget(self, flow: Flow) -> None:
         del self.flows[flow.number]
-        flow.port.flows.pop(flow.key, None)
+        if flow.port.flows.get(flow.key) is flow:
+            del flow.port.flows[flow.key]
+        self._balance.leave(flow.target)
         flow.close()
 
 

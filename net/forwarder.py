@@ -13,30 +13,16 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import select
 import signal
-import time
-from _socket import (
-    AF_INET,
-    AF_INET6,
-    AF_UNIX,
-    CMSG_SPACE,
-    SCM_RIGHTS,
-    SOCK_DGRAM,
-    SOCK_SEQPACKET,
-    SOCK_STREAM,
-    SOL_SOCKET,
-    socket,
-    socketpair,
-)
+from _socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socket, socketpair
 from array import array
 from contextlib import suppress
 
+from net.balance import Target
 from net.client_address import ClientAddresses, ForwardTarget
 from net.descriptors import keep_only
-from net.forward import BUFFER_BYTES, TcpForwarder
-from net.forward_udp import UdpForwarder, UdpPort
+from net.forward_loop import ForwardLoop, raise_limit, receive_with_fds
 from net.listeners import FDS_IN_A_MESSAGE, Listener
 from net.named_tuple import NamedTuple
 from net.ports import PortMapping
@@ -47,17 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-    #: host address and port, protocol: `Listener.key`
-    Key = tuple[str, int, str]
-
 _NAME = b"sandbox-ports"
-#: descriptors that connections leave free: epoll, control, and listeners that come later
-_SPARE_DESCRIPTORS = 64
-_MESSAGE_BYTES = 1 << 16
-_EVENTS_AT_ONCE = 512
-#: how often silent flows are looked for, and how soon accepting is tried again where the system had no more to give
-_LOOK_SECONDS = 10.0
-_RETRY_SECONDS = 1.0
 #: how long a forwarder that ends idle waits for the next connection, when none is open
 _IDLE_SECONDS = 10.0
 #: it ends with its parent, whatever is sent to all processes of a session
@@ -165,7 +141,7 @@ def _child(router_fd: int, parent: int, forwarding: _Forwarding) -> NoReturn:
             if router_fd >= 0:
                 setns(router_fd, CLONE_NEWNET)
                 os.close(router_fd)
-            _Forwarder(forwarding, _raise_limit()).run()
+            _Forwarder(forwarding, raise_limit()).run()
     finally:
         os._exit(1)
 
@@ -182,141 +158,46 @@ def _leave_parent() -> None:
     os.close(comm)
 
 
-def _raise_limit() -> int:
-    """As many descriptors as may be had."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-class _Forwarder:
-    """The loop over everything that is open. `limit` is how many descriptors there may be."""
+class _Forwarder(ForwardLoop):
+    """The loop of one container's ports, with its parent's messages. `limit` is how many descriptors there may be."""
 
     def __init__(self, forwarding: _Forwarding, limit: int) -> None:
-        clients = ClientAddresses(forwarding.target)
+        super().__init__(limit, forwarding.listeners)
         self._control = control = forwarding.control
         self._ends_idle = forwarding.ends_idle
-        self._epoll = select.epoll()
-        spare = _SPARE_DESCRIPTORS + len(forwarding.listeners)
-        buffer, most = bytearray(BUFFER_BYTES), max(1, (limit - spare) // 2)
-        self._tcp = TcpForwarder(self._epoll, clients, most, buffer)
-        self._udp = UdpForwarder(self._epoll, clients, buffer)
-        self._tcp_ports: dict[int, tuple[socket, PortMapping]] = {}
-        self._udp_ports: dict[int, UdpPort] = {}
-        self._accepts = True
-        self._looked = 0.0
-        self._epoll.register(control.fileno(), select.EPOLLIN)
-        for listener in forwarding.listeners:
-            self._add(listener)
+        self.lead_to(forwarding.target)
+        self.on_message[control.fileno()] = self._on_message
+        self.epoll.register(control.fileno(), select.EPOLLIN)
 
-    def run(self) -> NoReturn:
-        tcp, poll, control = self._tcp, self._epoll.poll, self._control.fileno()
-        sides, on_event = tcp.sides, tcp.on_event
-        while True:
-            others = []
-            events = poll(self._patience(), _EVENTS_AT_ONCE)
-            if not events and self._is_idle():
-                os._exit(0)
-            for number, event in events:
-                side = sides.get(number)
-                if side is not None:
-                    on_event(side, event)
-                elif number == control:
-                    # before any connection that came after the message
-                    self._on_message()
-                else:
-                    others.append(number)
-            # after all sides: a new connection has the numbers of those that have ended, and none of their events
-            for number in others:
-                self._on_other(number)
-            if tcp.unfinished:
-                tcp.finish()
-            if tcp.is_full or not self._accepts:
-                self._accept_or_not(retries=not events)
-            if self._udp.flows:
-                self._look_at_flows()
+    def patience(self) -> float:
+        # a short wait that others want is not its own end
+        return _IDLE_SECONDS if self._is_idle() else super().patience()
 
-    def _patience(self) -> float:
-        if self._tcp.unfinished:
-            return 0
-        if not self._accepts:
-            return _RETRY_SECONDS
+    def on_nothing(self) -> None:
         if self._is_idle():
-            return _IDLE_SECONDS
-        return _LOOK_SECONDS if self._udp.flows else -1
+            os._exit(0)
+
+    def lead_to(self, target: ForwardTarget) -> None:
+        """Have new connections lead to `target`; udp has none that would go on."""
+        for former in self.balance.targets.values():
+            self.udp.forget_target(former)
+        self.balance.targets = {"": Target("", ClientAddresses(target))}
 
     def _is_idle(self) -> bool:
-        return self._ends_idle and self._accepts and not self._tcp.sides and not self._udp.flows
-
-    def _on_other(self, number: int) -> None:
-        if number in self._tcp_ports:
-            self._tcp.accept(*self._tcp_ports[number])
-        elif number in self._udp_ports:
-            self._udp.from_host(self._udp_ports[number], time.monotonic())
-        elif number in self._udp.flows:
-            self._udp.from_container(self._udp.flows[number], time.monotonic())
-
-    def _accept_or_not(self, *, retries: bool) -> None:
-        """Look at listening sockets only while there is room: those who wait there would wake us for ever."""
-        if retries:
-            self._tcp.is_full = False
-        if self._accepts == self._tcp.is_full:
-            self._accepts = not self._accepts
-            for number in self._tcp_ports:
-                self._epoll.modify(number, select.EPOLLIN if self._accepts else 0)
-
-    def _look_at_flows(self) -> None:
-        now = time.monotonic()
-        if now - self._looked > _LOOK_SECONDS:
-            self._looked = now
-            self._udp.forget_silent(list(self._udp_ports.values()), now)
+        return self._ends_idle and self.accepts and not self.tcp.sides and not self.udp.flows
 
     def _on_message(self) -> None:
-        data, ancillary, _, _ = self._control.recvmsg(_MESSAGE_BYTES, CMSG_SPACE(4 * FDS_IN_A_MESSAGE))
+        data, fds = receive_with_fds(self._control)
         if not data:
             os._exit(0)
-        fds = array("i")
-        for _level, _kind, rights in ancillary:
-            fds.frombytes(rights[: len(rights) - len(rights) % 4])
         match json.loads(data):
             case {"add": rows}:
                 for row, fd in zip(rows, fds, strict=True):
-                    self._add(Listener(PortMapping(*row), fd))
+                    self.add(Listener(PortMapping(*row), fd))
             case {"remove": rows}:
-                self._remove({tuple(row) for row in rows})
+                self.remove({tuple(row) for row in rows})
                 self._control.send(b"1")
             case {"stay": _}:
                 self._ends_idle = False
             case {"target": row}:
-                self._lead_to(ClientAddresses(ForwardTarget(*row)))
-
-    def _add(self, listener: Listener) -> None:
-        mapping = listener.mapping
-        family = AF_INET6 if ":" in mapping.host_ip else AF_INET
-        is_tcp = mapping.protocol == "tcp"
-        one = socket(family, SOCK_STREAM if is_tcp else SOCK_DGRAM, 0, listener.fd)
-        if is_tcp:
-            self._tcp_ports[listener.fd] = one, mapping
-            self._epoll.register(listener.fd, select.EPOLLIN if self._accepts else 0)
-        else:
-            self._udp_ports[listener.fd] = UdpPort(one, mapping)
-            self._epoll.register(listener.fd, select.EPOLLIN)
-
-    def _remove(self, keys: set[Key]) -> None:
-        for number, (listener, mapping) in tuple(self._tcp_ports.items()):
-            if Listener(mapping, number).key in keys:
-                del self._tcp_ports[number]
-                # the parent has it open still, and epoll would go on to tell of it
-                self._epoll.unregister(number)
-                listener.close()
-        for number, port in tuple(self._udp_ports.items()):
-            if Listener(port.mapping, number).key in keys:
-                del self._udp_ports[number]
-                self._epoll.unregister(number)
-                self._udp.forget_port(port)
-                port.listener.close()
-
-    def _lead_to(self, clients: ClientAddresses) -> None:
-        self._tcp.clients = self._udp.clients = clients
-        for port in self._udp_ports.values():
-            self._udp.forget_port(port)
+                self.lead_to(ForwardTarget(*row))

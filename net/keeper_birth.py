@@ -4,18 +4,15 @@
     binds the address, forks ───▶  leaves session, descriptors, mounts and environment of the monitor
                                    starts slirp4netns and waits for it
        ◀────── "1", or why not ──  (`ready`: a pipe of who forked)
-    starts its container           waits, a second at the most
-    closes the pipe ────────────▶  imports trio, serves: `net.keeper`
+    mounts the container's tree    imports trio, serves: `net.keeper`
 
-It is forked twice, so it is nobody's child: the monitor neither waits for it nor ends it. The import takes a processor
-longer than all of a start, and what asks for names meanwhile waits in the kernel, in sockets that are there.
+It is forked twice, so it is nobody's child: the monitor neither waits for it nor ends it.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import select
 from contextlib import suppress
 
 from net.dns_sockets import make_router_sockets
@@ -50,17 +47,12 @@ if TYPE_CHECKING:
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-keeper"
-#: a start that takes longer waits for something else: others may be in need of the keeper
-_LONGEST_START_SECONDS = 1.0
 
 
-def fork_keeper(
-    link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become, *, waits: bool = False
-) -> int:
+def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become) -> int:
     """Fork a keeper that serves the listening socket, and return the reading end of its `ready` pipe.
 
-    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. One that `waits` serves when that
-    end is closed. Raises NetError.
+    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. Raises NetError.
     """
     ready_read, ready_write = os.pipe()
     # what a monitor's children leave behind comes to it; this one is not to
@@ -69,8 +61,7 @@ def fork_keeper(
     try:
         pid = os.fork()
         if pid == 0:
-            os.close(ready_read)
-            _fork_again(link, listener_fd, ready_write, slirp, become, waits)
+            _fork_again(link, listener_fd, ready_write, slirp, become)
         if os.waitpid(pid, 0)[1] != 0:
             raise NetError("cannot start the keeper of the containers' names", cause="fork(2) is refused")
     except OSError as error:
@@ -88,20 +79,18 @@ def fork_keeper(
 
 
 def _fork_again(
-    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become, waits: bool
+    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become
 ) -> NoReturn:
     status = 1
     try:
         if os.fork() == 0:
-            _live(link, listener_fd, ready_fd, slirp, become, waits)
+            _live(link, listener_fd, ready_fd, slirp, become)
         status = 0
     finally:
         os._exit(status)
 
 
-def _live(
-    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become, waits: bool
-) -> NoReturn:
+def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become) -> NoReturn:
     status = 1
     try:
         kept = {link.netns_fd, listener_fd, ready_fd}
@@ -116,10 +105,7 @@ def _live(
         failure: NetError | None = None
         if slirp is None or has_ended(slirp):
             slirp, failure = _start_slirp(link)
-        with suppress(BrokenPipeError):
-            os.write(ready_fd, _report(failure))
-        if waits:
-            _await_start(ready_fd)
+        os.write(ready_fd, _report(failure))
         os.close(ready_fd)
         # trio: nobody waits for this import
         from net.keeper import run_keeper
@@ -152,13 +138,6 @@ def _start_slirp(link: RouterLink) -> tuple[SlirpProcess | None, NetError | None
     except NetError as error:
         return None, error
     return process, None
-
-
-def _await_start(ready_fd: int) -> None:
-    """Until the container of who forked runs, or that has ended: the reading end of the pipe is closed then."""
-    closed = select.poll()
-    closed.register(ready_fd, select.POLLERR)
-    closed.poll(_LONGEST_START_SECONDS * 1000)
 
 
 def _report(failure: NetError | None) -> bytes:

@@ -52,13 +52,20 @@ FOR_OTHERS = {
     "sandbox.service.store.update_task",
     "sandbox.service.spec.template_of",
     "sandbox.service.task.task_name",
-    # by whoever deploys stacks
-    "sandbox.secret.operations.same_content",
     # by whoever brings projects up
     "sandbox.stack.fates.fates_of",
     "sandbox.stack.request.NOT_CARRIED",
     "sandbox.stack.request.request_of",
     "sandbox.warm.prepared.main",
+    "sandbox.network.forwarder_birth.main",
+    "sandbox.service.ports.begin_drain",
+    "sandbox.service.ports.check_clash",
+    "sandbox.service.ports.check_modes",
+    "sandbox.service.ports.look_at",
+    "sandbox.service.ports.remove",
+    "sandbox.service.ports.settle",
+    "sandbox.service.ports.sweep",
+    "sandbox.service.ports.withdraw",
     "sandbox.warm.trio_workers.open_workers",
     "storage.overlay.fuse.command.entry",
 }

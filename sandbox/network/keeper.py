@@ -16,7 +16,8 @@ from sandbox.errors import HostError
 from sandbox.humane import rfc3339
 from sandbox.live_processes import process_start
 from sandbox.named_tuple import NamedTuple
-from sandbox.runtime.shared_namespaces import find_shared_namespaces
+from sandbox.network.service_forwarders import forwarder_of
+from sandbox.runtime.shared_namespaces import find_shared_namespaces, holder_pids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def ask_keeper(paths: Paths) -> KeeperInfo | None:
     finally:
         router.close()
     if info is None:
+        if all(forwarder_of(pid) for pid in holder_pids(paths.router)):
+            return None  # services without a container
         raise HostError("the bridge networks have no keeper", cause="the monitors that start it do not get it to run")
     return info
 

@@ -52,19 +52,16 @@ class SharedNamespaces(NamedTuple):
     router_fd: int
 
 
-def enter_shared_namespaces(
-    place: str, peers: PeerPair, make_router: Callable[[], int], meanwhile: Callable[[], None] = lambda: None
-) -> int:
+def enter_shared_namespaces(place: str, peers: PeerPair, make_router: Callable[[], int]) -> int:
     """In a forked child: become root of the shared user namespace, in a mount namespace of its own, and a holder; a
-    descriptor of the router. `place` is a directory, `make_router` is called where there is none, and `meanwhile` while
-    the parent maps the new user namespace.
+    descriptor of the router. `place` is a directory, `make_router` is called where there is none.
 
     The parent calls `map_shared_child`. Raises HostError, MapperGoneError, and what `make_router` raises.
     """
     with locked(place):
         found = find_shared_namespaces(place)
         if found is None:
-            enter_user_namespace(peers, meanwhile)
+            enter_user_namespace(peers)
             router_fd = make_router()
         else:
             router_fd = found.router_fd
@@ -94,6 +91,11 @@ def find_shared_namespaces(place: str) -> SharedNamespaces | None:
         if found is not None:
             return found
     return None
+
+
+def holder_pids(place: str) -> list[int]:
+    """The living processes that hold them."""
+    return [one.pid for one in _read_holders(place) if is_alive(one.pid, one.start, one.boot)]
 
 
 def _open(holder: Holder) -> SharedNamespaces | None:

@@ -25,12 +25,12 @@ from sandbox.upkeep.adoption import adopt, adopt_name, lost_names, shown_name, u
 from sandbox.upkeep.blobs import BlobCheck
 from sandbox.upkeep.check_context import CheckContext, Options
 from sandbox.upkeep.findings import Finding, Report
+from sandbox.upkeep.forwarders import check_forwarders
 from sandbox.upkeep.images import ImageCheck
 from sandbox.upkeep.keepers import check_keeper
 from sandbox.upkeep.layers import LayerCheck, remove_layer
 from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
 from sandbox.upkeep.mending import mend_blobs
-from sandbox.upkeep.objects import check_objects
 from sandbox.upkeep.places import PlaceCheck
 from sandbox.upkeep.processes import check_processes
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
@@ -47,10 +47,7 @@ if TYPE_CHECKING:
     from sandbox.upkeep.findings import Kind
 
 
-_KINDS: dict[str, Kind] = {
-    "image": "image", "volume": "volume", "network": "network", "container": "container", "secret": "secret",
-    "config": "config",
-}  # fmt: skip
+_KINDS: dict[str, Kind] = {"image": "image", "volume": "volume", "network": "network", "container": "container"}
 _COUNTED = ("images", "containers", "volumes", "build cache", "blobs", "layers")
 
 
@@ -109,6 +106,7 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
         if check_processes(context) or adopted:
             _adopt_names(context)
         check_keeper(context)
+        check_forwarders(context)
         if options.repair:
             write_missing_copies(connection, paths)
         places = PlaceCheck(context)
@@ -120,7 +118,6 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
         mend_blobs(context, blobs, layers, records)
         ImageCheck(context, blobs, layers).check_all(records)
         places.check_all(records, layers)
-        check_objects(context)
         find_leftovers(context)
         check_cache_mounts(context)
         if incomplete:

@@ -15,8 +15,6 @@ Kind = Literal[
     "container",
     "volume",
     "network",
-    "secret",
-    "config",
     "build cache",
     "download",
     "stage",

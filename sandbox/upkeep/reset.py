@@ -20,6 +20,7 @@ from sandbox.image.recording import images_lock
 from sandbox.record_copies import describe_store
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import DatabaseError, connect_state
+from sandbox.upkeep.forwarders import end_forwarders
 from sandbox.upkeep.keepers import end_keepers
 from sandbox.upkeep.processes import end_process, find_processes
 from sandbox.upkeep.sweep import RESET, remove_measured
@@ -56,6 +57,7 @@ def reset_store(paths: Paths, note: Callable[[str], None]) -> int:
         held = _set_aside(paths, place, _DATABASE)
         # what was started meanwhile; nothing more is without a database
         _end_processes(paths)
+        end_forwarders(paths)
         end_keepers(paths)
         held += _set_aside(paths, place, os.listdir(paths.data_root))
     _remove_runtime(paths)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
+from sandbox.own_modules import module_places
 from sandbox.warm.failures import PreparedProcessError
 
 #: the modules that an operation is looked for in, where nothing else is said
@@ -33,7 +34,7 @@ class Prepared:
             try:
                 # by the interpreter alone: nothing of the caller's PYTHON variables or directory is imported
                 self._process = subprocess.Popen(
-                    [sys.executable, "-IS", "-c", _BOOT, str(number), registry, *_module_places()],
+                    [sys.executable, "-IS", "-c", _BOOT, str(number), registry, *module_places()],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(number,), cwd="/",
                     start_new_session=True,
                 )  # fmt: skip
@@ -80,12 +81,3 @@ class Prepared:
             return self.door.recv(_LAST_WORDS_BYTES, socket.MSG_DONTWAIT).decode(errors="replace")
         except OSError:
             return ""
-
-
-def _module_places() -> list[str]:
-    """Where modules are found: what this process has, and where it has this package from, by whatever finder."""
-    from sandbox.version import __file__ as own_file
-
-    places = [path for path in sys.path if path.startswith("/")]
-    own = os.path.dirname(os.path.dirname(os.path.abspath(own_file)))
-    return places if own in places else [own, *places]

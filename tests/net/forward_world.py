@@ -1,7 +1,7 @@
-"""Four networks for tests of published ports: the host's, the router's, a container's, and one of somebody else.
+"""Networks for tests of published ports: the host's, the router's, those of three containers, and somebody else's.
 
-    client 198.51.100.7 ── 198.51.100.1, .2 host        router 172.30.0.1 ── 172.30.0.2 container
-           2001:db8:1::7 ── 2001:db8:1::1, ::2          fd30::1 ── fd30::2
+    client 198.51.100.7 ── 198.51.100.1, .2 host        router 172.30.0.1 ── 172.30.0.2 container, .3 second, .4 third
+           2001:db8:1::7 ── 2001:db8:1::1, ::2          fd30::1 ── fd30::2, ::3, ::4
 
 Host and router are not connected: what passes goes through the forwarder. `python -m tests.net.forward_world FD LIMIT`
 runs in a new user and network namespace and does what comes over the socket FD; sockets that are made in any of the
@@ -14,6 +14,7 @@ import array
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,8 @@ from net.listeners import Listener, close_listeners, open_listeners
 from net.networks import Subnet
 from net.ports import PortMapping
 from net.router import make_router, open_namespace
-from net.syscalls import CLONE_NEWNET, setns, unshare
+from net.service_forwarder import ServiceForwarder, listen_for_control
+from net.syscalls import CLONE_NEWNET, PR_SET_PDEATHSIG, prctl, setns, unshare
 from tests.needs import REPOSITORY
 from tests.net.bridge_containers import bridge, connected, endpoint
 
@@ -49,6 +51,12 @@ CLIENT6, HOST6, OTHER_HOST6, GATEWAY6, CONTAINER6 = (
     "2001:db8:1::7", "2001:db8:1::1", "2001:db8:1::2", "fd30::1", "fd30::2",
 )  # fmt: skip
 TARGET = ForwardTarget(CONTAINER4, CONTAINER6, ("172.30.0.0/24", "fd30::/64"))
+#: the containers, and how they are reached
+TARGETS = {
+    "container": TARGET,
+    "second": TARGET._replace(address4="172.30.0.3", address6="fd30::3"),
+    "third": TARGET._replace(address4="172.30.0.4", address6="fd30::4"),
+}
 
 
 class ForwardWorld:
@@ -59,15 +67,17 @@ class ForwardWorld:
         self.pid = 0
 
     def socket_in(self, place: str, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket of "host", "container" or "client", with a time limit."""
+        """A socket of "host", "client" or one of `TARGETS`, with a time limit."""
         _, fds = self._ask("socket_in", place, family, kind)
         made = socket.socket(family, kind, 0, fds[0])
         made.settimeout(30)
         return made
 
-    def server(self, port: int, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket in the container, bound to the port, listening if it is a stream's."""
-        server = self.socket_in("container", family, kind)
+    def server(
+        self, port: int, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, *, place: str = "container"
+    ) -> socket.socket:
+        """A socket in a container, bound to the port, listening if it is a stream's."""
+        server = self.socket_in(place, family, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("" if family == socket.AF_INET else "::", port))
         if kind == socket.SOCK_STREAM:
@@ -77,6 +87,11 @@ class ForwardWorld:
     def start(self, *mappings: PortMapping, target: ForwardTarget = TARGET) -> list[PortMapping]:
         """Bind the ports and start a forwarder for them; the one of before is ended."""
         (self.pid, rows), _ = self._ask("start", mappings, target)
+        return [PortMapping(*row) for row in rows]
+
+    def serve(self, control: str, *mappings: PortMapping) -> list[PortMapping]:
+        """Bind the ports and start the forwarder of a service for them, which is told at the path `control`."""
+        (self.pid, rows), _ = self._ask("serve", control, mappings)
         return [PortMapping(*row) for row in rows]
 
     def add(self, *mappings: PortMapping) -> list[PortMapping]:
@@ -167,8 +182,9 @@ class _Holder:
         self._connect_client()
         router, routing = make_router()
         network = bridge("a", 30, subnet6=Subnet("fd30::", 64, GATEWAY6))
-        container = connected(routing, endpoint(network, 2))
-        self._places |= {"router": router.net_fd, "container": container.net_fd}
+        self._places["router"] = router.net_fd
+        for number, name in enumerate(TARGETS, 2):
+            self._places[name] = connected(routing, endpoint(network, number)).net_fd
 
     def socket_in(self, place: str, family: int, kind: int) -> tuple[None, list[int]]:
         setns(self._places[place], CLONE_NEWNET)
@@ -183,6 +199,19 @@ class _Holder:
         self._target = ForwardTarget(*target)
         pid, _ = self.restart()
         return (pid, [one.mapping for one in self._listeners]), []
+
+    def serve(self, control: str, rows: Sequence[Any]) -> tuple[object, list[int]]:
+        listeners = open_listeners([PortMapping(*row) for row in rows])
+        listening = listen_for_control(control)
+        pid = os.fork()
+        if pid == 0:
+            # as if the tests' end were the end of a session
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            setns(self._places["router"], CLONE_NEWNET)
+            ServiceForwarder("web", listening, listeners, 1024).run()
+        listening.close()
+        close_listeners(listeners)
+        return (pid, [one.mapping for one in listeners]), []
 
     def restart(self) -> tuple[int, list[int]]:
         self.kill()

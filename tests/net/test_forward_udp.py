@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from net.balance import Balance, Target
 from net.client_address import ClientAddresses, ForwardTarget
 from net.forward_udp import ANSWERED_SECONDS, FLOW_LIMIT, SILENT_SECONDS, UdpForwarder, UdpPort
 from net.listeners import open_listeners
@@ -163,7 +164,9 @@ def test_a_silent_flow_ends_and_one_with_answers_later() -> None:
         server.bind(("127.0.0.1", 0))
         mapping = listener.mapping._replace(container_port=server.getsockname()[1])
         port = UdpPort(bound, mapping)
-        forwarder = UdpForwarder(epoll, ClientAddresses(ForwardTarget("127.0.0.1")), bytearray(65536))
+        balance = Balance()
+        balance.targets[""] = target = Target("", ClientAddresses(ForwardTarget("127.0.0.1")))
+        forwarder = UdpForwarder(epoll, balance, bytearray(65536))
         peers = []
         for client in (silent, answered):
             client.sendto(b"x", ("127.0.0.1", mapping.host_port))
@@ -174,7 +177,8 @@ def test_a_silent_flow_ends_and_one_with_answers_later() -> None:
         assert answered.recv(10) == b"answer"
         left = []
         for now_seconds in (SILENT_SECONDS, SILENT_SECONDS + 1, ANSWERED_SECONDS, ANSWERED_SECONDS + 1):
-            forwarder.forget_silent([port], now_seconds)
+            forwarder.forget_silent(now_seconds)
             left.append(len(forwarder.flows))
         assert left == [2, 1, 1, 0]
         assert port.flows == {}
+        assert target.open == 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 from net.errors import NetError
 from net.host_ports import PortInUseError, PrivilegedPortError
 from net.port_texts import join_address
-from net.ports import PortMapping, addresses_overlap
-from sandbox.container.life.lookup import present_containers
+from net.ports import PortMapping
 from sandbox.errors import StartError
 from sandbox.network.requested import DEFAULT_NETWORK
 from sandbox.state import open_state
@@ -77,9 +76,11 @@ def explained(paths: Paths, error: NetError, mappings: Sequence[PortMapping], wh
     failure = StartError(f"{what}: {error.message}", cause=error.cause, mend=error.mend)
     if isinstance(error, PortInUseError):
         failure.mend = _other_option(error.forward, error.free_port, mappings, option) or error.mend
-        if holder := _holder(paths, error):
-            failure.cause = f"container {holder} publishes it"
-            failure.mend += f"; or: sandbox stop {holder}"
+        from sandbox.network.port_holders import holder_of  # the unhappy way
+
+        if holder := holder_of(paths, error):
+            failure.cause = f"{holder.kind} {holder.name} publishes it"
+            failure.mend += f"; or: sandbox {'stop' if holder.kind == 'container' else 'service rm'} {holder.name}"
     elif isinstance(error, PrivilegedPortError):
         other = _other_option(error.forward, error.free_port, mappings, option)
         failure.mend = f"{other}; or, by an administrator: {error.lower_start}" if other else error.mend
@@ -95,18 +96,4 @@ def _other_option(forward: Forward, free_port: int, mappings: Sequence[PortMappi
             port = str(free_port)
             place = join_address(wanted.host_ip, port) if wanted.host_ip not in ("", "0.0.0.0") else port
             return f"{option} {place}:{wanted.container_port}{protocol}"
-    return ""
-
-
-def _holder(paths: Paths, error: PortInUseError) -> str:
-    """The name of the container of ours that has the port, "" where it is somebody else."""
-    forward = error.forward
-    with open_state(paths, durable=False) as connection:
-        containers = present_containers(connection, paths)
-    for container in containers:
-        for port in container.state.published_ports:
-            if (port.host_port, port.protocol) == (forward.host_port, forward.protocol) and addresses_overlap(
-                port.host_ip, forward.host_ip
-            ):
-                return container.name
     return ""

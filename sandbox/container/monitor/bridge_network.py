@@ -21,13 +21,13 @@ from net.netlink import Rtnetlink
 from sandbox.container.monitor.bridge_ports import BridgePorts
 from sandbox.container.monitor.endpoint_values import (
     egress_of,
-    forward_target,
     keeper_member,
     settings_of,
     shaping_of,
     wants_way_out,
 )
 from sandbox.errors import HostError, translated
+from sandbox.network.forward_targets import forward_target
 from sandbox.network.requested import is_shaped
 from sandbox.runtime.shared_namespaces import locked
 from sandbox.values import PublishedPort
@@ -158,8 +158,7 @@ class BridgeNetwork:
     # -- ports -------------------------------------------------------------------------------------------------------
 
     def begin_ports(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
-        """The container runs: carry what comes to the listening sockets of the ports, which are taken over."""
-        self._keeper.started()
+        """Carry what comes to the listening sockets of the ports, which are taken over."""
         if ports:
             from net.listeners import Listener
             from net.ports import PortMapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from net.client_address import ForwardTarget
 from net.keeper_protocol import KeeperMember
 from net.names import ContainerNames, NamedEndpoint
 from sandbox.container.monitor.runtime_spec import hostname_of
@@ -69,14 +68,3 @@ def shaping_of(container: Container) -> Shaping:
 
     config = container.config
     return parse_shaping(config.net_rate, config.net_delay, config.net_loss)
-
-
-def forward_target(endpoints: Sequence[Endpoint]) -> ForwardTarget:
-    """Where published ports lead to: the network of the default route, or the first that has such an address."""
-    outward = sorted((one for one in endpoints if not one.network.internal), key=lambda one: not one.default_route)
-    subnets = tuple(subnet for one in outward for subnet in (one.network.subnet4, one.network.subnet6) if subnet)
-    return ForwardTarget(
-        next((one.address4 for one in outward if one.address4), ""),
-        next((one.address6 for one in outward if one.address6), ""),
-        subnets,
-    )

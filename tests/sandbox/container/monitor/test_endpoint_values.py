@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
-from sandbox.container.monitor.endpoint_values import forward_target, keeper_member, settings_of, wants_way_out
+from sandbox.container.monitor.endpoint_values import keeper_member, settings_of, wants_way_out
 from sandbox.container.monitor.etc_files import change_hosts, write_etc_files
+from sandbox.network.forward_targets import forward_target
 from sandbox.network.record import Endpoint, Network, has_local_names
 
 if TYPE_CHECKING:
