@@ -4,15 +4,18 @@
     binds the address, forks ───▶  leaves session, descriptors, mounts and environment of the monitor
                                    starts slirp4netns and waits for it
        ◀────── "1", or why not ──  (`ready`: a pipe of who forked)
-    mounts the container's tree    imports trio, serves: `net.keeper`
+    starts its container           waits, a second at the most
+    closes the pipe ────────────▶  imports trio, serves: `net.keeper`
 
-It is forked twice, so it is nobody's child: the monitor neither waits for it nor ends it.
+It is forked twice, so it is nobody's child: the monitor neither waits for it nor ends it. The import takes a processor
+longer than all of a start, and what asks for names meanwhile waits in the kernel, in sockets that are there.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import select
 from contextlib import suppress
 
 from net.dns_sockets import make_router_sockets
@@ -47,12 +50,17 @@ if TYPE_CHECKING:
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-keeper"
+#: a start that takes longer waits for something else: others may be in need of the keeper
+_LONGEST_START_SECONDS = 1.0
 
 
-def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become) -> int:
+def fork_keeper(
+    link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become, *, waits: bool = False
+) -> int:
     """Fork a keeper that serves the listening socket, and return the reading end of its `ready` pipe.
 
-    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. Raises NetError.
+    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. One that `waits` serves when that
+    end is closed. Raises NetError.
     """
     ready_read, ready_write = os.pipe()
     # what a monitor's children leave behind comes to it; this one is not to
@@ -61,7 +69,8 @@ def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, 
     try:
         pid = os.fork()
         if pid == 0:
-            _fork_again(link, listener_fd, ready_write, slirp, become)
+            os.close(ready_read)
+            _fork_again(link, listener_fd, ready_write, slirp, become, waits)
         if os.waitpid(pid, 0)[1] != 0:
             raise NetError("cannot start the keeper of the containers' names", cause="fork(2) is refused")
     except OSError as error:
@@ -79,18 +88,20 @@ def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, 
 
 
 def _fork_again(
-    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become
+    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become, waits: bool
 ) -> NoReturn:
     status = 1
     try:
         if os.fork() == 0:
-            _live(link, listener_fd, ready_fd, slirp, become)
+            _live(link, listener_fd, ready_fd, slirp, become, waits)
         status = 0
     finally:
         os._exit(status)
 
 
-def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become) -> NoReturn:
+def _live(
+    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become, waits: bool
+) -> NoReturn:
     status = 1
     try:
         kept = {link.netns_fd, listener_fd, ready_fd}
@@ -105,7 +116,10 @@ def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess
         failure: NetError | None = None
         if slirp is None or has_ended(slirp):
             slirp, failure = _start_slirp(link)
-        os.write(ready_fd, _report(failure))
+        with suppress(BrokenPipeError):
+            os.write(ready_fd, _report(failure))
+        if waits:
+            _await_start(ready_fd)
         os.close(ready_fd)
         # trio: nobody waits for this import
         from net.keeper import run_keeper
@@ -138,6 +152,13 @@ def _start_slirp(link: RouterLink) -> tuple[SlirpProcess | None, NetError | None
     except NetError as error:
         return None, error
     return process, None
+
+
+def _await_start(ready_fd: int) -> None:
+    """Until the container of who forked runs, or that has ended: the reading end of the pipe is closed then."""
+    closed = select.poll()
+    closed.register(ready_fd, select.POLLERR)
+    closed.poll(_LONGEST_START_SECONDS * 1000)
 
 
 def _report(failure: NetError | None) -> bytes:

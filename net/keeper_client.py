@@ -3,6 +3,7 @@
     client = KeeperClient(link, become)     open() connects; where no keeper listens it binds the address and forks one
     client.join(member, dns_fds)            at once, whether the keeper is ready for it or not: the message waits there
     client.ready_steps()                    until slirp4netns serves, for a container that has a way out
+    client.started()                        the container runs: a keeper that this one forked may take its time now
     client.receive()                        when `fileno()` is readable; `is_lost` then says whether to `open` again
     client.close()                          the container is gone
 
@@ -55,17 +56,20 @@ _LONGEST_DELAY_SECONDS = 10.0
 class KeeperClient:
     """One monitor's connection to the keeper of the network namespace behind `link`, whose descriptor stays open.
 
-    `become` makes a forked child a process of its own, as `sandbox.runtime.own_process` does.
+    `become` makes a forked child a process of its own, as `sandbox.runtime.own_process` does. With `is_starting` a
+    keeper that is forked from here serves only when `started` is called.
     """
 
-    def __init__(self, link: RouterLink, become: Become) -> None:
+    def __init__(self, link: RouterLink, become: Become, *, is_starting: bool = False) -> None:
         self._link, self._become = link, become
+        self._is_starting = is_starting
         self._connection: socket.socket | None = None
         self._member: KeeperMember | None = None
         self._dns_fds: tuple[int, ...] = ()
         self._way_out = WayOut()
         self._slirp: SlirpProcess | None = None
         self._ready_fd = -1
+        self._hold_fd = -1
         self._opened = 0.0
         self._delay = 0.0
         self._refusals: list[list[Any]] = []
@@ -87,6 +91,14 @@ class KeeperClient:
         """Tell of the container; `dns_fds` are its name server's sockets, which stay open until `close`."""
         self._member, self._dns_fds = member, tuple(dns_fds)
         self._tell("join", self._dns_fds)
+        if member.names.egress:
+            # what is allowed is refused until the keeper has the rules
+            self._hold_keeper_no_more()
+
+    def started(self) -> None:
+        """The container runs, or never will; harmless when called twice."""
+        self._hold_keeper_no_more()
+        self._drop_readiness()
 
     def update(self, member: KeeperMember) -> None:
         """Tell of it anew."""
@@ -150,8 +162,15 @@ class KeeperClient:
 
     def close(self) -> None:
         """Leave; harmless when called twice. The caller closes the sockets it gave."""
+        self.started()
         self._drop_connection()
         self._drop_slirp()
+
+    def _hold_keeper_no_more(self) -> None:
+        self._is_starting = False
+        if self._hold_fd >= 0:
+            os.close(self._hold_fd)
+            self._hold_fd = -1
 
     def _connect(self) -> socket.socket:
         deadline = time.monotonic() + _RACE_SECONDS
@@ -180,7 +199,9 @@ class KeeperClient:
         from net.keeper_birth import fork_keeper  # the first monitor alone is in need of it
 
         self._drop_readiness()
-        self._ready_fd = fork_keeper(self._link, listener_fd, self._slirp, self._become)
+        self._ready_fd = fork_keeper(self._link, listener_fd, self._slirp, self._become, waits=self._is_starting)
+        if self._is_starting and self._hold_fd < 0:
+            self._hold_fd = os.dup(self._ready_fd)
 
     def _tell(self, kind: str, fds: Sequence[int]) -> None:
         if self._connection is None or self._member is None:

@@ -187,17 +187,17 @@ def become_router() -> Rtnetlink:
     return routing
 
 
-def make_router() -> tuple[Router, Rtnetlink]:
+def make_router(meanwhile: Callable[[], None] = lambda: None) -> tuple[Router, Rtnetlink]:
     """A new router, and an rtnetlink socket of it, for a process that is root of K and stays in its network namespace.
 
-    Raises NetError.
+    `meanwhile` is called while a child makes it. Raises NetError.
     """
 
     def make() -> Sequence[int]:
         routing = become_router()
         return open_namespace(), routing.detach()
 
-    net_fd, routing_fd = _call_in_child(make)
+    net_fd, routing_fd = _call_in_child(make, meanwhile)
     return Router(os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC), net_fd), Rtnetlink.from_fd(routing_fd)
 
 
@@ -263,13 +263,14 @@ def call_in_thread(net_fd: int, function: Callable[[], T]) -> T:
     return results[0]
 
 
-def _call_in_child(function: Callable[[], Sequence[int]]) -> list[int]:
+def _call_in_child(function: Callable[[], Sequence[int]], meanwhile: Callable[[], None] = lambda: None) -> list[int]:
     ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         _answer(theirs, function)
     theirs.close()
     try:
+        meanwhile()
         report, fds = _receive(ours)
     finally:
         ours.close()

@@ -84,9 +84,9 @@ def _passes(filters: Filters, happened: Happened) -> bool:
         and filters.match_exact("image", actor, image, _without_tag(actor), _without_tag(image))
         and all(
             filters.match(key, lambda text: actor.startswith(text) or name.startswith(text))
-            for key in ("container", "volume", "network", "plugin", "daemon")
+            for key in ("container", "volume", "network", "plugin", "daemon", "config", "secret")
         )
-        and not any(filters.given(key) for key in ("config", "node", "secret", "service"))
+        and not any(filters.given(key) for key in ("node", "service"))
         and (not filters.given("label") or filters.match_labels(attributes))
     )
 

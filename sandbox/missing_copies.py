@@ -7,7 +7,13 @@ from __future__ import annotations
 import os
 
 from sandbox.image.copies import keep_image_copies
-from sandbox.record_copies import has_copy, keep_container_copy, keep_network_copy, keep_volume_copy
+from sandbox.record_copies import (
+    has_copy,
+    keep_container_copy,
+    keep_network_copy,
+    keep_object_copy,
+    keep_volume_copy,
+)
 from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
@@ -31,3 +37,7 @@ def write_missing_copies(connection: sqlite3.Connection, paths: Paths) -> None:
             # a name that is no file's, out of a damaged database, is nobody's copy
             if os.path.basename(name) == name and not has_copy(paths.data_root, "volume", name):
                 keep_volume_copy(connection, name)
+        for table in ("secret", "config"):
+            for (object_id,) in connection.execute(f"SELECT id FROM {table}").fetchall():
+                if os.path.basename(object_id) == object_id and not has_copy(paths.data_root, table, object_id):
+                    keep_object_copy(connection, table, object_id)

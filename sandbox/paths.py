@@ -7,6 +7,7 @@ DATA/layers/<chain id>/…    unpacked layers
 DATA/images/<hex>           a copy of each image's record and documents
 DATA/containers/<id>/…      a container's upper directory, log, /etc files, a copy of its record
 DATA/volumes/<name>/_data   named volumes; beside it a copy of the record
+DATA/secrets/<id>/content   secrets, and DATA/configs/…; beside it a copy of the record
 DATA/cache/…                what can be made again (compiled seccomp filters)
 DATA/router/…               which processes hold the namespaces of bridge networks
 RUNTIME/containers/<data root><id>/…  sockets and mount points of a running container

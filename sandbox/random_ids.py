@@ -14,3 +14,17 @@ def new_container_id() -> str:
         container_id = os.urandom(32).hex()
         if not container_id[:12].isdecimal():
             return container_id
+
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_OBJECT_ID_LENGTH = 25
+
+
+def new_object_id() -> str:
+    """128 random bits in base 36, as Swarm names its objects."""
+    number = int.from_bytes(os.urandom(16), "big")
+    digits = ""
+    for _ in range(_OBJECT_ID_LENGTH):
+        number, digit = divmod(number, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    return digits

@@ -4,6 +4,7 @@
     images/<hex of the id>          the image's row and names, its manifest and its config (`image/copies.py`)
     volumes/<name>/record.json      the volume's row
     networks/<id>                   the row of a network that somebody made
+    secrets/<id>/record.json        the secret's row; so for configs
 
 A copy is there only while its row is: it is written after the row was committed, and goes before the row does. So a
 copy without a row tells that the database was lost, emptied or replaced by an older one. That is an error of every
@@ -33,6 +34,8 @@ PLACES = (
     ("image", "id", "images"),
     ("volume", "name", "volumes"),
     ("network", "id", "networks"),
+    ("secret", "id", "secrets"),
+    ("config", "id", "configs"),
 )
 RECORD = "record.json"
 LOST_CAUSE = "it was removed, emptied, or restored from an older copy"
@@ -131,6 +134,18 @@ def keep_network_copy(connection: sqlite3.Connection, network_id: str) -> None:
         write_copy(path, json.dumps(dict(zip(NETWORK_COLUMNS, found, strict=True))) + "\n")
 
 
+OBJECT_COLUMNS = ("id", "name", "created_ns", "updated_ns", "version", "labels", "digest", "size_bytes")
+
+
+def keep_object_copy(connection: sqlite3.Connection, table: str, object_id: str) -> None:
+    """Write the copy of a secret or a config as its row is now; the content lies beside it."""
+    query = f"SELECT {', '.join(OBJECT_COLUMNS)} FROM {table} WHERE id = ?"
+    found = connection.execute(query, (object_id,)).fetchone()
+    if found is not None:
+        document = json.dumps(dict(zip(OBJECT_COLUMNS, found, strict=True)))
+        write_copy(copy_path(data_root_of(connection), table, object_id), document + "\n")
+
+
 def find_unrecorded(connection: sqlite3.Connection, data_root: str) -> dict[str, list[str]]:
     """The names of what has a copy and no row, by table; empty as a rule.
 
@@ -183,8 +198,7 @@ def describe_store(data_root: str) -> str:
     """What there is that only a database could have named, in words; "" for a store that nobody has used."""
     places = (
         ("container", "containers"), ("image", "images"), ("volume", "volumes"), ("network", "networks"),
-        ("layer", "layers"),
-        ("blob", "blobs/sha256"),
+        ("secret", "secrets"), ("config", "configs"), ("layer", "layers"), ("blob", "blobs/sha256"),
     )  # fmt: skip
     return counted((noun, _count(f"{data_root}/{place}")) for noun, place in places)
 

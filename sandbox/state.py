@@ -206,6 +206,28 @@ MIGRATIONS: tuple[str, ...] = (
     END;
     """,
     """
+    CREATE TABLE secret (               -- its content is a file of DATA/secrets, and never here
+        id TEXT PRIMARY KEY,            -- 25 of base 36
+        name TEXT NOT NULL UNIQUE,
+        created_ns INTEGER NOT NULL,
+        updated_ns INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        labels TEXT NOT NULL,           -- JSON object of texts
+        digest TEXT NOT NULL,           -- SHA-256 of id and content
+        size_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE config (               -- so for configs
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created_ns INTEGER NOT NULL,
+        updated_ns INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        labels TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL
+    ) STRICT;
+    """,
+    """
     CREATE TABLE service_port (         -- what a service listens on, with the ports that were chosen for it
         service_id TEXT NOT NULL REFERENCES service(id) ON DELETE CASCADE,
         protocol TEXT NOT NULL,

@@ -28,13 +28,14 @@ ARROWS = {
     "container.model": {"grammar"},
     "container.request": {"container.model", "grammar"},
     "stack": {"container.request", "grammar"},
+    "secret": {"grammar"},
     "volume": {"container.model", "grammar", "runtime"},
     "network": {"container.model", "grammar", "runtime"},
     "container.monitor": {"container.model", "grammar", "network", "protocol", "runtime", "volume"},
     "container.session": {"container.model", "container.monitor", "protocol", "runtime"},
     "container.life": {
         "container.model", "container.monitor", "container.request", "image", "network", "protocol", "runtime",
-        "volume",
+        "secret", "volume",
     },
     "container.files": {"container.life", "container.model", "container.monitor", "runtime", "volume"},
     "container.view": {
@@ -56,7 +57,7 @@ ARROWS = {
     },
     "upkeep": {
         "autostart", "builder", "container.life", "container.model", "container.monitor", "container.request",
-        "container.view", "grammar", "image", "network", "protocol", "runtime", "volume",
+        "container.view", "grammar", "image", "network", "protocol", "runtime", "secret", "volume",
     },
     "service": {"container.model", "container.request", "network"},
     "warm": {"protocol", "runtime"},
@@ -66,13 +67,14 @@ ARROWS = {
     },
     "client": {
         "builder", "commit", "container", "container.files", "container.request", "container.session",
-        "container.view", "grammar", "image", "network", "system", "upkeep", "volume", "warm",
+        "container.view", "grammar", "image", "network", "secret", "system", "upkeep", "volume", "warm",
     },
     "cli": {
         "autostart",
         "builder", "commit", "compose", "container", "container.files", "container.life", "container.model",
         "container.monitor", "container.request", "container.session", "container.usage", "container.view",
-        "dockerfile", "doctor", "grammar", "image", "network", "runtime", "stack", "system", "upkeep", "volume",
+        "dockerfile", "doctor", "grammar", "image", "network", "runtime", "secret", "stack", "system", "upkeep",
+        "volume",
     },
 }  # fmt: skip
 
@@ -103,7 +105,8 @@ def test_the_table_leads_down_and_has_every_room() -> None:
 #: what an operation is made of: a command that imports it does the work itself, which nobody else can ask for then
 MADE_OF = (
     "sandbox.builder.cache", "sandbox.container.life", "sandbox.container.model", "sandbox.container.monitor",
-    "sandbox.image.registry", "sandbox.image.store", "sandbox.runtime", "sandbox.state", "sandbox.transactions",
+    "sandbox.image.registry", "sandbox.image.store", "sandbox.runtime", "sandbox.secret.store", "sandbox.state",
+    "sandbox.transactions",
     "sandbox.upkeep.check", "sandbox.upkeep.prune", "sandbox.volume.store", "sandbox.volume.volumes", "storage",
 )  # fmt: skip
 #: `run` forks the monitor before it imports the rest; the others ask who the user is, and are about his namespace

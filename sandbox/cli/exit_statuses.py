@@ -13,7 +13,7 @@ ENGINE_FAILED = 125
 _LEFT_TO_ENGINE = frozenset({
     "compose config",
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
-    "network connect", "network create", "network disconnect", "volume create",
+    "config create", "network connect", "network create", "network disconnect", "secret create", "volume create",
 })  # fmt: skip
 #: nouns of which this is so for every command
 _NOUNS_LEFT_TO_ENGINE = ("service ", "stack ")

@@ -70,6 +70,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "network connect": ("network", "Connect a container to a network"),
     "network disconnect": ("network", "Disconnect a container from a network"),
     "network prune": ("prune", "Remove all unused networks"),
+    "secret create": ("secret", "Create a secret from a file or STDIN as content"),
+    "secret ls": ("secret", "List secrets"),
+    "secret inspect": ("secret", "Display detailed information on one or more secrets"),
+    "secret rm": ("secret", "Remove one or more secrets"),
+    "config create": ("secret", "Create a config from a file or STDIN"),
+    "config ls": ("secret", "List configs"),
+    "config inspect": ("secret", "Display detailed information on one or more configs"),
+    "config rm": ("secret", "Remove one or more configs"),
     "container prune": ("prune", "Remove all stopped containers"),
     "image prune": ("prune", "Remove unused images"),
     "system prune": ("prune", "Remove unused data"),
@@ -133,6 +141,10 @@ ALIASES: dict[str, str] = {
     "volume remove": "volume rm",
     "network list": "network ls",
     "network remove": "network rm",
+    "secret list": "secret ls",
+    "secret remove": "secret rm",
+    "config list": "config ls",
+    "config remove": "config rm",
     "image remove": "image rm",
     "tag": "image tag",
     "history": "image history",
@@ -167,13 +179,15 @@ NOUN_SUMMARIES: dict[str, str] = {
     "system": "Manage sandbox",
     "volume": "Manage volumes",
     "network": "Manage networks",
+    "secret": "Manage secrets",
+    "config": "Manage configs",
 }
 #: nouns that take options before their verb, and the module that has them as `OPTIONS`
 NOUN_OPTIONS: dict[str, str] = {"compose": "sandbox.cli.compose_options"}
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "bake", "checkpoint", "config", "context", "docker-compose",
-    "node", "plugin", "scout", "secret", "service",
+    "attest", "bake", "checkpoint", "context", "docker-compose",
+    "node", "plugin", "scout", "service",
     "swarm", "trust",
     *(f"compose {verb}" for verb in (
         "attach", "bridge", "build", "commit", "cp", "create", "down", "events", "exec", "export", "images", "kill",
@@ -194,12 +208,10 @@ INSTEAD: dict[str, str] = {
     "checkpoint": "sandbox export CONTAINER | sandbox import - IMAGE, which keeps the files, and no processes",
     "compose": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service; with --network "
     "container:SERVICE the others reach it as localhost",
-    "config": "sandbox run -v ./FILE:/PATH:ro IMAGE, which hands a file to the container",
     "context": "leave it out: there is no daemon to choose",
     "node": "leave it out: there is this machine alone",
     "plugin": "leave it out: volumes are directories, and each container has a network of its own",
     "scout": "sandbox save -o image.tar IMAGE && trivy image --input image.tar",
-    "secret": "sandbox run -v ./FILE:/run/secrets/NAME:ro IMAGE; of a build: sandbox build --secret id=NAME,src=FILE .",
     "service": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE",
     "stack": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service",
     "swarm": "leave it out: there is this machine alone",

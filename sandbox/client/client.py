@@ -14,6 +14,7 @@ from sandbox.client.events import EventStream
 from sandbox.client.filter_texts import filter_texts
 from sandbox.client.images import Image, ImageCollection
 from sandbox.client.networks import Network, NetworkCollection
+from sandbox.client.objects import ConfigCollection, SecretCollection, StoredModel
 from sandbox.client.volumes import Volume, VolumeCollection
 from sandbox.system.versions import describe_version
 
@@ -37,11 +38,13 @@ class Client:
     def __init__(self, *, environment: Mapping[str, str] | None = None, remove_created: bool = False) -> None:
         """Raises APIError where there is no place for images and containers."""
         self._caller = Caller(os.environ if environment is None else environment)
-        self._removed_on_close: list[Container | Image | Network | Volume] = []
+        self._removed_on_close: list[Container | Image | Network | StoredModel | Volume] = []
         created = self.remove_on_close if remove_created else _leave
         self.images = ImageCollection(self._caller)
         self.containers = ContainerCollection(self._caller, self.images, created)
         self.volumes = VolumeCollection(self._caller, created)
+        self.secrets = SecretCollection(self._caller, created)
+        self.configs = ConfigCollection(self._caller, created)
         self.networks = NetworkCollection(self._caller, self.containers, created)
 
     def __enter__(self) -> Self:
@@ -52,7 +55,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def remove_on_close(self, thing: Container | Image | Network | Volume) -> None:
+    def remove_on_close(self, thing: Container | Image | Network | StoredModel | Volume) -> None:
         """Remove a container, by force and with its unnamed volumes, an image, a volume or a network when the client is
         closed.
         """
@@ -103,14 +106,14 @@ class Client:
             raise failure
 
 
-def _remove(thing: Container | Image | Network | Volume) -> None:
+def _remove(thing: Container | Image | Network | StoredModel | Volume) -> None:
     if isinstance(thing, Container):
         thing.remove(v=True, force=True)
-    elif isinstance(thing, Network):
+    elif isinstance(thing, Network | StoredModel):
         thing.remove()
     else:
         thing.remove(force=True)
 
 
-def _leave(_thing: Container | Network | Volume) -> None:
+def _leave(_thing: Container | Network | StoredModel | Volume) -> None:
     """It stays when the client is closed."""

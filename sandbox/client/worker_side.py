@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.image.store import ImageRecord
     from sandbox.image.transfer.progress import Progress
     from sandbox.operation_context import OperationContext
+    from sandbox.secret.record import Kind
 
     Tell = Callable[[str], None]
 
@@ -111,6 +112,13 @@ def volume_names(context: OperationContext, filters: tuple[str, ...]) -> list[st
     from sandbox.volume.operations import list_all
 
     return [volume.name for volume in list_all(context, filters)]
+
+
+def object_ids(context: OperationContext, kind: Kind, filters: tuple[str, ...]) -> list[str]:
+    """The ids of the secrets, or configs, that pass the filters."""
+    from sandbox.secret.operations import list_all
+
+    return [found.id for found in list_all(context, kind, filters)]
 
 
 def network_ids(context: OperationContext, filters: tuple[str, ...]) -> list[str]:

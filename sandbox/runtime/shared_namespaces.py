@@ -52,16 +52,19 @@ class SharedNamespaces(NamedTuple):
     router_fd: int
 
 
-def enter_shared_namespaces(place: str, peers: PeerPair, make_router: Callable[[], int]) -> int:
+def enter_shared_namespaces(
+    place: str, peers: PeerPair, make_router: Callable[[], int], meanwhile: Callable[[], None] = lambda: None
+) -> int:
     """In a forked child: become root of the shared user namespace, in a mount namespace of its own, and a holder; a
-    descriptor of the router. `place` is a directory, `make_router` is called where there is none.
+    descriptor of the router. `place` is a directory, `make_router` is called where there is none, and `meanwhile` while
+    the parent maps the new user namespace.
 
     The parent calls `map_shared_child`. Raises HostError, MapperGoneError, and what `make_router` raises.
     """
     with locked(place):
         found = find_shared_namespaces(place)
         if found is None:
-            enter_user_namespace(peers)
+            enter_user_namespace(peers, meanwhile)
             router_fd = make_router()
         else:
             router_fd = found.router_fd

@@ -6,10 +6,10 @@ Whoever changes a service does so in one transaction, which begins with reading 
 from __future__ import annotations
 
 import json
-import os
 
 from sandbox.container.model.documents import from_plain, to_plain
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.random_ids import new_object_id
 from sandbox.record_copies import unreadable_error
 from sandbox.service.record import Service, UpdateRun, UpdateStatus
 from sandbox.service.spec import spec_from_json, spec_to_json
@@ -24,21 +24,11 @@ if TYPE_CHECKING:
 
     from sandbox.service.spec import ServiceSpec
 
-_ID_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_ID_LENGTH = 25
 _NODE_KEY = "node_id"
+#: of a service, a task, a node
+new_id = new_object_id
 #: there is something to decide now
 DUE_NOW = 1
-
-
-def new_id() -> str:
-    """A new id of a service, a task, a node: 25 digits of base 36, as Swarm's."""
-    number = int.from_bytes(os.urandom(16))
-    digits = []
-    for _ in range(_ID_LENGTH):
-        number, digit = divmod(number, 36)
-        digits.append(_ID_DIGITS[digit])
-    return "".join(digits)
 
 
 def node_id(connection: sqlite3.Connection) -> str:

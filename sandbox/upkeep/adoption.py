@@ -19,7 +19,15 @@ from sandbox.errors import ConflictError, ImageError, SandboxError
 from sandbox.image.copies import document_of, keep_image_copies
 from sandbox.image.references import Reference, parse_reference
 from sandbox.image.store import ImageRecord, record_image, set_name, set_parent
-from sandbox.record_copies import NETWORK_COLUMNS, copy_path, find_unrecorded, keep_container_copy, read_copy
+from sandbox.record_copies import (
+    NETWORK_COLUMNS,
+    OBJECT_COLUMNS,
+    copy_path,
+    find_unrecorded,
+    keep_container_copy,
+    keep_object_copy,
+    read_copy,
+)
 from sandbox.transactions import transaction
 from storage.digests import digest_hex, parse_digest
 from storage.errors import StorageError
@@ -39,7 +47,7 @@ class LostCopyError(SandboxError):
 def unrecorded(connection: sqlite3.Connection, paths: Paths) -> Iterator[tuple[str, str]]:
     """Table and name of what can be adopted; images first, for containers are made of them."""
     found = find_unrecorded(connection, paths.data_root)
-    for table in ("image", "volume", "network", "container"):
+    for table in ("image", "volume", "network", "secret", "config", "container"):
         for name in found.get(table, ()):
             yield table, name
 
@@ -68,6 +76,8 @@ def adopt(connection: sqlite3.Connection, paths: Paths, content: ContentStore, t
             _adopt_volume(connection, copy)
         elif table == "network":
             _adopt_network(connection, copy)
+        elif table in ("secret", "config"):
+            _adopt_object(connection, table, copy)
         else:
             _adopt_image(connection, path, copy, content)
     except (TypeError, ValueError, KeyError, AttributeError, StorageError, ImageError) as error:
@@ -113,6 +123,19 @@ def _adopt_network(connection: sqlite3.Connection, copy: dict[str, Any]) -> None
     connection.execute(
         f"INSERT OR IGNORE INTO network ({columns}) VALUES ({marks})", [copy[column] for column in NETWORK_COLUMNS]
     )
+
+
+def _adopt_object(connection: sqlite3.Connection, table: str, copy: dict[str, Any]) -> None:
+    """A secret or a config, whose name another may have meanwhile."""
+    json.loads(str(copy["labels"]))
+    columns = ", ".join(OBJECT_COLUMNS)
+    marks = ", ".join("?" for _ in OBJECT_COLUMNS)
+    with transaction(connection):
+        known = connection.execute(f"SELECT 1 FROM {table} WHERE name = ?", (str(copy["name"]),)).fetchone()
+        name = f"{copy['name']}-{str(copy['id'])[:12]}" if known else copy["name"]
+        values = [name if column == "name" else copy[column] for column in OBJECT_COLUMNS]
+        connection.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", values)
+        keep_object_copy(connection, table, str(copy["id"]))
 
 
 def _adopt_image(connection: sqlite3.Connection, path: str, copy: dict[str, Any], content: ContentStore) -> None:

@@ -31,6 +31,7 @@ from sandbox.upkeep.keepers import check_keeper
 from sandbox.upkeep.layers import LayerCheck, remove_layer
 from sandbox.upkeep.leftovers import check_cache_mounts, find_leftovers
 from sandbox.upkeep.mending import mend_blobs
+from sandbox.upkeep.objects import check_objects
 from sandbox.upkeep.places import PlaceCheck
 from sandbox.upkeep.processes import check_processes
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
@@ -47,7 +48,10 @@ if TYPE_CHECKING:
     from sandbox.upkeep.findings import Kind
 
 
-_KINDS: dict[str, Kind] = {"image": "image", "volume": "volume", "network": "network", "container": "container"}
+_KINDS: dict[str, Kind] = {
+    "image": "image", "volume": "volume", "network": "network", "container": "container", "secret": "secret",
+    "config": "config",
+}  # fmt: skip
 _COUNTED = ("images", "containers", "volumes", "build cache", "blobs", "layers")
 
 
@@ -118,6 +122,7 @@ def _check(paths: Paths, options: Options, unused: list[Finding] | None) -> Repo
         mend_blobs(context, blobs, layers, records)
         ImageCheck(context, blobs, layers).check_all(records)
         places.check_all(records, layers)
+        check_objects(context)
         find_leftovers(context)
         check_cache_mounts(context)
         if incomplete:

@@ -15,6 +15,8 @@ Kind = Literal[
     "container",
     "volume",
     "network",
+    "secret",
+    "config",
     "build cache",
     "download",
     "stage",

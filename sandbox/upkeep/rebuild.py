@@ -37,8 +37,9 @@ _SUFFIXES = ("", "-wal", "-shm")
 _DOCUMENT_BYTES_MAX = 4 << 20
 #: in the order of what refers to what
 _TABLES = (
-    "image", "image_name", "image_digest", "image_parent", "container", "volume", "network", "endpoint", "setting",
-    "build_cache", "layer_blob", "blob_source", "build_mount", "event", "service", "service_spec", "task",
+    "image", "image_name", "image_digest", "image_parent", "container", "volume", "network", "endpoint", "secret",
+    "config", "setting", "build_cache", "layer_blob", "blob_source", "build_mount", "event", "service",
+    "service_spec", "task",
 )  # fmt: skip
 
 
@@ -165,6 +166,8 @@ def _is_stored(paths: Paths, table: str, row: dict[str, object]) -> bool:
         return os.path.isdir(paths.container_data(str(row["id"])))
     if table == "volume":
         return os.path.isdir(f"{paths.volumes}/{row['name']}")
+    if table in ("secret", "config"):
+        return os.path.isdir(f"{paths.data_root}/{table}s/{row['id']}")
     if table == "image":
         return ContentStore(f"{paths.data_root}/blobs").has(parse_digest(str(row["id"])))
     return True
@@ -216,6 +219,7 @@ def _quoted(path: str) -> str:
 def _knows_nothing(connection: sqlite3.Connection) -> bool:
     query = (
         "SELECT (SELECT count(*) FROM image) + (SELECT count(*) FROM container) + (SELECT count(*) FROM volume)"
+        " + (SELECT count(*) FROM secret) + (SELECT count(*) FROM config)"
         " + (SELECT count(*) FROM network WHERE name NOT IN ('bridge', 'host', 'none'))"
     )
     (count,) = connection.execute(query).fetchone()

@@ -103,6 +103,8 @@ def _unsound(connection: sqlite3.Connection) -> list[str]:
         ),
         ("volume", ("name", "created_ns", "labels", "anonymous", "options")),
         ("network", ("id", "name", "options", "labels", "auxiliary", "egress")),
+        ("secret", ("labels",)),
+        ("config", ("labels",)),
         ("event", ("attributes",)),
         ("service", ("record",)),
         ("service_spec", ("spec",)),
@@ -131,6 +133,8 @@ def is_sound(table: str, row: dict[str, object]) -> bool:
             for column in ("options", "labels", "auxiliary", "egress"):
                 json.loads(str(row[column]))
             return len(bytes.fromhex(str(row["id"]))) == 32
+        elif table in ("secret", "config"):
+            json.loads(str(row["labels"]))
         elif table == "event":
             return is_event_row(str(row["attributes"]))
         elif table in ("service", "service_spec", "task"):

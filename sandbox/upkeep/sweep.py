@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.runtime.user_namespace import call_in_user_namespace
+from sandbox.secret.store import tidy_all
 from sandbox.state import open_state
 from sandbox.transactions import transaction
 from sandbox.volume.store import GONE, put_back_unremoved
@@ -25,6 +26,7 @@ def sweep_leftovers(paths: Paths) -> int:
     """Remove what nobody works on any more; the bytes that this freed. Raises SandboxError."""
     with open_state(paths, frees=True) as connection, transaction(connection):
         put_back_unremoved(connection, paths)
+        tidy_all(connection, paths)
     build = f"{paths.data_root}/build"
     builds = [f"{build}/{name}" for name in _names(build) if is_unlocked(f"{build}/{name}")]
     aside = [f"{paths.volumes}/{name}" for name in _names(paths.volumes) if name.startswith(GONE)]

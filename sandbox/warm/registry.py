@@ -37,6 +37,7 @@ _CHANGING = "sandbox.container.changing"
 _NETWORK = "sandbox.network.operations"
 _NETWORKING = "sandbox.container.networking"
 _IMAGE = "sandbox.image.operations"
+_SECRET = "sandbox.secret.operations"
 _SYSTEM = "sandbox.system.operations"
 _VOLUME = "sandbox.volume.operations"
 _UPKEEP = "sandbox.upkeep.operations"
@@ -94,6 +95,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "network.inspect": Operation(_NETWORK, "inspect"),
     "network.prune": Operation(_NETWORK, "prune"),
     "network.remove": Operation(_NETWORK, "remove"),
+    "object.create": Operation(_SECRET, "create"),
+    "object.ids": Operation(_CLIENT, "object_ids"),
+    "object.inspect": Operation(_SECRET, "inspect"),
+    "object.remove": Operation(_SECRET, "remove"),
     "system.usage": Operation(_UPKEEP, "usage_document"),
     "system.info": Operation(_SYSTEM, "info"),
     "volume.create": Operation(_VOLUME, "create"),

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import Any
 
-from net import keeper_protocol, programs
+from net import keeper_birth, keeper_protocol, programs
 from net.container_names import begin_container_names
 from net.errors import NetError
 from net.keeper_client import KeeperClient
@@ -97,6 +97,13 @@ class Monitor:
             case {"do": "wait before import", "module": module, "fifo": fifo}:
                 sys.meta_path.insert(0, _SlowImport(module, fifo))
                 say("slow")
+            case {"do": "start"}:
+                keeper_birth._LONGEST_START_SECONDS = 3600
+                self.client = KeeperClient(self.link, become_own_process, is_starting=True)
+                say("starts")
+            case {"do": "started"}:
+                self.client.started()
+                say("started")
             case {"do": "info"}:
                 info = ask_info(Router(-1, self.netns_fd), join_user=False)
                 assert info is not None

@@ -210,6 +210,23 @@ def test_a_question_waits_for_a_keeper_that_is_slow_to_begin(own_place: Ground, 
         assert (asked.stdout, asked.stderr) == ("True\n", "")
 
 
+@pytest.mark.parametrize("way", ["started", "killed", "restricted"])
+def test_a_keeper_serves_when_what_it_was_forked_for_runs_or_never_will(own_place: Ground, way: str) -> None:
+    with own_place.monitor("a" * 64) as starting, own_place.monitor("b" * 64) as other:
+        starting.do("start", "starts")
+        starting.do("open", "open")
+        starting.join("name-a", egress=["deny"] if way == "restricted" else [])
+        # slirp4netns is waited for, and nothing else
+        assert starting.do("ready", "ready")["state"] == "ready"
+        other.do("open", "open")
+        if way == "started":
+            starting.do("started", "started")
+        elif way == "killed":
+            _end(starting.process.pid)
+        other.join("name-b")
+        assert _info(other)["pid"]
+
+
 def test_monitors_share_one_keeper_and_one_way_out(place: Ground, monitors: list[MonitorProcess]) -> None:
     (keeper,) = _keepers(place)
     info = _info(monitors[0])
@@ -324,7 +341,15 @@ def test_a_slirp4netns_that_nobody_knows_of_gives_way(own_place: Ground) -> None
 
 def _pipes(pid: int) -> list[str]:
     paths = [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
-    return [path for path in paths if os.readlink(path).startswith("pipe:")]
+    return [path for path in paths if _target(path).startswith("pipe:")]
+
+
+def _target(path: str) -> str:
+    # what the process has open for a moment may be closed by now
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""
 
 
 def test_nothing_is_left_after_the_last_monitor(own_place: Ground) -> None:

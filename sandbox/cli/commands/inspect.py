@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]  # Any: JSON
 
 #: Docker's kinds of which there are none here
-_ABSENT_KINDS = ("config", "node", "plugin", "secret", "service", "task")
+_ABSENT_KINDS = ("node", "plugin", "service", "task")
 
 
 def inspect(invocation: Invocation) -> int:
@@ -100,11 +100,25 @@ def _volume(context: OperationContext, word: str) -> Document:
     return operations.inspect(context, word)
 
 
+def _secret(context: OperationContext, word: str) -> Document:
+    from sandbox.secret import operations
+
+    return operations.inspect(context, "secret", word)
+
+
+def _config(context: OperationContext, word: str) -> Document:
+    from sandbox.secret import operations
+
+    return operations.inspect(context, "config", word)
+
+
 #: in the order of Docker's client
 _READERS: dict[str, Callable[[OperationContext, str], Document]] = {
     "image": _image,
     "network": _network,
     "volume": _volume,
+    "secret": _secret,
+    "config": _config,
 }
 
 COMMANDS: tuple[Command, ...] = (
@@ -116,7 +130,10 @@ COMMANDS: tuple[Command, ...] = (
             option("-f --format", "text", "Format the output: 'json', or a Go template", "string"),
             option("-s --size", "flag", "Display total file sizes if the type is container"),
             option(
-                "--type", "text", "Only inspect objects of the given type: container, image, network, volume", "string"
+                "--type",
+                "text",
+                "Only inspect objects of the given type: container, image, network, volume, secret, config",
+                "string",
             ),
         ),
         inspect,

@@ -36,7 +36,8 @@ _STATES: dict[str, tuple[str, ...]] = {
 #: a word of a command's usage -> whose names it stands for
 _NOUNS = {
     "CONTAINER": "container", "IMAGE": "image", "SOURCE_IMAGE": "image", "TARGET_IMAGE": "image",
-    "REPOSITORY": "image", "NAME": "image", "VOLUME": "volume", "NETWORK": "network", "NAME|ID": "any",
+    "REPOSITORY": "image", "NAME": "image", "VOLUME": "volume", "NETWORK": "network", "SECRET": "secret",
+    "CONFIG": "config", "NAME|ID": "any",
     "CONTAINER:SRC_PATH|SRC_PATH|-": "path", "CONTAINER:DEST_PATH|DEST_PATH|-": "path",
 }  # fmt: skip
 
@@ -183,6 +184,8 @@ def find_arguments(env: Mapping[str, str], command: Command, typed: Sequence[str
         "image": lambda: names.images(env),
         "volume": lambda: names.volumes(env),
         "network": lambda: names.networks(env),
+        "secret": lambda: names.objects(env, "secret"),
+        "config": lambda: names.objects(env, "config"),
         "any": lambda: [*names.containers(env), *names.images(env), *names.volumes(env), *names.networks(env)],
         "path": lambda: [(f"{name}:", about) for name, about in names.containers(env)],
     }

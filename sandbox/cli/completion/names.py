@@ -38,6 +38,11 @@ def networks(env: Mapping[str, str]) -> Candidates:
     return [(name, "network") for (name,) in _query(env, "SELECT name FROM network ORDER BY name")]
 
 
+def objects(env: Mapping[str, str], kind: str) -> Candidates:
+    """Every secret, or every config."""
+    return [(name, kind) for (name,) in _query(env, f"SELECT name FROM {kind} ORDER BY name")]
+
+
 def _query(env: Mapping[str, str], statement: str) -> list[tuple[str, ...]]:
     import _sqlite3 as sqlite3
 

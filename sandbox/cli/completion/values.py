@@ -93,7 +93,7 @@ _FILTER_VALUES: dict[str, tuple[str, ...]] = {
     "health": ("starting", "healthy", "unhealthy", "none"),
     "is-task": ("true", "false"),
     "status": ("created", "restarting", "running", "removing", "paused", "exited", "dead"),
-    "type": ("container", "image", "volume", "network"),
+    "type": ("container", "image", "volume", "network", "secret", "config"),
 }
 
 

@@ -158,7 +158,8 @@ class BridgeNetwork:
     # -- ports -------------------------------------------------------------------------------------------------------
 
     def begin_ports(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
-        """Carry what comes to the listening sockets of the ports, which are taken over."""
+        """The container runs: carry what comes to the listening sockets of the ports, which are taken over."""
+        self._keeper.started()
         if ports:
             from net.listeners import Listener
             from net.ports import PortMapping

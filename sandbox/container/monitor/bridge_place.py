@@ -33,7 +33,7 @@ def open_place(paths: Paths, container_id: str, router_fd: int) -> Place:
     link = RouterLink(
         router_fd, paths.runtime_root, private_mounts=paths.container_runtime(container_id), label=paths.runtime_prefix
     )
-    keeper = KeeperClient(link, become_own_process)
+    keeper = KeeperClient(link, become_own_process, is_starting=True)
     with translated(HostError, "cannot reach the keeper of bridge networks"):
         keeper.open()
     return Place(router_fd, paths.router, keeper)

@@ -160,10 +160,9 @@ def _enter_namespaces(paths: Paths, request: SpawnRequest, control: socket.socke
 
         peers.mapper.close()
         _become_own_process({control.fileno(), peers.mapped.fileno()})
-        router_fd = enter_shared_namespaces(paths.router, peers, _make_router)
+        router_fd = enter_shared_namespaces(paths.router, peers, _make_router, _import_way_out)
         from sandbox.container.monitor.bridge_place import open_place
 
-        # before the rest is imported: what leads out takes longest to come up
         return open_place(paths, request.container_id, router_fd)
     if request.join_pid:
         peers.mapper.close()
@@ -185,7 +184,7 @@ def _make_router() -> int:
     from sandbox.network.router import make_router_namespace
 
     with translated(NoBridgesError, "cannot make the network of bridges"):
-        return make_router_namespace()
+        return make_router_namespace(_import_for_bridges)
 
 
 def _import_the_rest() -> None:
@@ -193,9 +192,17 @@ def _import_the_rest() -> None:
     import sandbox.container.monitor.process  # noqa: F401
 
 
+def _import_way_out() -> None:
+    # while the command maps: what makes the router, and what leads out of it, which takes longest to come up
+    import sandbox.container.monitor.bridge_place  # noqa: F401
+
+
 def _import_for_bridges() -> None:
+    # while the router is made, where there is none; else while the command records the container
     import sandbox.container.monitor.bridge_network
     import sandbox.network.store  # noqa: F401
+
+    _import_the_rest()
 
 
 def _become_own_process(kept: set[int]) -> None:

@@ -168,6 +168,21 @@ def test_ports_of_one_that_runs(box: Client, web: Container) -> None:
         web.remove_ports({"8001/tcp": None})
 
 
+def test_secrets_and_configs(box: Client, sandbox_command: Sandbox) -> None:
+    secret = box.secrets.create("key", b"swordfish", labels={"a": "b"})
+    config = box.configs.create("web.conf", "listen 80;")
+    assert (box.secrets.list(filters={"label": "a"}), secret.name) == ([secret], "key")
+    assert (box.configs.list(), config.attrs["Spec"]["Data"]) == ([config], "bGlzdGVuIDgwOw==")
+    assert box.secrets.get(secret.id[:8]) == secret
+    with pytest.raises(sandbox.Conflict, match="already exists"):
+        box.secrets.create("key", b"other")
+    config.remove()
+    with pytest.raises(sandbox.NotFound):
+        box.configs.get("web.conf")
+    box.close()
+    assert sandbox_command.run("secret", "ls", "-q").lines == []
+
+
 def test_images_and_volumes(box: Client, busybox: str, busybox_tar: Path, tmp_path: Path) -> None:
     image = box.images.get(busybox)
     assert image.tag("mine", "2")

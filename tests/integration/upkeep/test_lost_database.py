@@ -215,6 +215,10 @@ def test_a_store_from_before_the_copies_gets_them(store: Store) -> None:
         path.unlink()
     store.query("ALTER TABLE container DROP COLUMN request")
     store.query("DROP TABLE endpoint")
+    for table in ("task", "service_spec", "service", "secret", "config"):
+        store.query(f"DROP TABLE {table}")
+    for trigger in ("container_of_task", "container_of_task_gone"):
+        store.query(f"DROP TRIGGER {trigger}")
     store.query("DROP TABLE network")
     store.query("DROP TABLE event")
     store.query("DROP TABLE image_parent")
