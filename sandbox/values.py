@@ -65,6 +65,31 @@ class MountRequest(NamedTuple):
     tmpfs_mode: int | None = None
 
 
+class FileGrant(NamedTuple):
+    """One secret or config that a container gets: of an object, of a file of the host, or of a text given right here.
+
+    The content is copied at `create`, and written to a tmpfs at each start. `target` is a path inside; with `variable`
+    there is no file, and the content is the value of this environment variable.
+    """
+
+    #: the object's name or id
+    source: str = ""
+    target: str = ""
+    uid: int = 0
+    gid: int = 0
+    #: permission bits
+    mode: int = 0o444
+    #: a file of the host
+    path: str = ""
+    #: the content itself, on its way to `create`; no record has it
+    content: str | None = None
+    variable: str = ""
+
+    def __repr__(self) -> str:
+        content = "" if self.content is None else ", content=…"
+        return f"FileGrant(source={self.source!r}, target={self.target!r}, path={self.path!r}{content})"
+
+
 class EndpointRequest(NamedTuple):
     """One network that a container is to join, and how: Docker's EndpointSettings."""
 

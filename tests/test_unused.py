@@ -52,7 +52,8 @@ FOR_OTHERS = {
     "sandbox.service.store.update_task",
     "sandbox.service.spec.template_of",
     "sandbox.service.task.task_name",
-    # by whoever deploys stacks
+    # by whoever deploys stacks, and makes services
+    "sandbox.grammar.grants.parse_service_grant",
     "sandbox.secret.operations.same_content",
     # by whoever brings projects up
     "sandbox.stack.fates.fates_of",

@@ -21,6 +21,7 @@ from sandbox.record_copies import RECORD, has_copy, keep_object_copy
 from sandbox.secret.record import KINDS, StoredObject
 from sandbox.transactions import transaction
 from storage.private_directories import make_private_directory
+from storage.private_files import write_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def create_object(
         aside = f"{root}/{_NEW}{object_id}"
         try:
             make_private_directory(aside)
-            write_private(f"{aside}/{CONTENT}", data)
+            write_private_file(f"{aside}/{CONTENT}", data)
             _sync(aside)
             os.rename(aside, f"{root}/{object_id}")
             _sync(root)
@@ -193,18 +194,6 @@ def tidy_all(connection: sqlite3.Connection, paths: Paths) -> None:
     """Within a transaction: `tidy` for each kind."""
     for kind in KINDS:
         tidy(connection, paths, kind)
-
-
-def write_private(path: str, data: bytes) -> None:
-    """A new file for this user alone, on the disk when this returns. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _sync(directory: str) -> None:

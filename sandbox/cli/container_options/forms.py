@@ -34,6 +34,7 @@ _FORMS: dict[str, str] = {
     "pid": "--pid host or container:NAME",
     "publish": "-p HOST:CONTAINER, as -p 8080:80, 127.0.0.1:8080:80 or 5353:53/udp",
     "restart": "--restart no, always, unless-stopped or on-failure:3",
+    "secret": "--secret NAME, or NAME,target=/FILE,uid=0,gid=0,mode=0400, or NAME,type=env,target=VARIABLE",
     "security-opt": "--security-opt no-new-privileges or seccomp=FILE",
     "shm-size": f"--shm-size {_SIZE}",
     "sysctl": "--sysctl net.core.somaxconn=1024",

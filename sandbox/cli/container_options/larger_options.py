@@ -182,6 +182,10 @@ def _add_mounts(invocation: Invocation, request: ContainerRequest) -> ContainerR
             mounts=tuple(mounts.resolve_source(mount, cwd) for mount in asked),
             tmpfs=parse_each(invocation, "tmpfs", tmpfs.parse_tmpfs),
         )
+    if invocation.given("secret"):
+        from sandbox.grammar.grants import parse_run_secret
+
+        request = request._replace(secrets=parse_each(invocation, "secret", parse_run_secret))
     if trace := invocation.text("trace-files"):
         request = request._replace(trace_path=cwd.absolute(trace))
     return request

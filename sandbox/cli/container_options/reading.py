@@ -53,6 +53,7 @@ _OPTIONS_OF_FIELDS = {
     "binds": "volume",
     "mounts": "mount",
     "tmpfs": "tmpfs",
+    "secrets": "secret",
     "security_options": "security-opt",
     "sysctls": "sysctl",
     "pid_mode": "pid",

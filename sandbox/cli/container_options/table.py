@@ -97,6 +97,9 @@ _SHARED: tuple[Option, ...] = (
     option("--restart", "text", "Restart policy to apply when a container exits", "string", "no"),
     option("--rm", "flag", "Automatically remove the container and its anonymous volumes when it exits"),
     option("--runtime", "text", "Runtime to use for this container", "string", hidden=True),
+    option(
+        "--secret", "list", "Give the container a secret (NAME[,type=env][,target=][,uid=][,gid=][,mode=])", "secret"
+    ),
     option("--security-opt", "list", "Security options"),
     option("--shm-size", "text", "Size of /dev/shm", "bytes"),
     option("--stop-signal", "text", "Signal to stop the container", "string"),

@@ -20,6 +20,7 @@ from storage.private_directories import make_private_directory
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from sandbox.container.life.naming import Identity
     from sandbox.container.model.record import ContainerConfig
@@ -34,8 +35,10 @@ def create_container(
     identity: Identity,
     config: ContainerConfig,
     request: ContainerRequest | None = None,
+    contents: Sequence[bytes] = (),
 ) -> Container:
-    """A new container, kept in the database with what was asked for. Raises ConflictError for a taken name; StartError;
+    """A new container, kept in the database with what was asked for; `contents` are those of its secrets and configs.
+    Raises ConflictError for a taken name; StartError;
     UsageError; ImageNotFoundError for an image that has gone meanwhile.
 
     The record comes first: whatever is made for a container can be found from it, and a command that is killed in the
@@ -52,7 +55,7 @@ def create_container(
         for mount in config.mounts:
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
                 _make_source(mount)
-        _make_data(paths, container)
+        _make_data(paths, container, contents)
         keep_container_copy(connection, container.id)
     except StartError:
         with transaction(connection):
@@ -133,11 +136,15 @@ def _make_source(mount: MountPoint) -> None:
         ) from error
 
 
-def _make_data(paths: Paths, container: Container) -> None:
+def _make_data(paths: Paths, container: Container, contents: Sequence[bytes]) -> None:
     try:
         directory = paths.container_data(container.id)
         make_private_directory(os.path.dirname(directory))
         os.mkdir(directory, 0o700)
+        if contents:
+            from sandbox.container.model.grant_files import keep_contents
+
+            keep_contents(directory, contents)
     except OSError as error:
         raise StartError(
             f"cannot create container {container.name}",

@@ -58,6 +58,13 @@ def create_requested(
             config, _notes = merge(request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
             return _with_networks(connection, context.paths, config)
 
+        contents: list[bytes] = []
+        if request.secrets or request.configs:
+            from sandbox.container.request.merged_grants import without_contents
+            from sandbox.secret.grants import contents_of
+
+            contents = contents_of(connection, context.paths, request.secrets, request.configs)
+            request = without_contents(request)
         image = ensure_image(connection, context, request, check)
         defaults = read_image_defaults(image.config, request.image)
         config, notes = merge(request, defaults, HostFacts(image.id, image.layers, image.platform, mounts_of))
@@ -71,7 +78,7 @@ def create_requested(
         if not (request.platform or context.env.get("DOCKER_DEFAULT_PLATFORM")):
             notes = (*notes, *_platform_notes(image.platform))
         volumes = tuple(_unknown_volumes(connection, config))
-        container = create_container(connection, context.paths, identity, config, request)
+        container = create_container(connection, context.paths, identity, config, request, contents)
     limits = plan.limits
     if identity.monitor_pid:
         # the one who asks is detached where it connects to no stream

@@ -10,6 +10,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.values import (
     Device,
     EndpointRequest,
+    FileGrant,
     HealthCheck,
     LogConfig,
     MountPoint,
@@ -96,6 +97,9 @@ class ContainerConfig(NamedTuple):
     host_ports: tuple[int, ...] = ()
     #: texts of `--egress`: what it may reach outside; none is no restriction
     egress: tuple[str, ...] = ()
+    #: what is written to a tmpfs at each start; the contents are beside the record (`model/grant_files.py`)
+    secrets: tuple[FileGrant, ...] = ()
+    configs: tuple[FileGrant, ...] = ()
 
 
 class ContainerState(NamedTuple):

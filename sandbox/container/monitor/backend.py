@@ -20,6 +20,7 @@ from sandbox.container.monitor.runtime_spec import (
     NetworkFiles,
     container_spec,
     uses_private_network,
+    with_variables,
 )
 from sandbox.container.monitor.seccomp_filter import seccomp_program
 from sandbox.errors import ConflictError
@@ -200,8 +201,9 @@ class KernelEngine:
         from sandbox.container.monitor.runtime_spec import container_environment, process_spec
         from sandbox.runtime.enter import begin_exec
 
-        spec = process_spec(self._container, self._seccomp)._replace(
-            arguments=words, environment=container_environment(self._container, terminal=False), terminal=False
+        container = with_variables(self._paths, self._container)
+        spec = process_spec(container, self._seccomp)._replace(
+            arguments=words, environment=container_environment(container, terminal=False), terminal=False
         )
         limit = 0 if self.cgroup else max(0, self._container.config.resources.pids_limit)
         stdio = Stdio(None, output_fd, output_fd)
@@ -247,7 +249,7 @@ class KernelEngine:
 
     def _spec(self, endpoints: Sequence[Endpoint] = ()) -> ContainerSpec:
         neighbours = self._records.neighbours()
-        container = self._container
+        container = with_variables(self._paths, self._container)
         if neighbours.hostname:
             config = container.config._replace(hostname=neighbours.hostname, domain_name=neighbours.domain_name)
             container = container._replace(config=config)

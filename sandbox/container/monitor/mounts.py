@@ -69,6 +69,7 @@ class ContainerMounts:
         self._mount_root()
         carry_out(self._wait_mounted())
         self._mount_mapped()
+        self._mount_granted()
         self._fill_volumes()
 
     def mend_steps(self) -> Steps[None]:
@@ -80,11 +81,16 @@ class ContainerMounts:
             yield from self._wait_mounted()
         if self._mapped is not None:
             yield from self._mapped.mount_steps(self.root)
+        self._mount_granted()
 
     def unmount_steps(self) -> Steps[None]:
         """Unmount everything; twice is safe."""
         if self._mapped is not None:
             yield from self._mapped.unmount_steps()
+        if self._has_granted:
+            from sandbox.container.monitor.granted_files import unmount_granted
+
+            unmount_granted(self._paths, self._container)
         yield from self._unmount_root(discarded=self._container.config.auto_remove)
 
     def _mount_root(self) -> None:
@@ -120,6 +126,16 @@ class ContainerMounts:
 
             self._mapped = MappedMounts(self._container.config, self._runtime_dir)
             carry_out(self._mapped.mount_steps(self.root))
+
+    def _mount_granted(self) -> None:
+        if self._has_granted:
+            from sandbox.container.monitor.granted_files import mount_granted  # few containers have secrets
+
+            mount_granted(self._paths, self._container)
+
+    @property
+    def _has_granted(self) -> bool:
+        return bool(self._container.config.secrets or self._container.config.configs)
 
     def _fill_volumes(self) -> None:
         mounts = self._container.config.mounts

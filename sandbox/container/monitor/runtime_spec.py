@@ -79,7 +79,7 @@ def container_spec(
         hostname=hostname_of(container),
         domain_name=config.domain_name,
         read_only_root=config.read_only,
-        mounts=(*_etc_mounts(config, files), *_mounts(paths, container)),
+        mounts=(*_etc_mounts(config, files), *_mounts(paths, container), *_granted(paths, container)),
         devices=tuple(DeviceNode(device.host_path, device.container_path) for device in config.devices),
         network=_network_mode(config),
         join_network_pid=joined.network,
@@ -177,6 +177,23 @@ def _mounts(paths: Paths, container: Container) -> tuple[Mount, ...]:
         _mapped_mount(paths, container, position) if mount.mapped_user else mount_of(paths, mount)
         for position, mount in enumerate(container.config.mounts)
     )
+
+
+def _granted(paths: Paths, container: Container) -> tuple[BindMount, ...]:
+    if not (container.config.secrets or container.config.configs):
+        return ()
+    from sandbox.container.monitor.granted_files import granted_mounts  # few containers have secrets
+
+    return granted_mounts(paths, container)
+
+
+def with_variables(paths: Paths, container: Container) -> Container:
+    """The container as its processes are started: with the variables that secrets are. Raises StartError."""
+    if not any(grant.variable for grant in container.config.secrets):
+        return container
+    from sandbox.container.monitor.granted_files import with_granted_variables  # few containers have some
+
+    return with_granted_variables(paths, container)
 
 
 def _mapped_mount(paths: Paths, container: Container, position: int) -> BindMount:

@@ -78,6 +78,10 @@ def merge(request: ContainerRequest, defaults: ImageDefaults, facts: HostFacts) 
         from sandbox.container.request.merged_mounts import merged_mounts
 
         config = config._replace(mounts=merged_mounts(request, defaults, facts.mounts_of))
+    if request.secrets or request.configs:
+        from sandbox.container.request.merged_grants import add_grants
+
+        config = add_grants(request, config)
     return _without_lost_ports(config)
 
 

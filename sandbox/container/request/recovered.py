@@ -28,6 +28,8 @@ def recovered_request(config: ContainerConfig) -> ContainerRequest:
         hostname=config.hostname or None,
         domain_name=config.domain_name or None,
         labels=config.labels,
+        secrets=config.secrets,
+        configs=config.configs,
         terminal=config.terminal or None,
         open_stdin=config.open_stdin or None,
         stdin_once=config.stdin_once or None,

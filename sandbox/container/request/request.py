@@ -15,7 +15,16 @@ from sandbox.values import EndpointRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sandbox.values import Device, HealthCheck, LogConfig, MountRequest, PublishedPort, RestartPolicy, Rlimit
+    from sandbox.values import (
+        Device,
+        FileGrant,
+        HealthCheck,
+        LogConfig,
+        MountRequest,
+        PublishedPort,
+        RestartPolicy,
+        Rlimit,
+    )
 
 __all__ = ["ContainerRequest", "EndpointRequest", "changed"]
 
@@ -81,6 +90,9 @@ class ContainerRequest(NamedTuple):
     #: a target and its options, comma-separated
     tmpfs: tuple[tuple[str, str], ...] = ()
     volumes_from: tuple[str, ...] = ()  # CONTAINER[:ro]
+    #: a target that is not absolute is below /run/secrets, and of a config below /
+    secrets: tuple[FileGrant, ...] = ()
+    configs: tuple[FileGrant, ...] = ()
     read_only: bool | None = None
     #: "size" and its text
     storage_options: tuple[tuple[str, str], ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sandbox.container.monitor.runtime_spec import container_environment, process_spec
+from sandbox.container.monitor.runtime_spec import container_environment, process_spec, with_variables
 from sandbox.container.monitor.seccomp_filter import seccomp_program
 from sandbox.errors import ConflictError
 from sandbox.live_processes import is_alive
@@ -42,6 +42,7 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
         )
     if container.state.status != "running":
         raise not_running_error(container)
+    container = with_variables(paths, container)
     program = None if request.privileged else seccomp_program(paths, container)
     base = process_spec(container, program)
     given = {entry.partition("=")[0] for entry in request.environment}

@@ -171,6 +171,8 @@ def _config(container: Container, request: ContainerRequest) -> Document:
         "OnBuild": None,
         "Labels": dict(config.labels),
     }
+    if config.secrets or config.configs:
+        document |= _granted(config)
     if config.stop_signal:
         document["StopSignal"] = config.stop_signal
     if config.stop_timeout_seconds is not None:
@@ -180,6 +182,19 @@ def _config(container: Container, request: ContainerRequest) -> Document:
     if config.shell:
         document["Shell"] = list(config.shell)
     return document
+
+
+def _granted(config: ContainerConfig) -> Document:
+    """Names and places, as podman shows them of secrets; never what they hold."""
+    return {
+        key: [
+            {"Name": grant.source, "ID": "", "UID": grant.uid, "GID": grant.gid, "Mode": grant.mode}
+            | ({"Target": grant.target} if grant.target else {"Variable": grant.variable})
+            for grant in grants
+        ]
+        for key, grants in (("Secrets", config.secrets), ("Configs", config.configs))
+        if grants
+    }
 
 
 def _mode_words(mount: MountPoint) -> list[str]:

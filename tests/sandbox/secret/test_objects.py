@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import ConflictError, NotFoundError, UsageError
 from sandbox.events import read_events
 from sandbox.operation_context import OperationContext
@@ -20,9 +21,13 @@ from sandbox.secret import operations
 from sandbox.secret.operations import ObjectRequest
 from sandbox.secret.record import KINDS
 from sandbox.secret.store import list_objects, read_content, tidy
+from sandbox.service.record import Service
+from sandbox.service.spec import ServiceSpec
+from sandbox.service.store import insert_service
 from sandbox.state import open_state
 from sandbox.transactions import transaction
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
+from sandbox.values import FileGrant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,3 +234,18 @@ def test_a_removal_that_is_killed_is_whole_or_done(context: OperationContext) ->
         call += 1
     assert {True, False} == set(outcomes)
     assert _is_whole(context, "config") == []
+
+
+@both
+def test_what_a_service_uses_stays(context: OperationContext, kind: Kind) -> None:
+    made = operations.create(context, kind, ObjectRequest("key", _CONTENT))
+    grants = (FileGrant(made, "other"),)
+    asked = (
+        ContainerRequest("busybox", secrets=grants) if kind == "secret" else ContainerRequest("busybox", configs=grants)
+    )
+    with open_state(context.paths) as connection, transaction(connection):
+        for number, name in enumerate(("web", "db")):
+            insert_service(connection, Service(str(number), name, "", 1, 1, ServiceSpec(name, asked), 0, 0))
+    with pytest.raises(ConflictError, match=f"^{kind} 'key' is in use by the following services: db, web$"):
+        operations.remove(context, kind, "key")
+    assert _is_whole(context, kind) == ["key"]

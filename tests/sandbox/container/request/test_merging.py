@@ -17,6 +17,7 @@ from sandbox.container.request.request import ContainerRequest, EndpointRequest
 from sandbox.errors import UsageError
 from sandbox.values import (
     Device,
+    FileGrant,
     HealthCheck,
     LogConfig,
     MountPoint,
@@ -100,6 +101,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "tmpfs": some_of(("/run", "size=1m,exec"), ("/t2", ""), ("/t3", "ro,mode=755,nr_inodes=5")),
     "volumes_from": some_of("other", "other:ro"),
+    "secrets": some_of(FileGrant("key", "", 5, 6, 0o400), FileGrant("key", "/x"), FileGrant("key", variable="KEY")),
+    "configs": some_of(FileGrant("web.conf", "a/../b", path="/h"), FileGrant("web.conf", "/t")),
     "read_only": one_of(True),
     "storage_options": some_of(("size", "2G")),
     "storage_driver": one_of("fuse"),
