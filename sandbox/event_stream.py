@@ -202,14 +202,38 @@ class _Follower:
             self._wakeups.wait(None if until_ns is None else (until_ns - now_ns) / _NS)
 
 
+class WakeupPace:
+    """When a follower looks again. One that is not woken looks often."""
+
+    def __init__(self, *, is_woken: bool) -> None:
+        self._is_woken = is_woken
+        self._woken = time.monotonic()
+        self._delay = 0.0
+
+    def woken(self) -> None:
+        """Something was written."""
+        self._woken, self._delay = time.monotonic(), 0.0
+
+    def next_delay(self) -> float | None:
+        """Seconds until the next look; None for one that is woken first."""
+        if not self._is_woken:
+            return _POLL_SECONDS
+        quiet = time.monotonic() - self._woken
+        if quiet < 1.0:
+            # a sync of the disk, as a rule
+            self._delay = min(max(0.001, 2 * self._delay), 0.05)
+            return self._delay
+        # as long as any writer waits for another
+        return 1.0 if quiet < 30.0 else None
+
+
 class _Wakeups:
     """Waits for writes to the directory of the database."""
 
     def __init__(self, directory: str, output_fd: int) -> None:
-        self._fd = _watch(directory)
+        self._fd = watch_writes(directory)
         self._output_fd = output_fd
-        self._woken = time.monotonic()
-        self._delay = 0.0
+        self._pace = WakeupPace(is_woken=self._fd >= 0)
         self._poller = select.poll()
         if self._fd >= 0:
             self._poller.register(self._fd, select.POLLIN)
@@ -223,31 +247,19 @@ class _Wakeups:
 
     def wait(self, longest_seconds: float | None) -> None:
         """Return when there may be something to see, at the latest after so long. Raises BrokenPipeError."""
-        delay = self._next_delay()
+        delay = self._pace.next_delay()
         if longest_seconds is not None:
             delay = longest_seconds if delay is None else min(delay, longest_seconds)
         for fd, events in self._poller.poll(None if delay is None else max(1, int(delay * 1000))):
             if fd == self._fd:
                 # what it is does not matter
                 os.read(self._fd, 64 * 1024)
-                self._woken, self._delay = time.monotonic(), 0.0
+                self._pace.woken()
             elif events & (select.POLLERR | select.POLLHUP):
                 raise BrokenPipeError
 
-    def _next_delay(self) -> float | None:
-        """How long until the next look; None for one that is woken first."""
-        if self._fd < 0:
-            return _POLL_SECONDS
-        quiet = time.monotonic() - self._woken
-        if quiet < 1.0:
-            # a sync of the disk, as a rule
-            self._delay = min(max(0.001, 2 * self._delay), 0.05)
-            return self._delay
-        # as long as any writer waits for another
-        return 1.0 if quiet < 30.0 else None
 
-
-def _watch(directory: str) -> int:
+def watch_writes(directory: str) -> int:
     """A descriptor that can be read when something is written in the directory; -1 where the kernel gives none."""
     from sandbox.runtime.syscalls import IN_CREATE, IN_MODIFY, IN_MOVED_TO, inotify_add_watch, inotify_init1
 

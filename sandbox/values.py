@@ -63,6 +63,8 @@ class MountRequest(NamedTuple):
     tmpfs_size_bytes: int = 0
     #: permission bits
     tmpfs_mode: int | None = None
+    #: of a volume with a name: nobody has given it that, and it goes with its container
+    unnamed: bool = False
 
 
 class FileGrant(NamedTuple):

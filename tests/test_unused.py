@@ -14,22 +14,12 @@ if TYPE_CHECKING:
 #: what is called from outside: by people's programs, by Python with `-m`, by the installed commands
 FOR_OTHERS = {
     # by the commands of projects, which are being written
-    "sandbox.compose.names.DEPENDS_ON",
     "sandbox.compose.names.ENVIRONMENT_FILE",
     "sandbox.compose.names.IMAGE",
-    "sandbox.compose.names.NETWORK",
-    "sandbox.compose.names.REPLACE",
-    "sandbox.compose.names.VERSION",
-    "sandbox.compose.names.VOLUME",
-    "sandbox.compose.names.final_name",
     "sandbox.compose.names.free_numbers",
     "sandbox.compose.names.one_off_name",
-    "sandbox.compose.names.short_name",
-    "sandbox.compose.names.temporary_name",
     "sandbox.compose.observe.container_of",
-    "sandbox.compose.observe.observe",
     "sandbox.compose.observe.observe_all",
-    "sandbox.compose.observe.orphans",
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
@@ -58,7 +48,6 @@ FOR_OTHERS = {
     # by whoever brings projects up
     "sandbox.stack.fates.fates_of",
     "sandbox.stack.request.NOT_CARRIED",
-    "sandbox.stack.request.request_of",
     "sandbox.warm.prepared.main",
     "sandbox.network.forwarder_birth.main",
     "sandbox.service.ports.begin_drain",
@@ -69,7 +58,6 @@ FOR_OTHERS = {
     "sandbox.service.ports.settle",
     "sandbox.service.ports.sweep",
     "sandbox.service.ports.withdraw",
-    "sandbox.warm.trio_workers.open_workers",
     "storage.overlay.fuse.command.entry",
 }
 #: read of modules that are named in texts

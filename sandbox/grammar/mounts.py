@@ -224,7 +224,7 @@ def _volume(request: MountRequest) -> MountPoint:
         clean_path(request.target),
         read_only=request.read_only,
         copy_up=not request.no_copy,
-        anonymous=not request.source,
+        anonymous=not request.source or request.unnamed,
         volume_labels=request.labels,
         volume_options=request.driver_options,
         subpath=os.path.normpath(request.subpath) if request.subpath else "",

@@ -170,7 +170,7 @@ def test_a_follower_sees_what_comes(
     paths: Paths, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, woken: bool
 ) -> None:
     if not woken:
-        monkeypatch.setattr(event_stream, "_watch", lambda _directory: -1)
+        monkeypatch.setattr(event_stream, "watch_writes", lambda _directory: -1)
     _emit(database, 1)
     stream = stream_events(paths, Selection(since_ns=1))
     assert _ids(stream, 1) == [1]

@@ -1,0 +1,232 @@
+"""`compose up`, `create`, `scale`: a project made, and brought up."""
+
+from __future__ import annotations
+
+from sandbox.cli.command import Command
+from sandbox.cli.compose_call import loaded
+from sandbox.cli.compose_runs import timeout_of, way_of
+from sandbox.cli.flags import option
+from sandbox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.cli.command import Invocation
+    from sandbox.compose.steps import Recreate, UpOptions
+    from sandbox.stack.project import Project
+
+
+def up(invocation: Invocation) -> int:
+    """Bring the project up; stay with its output unless it is to run in the background."""
+    _check_up(invocation)
+    project = _project(invocation)
+    options = _options(invocation)
+    _make(invocation, project, options, starts=not invocation.flag("no-start"))
+    return 0
+
+
+def _check_up(invocation: Invocation) -> None:
+    """Raise UsageError for options that exclude each other, in Compose's words."""
+    cascades = invocation.flag("abort-on-container-exit") or (
+        invocation.given("exit-code-from") and not invocation.flag("abort-on-container-failure")
+    )
+    fails = invocation.flag("abort-on-container-failure")
+    attaches = bool(invocation.texts("attach")) or invocation.flag("attach-dependencies")
+    if invocation.flag("abort-on-container-exit") and fails:
+        raise UsageError("--abort-on-container-failure cannot be combined with --abort-on-container-exit")
+    if invocation.flag("wait") and (attaches or cascades):
+        raise UsageError("--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies")
+    if invocation.texts("attach") and invocation.flag("attach-dependencies"):
+        raise UsageError("cannot combine --attach and --attach-dependencies")
+    if is_detached(invocation) and (attaches or cascades or fails or invocation.flag("watch")):
+        raise UsageError(
+            "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, "
+            "--attach-dependencies or --watch"
+        )
+    _check_create(invocation)
+    for one, other in (("renew-anon-volumes", "no-recreate"), ("always-recreate-deps", "no-recreate")):
+        if invocation.flag(one) and invocation.flag(other):
+            raise UsageError(f"--{other} and --{one} are incompatible")
+
+
+def is_detached(invocation: Invocation) -> bool:
+    """Whether the command ends when all is up."""
+    return invocation.flag("detach") or invocation.flag("wait")
+
+
+def _check_create(invocation: Invocation) -> None:
+    if invocation.flag("build") and invocation.flag("no-build"):
+        raise UsageError("--build and --no-build are incompatible")
+    if invocation.flag("force-recreate") and invocation.flag("no-recreate"):
+        raise UsageError("--force-recreate and --no-recreate are incompatible")
+
+
+def _project(invocation: Invocation) -> Project:
+    """The project with the services asked for, as many of each as the options say. Raises ComposeFileError, UsageError,
+    NotFoundError.
+    """
+    from sandbox.compose.choosing import with_scales, without_dependencies
+
+    project = loaded(invocation, invocation.arguments)
+    if not project.services and not invocation.of_noun.get("all-resources"):
+        raise UsageError("no service selected", mend="sandbox compose config --services")
+    project = with_scales(project, invocation.texts("scale"))
+    if any(each.key == "no-deps" for each in invocation.command.options) and invocation.flag("no-deps"):
+        project = without_dependencies(project, invocation.arguments)
+    return project
+
+
+def _options(invocation: Invocation) -> UpOptions:
+    from sandbox.compose.steps import UpOptions
+
+    recreate: Recreate = "diverged"
+    if invocation.flag("force-recreate"):
+        recreate = "force"
+    elif invocation.flag("no-recreate"):
+        recreate = "never"
+    declared = {each.key for each in invocation.command.options}
+    dependencies: Recreate = "never" if recreate == "never" else "diverged"
+    if "always-recreate-deps" in declared and invocation.flag("always-recreate-deps"):
+        dependencies = "force"
+    return UpOptions(
+        invocation.arguments,
+        recreate,
+        dependencies,
+        renews_volumes="renew-anon-volumes" in declared and invocation.flag("renew-anon-volumes"),
+        removes_orphans=removes_orphans(invocation),
+        timeout_seconds=timeout_of(invocation) if "timeout" in declared else None,
+        waits="wait" in declared and invocation.flag("wait"),
+        wait_timeout_seconds=(invocation.number("wait-timeout") or None) if "wait-timeout" in declared else None,
+    )
+
+
+def removes_orphans(invocation: Invocation) -> bool:
+    """What the option or Compose's variable says of containers whose service is in no file."""
+    if invocation.given("remove-orphans"):
+        return invocation.flag("remove-orphans")
+    return invocation.context.env.get("COMPOSE_REMOVE_ORPHANS", "").lower() in ("1", "true", "yes", "on")
+
+
+def _make(invocation: Invocation, project: Project, options: UpOptions, *, starts: bool) -> None:
+    """Make what the project is to have, and start it. Raises SandboxError."""
+    from sandbox.cli.compose_images import ensure_images
+    from sandbox.cli.compose_progress import write_plan
+    from sandbox.compose.running import bring_up
+
+    context = invocation.context.for_operations()
+    with way_of(invocation) as way:
+        if not way.is_dry:
+            ensure_images(invocation, project)
+        plan = bring_up(context, project, options, way, starts=starts)
+    if way.is_dry:
+        write_plan(invocation.context.stderr, plan)
+
+
+def create(invocation: Invocation) -> int:
+    """Make what the project is to have, and start nothing."""
+    _check_create(invocation)
+    _make(invocation, _project(invocation), _options(invocation), starts=False)
+    return 0
+
+
+def scale(invocation: Invocation) -> int:
+    """Have so many containers of each service that is named."""
+    from sandbox.compose.choosing import with_scales, without_dependencies
+    from sandbox.compose.steps import UpOptions
+
+    names = tuple(text.partition("=")[0] for text in invocation.arguments)
+    project = with_scales(loaded(invocation, names), invocation.arguments)
+    if invocation.flag("no-deps"):
+        project = without_dependencies(project, names)
+    _make(invocation, project, UpOptions(names), starts=True)
+    return 0
+
+
+_BUILD = (
+    option("--build", "flag", "Build images before starting containers"),
+    option("--no-build", "flag", "Don't build an image, even if it's policy"),
+)
+_RECREATE = (
+    option("--force-recreate", "flag", "Recreate containers even if their configuration and image haven't changed"),
+    option("--no-recreate", "flag",
+           "If containers already exist, don't recreate them. Incompatible with --force-recreate."),
+)  # fmt: skip
+_PULL = (
+    option("--pull", "text", 'Pull image before running ("always"|"missing"|"never")', "string", "policy"),
+    option("--quiet-pull", "flag", "Pull without printing progress information"),
+)
+_ORPHANS = option("--remove-orphans", "flag", "Remove containers for services not defined in the Compose file")
+_SCALE = option("--scale", "list", "Scale SERVICE to NUM instances. Overrides the `scale` setting in the Compose file "
+                "if present.", "stringArray")  # fmt: skip
+_YES = option("-y --yes", "flag", 'Assume "yes" as answer to all prompts and run non-interactively')
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "compose up",
+        "Create and start containers",
+        "[OPTIONS] [SERVICE...]",
+        (
+            option("--abort-on-container-exit", "flag",
+                   "Stops all containers if any container was stopped. Incompatible with -d"),
+            option("--abort-on-container-failure", "flag",
+                   "Stops all containers if any container exited with failure. Incompatible with -d"),
+            option("--always-recreate-deps", "flag", "Recreate dependent containers. Incompatible with --no-recreate."),
+            option("--attach", "list", "Restrict attaching to the specified services. Incompatible with "
+                   "--attach-dependencies.", "stringArray"),
+            option("--attach-dependencies", "flag", "Automatically attach to log output of dependent services"),
+            *_BUILD[:1],
+            option("-d --detach", "flag", "Detached mode: Run containers in the background"),
+            option("--exit-code-from", "text", "Return the exit code of the selected service container. Implies "
+                   "--abort-on-container-exit", "string"),
+            _RECREATE[0],
+            option("--menu", "flag", "Interactive shortcuts: there are none here", hidden=True),
+            option("--no-attach", "list", "Do not attach (stream logs) to the specified services", "stringArray"),
+            *_BUILD[1:],
+            option("--no-color", "flag", "Produce monochrome output"),
+            option("--no-deps", "flag", "Don't start linked services"),
+            option("--no-log-prefix", "flag", "Don't print prefix in logs"),
+            _RECREATE[1],
+            option("--no-start", "flag", "Don't start the services after creating them"),
+            _PULL[0],
+            option("--quiet-build", "flag", "Suppress the build output"),
+            _PULL[1],
+            _ORPHANS,
+            option("-V --renew-anon-volumes", "flag", "Recreate anonymous volumes instead of retrieving data from the "
+                   "previous containers"),
+            _SCALE,
+            option("-t --timeout", "number", "Use this timeout in seconds for container shutdown when attached or when "
+                   "containers are already running", "int", 0),
+            option("--timestamps", "flag", "Show timestamps"),
+            option("--wait", "flag", "Wait for services to be running|healthy. Implies detached mode."),
+            option("--wait-timeout", "number",
+                   "Maximum duration in seconds to wait for the project to be running|healthy", "int", 0),
+            option("-w --watch", "flag",
+                   "Watch source code and rebuild/refresh containers when files are updated."),
+            _YES,
+        ),
+        up,
+        examples=(
+            "sandbox compose up -d",
+            "sandbox compose up --build --abort-on-container-exit",
+            "sandbox compose up -d --scale web=3 --remove-orphans",
+            "sandbox compose --dry-run up",
+        ),
+        further=("--dry-run, before the verb, prints what would be done, and why",),
+    ),
+    Command(
+        "compose create",
+        "Creates containers for a service",
+        "[OPTIONS] [SERVICE...]",
+        (*_BUILD[:1], _RECREATE[0], *_BUILD[1:], _RECREATE[1], _PULL[0], _PULL[1], _ORPHANS, _SCALE, _YES),
+        create,
+        examples=("sandbox compose create", "sandbox compose create --force-recreate web"),
+    ),
+    Command(
+        "compose scale",
+        "Scale services",
+        "[SERVICE=REPLICAS...]",
+        (option("--no-deps", "flag", "Don't start linked services"),),
+        scale,
+        least=1,
+        examples=("sandbox compose scale web=3",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,70 @@
+"""What the verbs of compose have in common: the project that a call is about, and its containers by their services."""
+
+from __future__ import annotations
+
+from sandbox.cli.compose_options import caller_of, project_request
+from sandbox.errors import SandboxError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.cli.command import Invocation
+    from sandbox.stack.project import Project
+    from sandbox.stack.project_request import Steps
+
+#: Compose's own variable for the name of a project
+PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+
+
+def loaded(invocation: Invocation, services: tuple[str, ...] = (), steps: Steps | None = None) -> Project:
+    """The project of this call, with `services` and what they depend on; what is to be known of its files is noted.
+    Raises ComposeFileError, UsageError, NotFoundError.
+    """
+    from sandbox.stack.operations import load_project
+    from sandbox.stack.project_request import Steps
+
+    request = project_request(invocation, services)
+    project = load_project(request, caller_of(invocation, request.files), steps or Steps())
+    for note in project.notes:
+        invocation.context.note(f"WARNING: {note}")
+    return project
+
+
+def project_if_any(invocation: Invocation, services: tuple[str, ...] = ()) -> tuple[Project | None, str]:
+    """The project and its name, for a verb that needs the name alone: None where `-p` says it and no file is named, or
+    where COMPOSE_PROJECT_NAME does and there is no file. Files of variables of services are not read.
+
+    Raises as `loaded`.
+    """
+    from sandbox.stack.project_request import Steps
+
+    request = project_request(invocation)
+    if request.name and not request.files:
+        return None, _checked(request.name)
+    try:
+        project = loaded(invocation, services, Steps(resolves_environment=False))
+    except SandboxError:
+        name = invocation.context.env.get(PROJECT_NAME, "")
+        if not name:
+            raise
+        return None, _checked(name)
+    return project, project.name
+
+
+def _checked(name: str) -> str:
+    from sandbox.stack.sources import check_name
+
+    return check_name(name)
+
+
+def parallel_of(invocation: Invocation) -> int:
+    """How much may be done at once: `--parallel`, COMPOSE_PARALLEL_LIMIT; 0 or less is no limit. Raises UsageError."""
+    given = invocation.of_noun.get("parallel")
+    if isinstance(given, int):
+        return given
+    text = invocation.context.env.get("COMPOSE_PARALLEL_LIMIT", "")
+    if not text:
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"COMPOSE_PARALLEL_LIMIT must be an integer (found: {text!r})") from None

@@ -1,0 +1,78 @@
+"""Whether a container is still what its service says, and what tells that it is not. Pure."""
+
+from __future__ import annotations
+
+from sandbox.named_tuple import NamedTuple
+from sandbox.stack.canonical import config_hash, image_of
+from sandbox.stack.measures import Pairs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from sandbox.compose.observe import Observed, ObservedContainer
+    from sandbox.stack.model import Service
+    from sandbox.stack.project import Project
+
+_SERVICE = "service:"
+
+
+class Expected(NamedTuple):
+    """What the containers of a service are held against."""
+
+    config_hash: str
+    #: "" where the image is not known to be here
+    image_id: str
+    #: names
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+
+def expected_of(project: Project, observed: Observed, name: str, service: Service) -> Expected:
+    """What each container of the service is to be like."""
+    networks = [project.networks.value(key) for key, _ in service.networks or Pairs()]
+    return Expected(
+        config_hash(service),
+        observed.images.get(image_of(project, name, service), ""),
+        tuple(each.name for each in networks if each is not None),
+        tuple(_volumes_of(project, service)),
+    )
+
+
+def _volumes_of(project: Project, service: Service) -> Iterator[str]:
+    for volume in service.volumes:
+        if not isinstance(volume, str) and volume.type == "volume" and volume.source:
+            named = project.volumes.value(volume.source)
+            yield named.name if named is not None else volume.source
+
+
+def divergence(container: ObservedContainer, expected: Expected, replaced: Collection[str]) -> str:
+    """Why the container is to be made again; "" where it is as it should be. `replaced` are networks, by name, that are
+    made again in this run.
+    """
+    if container.config_hash != expected.config_hash:
+        return "config hash diverged"
+    config = container.container.config
+    if expected.image_id and config.image_id != expected.image_id:
+        return "image changed"
+    # one that does not run is put on its networks when it starts
+    if container.status == "running":
+        own = {endpoint.network for endpoint in config.endpoints}
+        for name in expected.networks:
+            if name in replaced:
+                return f"network {name} recreated"
+            if name not in own:
+                return f"not on network {name}"
+    mounted = {mount.source for mount in config.mounts if mount.kind == "volume"}
+    for name in expected.volumes:
+        if name not in mounted:
+            return f"volume {name} is not mounted"
+    return ""
+
+
+def shared_services(service: Service) -> tuple[str, ...]:
+    """The services whose namespaces or volumes it shares: each of its containers is tied to one container of those."""
+    modes = (service.network_mode, service.ipc, service.pid, service.uts)
+    found = [mode.removeprefix(_SERVICE) for mode in modes if mode.startswith(_SERVICE)]
+    found += [each.partition(":")[0] for each in service.volumes_from if not each.startswith("container:")]
+    return tuple(dict.fromkeys(found))
