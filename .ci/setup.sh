@@ -7,9 +7,9 @@
 # shellcheck shell=bash
 
 PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns libnftables1 fuse3 libseccomp2 ca-certificates"
-TEST_PACKAGES="git openssh-client openssh-server openssl busybox-static docker-registry skopeo umoci buildah netavark mmdebstrap curl bind9-dnsutils strace zstd nftables iproute2 procps gcc libc6-dev fuse-overlayfs rsync zsh fish pkg-config libfuse3-dev python3-dev make acl"
+TEST_PACKAGES="git openssh-client openssh-server openssl busybox-static docker-registry skopeo umoci buildah netavark mmdebstrap curl bind9-dnsutils strace zstd nftables iproute2 procps gcc libc6-dev fuse-overlayfs rsync zsh fish pkg-config libfuse3-dev python3-dev make acl docker.io docker-compose"
 BENCHMARK_PACKAGES="podman crun catatonit bubblewrap iperf3 wrk nginx-light"
-LONG_PACKAGES="postgresql docker-compose"
+LONG_PACKAGES="postgresql"
 # what the tests take from their environment (docs/testing.md): handed on to the user who runs them
 TEST_VARIABLES="SANDBOX_COMMAND SANDBOX_KILL_SEED SANDBOX_OVERLAY_COMMAND SANDBOX_TEST_CACHE SANDBOX_VECTORS"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}

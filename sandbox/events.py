@@ -19,7 +19,7 @@ from sandbox.transactions import transaction
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from sandbox.paths import Paths
@@ -31,6 +31,10 @@ LONGEST_NS = 24 * 3600 * 10**9
 PRUNED_EVERY = 256
 #: of an event's attributes as JSON; labels come from images, which may say as much as they like
 _LONGEST_ATTRIBUTES = 64 << 10
+
+
+#: called by `emit` with each event, in its transaction: what this process makes is kept as somebody's by it
+observers: list[Callable[[sqlite3.Connection, Event], None]] = []
 
 
 class Event(NamedTuple):
@@ -62,6 +66,8 @@ def emit(connection: sqlite3.Connection, event: Event) -> None:
         "INSERT INTO event (time_ns, kind, action, actor, attributes) VALUES (?, ?, ?, ?, ?)",
         (now_ns, kind, action, actor, text),
     )
+    for observe in observers:
+        observe(connection, event)
     if cursor.lastrowid is not None and cursor.lastrowid % PRUNED_EVERY == 0:
         _prune(connection, cursor.lastrowid, now_ns)
 

@@ -237,6 +237,13 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (protocol, host_ip, published)
     ) STRICT;
     """,
+    """
+    CREATE TABLE api_session (          -- what was made through the API's socket of one command (`api/session.py`)
+        session TEXT NOT NULL,          -- pid, start and boot of the process that removes it at its end
+        kind TEXT NOT NULL,             -- container, network, volume, image
+        object TEXT NOT NULL            -- its id or name
+    ) STRICT;
+    """,
 )
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()

@@ -174,6 +174,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "umoci": _program("umoci"),
     "buildah": _program("buildah"),
     "podman": _podman,
+    "docker": _program("docker", "docker.io", "--version"),
     "docker-compose": _program("docker-compose", "docker-compose", "--version"),
     "busybox": _program("busybox", "busybox-static", "true"),
     "mmdebstrap": _program("mmdebstrap"),

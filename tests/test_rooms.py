@@ -61,6 +61,10 @@ ARROWS = {
     },
     "service": {"container.model", "container.request", "network"},
     "warm": {"protocol", "runtime"},
+    "api": {
+        "container", "container.model", "container.monitor", "container.request", "container.session",
+        "container.view", "grammar", "image", "network", "protocol", "runtime", "system", "volume", "warm",
+    },
     "compose": {
         "builder", "container", "container.life", "container.model", "container.request", "container.view", "grammar",
         "image", "network", "stack", "volume", "warm",
@@ -70,7 +74,7 @@ ARROWS = {
         "container.view", "grammar", "image", "network", "secret", "system", "upkeep", "volume", "warm",
     },
     "cli": {
-        "autostart",
+        "api", "autostart",
         "builder", "commit", "compose", "container", "container.files", "container.life", "container.model",
         "container.monitor", "container.request", "container.session", "container.usage", "container.view",
         "dockerfile", "doctor", "grammar", "image", "network", "runtime", "secret", "stack", "system", "upkeep",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from sandbox.humane import ago, created_at, human_duration, quoted_command
+from sandbox.container.view.status import status_text
+from sandbox.humane import ago, created_at, quoted_command
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -47,29 +48,6 @@ RAW_WITH_SIZE = f"{RAW}size: {{{{.Size}}}}\n"
 class RowOptions(NamedTuple):
     truncate: bool = True
     with_size: bool = False
-
-
-def status_text(container: Container, now_ns: int) -> str:
-    """Docker's STATUS: "Up 2 hours", "Exited (0) 3 minutes ago", "Created", …"""
-    state = container.state
-    since_end = ago(state.finished_ns, now_ns)
-    lost = f" (lost {state.lost_mount})" if state.lost_mount else ""
-    match state.status:
-        case "running":
-            health = {"starting": " (health: starting)"}.get(state.health, f" ({state.health})" if state.health else "")
-            return f"Up {human_duration((now_ns - state.started_ns) / 1e9)}{health}{lost}"
-        case "paused":
-            return f"Up {human_duration((now_ns - state.started_ns) / 1e9)} (Paused)"
-        case "restarting":
-            return f"Restarting ({state.exit_code}) {since_end}"
-        case "exited":
-            return f"Exited ({state.exit_code}) {since_end}{lost}"
-        case "created":
-            return "Created"
-        case "removing":
-            return "Removal In Progress"
-        case "dead":
-            return "Dead"
 
 
 def ports_text(container: Container) -> str:

@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container cp": ("container_files", "Copy files/folders between a container and the local filesystem"),
     "container diff": ("container_files", "Inspect changes to files or directories on a container's filesystem"),
     "container export": ("container_files", "Export a container's file system as a tar archive"),
+    "api serve": ("api", "Serve Docker's Engine API on a unix socket"),
+    "api run": ("api", "Run a command with DOCKER_HOST set to a socket of its own, and remove what it made"),
     "healthcheck run": ("healthcheck", "Run a container's health check once"),
     "image build": ("build", "Build an image from a Dockerfile"),
     "image ls": ("image", "List images"),
@@ -175,6 +177,7 @@ TOP_LEVEL: tuple[str, ...] = (
     "run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info", "doctor"
 )  # fmt: skip
 NOUN_SUMMARIES: dict[str, str] = {
+    "api": "Serve Docker's Engine API",
     "container": "Manage containers",
     "image": "Manage images",
     "manifest": "Manage image manifests and manifest lists",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.container.life.naming import Identity
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.health_rules import Health
+    from sandbox.container.monitor.plan import Attachment
     from sandbox.container.monitor.spawn import SpawnedMonitor
     from sandbox.container.request.request import ContainerRequest
     from sandbox.container.session.attach import ClientStreams, Streams
@@ -315,10 +316,32 @@ def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
     """
     import os
 
+    from sandbox.container.monitor.plan import Attachment
+
+    container = look_up(context, word)
+    refuse_unattachable(container)
+    stdin = joining.stdin and container.config.open_stdin
+    if container.config.terminal and stdin and not os.isatty(joining.streams.stdin_fd):
+        raise NoTerminalError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
+    return Joined(container, join_channel(context, container, Attachment(stdin, True, True)), stdin)
+
+
+def join_channel(context: OperationContext, container: Container, attachment: Attachment) -> Channel | None:
+    """A channel to the container's monitor, joined to those of its streams; None where it has ended just now. Raises
+    SandboxError.
+    """
     from sandbox.container.life.stop import open_channel
     from sandbox.container.monitor.reach import refuse_halted
 
-    container = look_up(context, word)
+    refuse_halted(container)
+    channel = open_channel(context.paths, container)
+    if channel is not None:
+        channel.send_message("attach", **attachment._asdict())
+    return channel
+
+
+def refuse_unattachable(container: Container) -> None:
+    """Raise ConflictError where nobody can be joined to the container."""
     if container.state.status == "restarting":
         raise ConflictError("You cannot attach to a restarting container, wait until it is running")
     if container.state.status == "paused":
@@ -329,14 +352,6 @@ def attach(context: OperationContext, word: str, joining: Joining) -> Joined:
         raise ConflictError(
             "You cannot attach to a stopped container, start it first", mend=f"sandbox start -a {container.name}"
         )
-    stdin = joining.stdin and container.config.open_stdin
-    if container.config.terminal and stdin and not os.isatty(joining.streams.stdin_fd):
-        raise NoTerminalError("the input device is not a TTY", mend="--no-stdin, or run it in a terminal")
-    refuse_halted(container)
-    channel = open_channel(context.paths, container)
-    if channel is not None:
-        channel.send_message("attach", stdin=stdin, stdout=True, stderr=True)
-    return Joined(container, channel, stdin)
 
 
 def carry(context: OperationContext, joined: Joined, joining: Joining) -> int | None:

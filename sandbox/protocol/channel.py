@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from sandbox.protocol.frames import MESSAGE, Decoder, Frame, ProtocolError, encode_message
+from sandbox.protocol.frames import MESSAGE, Decoder, Frame, ProtocolError, encode, encode_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ class Channel:
         if frame.kind != MESSAGE:
             raise ProtocolError(f"a frame of kind {frame.kind} where a message was due")
         return frame.message
+
+    def take_bytes(self) -> bytes:
+        """What has come and was not received yet, for whoever goes on with the connection."""
+        frames = b"".join(encode(*frame) for frame in self.pending)
+        self.pending.clear()
+        return frames + self._decoder.take_rest()
 
     def close(self) -> None:
         self.connection.close()

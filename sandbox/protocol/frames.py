@@ -115,6 +115,12 @@ class Decoder:
         del self._buffer[:position]
         return frames
 
+    def take_rest(self) -> bytes:
+        """The beginning of a frame that has not come whole."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
 
 def _unpacked(form: struct.Struct, payload: bytes) -> tuple[Any, ...]:
     try:

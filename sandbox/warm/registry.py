@@ -41,10 +41,27 @@ _SECRET = "sandbox.secret.operations"
 _SYSTEM = "sandbox.system.operations"
 _VOLUME = "sandbox.volume.operations"
 _UPKEEP = "sandbox.upkeep.operations"
+#: in the shape that the server of Docker's API calls them in
+_API = "sandbox.api.worker_side"
 #: in the shape that the Python API calls them in
 _CLIENT = "sandbox.client.worker_side"
 
 OPERATIONS: Mapping[str, Operation] = {
+    "api.attach": Operation(_API, "attach_container"),
+    "api.brief": Operation(_API, "brief"),
+    "api.create": Operation(_API, "create_container"),
+    "api.create_exec": Operation(_API, "create_exec"),
+    "api.create_network": Operation(_API, "create_network"),
+    "api.exec_end": Operation(_API, "exec_end"),
+    "api.images": Operation(_API, "image_summaries"),
+    "api.logs": Operation(_API, "write_logs", lasts=True),
+    "api.networks": Operation(_API, "list_networks"),
+    "api.pull": Operation(_API, "pull_image", reports="tell", lasts=True),
+    "api.remove_image": Operation(_API, "remove_image"),
+    "api.remove_session": Operation(_API, "remove_session"),
+    "api.run_exec": Operation(_API, "run_exec", lasts=True),
+    "api.start": Operation(_API, "start_container"),
+    "api.summaries": Operation(_API, "summaries"),
     "builder.prune": Operation(_BUILDER, "prune_cache"),
     "container.attach": Operation(_CLIENT, "attach_container", lasts=True),
     "container.commit": Operation("sandbox.commit.operations", "commit"),

@@ -94,11 +94,29 @@ def tell(connection: sqlite3.Connection, container_id: str, *tells: Tell) -> Non
 def tell_exec_began(connection: sqlite3.Connection, container_id: str, arguments: Sequence[str]) -> str:
     """Keep that a command is run in the container; the id that Docker would give it."""
     exec_id = os.urandom(32).hex()
-    # Docker: the program, a space, its arguments with spaces between
-    command = f"{arguments[0]} {' '.join(arguments[1:])}"
+    command = _command_text(arguments)
     known = {"execID": exec_id}
     tell(connection, container_id, Tell(f"exec_create: {command}", known), Tell(f"exec_start: {command}", known))
     return exec_id
+
+
+def tell_exec_made(connection: sqlite3.Connection, container_id: str, arguments: Sequence[str]) -> str:
+    """Keep that a command is to be run in the container, by whoever starts it later; its id."""
+    exec_id = os.urandom(32).hex()
+    tell(connection, container_id, Tell(f"exec_create: {_command_text(arguments)}", {"execID": exec_id}))
+    return exec_id
+
+
+def tell_exec_started(
+    connection: sqlite3.Connection, container_id: str, exec_id: str, arguments: Sequence[str]
+) -> None:
+    """Keep that it is run now."""
+    tell(connection, container_id, Tell(f"exec_start: {_command_text(arguments)}", {"execID": exec_id}))
+
+
+def _command_text(arguments: Sequence[str]) -> str:
+    # Docker: the program, a space, its arguments with spaces between
+    return f"{arguments[0]} {' '.join(arguments[1:])}"
 
 
 def tell_exec_left(connection: sqlite3.Connection, container_id: str, exec_id: str, exit_code: int | None) -> None:

@@ -67,6 +67,8 @@ class ClientStreams(NamedTuple):
     detach_keys: bytes = b"\x10\x11"
     #: the container's
     name: str = ""
+    #: where sizes of a terminal that is not the caller's own come from, rows and columns of two bytes each; -1 for none
+    sizes_fd: int = -1
 
     @property
     def passes_keys(self) -> bool:

@@ -14,6 +14,7 @@ from sandbox.container.monitor.stdio import ContainerEnds, MonitorEnds, Stdio, m
 from sandbox.errors import ConflictError
 from sandbox.live_processes import process_start
 from sandbox.named_tuple import NamedTuple
+from sandbox.protocol.frames import RESIZE, Frame
 from sandbox.runtime.enter import set_up_exec
 from sandbox.runtime.process import Stdio as ProcessStdio
 from sandbox.runtime.reactor import READ, Reactor
@@ -98,6 +99,7 @@ class _Relay:
         self._stdio = Stdio(self._reactor, ends, self._ends.write)
         self._reads_input = client.stdin
         self._detach_keys = client.detach_keys
+        self._sizes_fd = client.sizes_fd
         self._exit_code: int | None = None
         self._filter: Callable[[bytes], tuple[bytes, bool]] = lambda data: (data, False)
 
@@ -115,6 +117,8 @@ class _Relay:
                 from sandbox.runtime.terminal import RawTerminal
 
                 stack.enter_context(RawTerminal(self._ends.stdout_fd, output_only=True))
+            if self._sizes_fd >= 0:
+                self._reactor.watch(self._sizes_fd, READ, self._take_sizes)
             self._reactor.watch(self._started.pidfd, READ, lambda _events: self._ended())
             self._stdio.on_input_taken = self._watch_input
             if self._reads_input:
@@ -128,6 +132,15 @@ class _Relay:
         size = get_window_size(self._ends.stdin_fd)
         if size is not None:
             self._stdio.resize(size.rows, size.columns)
+
+    def _take_sizes(self, _events: int) -> None:
+        data = os.read(self._sizes_fd, _CHUNK)
+        if not data:
+            self._reactor.forget(self._sizes_fd)
+            return
+        # written whole, for they are shorter than what a pipe takes at once; the last one counts
+        rows, columns = Frame(RESIZE, data[-4:]).window_size
+        self._stdio.resize(rows, columns)
 
     def _watch_input(self) -> None:
         if not self._reads_input:

@@ -77,7 +77,7 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
         "ExecIDs": None,
         "HostConfig": host_config(config, request) | {"Links": _links(container) or None},
         "GraphDriver": _graph_driver(paths, container),
-        "Mounts": [_mount(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
+        "Mounts": [mount_document(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
         "Config": _config(container, request),
     }
 
@@ -201,7 +201,8 @@ def _mode_words(mount: MountPoint) -> list[str]:
     return [word for word, given in (("ro", mount.read_only), ("idmap", mount.mapped_user)) if given]
 
 
-def _mount(paths: Paths, mount: MountPoint) -> Document:
+def mount_document(paths: Paths, mount: MountPoint) -> Document:
+    """Docker's MountPoint, as inspect and the list have it."""
     document: Document = {"Type": mount.kind}
     if mount.kind == "volume":
         document |= {"Name": mount.source, "Source": volume_data(paths, mount.source)}

@@ -4,6 +4,8 @@
     "credHelpers": registry -> NAME, served by the program docker-credential-NAME
     "credsStore":  NAME for every other registry
 
+Credentials in `$DOCKER_AUTH_CONFIG`, JSON with "auths", come before all of them, as with Docker's client.
+
 Written by `login` and `logout`: whole, aside and renamed, mode 0600, every key we do not know kept as it was.
 """
 
@@ -51,15 +53,13 @@ class DockerConfig:
 
     def find(self, domain: str) -> Credentials | None:
         """The credentials for a registry, None where there are none. May run a helper program."""
+        given = _of_auths(_given_auths(self._env), domain)
+        if given is not None:
+            return given
         helper = self._helper(domain)
         if helper:
             return self._ask_helper(helper, domain)
-        for key, entry in self._auths().items():
-            if _hostname(key) == _hostname(_key(domain)) and isinstance(entry, dict):
-                found = _decoded(entry)
-                if found is not None:
-                    return found
-        return None
+        return _of_auths(self._auths(), domain)
 
     def store(self, domain: str, credentials: Credentials) -> str:
         """Keep credentials; where they were kept, for the person to read."""
@@ -193,6 +193,29 @@ class DockerConfig:
         # what it printed may hold a secret only on success
         detail = (ended.stdout or ended.stderr).strip()[:200]
         raise HostError(f"the credential helper {name} failed at {verb}", cause=detail or f"status {ended.returncode}")
+
+
+def _given_auths(env: Mapping[str, str]) -> dict[str, Any]:
+    """Those of `$DOCKER_AUTH_CONFIG`, which come before those that are kept. Raises HostError."""
+    text = env.get("DOCKER_AUTH_CONFIG", "")
+    if not text:
+        return {}
+    try:
+        auths = json.loads(text).get("auths")
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise HostError(
+            "DOCKER_AUTH_CONFIG is not a JSON object", cause=str(error), mend="unset DOCKER_AUTH_CONFIG"
+        ) from error
+    return auths if isinstance(auths, dict) else {}
+
+
+def _of_auths(auths: Mapping[str, Any], domain: str) -> Credentials | None:
+    for key, entry in auths.items():
+        if _hostname(key) == _hostname(_key(domain)) and isinstance(entry, dict):
+            found = _decoded(entry)
+            if found is not None:
+                return found
+    return None
 
 
 def _decoded(entry: dict[str, Any]) -> Credentials | None:

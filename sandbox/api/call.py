@@ -1,0 +1,122 @@
+"""One request as handlers see it, and what they answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from sandbox.api.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from sandbox.api.connection import Connection, Headers, Hijacked
+    from sandbox.api.engine import Engine
+
+JSON = "application/json"
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
+#: from here on a stream in frames says so in its type
+_MULTIPLEXED_SINCE = (1, 42)
+_FALSE = frozenset({"", "0", "no", "false", "none"})
+
+
+class Answer(NamedTuple):
+    """A whole answer: `document` goes as JSON, `body` as it is."""
+
+    status: int = 200
+    document: Any = None  # Any: JSON
+    body: bytes = b""
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+NO_CONTENT = Answer(204)
+
+
+class Call:
+    """A request that is being answered: by the `Answer` that a handler returns, or by `stream` or `hijack`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        connection: Connection,
+        method: str,
+        version: tuple[int, int],
+        query: Mapping[str, list[str]],
+        headers: Mapping[str, str],
+    ) -> None:
+        self.engine = engine
+        self.connection = connection
+        self.method = method
+        self.version = version
+        self.query = query
+        self.headers = headers
+        #: what the pattern of its route has found in the path
+        self.words: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The name or id in the path."""
+        return self.words[0]
+
+    def text(self, key: str, default: str = "") -> str:
+        """The first value of a parameter."""
+        values = self.query.get(key)
+        return values[0] if values else default
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Whether a parameter is given and true, as Docker reads it."""
+        values = self.query.get(key)
+        return default if values is None else values[0].strip().lower() not in _FALSE
+
+    def number(self, key: str) -> int | None:
+        """A parameter that is a whole number. Raises ApiError."""
+        text = self.text(key)
+        if not text:
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            raise ApiError(400, f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+
+    async def document(self) -> dict[str, Any]:
+        """The request's body, a JSON object; {} where there is none. Raises ApiError."""
+        body = await self.connection.read_body()
+        if not body.strip():
+            return {}
+        try:
+            found = msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ApiError(400, f"invalid JSON: {error}") from error
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            raise ApiError(400, "invalid JSON: the body is no object")
+        return found
+
+    @property
+    def stream_type(self) -> str:
+        """The content type of streams in frames."""
+        return MULTIPLEXED_STREAM if self.version >= _MULTIPLEXED_SINCE else RAW_STREAM
+
+    def stream(self, content_type: str = JSON, *, reads_body: bool = False) -> AbstractAsyncContextManager[Connection]:
+        """An answer in pieces: its head goes at once, the block is cancelled when the client goes."""
+        headers: Headers = [("Content-Type", content_type), *self.engine.headers]
+        return self.connection.streaming(200, headers, reads_body=reads_body)
+
+    async def hijack(self, content_type: str) -> Hijacked:
+        """Make a stream of bytes of the connection, as the client has asked for it."""
+        upgrades = self.headers.get("upgrade", "").lower() == "tcp"
+        return await self.connection.hijack(content_type if upgrades else RAW_STREAM, upgrades=upgrades)
+
+    def body(self) -> AsyncIterator[bytes]:
+        """The request's body in pieces."""
+        return self.connection.body()
+
+
+def encoded(document: Any) -> bytes:
+    """JSON as Docker's engine sends it."""
+    return msgspec.json.encode(document)

@@ -1,0 +1,1 @@
+"""What goes over the wire, as values: JSON to requests, and values to JSON."""

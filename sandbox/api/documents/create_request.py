@@ -1,0 +1,260 @@
+"""The body of `POST /containers/create` as a ContainerRequest.
+
+Fields that nobody knows are passed over, for clients are newer than engines; those that Docker has and this has not are
+refused by name where they say something, or told in a warning where Docker does so on a machine that lacks them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sandbox.api.documents.endpoint_request import endpoint_of
+from sandbox.api.documents.mount_request import mount_of
+from sandbox.api.documents.reading import flag, given_flag, number, pairs, table, tables, text, texts, words
+from sandbox.api.errors import ApiError
+from sandbox.container.request.request import ContainerRequest
+from sandbox.grammar.hosts import parse_extra_host
+from sandbox.grammar.logs import parse_log
+from sandbox.grammar.networks import is_user_defined
+from sandbox.grammar.ports import parse_ports
+from sandbox.grammar.restart import check_restart
+from sandbox.values import Device, EndpointRequest, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Document = Mapping[str, Any]
+
+_STREAMS = ("stdin", "stdout", "stderr")
+#: fields of HostConfig that ask for what cannot be had here
+_REFUSED = {
+    "CgroupParent": "cgroups are placed by the user's own service manager",
+    "CpuRealtimePeriod": "real-time scheduling needs root",
+    "CpuRealtimeRuntime": "real-time scheduling needs root",
+    "DeviceCgroupRules": "device rules need root; give the device itself",
+    "DeviceRequests": "no GPU runtime hook is there; give the device files",
+}
+#: those that Docker leaves out with a warning on a machine that cannot do them
+_DISCARDED = {
+    "BlkioWeight": "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
+    "BlkioWeightDevice": "Your kernel does not support Block I/O weight_device or the cgroup is not mounted."
+    " Weight-device discarded.",
+    "BlkioDeviceReadBps": "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted."
+    " Block I/O BPS read limit discarded.",
+    "BlkioDeviceWriteBps": "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted."
+    " Block I/O BPS write limit discarded.",
+    "BlkioDeviceReadIOps": "Your kernel does not support IOPS Block read limit or the cgroup is not mounted."
+    " Block I/O IOPS read limit discarded.",
+    "BlkioDeviceWriteIOps": "Your kernel does not support IOPS Block write limit or the cgroup is not mounted."
+    " Block I/O IOPS write limit discarded.",
+    "OomKillDisable": "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
+    "KernelMemory": "Specifying a kernel memory limit is deprecated and will be removed in a future release.",
+}
+_RUNTIMES = ("", "sandbox", "runc", "io.containerd.runc.v2")
+
+
+class ReadRequest(NamedTuple):
+    """What was asked for, and what of it is left out, a sentence each."""
+
+    request: ContainerRequest
+    warnings: tuple[str, ...] = ()
+
+
+def read_create(body: Document, name: str, platform: str) -> ReadRequest:
+    """The request. Raises ApiError, UsageError, NotSupportedError."""
+    host = table(body, "HostConfig")
+    _refuse(host)
+    warnings = tuple(sentence for field, sentence in _DISCARDED.items() if host.get(field))
+    image = text(body, "Image")
+    if not image:
+        raise ApiError(400, "Config cannot be empty in order to create a container")
+    request = _process(body, ContainerRequest(image, name or None, platform or None, "never"))
+    request = _life(body, host, request)
+    request = _network(body, host, request)
+    request = _files(body, host, request)
+    return ReadRequest(_isolation(host, read_limits(host, request)), warnings)
+
+
+def _refuse(host: Document) -> None:
+    for field, why in _REFUSED.items():
+        if host.get(field):
+            raise ApiError(501, f"HostConfig.{field} is not supported: {why}")
+    if text(host, "Runtime") not in _RUNTIMES:
+        raise ApiError(400, f"unknown or invalid runtime name: {host['Runtime']}")
+    if text(host, "Isolation") not in ("", "default"):
+        raise ApiError(400, f"invalid isolation '{host['Isolation']}' on linux")
+    if text(host, "VolumeDriver") not in ("", "local"):
+        raise ApiError(404, f'error looking up volume plugin {host["VolumeDriver"]}: plugin "'
+                       f'{host["VolumeDriver"]}" not found')  # fmt: skip
+
+
+def _process(body: Document, request: ContainerRequest) -> ContainerRequest:
+    command, entrypoint = words(body, "Cmd"), words(body, "Entrypoint")
+    return request._replace(
+        # for Docker no words are as good as none given
+        command=command or None,
+        entrypoint=entrypoint or None,
+        environment=texts(body, "Env"),
+        working_directory=text(body, "WorkingDir") or None,
+        user=text(body, "User") or None,
+        hostname=text(body, "Hostname") or None,
+        domain_name=text(body, "Domainname") or None,
+        labels=pairs(body, "Labels"),
+        terminal=given_flag(body, "Tty"),
+        open_stdin=given_flag(body, "OpenStdin"),
+        stdin_once=given_flag(body, "StdinOnce"),
+        attached=tuple(each for each in _STREAMS if flag(body, f"Attach{each.capitalize()}")),
+        stop_signal=text(body, "StopSignal") or None,
+        stop_timeout_seconds=None if body.get("StopTimeout") is None else number(body, "StopTimeout"),
+        health=_health(body),
+    )
+
+
+def _health(body: Document) -> HealthCheck | None:
+    if body.get("Healthcheck") is None:
+        return None
+    check = table(body, "Healthcheck")
+    return HealthCheck(
+        texts(check, "Test"),
+        number(check, "Interval"),
+        number(check, "Timeout"),
+        number(check, "StartPeriod"),
+        number(check, "StartInterval"),
+        number(check, "Retries"),
+    )
+
+
+def _life(body: Document, host: Document, request: ContainerRequest) -> ContainerRequest:
+    return request._replace(
+        restart=read_restart(host),
+        auto_remove=given_flag(host, "AutoRemove"),
+        init=given_flag(host, "Init"),
+        log=_log(host),
+        annotations=pairs(host, "Annotations"),
+    )
+
+
+def read_restart(host: Document) -> RestartPolicy | None:
+    """The restart policy; None where none was given. Raises UsageError."""
+    policy = table(host, "RestartPolicy")
+    name = text(policy, "Name")
+    return check_restart(name, number(policy, "MaximumRetryCount")) if name else None
+
+
+def _log(host: Document) -> LogConfig | None:
+    log = table(host, "LogConfig")
+    kind, options = text(log, "Type"), pairs(log, "Config")
+    if not kind and not options:
+        return None
+    return parse_log(kind or "json-file", [f"{key}={value}" for key, value in options])
+
+
+def _network(body: Document, host: Document, request: ContainerRequest) -> ContainerRequest:
+    mode = "none" if flag(body, "NetworkDisabled") else text(host, "NetworkMode")
+    given = table(table(body, "NetworkingConfig"), "EndpointsConfig")
+    endpoints = [endpoint_of(name, table(given, name)) for name in given]
+    if len(endpoints) == 1 and endpoints[0].is_plain and not is_user_defined(endpoints[0].network):
+        # Docker's client says the mode twice
+        mode, endpoints = mode or endpoints[0].network, []
+    if mode in ("", "default") and endpoints and mode not in given:
+        mode = ""
+    if mode and is_user_defined(mode) and mode not in given:
+        endpoints.insert(0, EndpointRequest(mode))
+    endpoints.sort(key=lambda endpoint: endpoint.network != mode)
+    links, mac = texts(host, "Links"), text(body, "MacAddress")
+    if (links or mac) and not endpoints and mode in ("", "default", "bridge"):
+        endpoints = [EndpointRequest(mode or "default")]
+    if (links or mac) and endpoints:
+        first = endpoints[0]
+        if not is_user_defined(first.network):
+            first = first._replace(links=(*first.links, *links))
+        endpoints[0] = first._replace(mac_address=first.mac_address or mac)
+    return request._replace(
+        network_mode=mode or None,
+        endpoints=tuple(endpoints),
+        exposed_ports=tuple(table(body, "ExposedPorts")),
+        published_ports=_published(host),
+        publish_all=given_flag(host, "PublishAllPorts"),
+        dns=texts(host, "Dns"),
+        dns_search=texts(host, "DnsSearch"),
+        dns_options=texts(host, "DnsOptions"),
+        extra_hosts=tuple(map(parse_extra_host, texts(host, "ExtraHosts"))),
+    )
+
+
+def _published(host: Document) -> tuple[PublishedPort, ...]:
+    bindings = table(host, "PortBindings")
+    found = []
+    for port in bindings:
+        # null, or an empty list, is any free port of the host
+        for binding in tables(bindings, port) or [{}]:
+            address, number_text = text(binding, "HostIp"), text(binding, "HostPort")
+            if ":" in address and not address.startswith("["):
+                address = f"[{address}]"
+            found.append(f"{address}:{number_text}:{port}" if address or number_text else port)
+    return parse_ports(found)
+
+
+def _files(body: Document, host: Document, request: ContainerRequest) -> ContainerRequest:
+    return request._replace(
+        binds=(*texts(host, "Binds"), *_nameless(body, host)),
+        mounts=tuple(mount_of(each) for each in tables(host, "Mounts")),
+        tmpfs=pairs(host, "Tmpfs"),
+        volumes_from=texts(host, "VolumesFrom"),
+        read_only=given_flag(host, "ReadonlyRootfs"),
+        storage_options=pairs(host, "StorageOpt"),
+    )
+
+
+def _nameless(body: Document, host: Document) -> Iterator[str]:
+    """The volumes that have no name, but for those of which more is said elsewhere."""
+    elsewhere = {text.split(":")[1] for text in texts(host, "Binds") if ":" in text}
+    elsewhere |= {str(mount.get("Target")) for mount in tables(host, "Mounts")}
+    for target in table(body, "Volumes"):
+        # old clients send what was meant for Binds
+        if target not in elsewhere:
+            yield target
+
+
+def _isolation(host: Document, request: ContainerRequest) -> ContainerRequest:
+    options = texts(host, "SecurityOpt")
+    if host.get("MaskedPaths") == [] and "systempaths=unconfined" not in options:
+        options = (*options, "systempaths=unconfined")
+    return request._replace(
+        cap_add=texts(host, "CapAdd"),
+        cap_drop=texts(host, "CapDrop"),
+        group_add=texts(host, "GroupAdd"),
+        privileged=given_flag(host, "Privileged"),
+        security_options=options,
+        devices=tuple(_device(each) for each in tables(host, "Devices")),
+        sysctls=pairs(host, "Sysctls"),
+        pid_mode=text(host, "PidMode") or None,
+        ipc_mode=text(host, "IpcMode") or None,
+        uts_mode=text(host, "UTSMode") or None,
+        oom_score_adjust=number(host, "OomScoreAdj") or None,
+        shm_size_bytes=number(host, "ShmSize") or None,
+    )
+
+
+def _device(document: Document) -> Device:
+    host_path = text(document, "PathOnHost")
+    return Device(
+        host_path, text(document, "PathInContainer") or host_path, text(document, "CgroupPermissions") or "rwm"
+    )
+
+
+def read_limits(host: Document, request: ContainerRequest) -> ContainerRequest:
+    """The request with the limits of a HostConfig, or of an update."""
+    limits = tables(host, "Ulimits")
+    return request._replace(
+        memory_bytes=number(host, "Memory") or None,
+        memory_swap_bytes=number(host, "MemorySwap") or None,
+        memory_reservation_bytes=number(host, "MemoryReservation") or None,
+        nano_cpus=number(host, "NanoCpus") or None,
+        cpu_period_us=number(host, "CpuPeriod") or None,
+        cpu_quota_us=number(host, "CpuQuota") or None,
+        cpu_shares=number(host, "CpuShares") or None,
+        cpuset_cpus=text(host, "CpusetCpus") or None,
+        pids_limit=None if host.get("PidsLimit") is None else number(host, "PidsLimit"),
+        rlimits=tuple(Rlimit(text(each, "Name"), number(each, "Soft"), number(each, "Hard")) for each in limits),
+    )

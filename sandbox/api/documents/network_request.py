@@ -1,0 +1,41 @@
+"""The body of `POST /networks/create` as a NetworkRequest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api.documents.reading import flag, given_flag, pairs, table, tables, text
+from sandbox.api.errors import ApiError
+from sandbox.grammar.ipam import IpamTexts, group_subnets
+from sandbox.network.create import NetworkRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read_network(body: Mapping[str, Any]) -> NetworkRequest:
+    """The network that is asked for. Raises ApiError, UsageError."""
+    name = text(body, "Name")
+    if flag(body, "Ingress") or flag(body, "ConfigOnly") or text(table(body, "ConfigFrom"), "Network"):
+        raise ApiError(503, "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" "
+                       "to connect this node to swarm and try again.")  # fmt: skip
+    ipam = table(body, "IPAM")
+    pools = tables(ipam, "Config")
+    texts = IpamTexts(
+        subnets=tuple(text(pool, "Subnet") for pool in pools if text(pool, "Subnet")),
+        ranges=tuple(text(pool, "IPRange") for pool in pools if text(pool, "IPRange")),
+        gateways=tuple(text(pool, "Gateway") for pool in pools if text(pool, "Gateway")),
+        auxiliary=tuple(f"{key}={address}" for pool in pools for key, address in pairs(pool, "AuxiliaryAddresses")),
+    )
+    return NetworkRequest(
+        name,
+        text(body, "Driver") or "bridge",
+        group_subnets(texts),
+        given_flag(body, "EnableIPv4"),
+        given_flag(body, "EnableIPv6"),
+        flag(body, "Internal"),
+        flag(body, "Attachable"),
+        pairs(body, "Options"),
+        pairs(body, "Labels"),
+        text(ipam, "Driver") or "default",
+    )

@@ -1,0 +1,79 @@
+"""What all connections of a server share: where operations are done, who waits for what, which execs there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sandbox.api.event_hub import EventHub
+from sandbox.api.execs import Execs
+from sandbox.api.parked import Parked
+from sandbox.operation_context import OperationContext
+from sandbox.system.versions import API_VERSION
+from sandbox.version import __version__
+from sandbox.warm.line import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    import trio
+
+    from sandbox.api.connection import Headers
+    from sandbox.paths import Paths
+    from sandbox.warm.trio_workers import TrioWorkers
+
+
+class ServerOptions(NamedTuple):
+    """How a server is wanted: `idle_seconds` without a request end it, None is never."""
+
+    idle_seconds: float | None = None
+    session: str = ""
+    #: where it can be reached, for containers that mount the socket
+    socket_path: str = ""
+
+
+class Engine:
+    """One server. `nursery` is for what goes on when the client that asked for it has gone."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        environment: Mapping[str, str],
+        workers: TrioWorkers,
+        nursery: trio.Nursery,
+        options: ServerOptions,
+    ) -> None:
+        self.context = OperationContext(paths, dict(environment))
+        self.workers = workers
+        self.nursery = nursery
+        #: under which is kept what is made, to be removed at the end; "" where nothing is
+        self.session = options.session
+        self.socket_path = options.socket_path
+        self.events = EventHub(paths, nursery)
+        self.parked = Parked()
+        self.execs = Execs()
+        self.headers: Headers = [
+            ("Api-Version", API_VERSION),
+            ("Docker-Experimental", "false"),
+            ("Ostype", "linux"),
+            ("Server", f"sandbox/{__version__} (linux)"),
+        ]
+
+    async def call(
+        self,
+        operation: str,
+        *arguments: object,
+        progress: Callable[[Any], Awaitable[None]] | None = None,
+        environment: Mapping[str, str] | None = None,
+        **named: object,
+    ) -> Any:  # Any: whatever the operation returns
+        """Have a worker do an operation of the registry, and return its result. Raises SandboxError.
+
+        `environment` is what the operation sees on top of the server's own.
+        """
+        context = self.context
+        if environment:
+            context = context._replace(env={**context.env, **environment})
+        request = Request(operation, (context, *arguments), named, context.env)
+        if progress is None:
+            return await self.workers.call(request)
+        return await self.workers.call(request, progress)

@@ -1,0 +1,49 @@
+"""Containers as things: listed, made, looked at, renamed, removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.api.call import NO_CONTENT, Answer
+from sandbox.api.documents.create_request import read_create
+from sandbox.api.documents.filters import read_filters
+from sandbox.container.operations import ListRequest
+
+if TYPE_CHECKING:
+    from sandbox.api.call import Call
+
+
+async def list_all(call: Call) -> Answer:
+    """The short documents of those that run, or of all."""
+    limit = call.number("limit") or 0
+    filters = [*read_filters(call.text("filters"))]
+    filters += [f"{key}={call.text(key)}" for key in ("since", "before") if call.text(key)]
+    request = ListRequest(tuple(filters), call.flag("all"), limit if limit > 0 else None)
+    return Answer(document=await call.engine.call("api.summaries", request, with_size=call.flag("size")))
+
+
+async def create(call: Call) -> Answer:
+    """Make one; its image must be here."""
+    body = await call.document()
+    read = read_create(body, call.text("name").removeprefix("/"), call.text("platform"))
+    container_id, warnings = await call.engine.call("api.create", read.request, call.engine.session)
+    return Answer(201, {"Id": container_id, "Warnings": [*read.warnings, *warnings]})
+
+
+async def inspect(call: Call) -> Answer:
+    """All that is known of one."""
+    document = await call.engine.call("container.inspect", call.word, with_size=call.flag("size"))
+    document["ExecIDs"] = call.engine.execs.of_container(document["Id"]) or None
+    return Answer(document=document)
+
+
+async def rename(call: Call) -> Answer:
+    """Give it another name."""
+    await call.engine.call("container.rename", call.word, call.text("name").removeprefix("/"))
+    return NO_CONTENT
+
+
+async def remove(call: Call) -> Answer:
+    """Remove it, by force while it runs, with its nameless volumes."""
+    await call.engine.call("container.remove", call.word, force=call.flag("force"), volumes=call.flag("v"))
+    return NO_CONTENT

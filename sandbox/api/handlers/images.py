@@ -1,0 +1,63 @@
+"""Images that are here: listed, looked at, named, removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.api.call import Answer
+from sandbox.api.documents.filters import read_filters
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sandbox.api.call import Call
+
+#: until then an image told of a container that it was made of, and its size twice
+_SHORT_SINCE = (1, 44)
+_NO_CONTAINER: dict[str, Any] = {
+    "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
+    "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": None, "Image": "", "Volumes": None,
+    "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": None,
+}  # fmt: skip
+
+
+async def list_all(call: Call) -> Answer:
+    """The short documents of images."""
+    filters = read_filters(call.text("filters"))
+    if call.text("filter"):
+        # of clients older than 1.25
+        filters = (*filters, f"reference={call.text('filter')}")
+    documents = await call.engine.call("api.images", filters, all=call.flag("all"))
+    if call.version < _SHORT_SINCE:
+        for document in documents:
+            document["VirtualSize"] = document["Size"]
+    return Answer(document=documents)
+
+
+async def inspect(call: Call) -> Answer:
+    """All that is known of one."""
+    document = await call.engine.call("image.inspect", call.word)
+    if call.version < _SHORT_SINCE:
+        document |= {"Container": "", "ContainerConfig": _NO_CONTAINER, "VirtualSize": document["Size"]}
+    return Answer(document=document)
+
+
+async def history(call: Call) -> Answer:
+    """How it was made."""
+    return Answer(document=await call.engine.call("image.history", call.word))
+
+
+async def tag(call: Call) -> Answer:
+    """Give it one more name."""
+    repository, name = call.text("repo"), call.text("tag")
+    await call.engine.call("image.tag", call.word, f"{repository}:{name}" if name else repository)
+    return Answer(201)
+
+
+async def remove(call: Call) -> Answer:
+    """Take a name away, and with the last one the image."""
+    return Answer(
+        document=await call.engine.call(
+            "api.remove_image", call.word, force=call.flag("force"), noprune=call.flag("noprune")
+        )
+    )

@@ -1,0 +1,62 @@
+"""Networks, and the containers on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api.call import NO_CONTENT, Answer
+from sandbox.api.documents.endpoint_request import endpoint_of
+from sandbox.api.documents.filters import read_filters
+from sandbox.api.documents.network_request import read_network
+from sandbox.api.documents.reading import flag, table, text
+
+if TYPE_CHECKING:
+    from sandbox.api.call import Call
+
+_DONE = Answer(200)
+
+
+async def list_all(call: Call) -> Answer:
+    """All of them, or those that pass."""
+    return Answer(document=await call.engine.call("api.networks", read_filters(call.text("filters"))))
+
+
+async def create(call: Call) -> Answer:
+    """Make one."""
+    request = read_network(await call.document())
+    network_id, notes = await call.engine.call("api.create_network", request, call.engine.session)
+    return Answer(201, {"Id": network_id, "Warning": "\n".join(notes)})
+
+
+async def inspect(call: Call) -> Answer:
+    """All that is known of one."""
+    return Answer(document=await call.engine.call("network.inspect", call.word))
+
+
+async def remove(call: Call) -> Answer:
+    """Remove it."""
+    await call.engine.call("network.remove", call.word)
+    return NO_CONTENT
+
+
+async def connect(call: Call) -> Answer:
+    """Put a container on it."""
+    body = await call.document()
+    document: dict[str, Any] = await call.engine.call("network.inspect", call.word)
+    endpoint = endpoint_of(document["Name"], table(body, "EndpointConfig"))
+    await call.engine.call("network.connect", text(body, "Container"), endpoint)
+    return _DONE
+
+
+async def disconnect(call: Call) -> Answer:
+    """Take a container off it."""
+    body = await call.document()
+    document: dict[str, Any] = await call.engine.call("network.inspect", call.word)
+    await call.engine.call("network.disconnect", text(body, "Container"), document["Name"], force=flag(body, "Force"))
+    return _DONE
+
+
+async def prune(call: Call) -> Answer:
+    """Remove those that nobody uses."""
+    names = await call.engine.call("network.prune", read_filters(call.text("filters")))
+    return Answer(document={"NetworksDeleted": list(names) or None})

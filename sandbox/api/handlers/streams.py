@@ -1,0 +1,170 @@
+"""What containers write and read: attach, logs, the size of a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandbox.api.call import RAW_STREAM, Answer
+from sandbox.api.connection import ClientGoneError
+from sandbox.api.errors import ApiError
+from sandbox.api.framing import frame_header
+from sandbox.api.monitor_line import MonitorLine
+from sandbox.api.parked import Wanted
+from sandbox.api.pipes import open_pipe
+from sandbox.api.worker_side import LogForm
+from sandbox.container.monitor.plan import Attachment
+from sandbox.container.view.log_selection import read_selection
+from sandbox.protocol.frames import STDERR, STDIN, STDIN_END, encode
+from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, DetachKeys, parse_detach_keys
+from sandbox.warm.values import Descriptor
+
+if TYPE_CHECKING:
+    from sandbox.api.call import Call
+    from sandbox.api.connection import Hijacked
+    from sandbox.api.monitor_line import Member
+    from sandbox.api.worker_side import Brief
+
+
+async def resize(call: Call) -> Answer:
+    """Give its terminal another size."""
+    await call.engine.call("container.resize", call.word, call.number("h") or 0, call.number("w") or 0)
+    return Answer(body=b"", content_type="text/plain; charset=utf-8")
+
+
+async def attach(call: Call) -> None:
+    """Join the client to the container; to one that does not run yet from its first byte on."""
+    engine = call.engine
+    brief: Brief = await engine.call("api.brief", call.word)
+    wanted = Wanted(
+        call.flag("stdin") and call.flag("stream") and brief.open_stdin,
+        call.flag("stdout") and call.flag("stream"),
+        call.flag("stderr") and call.flag("stream"),
+    )
+    keys = detach_keys(call)
+    runs = brief.status in ("running", "paused", "restarting")
+    line: MonitorLine | None = None
+    if runs and call.flag("stream"):
+        joined = await engine.call("api.attach", brief.id, Attachment(*wanted))
+        if joined.channel is not None:
+            line = MonitorLine(int(joined.channel), joined.early)
+            line.expect()
+            line.may_end()
+            engine.nursery.start_soon(line.run)
+    content_type = RAW_STREAM if brief.terminal else call.stream_type
+    waiting = None if runs or not call.flag("stream") else engine.parked.add(brief.id, wanted)
+    try:
+        stream = await call.hijack(content_type)
+        if call.flag("logs"):
+            await _send_log(call, brief, stream)
+        if waiting is not None:
+            await waiting.is_ready.wait()
+            line = waiting.line
+        if line is not None:
+            await _Joined(stream, line, wanted, brief, keys).run()
+        await stream.finish()
+    finally:
+        if waiting is not None:
+            engine.parked.forget(brief.id, waiting)
+
+
+def detach_keys(call: Call) -> bytes:
+    """The keys by which a person leaves. Raises ApiError."""
+    text = call.text("detachKeys")
+    return parse_detach_keys(text or DEFAULT_DETACH_KEYS)
+
+
+class _Joined:
+    """A client and the line to a monitor."""
+
+    def __init__(self, stream: Hijacked, line: MonitorLine, wanted: Wanted, brief: Brief, keys: bytes) -> None:
+        self._stream = stream
+        self._line = line
+        self._wanted = wanted
+        self._terminal = brief.terminal
+        self._filter = DetachKeys(keys).feed if brief.terminal else (lambda data: (data, False))
+        self._member: Member | None = None
+        self._detaches = False
+
+    async def run(self) -> None:
+        """Carry bytes both ways until the container has ended, or the client leaves."""
+        self._member = self._line.join(self._take)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._give, nursery.cancel_scope)
+                await self._member.has_ended.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._line.leave(self._member, detaches=self._detaches)
+
+    async def _take(self, kind: int, payload: bytes) -> None:
+        if not (self._wanted.stderr if kind == STDERR else self._wanted.stdout):
+            return
+        try:
+            if self._terminal:
+                await self._stream.send(payload)
+            else:
+                await self._stream.send(frame_header(kind, len(payload)), payload)
+        except ClientGoneError:
+            assert self._member is not None
+            self._member.has_ended.set()
+
+    async def _give(self, scope: trio.CancelScope) -> None:
+        while data := await self._stream.receive():
+            passed, detached = self._filter(data)
+            if passed and self._wanted.stdin:
+                await self._line.send(encode(STDIN, passed))
+            if detached:
+                self._detaches = True
+                scope.cancel()
+                return
+        # the end of input alone: what the container writes goes on
+        if self._wanted.stdin:
+            await self._line.send(encode(STDIN_END))
+
+
+async def _send_log(call: Call, brief: Brief, stream: Hijacked) -> None:
+    form = LogForm(False, call.flag("stdout"), call.flag("stderr"))
+    async with open_pipe() as pipe, trio.open_nursery() as nursery:
+
+        async def write() -> None:
+            try:
+                await call.engine.call("api.logs", brief.id, read_selection("", "", "all"), form,
+                                       Descriptor(pipe.write_fd))  # fmt: skip
+            finally:
+                pipe.close_write()
+
+        nursery.start_soon(write)
+        while data := await pipe.read():
+            await stream.send(data)
+
+
+async def logs(call: Call) -> None:
+    """What it has written, and with `follow` what it writes until its end. Raises ApiError."""
+    if not (call.flag("stdout") or call.flag("stderr")):
+        raise ApiError(400, "Bad parameters: you must choose at least one stream")
+    engine = call.engine
+    brief: Brief = await engine.call("api.brief", call.word)
+    selection = read_selection(_moment(call.text("since")), _moment(call.text("until")), call.text("tail") or "all")
+    form = LogForm(
+        call.flag("follow"), call.flag("stdout"), call.flag("stderr"), call.flag("timestamps"), call.flag("details")
+    )
+    content_type = RAW_STREAM if brief.terminal else call.stream_type
+    async with open_pipe() as pipe, call.stream(content_type) as out, trio.open_nursery() as nursery:
+
+        async def write() -> None:
+            try:
+                await engine.call("api.logs", brief.id, selection, form, Descriptor(pipe.write_fd))
+            finally:
+                pipe.close_write()
+
+        nursery.start_soon(write)
+        while data := await pipe.read():
+            await out.write(data)
+
+
+def _moment(text: str) -> str:
+    # of a client that leaves nothing out
+    return "" if text == "0" else text

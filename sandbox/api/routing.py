@@ -1,0 +1,129 @@
+"""Who answers what: one table, and how a path is taken apart."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from sandbox.api.errors import ApiError
+from sandbox.system.versions import API_VERSION, LEAST_API_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sandbox.api.call import Answer, Call
+
+    Handler = Callable[[Call], Awaitable[Answer | None]]
+
+#: method, path, "module.function" below `handlers`. {id} is one word, {name} may have slashes; exact paths come first
+ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("HEAD", "/_ping", "system.ping"),
+    ("GET", "/_ping", "system.ping"),
+    ("GET", "/version", "system.version"),
+    ("GET", "/info", "system.info"),
+    ("GET", "/plugins", "system.plugins"),
+    ("GET", "/containers/json", "containers.list_all"),
+    ("POST", "/containers/create", "containers.create"),
+    ("GET", "/containers/{id}/json", "containers.inspect"),
+    ("POST", "/containers/{id}/start", "lives.start"),
+    ("POST", "/containers/{id}/stop", "lives.stop"),
+    ("POST", "/containers/{id}/restart", "lives.restart"),
+    ("POST", "/containers/{id}/kill", "lives.kill"),
+    ("POST", "/containers/{id}/wait", "lives.wait"),
+    ("POST", "/containers/{id}/pause", "lives.pause"),
+    ("POST", "/containers/{id}/unpause", "lives.unpause"),
+    ("POST", "/containers/{id}/rename", "containers.rename"),
+    ("POST", "/containers/{id}/resize", "streams.resize"),
+    ("POST", "/containers/{id}/attach", "streams.attach"),
+    ("GET", "/containers/{id}/logs", "streams.logs"),
+    ("DELETE", "/containers/{id}", "containers.remove"),
+    ("POST", "/containers/{id}/exec", "execs.create"),
+    ("POST", "/exec/{id}/start", "execs.start"),
+    ("POST", "/exec/{id}/resize", "execs.resize"),
+    ("GET", "/exec/{id}/json", "execs.inspect"),
+    ("GET", "/images/json", "images.list_all"),
+    ("POST", "/images/create", "transfers.create"),
+    ("GET", "/images/{name}/json", "images.inspect"),
+    ("POST", "/images/{name}/tag", "images.tag"),
+    ("GET", "/images/{name}/history", "images.history"),
+    ("DELETE", "/images/{name}", "images.remove"),
+    ("GET", "/networks", "networks.list_all"),
+    ("POST", "/networks/create", "networks.create"),
+    ("POST", "/networks/prune", "networks.prune"),
+    ("GET", "/networks/{id}", "networks.inspect"),
+    ("DELETE", "/networks/{id}", "networks.remove"),
+    ("POST", "/networks/{id}/connect", "networks.connect"),
+    ("POST", "/networks/{id}/disconnect", "networks.disconnect"),
+)
+
+_VERSIONED = re.compile(r"/v([0-9]{1,3})\.([0-9]{1,3})(/.*)\Z", re.DOTALL)
+
+
+class Route(NamedTuple):
+    """One row, ready to be held against paths."""
+
+    method: str
+    pattern: re.Pattern[str]
+    handler: str
+
+
+class Target(NamedTuple):
+    """A path without its version, and that; (0, 0) where none was given, which is the newest."""
+
+    path: str
+    version: tuple[int, int]
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    text = re.escape(path).replace(r"\{id\}", "([^/]+)").replace(r"\{name\}", "(.+)")
+    return re.compile(text + r"\Z", re.DOTALL)
+
+
+_ROUTES = tuple(Route(method, _compiled(path), handler) for method, path, handler in ROUTES)
+
+
+def _number(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
+
+
+NEWEST, OLDEST = _number(API_VERSION), _number(LEAST_API_VERSION)
+
+
+def read_target(raw: str) -> Target:
+    """The path of a request. Raises ApiError for a version that is not spoken, and for what is no text."""
+    try:
+        path = unquote(raw, errors="strict")
+    except UnicodeDecodeError:
+        raise ApiError(400, "invalid path: it is not UTF-8") from None
+    if "\0" in path:
+        raise ApiError(400, "invalid path: it has a NUL byte")
+    found = _VERSIONED.match(path)
+    if found is None:
+        return Target(path, NEWEST)
+    version = int(found[1]), int(found[2])
+    text = f"{version[0]}.{version[1]}"
+    if version > NEWEST:
+        raise ApiError(400, f"client version {text} is too new. Maximum supported API version is {API_VERSION}")
+    if version < OLDEST:
+        raise ApiError(
+            400,
+            f"client version {text} is too old. Minimum supported API version is {LEAST_API_VERSION},"
+            " please upgrade your client to a newer version",
+        )
+    return Target(found[3], version)
+
+
+def find_handler(method: str, path: str) -> tuple[Handler, tuple[str, ...]]:
+    """Who answers, and the words that the path has for the pattern's. Raises ApiError."""
+    for route in _ROUTES:
+        found = route.pattern.match(path)
+        if found is not None and route.method == method:
+            module, _, function = route.handler.partition(".")
+            # those that are asked for alone: a server is there sooner
+            handler: Handler = getattr(import_module(f"sandbox.api.handlers.{module}"), function)
+            return handler, found.groups()
+    # Docker says so of a method too
+    raise ApiError(404, "page not found")

@@ -1,0 +1,114 @@
+"""A server for the user, and one for the length of a command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandbox.api.engine import ServerOptions
+from sandbox.api.server import serve
+from sandbox.api.session import new_session, remove_dead_sessions
+from sandbox.api.sockets import SOCKET_NAME, open_listener, socket_path, tell_ready
+from sandbox.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sandbox.api.engine import Engine
+    from sandbox.operation_context import OperationContext
+
+#: those that mean something to the command; what a terminal sends it has got already
+_HANDED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGQUIT)
+_OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT)
+#: they would lead the command's clients elsewhere
+_OTHER_PLACES = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_API_VERSION")
+
+
+def serve_user(
+    context: OperationContext,
+    path: str,
+    idle_seconds: float | None,
+    *,
+    ready_fd: int | None,
+    note: Callable[[str], None],
+) -> None:
+    """Serve at a path, "" for the user's own. Raises ConflictError where somebody serves there, HostError."""
+    path = path or socket_path(context.paths)
+    listener = open_listener(path)
+    try:
+        if ready_fd is not None:
+            tell_ready(ready_fd)
+        else:
+            note(f"API listen on {path}")
+        remove_dead_sessions(context)
+        options = ServerOptions(idle_seconds, socket_path=path)
+        trio.run(serve, context.paths, context.env, listener, options)
+    finally:
+        listener.close()
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, note: Callable[[str], None]) -> int:
+    """Run a command whose DOCKER_HOST is a socket of its own; its exit status. What it made is removed then.
+
+    Raises NotFoundError where there is no such command, HostError.
+    """
+    if shutil.which(words[0], path=context.env.get("PATH")) is None:
+        raise NotFoundError(f"{words[0]}: command not found", mend=f"command -v {words[0]}")
+    remove_dead_sessions(context)
+    directory = tempfile.mkdtemp(prefix="api-", dir=context.paths.runtime_root)
+    path = f"{directory}/{SOCKET_NAME}"
+    session = "" if keep else new_session(os.getpid())
+    status = 1
+    try:
+        listener = open_listener(path)
+
+        async def main() -> None:
+            nonlocal status
+
+            async def command(engine: Engine) -> None:
+                nonlocal status
+                status = await _run(engine, words)
+                if session:
+                    with trio.CancelScope(shield=True):
+                        for failure in await engine.call("api.remove_session", session):
+                            note(f"WARNING: not removed: {failure}")
+
+            await serve(context.paths, context.env, listener, ServerOptions(None, session, path), command)
+
+        trio.run(main)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return status
+
+
+async def _run(engine: Engine, words: Sequence[str]) -> int:
+    env = {name: value for name, value in engine.context.env.items() if name not in _OTHER_PLACES}
+    env |= {
+        "DOCKER_HOST": f"unix://{engine.socket_path}",
+        # the classic builder: what BuildKit's clients want is not served
+        "DOCKER_BUILDKIT": "0",
+        "COMPOSE_DOCKER_CLI_BUILD": "0",
+        "TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE": engine.socket_path,
+    }
+    with trio.open_signal_receiver(*_HANDED_ON) as signals:
+        process = await trio.lowlevel.open_process(list(words), stdin=None, env=env)
+
+        async def hand_on() -> None:
+            async for number in signals:
+                if number not in _OF_TERMINALS or not os.isatty(0):
+                    with suppress(ProcessLookupError):
+                        process.send_signal(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hand_on)
+            code = await process.wait()
+            nursery.cancel_scope.cancel()
+    return 128 - code if code < 0 else code

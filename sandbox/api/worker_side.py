@@ -1,0 +1,240 @@
+"""Operations in the shape that the server calls them in, done by workers: what goes back is plain, or a descriptor."""
+
+from __future__ import annotations
+
+from sandbox.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from sandbox.container.model.record import Container
+    from sandbox.container.monitor.plan import Attachment
+    from sandbox.container.operations import ListRequest
+    from sandbox.container.request.request import ContainerRequest
+    from sandbox.container.session.attach import ClientStreams
+    from sandbox.container.session.exec_request import ExecRequest
+    from sandbox.container.view.logs import LogSelection
+    from sandbox.network.create import NetworkRequest
+    from sandbox.operation_context import OperationContext
+    from sandbox.protocol.channel import Channel
+    from sandbox.warm.values import Descriptor
+
+    Document = dict[str, Any]
+
+
+class Brief(NamedTuple):
+    """What the server must know of a container before it does something with it."""
+
+    id: str
+    name: str
+    status: str
+    exit_code: int
+    terminal: bool
+    open_stdin: bool
+    stdin_once: bool
+    #: 0 where it does not run
+    monitor_pid: int
+
+
+class Joined(NamedTuple):
+    """The way to a container's monitor, the caller's now; None where it has ended. `early` came already."""
+
+    channel: Descriptor | None
+    early: bytes = b""
+
+
+def brief(context: OperationContext, word: str) -> Brief:
+    """The container that `word` names. Raises NotFoundError."""
+    from sandbox.container.operations import look_up
+
+    return _brief(look_up(context, word))
+
+
+def _brief(container: Container) -> Brief:
+    config, state = container.config, container.state
+    return Brief(
+        container.id, container.name, state.status, state.exit_code, config.terminal, config.open_stdin,
+        config.stdin_once, state.monitor_pid,
+    )  # fmt: skip
+
+
+def summaries(context: OperationContext, request: ListRequest, *, with_size: bool) -> list[Document]:
+    """Docker's short documents of the containers asked for."""
+    from sandbox.container.operations import list_containers
+    from sandbox.container.view.summaries import summarise
+
+    return summarise(context.paths, list_containers(context, request), with_size=with_size)
+
+
+def create_container(context: OperationContext, request: ContainerRequest, session: str) -> tuple[str, list[str]]:
+    """The container's id, and what is to be known of it."""
+    from sandbox.api.session import recorded_in
+    from sandbox.container.operations import create
+
+    with recorded_in(session):
+        created = create(context, request)
+    return created.container.id, list(created.warnings)
+
+
+def create_network(context: OperationContext, request: NetworkRequest, session: str) -> tuple[str, list[str]]:
+    """The network's id, and what is to be known of it."""
+    from sandbox.api.session import recorded_in
+    from sandbox.network.operations import create
+
+    with recorded_in(session):
+        made = create(context, request)
+    return made.id, list(made.notes)
+
+
+def start_container(context: OperationContext, word: str, attachment: Attachment) -> Joined | None:
+    """Start the container with those streams joined, none of them for nobody; None where it runs already."""
+    from sandbox.container.sessions import start_attached
+
+    started = start_attached(context, word, attachment)
+    if started is None:
+        return None
+    if not attachment.wanted:
+        started.spawned.channel.close()
+        return Joined(None)
+    return _handed_over(started.spawned.channel)
+
+
+def attach_container(context: OperationContext, word: str, attachment: Attachment) -> Joined:
+    """Join a running container."""
+    from sandbox.container.sessions import open_attached
+
+    channel = open_attached(context, word, attachment)
+    return Joined(None) if channel is None else _handed_over(channel)
+
+
+def _handed_over(channel: Channel) -> Joined:
+    from sandbox.warm.values import Descriptor
+
+    # the copy that is sent goes on to be the caller's when this worker ends
+    return Joined(Descriptor(channel.connection.detach()), channel.take_bytes())
+
+
+def create_exec(context: OperationContext, word: str, request: ExecRequest) -> tuple[str, str]:
+    """The ids of the exec and of its container."""
+    from sandbox.container.sessions import make_exec
+
+    return make_exec(context, word, request)
+
+
+def run_exec(
+    context: OperationContext, container_id: str, exec_id: str, request: ExecRequest, client: ClientStreams | None
+) -> int:
+    """The command's exit code, 0 where nobody waits for it."""
+    from sandbox.container.sessions import run_exec as run
+
+    return run(context, container_id, exec_id, request, client)
+
+
+def write_logs(context: OperationContext, word: str, selection: LogSelection, form: LogForm, output_fd: int) -> None:
+    """What the container wrote goes to a descriptor, in frames where it has no terminal."""
+    import os
+    from contextlib import suppress
+
+    from sandbox.container.operations import logs, look_up
+
+    container = look_up(context, word)
+    details = ""
+    if form.details:
+        from sandbox.container.view.log_details import log_details
+
+        details = f"{log_details(container.config)} "
+    entries = logs(context, container.id, selection, follow=form.follow)
+    with suppress(BrokenPipeError), os.fdopen(os.dup(output_fd), "wb", buffering=0) as output:
+        for data in _log_blocks(entries, form, details, container.config.terminal):
+            output.write(data)
+
+
+class LogForm(NamedTuple):
+    """How a log is wanted."""
+
+    follow: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    timestamps: bool = False
+    details: bool = False
+
+
+_BLOCK_BYTES = 64 * 1024
+
+
+def _log_blocks(entries: Iterator[Any], form: LogForm, details: str, terminal: bool) -> Iterator[bytes]:
+    """The entries as Docker sends them. Together where they come fast, at once where they are followed."""
+    from sandbox.api.framing import frame_header
+
+    wanted = {name for name, given in (("stdout", form.stdout), ("stderr", form.stderr)) if given}
+    limit = 0 if form.follow else _BLOCK_BYTES
+    parts: list[bytes] = []
+    size = 0
+    for entry in entries:
+        if entry.stream not in wanted and not terminal:
+            continue
+        prefix = (f"{entry.time} " if form.timestamps else "") + details
+        data = (prefix + entry.text).encode(errors="surrogateescape")
+        if not terminal:
+            parts.append(frame_header(2 if entry.stream == "stderr" else 1, len(data)))
+        parts.append(data)
+        size += len(data)
+        if size >= limit:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def image_summaries(context: OperationContext, filters: tuple[str, ...], *, all: bool) -> list[Document]:
+    """Docker's short documents of the images."""
+    from sandbox.image.summaries import image_summaries as summarise
+
+    return summarise(context, filters, all=all)
+
+
+def list_networks(context: OperationContext, filters: tuple[str, ...]) -> list[Document]:
+    """Docker's documents of the networks that pass the filters, without the containers on them."""
+    from sandbox.network.document import describe_network
+    from sandbox.network.operations import list_all
+
+    return [describe_network(network, (), {}) for network in list_all(context, filters)]
+
+
+def remove_image(context: OperationContext, name: str, *, force: bool, noprune: bool) -> list[Document]:
+    """What went, as Docker tells it."""
+    from sandbox.image.deletion import RemoveRequest
+    from sandbox.image.operations import remove
+
+    removed = remove(context, name, RemoveRequest(force, not noprune))
+    return [*({"Untagged": name} for name in removed.untagged), *({"Deleted": digest} for digest in removed.deleted)]
+
+
+def pull_image(
+    context: OperationContext, name: str, platform: str | None, all_tags: bool, tell: Callable[[Document], None]
+) -> None:
+    """What happens on the way is told in Docker's messages."""
+    from sandbox.api.documents.transfer import ToldProgress
+    from sandbox.image.operations import pull, pull_all_tags
+
+    context = context._replace(open_progress=lambda: ToldProgress(tell))
+    if all_tags:
+        pull_all_tags(context, name, platform)
+    else:
+        pull(context, name, platform)
+
+
+def remove_session(context: OperationContext, session: str) -> list[str]:
+    """What could not be removed, a sentence each."""
+    from sandbox.api.session import remove_session as remove
+
+    return remove(context, session)
+
+
+def exec_end(context: OperationContext, container_id: str, exec_id: str) -> int | None:
+    """How an exec that was left to itself ended; None while it runs."""
+    from sandbox.container.sessions import exec_end as find_end
+
+    return find_end(context, container_id, exec_id)
