@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, files, looking, memory, ports, scale
+from benchmarks import builds, client, files, looking, memory, networks, ports, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROWS = (
-    "run", "publish", "ports", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed",
+    "run", "publish", "ports", "networks", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed",
     "build-steps", "build-stages", "client", "files", "scale",
 )  # fmt: skip
 
@@ -70,7 +70,13 @@ def measure_run(bench: Bench) -> list[Row]:
 
 
 def measure_publish(bench: Bench) -> list[Row]:
-    taken = _by_turns(bench, 12, lambda engine: _first_byte(engine, bench.small))
+    def once(engine: Engine) -> float:
+        taken = _first_byte(engine, bench.small)
+        engine.remove_containers()
+        engine.wait_idle()
+        return taken
+
+    taken = _by_turns(bench, 12, once)
     return [Row("`run -d -p …` until the first HTTP byte, cold", "ms", taken, 1.0)]
 
 
@@ -81,10 +87,11 @@ def _free_port() -> int:
         return port
 
 
-def _first_byte(engine: Engine, image: str) -> float:
+def _first_byte(engine: Engine, image: str, options: Sequence[str] = ()) -> float:
     port = _free_port()
     start = time.perf_counter()
-    command = engine.argv("run", "-d", "-p", f"127.0.0.1:{port}:80", image, "httpd", "-f", "-p", "80", "-h", "/etc")
+    served = (image, "httpd", "-f", "-p", "80", "-h", "/etc")
+    command = engine.argv("run", "-d", "-p", f"127.0.0.1:{port}:80", *options, *served)
     with subprocess.Popen(
         command, env=engine.env, cwd=engine.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     ) as process:
@@ -92,10 +99,7 @@ def _first_byte(engine: Engine, image: str) -> float:
             if process.poll() not in (None, 0) or time.perf_counter() - start > 60:
                 raise RuntimeError(f"{engine.name}: no answer on port {port}")
             time.sleep(0.001)
-        taken = time.perf_counter() - start
-    engine.remove_containers()
-    engine.wait_idle()
-    return taken
+        return time.perf_counter() - start
 
 
 def _answers(port: int) -> bool:
@@ -110,6 +114,17 @@ def _answers(port: int) -> bool:
 
 def measure_ports(bench: Bench) -> list[Row]:
     return ports.measure_ports(bench.engines, bench.small, quick=bench.quick)
+
+
+def measure_networks(bench: Bench) -> list[Row]:
+    def second(engine: Engine, image: str, options: Sequence[str]) -> float:
+        taken = _first_byte(engine, image, options)
+        engine.run("rm", "-f", "second")
+        return taken
+
+    return networks.measure_networks(
+        bench.engines, bench.small, lambda count, once: _by_turns(bench, count, once), second, quick=bench.quick
+    )
 
 
 def measure_exec(bench: Bench) -> list[Row]:
@@ -250,8 +265,9 @@ def main(words: Sequence[str]) -> int:
 
 def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
     measures: dict[str, Callable[[Bench], list[Row]]] = {
-        "run": measure_run, "publish": measure_publish, "ports": measure_ports, "exec": measure_exec,
-        "pull": measure_pull, "memory": measure_memory, "ps": measure_ps, "looking": measure_looking,
+        "run": measure_run, "publish": measure_publish, "ports": measure_ports, "networks": measure_networks,
+        "exec": measure_exec, "pull": measure_pull, "memory": measure_memory, "ps": measure_ps,
+        "looking": measure_looking,
         "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
