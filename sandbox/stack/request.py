@@ -10,6 +10,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.stack.canonical import config_hash, image_of
 from sandbox.stack.consistency import place_of
 from sandbox.stack.errors import problem
+from sandbox.stack.request_grants import granted
 from sandbox.stack.request_mounts import binds_of, mounts_of, tmpfs_of
 from sandbox.stack.request_names import container_name, shared_namespace
 from sandbox.stack.request_networks import endpoints_of, network_mode_of, ports_of
@@ -28,12 +29,6 @@ COMPOSE_VERSION = "2.40.3"
 _PULLED = {"always": "always", "missing": "missing", "never": "never", "build": "missing"}
 #: what a request has no field for: who brings a project up does it beside the container, or says that it is left out
 NOT_CARRIED: dict[str, str] = {
-    "secrets.*.environment": "the content is written into the container before its program starts",
-    "configs.*.environment": "the content is written into the container before its program starts",
-    "configs.*.content": "the content is written into the container before its program starts",
-    "services.*.secrets[].uid": "a file that is mounted has its own owner, as with Docker",
-    "services.*.secrets[].gid": "a file that is mounted has its own group, as with Docker",
-    "services.*.secrets[].mode": "a file that is mounted has its own mode, as with Docker",
     "services.*.build": "the image is built first; its name is the request's",
     "services.*.develop": "watching is beside the container",
     "services.*.attach": "whose output is shown is beside the container",
@@ -90,6 +85,10 @@ def request_of(name: str, project: Project, instance: Instance = Instance()) -> 
         exposed_ports=_exposed(name, project, service),
         network_mode=mode,
         endpoints=() if mode else endpoints_of(name, project, service, own_name),
+    )
+    request = request._replace(
+        secrets=tuple(granted(project, name, service, "secrets")),
+        configs=tuple(granted(project, name, service, "configs")),
     )
     return _with_isolation(_with_limits(request, service), project, service)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.stack.model import VolumeBind, VolumeTmpfs, VolumeVolume
+from sandbox.stack.request_grants import is_mounted
 from sandbox.values import MountRequest
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def _source(project: Project, volume: Volume) -> str:
 
 
 def mounts_of(project: Project, service: Service) -> Iterator[MountRequest]:
-    """The other mounts, and the files of secrets and configs."""
+    """The other mounts, and the files of secrets and configs that are mounted."""
     for volume in service.volumes:
         if not isinstance(volume, str) and not fits_text(volume):
             yield mount_of(project, volume)
@@ -62,7 +63,7 @@ def mounts_of(project: Project, service: Service) -> Iterator[MountRequest]:
     ):
         for grant in grants:
             found = objects.value(grant.source)
-            if found is not None and found.file:
+            if found is not None and is_mounted(grant, found):
                 target = grant.target or grant.source
                 yield MountRequest(
                     "bind", found.file, target if target.startswith("/") else f"{folder}{target}", read_only=True

@@ -10,7 +10,16 @@ from sandbox.stack.errors import ComposeFileError
 from sandbox.stack.fates import all_keys, fates_of
 from sandbox.stack.key_table import with_table
 from sandbox.stack.request import NOT_CARRIED, Instance, request_of
-from sandbox.values import Device, EndpointRequest, HealthCheck, MountRequest, PublishedPort, RestartPolicy, Rlimit
+from sandbox.values import (
+    Device,
+    EndpointRequest,
+    FileGrant,
+    HealthCheck,
+    MountRequest,
+    PublishedPort,
+    RestartPolicy,
+    Rlimit,
+)
 from tests.needs import REPOSITORY
 from tests.sandbox.stack.projects import one
 
@@ -104,6 +113,40 @@ def test_mounts(tmp_path: Path) -> None:
     )
     assert made.tmpfs == (("/run", "size=1m"),)
     assert made.volumes_from == ("demo-db-1:ro", "x")
+
+
+def test_secrets_and_configs(tmp_path: Path) -> None:
+    made = _request(
+        tmp_path,
+        "secrets: [text, {source: file, target: key, uid: '5', gid: '6', mode: 0440}, there, plain], "
+        "configs: [inline, {source: inline, target: /etc/app.conf, mode: 0600}, empty]",
+        "secrets: {text: {environment: HOME}, file: {file: ./f}, there: {external: true, name: mine}, "
+        "plain: {file: ./p}}\nconfigs: {inline: {content: 'a $${b}'}, empty: {content: ''}}",
+    )
+    assert made.secrets == (
+        FileGrant("text", "/run/secrets/text", content="/home/dev"),
+        FileGrant("file", "key", 5, 6, 0o440, path=f"{tmp_path}/f"),
+        FileGrant("mine", "/run/secrets/there"),
+    )
+    assert made.configs == (
+        FileGrant("inline", "inline", content="a ${b}"),
+        FileGrant("inline", "/etc/app.conf", mode=0o600, content="a ${b}"),
+        FileGrant("empty", "empty", content=""),
+    )
+    assert made.mounts == (MountRequest("bind", f"{tmp_path}/p", "/run/secrets/plain", True),)
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "says"),
+    [
+        ("secrets: [s]", "secrets: {s: {environment: NOT_SET}}", "'NOT_SET' required by secret 's' is not set"),
+        ("configs: [s]", "configs: {s: {environment: NOT_SET}}", "'NOT_SET' required by config 's' is not set"),
+        ("secrets: [{source: s, uid: root}]", "secrets: {s: {file: f}}", r"secrets\[0\].uid: 'root' is no number"),
+    ],
+)
+def test_secrets_that_cannot_be(tmp_path: Path, body: str, more: str, says: str) -> None:
+    with pytest.raises(ComposeFileError, match=says):
+        _request(tmp_path, body, more)
 
 
 def test_the_process_and_its_limits(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Secrets and configs of a service, as its containers ask for them: those that are no plain mount of a file.
+
+A file without an owner and a mode of its own is mounted, so that a change of it is seen at once; everything else is
+written into the container before its program starts.
+"""
+
+from __future__ import annotations
+
+from sandbox.stack.consistency import place_of
+from sandbox.stack.errors import problem
+from sandbox.values import FileGrant
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.stack.errors import ComposeFileError
+    from sandbox.stack.model import Service
+    from sandbox.stack.parts_model import FileGrant as Granted
+    from sandbox.stack.project import FileObject, Project
+
+    #: of the project and of the service: the key is the same
+    Section = str
+
+
+def is_mounted(grant: Granted, found: FileObject) -> bool:
+    """Whether the file itself is mounted."""
+    return bool(found.file) and not (grant.uid or grant.gid or grant.mode is not None)
+
+
+def granted(project: Project, name: str, service: Service, section: Section) -> Iterator[FileGrant]:
+    """The grants of `section`, "secrets" or "configs". Raises ComposeFileError for a variable that is not set, and for
+    an owner that is no number.
+    """
+    objects = dict(getattr(project, section))
+    for number, grant in enumerate(getattr(service, section)):
+        found = objects.get(grant.source)
+        if found is None or is_mounted(grant, found):
+            continue
+        path = f"services.{name}.{section}[{number}]"
+        made = FileGrant(
+            grant.source,
+            grant.target or grant.source,
+            _number(project, f"{path}.uid", grant.uid),
+            _number(project, f"{path}.gid", grant.gid),
+            0o444 if grant.mode is None else int(grant.mode),
+        )
+        yield _with_content(project, section, made, found)
+
+
+def _with_content(project: Project, section: Section, grant: FileGrant, found: FileObject) -> FileGrant:
+    if found.external:
+        return grant._replace(source=found.name)
+    if found.file:
+        return grant._replace(path=found.file)
+    if not found.environment:
+        return grant._replace(content=found.content)
+    value = project.environment.get(found.environment)
+    if value is None:
+        raise _error(
+            project,
+            f"{section}.{grant.source}.environment",
+            f"environment variable {found.environment!r} required by {section[:-1]} {grant.source!r} is not set",
+            mend=f"export {found.environment}=…",
+        )
+    return grant._replace(content=value)
+
+
+def _number(project: Project, path: str, text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise _error(project, path, f"{text!r} is no number: names are the container's own")
+    return int(text)
+
+
+def _error(project: Project, path: str, what: str, mend: str = "") -> ComposeFileError:
+    return problem(place_of(project.places, path), path, what, mend=mend)
