@@ -127,12 +127,13 @@ def counted_as_follower(paths: Paths, selection: Selection) -> Iterator[None]:
 class EventReader:
     """Reads what is committed, in order; between two looks it holds no transaction."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, after: int = 0) -> None:
+        """What has at most the id `after` is not read."""
         self._paths = paths
         self._connection = connect_state(paths, durable=False)
         self._file = os.stat(paths.database)
         self._seen_version = -1
-        self._last = 0
+        self._last = after
 
     def close(self) -> None:
         self._connection.close()
@@ -227,8 +228,35 @@ class WakeupPace:
         return 1.0 if quiet < 30.0 else None
 
 
+class EventWatch:
+    """Events after the one with the id `after`, waited for together with other descriptors."""
+
+    def __init__(self, paths: Paths, after: int, output_fd: int = -1) -> None:
+        # watched before anything is read: what is written in between is told
+        self._wakeups = _Wakeups(paths.data_root, output_fd)
+        self._reader = EventReader(paths, after)
+
+    def watch(self, fd: int) -> None:
+        """Wait for this one to be readable as well, until it is unwatched; before it is closed."""
+        self._wakeups.watch(fd)
+
+    def unwatch(self, fd: int) -> None:
+        self._wakeups.unwatch(fd)
+
+    def wait(self, longest_seconds: float | None = None) -> tuple[list[Happened], frozenset[int]]:
+        """What has happened since the last time, and which descriptors can be read. It returns when there may be
+        something, at the latest after so long. Raises BrokenPipeError.
+        """
+        ready = self._wakeups.wait(longest_seconds)
+        return self._reader.read_added(), ready
+
+    def close(self) -> None:
+        self._reader.close()
+        self._wakeups.close()
+
+
 class _Wakeups:
-    """Waits for writes to the directory of the database."""
+    """Waits for writes to the directory of the database, and for what else is watched."""
 
     def __init__(self, directory: str, output_fd: int) -> None:
         self._fd = watch_writes(directory)
@@ -245,8 +273,17 @@ class _Wakeups:
         if self._fd >= 0:
             os.close(self._fd)
 
-    def wait(self, longest_seconds: float | None) -> None:
-        """Return when there may be something to see, at the latest after so long. Raises BrokenPipeError."""
+    def watch(self, fd: int) -> None:
+        self._poller.register(fd, select.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        self._poller.unregister(fd)
+
+    def wait(self, longest_seconds: float | None) -> frozenset[int]:
+        """Return when there may be something to see, at the latest after so long; which of the others can be read.
+        Raises BrokenPipeError.
+        """
+        ready = set()
         delay = self._pace.next_delay()
         if longest_seconds is not None:
             delay = longest_seconds if delay is None else min(delay, longest_seconds)
@@ -255,8 +292,11 @@ class _Wakeups:
                 # what it is does not matter
                 os.read(self._fd, 64 * 1024)
                 self._pace.woken()
+            elif fd != self._output_fd:
+                ready.add(fd)
             elif events & (select.POLLERR | select.POLLHUP):
                 raise BrokenPipeError
+        return frozenset(ready)
 
 
 def watch_writes(directory: str) -> int:

@@ -66,7 +66,8 @@ ARROWS = {
         "container.view", "grammar", "image", "network", "protocol", "runtime", "system", "volume", "warm",
     },
     "compose": {
-        "builder", "container", "container.life", "container.model", "container.request", "container.view", "grammar",
+        "builder", "container", "container.life", "container.model", "container.monitor", "container.request",
+        "container.view", "grammar",
         "image", "network", "stack", "volume", "warm",
     },
     "client": {

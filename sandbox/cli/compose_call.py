@@ -7,7 +7,10 @@ from sandbox.errors import SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.cli.command import Invocation
+    from sandbox.cli.flags import Value
     from sandbox.stack.project import Project
     from sandbox.stack.project_request import Steps
 
@@ -50,10 +53,31 @@ def project_if_any(invocation: Invocation, services: tuple[str, ...] = ()) -> tu
     return project, project.name
 
 
+def project_name(invocation: Invocation) -> str:
+    """The name alone, which needs no file where an option or a variable says it. Raises as `loaded`."""
+    given = project_request(invocation).name or invocation.context.env.get(PROJECT_NAME, "")
+    return _checked(given) if given else project_if_any(invocation)[1]
+
+
 def _checked(name: str) -> str:
     from sandbox.stack.sources import check_name
 
     return check_name(name)
+
+
+def as_command(
+    invocation: Invocation, path: str, arguments: tuple[str, ...], values: Mapping[str, Value] | None = None
+) -> Invocation:
+    """The same call as one of another command: with `arguments`, and those of the options given that it has too, or
+    with `values` in their place.
+    """
+    from sandbox.cli.lookup import find_command
+
+    command = find_command(path)
+    known = {option.key for option in command.options}
+    given = invocation.values if values is None else values
+    kept = {key: value for key, value in given.items() if key in known}
+    return invocation._replace(command=command, arguments=arguments, values=kept, typed="", of_noun={})
 
 
 def parallel_of(invocation: Invocation) -> int:
@@ -68,3 +92,14 @@ def parallel_of(invocation: Invocation) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"COMPOSE_PARALLEL_LIMIT must be an integer (found: {text!r})") from None
+
+
+def wants_colour(invocation: Invocation) -> bool:
+    """Whether standard output gets colours: `--ansi`, COMPOSE_ANSI, NO_COLOR, and whether it is a terminal. Raises
+    UsageError.
+    """
+    env = invocation.context.env
+    said = str(invocation.of_noun.get("ansi") or env.get("COMPOSE_ANSI") or "auto")
+    if said not in ("auto", "always", "never"):
+        raise UsageError(f"unknown --ansi {said!r}", mend="--ansi auto|always|never")
+    return said == "always" or (said == "auto" and not env.get("NO_COLOR") and invocation.context.stdout.isatty())

@@ -8,15 +8,13 @@ if TYPE_CHECKING:
 
 #: of a slip on the command line, and of `run` and `create` where it is not the container's own
 ENGINE_FAILED = 125
-#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them; and
-#: those of Compose, which has one status for all
+#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them
 _LEFT_TO_ENGINE = frozenset({
-    "compose config",
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
     "config create", "network connect", "network create", "network disconnect", "secret create", "volume create",
 })  # fmt: skip
-#: nouns of which this is so for every command
-_NOUNS_LEFT_TO_ENGINE = ("service ", "stack ")
+#: nouns of which this is so for every command; Compose has one status for all
+_NOUNS_LEFT_TO_ENGINE = ("compose ", "service ", "stack ")
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "
 #: every other kind has 1, but of `run` and `create`

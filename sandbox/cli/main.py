@@ -28,7 +28,10 @@ _HELP = option("--help", "flag", "Show this message and quit")
 #: objects made and not freed before the collector looks at them
 _COLLECTED_AT = 50_000
 #: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
-_ENDED_BY_INTERRUPT = ("container attach", "container logs", "container stats", "container wait", "system events")
+_ENDED_BY_INTERRUPT = (
+    "compose attach", "compose events", "compose logs", "compose stats", "compose wait", "container attach",
+    "container logs", "container stats", "container wait", "system events",
+)  # fmt: skip
 #: the options of Docker's that a script may bring along
 _OF_DOCKER = frozenset(declared.key for declared in GLOBAL_OPTIONS if declared.hidden)
 #: set by the scripts that shells load; typer's name for it

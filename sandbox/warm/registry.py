@@ -63,6 +63,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.start": Operation(_API, "start_container"),
     "api.summaries": Operation(_API, "summaries"),
     "builder.prune": Operation(_BUILDER, "prune_cache"),
+    "compose.build": Operation("sandbox.compose.building", "build_service", reports="tell", lasts=True),
     "container.attach": Operation(_CLIENT, "attach_container", lasts=True),
     "container.commit": Operation("sandbox.commit.operations", "commit"),
     "container.changes": Operation(_FILES, "changes"),

@@ -67,6 +67,12 @@ def stats(invocation: Invocation) -> int:
     return 0
 
 
+def print_nothing(invocation: Invocation) -> int:
+    """Print what `stats` prints of no container. Raises TemplateError."""
+    invocation.context.stdout.write(_render(invocation, []))
+    return 0
+
+
 def _present_words(invocation: Invocation) -> tuple[str, ...] | None:
     """The words of containers that are there; None where one names nothing, which is told."""
     context = invocation.context.for_operations()

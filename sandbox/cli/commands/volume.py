@@ -7,6 +7,13 @@ from sandbox.cli.flags import option
 from sandbox.grammar.local_driver import DRIVER
 from sandbox.volume import operations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.cli.command import Context
+    from sandbox.volume.store import Volume
+
 _HEADERS = {
     "Driver": "DRIVER", "Name": "VOLUME NAME", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS",
     "Label": "", "Links": "LINKS", "Size": "SIZE", "Availability": "AVAILABILITY", "Group": "GROUP",
@@ -31,20 +38,24 @@ def create(invocation: Invocation) -> int:
 
 def list_all(invocation: Invocation) -> int:
     """Print Docker's table of volumes."""
-    from sandbox.cli.output.listings import print_listing
-
     context = invocation.context
     volumes = operations.list_all(context.for_operations(), invocation.texts("filter"))
     if invocation.flag("quiet") and not invocation.given("format"):
         for volume in volumes:
             context.print(volume.name)
         return 0
+    print_volumes(context, volumes, invocation.text("format"))
+    return 0
+
+
+def print_volumes(context: Context, volumes: Sequence[Volume], form: str | None) -> None:
+    """Print `volumes` as `--format` asks. Raises TemplateError."""
+    from sandbox.cli.output.listings import print_listing
     from sandbox.cli.volume_rows import volume_row
 
     rows = [volume_row(context.find_paths(), volume) for volume in volumes]
     raw = "name: {{.Name}}\ndriver: {{.Driver}}\n"
-    print_listing(context, _HEADERS, ("Driver", "Name"), rows, invocation.text("format"), raw=raw)
-    return 0
+    print_listing(context, _HEADERS, ("Driver", "Name"), rows, form, raw=raw)
 
 
 def inspect(invocation: Invocation) -> int:

@@ -18,7 +18,7 @@ _PADDING = 3
 _ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
-def render_table(rows: Iterable[Sequence[str]], *, least_width: int = _LEAST_WIDTH) -> str:
+def render_table(rows: Iterable[Sequence[str]], *, least_width: int = _LEAST_WIDTH, padding: int = _PADDING) -> str:
     """Lines with aligned columns, each ending in a newline; the last column is not padded.
 
     Control characters are escaped: a cell may hold what a hostile image says of itself.
@@ -27,7 +27,7 @@ def render_table(rows: Iterable[Sequence[str]], *, least_width: int = _LEAST_WID
     # as Go's tabwriter has it, the last cell of a line belongs to no column
     count = max((len(row) for row in cells), default=0)
     widths = [
-        max([least_width, *(display_width(row[index]) + _PADDING for row in cells if len(row) > index + 1)])
+        max([least_width, *(display_width(row[index]) + padding for row in cells if len(row) > index + 1)])
         for index in range(count)
     ]
     return "".join(_line(row, widths) for row in cells)

@@ -184,7 +184,7 @@ def test_completion_knows_what_stands_before_the_verb() -> None:
     def words(*typed: str) -> list[str]:
         return [word for word, _ in find_candidates({}, typed[:-1], typed[-1])]
 
-    assert words("compose", "co") == ["config", "convert"]
+    assert words("compose", "con") == ["config", "convert"]
     assert words("compose", "--fi") == ["--file"]
     assert words("compose", "-f", "x.yaml", "-p", "name", "conf") == ["config"]
     assert "--services" in words("compose", "-f", "x.yaml", "config", "--s")

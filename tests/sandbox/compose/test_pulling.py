@@ -1,0 +1,54 @@
+"""Which images are pulled and pushed, and why others are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.compose.pulling import PullChoice, Transfer, pull_plan, push_plan
+from tests.sandbox.stack.projects import one
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FILE = """
+    services:
+      a: {image: "one:1"}
+      b: {image: "one:1"}
+      c: {build: ., pull_policy: build}
+      d: {image: "two:1", build: .}
+      e: {image: "three:1", pull_policy: never}
+      f: {image: "four:1", pull_policy: missing}
+      g: {image: four, pull_policy: missing}
+"""
+
+
+def test_each_image_is_pulled_once(tmp_path: Path) -> None:
+    project = one(tmp_path, _FILE)
+    plan = pull_plan(project, project.services.names, {"four:1", "four"})
+    assert plan == (
+        Transfer("a", "one:1"),
+        Transfer("c", "", skipped="Skipped - No image to be pulled"),
+        Transfer("d", "two:1", can_be_built=True),
+        Transfer("e", "three:1", skipped="Skipped"),
+        Transfer("f", "four:1", skipped="Skipped - Image is already present locally"),
+        # the latest may be another one by now
+        Transfer("g", "four"),
+    )
+
+
+def test_the_command_line_is_over_the_policy(tmp_path: Path) -> None:
+    project = one(tmp_path, _FILE)
+    (always,) = pull_plan(project, ("e",), (), PullChoice("always"))
+    assert not always.skipped
+    (missing,) = pull_plan(project, ("a",), {"one:1"}, PullChoice("missing"))
+    assert missing.skipped == "Skipped - Image is already present locally"
+    (built,) = pull_plan(project, ("d",), (), PullChoice(ignore_buildable=True))
+    assert built.skipped == "Skipped - Image can be built"
+
+
+def test_only_what_is_built_here_and_has_a_name_is_pushed(tmp_path: Path) -> None:
+    text = 'services: {a: {image: "x:1"}, b: {build: .}, c: {image: "y:1", build: {context: ., tags: ["y:2", "y:1"]}}}'
+    project = one(tmp_path, text)
+    plan = push_plan(project, project.services.names)
+    assert [each.image for each in plan if not each.skipped] == ["y:1", "y:2"]
+    assert [each.subject for each in plan if each.skipped] == ["a", "b"]
