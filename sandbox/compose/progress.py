@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
+    State = Literal["working", "done", "warning", "error"]
+
 
 class Progress(NamedTuple):
     """One thing of a project ("Container demo-web-1"), and what becomes of it ("Creating")."""
 
     subject: str
     text: str
-    state: Literal["working", "done", "warning", "error"] = "working"
+    state: State = "working"
 
 
 if TYPE_CHECKING:

@@ -112,22 +112,30 @@ def _without_orphans(project: Project | None, containers: list[ObservedContainer
 
 def _do(invocation: Invocation, containers: list[ObservedContainer], asked: Asked, words: tuple[str, str]) -> int:
     """Do it with each container and say so; 1 where one failed, each of which is told."""
+    from sandbox.cli.compose_progress import display_of
+    from sandbox.compose.progress import Progress
+
     status = 0
     begun, done = words
+    display = display_of(invocation)
 
     def tell(container: ObservedContainer, result: object) -> None:
         nonlocal status
+        subject = f"Container {container.name}"
         if isinstance(result, SandboxError):
+            display.tell(Progress(subject, "Error", "error"))
+            display.close()
             invocation.context.note(render_error(result))
             status = 1
         else:
-            invocation.context.note(f" Container {container.name}  {done}")
+            display.tell(Progress(subject, done, "done"))
 
     if begun:
         for each in containers:
-            invocation.context.note(f" Container {each.name}  {begun}")
+            display.tell(Progress(f"Container {each.name}", begun, "working"))
     where, parallel = invocation.context.for_operations(), parallel_of(invocation)
     do_together(where, containers, asked, tell, parallel=parallel)
+    display.close()
     return status
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.cli.command import Invocation
+    from sandbox.compose.progress import State
     from sandbox.compose.pulling import Transfer
     from sandbox.errors import SandboxError
     from sandbox.stack.project import Project
@@ -61,25 +62,31 @@ def _carry_out(
     invocation: Invocation, plan: Sequence[Transfer], operation: str, words: tuple[str, str]
 ) -> list[Transfer]:
     """Do the transfers and tell of each; those that failed come back, and their errors have been said."""
+    from sandbox.cli.compose_progress import display_of
+    from sandbox.compose.progress import Progress
+
     context, quiet = invocation.context, invocation.flag("quiet")
     failed: list[Transfer] = []
+    display = display_of(invocation)
 
-    def say(subject: str, text: str) -> None:
+    def say(transfer: Transfer, text: str, state: State) -> None:
         if not quiet:
-            context.note(f" {subject} {text}")
+            display.tell(Progress(transfer.subject, text, state))
 
     def tell(transfer: Transfer, line: str, error: SandboxError | None) -> None:
         if error is not None:
             failed.append(transfer)
-            say(transfer.subject, "Error")
+            say(transfer, "Error", "error")
+            display.close()
             context.note(render_error(error))
         elif not line:
-            say(transfer.subject, words[1])
+            say(transfer, words[1], "done")
 
     for transfer in plan:
-        say(transfer.subject, transfer.skipped or words[0])
+        say(transfer, transfer.skipped or words[0], "done" if transfer.skipped else "working")
     if not invocation.of_noun.get("dry-run"):
         transfer_all(context.for_operations(), plan, operation, tell, parallel_of(invocation))
+    display.close()
     return failed
 
 
