@@ -21,7 +21,8 @@ from sandbox.state import connect_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Generator, Iterator, Sequence
     from types import TracebackType
 
     from sandbox.paths import Paths
@@ -144,14 +145,19 @@ class EventReader:
 
     def read_added(self, since_ns: int = 0) -> list[Happened]:
         """What was committed since the last look; a look at nothing new costs microseconds."""
-        if not self._may_have_changed():
+        if not self.has_changed():
             return []
         added = list(read_events(self._connection, after=self._last, since_ns=since_ns))
         if added:
             self._last = added[-1].id
         return added
 
-    def _may_have_changed(self) -> bool:
+    @property
+    def connection(self) -> sqlite3.Connection:
+        return self._connection
+
+    def has_changed(self) -> bool:
+        """Whether another process may have committed something since this was asked last."""
         if self._was_replaced():
             # a repair made another one, with what it could read of the old one's events
             self._connection.close()
@@ -170,6 +176,27 @@ class EventReader:
         except FileNotFoundError:
             return False
         return not os.path.samestat(present, self._file) and present.st_size > 0
+
+
+def watch_changes(paths: Paths, longest_seconds: float | None = None) -> Generator[sqlite3.Connection, None, None]:
+    """The database, to be read now and each time that another process has committed something, and after so long."""
+    wakeups = _Wakeups(paths.data_root, -1)
+    try:
+        reader = EventReader(paths)
+        try:
+            yielded = time.monotonic()
+            while True:
+                if reader.has_changed() or (
+                    longest_seconds is not None and time.monotonic() - yielded >= longest_seconds
+                ):
+                    yielded = time.monotonic()
+                    yield reader.connection
+                left = None if longest_seconds is None else max(0.0, longest_seconds - (time.monotonic() - yielded))
+                wakeups.wait(left)
+        finally:
+            reader.close()
+    finally:
+        wakeups.close()
 
 
 class _Follower:

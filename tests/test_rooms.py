@@ -59,11 +59,14 @@ ARROWS = {
         "autostart", "builder", "container.life", "container.model", "container.monitor", "container.request",
         "container.view", "grammar", "image", "network", "protocol", "runtime", "secret", "volume",
     },
-    "service": {"container.model", "container.request", "network"},
     "warm": {"protocol", "runtime"},
     "api": {
         "container", "container.model", "container.monitor", "container.request", "container.session",
         "container.view", "grammar", "image", "network", "protocol", "runtime", "system", "volume", "warm",
+    },
+    "service": {
+        "container", "container.life", "container.model", "container.request", "container.view", "grammar", "network",
+        "warm",
     },
     "compose": {
         "builder", "container", "container.life", "container.model", "container.monitor", "container.request",

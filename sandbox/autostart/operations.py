@@ -12,7 +12,9 @@ from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.home import find_home
 from sandbox.named_tuple import NamedTuple
 from sandbox.paths import find_data_root
+from sandbox.reconciler_calls import ensure_due
 from sandbox.runtime.systemd_scopes import find_bus, is_booted, lingers
+from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,6 +150,9 @@ def run(context: OperationContext) -> Iterator[BroughtBack]:
             yield BroughtBack(container.name, error)
         else:
             yield BroughtBack(container.name)
+    with open_state(context.paths, durable=False) as connection:
+        # containers of services are not started again: others take their place
+        ensure_due(connection, context.paths, context.env)
 
 
 def _home(context: OperationContext) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from sandbox.errors import ConflictError, NoTerminalError, NotSupportedError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
+from sandbox.reconciler_calls import ensure_due
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -78,7 +79,9 @@ def look_up(context: OperationContext, word: str) -> Container:
     from sandbox.container.life.lookup import open_container
 
     with open_state(context.paths, durable=False) as connection:
-        return open_container(connection, context.paths, word)
+        found = open_container(connection, context.paths, word)
+        ensure_due(connection, context.paths, context.env)
+        return found
 
 
 def list_containers(context: OperationContext, request: ListRequest = ListRequest()) -> list[Container]:  # noqa: B008
@@ -88,6 +91,7 @@ def list_containers(context: OperationContext, request: ListRequest = ListReques
     shows_all = request.all or request.limit is not None
     with open_state(context.paths, durable=False) as connection:
         containers = present_containers(connection, context.paths)
+        ensure_due(connection, context.paths, context.env)
         if request.filters:
             from sandbox.container.view.list_filters import filter_containers, read_filters
 
@@ -241,6 +245,7 @@ def remove(context: OperationContext, word: str, *, force: bool = False, volumes
 
     with open_state(context.paths, frees=True) as connection:
         remove_container(connection, context.paths, word, force=force, volumes=volumes)
+        ensure_due(connection, context.paths, context.env)
 
 
 def wait(context: OperationContext, word: str) -> int:

@@ -90,10 +90,11 @@ def settle(paths: Paths, service: Service, tasks: Sequence[Task]) -> tuple[Servi
         members = {task.container_id for task in tasks if task.is_member and task.container_id}
         known = service_ports.look_at(paths, service.id)
         taking = {one.key for one in known.members if not one.is_leaving} if known is not None else set()
-        for container_id in taking - members:
-            service_ports.withdraw(paths, service.id, container_id)
+        # first those that come: where the last one goes there is another to go to
         for member in _members(paths, members - taking):
             service_ports.admit(paths, service.id, member)
+        for container_id in taking - members:
+            service_ports.withdraw(paths, service.id, container_id)
     return ports
 
 

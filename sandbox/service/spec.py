@@ -52,7 +52,7 @@ class ServicePort(NamedTuple):
     target: int
     #: 0 has one chosen
     published: int = 0
-    protocol: str = "tcp"
+    protocol: Literal["tcp", "udp"] = "tcp"
     mode: str = "ingress"  # ingress: one listener over all replicas; host: the container's own
     host_ip: str = ""
     name: str = ""

@@ -48,11 +48,20 @@ def insert_service(connection: sqlite3.Connection, service: Service) -> None:
             (service.id, service.name, service.stack, service.version, DUE_NOW, _service_text(service)),
         )
     except IntegrityError:
-        raise ConflictError(
-            f"name conflicts with an existing object: service {service.name} already exists",
-            mend=f"sandbox service update {service.name}",
-        ) from None
+        raise _taken(service.name) from None
     _keep_spec(connection, service)
+
+
+def refuse_taken_name(connection: sqlite3.Connection, name: str) -> None:
+    """Raise ConflictError where a service has the name."""
+    if connection.execute("SELECT 1 FROM service WHERE name = ? AND removing = 0", (name,)).fetchone() is not None:
+        raise _taken(name)
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(
+        f"name conflicts with an existing object: service {name} already exists", mend=f"sandbox service update {name}"
+    )
 
 
 def update_service(connection: sqlite3.Connection, service: Service, due_ns: int = DUE_NOW) -> None:
@@ -156,12 +165,6 @@ def tasks_of(connection: sqlite3.Connection, service_id: str) -> list[Task]:
     """All tasks of the service, by slot, in a slot the oldest first."""
     rows = connection.execute("SELECT id, record FROM task WHERE service_id = ?", (service_id,)).fetchall()
     return sorted((_task_of(*row) for row in rows), key=_order)
-
-
-def all_tasks(connection: sqlite3.Connection) -> list[Task]:
-    """The tasks of all services."""
-    rows = connection.execute("SELECT id, record FROM task").fetchall()
-    return sorted((_task_of(*row) for row in rows), key=lambda task: (task.service_id, *_order(task)))
 
 
 def load_task(connection: sqlite3.Connection, task_id: str) -> Task | None:

@@ -7,6 +7,7 @@ import os
 from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files
 from sandbox.container.model.store import load_container, update_state
+from sandbox.reconciler_calls import call_reconciler
 from sandbox.state import WRITER_PATIENCE_SECONDS, DatabaseError, connect_state, is_busy
 from storage.waits import carry_out
 
@@ -94,7 +95,14 @@ class DatabaseJournal:
             return None
         if self._hurries:
             self._count()
+        if kept is not None and self._is_task():
+            call_reconciler(self._paths)
         return kept
+
+    def _is_task(self) -> bool:
+        """Whether the container is a service's, which is to be looked at when it has changed."""
+        query = "SELECT 1 FROM task WHERE container_id = ? AND container_id <> ''"
+        return self.connection.execute(query, (self._container_id,)).fetchone() is not None
 
     def _count(self) -> None:
         self._writes += 1

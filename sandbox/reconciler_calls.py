@@ -1,0 +1,70 @@
+"""Calling the reconciler of services: by whoever has changed what it decides on, from whatever process.
+
+It listens on a FIFO of the runtime directory. What is written there has no meaning but that the rows are to be looked
+at, and waits in the kernel while it is busy. When it has nothing to decide it becomes a small program that waits there
+for the next call (`service/reconciler.py`): a monitor, which is inside its container's user namespace, could not start
+a process that may start other containers, but it can write to a FIFO.
+
+Who finds nobody there starts one, where he can: a command, never a monitor.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from sandbox.paths import Paths
+
+#: of a task's container: whose it is
+SERVICE_LABEL = "com.docker.swarm.service.id"
+# ends at once in the place of its child, whom nobody waits for then
+_BOOT = (
+    "import os, sys; os.fork() and os._exit(0); sys.path[:] = sys.argv[1:]; "
+    "from sandbox.service.reconciler import main; main()"
+)
+
+
+def call_path(paths: Paths) -> str:
+    """The FIFO; the runtime root is shared by all data roots of a user."""
+    return f"{paths.runtime_root}/reconciler-{paths.runtime_prefix}"
+
+
+def call_reconciler(paths: Paths) -> bool:
+    """Have it look at the rows again; False where nobody listens."""
+    try:
+        fd = os.open(call_path(paths), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    # one that is full has been called often enough
+    with suppress(BlockingIOError):
+        os.write(fd, b"!")
+    os.close(fd)
+    return True
+
+
+def ensure_reconciler(paths: Paths, env: Mapping[str, str]) -> None:
+    """Have it look at the rows, started with this environment where it does not run."""
+    if call_reconciler(paths) or not sys.executable:
+        return
+    from sandbox.own_modules import module_places
+
+    words = [sys.executable, "-IS", "-c", _BOOT, *module_places()]
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    # what a caller has blocked or ignored is his own
+    signals = range(1, 32)
+    pid = os.posix_spawn(
+        words[0], words, dict(env), file_actions=null, setsid=True, setsigmask=(), setsigdef=set(signals) - {9, 19}
+    )
+    os.waitpid(pid, 0)
+
+
+def ensure_due(connection: sqlite3.Connection, paths: Paths, env: Mapping[str, str]) -> None:
+    """Have it look at the rows, where there is something to decide: one query where there is nothing."""
+    if connection.execute("SELECT 1 FROM service WHERE due_ns > 0 LIMIT 1").fetchone() is not None:
+        ensure_reconciler(paths, env)

@@ -1,0 +1,96 @@
+"""What of a service cannot be: said before anything is made, as Docker's engine says it. Pure."""
+
+from __future__ import annotations
+
+from sandbox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.service.spec import RestartRule, ServiceSpec, UpdateConfig
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_REST = _FIRST | frozenset("_-")
+_NAME_LENGTH = 63
+
+
+def check_spec(spec: ServiceSpec) -> None:
+    """Raise UsageError, with the field that is at fault, where there is no such service."""
+    name = spec.name
+    if not name or name[0] not in _FIRST or name[-1] not in _FIRST or not _REST.issuperset(name):
+        raise UsageError(
+            f"invalid name: {name!r}: only [a-zA-Z0-9-_] are allowed, with a letter or digit at both ends",
+            mend="--name web", field="name",
+        )  # fmt: skip
+    if len(name) > _NAME_LENGTH:
+        raise UsageError("name must be 63 characters or fewer", field="name")
+    if not spec.request.image:
+        raise UsageError("ContainerSpec: image reference must be provided", field="image")
+    _check_mode(spec)
+    for field, rules in (("update", spec.update), ("rollback", spec.rollback)):
+        if rules is not None:
+            _check_rules(rules, field)
+    if spec.restart is not None:
+        _check_restart(spec.restart, is_job=spec.mode.is_job)
+    _check_ports(spec)
+
+
+def _check_mode(spec: ServiceSpec) -> None:
+    mode = spec.mode
+    if mode.kind not in ("replicated", "global", "replicated-job", "global-job"):
+        raise UsageError(f"Unknown mode: {mode.kind}", mend="--mode replicated", field="mode")
+    if mode.replicas < 0 or mode.max_concurrent < 0:
+        raise UsageError("Number of replicas must be non-negative", mend="--replicas 1", field="mode.replicas")
+    if mode.is_job and spec.update is not None:
+        raise UsageError("update config is not supported for jobs", field="update")
+    if mode.is_job and spec.rollback is not None:
+        raise UsageError("rollback config is not supported for jobs", field="rollback")
+    if spec.endpoint_mode not in ("vip", "dnsrr"):
+        raise UsageError(f"unknown endpoint mode: {spec.endpoint_mode}", field="endpoint_mode")
+
+
+def _check_rules(rules: UpdateConfig, field: str) -> None:
+    if rules.failure_action not in ("pause", "continue", "rollback"):
+        raise UsageError(f"unrecognized update failure action {rules.failure_action}", field=f"{field}.failure_action")
+    if rules.order not in ("stop-first", "start-first"):
+        raise UsageError(f"unrecognized update order {rules.order}", field=f"{field}.order")
+    if rules.parallelism < 0:
+        raise UsageError(f"invalid parallelism: {rules.parallelism}", field=f"{field}.parallelism")
+    if rules.delay_ns < 0:
+        raise UsageError("TaskSpec: update-delay cannot be negative", field=f"{field}.delay")
+    if rules.monitor_ns < 0:
+        raise UsageError("TaskSpec: update-monitor cannot be negative", field=f"{field}.monitor")
+    if not 0 <= rules.max_failure_ratio <= 1:
+        raise UsageError(
+            "TaskSpec: update-maxfailureratio cannot be less than 0 or bigger than 1",
+            field=f"{field}.max_failure_ratio",
+        )
+
+
+def _check_restart(rule: RestartRule, *, is_job: bool) -> None:
+    if rule.condition not in ("any", "on-failure", "none"):
+        raise UsageError(f'invalid RestartCondition: "{rule.condition}"', field="restart.condition")
+    if is_job and rule.condition == "any":
+        raise UsageError("RestartPolicy condition any is not supported for jobs", field="restart.condition")
+    if rule.delay_ns < 0:
+        raise UsageError("TaskSpec: restart-delay cannot be negative", field="restart.delay")
+    if rule.window_ns < 0:
+        raise UsageError("TaskSpec: restart-window cannot be negative", field="restart.window")
+    if rule.max_attempts < 0:
+        raise UsageError("TaskSpec: restart-max-attempts cannot be negative", field="restart.max_attempts")
+
+
+def _check_ports(spec: ServiceSpec) -> None:
+    seen: set[tuple[int, str, str]] = set()
+    for position, port in enumerate(spec.ports):
+        field = f"ports[{position}]"
+        if port.mode not in ("ingress", "host"):
+            raise UsageError(f"invalid publish mode {port.mode}", field=field)
+        if port.mode == "ingress" and spec.endpoint_mode == "dnsrr":
+            raise UsageError(
+                "EndpointSpec: port published with ingress mode can't be used with dnsrr mode",
+                mend="--publish mode=host,…, or --endpoint-mode vip", field=field,
+            )  # fmt: skip
+        key = (port.published, port.protocol, port.host_ip)
+        if port.published and key in seen:
+            raise UsageError("EndpointSpec: duplicate published ports provided", field=field)
+        seen.add(key)
