@@ -61,8 +61,9 @@ ARROWS = {
     },
     "warm": {"protocol", "runtime"},
     "api": {
-        "container", "container.model", "container.monitor", "container.request", "container.session",
-        "container.view", "grammar", "image", "network", "protocol", "runtime", "system", "volume", "warm",
+        "builder", "commit", "container", "container.files", "container.model", "container.monitor",
+        "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",
+        "protocol", "runtime", "system", "volume", "warm",
     },
     "service": {
         "container", "container.life", "container.model", "container.request", "container.view", "grammar", "network",

@@ -65,7 +65,7 @@ async def _handle(engine: Engine, connection: Connection, request: h11.Request) 
 async def _send(engine: Engine, connection: Connection, answer: Answer) -> None:
     body = answer.body
     headers = [*engine.headers, *answer.headers]
-    if answer.document is not None:
+    if answer.document is not None and not body:
         body = encoded(answer.document) + b"\n"
     if body:
         headers.append(("Content-Type", answer.content_type))

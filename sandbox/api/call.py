@@ -102,10 +102,12 @@ class Call:
         """The content type of streams in frames."""
         return MULTIPLEXED_STREAM if self.version >= _MULTIPLEXED_SINCE else RAW_STREAM
 
-    def stream(self, content_type: str = JSON, *, reads_body: bool = False) -> AbstractAsyncContextManager[Connection]:
+    def stream(
+        self, content_type: str = JSON, *, reads_body: bool = False, headers: tuple[tuple[str, str], ...] = ()
+    ) -> AbstractAsyncContextManager[Connection]:
         """An answer in pieces: its head goes at once, the block is cancelled when the client goes."""
-        headers: Headers = [("Content-Type", content_type), *self.engine.headers]
-        return self.connection.streaming(200, headers, reads_body=reads_body)
+        all_headers: Headers = [("Content-Type", content_type), *self.engine.headers, *headers]
+        return self.connection.streaming(200, all_headers, reads_body=reads_body)
 
     async def hijack(self, content_type: str) -> Hijacked:
         """Make a stream of bytes of the connection, as the client has asked for it."""

@@ -1,16 +1,18 @@
-"""A pipe from a worker to the server."""
+"""Pipes between workers and the server."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+_T = TypeVar("_T")
 
 _CHUNK = 256 * 1024
 _F_SETPIPE_SZ = 1031
@@ -50,3 +52,35 @@ async def open_pipe() -> AsyncIterator[Pipe]:
     finally:
         with trio.CancelScope(shield=True):
             await pipe.aclose()
+
+
+async def feed(body: AsyncIterator[bytes], act: Callable[[int], Awaitable[_T]]) -> _T:
+    """Write a request's body to a pipe that `act` gets the other end of; its result. Who reads may have had enough."""
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    stream = trio.lowlevel.FdStream(write_fd)
+    found: list[_T] = []
+    try:
+        async with trio.open_nursery() as nursery:
+
+            async def run() -> None:
+                nonlocal read_fd
+                try:
+                    found.append(await act(read_fd))
+                finally:
+                    # nobody reads any more: who still writes is told
+                    os.close(read_fd)
+                    read_fd = -1
+
+            nursery.start_soon(run)
+            try:
+                async for part in body:
+                    await stream.send_all(part)
+            except trio.BrokenResourceError:
+                pass
+            finally:
+                with trio.CancelScope(shield=True):
+                    await stream.aclose()
+    finally:
+        if read_fd >= 0:
+            os.close(read_fd)
+    return found[0]

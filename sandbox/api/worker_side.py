@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from sandbox.api.documents.classic_request import ClassicBuild
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.plan import Attachment
     from sandbox.container.operations import ListRequest
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from sandbox.container.session.attach import ClientStreams
     from sandbox.container.session.exec_request import ExecRequest
     from sandbox.container.view.logs import LogSelection
+    from sandbox.events import Happened
     from sandbox.network.create import NetworkRequest
     from sandbox.operation_context import OperationContext
     from sandbox.protocol.channel import Channel
+    from sandbox.volume.operations import VolumeRequest
     from sandbox.warm.values import Descriptor
 
     Document = dict[str, Any]
@@ -238,3 +241,144 @@ def exec_end(context: OperationContext, container_id: str, exec_id: str) -> int 
     from sandbox.container.sessions import exec_end as find_end
 
     return find_end(context, container_id, exec_id)
+
+
+def past_events(context: OperationContext, since_ns: int) -> list[Happened]:
+    """What has happened since a time, ns since 1970, as far as it is kept."""
+    from sandbox.events import read_events
+    from sandbox.state import open_state
+
+    with open_state(context.paths, durable=False) as connection:
+        return list(read_events(connection, since_ns=since_ns))
+
+
+def list_volumes(context: OperationContext, filters: tuple[str, ...]) -> list[Document]:
+    """Docker's documents of the volumes that pass the filters."""
+    from sandbox.volume.document import describe_volume
+    from sandbox.volume.operations import list_all
+
+    return [describe_volume(context.paths, volume) for volume in list_all(context, filters)]
+
+
+def create_volume(context: OperationContext, request: VolumeRequest, session: str) -> Document:
+    """Docker's document of the volume."""
+    from sandbox.api.session import recorded_in
+    from sandbox.volume.operations import create, inspect
+
+    with recorded_in(session):
+        made = create(context, request)
+    return inspect(context, made.name)
+
+
+def commit_container(
+    context: OperationContext,
+    word: str,
+    name: str,
+    story: tuple[str, str],
+    changes: tuple[str, ...],
+    session: str,
+    *,
+    pause: bool,
+) -> str:
+    """The new image's id; `story` is author and comment."""
+    from sandbox.api.session import recorded_in
+    from sandbox.commit.operations import commit
+    from sandbox.commit.request import CommitRequest
+    from sandbox.image.references import parse_reference
+
+    reference = parse_reference(name) if name else None
+    with recorded_in(session):
+        return commit(context, word, CommitRequest(reference, *story, changes, pause))
+
+
+def push_image(context: OperationContext, name: str, all_tags: bool, tell: Callable[[Document], None]) -> None:
+    """What happens on the way is told in Docker's messages, the digest last."""
+    from sandbox.api.documents.transfer import ToldProgress
+    from sandbox.image.operations import push
+
+    context = context._replace(open_progress=lambda: ToldProgress(tell))
+    for job in push(context, name, all_tags=all_tags):
+        tell({"progressDetail": {}, "aux": {"Tag": job.reference.tag, "Digest": job.digest, "Size": len(job.manifest)}})
+
+
+def load_images(context: OperationContext, archive_fd: int, tell: Callable[[Document], None]) -> None:
+    """Each image is told of as Docker does."""
+    from sandbox.image.operations import Archive, load
+
+    def loaded(names: tuple[Any, ...], record: Any) -> None:
+        for name in names:
+            tell({"stream": f"Loaded image: {name.familiar}\n"})
+        if not names:
+            tell({"stream": f"Loaded image ID: {record.id}\n"})
+
+    with open(archive_fd, "rb", closefd=False) as stream:
+        load(context, Archive(stream, "the archive"), None, loaded)
+
+
+def import_image(
+    context: OperationContext,
+    source: str,
+    name: str,
+    message: str,
+    platform: str,
+    changes: tuple[str, ...],
+    archive_fd: int,
+    tell: Callable[[Document], None],
+) -> None:
+    """The new image's id is told. `source` is a URL, or "-" for the archive."""
+    from datetime import UTC, datetime
+
+    from sandbox.builder.changes import apply_changes
+    from sandbox.image.archive.importing import ImportRequest, download
+    from sandbox.image.operations import Archive, import_tree
+    from sandbox.image.platforms import host_platform, parse_platform
+    from sandbox.image.references import parse_reference
+
+    request = ImportRequest(
+        parse_reference(name) if name else None,
+        apply_changes({}, changes),
+        message,
+        parse_platform(platform) if platform else host_platform(),
+        datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        source,
+    )
+    if source == "-":
+        with open(archive_fd, "rb", closefd=False) as stream:
+            record = import_tree(context, Archive(stream, "the archive"), request)
+    else:
+        with download(source, context.paths, context.env) as stream:
+            record = import_tree(context, Archive(stream, source), request)
+    tell({"status": record.id})
+
+
+def distribution(context: OperationContext, name: str) -> Document:
+    """What a registry has under the name, as Docker's document."""
+    import json
+
+    from sandbox.image.manifests.operations import configs, inspect
+
+    found = inspect(context, name)
+    document = json.loads(found.data)
+    platforms = [entry.get("platform") or {} for entry in document.get("manifests") or ()]
+    if not platforms:
+        config = configs(context, name)[""]
+        platforms = [{"architecture": config.get("architecture", ""), "os": config.get("os", "")}]
+    descriptor = {"mediaType": found.media_type, "digest": found.digest, "size": len(found.data)}
+    return {"Descriptor": descriptor, "Platforms": platforms}
+
+
+def authenticate(context: OperationContext, registry: str, credentials: tuple[str, str, str]) -> None:
+    """Raises AuthenticationError for credentials that the registry refuses; nothing is kept."""
+    from sandbox.image.registry.docker_config import Credentials
+    from sandbox.image.transfer.login import check_login, registry_domain
+
+    check_login(context.paths, context.env, registry_domain(registry), Credentials(*credentials))
+
+
+def build_image(
+    context: OperationContext, request: ClassicBuild, session: str, archive_fd: int, tell: Callable[[Document], None]
+) -> None:
+    """What happens is told in the classic builder's messages, its failure too."""
+    from sandbox.api.classic_build import build
+
+    build(context, request, session, archive_fd, tell)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.api.call import NO_CONTENT, Answer
-from sandbox.api.documents.create_request import read_create
+from sandbox.api.documents.create_request import read_create, read_limits, read_restart
 from sandbox.api.documents.filters import read_filters
 from sandbox.container.operations import ListRequest
+from sandbox.container.request.request import ContainerRequest
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
@@ -47,3 +48,17 @@ async def remove(call: Call) -> Answer:
     """Remove it, by force while it runs, with its nameless volumes."""
     await call.engine.call("container.remove", call.word, force=call.flag("force"), volumes=call.flag("v"))
     return NO_CONTENT
+
+
+async def update(call: Call) -> Answer:
+    """Change its limits and its restart policy."""
+    body = await call.document()
+    wanted = read_limits(body, ContainerRequest())._replace(rlimits=(), restart=read_restart(body))
+    notes = await call.engine.call("container.update", call.word, wanted)
+    return Answer(document={"Warnings": list(notes)})
+
+
+async def prune(call: Call) -> Answer:
+    """Remove those that do not run."""
+    ids, freed = await call.engine.call("container.prune", read_filters(call.text("filters")))
+    return Answer(document={"ContainersDeleted": list(ids) or None, "SpaceReclaimed": freed})

@@ -61,3 +61,13 @@ async def remove(call: Call) -> Answer:
             "api.remove_image", call.word, force=call.flag("force"), noprune=call.flag("noprune")
         )
     )
+
+
+async def prune(call: Call) -> Answer:
+    """Remove those that nobody uses."""
+    removed, freed = await call.engine.call("image.prune", read_filters(call.text("filters")))
+    gone: list[dict[str, str]] = []
+    for untagged, deleted in removed:
+        gone += [{"Untagged": name} for name in untagged]
+        gone += [{"Deleted": digest} for digest in deleted]
+    return Answer(document={"ImagesDeleted": gone or None, "SpaceReclaimed": freed})

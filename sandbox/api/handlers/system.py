@@ -1,10 +1,21 @@
-"""The engine itself: ping, version, info, plugins."""
+"""The engine itself: ping, version, info, events, disk usage, credentials."""
 
 from __future__ import annotations
 
+import math
+import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sandbox.api.call import Answer
+import trio
+
+from sandbox.api.call import Answer, encoded
+from sandbox.api.credentials import environment_of
+from sandbox.api.documents.filters import read_filters
+from sandbox.api.documents.reading import text
+from sandbox.event_documents import event_document, event_fields
+from sandbox.event_stream import Selection, check_times, counted_as_follower, read_event_filters
+from sandbox.grammar.filters import parse_time
 from sandbox.system.versions import describe_version
 
 if TYPE_CHECKING:
@@ -37,3 +48,51 @@ async def info(call: Call) -> Answer:
 async def plugins(_call: Call) -> Answer:
     """There are none."""
     return Answer(document=[])
+
+
+async def usage(call: Call) -> Answer:
+    """What is taken on disk."""
+    return Answer(document=await call.engine.call("system.usage"))
+
+
+async def distribution(call: Call) -> Answer:
+    """What a registry has under a name."""
+    environment = environment_of(call.headers.get("x-registry-auth", ""), call.word)
+    return Answer(document=await call.engine.call("api.distribution", call.word, environment=environment))
+
+
+async def authenticate(call: Call) -> Answer:
+    """Try credentials at their registry; who asked keeps them."""
+    body = await call.document()
+    credentials = (text(body, "username"), text(body, "password"), text(body, "identitytoken"))
+    await call.engine.call("api.authenticate", text(body, "serveraddress"), credentials)
+    return Answer(document={"Status": "Login Succeeded", "IdentityToken": ""})
+
+
+async def events(call: Call) -> None:
+    """What has happened since a time, and what happens, until another. The head of the answer goes at once."""
+    engine = call.engine
+    now_ns = time.time_ns()
+    since, until = (
+        (written, parse_time(written, now_ns)) if (written := call.text(key)) and written != "0" else None
+        for key in ("since", "until")
+    )
+    check_times(since, until)
+    until_ns = None if until is None else until[1]
+    history = since is not None or until is not None
+    begin_ns = (since[1] if since is not None else 0) if history else None
+    selection = Selection(begin_ns, until_ns, read_event_filters(read_filters(call.text("filters"))))
+    with ExitStack() as stack:
+        stack.enter_context(counted_as_follower(engine.context.paths, selection))
+        subscription = stack.enter_context(engine.events.subscribed())
+        past = await engine.call("api.past_events", begin_ns or 0) if history else []
+        last = past[-1].id if past else 0
+        async with call.stream() as out:
+            for happened in past:
+                if selection.takes(happened):
+                    await out.write(encoded(event_document(event_fields(happened))) + b"\n")
+            left = math.inf if until_ns is None else max(0.0, (until_ns - time.time_ns()) / 1e9)
+            with trio.move_on_after(left):
+                async for happened in subscription:
+                    if happened.id > last and selection.takes(happened):
+                        await out.write(encoded(event_document(event_fields(happened))) + b"\n")

@@ -41,8 +41,15 @@ def registry_domain(text: str) -> str:
 
 def log_in(paths: Paths, env: Mapping[str, str], domain: str, credentials: Credentials) -> LoggedIn:
     """Try the credentials at the registry and keep them. Raises AuthenticationError when they are refused."""
-    job = Job(paths, env, load_config(paths), host_platform(), False, QuietProgress())
     config = DockerConfig(env)
+    check_login(paths, env, domain, credentials)
+    kept_in = config.store(domain, credentials)
+    return LoggedIn(kept_in, kept_in == config.path)
+
+
+def check_login(paths: Paths, env: Mapping[str, str], domain: str, credentials: Credentials) -> None:
+    """Try the credentials at the registry. Raises AuthenticationError when they are refused, RegistryError."""
+    job = Job(paths, env, load_config(paths), host_platform(), False, QuietProgress())
 
     async def check() -> None:
         from sandbox.image.registry.reading import RegistryClient
@@ -54,8 +61,6 @@ def log_in(paths: Paths, env: Mapping[str, str], domain: str, credentials: Crede
             await RegistryClient(http, endpoint, Reference(domain, ""), credentials).check_login()
 
     run_trio(check)
-    kept_in = config.store(domain, credentials)
-    return LoggedIn(kept_in, kept_in == config.path)
 
 
 def log_out(env: Mapping[str, str], domain: str) -> bool:

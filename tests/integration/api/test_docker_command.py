@@ -89,7 +89,7 @@ def test_networks_and_images(command: DockerCommand, busybox: str) -> None:
     command.run("rm", "-f", "one")
     command.run("network", "rm", "inner")
     command.run("tag", busybox, "mine:1")
-    assert command.lines("images", "--format", "{{.Repository}}:{{.Tag}}") == ["busybox:latest", "mine:1"]
+    assert sorted(command.lines("images", "--format", "{{.Repository}}:{{.Tag}}")) == ["busybox:latest", "mine:1"]
     command.run("rmi", "mine:1")
     assert command.lines("image", "inspect", "-f", "{{.Os}}", busybox) == ["linux"]
     assert b"No such image" in command.run("image", "inspect", "nothing", status=1).stderr

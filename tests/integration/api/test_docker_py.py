@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+import time
 from typing import Any
 
 import docker.errors
@@ -47,3 +50,82 @@ def test_run_to_the_end(client: Any, busybox: str) -> None:
     with pytest.raises(docker.errors.ImageNotFound):
         client.images.get("nothing")
     assert client.containers.list(all=True) == []
+
+
+def test_files_volumes_and_what_is_seen(client: Any, busybox: str) -> None:
+    volume = client.volumes.create("data", labels={"mine": "1"})
+    assert client.volumes.list(filters={"label": "mine=1"}) == [volume]
+    since = int(time.time())
+    box = client.containers.run(
+        busybox, ["sh", "-c", "echo x >/made; exec sleep 600"], detach=True, network_mode="none", name="box",
+        volumes={"data": {"bind": "/data"}},
+    )  # fmt: skip
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        member = tarfile.TarInfo("file")
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"text"))
+    assert box.put_archive("/data", archive.getvalue())
+    pieces, stat = box.get_archive("/data/file")
+    assert (stat["name"], stat["size"]) == ("file", 4)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
+        assert tar.getnames() == ["file"]
+    with pytest.raises(docker.errors.NotFound):
+        box.get_archive("/nothing")
+    assert box.exec_run("cat /data/file").output == b"text"
+    assert {"Path": "/made", "Kind": 1} in box.diff()
+    assert [row[-1] for row in box.top()["Processes"]] == ["sleep 600"]
+    assert box.stats(stream=False)["name"] == "/box"
+    with tarfile.open(fileobj=io.BytesIO(b"".join(box.export()))) as tar:
+        assert "made" in tar.getnames()
+    box.pause()
+    box.unpause()
+    assert box.update(restart_policy={"Name": "on-failure", "MaximumRetryCount": 2})["Warnings"] in ([], None)
+    box.restart(timeout=0)
+    with pytest.raises(docker.errors.APIError):
+        volume.remove()
+    box.remove(force=True)
+    volume.remove()
+    told = client.events(since=since, until=int(time.time()) + 1, filters={"container": "box"}, decode=True)
+    actions = [event["Action"] for event in told]
+    assert [each for each in actions if each in ("create", "start", "pause", "destroy")] == [
+        "create", "start", "pause", "start", "destroy",
+    ]  # fmt: skip
+    assert client.df()["Containers"] in ([], None)
+
+
+def test_networks(client: Any, busybox: str) -> None:
+    network = client.networks.create("inner", labels={"mine": "1"})
+    assert client.networks.list(names=["inner"]) == [network]
+    box = client.containers.run(busybox, "sleep 600", detach=True, name="box", network="inner")
+    box.reload()
+    assert list(box.attrs["NetworkSettings"]["Networks"]) == ["inner"]
+    network.disconnect(box)
+    network.connect(box, aliases=["other"])
+    network.reload()
+    assert [each.name for each in network.containers] == ["box"]
+    box.remove(force=True)
+    assert client.networks.prune()["NetworksDeleted"] == ["inner"]
+    with pytest.raises(docker.errors.NotFound):
+        client.networks.get("inner")
+
+
+def test_images_are_made_and_carried(client: Any, busybox: str) -> None:
+    dockerfile = f"FROM {busybox}\nARG WORD=none\nRUN echo $WORD >/word\nCMD cat /word"
+    image, log = client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag="mine:1", buildargs={"WORD": "given"})
+    assert any("RUN echo" in line.get("stream", "") for line in log)
+    assert image.tags == ["mine:1"]
+    assert client.containers.run("mine:1", network_mode="none", remove=True) == b"given\n"
+    with pytest.raises(docker.errors.BuildError, match="returned a non-zero code: 3"):
+        client.images.build(fileobj=io.BytesIO(f"FROM {busybox}\nRUN exit 3".encode()))
+    made = client.containers.run(busybox, "touch /kept", detach=True, network_mode="none")
+    made.wait()
+    kept = made.commit("mine", "2", changes='CMD ["ls", "/kept"]')
+    made.remove()
+    assert client.containers.run(kept, network_mode="none", remove=True) == b"/kept\n"
+    saved = b"".join(kept.save(named=True))
+    client.images.remove("mine:2")
+    assert [each.tags for each in client.images.load(saved)] == [["mine:2"]]
+    assert client.images.get("mine:2").history()[0]["CreatedBy"]
+    assert client.images.prune(filters={"dangling": False})["ImagesDeleted"]
+    assert client.images.list() == []

@@ -1,0 +1,55 @@
+"""Debian's docker-compose over the socket: a project that is built, brought up, looked at and taken down."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.api.conftest import DockerCommand
+
+pytestmark = pytest.mark.requires("subids", "overlay", "docker-compose")
+_PROJECT = """
+version: "2.4"
+services:
+  first:
+    image: busybox
+    command: sh -c 'echo first is up; exec sleep 600'
+    volumes: ["data:/data"]
+  second:
+    build: .
+    depends_on: [first]
+volumes: {data: {}}
+"""
+_DOCKERFILE = """
+FROM busybox
+RUN echo made > /made
+CMD ["sh", "-c", "cat /made; exec sleep 600"]
+"""
+
+
+def test_a_project_comes_and_goes(command: DockerCommand, tmp_path: Path, busybox: str) -> None:
+    (tmp_path / "docker-compose.yml").write_text(_PROJECT)
+    (tmp_path / "Dockerfile").write_text(_DOCKERFILE)
+
+    def compose(*words: str) -> str:
+        done = subprocess.run(
+            ["docker-compose", "-p", "pj", *words], cwd=tmp_path, env={**command.env, "COMPOSE_HTTP_TIMEOUT": "120"},
+            capture_output=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words}: {done.stdout!r}{done.stderr!r}"
+        return done.stdout.decode()
+
+    compose("up", "-d")
+    assert len(compose("ps", "-q").split()) == 2
+    compose("up", "-d")
+    assert compose("exec", "-T", "second", "cat", "/made") == "made\n"
+    assert "first is up" in compose("logs", "--no-color", "first")
+    assert "made" in compose("run", "--rm", "-T", "second", "cat", "/made")
+    compose("down", "-v", "-t", "0")
+    assert command.lines("ps", "-aq") == []
+    assert command.lines("volume", "ls", "-q") == []
