@@ -107,6 +107,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compose build": ("compose_build", "Build or rebuild services"),
     "compose pull": ("compose_transfer", "Pull service images"),
     "compose push": ("compose_transfer", "Push service images"),
+    "compose run": ("compose_run", "Run a one-off command on a service"),
     "compose ps": ("compose_ps", "List containers"),
     "compose logs": ("compose_logs", "View output from containers"),
     "compose ls": ("compose_ls", "List running compose projects"),
@@ -226,7 +227,7 @@ NOT_BUILT: frozenset[str] = frozenset({
     "node", "plugin", "scout", "service",
     "swarm", "trust",
     *(f"compose {verb}" for verb in (
-        "bridge", "publish", "run", "watch",
+        "bridge", "publish", "watch",
     )),
     *(f"stack {verb}" for verb in ("deploy", "ls", "ps", "rm", "services")),
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
+from sandbox.stack.canonical import image_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,39 @@ def _is_latest(image: str) -> bool:
 
     reference = parse_reference(image)
     return not reference.digest and (reference.tag or "latest") == "latest"
+
+
+def required_pulls(project: Project, present: Collection[str], policy: str = "") -> tuple[Transfer, ...]:
+    """What is pulled before the services can run, each image once; `policy` is over what services say. An image that a
+    service can build is tried too, as another place may have built it.
+    """
+    found: dict[tuple[str, str], Transfer] = {}
+    built = {each.image for _, each in project.services if each.build is not None}
+    for name, service in project.services:
+        own = policy or service.pull_policy
+        if service.provider is not None or own in ("never", "build"):
+            continue
+        wanted = [service.image] if service.image and (own == "always" or service.image not in present) else []
+        mounted = [each.source for each in service.volumes if not isinstance(each, str) and each.type == "image"]
+        others = [*mounted, *(each.image for each in service.pre_start if each.image)]
+        wanted += [image for image in others if image not in present and project.services.value(image) is None]
+        for image in wanted:
+            key = (image, service.platform)
+            found.setdefault(key, Transfer(name, *key, can_be_built=image in built))
+    return tuple(found.values())
+
+
+def required_builds(project: Project, present: Collection[str], *, all: bool = False) -> tuple[str, ...]:
+    """The services that are built before they can run: those without an image, or that ask to be; with `all` every one
+    that can be.
+    """
+    return tuple(
+        name
+        for name, service in project.services
+        if service.build is not None
+        and service.provider is None
+        and (all or service.pull_policy == "build" or image_of(project, name, service) not in present)
+    )
 
 
 def push_plan(project: Project, services: Iterable[str]) -> tuple[Transfer, ...]:
