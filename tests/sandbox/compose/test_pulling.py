@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.compose.pulling import PullChoice, Transfer, pull_plan, push_plan
+from sandbox.compose.pulling import PullChoice, Transfer, pull_plan, push_plan, required_builds, required_pulls
 from tests.sandbox.stack.projects import one
 
 if TYPE_CHECKING:
@@ -52,3 +52,34 @@ def test_only_what_is_built_here_and_has_a_name_is_pushed(tmp_path: Path) -> Non
     plan = push_plan(project, project.services.names)
     assert [each.image for each in plan if not each.skipped] == ["y:1", "y:2"]
     assert [each.subject for each in plan if each.skipped] == ["a", "b"]
+
+
+_REQUIRED = """
+    services:
+      a: {image: "here:1"}
+      b: {image: "gone:1"}
+      c: {image: "here:2", pull_policy: always}
+      d: {image: "built:1", build: .}
+      e: {build: .}
+      f: {image: "never:1", pull_policy: never}
+      g: {image: "here:3", build: ., pull_policy: build}
+      h: {image: "here:1", volumes: [{type: image, source: "tree:1", target: /t}]}
+"""
+
+
+def test_what_services_need_before_they_run(tmp_path: Path) -> None:
+    project = one(tmp_path, _REQUIRED)
+    present = {"here:1", "here:2", "here:3"}
+    pulls = required_pulls(project, present)
+    assert [(each.image, each.can_be_built) for each in pulls] == [
+        ("gone:1", False),
+        ("here:2", False),
+        # another place may have built it
+        ("built:1", True),
+        ("tree:1", False),
+    ]
+    assert required_builds(project, present) == ("d", "e", "g")
+    assert required_builds(project, {*present, "built:1", f"{project.name}-e"}) == ("g",)
+    assert required_builds(project, present, all=True) == ("d", "e", "g")
+    assert required_pulls(project, present, "never") == ()
+    assert {"here:1", "here:2"} < {each.image for each in required_pulls(project, present, "always")}
