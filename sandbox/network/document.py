@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Mapping[str, str]) -> Document:
     """What `docker network inspect` prints of it; `names` are those of containers, by id."""
+    guests = {one.container_id: _guest(one, names.get(one.container_id, "")) for one in endpoints}
+    if network.driver != "bridge":
+        guests = {
+            container_id: _guest_without_wire(network, container_id, names[container_id]) for container_id in names
+        }
     return {
         "Name": network.name,
         "Id": network.id,
@@ -32,9 +37,7 @@ def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Map
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
-        "Containers": {
-            endpoint.container_id: _guest(endpoint, names.get(endpoint.container_id, "")) for endpoint in endpoints
-        },
+        "Containers": guests,
         "Options": _options(network),
         "Labels": dict(sorted(network.labels.items())),
         **({"Egress": list(network.egress)} if network.egress else {}),
@@ -80,6 +83,14 @@ def _guest(endpoint: Endpoint, name: str) -> Document:
         "IPv4Address": f"{endpoint.address4}/{endpoint.prefix4}" if endpoint.address4 else "",
         "IPv6Address": f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
     }
+
+
+def _guest_without_wire(network: Network, container_id: str, name: str) -> Document:
+    """Of a container on the host's network, or on none: Docker has an endpoint of it, of no addresses."""
+    from hashlib import sha256  # for those two networks
+
+    endpoint = sha256(f"{network.id} {container_id}".encode()).hexdigest()
+    return {"Name": name, "EndpointID": endpoint, "MacAddress": "", "IPv4Address": "", "IPv6Address": ""}
 
 
 def _options(network: Network) -> Document:

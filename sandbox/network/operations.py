@@ -66,12 +66,14 @@ def inspect(context: OperationContext, word: str, *, verbose: bool = False) -> d
     containers (a VPN may have come since it was made), and what keeps it going. Raises NotFoundError.
     """
     from sandbox.network.document import describe_bridge, describe_network
-    from sandbox.network.store import endpoints_on, find_network
+    from sandbox.network.store import containers_without_wires, endpoints_on, find_network
 
     with open_state(context.paths, durable=False) as connection:
         network = _with_subnet(connection, context.paths, find_network(connection, word))
         endpoints = endpoints_on(connection, network.id)
         names = dict(connection.execute("SELECT id, name FROM container").fetchall()) if endpoints else {}
+        if network.driver != "bridge":
+            names = containers_without_wires(connection, network)
     document = describe_network(network, endpoints, names)
     if verbose and network.driver == "bridge":
         document |= describe_bridge(network) | {"Keeper": _describe_keeper(context)}

@@ -117,6 +117,11 @@ def dns_names(aliases: Sequence[str], name: str, short_id: str, hostname: str) -
     return tuple(dict.fromkeys(filter(None, (name, *aliases, short_id, hostname))))
 
 
+def gateways_of(endpoints: Sequence[Endpoint]) -> set[str]:
+    """Of all their networks."""
+    return {address for one in endpoints for address in (one.network.gateway4, one.network.gateway6) if address}
+
+
 def has_local_names(endpoints: Sequence[Endpoint]) -> bool:
     """Whether names are asked for at 127.0.0.11 inside: on every network but the default one, as Docker has it."""
     return any(not endpoint.network.is_predefined for endpoint in endpoints)

@@ -119,6 +119,15 @@ def endpoints_on(connection: sqlite3.Connection, network_id: str) -> tuple[Endpo
     return tuple(_endpoint(row) for state, *row in rows if _is_held(state))
 
 
+def containers_without_wires(connection: sqlite3.Connection, network: Network) -> dict[str, str]:
+    """Names, by id, of the containers that are on the host's network, or on none, while their monitors live."""
+    rows = connection.execute(
+        "SELECT id, name, state FROM container WHERE json_extract(config, '$.network') = ? ORDER BY created_ns",
+        (network.name,),
+    ).fetchall()
+    return {container_id: name for container_id, name, state in rows if _is_held(state)}
+
+
 def _is_held(state: str) -> bool:
     return claim_of(from_json(ContainerState, state)).is_alive
 

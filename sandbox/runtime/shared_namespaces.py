@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandbox.runtime.user_namespace import PeerPair
+    from storage.waits import Steps
 
 #: what the child says where nobody need map it
 _JOINED = b"j"
@@ -173,20 +174,69 @@ def _replace(path: str, data: bytes) -> None:
 @contextmanager
 def locked(place: str) -> Iterator[None]:
     """Alone with the router, among those who look for it or change its bridges. Raises HostError."""
+    fd = _open_lock(place)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        unlock(fd)
+
+
+def lock_steps(place: str) -> Steps[int]:
+    """As `locked`, for a process that does other things while another one has the lock; returns what `unlock` takes.
+
+    Raises HostError.
+    """
+    fd = _open_lock(place)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # it belongs to the open file, of which a child has a copy, and no descriptor says when it is to be had
+            while (yield from _wait_in_child_steps(fd)) != 0:
+                pass
+    except BaseException:
+        unlock(fd)
+        raise
+    return fd
+
+
+def unlock(fd: int) -> None:
+    """Let others have it."""
+    # by name: a child that was forked meanwhile holds a copy of the descriptor
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
+def _open_lock(place: str) -> int:
     try:
         with suppress(FileExistsError):
             os.mkdir(place, 0o700)
-        fd = os.open(f"{place}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return os.open(f"{place}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise HostError(
             "cannot look for the namespaces of the containers on bridge networks",
             cause=f"{error.strerror}: {error.filename}",
             mend=f"ls -ld {place}",
         ) from error
+
+
+def _wait_in_child_steps(fd: int) -> Steps[int]:
+    """The wait status of a child that waits for the lock: 0 where it is had."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    pidfd = os.pidfd_open(pid)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield pidfd, None
     finally:
-        # by name: a child that was forked meanwhile holds a copy of the descriptor
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        os.close(fd)
+        os.close(pidfd)
+        # the wait may be given up; one that has ended keeps its status
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+    return status

@@ -37,9 +37,12 @@ class PortsAdded(NamedTuple):
 
 
 class PortsRemoved(NamedTuple):
-    """`gone` are ports as they were bound, or of a container that does not run as they were asked for."""
+    """`gone` are ports as they were bound, or of a container that does not run as they were asked for; `left` those
+    that stay bound.
+    """
 
     gone: tuple[PublishedPort, ...]
+    left: tuple[PublishedPort, ...] = ()
 
     def to_state(self, state: ContainerState) -> ContainerState:
         return state._replace(published_ports=tuple(one for one in state.published_ports if one not in self.gone))
@@ -59,7 +62,10 @@ class PortsRemoved(NamedTuple):
             one = next((one for one in kept if one == gone), None)
             one = one or next((one for one in kept if is_of(gone, one)), None)
             if one is not None:
-                kept.remove(one)
+                # of a request for every address one that stays is asked for by itself
+                stays = [left.host_ip for left in self.left if not one.host_ip and _is_pair(left, gone)]
+                place = kept.index(one)
+                kept[place : place + 1] = [one._replace(host_ip=address) for address in stays]
                 done |= {everywhere} if not one.host_ip else set()
                 continue
             one = next((one for one in automatic if is_of(gone, one)), None)
@@ -80,6 +86,11 @@ def is_of(bound: PublishedPort, asked: PublishedPort) -> bool:
     in_range = not asked.host_port or asked.host_port <= bound.host_port <= last
     same_address = asked.host_ip in ("", bound.host_ip) if bound.host_ip in _EVERY_ADDRESS else _is_same(bound, asked)
     return same and in_range and same_address
+
+
+def _is_pair(one: PublishedPort, other: PublishedPort) -> bool:
+    """Whether they are the same port of every IPv4 and of every IPv6 address."""
+    return one._replace(host_ip="") == other._replace(host_ip="") and {one.host_ip, other.host_ip} == {*_EVERY_ADDRESS}
 
 
 def _is_same(one: PublishedPort, other: PublishedPort) -> bool:

@@ -12,7 +12,7 @@ Runs in the monitor, as root of the outer user namespace, in a mount namespace o
 
 from __future__ import annotations
 
-from sandbox.container.monitor.etc_files import change_hosts, write_etc_files
+from sandbox.container.monitor.etc_files import change_hosts, change_name_server, write_etc_files
 from sandbox.container.monitor.mounts import ContainerMounts
 from sandbox.container.monitor.pause import CgroupFreezer, NoFreezer, SignalFreezer
 from sandbox.container.monitor.plan import Limits, Started
@@ -135,7 +135,7 @@ class KernelEngine:
     def network_event(self, refused: Callable[[str], None]) -> bool:
         return self._network is None or self._network.event(refused)
 
-    def change_networks(self) -> None:
+    def change_networks_steps(self) -> Steps[None]:
         """Have the container on those networks that the records say, while it runs.
 
         Raises ConflictError where it can be on none, HostError, StartError.
@@ -144,9 +144,12 @@ class KernelEngine:
 
         if not isinstance(self._network, BridgeNetwork):
             raise ConflictError("it is on no network of several containers")
-        before, endpoints = self._network.endpoints, self._records.endpoints()
-        self._network.apply(endpoints, self._records.name() or self._container.name)
-        change_hosts(self._container, self._paths.container_data(self._container.id), before, endpoints)
+        before, directory = self._network.endpoints, self._paths.container_data(self._container.id)
+        endpoints = yield from self._network.apply_steps(
+            lambda: (self._records.endpoints(), self._records.name() or self._container.name)
+        )
+        change_hosts(self._container, directory, before, endpoints)
+        change_name_server(self._container, directory, self._network.gateways, endpoints)
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         assert self._network is not None

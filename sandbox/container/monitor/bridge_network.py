@@ -2,7 +2,7 @@
 
     connect   the container's namespaces are there: wires into place, the keeper told of addresses and names
     ready     the way out serves, where one is needed
-    apply     while it runs: the wires are made what the records say
+    apply     while it runs: the wires are made what the records say, when nobody else changes bridges
     close     all of it gone; the last one's end is the end of the router, and of the way out
 
 What the kernel has of it goes with the namespaces, whoever is killed. A keeper that has ended is found or started
@@ -28,8 +28,9 @@ from sandbox.container.monitor.endpoint_values import (
 )
 from sandbox.errors import HostError, translated
 from sandbox.network.forward_targets import forward_target
+from sandbox.network.record import gateways_of
 from sandbox.network.requested import is_shaped
-from sandbox.runtime.shared_namespaces import locked
+from sandbox.runtime.shared_namespaces import lock_steps, locked, unlock
 from sandbox.values import PublishedPort
 
 TYPE_CHECKING = False
@@ -56,6 +57,8 @@ class BridgeNetwork:
         self._inside: Rtnetlink | None = None
         self._name_sockets: tuple[int, ...] = ()
         self._endpoints: tuple[Endpoint, ...] = ()
+        #: of the networks that it is on, or was
+        self.gateways: set[str] = set()
         self._events = select.epoll()
         self._ports = BridgePorts(container.name, place.router_fd, self._events)
         #: of the host's loopback, where the container may reach some
@@ -137,20 +140,30 @@ class BridgeNetwork:
         self._host_ports.start()
         self._are_ports_due = False
 
-    def apply(self, wanted: Sequence[Endpoint], name: str) -> None:
-        """Make of the container's places on networks what is wanted: what lacks is made, what is too much goes. It is
-        called `name` from now on.
+    def apply_steps(self, find_wanted: Callable[[], tuple[Sequence[Endpoint], str]]) -> Steps[Sequence[Endpoint]]:
+        """Make of the container's places on networks what is wanted, with the name that it has from now on, which are
+        looked up when nothing is waited for any more; the places.
         """
+        with self._explained():
+            lock = yield from lock_steps(self._place.lock_directory)
+            try:
+                wanted, name = find_wanted()
+                self._apply(wanted, name)
+            finally:
+                unlock(lock)
+        return wanted
+
+    def _apply(self, wanted: Sequence[Endpoint], name: str) -> None:
+        """What lacks is made, what is too much goes."""
         self._container = self._container._replace(name=name)
         gone = [one for one in self._endpoints if all(one.number != other.number for other in wanted)]
         new = [one for one in wanted if all(one.number != other.number for other in self._endpoints)]
-        with self._explained(), locked(self._place.lock_directory):
-            for endpoint in gone:
-                self._remove(endpoint)
-            self._move_default_route(wanted)
-            self._restrict(wanted)
-            for endpoint in new:
-                self._add(endpoint)
+        for endpoint in gone:
+            self._remove(endpoint)
+        self._move_default_route(wanted)
+        self._restrict(wanted)
+        for endpoint in new:
+            self._add(endpoint)
         self._endpoints = tuple(wanted)
         self._keeper.update(keeper_member(self._container, self._endpoints))
         self._ports.lead_to(forward_target(self._endpoints))
@@ -235,6 +248,7 @@ class BridgeNetwork:
         settings = settings_of(endpoint)
         add_endpoint(self._routing, self._inside, self._network_fd, settings)
         self._endpoints = (*self._endpoints, endpoint)
+        self.gateways |= gateways_of((endpoint,))
         if is_shaped(self._container.config):
             from net.shaping import shape_endpoint
 

@@ -131,7 +131,7 @@ class ClientDesk:
 
     def unpublish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
         def closed(gone: tuple[PublishedPort, ...]) -> None:
-            self._writer.write(PortsRemoved(gone), partial(answer, None))
+            self._writer.write(PortsRemoved(gone, self._life.watches.network.ports), partial(answer, None))
 
         self._life.watches.network.unpublish(ports, closed, answer)
 

@@ -16,7 +16,7 @@ from net.resolver import (
 )
 from sandbox.container.monitor.runtime_spec import NetworkFiles, hostname_of, uses_private_network
 from sandbox.errors import SandboxError, StartError, translated
-from sandbox.network.record import has_local_names
+from sandbox.network.record import gateways_of, has_local_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +81,28 @@ def change_hosts(container: Container, directory: str, before: Sequence[Endpoint
         _write(path, kept + "".join(_own_lines(container, after)))
 
 
+def change_name_server(container: Container, directory: str, former: set[str], after: Sequence[Endpoint]) -> None:
+    """Where the container asks one of the former gateways for names, and is not on that network any more, have it ask
+    that of one that it is on; what else stands in its resolv.conf stays. Raises StartError.
+    """
+    left = former - gateways_of(after)
+    if not left or not after:
+        return
+    path = f"{directory}/resolv.conf"
+    with translated(StartError, f"cannot change the name server of container {container.name}"):
+        with open(path, errors="surrogateescape") as file:
+            lines = file.readlines()
+        # its own name server is there only for who was on such a network at the start; each gateway answers as well
+        present = f"nameserver {_gateway(after)}\n"
+        changed = [present if line.removeprefix("nameserver").strip() in left else line for line in lines]
+        if changed != lines:
+            _write(path, "".join(changed))
+
+
+def _gateway(endpoints: Sequence[Endpoint]) -> str:
+    return endpoints[0].network.gateway4 or endpoints[0].network.gateway6
+
+
 def _own_lines(container: Container, endpoints: Sequence[Endpoint]) -> Iterator[str]:
     names = " ".join(_full_name(container))
     for endpoint in endpoints:
@@ -99,7 +121,7 @@ def _name_server(endpoints: Sequence[Endpoint]) -> str:
         from net.container_names import CONTAINER_NAME_SERVER  # few containers have sockets of it
 
         return CONTAINER_NAME_SERVER
-    return endpoints[0].network.gateway4 or endpoints[0].network.gateway6
+    return _gateway(endpoints)
 
 
 def gone_error(container: Container, directory: str, kind: type[SandboxError]) -> SandboxError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from functools import partial
 
 from sandbox.container.monitor.task import Task
 from sandbox.errors import ConflictError, SandboxError
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.reactor import READ
 
 TYPE_CHECKING = False
@@ -25,6 +27,14 @@ _FIRST_REVIVAL_SECONDS = 0.5
 _MOST_DOUBLINGS = 8
 #: after so long without one, the first is at once again
 _CALM_SECONDS = 60.0
+
+
+class _Change(NamedTuple):
+    """What is to be done, and who is told that it is, or why it cannot be."""
+
+    steps: Callable[[], Steps[Any]]
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
 
 
 class NetworkWatch:
@@ -51,8 +61,8 @@ class NetworkWatch:
         self._watched = -1
         self._timer: Timer | None = None
         self._task: Task | None = None
-        #: who waits for a change of the ports
-        self._asked: Callable[[Exception], None] | None = None
+        #: changes that were asked for, the first of which is being made
+        self._changes: deque[_Change] = deque()
 
     def begin(self) -> None:
         """Watch the network, where there is one."""
@@ -72,40 +82,47 @@ class NetworkWatch:
 
     def unpublish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
         """Close the ports, as they are bound; `done` gets them."""
-        kept = tuple(port for port in self.ports if port not in ports)
+
+        def kept() -> tuple[PublishedPort, ...]:
+            # of those that are there when it is its turn
+            return tuple(port for port in self.ports if port not in ports)
 
         def closed(_nothing: object) -> None:
-            self.ports = kept
+            self.ports = kept()
             done(ports)
 
-        self._change(lambda: self._network.unpublish_steps(ports, kept), closed, failed)
+        self._change(lambda: self._network.unpublish_steps(ports, kept()), closed, failed)
 
     def change_networks(self, done: Callable[[], None], failed: Callable[[Exception], None]) -> None:
         """Have the container on those networks that the records say."""
 
-        def steps() -> Steps[None]:
-            self._network.change_networks()
-            yield from ()
-
-        self._change(steps, lambda _nothing: done(), failed)
+        self._change(self._network.change_networks_steps, lambda _nothing: done(), failed)
 
     def _change(
         self, steps: Callable[[], Steps[Any]], done: Callable[[Any], None], failed: Callable[[Exception], None]
     ) -> None:
-        """One change at a time; each is told what became of it, also where the network ends meanwhile."""
-        if self._watched < 0 or self._asked is not None:
-            failed(ConflictError("its network is being changed just now", mend="try again"))
+        """One change after the other; each is told what became of it, also where the network ends meanwhile."""
+        if self._watched < 0:
+            failed(ConflictError("its network is being made again just now", mend="try again"))
             return
+        self._changes.append(_Change(steps, done, failed))
+        if len(self._changes) == 1:
+            self._begin_change()
+
+    def _begin_change(self) -> None:
+        change = self._changes[0]
 
         def tell(then: Callable[[Any], None], value: object) -> None:
-            self._asked = self._task = None
+            self._task = None
+            self._changes.popleft()
             then(value)
+            if self._changes:
+                self._begin_change()
 
-        self._asked = failed
         try:
-            self._task = Task(self._reactor, steps(), partial(tell, done), partial(tell, failed))
+            self._task = Task(self._reactor, change.steps(), partial(tell, change.done), partial(tell, change.failed))
         except SandboxError as error:
-            tell(failed, error)
+            tell(change.failed, error)
             return
         self._task.begin()
 
@@ -114,9 +131,9 @@ class NetworkWatch:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._asked is not None:
-            asked, self._asked = self._asked, None
-            asked(ConflictError("its network ended meanwhile", mend="try again"))
+        changes, self._changes = self._changes, deque()
+        for change in changes:
+            change.failed(ConflictError("its network ended meanwhile", mend="try again"))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -129,7 +129,7 @@ class Network(Protocol):
     def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
         """Close the ports, as they are bound; `kept` are all others. Raises SandboxError."""
 
-    def change_networks(self) -> None:
+    def change_networks_steps(self) -> Steps[None]:
         """Have the container on those networks that the records say, while it runs. Raises SandboxError."""
 
 

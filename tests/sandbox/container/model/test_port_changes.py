@@ -52,6 +52,17 @@ def test_two_addresses_of_one_request_are_removed_with_it(place: int) -> None:
     assert PortsRemoved(gone).to_config(config).published_ports == (config.published_ports[1 - place],)
 
 
+@pytest.mark.parametrize("place", range(2))
+def test_of_a_request_for_every_address_one_goes_and_the_other_is_asked_for(place: int) -> None:
+    config = CONTAINER.config._replace(published_ports=(WEB, DNS))
+    bound = [PublishedPort(address, 8080, 80) for address in ("0.0.0.0", "::")]
+    gone = ports_named(bound, bound[place])
+    left = tuple(port for port in (*bound, BOUND[3]) if port not in gone)
+    assert PortsRemoved(gone, left).to_config(config).published_ports == (bound[1 - place], DNS)
+    # a host without the other has nothing to be asked for
+    assert PortsRemoved(gone, BOUND[3:]).to_config(config).published_ports == (DNS,)
+
+
 def test_two_requests_of_one_address_each_are_removed_one_by_one() -> None:
     asked = (PublishedPort("0.0.0.0", 8080, 80), PublishedPort("::", 8080, 80))
     config = CONTAINER.config._replace(published_ports=asked)

@@ -97,7 +97,7 @@ class PlainEngine:
     def network_event(self, _refused: Callable[[str], None]) -> bool:
         raise AssertionError("it has no network")
 
-    def change_networks(self) -> None:
+    def change_networks_steps(self) -> Steps[None]:
         raise AssertionError("it has no network")
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:

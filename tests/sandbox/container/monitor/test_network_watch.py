@@ -1,0 +1,112 @@
+"""Changes of a container's network: one after the other, each told of."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.container.monitor.network import NetworkWatch
+from sandbox.errors import HostError
+from sandbox.runtime.reactor import Reactor
+from sandbox.values import PublishedPort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from storage.waits import Steps
+
+PORTS = tuple(PublishedPort("", number, 80) for number in (8080, 8081, 8082))
+
+
+class Pipes:
+    """A network whose changes wait for a byte each, and fail where that is an x."""
+
+    def __init__(self) -> None:
+        self.network_pidfd, self._event = os.pipe()
+        self._reading, self._writing = os.pipe()
+        self.begun: list[PublishedPort] = []
+
+    def let(self, answers: bytes) -> None:
+        os.write(self._writing, answers)
+
+    def die(self) -> None:
+        os.write(self._event, b"x")
+
+    def network_event(self, _refused: Callable[[str], None]) -> bool:
+        return True
+
+    def revive_network(self, _ports: Sequence[PublishedPort]) -> Steps[None]:
+        yield -1, None
+
+    def publish_steps(
+        self, ports: Sequence[PublishedPort], _present: Sequence[PublishedPort]
+    ) -> Steps[tuple[PublishedPort, ...]]:
+        self.begun += ports
+        yield self._reading, None
+        if os.read(self._reading, 1) == b"x":
+            raise HostError("taken")
+        return tuple(ports)
+
+    def unpublish_steps(self, _ports: Sequence[PublishedPort], _kept: Sequence[PublishedPort]) -> Steps[None]:
+        yield from ()
+
+    def change_networks_steps(self) -> Steps[None]:
+        yield from ()
+        raise HostError("no wire")
+
+    def close(self) -> None:
+        for fd in (self.network_pidfd, self._event, self._reading, self._writing):
+            os.close(fd)
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    made = Pipes()
+    yield made
+    made.close()
+
+
+class Told:
+    """What was told; the loop stops when it is `count` things."""
+
+    def __init__(self, reactor: Reactor, count: int) -> None:
+        self._reactor, self._count = reactor, count
+        self.things: list[object] = []
+
+    def add(self, thing: object) -> None:
+        self.things.append(str(thing) if isinstance(thing, Exception) else thing)
+        if len(self.things) == self._count:
+            self._reactor.stop()
+
+
+def test_changes_are_made_one_after_the_other(pipes: Pipes) -> None:
+    reactor = Reactor()
+    told = Told(reactor, 5)
+    watch = NetworkWatch(pipes, reactor, told.add, told.add)
+    watch.begin()
+    for port in PORTS:
+        watch.publish((port,), told.add, told.add)
+    watch.change_networks(lambda: told.add("changed"), told.add)
+    watch.unpublish(PORTS[:1], told.add, told.add)
+    assert (pipes.begun, told.things) == ([PORTS[0]], [])
+    pipes.let(b".x.")
+    reactor.run()
+    assert told.things == [PORTS[:1], "taken", PORTS[2:], "no wire", PORTS[:1]]
+    assert watch.ports == PORTS[2:]
+    reactor.close()
+
+
+def test_all_that_wait_are_told_when_the_network_ends(pipes: Pipes) -> None:
+    reactor = Reactor()
+    told = Told(reactor, 3)
+    watch = NetworkWatch(pipes, reactor, told.add, told.add)
+    watch.begin()
+    for port in PORTS:
+        watch.publish((port,), told.add, told.add)
+    pipes.die()
+    reactor.run()
+    assert told.things == ["its network ended meanwhile"] * 3
+    assert pipes.begun == [PORTS[0]]
+    reactor.close()
