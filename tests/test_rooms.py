@@ -71,7 +71,7 @@ ARROWS = {
     },
     "compose": {
         "builder", "container", "container.life", "container.model", "container.monitor", "container.request",
-        "container.view", "grammar",
+        "container.session", "container.view", "grammar",
         "image", "network", "stack", "volume", "warm",
     },
     "client": {

@@ -7,6 +7,7 @@ it depends on is as far as it asks. So an error in the making leaves what runs a
 from __future__ import annotations
 
 from sandbox.compose.observe import orphans
+from sandbox.compose.plan_hooks import with_pre_start
 from sandbox.compose.plan_service import Surroundings, plan_service, removals_of
 from sandbox.compose.plan_shared import plan_networks, plan_volumes
 from sandbox.compose.ports import check_ports
@@ -139,6 +140,8 @@ def _starts(
                 waited.add(wait.key)
                 yield wait
         steps = tuple(_starts_of(name, plans[name], stopped, tuple(dict.fromkeys(needs))))
+        if service.pre_start:
+            steps = tuple(with_pre_start(name, service, plans[name].members, steps))
         yield from steps
         started[name] = tuple(step.key for step in steps)
     yield from _started_again(observed, plans, stopped)

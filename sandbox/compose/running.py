@@ -104,14 +104,18 @@ def take_down(context: OperationContext, name: str, project: Project | None, opt
     return plan
 
 
-def carry_out(context: OperationContext, name: str, decide: Callable[[Observed], Plan], way: Way) -> Plan:
-    """Do with the project `name` what `decide` makes of what there is of it; what that was. Raises SandboxError."""
+def carry_out(
+    context: OperationContext, name: str, decide: Callable[[Observed], Plan], way: Way, project: Project | None = None
+) -> Plan:
+    """Do with the project `name` what `decide` makes of what there is of it; what that was. Hooks are those of the
+    `project`, where there is a file. Raises SandboxError.
+    """
     context = _plain(context)
     with ProjectLock(context.paths, name) as lock:
         plan = decide(observe(context, name))
         _tell_plan(plan, way)
         if not way.is_dry:
-            _carry_out(Work(context), plan, way, lock)
+            _carry_out(Work(context, project), plan, way, lock)
     return plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.compose.hook_requests import post_start, pre_start, pre_stop
 from sandbox.compose.names import CONFIG_HASH, NETWORK, PROJECT, REPLACE, VERSION, VOLUME, short_name
 from sandbox.compose.plan_shared import hash_of
 from sandbox.named_tuple import NamedTuple
@@ -30,6 +31,7 @@ STEP_WORDS: dict[str, tuple[str, str]] = {
     "create": ("Creating", "Created"),
     "recreate": ("Recreate", "Recreated"),
     "rename": ("Recreate", "Recreated"),
+    "pre_start": ("Starting", "Exited"),
     "start": ("Starting", "Started"),
     "stop": ("Stopping", "Stopped"),
     "restart": ("Restarting", "Started"),
@@ -63,19 +65,28 @@ def work_of(work: Work, step: Step) -> Request:
         arguments = (container_request(work, step),)
     elif step.kind == "recreate":
         arguments = (container_request(work, step), step.container_id, step.successor_id)
-        named = {"timeout_seconds": step.timeout_seconds, "renews_volumes": work.renews_volumes}
+        named = {
+            "timeout_seconds": step.timeout_seconds,
+            "renews_volumes": work.renews_volumes,
+            "hooks": pre_stop(work.project, step.service),
+        }
     elif step.kind == "rename":
         arguments = (step.container_id, step.name)
+    elif step.kind == "pre_start":
+        assert work.project is not None
+        arguments = (pre_start(work.project, step.service, step.number, _image_id(work, step.service)),)
     elif step.kind in ("stop", "restart", "remove"):
         arguments = (step.container_id,)
-        named = {"timeout_seconds": step.timeout_seconds}
+        named = {"timeout_seconds": step.timeout_seconds, "hooks": pre_stop(work.project, step.service)}
         named |= {"volumes": step.flag} if step.kind == "remove" else {}
+        named |= {"started": post_start(work.project, step.service)} if step.kind == "restart" else {}
     elif step.kind == "create_network":
         arguments = (_network_request(work, step),)
     elif step.kind == "create_volume":
         arguments = (_volume_request(work, step),)
     else:
         arguments = (step.container_id or step.name,)
+        named = {"hooks": post_start(work.project, step.service)} if step.kind == "start" else {}
     return Request(step.kind, (context, *arguments), named, context.env)
 
 
@@ -85,13 +96,20 @@ def container_request(work: Work, step: Step) -> ContainerRequest:
     assert project is not None
     service = project.services.value(step.service)
     assert service is not None
-    image_id = work.images.get(image_of(project, step.service, service), "")
-    request = request_of(step.service, project, Instance(step.number, image_id))
+    request = request_of(step.service, project, Instance(step.number, _image_id(work, step.service)))
     if step.kind == "recreate":
         replaced = service.container_name or short_name(project.name, step.name)
         request = request._replace(labels=tuple(sorted((*request.labels, (REPLACE, replaced)))))
     # it is here, or was pulled before: what `always` means is not once for each container
     return request._replace(name=step.name, pull_policy="missing")
+
+
+def _image_id(work: Work, name: str) -> str:
+    """The id of the service's image; "" where it is not known to be here."""
+    service = work.project.services.value(name) if work.project is not None else None
+    assert work.project is not None
+    assert service is not None
+    return work.images.get(image_of(work.project, name, service), "")
 
 
 def _network_request(work: Work, step: Step) -> NetworkRequest:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Recreate = Literal["diverged", "force", "never"]
     Kind = Literal[
         "create_network", "remove_network", "create_volume", "remove_volume", "remove_image",
-        "create", "recreate", "rename", "start", "stop", "restart", "remove", "wait",
+        "create", "recreate", "rename", "pre_start", "start", "stop", "restart", "remove", "wait",
     ]  # fmt: skip
 
 #: what is waited for that is no condition of the specification: running, and healthy where it can tell

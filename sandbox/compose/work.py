@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sandbox.compose.hook_requests import Hooks
     from sandbox.container.request.request import ContainerRequest
     from sandbox.operation_context import OperationContext
     from sandbox.values import MountRequest
@@ -20,7 +21,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "recreate": Operation(_HERE, "recreate"),
     "remove": Operation(_HERE, "stop_and_remove", reports="stopped"),
     "rename": Operation(_CONTAINER, "rename"),
-    "start": Operation(_CONTAINER, "start"),
+    "pre_start": Operation("sandbox.compose.hooks", "run_before", lasts=True),
+    "start": Operation(_HERE, "start", lasts=True),
     "stop": Operation(_HERE, "stop"),
     "restart": Operation(_HERE, "restart"),
     "create_network": Operation("sandbox.network.operations", "create"),
@@ -65,6 +67,7 @@ def recreate(
     *,
     timeout_seconds: int | None,
     renews_volumes: bool,
+    hooks: Hooks,
 ) -> tuple[str, ...]:
     """Put a new container in the place of the one with `old_id`: made under a name of its own, and called by that of
     the request when the old one is gone. One with `successor_id` was made before. What is to be known, a sentence each.
@@ -80,7 +83,7 @@ def recreate(
         if not renews_volumes:
             request = with_old_volumes(context, request, old_id)
         successor_id, warnings = create(context, request._replace(name=temporary_name(old_id, name)))
-    stop_and_remove(context, old_id, timeout_seconds=timeout_seconds)
+    stop_and_remove(context, old_id, timeout_seconds=timeout_seconds, hooks=hooks)
     rename(context, successor_id, name)
     return warnings
 
@@ -124,20 +127,46 @@ def _volumes_of_image(context: OperationContext, name: str) -> tuple[str, ...]:
     return tuple(read_image_defaults(image.config, name).volumes) if image is not None else ()
 
 
-def stop(context: OperationContext, word: str, *, timeout_seconds: int | None) -> None:
-    """Stop the container; `timeout_seconds` is before it is killed. Raises SandboxError."""
+def start(context: OperationContext, word: str, *, hooks: Hooks) -> None:
+    """Start the container, and then run the hooks in it. Raises SandboxError."""
+    from sandbox.container.operations import start as start_container
+
+    start_container(context, word)
+    if hooks.commands:
+        from sandbox.compose.hooks import run_hooks
+
+        run_hooks(context, word, hooks)
+
+
+def stop(context: OperationContext, word: str, *, timeout_seconds: int | None, hooks: Hooks) -> None:
+    """Run the hooks in the container and stop it; `timeout_seconds` is before it is killed. Raises SandboxError."""
     from sandbox.container.operations import StopRequest
     from sandbox.container.operations import stop as stop_container
 
+    _before_stop(context, word, hooks)
     stop_container(context, word, StopRequest(timeout_seconds=timeout_seconds))
 
 
-def restart(context: OperationContext, word: str, *, timeout_seconds: int | None) -> None:
-    """Stop the container and start it; `timeout_seconds` is before it is killed. Raises SandboxError."""
+def _before_stop(context: OperationContext, word: str, hooks: Hooks) -> None:
+    if hooks.commands:
+        from sandbox.compose.hooks import run_hooks_before_stop
+
+        run_hooks_before_stop(context, word, hooks)
+
+
+def restart(context: OperationContext, word: str, *, timeout_seconds: int | None, hooks: Hooks, started: Hooks) -> None:
+    """Stop the container and start it, with `hooks` before that and those `started` behind it; `timeout_seconds` is
+    before it is killed. Raises SandboxError.
+    """
     from sandbox.container.operations import StopRequest
     from sandbox.container.operations import restart as restart_container
 
+    _before_stop(context, word, hooks)
     restart_container(context, word, StopRequest(timeout_seconds=timeout_seconds))
+    if started.commands:
+        from sandbox.compose.hooks import run_hooks
+
+        run_hooks(context, word, started)
 
 
 def stop_and_remove(
@@ -145,6 +174,7 @@ def stop_and_remove(
     word: str,
     *,
     timeout_seconds: int | None,
+    hooks: Hooks,
     volumes: bool = False,
     stopped: Callable[[str], None] | None = None,
 ) -> None:
@@ -153,7 +183,7 @@ def stop_and_remove(
     from sandbox.errors import NotFoundError
 
     try:
-        stop(context, word, timeout_seconds=timeout_seconds)
+        stop(context, word, timeout_seconds=timeout_seconds, hooks=hooks)
         if stopped is not None:
             stopped("Stopped")
         remove(context, word, force=True, volumes=volumes)

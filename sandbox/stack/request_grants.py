@@ -55,11 +55,14 @@ def _with_content(project: Project, section: Section, grant: FileGrant, found: F
         return grant._replace(path=found.file)
     if not found.environment:
         return grant._replace(content=found.content)
-    value = project.environment.get(found.environment)
+    path = f"{section}.{grant.source}.environment"
+    place = project.places.get(path)
+    # of an included file, which has variables of its own
+    value = (place.source.environment if place is not None else project.environment).get(found.environment)
     if value is None:
         raise _error(
             project,
-            f"{section}.{grant.source}.environment",
+            path,
             f"environment variable {found.environment!r} required by {section[:-1]} {grant.source!r} is not set",
             mend=f"export {found.environment}=…",
         )

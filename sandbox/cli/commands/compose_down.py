@@ -81,7 +81,7 @@ def _carry_out(invocation: Invocation, decide: Callable[[Project | None, Observe
     chosen = Chosen(invocation.arguments, timeout_of(invocation) if has_timeout else None)
     with way_of(invocation) as way:
         plan = carry_out(
-            invocation.context.for_operations(), name, lambda observed: decide(project, observed, chosen), way
+            invocation.context.for_operations(), name, lambda observed: decide(project, observed, chosen), way, project
         )
     _show_dry(invocation, plan)
     return 0

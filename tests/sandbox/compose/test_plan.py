@@ -322,3 +322,18 @@ def test_a_scale_of_an_unknown_service_names_the_nearest(tmp_path: Path) -> None
     with pytest.raises(NotFoundError, match="no such service: wbe") as caught:
         with_scales(_two(tmp_path), ["wbe=1"])
     assert caught.value.near == "web"
+
+
+def test_hooks_before_a_start_are_steps_of_their_own(tmp_path: Path) -> None:
+    hooks = "pre_start: [{command: a}, {command: b, per_replica: true}]"
+    project = _project(tmp_path, f"  db: {{image: d}}\n  web: {{image: w, scale: 2, depends_on: [db], {hooks}}}")
+    plan = _up(project)
+    assert _keys(plan.starts) == [
+        "start demo-db-1", "pre_start web", "pre_start demo-web-1", "start demo-web-1", "pre_start demo-web-2",
+        "start demo-web-2",
+    ]  # fmt: skip
+    assert _step(plan, "pre_start web").needs == ("start demo-db-1",)
+    assert _step(plan, "start demo-web-2").needs == ("start demo-db-1", "pre_start web", "pre_start demo-web-2")
+    # where one goes on running, only what is for each
+    seen = observed(project, container_of(project, "db", 1), container_of(project, "web", 1), networks={}, volumes={})
+    assert _keys(_up(project, seen).starts) == ["pre_start demo-web-2", "start demo-web-2"]
