@@ -20,6 +20,7 @@ from sandbox.errors import UsageError, at_field
 from sandbox.grammar import hosts, limits, mounts, sizes
 from sandbox.grammar.devices import parse_device
 from sandbox.grammar.environment import read_variables
+from sandbox.grammar.grants import parse_run_secret
 from sandbox.grammar.ports import parse_ports
 from sandbox.grammar.security import read_security_option
 from sandbox.grammar.volumes import resolve_relative
@@ -85,6 +86,7 @@ class ContainerOptions(TypedDict, total=False):
     publish_all_ports: bool
     read_only: bool
     restart_policy: str | Mapping[str, Any]
+    secrets: Sequence[str]
     security_opt: Sequence[str]
     shm_size: int | str
     stdin_open: bool
@@ -138,6 +140,7 @@ _SIZES = {
 #: keyword -> field and what reads each of its texts
 _LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "cap_add": ("cap_add", str), "cap_drop": ("cap_drop", str), "devices": ("devices", parse_device),
+    "secrets": ("secrets", parse_run_secret),
     "dns": ("dns", hosts.parse_address), "dns_opt": ("dns_options", hosts.parse_dns_option),
     "dns_search": ("dns_search", hosts.parse_dns_search), "egress": ("egress", str), "group_add": ("group_add", str),
     "host_ports": ("host_ports", int),

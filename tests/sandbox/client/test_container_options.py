@@ -16,13 +16,22 @@ from sandbox.client.filter_texts import filter_texts
 from sandbox.container.request.request import ContainerRequest
 from sandbox.errors import ImageNotFoundError, NotFoundError, SandboxError, UsageError
 from sandbox.grammar.filters import FilterError
-from sandbox.values import Device, EndpointRequest, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
+from sandbox.values import (
+    Device,
+    EndpointRequest,
+    FileGrant,
+    HealthCheck,
+    LogConfig,
+    PublishedPort,
+    RestartPolicy,
+    Rlimit,
+)
 from tests.needs import REPOSITORY
 
 #: fields that are arguments of their own, or that no keyword fills
 WITHOUT_KEYWORD = {
     "image", "command", "pull_policy", "id_file", "attached", "stdin_once", "exposed_ports", "storage_driver",
-    "trace_path", "best_effort",
+    "trace_path", "best_effort", "configs",
 }  # fmt: skip
 
 
@@ -32,6 +41,7 @@ def read(command: Any = None, **options: Any) -> ContainerRequest:
 
 
 FORMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"secrets": ["key,uid=5"]}, {"secrets": (FileGrant("key", "key", 5),)}),
     ({"ports": {6379: 0}}, {"published_ports": (PublishedPort("", 0, 6379),)}),
     ({"ports": {"80/tcp": None, "53/udp": 5353}},
      {"published_ports": (PublishedPort("", 0, 80), PublishedPort("", 5353, 53, "udp"))}),
