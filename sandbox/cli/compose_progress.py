@@ -62,7 +62,7 @@ class PlainDisplay:
         if not progress.subject:
             self._stream.write(f"{_note(progress)}\n")
         elif not self._is_quiet:
-            self._stream.write(f" {printable(progress.subject)}  {printable(progress.text)} \n")
+            self._stream.write(f" {printable(progress.subject)} {printable(progress.text)} \n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -157,15 +157,15 @@ class TerminalDisplay:
 
 def _note(progress: Progress) -> str:
     text = printable(progress.text)
-    return text if text.startswith("Warning:") else f"WARNING: {text}"
+    return text if progress.state == "working" or text.startswith("Warning:") else f"WARNING: {text}"
 
 
-def write_plan(stream: TextIO, plan: Plan) -> None:
-    """What would be done, with the reason of each step."""
+def write_plan(stream: TextIO, plan: Plan, *, starts: bool = True) -> None:
+    """What would be done, with the reason of each step; without `starts` as far as nothing runs."""
     from sandbox.compose.step_requests import STEP_WORDS, subject_of
     from sandbox.compose.steps import COMPLETED
 
-    for step in (*plan.makes, *plan.starts):
+    for step in (*plan.makes, *(plan.starts if starts else ())):
         reason = f" ({step.reason})" if step.reason else ""
         subjects: Sequence[str] = (subject_of(step),)
         if step.kind == "wait":
@@ -174,5 +174,5 @@ def write_plan(stream: TextIO, plan: Plan) -> None:
             begins, ends = STEP_WORDS[step.kind]
             ends = "Exited" if step.condition == COMPLETED else ends
             for word in (f"{begins}{reason}", ends):
-                stream.write(f"{_DRY} {printable(subject)}  {printable(word)} \n")
+                stream.write(f"{_DRY} {printable(subject)} {printable(word)} \n")
     stream.flush()

@@ -72,7 +72,20 @@ def divergence(container: ObservedContainer, expected: Expected, replaced: Colle
 
 def shared_services(service: Service) -> tuple[str, ...]:
     """The services whose namespaces or volumes it shares: each of its containers is tied to one container of those."""
-    modes = (service.network_mode, service.ipc, service.pid, service.uts)
-    found = [mode.removeprefix(_SERVICE) for mode in modes if mode.startswith(_SERVICE)]
-    found += [each.partition(":")[0] for each in service.volumes_from if not each.startswith("container:")]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(other for _, other in shared_parts(service)))
+
+
+def shared_parts(service: Service) -> Iterator[tuple[str, str]]:
+    """What it shares, and with which service."""
+    modes = {
+        "network namespace": service.network_mode,
+        "IPC namespace": service.ipc,
+        "PID namespace": service.pid,
+        "UTS namespace": service.uts,
+    }
+    for what, mode in modes.items():
+        if mode.startswith(_SERVICE):
+            yield what, mode.removeprefix(_SERVICE)
+    for each in service.volumes_from:
+        if not each.startswith("container:"):
+            yield "volume", each.partition(":")[0]

@@ -54,10 +54,20 @@ def plan_up(project: Project, observed: Observed, options: UpOptions) -> Plan:
     return Plan(
         tuple(makes),
         starts,
+        tuple((name, member.name) for name, plan in plans.items() for member in plan.members if member.is_running),
         tuple(_standing(plans, {step.name for step in starts})),
-        (*networks.notes, *volumes.notes),
+        (*networks.notes, *volumes.notes, *_orphan_notes(strays, options)),
         volumes.diverged_volumes,
     )
+
+
+def _orphan_notes(strays: Sequence[ObservedContainer], options: UpOptions) -> Iterator[str]:
+    if strays and not options.removes_orphans and not options.ignores_orphans:
+        yield (
+            f"Found orphan containers ([{' '.join(each.name for each in strays)}]) for this project. If you removed or "
+            "renamed this service in your compose file, you can run this command with the --remove-orphans flag to "
+            "clean it up."
+        )
 
 
 def _before_shared(

@@ -113,12 +113,24 @@ def _images(project: Project | None, observed: Observed, which: str) -> tuple[st
     return tuple(name for name in image_names(project, observed, which) if name in observed.images)
 
 
+def _services(project: Project | None, observed: Observed) -> Collection[str]:
+    """Those of the file that have a container; without one all that have."""
+    present = {each.service for each in observed.regular}
+    return present if project is None else present & set(project.services.names)
+
+
 def plan_stop(project: Project | None, observed: Observed, chosen: Chosen) -> Plan:
     """How containers are stopped, those first that depend on others. Raises NotFoundError."""
     _check_services(project, chosen.services)
     graph = dependences(project, observed.regular)
-    names = chosen.services or {each.service for each in observed.regular}
+    names = chosen.services or _services(project, observed)
     return Plan(tuple(_backwards(observed, graph, names, "stop", chosen.timeout_seconds)))
+
+
+def plan_kill(observed: Observed, services: Collection[str]) -> Plan:
+    """How what still runs of some services is ended at once."""
+    running = [each for each in observed.regular if each.service in services and each.is_running]
+    return Plan(tuple(_of("kill", each, (), None) for each in running))
 
 
 def plan_restart(project: Project | None, observed: Observed, chosen: Chosen, *, alone: bool = False) -> Plan:
@@ -128,7 +140,7 @@ def plan_restart(project: Project | None, observed: Observed, chosen: Chosen, *,
     _check_services(project, chosen.services)
     graph = dependences(project, observed.regular)
     tied = {name: tuple(each for each in needed if each.restart) for name, needed in graph.items()}
-    names = chosen.services or {each.service for each in observed.regular}
+    names = chosen.services or _services(project, observed)
     names = names if alone else with_dependents(names, tied)
     keys: dict[str, tuple[str, ...]] = {}
     steps: list[Step] = []
@@ -146,7 +158,7 @@ def plan_start(project: Project | None, observed: Observed, chosen: Chosen, *, w
     """
     _check_services(project, chosen.services)
     graph = dependences(project, observed.regular)
-    names = chosen.services or {each.service for each in observed.regular}
+    names = chosen.services or _services(project, observed)
     keys: dict[str, tuple[str, ...]] = {}
     steps: dict[str, Step] = {}
     for name in in_order_of(with_needed(names, graph), graph):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 
-from sandbox.compose.divergence import divergence, expected_of, shared_services
+from sandbox.compose.divergence import divergence, expected_of, shared_parts, shared_services
 from sandbox.compose.names import REPLACE, final_name
 from sandbox.compose.steps import Step
-from sandbox.errors import UsageError
+from sandbox.errors import NotFoundError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.stack.request_names import container_name
 
@@ -70,8 +70,11 @@ class _Standing(NamedTuple):
 
 
 def plan_service(around: Surroundings, name: str, service: Service) -> ServicePlan:
-    """The steps for the service's containers. Raises UsageError for a name that two are to have."""
+    """The steps for the service's containers. Raises UsageError for a name that two are to have,
+    NotFoundError where one that it shares with has no container.
+    """
     wanted = wanted_scale(name, service)
+    _check_shared(around, service)
     standing, steps = _standing(around, name, service)
     # those that stay first, and of these the lowest numbers: from the other end they go
     standing.sort(key=lambda each: (bool(each.reason), each.container.number))
@@ -97,6 +100,15 @@ def plan_service(around: Surroundings, name: str, service: Service) -> ServicePl
         steps.append(Step(key, "create", own, (*needs, *after), "it is missing", name, number))
         members.append(Member(own, number, made_by=key))
     return ServicePlan(tuple(steps), tuple(members))
+
+
+def _check_shared(around: Surroundings, service: Service) -> None:
+    for what, other in shared_parts(service):
+        plan = around.plans.get(other)
+        if not (plan.members if plan is not None else around.observed.of(other)):
+            raise NotFoundError(
+                f"cannot share {what} with service {other}: container missing", mend=f"sandbox compose up -d {other}"
+            )
 
 
 def wanted_scale(name: str, service: Service) -> int:

@@ -15,7 +15,7 @@ from sandbox.stack.canonical import image_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sandbox.compose.observe import Observed
     from sandbox.compose.progress import Tell
@@ -43,7 +43,20 @@ class Way(NamedTuple):
     ask: Callable[[str], bool] = _says_no
 
 
-def bring_up(context: OperationContext, project: Project, options: UpOptions, way: Way, *, starts: bool = True) -> Plan:
+class Made(NamedTuple):
+    """What was to be done for a project, and what its requests are made of."""
+
+    plan: Plan
+    work: Work
+
+    def names_of(self, services: Collection[str]) -> tuple[str, ...]:
+        """The names of the containers of these services that run, or are to be started."""
+        started = [step.name for step in self.plan.starts if step.kind == "start" and step.service in services]
+        running = [name for service, name in self.plan.running if service in services]
+        return tuple(sorted({*started, *running}))
+
+
+def bring_up(context: OperationContext, project: Project, options: UpOptions, way: Way, *, starts: bool = True) -> Made:
     """Make what the project is to have, and with `starts` start its containers; what was to be done for that.
 
     Its images are here. Raises SandboxError; what is done by then stays, and the next run goes on from there.
@@ -51,16 +64,16 @@ def bring_up(context: OperationContext, project: Project, options: UpOptions, wa
     context = _plain(context)
     with ProjectLock(context.paths, project.name) as lock:
         observed, plan = planned_up(context, project, options, way)
-        plan = plan if starts else plan._replace(starts=())
         _tell_plan(plan, way)
-        work = Work(context, project, observed.images, options.renews_volumes)
+        names = {each.name for each in observed.containers} | {step.name for step in plan.makes}
+        work = Work(context, project, observed.images, frozenset(names), options.renews_volumes)
         # what cannot be asked for at all is said before anything is made
         for step in plan.makes:
             if step.kind in ("create", "recreate"):
                 container_request(work, step)
         if not way.is_dry:
-            _carry_out(work, plan, way, lock)
-    return plan
+            _carry_out(work, plan if starts else plan._replace(starts=()), way, lock)
+    return Made(plan, work)
 
 
 def planned_up(context: OperationContext, project: Project, options: UpOptions, way: Way) -> tuple[Observed, Plan]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sandbox.network.create import NetworkRequest
     from sandbox.operation_context import OperationContext
     from sandbox.stack.project import NamedVolume, Network, Project
+    from sandbox.values import EndpointRequest
     from sandbox.volume.operations import VolumeRequest
 
 #: what is said when a step begins, and when it is done
@@ -34,6 +35,7 @@ STEP_WORDS: dict[str, tuple[str, str]] = {
     "pre_start": ("Starting", "Exited"),
     "start": ("Starting", "Started"),
     "stop": ("Stopping", "Stopped"),
+    "kill": ("Killing", "Killed"),
     "restart": ("Restarting", "Started"),
     "remove": ("Stopping", "Removed"),
     "wait": ("Waiting", "Healthy"),
@@ -48,6 +50,8 @@ class Work(NamedTuple):
     project: Project | None = None
     #: ids of images by the names that services have for them
     images: Mapping[str, str] = {}
+    #: names of the containers that there are, or will be
+    containers: frozenset[str] = frozenset()
     renews_volumes: bool = False
 
 
@@ -100,6 +104,7 @@ def container_request(work: Work, step: Step) -> ContainerRequest:
     if step.kind == "recreate":
         replaced = service.container_name or short_name(project.name, step.name)
         request = request._replace(labels=tuple(sorted((*request.labels, (REPLACE, replaced)))))
+    request = request._replace(endpoints=tuple(_with_links(work, endpoint) for endpoint in request.endpoints))
     # it is here, or was pulled before: what `always` means is not once for each container
     return request._replace(name=step.name, pull_policy="missing")
 
@@ -110,6 +115,12 @@ def _image_id(work: Work, name: str) -> str:
     assert work.project is not None
     assert service is not None
     return work.images.get(image_of(work.project, name, service), "")
+
+
+def _with_links(work: Work, endpoint: EndpointRequest) -> EndpointRequest:
+    """Only to containers that are there: those of a service that is off need not be."""
+    links = tuple(link for link in endpoint.links if link.partition(":")[0] in work.containers)
+    return endpoint if links == endpoint.links else endpoint._replace(links=links)
 
 
 def _network_request(work: Work, step: Step) -> NetworkRequest:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Recreate = Literal["diverged", "force", "never"]
     Kind = Literal[
         "create_network", "remove_network", "create_volume", "remove_volume", "remove_image",
-        "create", "recreate", "rename", "pre_start", "start", "stop", "restart", "remove", "wait",
+        "create", "recreate", "rename", "pre_start", "start", "stop", "kill", "restart", "remove", "wait",
     ]  # fmt: skip
 
 #: what is waited for that is no condition of the specification: running, and healthy where it can tell
@@ -32,6 +32,7 @@ class UpOptions(NamedTuple):
     recreate_dependencies: Recreate = "diverged"
     renews_volumes: bool = False
     removes_orphans: bool = False
+    ignores_orphans: bool = False
     #: before a container that is replaced is killed; None is its own
     timeout_seconds: int | None = None
     #: names of volumes that may be made again, with the loss of their data
@@ -82,6 +83,8 @@ class Plan(NamedTuple):
 
     makes: tuple[Step, ...] = ()
     starts: tuple[Step, ...] = ()
+    #: services, and the containers of theirs that run and stay
+    running: tuple[tuple[str, str], ...] = ()
     #: what is as it should be, and what that is called: ("Container demo-db-1", "Running")
     standing: tuple[tuple[str, str], ...] = ()
     #: for a person, a sentence each

@@ -15,10 +15,11 @@ from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sandbox.compose.steps import Step
     from sandbox.container.model.record import Container
+    from sandbox.events import Happened
     from sandbox.operation_context import OperationContext
     from sandbox.paths import Paths
 
@@ -26,27 +27,28 @@ _MOST_OUTPUT = 500
 
 
 class Changes:
-    """Tells tasks that something may have happened to a container."""
+    """Tells tasks that something may have happened to a container, and a listener what."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Callable[[Happened], None] | None = None) -> None:
         self._next = trio.Event()
+        self._listener = listener
+        self._reader: EventReader | None = None
 
     def upcoming(self) -> trio.Event:
         """Set when something happens after this call."""
         return self._next
 
-    async def follow(self, paths: Paths) -> None:
-        """Tell of what happens, until cancelled."""
+    async def follow(self, paths: Paths, after: int = 0) -> None:
+        """Tell of what happens, until cancelled: after the event with the id `after`, or from now on."""
         # watched before anything is read: what is written in between is told
         watch = watch_writes(paths.data_root)
-        reader = EventReader(paths)
-        reader.pass_over()
+        reader = self._reader = EventReader(paths, after)
+        if not after:
+            reader.pass_over()
         pace = WakeupPace(is_woken=watch >= 0)
         try:
             while True:
-                if any(happened.event.kind == "container" for happened in reader.read_added()):
-                    self._next.set()
-                    self._next = trio.Event()
+                self.catch_up()
                 delay = pace.next_delay()
                 with trio.move_on_after(float("inf") if delay is None else delay):
                     if watch < 0:
@@ -55,9 +57,22 @@ class Changes:
                     os.read(watch, 64 * 1024)
                     pace.woken()
         finally:
+            self._reader = None
             reader.close()
             if watch >= 0:
                 os.close(watch)
+
+    def catch_up(self) -> None:
+        """Tell of what has happened until now."""
+        added = self._reader.read_added() if self._reader is not None else []
+        of_containers = [happened for happened in added if happened.event.kind == "container"]
+        if not of_containers:
+            return
+        for happened in of_containers if self._listener is not None else ():
+            assert self._listener is not None
+            self._listener(happened)
+        self._next.set()
+        self._next = trio.Event()
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "create": Operation(_HERE, "create"),
     "recreate": Operation(_HERE, "recreate"),
     "remove": Operation(_HERE, "stop_and_remove", reports="stopped"),
+    "kill": Operation(_CONTAINER, "kill"),
     "rename": Operation(_CONTAINER, "rename"),
     "pre_start": Operation("sandbox.compose.hooks", "run_before", lasts=True),
     "start": Operation(_HERE, "start", lasts=True),

@@ -13,6 +13,8 @@ from sandbox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sandbox.cli.command import Invocation
     from sandbox.compose.observe import Observed
     from sandbox.container.model.record import Container
@@ -36,7 +38,7 @@ def logs(invocation: Invocation) -> int:
     context = invocation.context.for_operations()
     observed = observe(context, name)
     containers = _with_logs(invocation, _containers(invocation, observed, services))
-    shown = _ShownLogs(invocation, name, containers)
+    shown = ShownLogs(invocation, name, [each.name for each in containers])
     if not invocation.flag("follow"):
         for container, entry in read_logs(context, containers, selection):
             shown.entry(container, entry)
@@ -83,16 +85,18 @@ def _with_logs(invocation: Invocation, containers: list[Container]) -> list[Cont
     return [each for each in containers if each.config.log.driver != "none"]
 
 
-class _ShownLogs:
+class ShownLogs:
     """Writes entries to standard output, lines whole and behind their prefixes."""
 
-    def __init__(self, invocation: Invocation, project: str, containers: list[Container]) -> None:
+    def __init__(self, invocation: Invocation, project: str, names: Iterable[str]) -> None:
+        """`names` are those of containers that are known from the start."""
         self._context = invocation.context
         self._project = project
         self._timestamps = invocation.flag("timestamps")
         colour = wants_colour(invocation) and not invocation.flag("no-color")
-        names = [short_name(project, each.name) for each in containers]
-        self._prefixes = Prefixes(names, colour=colour, shown=not invocation.flag("no-log-prefix"))
+        self._prefixes = Prefixes(
+            (short_name(project, name) for name in names), colour=colour, shown=not invocation.flag("no-log-prefix")
+        )
         self._writers: dict[str, LineWriter] = {}
         self._context.stdout.flush()
         try:
@@ -101,6 +105,7 @@ class _ShownLogs:
             self.descriptor = -1
 
     def entry(self, container: Container, entry: LogEntry) -> None:
+        """Take the next piece of what a container writes."""
         name = short_name(self._project, container.name)
         writer = self._writers.get(container.id)
         if writer is None:
@@ -110,6 +115,7 @@ class _ShownLogs:
         writer.feed(entry.text.encode(errors="surrogateescape"))
 
     def ended(self, container: Container, exit_code: int) -> None:
+        """Say that the container has ended."""
         writer = self._writers.pop(container.id, None)
         if writer is not None:
             writer.flush()
@@ -117,6 +123,7 @@ class _ShownLogs:
         self._write(self._prefixes.coloured(name, f"{name} exited with code {exit_code}").encode() + b"\n")
 
     def flush(self) -> None:
+        """Write lines that were not ended."""
         for writer in self._writers.values():
             writer.flush()
 

@@ -6,11 +6,15 @@ from sandbox.cli.command import Command
 from sandbox.cli.compose_call import loaded
 from sandbox.cli.compose_runs import timeout_of, way_of
 from sandbox.cli.flags import option
-from sandbox.errors import UsageError
+from sandbox.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from sandbox.cli.command import Invocation
+    from sandbox.compose.attached import Attending
+    from sandbox.compose.running import Made
     from sandbox.compose.steps import Recreate, UpOptions
     from sandbox.stack.project import Project
 
@@ -19,9 +23,66 @@ def up(invocation: Invocation) -> int:
     """Bring the project up; stay with its output unless it is to run in the background."""
     _check_up(invocation)
     project = _project(invocation)
-    options = _options(invocation)
-    _make(invocation, project, options, starts=not invocation.flag("no-start"))
-    return 0
+    options = _options(invocation, project)
+    if is_detached(invocation) or invocation.flag("no-start"):
+        _make(invocation, project, options, starts=not invocation.flag("no-start"))
+        return 0
+    attending = _attending(invocation, project)
+    made = _make(invocation, project, options, starts=False)
+    if made is None:
+        invocation.context.print("end of 'compose up' output, interactive run is not supported in dry-run mode")
+        return 0
+    return _attend(invocation, project, made, attending)
+
+
+def _attending(invocation: Invocation, project: Project) -> Attending:
+    """Whose output is told, and what the ends of containers cause. Raises UsageError, NotFoundError."""
+    from sandbox.compose.attached import Attending
+
+    exit_code_from = invocation.text("exit-code-from") or ""
+    if exit_code_from and exit_code_from not in project.services.names:
+        raise NotFoundError(f"no such service: {exit_code_from}", mend="sandbox compose config --services")
+    named = invocation.arguments
+    if invocation.texts("attach"):
+        shown = invocation.texts("attach")
+        strange = sorted(set(shown) - set(project.services.names))
+        if strange:
+            raise UsageError(f"cannot attach to services not included in up: {', '.join(strange)}")
+    else:
+        chosen = project.services.names if not named or invocation.flag("attach-dependencies") else named
+        shown = tuple(name for name, service in project.services if name in chosen and service.attach is not False)
+    aborts: Literal["", "any", "failure"] = ""
+    if invocation.flag("abort-on-container-failure"):
+        aborts = "failure"
+    elif invocation.flag("abort-on-container-exit") or exit_code_from:
+        aborts = "any"
+    return Attending(
+        named or project.services.names,
+        tuple(name for name in shown if name not in invocation.texts("no-attach")),
+        aborts,
+        exit_code_from,
+        timeout_of(invocation),
+    )
+
+
+def _attend(invocation: Invocation, project: Project, made: Made, attending: Attending) -> int:
+    """Start what was made, and stay with what it writes."""
+    from sandbox.cli.commands.compose_logs import ShownLogs
+    from sandbox.cli.compose_progress import PlainDisplay
+    from sandbox.compose.attached import attend
+    from sandbox.compose.following import LogSink
+    from sandbox.compose.names import short_name
+
+    shown = ShownLogs(invocation, project.name, made.names_of(attending.shown))
+    # lines of their own: what is written over would mix with what containers write
+    display = PlainDisplay(invocation.context.stderr, is_quiet=invocation.of_noun.get("progress") == "quiet")
+    names = sorted(short_name(project.name, name) for name in made.names_of(attending.shown))
+    invocation.context.print(f"Attaching to {', '.join(names)}")
+    invocation.context.stdout.flush()
+    try:
+        return attend(made.work, made.plan, attending, LogSink(shown.entry, shown.ended), display.tell)
+    finally:
+        shown.flush()
 
 
 def _check_up(invocation: Invocation) -> None:
@@ -75,7 +136,7 @@ def _project(invocation: Invocation) -> Project:
     return project
 
 
-def _options(invocation: Invocation) -> UpOptions:
+def _options(invocation: Invocation, project: Project) -> UpOptions:
     from sandbox.compose.steps import UpOptions
 
     recreate: Recreate = "diverged"
@@ -87,12 +148,17 @@ def _options(invocation: Invocation) -> UpOptions:
     dependencies: Recreate = "never" if recreate == "never" else "diverged"
     if "always-recreate-deps" in declared and invocation.flag("always-recreate-deps"):
         dependencies = "force"
+    removes = removes_orphans(invocation) if "remove-orphans" in declared else False
+    ignores = _is_set(project.environment.get("COMPOSE_IGNORE_ORPHANS", ""))
+    if ignores and removes:
+        raise UsageError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
     return UpOptions(
         invocation.arguments,
         recreate,
         dependencies,
         renews_volumes="renew-anon-volumes" in declared and invocation.flag("renew-anon-volumes"),
-        removes_orphans=removes_orphans(invocation),
+        removes_orphans=removes,
+        ignores_orphans=ignores,
         timeout_seconds=timeout_of(invocation) if "timeout" in declared else None,
         waits="wait" in declared and invocation.flag("wait"),
         wait_timeout_seconds=(invocation.number("wait-timeout") or None) if "wait-timeout" in declared else None,
@@ -103,11 +169,15 @@ def removes_orphans(invocation: Invocation) -> bool:
     """What the option or Compose's variable says of containers whose service is in no file."""
     if invocation.given("remove-orphans"):
         return invocation.flag("remove-orphans")
-    return invocation.context.env.get("COMPOSE_REMOVE_ORPHANS", "").lower() in ("1", "true", "yes", "on")
+    return _is_set(invocation.context.env.get("COMPOSE_REMOVE_ORPHANS", ""))
 
 
-def _make(invocation: Invocation, project: Project, options: UpOptions, *, starts: bool) -> None:
-    """Make what the project is to have, and start it. Raises SandboxError."""
+def _is_set(text: str) -> bool:
+    return text.lower() in ("1", "t", "true", "y", "yes", "on")
+
+
+def _make(invocation: Invocation, project: Project, options: UpOptions, *, starts: bool) -> Made | None:
+    """Make what the project is to have, and start it; None where nothing is to be done. Raises SandboxError."""
     from sandbox.cli.compose_images import ensure_images
     from sandbox.cli.compose_progress import write_plan
     from sandbox.compose.running import bring_up
@@ -116,15 +186,24 @@ def _make(invocation: Invocation, project: Project, options: UpOptions, *, start
     with way_of(invocation) as way:
         if not way.is_dry:
             ensure_images(invocation, project)
-        plan = bring_up(context, project, options, way, starts=starts)
-    if way.is_dry:
-        write_plan(invocation.context.stderr, plan)
+        made = bring_up(context, project, options, way, starts=starts)
+    if not way.is_dry:
+        return made
+    write_plan(invocation.context.stderr, made.plan, starts=not _is_create(invocation))
+    return None
+
+
+def _is_create(invocation: Invocation) -> bool:
+    return invocation.command.path == "compose create" or (
+        any(each.key == "no-start" for each in invocation.command.options) and invocation.flag("no-start")
+    )
 
 
 def create(invocation: Invocation) -> int:
     """Make what the project is to have, and start nothing."""
     _check_create(invocation)
-    _make(invocation, _project(invocation), _options(invocation), starts=False)
+    project = _project(invocation)
+    _make(invocation, project, _options(invocation, project), starts=False)
     return 0
 
 

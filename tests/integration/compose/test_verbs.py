@@ -132,7 +132,7 @@ def test_what_ends(sandbox: Sandbox, project: _Project) -> None:
     project.add("web", 1, "trap 'exit 5' TERM; echo set; while :; do sleep 0.1; done", "--network", "none")
     project.add("db", 1, "exec sleep 1000", "--network", "none")
     sandbox.wait_for_log("demo-web-1", "set")
-    assert compose("pause", "db").stderr == " Container demo-db-1  Paused \n"
+    assert compose("pause", "db").stderr == " Container demo-db-1 Paused \n"
     assert compose("ps", "--status", "paused", "--services").lines == ["db"]
     assert "already paused" in compose("pause", "db", status=1).stderr
     assert "is not paused" in compose("unpause", status=1).stderr
@@ -141,10 +141,10 @@ def test_what_ends(sandbox: Sandbox, project: _Project) -> None:
 
     assert (
         compose("kill", "-s", "TERM", "web").stderr
-        == " Container demo-web-1  Killing \n Container demo-web-1  Killed \n"
+        == " Container demo-web-1 Killing \n Container demo-web-1 Killed \n"
     )
     assert sandbox.run("wait", "demo-web-1").stdout == "5\n"
-    assert compose("kill").stderr == " Container demo-db-1  Killing \n Container demo-db-1  Killed \n"
+    assert compose("kill").stderr == " Container demo-db-1 Killing \n Container demo-db-1 Killed \n"
     assert compose("kill").stderr == "No container to kill\n"
     found = [json.loads(line) for line in compose("events", "--json", "--since", "10m", "--until", "0s").lines]
     assert ("die", "web") in [(event["action"], event["service"]) for event in found]
