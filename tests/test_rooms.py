@@ -70,9 +70,9 @@ ARROWS = {
         "warm",
     },
     "compose": {
-        "builder", "container", "container.life", "container.model", "container.monitor", "container.request",
-        "container.session", "container.view", "grammar",
-        "image", "network", "stack", "volume", "warm",
+        "builder", "container", "container.files", "container.life", "container.model", "container.monitor",
+        "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",
+        "runtime", "stack", "volume", "warm",
     },
     "client": {
         "builder", "commit", "container", "container.files", "container.request", "container.session",

@@ -108,6 +108,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compose pull": ("compose_transfer", "Pull service images"),
     "compose push": ("compose_transfer", "Push service images"),
     "compose run": ("compose_run", "Run a one-off command on a service"),
+    "compose watch": (
+        "compose_watch",
+        "Watch build context for service and rebuild/refresh containers when files are updated",
+    ),
     "compose ps": ("compose_ps", "List containers"),
     "compose logs": ("compose_logs", "View output from containers"),
     "compose ls": ("compose_ls", "List running compose projects"),
@@ -227,7 +231,7 @@ NOT_BUILT: frozenset[str] = frozenset({
     "node", "plugin", "scout", "service",
     "swarm", "trust",
     *(f"compose {verb}" for verb in (
-        "bridge", "publish", "watch",
+        "bridge", "publish",
     )),
     *(f"stack {verb}" for verb in ("deploy", "ls", "ps", "rm", "services")),
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",

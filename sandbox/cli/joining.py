@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 STANDARD_STREAMS = Streams(0, 1, 2)
 
 
+def default_detach_keys() -> bytes:
+    """Those of who says nothing of them."""
+    return parse_detach_keys(DEFAULT_DETACH_KEYS)
+
+
 def read_detach_keys(invocation: Invocation) -> bytes:
     """What `--detach-keys` says. Raises UsageError."""
     text = invocation.text("detach-keys")

@@ -29,7 +29,8 @@ _HELP = option("--help", "flag", "Show this message and quit")
 _COLLECTED_AT = 50_000
 #: what goes on until somebody ends it; of every other command a ctrl-C leaves something undone
 _ENDED_BY_INTERRUPT = (
-    "compose attach", "compose events", "compose logs", "compose stats", "compose wait", "container attach",
+    "compose attach", "compose events", "compose logs", "compose stats", "compose wait", "compose watch",
+    "container attach",
     "container logs", "container stats", "container wait", "system events",
 )  # fmt: skip
 #: the options of Docker's that a script may bring along

@@ -140,9 +140,9 @@ class _Exporter:
         names = () if output.by_digest else output.names
         told = [image_event("tag", record.id, record.config, name.familiar) for name in names]
         save_record(self._paths, record, names, [], told)
-        self._report.status(f"writing image {record.id}")
+        self._report.status(f"writing image {record.id} done")
         for name in names:
-            self._report.status(f"naming to {name.name}")
+            self._report.status(f"naming to {name.name} done")
         if output.push:
             self._push(output, record)
         self.exported = self.exported._replace(loaded=True, names=_merged(self.exported.names, output.names))

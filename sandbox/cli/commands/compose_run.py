@@ -82,12 +82,10 @@ def _create(invocation: Invocation, project: Project, service: str, choice: RunC
 
 
 def _stay(context: OperationContext, container: str, choice: RunChoice) -> int:
-    from sandbox.cli.joining import STANDARD_STREAMS
+    from sandbox.cli.joining import STANDARD_STREAMS, default_detach_keys
     from sandbox.container import operations
-    from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, parse_detach_keys
 
-    keys = parse_detach_keys(DEFAULT_DETACH_KEYS)
-    joining = operations.Joining(STANDARD_STREAMS, choice.interactive, not choice.terminal, keys)
+    joining = operations.Joining(STANDARD_STREAMS, choice.interactive, not choice.terminal, default_detach_keys())
     joined = operations.start_joined(context, container, joining)
     return operations.carry(context, joined, joining) or 0
 
