@@ -68,6 +68,11 @@ class Paths(NamedTuple):
     def router(self) -> str:
         return f"{self.data_root}/router"
 
+    @property
+    def api_socket(self) -> str:
+        """Where the user's own server of the API listens; the name is Docker's."""
+        return f"{self.runtime_root}/docker.sock"
+
     def container_data(self, container_id: str) -> str:
         return f"{self.data_root}/containers/{container_id}"
 

@@ -14,7 +14,7 @@ import trio
 from sandbox.api.engine import ServerOptions
 from sandbox.api.server import serve
 from sandbox.api.session import new_session, remove_dead_sessions
-from sandbox.api.sockets import SOCKET_NAME, open_listener, socket_path, tell_ready
+from sandbox.api.sockets import open_listener, socket_path, tell_ready
 from sandbox.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, 
         raise NotFoundError(f"{words[0]}: command not found", mend=f"command -v {words[0]}")
     remove_dead_sessions(context)
     directory = tempfile.mkdtemp(prefix="api-", dir=context.paths.runtime_root)
-    path = f"{directory}/{SOCKET_NAME}"
+    path = f"{directory}/docker.sock"
     session = "" if keep else new_session(os.getpid())
     status = 1
     try:

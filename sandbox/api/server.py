@@ -92,7 +92,8 @@ async def _wait_signal() -> None:
 async def _end_when_idle(engine: Engine, business: _Business, seconds: float, scope: trio.CancelScope) -> None:
     while True:
         await business.wait_idle(seconds)
-        if not engine.execs.are_running:
+        # a container that has the socket may ask at any time, and would get no other one
+        if not engine.execs.are_running and not await engine.call("api.is_mounted", engine.socket_path):
             scope.cancel()
             return
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from sandbox.paths import Paths
 
-#: Docker's own name for it
-SOCKET_NAME = "docker.sock"
 _CREDENTIALS = struct.Struct("3i")
 #: how long a server that is started for somebody else waits for the next request
 _IDLE = "10m"
@@ -28,7 +26,7 @@ _READY = b"listening"
 
 def socket_path(paths: Paths) -> str:
     """That of the user's own server."""
-    return f"{paths.runtime_root}/{SOCKET_NAME}"
+    return paths.api_socket
 
 
 def listener_pid(path: str) -> int:

@@ -48,6 +48,14 @@ class Joined(NamedTuple):
     early: bytes = b""
 
 
+def is_socket_mounted(context: OperationContext, path: str) -> bool:
+    """Whether a container that runs has the socket at `path`."""
+    from sandbox.container.operations import ListRequest, list_containers
+
+    running = list_containers(context, ListRequest()) if path else []
+    return any(mount.source == path for container in running for mount in container.config.mounts)
+
+
 def brief(context: OperationContext, word: str) -> Brief:
     """The container that `word` names. Raises NotFoundError."""
     from sandbox.container.operations import look_up

@@ -63,6 +63,10 @@ def run_container(invocation: Invocation, paths: Paths, spawned: SpawnedMonitor,
 def create_from_options(invocation: Invocation, identity: Identity, *, needs_command: bool) -> Created:
     """A new container as the command line asks for it; what is to be known of it is noted. Raises SandboxError."""
     request = read_request(invocation)
+    if any("/docker.sock" in text for text in (*request.binds, *(mount.source for mount in request.mounts))):
+        from sandbox.cli.api_socket import serve_container
+
+        serve_container(invocation.context, request)
     context = invocation.context.for_operations(lambda: _open_progress(invocation, request))
     with in_words_of_options():
         created = operations.create(context, request, identity, needs_command=needs_command)

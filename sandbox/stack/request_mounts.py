@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.docker_sockets import DOCKER_SOCKETS
 from sandbox.stack.model import VolumeBind, VolumeTmpfs, VolumeVolume
 from sandbox.stack.request_grants import is_mounted
 from sandbox.values import MountRequest
@@ -14,8 +15,16 @@ if TYPE_CHECKING:
     from sandbox.stack.project import Project
 
 
+def mounts_docker_socket(service: Service) -> bool:
+    """Whether its containers get Docker's socket, or the user's own in its place."""
+    sources = [each.source for each in service.volumes if not isinstance(each, str)]
+    return service.use_api_socket or any(source in DOCKER_SOCKETS for source in sources)
+
+
 def binds_of(project: Project, service: Service) -> Iterator[str]:
     """The mounts that Docker's short text can say: it makes a directory that is missing, and a volume by its name."""
+    if service.use_api_socket and not any(_is_at(each, DOCKER_SOCKETS[0]) for each in service.volumes):
+        yield f"{DOCKER_SOCKETS[0]}:{DOCKER_SOCKETS[0]}"
     for volume in service.volumes:
         if not isinstance(volume, str) and fits_text(volume):
             yield bind_text(project, volume)
@@ -31,6 +40,10 @@ def bind_text(project: Project, volume: Volume) -> str:
     if volume.volume is not None and volume.volume.nocopy and volume.type == "volume":
         modes.append("nocopy")
     return f"{_source(project, volume)}:{volume.target}:{','.join(modes)}"
+
+
+def _is_at(volume: Volume | str, target: str) -> bool:
+    return not isinstance(volume, str) and volume.target == target
 
 
 def fits_text(volume: Volume) -> bool:

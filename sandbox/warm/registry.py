@@ -60,6 +60,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.exec_end": Operation(_API, "exec_end"),
     "api.images": Operation(_API, "image_summaries"),
     "api.import": Operation(_API, "import_image", reports="tell", lasts=True),
+    "api.is_mounted": Operation(_API, "is_socket_mounted"),
     "api.load": Operation(_API, "load_images", reports="tell", lasts=True),
     "api.logs": Operation(_API, "write_logs", lasts=True),
     "api.networks": Operation(_API, "list_networks"),

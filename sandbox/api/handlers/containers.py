@@ -9,6 +9,7 @@ from sandbox.api.documents.create_request import read_create, read_limits, read_
 from sandbox.api.documents.filters import read_filters
 from sandbox.container.operations import ListRequest
 from sandbox.container.request.request import ContainerRequest
+from sandbox.docker_sockets import with_socket
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
@@ -27,7 +28,8 @@ async def create(call: Call) -> Answer:
     """Make one; its image must be here."""
     body = await call.document()
     read = read_create(body, call.text("name").removeprefix("/"), call.text("platform"))
-    container_id, warnings = await call.engine.call("api.create", read.request, call.engine.session)
+    request = with_socket(read.request, call.engine.socket_path)
+    container_id, warnings = await call.engine.call("api.create", request, call.engine.session)
     return Answer(201, {"Id": container_id, "Warnings": [*read.warnings, *warnings]})
 
 

@@ -61,7 +61,7 @@ def stop(invocation: Invocation) -> int:
     """Stop containers, those first that depend on others."""
     from sandbox.compose.plan_down import plan_stop
 
-    return _carry_out(invocation, plan_stop)
+    return _carry_out(invocation, plan_stop, starts=False)
 
 
 def restart(invocation: Invocation) -> int:
@@ -72,11 +72,17 @@ def restart(invocation: Invocation) -> int:
     return _carry_out(invocation, lambda project, seen, chosen: plan_restart(project, seen, chosen, alone=alone))
 
 
-def _carry_out(invocation: Invocation, decide: Callable[[Project | None, Observed, Chosen], Plan]) -> int:
+def _carry_out(
+    invocation: Invocation, decide: Callable[[Project | None, Observed, Chosen], Plan], *, starts: bool = True
+) -> int:
+    from sandbox.cli.api_socket import serve_project
+    from sandbox.cli.compose_runs import is_dry
     from sandbox.compose.plan_down import Chosen
     from sandbox.compose.running import carry_out
 
     project, name = project_if_any(invocation)
+    if starts and not is_dry(invocation):
+        serve_project(invocation.context, project)
     has_timeout = any(each.key == "timeout" for each in invocation.command.options)
     chosen = Chosen(invocation.arguments, timeout_of(invocation) if has_timeout else None)
     with way_of(invocation) as way:

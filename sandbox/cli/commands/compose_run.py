@@ -43,6 +43,7 @@ def run(invocation: Invocation) -> int:
 
 def _prepare(invocation: Invocation, project: Project, service: str) -> None:
     """Have the images, networks and volumes here, and what the service depends on running. Raises SandboxError."""
+    from sandbox.cli.api_socket import serve_project
     from sandbox.cli.compose_images import ensure_images
     from sandbox.cli.compose_runs import way_of
     from sandbox.compose.choosing import without_dependencies
@@ -53,6 +54,7 @@ def _prepare(invocation: Invocation, project: Project, service: str) -> None:
     is_alone = invocation.flag("no-deps")
     wanted = without_dependencies(project, (service,)) if is_alone else project
     ensure_images(invocation, wanted)
+    serve_project(invocation.context, wanted)
     context = invocation.context.for_operations()
     with way_of(invocation) as way:
         bring_up(context, others_of(wanted, service), UpOptions(removes_orphans=invocation.flag("remove-orphans")), way)

@@ -178,6 +178,7 @@ def _is_set(text: str) -> bool:
 
 def _make(invocation: Invocation, project: Project, options: UpOptions, *, starts: bool) -> Made | None:
     """Make what the project is to have, and start it; None where nothing is to be done. Raises SandboxError."""
+    from sandbox.cli.api_socket import serve_project
     from sandbox.cli.compose_images import ensure_images
     from sandbox.cli.compose_progress import write_plan
     from sandbox.compose.running import bring_up
@@ -186,6 +187,7 @@ def _make(invocation: Invocation, project: Project, options: UpOptions, *, start
     with way_of(invocation) as way:
         if not way.is_dry:
             ensure_images(invocation, project)
+            serve_project(invocation.context, project)
         made = bring_up(context, project, options, way, starts=starts)
     if not way.is_dry:
         return made

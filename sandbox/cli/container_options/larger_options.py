@@ -174,6 +174,11 @@ def _add_mounts(invocation: Invocation, request: ContainerRequest) -> ContainerR
         from sandbox.grammar.volumes import resolve_relative
 
         request = request._replace(binds=tuple(resolve_relative(text, cwd) for text in invocation.texts("volume")))
+    if invocation.flag("use-api-socket"):
+        from sandbox.docker_sockets import DOCKER_SOCKETS
+
+        socket = DOCKER_SOCKETS[0]
+        request = request._replace(binds=(*request.binds, f"{socket}:{socket}"))
     if _any_given(invocation, "mount tmpfs"):
         from sandbox.grammar import mounts, tmpfs
 

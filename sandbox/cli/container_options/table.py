@@ -111,7 +111,7 @@ _SHARED: tuple[Option, ...] = (
     option("--tmpfs", "list", "Mount a tmpfs directory"),
     option("-t --tty", "flag", "Allocate a pseudo-TTY"),
     option("--ulimit", "list", "Ulimit options", "ulimit"),
-    option("--use-api-socket", "flag", "Bind mount the API socket", hidden=True),
+    option("--use-api-socket", "flag", "Bind mount the socket of the user's own API at Docker's place"),
     option("-u --user", "text", "Username or UID (format: <name|uid>[:<group|gid>])", "string"),
     option("--userns", "text", "User namespace to use", "string", hidden=True),
     option("--uts", "text", "UTS namespace to use", "string"),
@@ -154,5 +154,4 @@ UNSUPPORTED: dict[str, str] = {
     "link-local-ip": "addresses that a container gives itself need no option: ip address add, with --cap-add NET_ADMIN",
     "memory-swappiness": "cgroup v2 has no such setting",
     "oom-kill-disable": "cgroup v2 has no such setting",
-    "use-api-socket": "there is no API socket yet",
 }

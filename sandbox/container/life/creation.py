@@ -70,6 +70,10 @@ def create_requested(
         config, notes = merge(request, defaults, HostFacts(image.id, image.layers, image.platform, mounts_of))
         if needs_command:
             require_command(config)
+        if any(mount.source.endswith("/docker.sock") for mount in config.mounts):
+            from sandbox.container.life.docker_socket import with_own_socket
+
+            config = with_own_socket(context.paths, config)
         config = _with_networks(connection, context.paths, config)
         config = with_storage_driver(connection, context.paths, config)
         if any(mount.mapped_user for mount in config.mounts):

@@ -237,7 +237,7 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
 #: options that are about the command, or of which Docker's document has nothing
 ELSEWHERE = {
     "best-effort", "detach-keys", "disable-content-trust", "name", "platform", "pull", "quiet", "secret", "sig-proxy",
-    "trace-files",
+    "trace-files", "use-api-socket",
 }  # fmt: skip
 
 
