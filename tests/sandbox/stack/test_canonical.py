@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -261,7 +262,8 @@ def test_whatever_is_written_is_read_or_refused(data: st.DataObject) -> None:
         inner = whole
         for key in path:
             inner = inner[key]
-        inner[last] = data.draw(_WRONG)
+        # a copy: the next one may be put inside it, and what is drawn must stay what it is
+        inner[last] = deepcopy(data.draw(_WRONG))
     with TemporaryDirectory() as place:
         Path(place, "compose.yaml").write_text(json.dumps(whole, ensure_ascii=False))
         steps = Steps(interpolates=data.draw(st.booleans()), checks=data.draw(st.booleans()))
