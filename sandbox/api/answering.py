@@ -9,14 +9,12 @@ from urllib.parse import parse_qs
 
 from sandbox.api.call import JSON, Answer, Call, encoded
 from sandbox.api.connection import ClientGoneError
-from sandbox.api.errors import ApiError, message_of, status_of
+from sandbox.api.errors import ApiError, leaves, message_of, status_of
 from sandbox.api.routing import find_handler, read_target
 from sandbox.errors import SandboxError
 from sandbox.foreign_errors import explain_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import h11
 
     from sandbox.api.connection import Connection
@@ -31,13 +29,13 @@ async def answer_request(engine: Engine, connection: Connection, request: h11.Re
     try:
         answer = await _handle(engine, connection, request)
     except Exception as error:  # whatever goes wrong is an answer
-        leaves = list(_leaves(error))
-        if any(isinstance(each, ClientGoneError) for each in leaves):
+        found = list(leaves(error))
+        if any(isinstance(each, ClientGoneError) for each in found):
             raise ClientGoneError from error
         if connection.has_answered:
-            _report(engine, leaves)
+            _report(found)
             raise ClientGoneError from error
-        answer = _failure(engine, leaves)
+        answer = _failure(engine, found)
     if answer is not None:
         await _send(engine, connection, answer)
 
@@ -72,37 +70,29 @@ async def _send(engine: Engine, connection: Connection, answer: Answer) -> None:
     await connection.answer(answer.status, headers, body)
 
 
-def _failure(engine: Engine, leaves: list[BaseException]) -> Answer:
-    error = _explained(engine, leaves)
+def _failure(engine: Engine, found: list[BaseException]) -> Answer:
+    error = _explained(engine, found)
     return Answer(status_of(error), {"message": message_of(error)}, content_type=JSON)
 
 
-def _explained(engine: Engine, leaves: list[BaseException]) -> SandboxError:
-    for leaf in leaves:
+def _explained(engine: Engine, found: list[BaseException]) -> SandboxError:
+    for leaf in found:
         if isinstance(leaf, SandboxError):
             return leaf
-    for leaf in leaves:
+    for leaf in found:
         if isinstance(leaf, Exception):
-            found = explain_error(leaf, lambda: engine.context.paths.database)
-            if found is not None:
-                return found
-    _report(engine, leaves)
+            told = explain_error(leaf, lambda: engine.context.paths.database)
+            if told is not None:
+                return told
+    _report(found)
     return SandboxError("internal error")
 
 
-def _report(_engine: Engine, leaves: list[BaseException]) -> None:
+def _report(found: list[BaseException]) -> None:
     """A fault of ours, for who reads what the server says; a client learns nothing of it."""
-    for leaf in leaves:
+    for leaf in found:
         if not isinstance(leaf, SandboxError):
             traceback.print_exception(leaf, file=sys.stderr)
         else:
             for note in getattr(leaf, "__notes__", ()):
                 print(note, file=sys.stderr)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _leaves(each)
-    else:
-        yield error

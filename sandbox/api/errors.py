@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.errors import ErrorKind
 
 _STATUSES: dict[ErrorKind, int] = {
@@ -29,6 +32,27 @@ class ApiError(SandboxError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Of what several tasks raise together, the first error of ours alone."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        for leaf in leaves(group):
+            if isinstance(leaf, SandboxError):
+                raise leaf from None
+        raise
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """What tasks have raised, each by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error
 
 
 def status_of(error: SandboxError) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from sandbox.api.call import encoded
-from sandbox.api.errors import message_of
+from sandbox.api.errors import message_of, unwrapped
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 class MessageStream:
     """One such answer."""
 
-    def __init__(self, call: Call, *, reads_body: bool = False) -> None:
+    def __init__(self, call: Call, *, reads_body: bool = False, fails_in_stream: bool = False) -> None:
         self._call = call
         self._reads_body = reads_body
+        #: a message also for what goes wrong before any other
+        self._fails_in_stream = fails_in_stream
 
-    async def carry(self, act: Callable[[Tell], Awaitable[list[Message] | None]]) -> None:
-        """Do what tells messages, send them as they come, and those that it returns at the end. It is cancelled when
-        the client goes. Raises SandboxError where nothing was told yet.
+    async def carry(self, act: Callable[[Tell], Awaitable[None]]) -> None:
+        """Do what tells messages, and send them as they come. It is cancelled when the client goes. Raises SandboxError
+        where nothing was told yet.
         """
         send, receive = trio.open_memory_channel[Any](0)
         async with trio.open_nursery() as nursery:
@@ -39,14 +41,14 @@ class MessageStream:
             async def run() -> None:
                 async with send:
                     try:
-                        for message in await act(send.send) or ():
-                            await send.send(message)
+                        with unwrapped():
+                            await act(send.send)
                     except SandboxError as error:
                         await send.send(error)
 
             nursery.start_soon(run)
             first = await _next(receive)
-            if isinstance(first, SandboxError):
+            if isinstance(first, SandboxError) and not self._fails_in_stream:
                 raise first
             async with self._call.stream(reads_body=self._reads_body) as out:
                 while first is not None:

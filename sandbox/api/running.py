@@ -98,7 +98,9 @@ async def _run(engine: Engine, words: Sequence[str]) -> int:
         "COMPOSE_DOCKER_CLI_BUILD": "0",
         "TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE": engine.socket_path,
     }
-    with trio.open_signal_receiver(*_HANDED_ON) as signals:
+    # what the caller ignores (nohup, a shell's background) stays so, for the command too
+    wanted = [number for number in _HANDED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+    with trio.open_signal_receiver(*wanted) as signals:
         process = await trio.lowlevel.open_process(list(words), stdin=None, env=env)
 
         async def hand_on() -> None:

@@ -84,7 +84,10 @@ async def serve(
 
 
 async def _wait_signal() -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    # what the caller ignores (nohup, a shell's background) stays so
+    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    wanted = [number for number in ends if signal.getsignal(number) is not signal.SIG_IGN]
+    with trio.open_signal_receiver(*wanted) as signals:
         async for _number in signals:
             return
 

@@ -69,6 +69,8 @@ def read_create(body: Document, name: str, platform: str) -> ReadRequest:
     if not image:
         raise ApiError(400, "Config cannot be empty in order to create a container")
     request = _process(body, ContainerRequest(image, name or None, platform or None, "never"))
+    # Docker tells in a warning what limits a machine cannot hold
+    request = request._replace(best_effort=True)
     request = _life(body, host, request)
     request = _network(body, host, request)
     request = _files(body, host, request)

@@ -55,9 +55,9 @@ async def remove(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     """Change its limits and its restart policy."""
     body = await call.document()
-    wanted = read_limits(body, ContainerRequest())._replace(rlimits=(), restart=read_restart(body))
+    wanted = read_limits(body, ContainerRequest())._replace(rlimits=(), restart=read_restart(body), best_effort=True)
     notes = await call.engine.call("container.update", call.word, wanted)
-    return Answer(document={"Warnings": list(notes)})
+    return Answer(document={"Warnings": list(notes) or None})
 
 
 async def prune(call: Call) -> Answer:

@@ -10,6 +10,7 @@ from sandbox.api.call import NO_CONTENT, Answer, encoded
 from sandbox.api.errors import ApiError
 from sandbox.api.monitor_line import MonitorLine
 from sandbox.container.operations import StopRequest
+from sandbox.errors import ConflictError, NotFoundError
 from sandbox.grammar.signals import parse_signal
 
 if TYPE_CHECKING:
@@ -61,8 +62,12 @@ def _stop_request(call: Call) -> StopRequest:
 
 
 async def kill(call: Call) -> Answer:
-    """Send a signal."""
-    await call.engine.call("container.kill", call.word, int(parse_signal(call.text("signal") or "KILL")))
+    """Send a signal. Raises ApiError."""
+    number = int(parse_signal(call.text("signal") or "KILL"))
+    try:
+        await call.engine.call("container.kill", call.word, number)
+    except ConflictError as error:
+        raise ApiError(409, f"cannot kill container: {call.word}: {error.message}") from error
     return NO_CONTENT
 
 
@@ -73,8 +78,12 @@ async def pause(call: Call) -> Answer:
 
 
 async def unpause(call: Call) -> Answer:
-    """Let them go on."""
-    await call.engine.call("container.unpause", call.word)
+    """Let them go on. Raises ApiError."""
+    try:
+        await call.engine.call("container.unpause", call.word)
+    except ConflictError as error:
+        # for Docker it is no conflict
+        raise ApiError(500, error.message) from error
     return NO_CONTENT
 
 
@@ -116,8 +125,6 @@ async def _end_of(engine: Engine, events: Subscription, brief: Brief, action: st
 
 
 async def _looked_up(engine: Engine, brief: Brief) -> Brief:
-    from sandbox.errors import NotFoundError
-
     try:
         found: Brief = await engine.call("api.brief", brief.id)
     except NotFoundError:

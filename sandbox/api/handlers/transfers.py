@@ -76,7 +76,7 @@ async def load(call: Call) -> None:
 
         await feed(call.body(), run)
 
-    await MessageStream(call, reads_body=True).carry(act)
+    await MessageStream(call, reads_body=True, fails_in_stream=True).carry(act)
 
 
 async def save(call: Call) -> None:
