@@ -31,7 +31,7 @@ _NOT_REPEATED: tuple[tuple[str, Callable[[Asked], bool]], ...] = (
     ("the program of the recording had ended by interrupts, which is its own affair",
      lambda asked: asked.number in (83, 87, 89)),
     ("what it needs is an id, or an archive, that was not recorded",
-     lambda asked: asked.line["path"].startswith(("/images/dd:2", "/images/i:1")) or asked.line["endpoint"] == "POST /images/load"),
+     lambda asked: asked.line["path"].startswith(("/images/dd:2", "/images/i:1", "/images/load"))),
     ("networks of clusters are services'", lambda asked: "stack" in asked.flow or "service" in asked.flow),
     ("its name is longer than the recording has it", lambda asked: "vsc-dc2-ID66" in str(asked.line)),
     ("the project was made before the recording", lambda asked: asked.flow in (

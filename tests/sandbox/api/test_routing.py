@@ -61,7 +61,7 @@ def test_what_is_no_path(raw: str, words: str) -> None:
 )
 def test_the_row_that_answers(method: str, path: str, name: str, words: tuple[str, ...]) -> None:
     handler, found = find_handler(method, path)
-    assert (f"{handler.__module__.rpartition('.')[2]}.{handler.__name__}", found) == (name, words)  # type: ignore[attr-defined]
+    assert (f"{handler.__module__.rpartition('.')[2]}.{handler.__name__}", found) == (name, words)
 
 
 @pytest.mark.parametrize(
