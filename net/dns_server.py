@@ -72,7 +72,7 @@ class NameServer:
     """Answers the questions of all containers.
 
     `ask_from` asks the servers of `--dns`, from the containers' side; `on_refusal` is told of each name that a
-    container may not ask for.
+    container may not ask for. `look_again` is asked of a name that is not known: whether more is known now.
     """
 
     def __init__(
@@ -82,12 +82,14 @@ class NameServer:
         gate: Gate | None = None,
         ask_from: Exchange | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
+        look_again: Callable[[], bool] = lambda: False,
     ) -> None:
         self.table = NameTable()
         self._host = upstream or host_upstream()
         self._gate = gate
         self._ask_from = ask_from
         self._on_refusal = on_refusal
+        self._look_again = look_again
         self._listed: dict[tuple[str, ...], Upstream] = {}
         self._waiting: Counter[str] = Counter()
         self._connections: Counter[str] = Counter()
@@ -269,13 +271,15 @@ class NameServer:
             given = [(kind, address) for kind, address in _LOCALHOST.items() if question.kind in (kind, ANY)]
             return build_answer(question, data, records=given, lifetime=_LIFETIME)
         found = self.table.lookup(asker, question.name)
+        if found is None and self._look_again():
+            found = self.table.lookup(asker, question.name)
         if found is None:
             return None
         # of another kind there is nothing: not that there is no such name, which ends a search for AAAA and A alike
         records = [(A, address) for address in found.addresses4] if question.kind in (A, ANY) else []
         if question.kind in (AAAA, ANY):
             records += [(AAAA, address) for address in found.addresses6]
-        return build_answer(question, data, records=records, lifetime=_LIFETIME)
+        return build_answer(question, data, records=records, lifetime=0 if found.is_of_service else _LIFETIME)
 
     def _let_through(self, asker: str, question: Question, data: bytes, answer: bytes) -> bytes:
         """The answer, after what it names can be reached by a container that reaches nothing else."""

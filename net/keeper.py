@@ -55,7 +55,7 @@ class Keeper:
     def __init__(self, link: RouterLink, listener: socket.socket, name_sockets: Sequence[_socket.socket] = ()) -> None:
         listener.setblocking(False)
         self._link, self._listener = link, listener
-        self._names = RouterNames(link.netns_fd, self._refused, sockets=name_sockets)
+        self._names = RouterNames(link.netns_fd, self._refused, sockets=name_sockets, vips=link.vips, note=self.note)
         self._slirp = SlirpSupervisor(
             lambda: slirp_plan(link),
             link.api_socket,

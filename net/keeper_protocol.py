@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: counted up with each change of what is said or done that an older keeper would get wrong
-KEEPER_VERSION = 1
+KEEPER_VERSION = 2
 KEEPER_ADDRESS = b"\0sandbox-keeper"
 #: a kernel's default send buffer holds some more, socket(7)
 MESSAGE_LIMIT_BYTES = 192 << 10

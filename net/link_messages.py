@@ -20,7 +20,7 @@ from net.netlink import (
 
 # <linux/rtnetlink.h>
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
-RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE = 32
 RT_TABLE_MAIN = 254
@@ -150,6 +150,15 @@ def new_address(index: int, address: str, prefix: int) -> Message:
         host_bits = (1 << (32 - prefix)) - 1
         body += attribute(IFA_BROADCAST, (int.from_bytes(value, "big") | host_bits).to_bytes(4, "big"))
     return Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, f"give an interface the address {address}/{prefix}")
+
+
+def delete_address(index: int, address: str, prefix: int) -> Message:
+    """That address taken from the link; no error where it is not there."""
+    value = packed(address)
+    family = AF_INET6 if len(value) == _IPV6_ADDRESS_BYTES else AF_INET
+    body = _ADDRESS.pack(family, prefix, 0, 0, index) + attribute(IFA_LOCAL, value) + attribute(IFA_ADDRESS, value)
+    tolerated = (errno.EADDRNOTAVAIL, errno.ENODEV)
+    return Message(RTM_DELADDR, 0, body, f"take the address {address} from an interface", tolerated)
 
 
 def default_route(index: int, gateway: str) -> Message:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import random
 import socket
+from contextlib import suppress
 
 from net.dns_wire import address_of_pointer
-from net.named_tuple import NamedTuple
+from net.service_names import Found, ServiceNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from net.names import ContainerNames
-
-
-class Found(NamedTuple):
-    """The packed addresses of a name, of 4 and of 16 octets; either may be empty, for the name is known."""
-
-    addresses4: tuple[bytes, ...] = ()
-    addresses6: tuple[bytes, ...] = ()
+    from net.vips import Vip
 
 
 class NameTable:
@@ -28,6 +23,7 @@ class NameTable:
 
     def __init__(self, *, shuffle: Any = random.shuffle) -> None:
         self._shuffle = shuffle
+        self.services = ServiceNames(shuffle=shuffle)
         self._containers: dict[str, ContainerNames] = {}
         self._own: dict[str, dict[str, list[Found]]] = {}
         #: network -> name -> container -> addresses
@@ -51,6 +47,7 @@ class NameTable:
             of_network = self._networks.setdefault(endpoint.network, {})
             for name in endpoint.names:
                 of_network.setdefault(name.lower(), {})[container] = addresses
+            self.services.join(container, endpoint, addresses._replace(is_of_service=True))
             called = f"{endpoint.names[0]}.{endpoint.network_name}" if endpoint.names else ""
             for packed in (*addresses.addresses4, *addresses.addresses6):
                 self._addresses[packed] = (container, endpoint.network, called)
@@ -66,10 +63,19 @@ class NameTable:
                     del of_name[container]
                     if not of_name:
                         del of_network[name]
+            self.services.leave(container, endpoint)
             if not of_network:
                 self._networks.pop(endpoint.network, None)
         for address in [address for address, (who, _, _) in self._addresses.items() if who == container]:
             del self._addresses[address]
+
+    def know_vips(self, vips: Sequence[Vip]) -> None:
+        """Know these single addresses of services, and no other. One that is no address is passed over."""
+        known = []
+        for vip in vips:
+            with suppress(ValueError):
+                known.append((vip, _found((vip.address4,))._replace(is_of_service=True)))
+        self.services.know_vips([vip for vip, _ in known], [found for _, found in known])
 
     def names_of(self, container: str) -> ContainerNames | None:
         """What was said at `join`."""
@@ -99,19 +105,29 @@ class NameTable:
             return self._joined(own)
         called = next((target.lower() for alias, target in names.links if alias.lower() == name), name)
         for endpoint in names.endpoints:
-            if of_name := self._networks[endpoint.network].get(called):
-                return self._joined(of_name.values())
+            if (found := self._on(endpoint.network, called)) is not None:
+                return found
         head, dot, _ = name.partition(".")
         if not dot:
             return None
         for endpoint in names.endpoints:
             suffix = "." + endpoint.network_name.lower()
-            if name.endswith(suffix):
-                of_name = self._networks[endpoint.network].get(name[: -len(suffix)])
-                if of_name:
-                    return self._joined(of_name.values())
-        # Swarm's name for all tasks of a service
-        return self.lookup(asker, name[len("tasks.") :]) if head == "tasks" else None
+            if name.endswith(suffix) and (found := self._on(endpoint.network, name[: -len(suffix)])) is not None:
+                return found
+        if head != "tasks":
+            return None
+        # Swarm's name for all tasks of a service, whatever address it has itself
+        rest = name[len("tasks.") :]
+        for endpoint in names.endpoints:
+            if (found := self.services.tasks(endpoint.network, rest)) is not None:
+                return found
+        return self.lookup(asker, rest)
+
+    def _on(self, network: str, name: str) -> Found | None:
+        """Of containers first: a service's name is not to hide one."""
+        if of_name := self._networks.get(network, {}).get(name):
+            return self._joined(of_name.values())
+        return self.services.lookup(network, name)
 
     def pointer(self, asker: str, name: str) -> str | None:
         """What the address behind `name`, of in-addr.arpa or ip6.arpa, is called on a network of `asker`.

@@ -28,6 +28,11 @@ class NamedEndpoint(NamedTuple):
     internal: bool = False
     #: the name of the veth's end beside the bridge
     interface: str = ""
+    #: of a container of a service: the service's id, and names that all its containers have together, of which those
+    #: that serve are answered
+    service: str = ""
+    service_names: tuple[str, ...] = ()
+    serves: bool = True
 
 
 class ContainerNames(NamedTuple):
@@ -75,7 +80,8 @@ def names_from_plain(plain: Mapping[str, Any]) -> ContainerNames:
 
 def _endpoint_from_plain(plain: Mapping[str, Any]) -> NamedEndpoint:
     known = {field: value for field, value in plain.items() if field in NamedEndpoint._fields}
-    return NamedEndpoint(**{**known, "names": _texts(known.get("names", ()))})
+    lists = {field: _texts(known.get(field, ())) for field in ("names", "service_names")}
+    return NamedEndpoint(**{**known, **lists})
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:

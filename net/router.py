@@ -106,9 +106,14 @@ _TOO_MANY_QUESTIONS = "limit rate over 2000/second burst 256 packets"
 #: would keep each connection for two minutes after its end
 _RULES = f"""
 table inet sandbox_router {{
+    # single addresses of services: they are of the router's own, and lead on to containers (net.vips)
+    set sandbox_vips {{
+        type ipv4_addr
+    }}
     chain sandbox_early {{
         type filter hook prerouting priority raw; policy accept;
         iifgroup {_groups()} socket transparent 1 socket wildcard 0 meta mark set {TRANSPARENT_MARK} notrack accept
+        ip daddr @sandbox_vips accept
         iifgroup {_groups()} fib daddr type local notrack
     }}
     chain sandbox_early_output {{

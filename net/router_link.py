@@ -28,6 +28,7 @@ class RouterLink(NamedTuple):
     `directory` is the user's own: slirp4netns' API socket and the log of faults lie there. Mounts below
     `private_mounts` are the container's of who forks, and not to be kept alive. `label` is what `ps` shows of the
     keeper, beside its name. It goes to the directory `cgroup`, that of who forks being the container's, where it may.
+    `vips` is the file of the single addresses of services.
     """
 
     netns_fd: int
@@ -37,6 +38,7 @@ class RouterLink(NamedTuple):
     private_mounts: str = ""
     label: str = ""
     cgroup: str = ""
+    vips: str = ""
 
     @property
     def api_socket(self) -> str:

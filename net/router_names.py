@@ -17,6 +17,7 @@ from net.egress_log import open_refusal_log, read_refusals
 from net.errors import NetError
 from net.nft import NftContext
 from net.router import call_in_thread
+from net.router_vips import RouterVips
 
 if TYPE_CHECKING:
     import _socket
@@ -36,7 +37,8 @@ class RouterNames:
     """Serves the containers of the router whose network namespace is `net_fd`, which stays the caller's.
 
     `on_refusal` is told what restricted containers are kept from: in a second the same once, and ten things of one
-    container. `sockets` are the router's where they are bound already; else `run` binds them. `upstream` and
+    container. `vips` is the file of the single addresses of services, and `note` is told what of them cannot be had.
+    `sockets` are the router's where they are bound already; else `run` binds them. `upstream` and
     `name_port` are for tests.
     """
 
@@ -48,6 +50,8 @@ class RouterNames:
         sockets: Sequence[_socket.socket] = (),
         upstream: Upstream | None = None,
         name_port: int = NAME_PORT,
+        vips: str = "",
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._net_fd = net_fd
         self._sockets = sockets
@@ -63,7 +67,11 @@ class RouterNames:
         ask_from = Exchange(
             lambda family, kind: call_in_thread(net_fd, partial(socket.socket, family, kind)), port=name_port
         )
-        self._server = NameServer(upstream, gate=self._gate, ask_from=ask_from, on_refusal=self._refused)
+        self._note = note
+        self._server = NameServer(
+            upstream, gate=self._gate, ask_from=ask_from, on_refusal=self._refused, look_again=lambda: self._vips.look()
+        )
+        self._vips = RouterVips(net_fd, vips, self._server.table, self._run_nft)
 
     def join(self, container: str, names: ContainerNames) -> None:
         """Know a container by `names` and hold it to its rules. Raises NetError and ValueError; then as before."""
@@ -73,10 +81,12 @@ class RouterNames:
                 self._log = call_in_thread(self._net_fd, open_refusal_log)
                 self._restricted.set()
         self._server.join(container, names)
+        self._vips.changed()
 
     def leave(self, container: str) -> None:
         """Forget a container; one that is not known is no error."""
         self._server.leave(container)
+        self._vips.changed()
 
     async def run(self) -> None:
         """Answer the containers' questions to the router, and read what is refused. Raises NetError."""
@@ -85,6 +95,7 @@ class RouterNames:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._server.serve_router, sockets)
             nursery.start_soon(self._read_refusals)
+            nursery.start_soon(self._vips.run, self._note)
 
     async def serve_container(self, container: str, sockets: Sequence[_socket.socket]) -> None:
         """Answer on a container's own sockets, which are closed at last."""

@@ -232,10 +232,7 @@ MIGRATIONS: tuple[str, ...] = (
         service_id TEXT NOT NULL REFERENCES service(id) ON DELETE CASCADE,
         protocol TEXT NOT NULL,
         host_ip TEXT NOT NULL,          -- '' for every address
-        published INTEGER NOT NULL,
-        target INTEGER NOT NULL,
-        PRIMARY KEY (protocol, host_ip, published)
-    ) STRICT;
+        published INTEGER NOT NULL, target INTEGER NOT NULL, PRIMARY KEY (protocol, host_ip, published)) STRICT;
     """,
     """
     CREATE TABLE api_session (          -- what was made through the API's socket of one command (`api/session.py`)
@@ -243,6 +240,12 @@ MIGRATIONS: tuple[str, ...] = (
         kind TEXT NOT NULL,             -- container, network, volume, image
         object TEXT NOT NULL            -- its id or name
     ) STRICT;
+    """,
+    """
+    CREATE TABLE service_vip (          -- the one address of a service on each of its networks; names is a JSON array
+        service_id TEXT NOT NULL REFERENCES service(id) ON DELETE CASCADE,
+        network_id TEXT NOT NULL REFERENCES network(id) ON DELETE CASCADE, address4 TEXT NOT NULL, names TEXT NOT NULL,
+        PRIMARY KEY (service_id, network_id), UNIQUE (network_id, address4)) STRICT;
     """,
 )
 #: the databases that this process has found to know what the store beside them holds

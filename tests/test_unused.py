@@ -39,6 +39,7 @@ FOR_OTHERS = {
     "sandbox.service.ports.check_clash",
     "sandbox.service.ports.check_modes",
     "sandbox.service.ports.look_at",
+    "sandbox.service.vips.vips_of",
     "sandbox.service.ports.remove",
     "sandbox.service.ports.settle",
     "sandbox.service.ports.sweep",

@@ -143,9 +143,18 @@ def _give_address(connection: sqlite3.Connection, wanted: _Wanted) -> str:
     return address
 
 
+def give_service_address(connection: sqlite3.Connection, network: Network) -> str:
+    """An address for a service as a whole, which no container gets, within a transaction in which it is recorded; ""
+    where the network has no IPv4. Raises FullNetworkError.
+    """
+    return _give_address(connection, _Wanted("", network, EndpointRequest(network.name), 4))
+
+
 def _given(connection: sqlite3.Connection, wanted: _Wanted) -> set[int]:
     column = f"address{wanted.version}"
-    query = f"SELECT {column} FROM endpoint WHERE network_id = ? AND {column} IS NOT NULL"
+    query = f"SELECT {column} FROM endpoint WHERE network_id = ?1 AND {column} IS NOT NULL"
+    if wanted.version == 4:
+        query += " UNION SELECT address4 FROM service_vip WHERE network_id = ?1"
     return {number_of(text) for (text,) in connection.execute(query, (wanted.network.id,))}
 
 
@@ -162,6 +171,7 @@ def _fixed_of_others(connection: sqlite3.Connection, wanted: _Wanted) -> set[int
 
 def _take_fixed(connection: sqlite3.Connection, wanted: _Wanted) -> str:
     check_fixed(wanted.network, wanted.fixed)
+    _check_no_service(connection, wanted)
     holder = _holder_of(connection, wanted)
     if holder is not None:
         # of a container that died with its monitor, and that nobody has met since
@@ -202,6 +212,20 @@ def _holder_of(connection: sqlite3.Connection, wanted: _Wanted) -> str | None:
         (wanted.network.id, wanted.fixed),
     ).fetchone()
     return str(row[0]) if row else None
+
+
+def _check_no_service(connection: sqlite3.Connection, wanted: _Wanted) -> None:
+    row = connection.execute(
+        "SELECT service.name FROM service_vip JOIN service ON service.id = service_id"
+        " WHERE network_id = ? AND address4 = ?",
+        (wanted.network.id, wanted.fixed),
+    ).fetchone()
+    if row is not None:
+        raise ConflictError(
+            "Address already in use",
+            cause=f"service {row[0]} has {wanted.fixed} on network {wanted.network.name}",
+            mend=f"sandbox network inspect {wanted.network.name}",
+        )
 
 
 def _free_dead(connection: sqlite3.Connection, network: Network) -> None:

@@ -1,4 +1,4 @@
-"""A task that is to stop leaves its service's ports first, and its open requests have their time."""
+"""A task that is to stop leaves its service's ports and names first, and its open requests have their time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def drain(paths: Paths, service: Service, task: Task, others: Sequence[Task], gr
     stop has time.
     """
     if not any(port.mode == "ingress" for port in service.spec.ports):
+        with suppress(SandboxError):
+            ports.withdraw(paths, service, task)
         return
     # one that cannot be told is stopped all the same
     with suppress(SandboxError):

@@ -2,7 +2,7 @@
 
     publish    before the row of a new or changed service is written: who has a port that is taken is told then
     settle     after a decision, and when nobody knows what was killed: ports and members are what the rows say
-    withdraw   before a task's stop signal; `begin_drain` tells when its open requests are answered
+    withdraw   before a task's stop signal, by ports and names; `begin_drain` tells when its open requests are answered
     sweep      what no row names any more is ended
 
 Each may be done again, by any process, whatever was killed in between. All of them wait for some milliseconds, fork
@@ -11,14 +11,18 @@ nothing of the caller's, and open the database for themselves.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from net.ports import PortMapping
+from sandbox.container.life.asking import call_monitor
 from sandbox.container.model.store import load_container
-from sandbox.errors import ConflictError, UsageError
+from sandbox.errors import ConflictError, SandboxError, UsageError
 from sandbox.network import service_forwarders, service_ports
 from sandbox.network.forward_targets import member_target
 from sandbox.network.service_ports import Drain, Member, PublishedService
 from sandbox.network.store import endpoints_of
 from sandbox.service.published import published_ports, set_published_ports, with_chosen
+from sandbox.service.vips import announce_vips, settle_vips
 from sandbox.state import open_state
 from sandbox.transactions import transaction
 
@@ -84,7 +88,11 @@ def publish(paths: Paths, service: Service) -> tuple[ServicePort, ...]:
 
 
 def settle(paths: Paths, service: Service, tasks: Sequence[Task]) -> tuple[ServicePort, ...]:
-    """Make ports and members of a service what its rows say; the ports as they are bound. Raises as `publish`."""
+    """Make ports, members and names of a service what its rows say; the ports as they are bound.
+
+    Raises as `publish`.
+    """
+    settle_vips(paths, service)
     ports = publish(paths, service)
     if ports:
         members = {task.container_id for task in tasks if task.is_member and task.container_id}
@@ -99,9 +107,19 @@ def settle(paths: Paths, service: Service, tasks: Sequence[Task]) -> tuple[Servi
 
 
 def withdraw(paths: Paths, service: Service, task: Task) -> None:
-    """Have no more requests come to a task, from when this returns; those that are open go on."""
-    if task.container_id:
-        service_ports.withdraw(paths, service.id, task.container_id)
+    """Have no more requests come to a task, by ports and by names, from when this returns; those that are open go on.
+
+    Raises HostError.
+    """
+    if not task.container_id:
+        return
+    service_ports.withdraw(paths, service.id, task.container_id)
+    with open_state(paths, durable=False) as connection:
+        container = load_container(connection, task.container_id)
+    if container is not None:
+        # one that does not run is in no name
+        with suppress(SandboxError):
+            call_monitor(paths, container, "withdraw")
 
 
 def begin_drain(paths: Paths, service: Service, task: Task) -> Drain | None:
@@ -110,8 +128,9 @@ def begin_drain(paths: Paths, service: Service, task: Task) -> Drain | None:
 
 
 def remove(paths: Paths, service: Service) -> None:
-    """Have the service listen on nothing any more."""
+    """Have the service listen on nothing any more, and its name mean nothing. Its row may be gone."""
     service_ports.remove(paths, service.id)
+    announce_vips(paths)
 
 
 def sweep(paths: Paths, service_ids: Collection[str]) -> None:

@@ -135,6 +135,14 @@ class KernelEngine:
     def network_event(self, refused: Callable[[str], None]) -> bool:
         return self._network is None or self._network.event(refused)
 
+    def set_healthy(self, is_healthy: bool) -> None:
+        if self._network is not None:
+            self._network.set_healthy(is_healthy)
+
+    def withdraw(self) -> None:
+        if self._network is not None:
+            self._network.withdraw()
+
     def change_networks_steps(self) -> Steps[None]:
         """Have the container on those networks that the records say, while it runs.
 

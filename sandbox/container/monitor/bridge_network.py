@@ -22,6 +22,7 @@ from sandbox.container.monitor.bridge_ports import BridgePorts
 from sandbox.container.monitor.endpoint_values import (
     egress_of,
     keeper_member,
+    service_of,
     settings_of,
     shaping_of,
     wants_way_out,
@@ -37,11 +38,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from net.keeper_protocol import KeeperMember
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.bridge_place import Place
     from sandbox.network.record import Endpoint
     from sandbox.runtime.nested_namespaces import Wires
     from storage.waits import Steps
+
+
+_HEALTH, _END = "health", "end"
 
 
 class BridgeNetwork:
@@ -64,6 +69,8 @@ class BridgeNetwork:
         #: of the host's loopback, where the container may reach some
         self._host_ports = BridgePorts(container.name, -1, self._events)
         self._are_ports_due = False
+        #: why the names of its service do not lead to it: its health, its end
+        self._kept_out = {_HEALTH} if container.config.health.test[:1] in (("CMD",), ("CMD-SHELL",)) else set()
         self._watch_keeper()
 
     @property
@@ -91,7 +98,7 @@ class BridgeNetwork:
             self._restrict(self._wanted)
             for endpoint in self._wanted:
                 self._add(endpoint)
-        self._keeper.join(keeper_member(self._container, self._endpoints), self._name_sockets)
+        self._keeper.join(self._member(), self._name_sockets)
 
     def ready_steps(self) -> Steps[None]:
         """Wait until the way out serves, where the container has one."""
@@ -165,8 +172,25 @@ class BridgeNetwork:
         for endpoint in new:
             self._add(endpoint)
         self._endpoints = tuple(wanted)
-        self._keeper.update(keeper_member(self._container, self._endpoints))
+        self._keeper.update(self._member())
         self._ports.lead_to(forward_target(self._endpoints))
+
+    def set_healthy(self, is_healthy: bool) -> None:
+        """Have the names of its service lead to it, or not."""
+        self._keep_out(self._kept_out - {_HEALTH} if is_healthy else self._kept_out | {_HEALTH})
+
+    def withdraw(self) -> None:
+        """Have the names of its service not lead to it any more."""
+        self._keep_out(self._kept_out | {_END})
+
+    def _keep_out(self, reasons: set[str]) -> None:
+        if self._kept_out != reasons:
+            self._kept_out = reasons
+            if service_of(self._container):
+                self._keeper.update(self._member())
+
+    def _member(self) -> KeeperMember:
+        return keeper_member(self._container, self._endpoints, serves=not self._kept_out)
 
     # -- ports -------------------------------------------------------------------------------------------------------
 

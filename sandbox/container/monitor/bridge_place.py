@@ -9,6 +9,7 @@ from net.keeper_client import KeeperClient
 from net.router_link import RouterLink
 from sandbox.errors import HostError, translated
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.places import vips_path
 from sandbox.runtime.own_process import become_own_process
 
 TYPE_CHECKING = False
@@ -31,8 +32,9 @@ def open_place(paths: Paths, container_id: str, router_fd: int) -> Place:
     """Find the keeper of the router, or start it, without waiting for it. Raises HostError."""
     # the mounts are the container's, which a keeper is not to hold
     link = RouterLink(
-        router_fd, paths.runtime_root, private_mounts=paths.container_runtime(container_id), label=paths.runtime_prefix
-    )
+        router_fd, paths.runtime_root, private_mounts=paths.container_runtime(container_id),
+        label=paths.runtime_prefix, vips=vips_path(paths),
+    )  # fmt: skip
     keeper = KeeperClient(link, become_own_process, is_starting=True)
     with translated(HostError, "cannot reach the keeper of bridge networks"):
         keeper.open()

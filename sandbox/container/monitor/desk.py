@@ -138,6 +138,10 @@ class ClientDesk:
     def change_networks(self, answer: Answer) -> None:
         self._life.watches.network.change_networks(partial(answer, None), answer)
 
+    def withdraw(self, answer: Answer) -> None:
+        self._life.watches.network.withdraw()
+        answer(None)
+
     def output_blocked(self, blocked: bool) -> None:
         if self._life.run is not None:
             if blocked:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sandbox.network.record import Endpoint
 
 
+#: Docker's label of a container that is a service's
+SERVICE_LABEL = "com.docker.swarm.service.id"
+
+
 def settings_of(endpoint: Endpoint) -> EndpointSettings:
     """The wire to be made."""
     return endpoint.settings()
@@ -29,9 +33,9 @@ def wants_way_out(endpoints: Sequence[Endpoint]) -> bool:
     return any(not endpoint.network.internal for endpoint in endpoints)
 
 
-def keeper_member(container: Container, endpoints: Sequence[Endpoint]) -> KeeperMember:
-    """What the keeper is told of a container."""
-    named = tuple(_named(container, endpoint) for endpoint in endpoints)
+def keeper_member(container: Container, endpoints: Sequence[Endpoint], *, serves: bool = True) -> KeeperMember:
+    """What the keeper is told of a container; `serves` is whether names of its service lead to it."""
+    named = tuple(_named(container, endpoint, serves=serves) for endpoint in endpoints)
     own: tuple[tuple[str, str], ...] = ()
     if container.config.host_ports:
         from net.host_access import HOST_ADDRESS, HOST_NAMES  # few containers reach the host
@@ -53,12 +57,19 @@ def egress_of(container: Container, endpoints: Sequence[Endpoint]) -> tuple[tupl
     return tuple(texts for texts in sources if texts)
 
 
-def _named(container: Container, endpoint: Endpoint) -> NamedEndpoint:
-    network = endpoint.network
+def service_of(container: Container) -> str:
+    """The id of the service whose container it is; "" of any other container."""
+    return dict(container.config.labels).get(SERVICE_LABEL, "")
+
+
+def _named(container: Container, endpoint: Endpoint, *, serves: bool) -> NamedEndpoint:
+    network, service = endpoint.network, service_of(container)
+    # those are of all containers of a service together
+    own_aliases = () if service else endpoint.aliases
     return NamedEndpoint(
         network.id, network.name, endpoint.address4, endpoint.address6, network.subnet4, network.subnet6,
-        dns_names(endpoint.aliases, container.name, container.id[:12], hostname_of(container)), network.internal,
-        settings_of(endpoint).host_interface,
+        dns_names(own_aliases, container.name, container.id[:12], hostname_of(container)), network.internal,
+        settings_of(endpoint).host_interface, service, endpoint.aliases if service else (), serves,
     )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from sandbox.event_followers import anybody_follows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.container.model.record import ContainerConfig
     from sandbox.container.monitor.health_rules import ProbeResult
     from sandbox.container.monitor.plan import HealthPlaces
@@ -36,16 +38,23 @@ _PF_EXITING = 0x4
 
 
 class HealthWatch:
-    """Probes from `begin` to `end`, over and over; one probe at a time."""
+    """Probes from `begin` to `end`, over and over; one probe at a time. `told` hears of each change."""
 
     def __init__(
-        self, config: ContainerConfig, prober: Prober, reactor: Reactor, writer: RecordWriter, places: HealthPlaces
+        self,
+        config: ContainerConfig,
+        prober: Prober,
+        reactor: Reactor,
+        writer: RecordWriter,
+        places: HealthPlaces,
+        told: Callable[[bool], None] = lambda is_healthy: None,
     ) -> None:
         self._words = probe_words(config.health, config.shell)
         self._rules = rules_of(config.health)
         self._prober = prober
         self._reactor = reactor
         self._writer = writer
+        self._told = told
         self._places = places
         self._health = read_health("", places.kept)
         self._pid = 0
@@ -61,6 +70,7 @@ class HealthWatch:
         """The container runs, `pid` being its first process."""
         self._pid, self._began_ns = pid, time.monotonic_ns()
         self._keep(at_start(self._health))
+        self._told(False)
         self._probe_later()
 
     def end(self) -> None:
@@ -128,6 +138,7 @@ class HealthWatch:
         self._keep(health)
         if health.status != before.status:
             self._writer.write(HealthChanged(health.status).apply)
+            self._told(health.status == "healthy")
         self._answer(None)
         if self._pid:
             self._probe_later()

@@ -319,7 +319,7 @@ def _watch_of_health(
         return None
     from sandbox.container.monitor.health import HealthWatch  # few containers have a check
 
-    return HealthWatch(container.config, engine, reactor, writer, places)
+    return HealthWatch(container.config, engine, reactor, writer, places, engine.set_healthy)
 
 
 def _open_log(container: Container, directory: str) -> LogWriter | None:

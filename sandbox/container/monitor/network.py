@@ -98,6 +98,10 @@ class NetworkWatch:
 
         self._change(self._network.change_networks_steps, lambda _nothing: done(), failed)
 
+    def withdraw(self) -> None:
+        """Have the names of its service not lead to the container any more."""
+        self._network.withdraw()
+
     def _change(
         self, steps: Callable[[], Steps[Any]], done: Callable[[Any], None], failed: Callable[[Exception], None]
     ) -> None:

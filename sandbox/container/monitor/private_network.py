@@ -86,6 +86,12 @@ class PrivateNetwork:
         with translated(HostError, self._what):
             self._udp_loopback_pid = start_udp_loopback(self._plan.netns_fd, [PortMapping(*port) for port in ports])
 
+    def set_healthy(self, is_healthy: bool) -> None:
+        """Nobody else finds it by a name."""
+
+    def withdraw(self) -> None:
+        """Nobody else finds it by a name."""
+
     def revive_steps(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         """After slirp4netns has ended: start it again, and publish `ports` again. Raises HostError."""
         self._end_helpers()

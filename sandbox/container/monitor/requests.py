@@ -107,6 +107,11 @@ def change_networks(desk: Desk, _message: Message, answer: Answer) -> None:
     desk.change_networks(answer)
 
 
+def withdraw(desk: Desk, _message: Message, answer: Answer) -> None:
+    """Have the names of its service not lead to the container any more: it is about to be stopped."""
+    desk.withdraw(answer)
+
+
 def _ports(message: Message) -> tuple[PublishedPort, ...]:
     return tuple(PublishedPort(*port) for port in message["ports"])
 
@@ -119,6 +124,7 @@ LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {
     "publish": publish,
     "unpublish": unpublish,
     "networks": change_networks,
+    "withdraw": withdraw,
 }
 
 VERBS: dict[str, Callable[[Wishes, Desk, Message], None]] = {

@@ -67,6 +67,9 @@ class Desk(Protocol):
     def change_networks(self, answer: Answer) -> None:
         """Have the container on those networks that the records say."""
 
+    def withdraw(self, answer: Answer) -> None:
+        """Have the names of its service not lead to the container any more."""
+
     def output_blocked(self, blocked: bool) -> None: ...
     def tell(self, action: str) -> None:
         """Write down what a client did that changes nothing of the container."""
@@ -132,6 +135,12 @@ class Network(Protocol):
     def change_networks_steps(self) -> Steps[None]:
         """Have the container on those networks that the records say, while it runs. Raises SandboxError."""
 
+    def set_healthy(self, is_healthy: bool) -> None:
+        """Have the names of its service lead to it, or not; of a container of no service nothing changes."""
+
+    def withdraw(self) -> None:
+        """Have the names of its service not lead to it any more: it is about to be stopped."""
+
 
 class Connection(Protocol):
     """What connects a container, of the one kind or the other; each method is what `Network` has of it."""
@@ -145,6 +154,8 @@ class Connection(Protocol):
     def begin_ports(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
         """The ports are bound: by sockets, which are taken over, or where slirp4netns has them by itself."""
 
+    def set_healthy(self, is_healthy: bool) -> None: ...
+    def withdraw(self) -> None: ...
     def revive_steps(self, ports: Sequence[PublishedPort]) -> Steps[None]: ...
     def publish_steps(
         self, ports: Sequence[PublishedPort], present: Sequence[PublishedPort]

@@ -100,6 +100,12 @@ class PlainEngine:
     def change_networks_steps(self) -> Steps[None]:
         raise AssertionError("it has no network")
 
+    def set_healthy(self, is_healthy: bool) -> None:
+        """It has no network."""
+
+    def withdraw(self) -> None:
+        raise AssertionError("it has no network")
+
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         raise AssertionError("it has no network")
 

@@ -52,6 +52,12 @@ class Pipes:
     def unpublish_steps(self, _ports: Sequence[PublishedPort], _kept: Sequence[PublishedPort]) -> Steps[None]:
         yield from ()
 
+    def set_healthy(self, is_healthy: bool) -> None:
+        raise AssertionError("nobody asks for it")
+
+    def withdraw(self) -> None:
+        raise AssertionError("nobody asks for it")
+
     def change_networks_steps(self) -> Steps[None]:
         yield from ()
         raise HostError("no wire")
