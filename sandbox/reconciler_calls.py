@@ -43,7 +43,8 @@ def call_reconciler(paths: Paths) -> bool:
         return False
     # one that is full has been called often enough
     with suppress(BlockingIOError):
-        os.write(fd, b"!")
+        # a shell may wait for it, which reads a line
+        os.write(fd, b"\n")
     os.close(fd)
     return True
 

@@ -26,6 +26,7 @@ FOR_OTHERS = {
     # by the commands of services, and by Python with `-c`
     "sandbox.service.looking.list_all",
     "sandbox.service.looking.node_of",
+    "sandbox.service.looking.wait_removed",
     "sandbox.service.reconciler.main",
     # by whoever deploys stacks, and makes services
     "sandbox.grammar.grants.parse_service_grant",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
+from sandbox.event_stream import watch_changes
 from sandbox.grammar.filters import Filters, parse_filters
 from sandbox.named_tuple import NamedTuple
 from sandbox.reconciler_calls import ensure_due
@@ -152,8 +153,6 @@ def follow(
     """The service and its tasks now, and each time that something of them has changed; after `longest_seconds` without
     a change the same again. None, and the end, where the service is gone.
     """
-    from sandbox.event_stream import watch_changes
-
     before: tuple[Service, list[Task]] | None = None
     looked = time.monotonic()
     with closing(watch_changes(context.paths, longest_seconds)) as changes:
@@ -167,6 +166,16 @@ def follow(
             if found != before or (longest_seconds is not None and waited >= longest_seconds):
                 before, looked = found, time.monotonic()
                 yield found
+
+
+def wait_removed(context: OperationContext, service_ids: Sequence[str]) -> None:
+    """Wait until nothing is left of services that are being removed: no task, and no container."""
+    left = set(service_ids)
+    with closing(watch_changes(context.paths)) as changes:
+        for connection in changes:
+            left &= {service.id for service in all_services(connection, removing=True)}
+            if not left:
+                return
 
 
 def logs(context: OperationContext, word: str, selection: LogSelection) -> Iterator[tuple[TaskRow, LogEntry]]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: ends at once when it is asked to
 SLEEP = ("busybox", "sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 1000 & wait; done")
-_SECONDS = 120.0
+_SECONDS = 60.0
 
 
 class Services:
@@ -89,13 +89,7 @@ class Services:
 
     def wait_gone(self, ids: Iterable[str]) -> None:
         """The services' rows are gone, and with them all that was theirs."""
-        from sandbox.event_stream import watch_changes
-
-        left = set(ids)
-        for connection in watch_changes(self.paths, _SECONDS):
-            left &= {service.id for service in all_services(connection, removing=True)}
-            if not left:
-                return
+        looking.wait_removed(self.context, tuple(ids))
 
     def reconcilers(self) -> list[int]:
         """The process that decides, and not the shell that waits for the next call."""
