@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, files, looking, memory, networks, ports, scale
+from benchmarks import builds, client, compose, files, looking, memory, networks, ports, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROWS = (
     "run", "publish", "ports", "networks", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed",
-    "build-steps", "build-stages", "client", "files", "scale",
+    "build-steps", "build-stages", "client", "files", "scale", "compose",
 )  # fmt: skip
 
 
@@ -224,6 +224,10 @@ def measure_scale(bench: Bench) -> list[Row]:
     return scale.measure_scale(bench.engines, by_turns, quick=bench.quick)
 
 
+def measure_compose(bench: Bench) -> list[Row]:
+    return compose.measure_compose(bench.engines, bench.small, quick=bench.quick)
+
+
 def _builds(measure: Callable[[builds.BuildBench], list[Row]]) -> Callable[[Bench], list[Row]]:
     def measured(bench: Bench) -> list[Row]:
         with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp") as place:
@@ -271,7 +275,7 @@ def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
         "build-cached": _builds(builds.measure_cached),
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
-        "files": measure_files, "scale": measure_scale,
+        "files": measure_files, "scale": measure_scale, "compose": measure_compose,
     }  # fmt: skip
     rows: list[Row] = []
     for name in names:

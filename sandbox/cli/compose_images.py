@@ -116,5 +116,5 @@ def build_images(invocation: Invocation, project: Project, services: Sequence[st
         return
     shown = display_of(invocation)
     for each in built:
-        shown.tell(Progress(each.name, "Built", "done"))
+        shown.tell(Progress(f"Image {each.name}", "Built", "done"))
     shown.close()

@@ -28,13 +28,14 @@ class PullChoice(NamedTuple):
 class Transfer(NamedTuple):
     """One image on its way. `skipped` is what is said where it does not go."""
 
-    #: who is told of it: a service, or an image
+    #: what is told of: an image, or a service without one
     subject: str
     image: str
     platform: str = ""
     skipped: str = ""
     #: the service has a build, which can stand in for the pull
     can_be_built: bool = False
+    service: str = ""
 
 
 def pull_plan(
@@ -51,14 +52,15 @@ def pull_plan(
         if service is None:
             continue
         if not service.image:
-            found.append(Transfer(name, "", skipped=f"{_SKIPPED} - No image to be pulled"))
+            found.append(Transfer(name, "", skipped=f"{_SKIPPED} No image to be pulled"))
             continue
         key = (service.image, service.platform)
         skipped = _why_not(choice.policy or service.pull_policy, service.image, present)
         if service.build is not None and choice.ignore_buildable:
-            skipped = f"{_SKIPPED} - Image can be built"
+            skipped = f"{_SKIPPED} Image can be built"
         if key not in scheduled:
-            found.append(Transfer(name, service.image, service.platform, skipped, service.build is not None))
+            can_be_built = service.build is not None
+            found.append(Transfer(f"Image {service.image}", *key, skipped, can_be_built, name))
             scheduled.add(key)
     return tuple(found)
 
@@ -68,7 +70,7 @@ def _why_not(policy: str, image: str, present: Collection[str]) -> str:
         return _SKIPPED
     # who asks for the latest means the latest
     if policy in ("missing", "if_not_present") and image in present and not _is_latest(image):
-        return f"{_SKIPPED} - Image is already present locally"
+        return f"{_SKIPPED} Image is already present locally"
     return ""
 
 
@@ -95,7 +97,7 @@ def required_pulls(project: Project, present: Collection[str], policy: str = "")
         wanted += [image for image in others if image not in present and project.services.value(image) is None]
         for image in wanted:
             key = (image, service.platform)
-            found.setdefault(key, Transfer(name, *key, can_be_built=image in built))
+            found.setdefault(key, Transfer(f"Image {image}", *key, can_be_built=image in built, service=name))
     return tuple(found.values())
 
 
@@ -122,7 +124,7 @@ def push_plan(project: Project, services: Iterable[str]) -> tuple[Transfer, ...]
         if service.build is None or not service.image:
             found.append(Transfer(name, "", skipped=_SKIPPED))
             continue
-        found += [Transfer(tag, tag) for tag in dict.fromkeys((service.image, *service.build.tags))]
+        found += [Transfer(tag, tag, service=name) for tag in dict.fromkeys((service.image, *service.build.tags))]
     return tuple(found)
 
 

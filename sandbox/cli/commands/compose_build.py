@@ -39,7 +39,7 @@ def build(invocation: Invocation) -> int:
         return _check(invocation, builds)
     if invocation.of_noun.get("dry-run"):
         for each in builds:
-            context.note(f"DRY-RUN MODE -  {each.names[0]} Built ")
+            context.note(f"DRY-RUN MODE -  Image {each.names[0]} Built ")
         return 0
     display = choose_display(invocation)
     try:
@@ -48,7 +48,7 @@ def build(invocation: Invocation) -> int:
         display.close()
     if not invocation.flag("quiet"):
         for one in built:
-            context.note(f" {one.name} Built ")
+            context.note(f" Image {one.name} Built ")
     return 0
 
 

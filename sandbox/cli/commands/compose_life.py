@@ -79,8 +79,8 @@ def _agrees(invocation: Invocation, question: str) -> bool:
 
 def wait(invocation: Invocation) -> int:
     """Wait until the containers have ended; the exit status is that of the last one."""
-    _, found = _containers(invocation, Choice(invocation.arguments, one_off=True))
-    _, name = project_if_any(invocation)
+    _, name = project_if_any(invocation, invocation.arguments)
+    found = chosen(observe(invocation.context.for_operations(), name), Choice(invocation.arguments, one_off=True))
     if not found:
         raise NotFoundError(f'no containers for project "{name}"', mend="sandbox compose ps -a")
     status = 0
@@ -94,8 +94,15 @@ def wait(invocation: Invocation) -> int:
         invocation.context.print(f'container "{container.id}" exited with status code {status}')
         invocation.context.stdout.flush()
 
-    asked = Asked("container.wait", (None,))
-    do_together(invocation.context.for_operations(), found, asked, tell, first=invocation.flag("down-project"))
+    where, drops = invocation.context.for_operations(), invocation.flag("down-project")
+    do_together(where, found, Asked("container.wait", (None,)), tell, first=drops)
+    if drops:
+        from sandbox.cli.compose_runs import way_of
+        from sandbox.compose.running import take_down
+        from sandbox.compose.steps import DownOptions
+
+        with way_of(invocation) as way:
+            take_down(where, name, None, DownOptions(removes_orphans=True), way)
     return status
 
 

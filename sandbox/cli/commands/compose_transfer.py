@@ -34,7 +34,7 @@ def pull(invocation: Invocation) -> int:
     choice = PullChoice(policy, invocation.flag("ignore-buildable"))
     plan = pull_plan(project, services, observe(where, project.name, names).images, choice)
     failed = _carry_out(invocation, plan, "image.pull", ("Pulling", "Pulled"))
-    unbuilt = [transfer.subject for transfer in failed if transfer.can_be_built]
+    unbuilt = [transfer.service for transfer in failed if transfer.can_be_built]
     if unbuilt:
         invocation.context.note(
             "WARNING: Some service image(s) must be built from source by running:\n"

@@ -44,7 +44,7 @@ def test_a_command_is_run_once(sandbox: Sandbox, busybox: str, tmp_path: Path) -
     out, err = compose("run", "--rm", "-e", "A=b", "-v", ".:/here", "web", "sh", "-c",
                        "cat /word; echo $A; ls /here; cat; exit 7", status=7, input="typed")  # fmt: skip
     assert out == "file\nb\ncompose.yaml\ntyped"
-    assert err.index("demo-web Built") < err.index("Container demo-db-1 Healthy")
+    assert err.index("Image demo-web Built") < err.index("Container demo-db-1 Healthy")
     assert sandbox.run("compose", "-p", "demo", "ps", "-a", "--format", "{{.Name}}").lines == ["demo-db-1"]
 
     # nothing is built again, nor started where it runs
@@ -63,7 +63,7 @@ def test_a_command_is_run_once(sandbox: Sandbox, busybox: str, tmp_path: Path) -
 
     # build
     out, err = compose("build", "--build-arg", "WORD=line", "web")
-    assert "demo-web Built" in err
+    assert "Image demo-web Built" in err
     assert compose("run", "--rm", "--no-deps", "web", "cat", "/word")[0] == "line\n"
     assert compose("build", "db") == ("", "WARNING: No services to build\n")
     assert '"demo-web"' in compose("build", "--print")[0]

@@ -140,8 +140,7 @@ def test_what_ends(sandbox: Sandbox, project: _Project) -> None:
     assert compose("rm", "-f").stderr == "No stopped containers\n"
 
     assert (
-        compose("kill", "-s", "TERM", "web").stderr
-        == " Container demo-web-1 Killing \n Container demo-web-1 Killed \n"
+        compose("kill", "-s", "TERM", "web").stderr == " Container demo-web-1 Killing \n Container demo-web-1 Killed \n"
     )
     assert sandbox.run("wait", "demo-web-1").stdout == "5\n"
     assert compose("kill").stderr == " Container demo-db-1 Killing \n Container demo-db-1 Killed \n"

@@ -26,13 +26,13 @@ def test_each_image_is_pulled_once(tmp_path: Path) -> None:
     project = one(tmp_path, _FILE)
     plan = pull_plan(project, project.services.names, {"four:1", "four"})
     assert plan == (
-        Transfer("a", "one:1"),
-        Transfer("c", "", skipped="Skipped - No image to be pulled"),
-        Transfer("d", "two:1", can_be_built=True),
-        Transfer("e", "three:1", skipped="Skipped"),
-        Transfer("f", "four:1", skipped="Skipped - Image is already present locally"),
+        Transfer("Image one:1", "one:1", service="a"),
+        Transfer("c", "", skipped="Skipped No image to be pulled"),
+        Transfer("Image two:1", "two:1", can_be_built=True, service="d"),
+        Transfer("Image three:1", "three:1", skipped="Skipped", service="e"),
+        Transfer("Image four:1", "four:1", skipped="Skipped Image is already present locally", service="f"),
         # the latest may be another one by now
-        Transfer("g", "four"),
+        Transfer("Image four", "four", service="g"),
     )
 
 
@@ -41,9 +41,9 @@ def test_the_command_line_is_over_the_policy(tmp_path: Path) -> None:
     (always,) = pull_plan(project, ("e",), (), PullChoice("always"))
     assert not always.skipped
     (missing,) = pull_plan(project, ("a",), {"one:1"}, PullChoice("missing"))
-    assert missing.skipped == "Skipped - Image is already present locally"
+    assert missing.skipped == "Skipped Image is already present locally"
     (built,) = pull_plan(project, ("d",), (), PullChoice(ignore_buildable=True))
-    assert built.skipped == "Skipped - Image can be built"
+    assert built.skipped == "Skipped Image can be built"
 
 
 def test_only_what_is_built_here_and_has_a_name_is_pushed(tmp_path: Path) -> None:
