@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+from contextlib import contextmanager
 
 from sandbox.cli.command import render_error
 from sandbox.compose.file_watch import FileWatch
@@ -12,9 +14,10 @@ from sandbox.errors import ConflictError, SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sandbox.cli.command import Invocation
+    from sandbox.compose.observe import ObservedContainer
     from sandbox.compose.watch_rules import Actions, Rule
     from sandbox.stack.project import Project
 
@@ -137,12 +140,13 @@ class Watcher:
                 )
             elif tells:
                 self._say(f'Syncing service "{service}" after {len(pairs)} changes were detected')
+            # also into those that are about to be started
             sync_files(self._context, self._containers(service), pairs)
 
-    def _containers(self, service: str) -> list[str]:
+    def _containers(self, service: str) -> tuple[ObservedContainer, ...]:
         from sandbox.compose.observe import observe
 
-        return [each.id for each in observe(self._context, self._project.name).of(service) if each.is_running]
+        return observe(self._context, self._project.name).of(service)
 
     def _restart(self, services: Sequence[str]) -> None:
         from sandbox.cli.compose_runs import way_of
@@ -176,7 +180,9 @@ class Watcher:
         fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for container in self._containers(rule.service):
-                code = execute(self._context, container, request, ClientStreams(Streams(fd, 1, 2), False, False))
+                if not container.is_running:
+                    continue
+                code = execute(self._context, container.id, request, ClientStreams(Streams(fd, 1, 2), False, False))
                 if code:
                     raise SandboxError(f"{' '.join(hook.command or ())}: exit code {code}")
         finally:
@@ -189,6 +195,33 @@ class Watcher:
     def _say(self, line: str) -> None:
         self._say_line(line)
         self._invocation.context.stdout.flush()
+
+
+@contextmanager
+def watched(invocation: Invocation, project: Project) -> Iterator[None]:
+    """For as long as the block a process of its own watches the files; what it does stands among what services write.
+    Raises as `Watcher`.
+    """
+    names = invocation.arguments or project.services.names
+    width = max((len(name) for name in names), default=0) + len("-1 ")
+    watcher = Watcher(invocation, project, names, lambda line: invocation.context.print(f"{'':<{width}} ⦿ {line}"))
+    invocation.context.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            watcher.run()
+        except (KeyboardInterrupt, BrokenPipeError):
+            pass
+        except SandboxError as error:
+            invocation.context.note(render_error(error))
+        finally:
+            os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+        watcher.close()
 
 
 def _lock(directory: str, project: str) -> int:

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import BinaryIO
 
+    from sandbox.compose.observe import ObservedContainer
     from sandbox.operation_context import OperationContext
 
 
-def sync_files(context: OperationContext, containers: Sequence[str], files: Iterable[tuple[str, str]]) -> None:
+def sync_files(
+    context: OperationContext, containers: Sequence[ObservedContainer], files: Iterable[tuple[str, str]]
+) -> None:
     """Have each of `files`, a path here and one there, in the containers as it is here; what is not here is removed
     there. Raises SandboxError.
     """
@@ -28,10 +31,10 @@ def sync_files(context: OperationContext, containers: Sequence[str], files: Iter
         else:
             gone.append(target)
     for container in containers:
-        if gone:
-            _remove(context, container, gone)
+        if gone and container.is_running:
+            _remove(context, container.id, gone)
         if present:
-            _copy(context, container, present)
+            _copy(context, container.id, present)
 
 
 def _remove(context: OperationContext, container: str, targets: Sequence[str]) -> None:

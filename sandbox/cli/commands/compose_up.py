@@ -32,7 +32,12 @@ def up(invocation: Invocation) -> int:
     if made is None:
         invocation.context.print("end of 'compose up' output, interactive run is not supported in dry-run mode")
         return 0
-    return _attend(invocation, project, made, attending)
+    if not invocation.flag("watch"):
+        return _attend(invocation, project, made, attending)
+    from sandbox.cli.compose_watching import watched
+
+    with watched(invocation, project):
+        return _attend(invocation, project, made, attending)
 
 
 def _attending(invocation: Invocation, project: Project) -> Attending:
