@@ -27,7 +27,6 @@ ARROWS = {
     "image": {"grammar", "runtime"},
     "container.model": {"grammar"},
     "container.request": {"container.model", "grammar"},
-    "stack": {"container.request", "grammar"},
     "secret": {"grammar"},
     "volume": {"container.model", "grammar", "runtime"},
     "network": {"container.model", "grammar", "runtime"},
@@ -69,6 +68,8 @@ ARROWS = {
         "container", "container.life", "container.model", "container.request", "container.view", "grammar", "network",
         "warm",
     },
+    "stack": {"container.request", "grammar", "service"},
+    "deploy": {"container.view", "network", "secret", "service", "stack"},
     "compose": {
         "builder", "container", "container.files", "container.life", "container.model", "container.monitor",
         "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",
@@ -82,8 +83,8 @@ ARROWS = {
         "api", "autostart",
         "builder", "commit", "compose", "container", "container.files", "container.life", "container.model",
         "container.monitor", "container.request", "container.session", "container.usage", "container.view",
-        "dockerfile", "doctor", "grammar", "image", "network", "runtime", "secret", "stack", "system", "upkeep",
-        "volume",
+        "deploy", "dockerfile", "doctor", "grammar", "image", "network", "runtime", "secret", "service", "stack",
+        "system", "upkeep", "volume",
     },
 }  # fmt: skip
 
