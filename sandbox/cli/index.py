@@ -135,8 +135,23 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compose pause": ("compose_life", "Pause services"),
     "compose unpause": ("compose_life", "Unpause services"),
     "compose wait": ("compose_life", "Block until containers of all (or specified) services stop."),
+    "service create": ("service_change", "Create a new service"),
+    "service inspect": ("service", "Display detailed information on one or more services"),
+    "service logs": ("service_logs", "Fetch the logs of a service or task"),
+    "service ls": ("service", "List services"),
+    "service ps": ("service", "List the tasks of one or more services"),
+    "service rm": ("service", "Remove one or more services"),
+    "service rollback": ("service", "Revert changes to a service's configuration"),
+    "service scale": ("service", "Scale one or multiple replicated services"),
+    "service update": ("service_change", "Update a service"),
     "stack config": ("stack_config", "Outputs the final config file, after doing merges and interpolations"),
+    "stack deploy": ("stack_deploy", "Deploy a new stack or update an existing stack"),
+    "stack diff": ("stack_deploy", "Show what stack deploy would change"),
     "stack graph": ("stack_config", "Draw the services of Compose files: what they publish, share and wait for"),
+    "stack ls": ("stack", "List stacks"),
+    "stack ps": ("stack", "List the tasks in the stack"),
+    "stack rm": ("stack", "Remove one or more stacks"),
+    "stack services": ("stack", "List the services in the stack"),
 }
 
 #: what Docker's users type at the top level -> the command
@@ -201,6 +216,12 @@ ALIASES: dict[str, str] = {
     "login": "system login",
     "logout": "system logout",
     "compose convert": "compose config",
+    "service list": "service ls",
+    "service remove": "service rm",
+    "stack down": "stack rm",
+    "stack list": "stack ls",
+    "stack remove": "stack rm",
+    "stack up": "stack deploy",
 }
 
 #: the order in which help lists the top level
@@ -216,6 +237,7 @@ NOUN_SUMMARIES: dict[str, str] = {
     "compose": "Define and run multi-container applications",
     "buildx": "Build images, by the name of Docker's plugin",
     "healthcheck": "Run health checks",
+    "service": "Manage services",
     "stack": "Manage stacks of services",
     "system": "Manage sandbox",
     "volume": "Manage volumes",
@@ -228,12 +250,11 @@ NOUN_OPTIONS: dict[str, str] = {"compose": "sandbox.cli.compose_options"}
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
     "attest", "bake", "checkpoint", "context", "docker-compose",
-    "node", "plugin", "scout", "service",
+    "node", "plugin", "scout",
     "swarm", "trust",
     *(f"compose {verb}" for verb in (
         "bridge", "publish",
     )),
-    *(f"stack {verb}" for verb in ("deploy", "ls", "ps", "rm", "services")),
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
     "system dial-stdio",
@@ -251,8 +272,6 @@ INSTEAD: dict[str, str] = {
     "node": "leave it out: there is this machine alone",
     "plugin": "leave it out: volumes are directories, and each container has a network of its own",
     "scout": "sandbox save -o image.tar IMAGE && trivy image --input image.tar",
-    "service": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE",
-    "stack": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service",
     "swarm": "leave it out: there is this machine alone",
     "system dial-stdio": "leave it out: there is no daemon to speak to",
     "trust": "cosign, of sigstore, which signs what lies in a registry",

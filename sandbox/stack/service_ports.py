@@ -32,7 +32,9 @@ def _ports(asked: AskedService, port: Port, key: str) -> Iterator[ServicePort]:
     first, dash, last = port.published.partition("-")
     numbers = [_number(asked, f"{key}.published", text) for text in (first, last if dash else "") if text]
     for published in range(numbers[0], numbers[-1] + 1) if numbers else (0,):
-        yield ServicePort(port.target, published, port.protocol or "tcp", mode, port.host_ip, port.name)
+        yield ServicePort(
+            port.target, published, "udp" if port.protocol == "udp" else "tcp", mode, port.host_ip, port.name
+        )
 
 
 def _number(asked: AskedService, key: str, text: str) -> int:

@@ -64,7 +64,7 @@ def _with_field(port: ServicePort, key: str, value: str) -> ServicePort:
     if key == "protocol":
         if value not in ("tcp", "udp"):
             raise UsageError(f"invalid protocol value '{value}'", mend="protocol=tcp or udp")
-        return port._replace(protocol=value)
+        return port._replace(protocol="udp" if value == "udp" else "tcp")
     if key == "mode":
         if value not in _MODES:
             raise UsageError(f"invalid publish mode value ({value}): must be either 'ingress' or 'host'")

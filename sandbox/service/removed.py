@@ -1,0 +1,23 @@
+"""Waiting until services that are removed have left nothing behind."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from sandbox.event_stream import watch_changes
+from sandbox.service.store import all_services
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.operation_context import OperationContext
+
+
+def wait_for_removed(context: OperationContext, labels: Mapping[str, str]) -> None:
+    """Return when no container is left of the services with these labels that were removed."""
+    with closing(watch_changes(context.paths, None)) as changes:
+        for connection in changes:
+            going = [service for service in all_services(connection, removing=True) if service.removing]
+            if not any(labels.items() <= dict(service.spec.labels).items() for service in going):
+                return

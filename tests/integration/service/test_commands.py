@@ -1,0 +1,116 @@
+"""`sandbox service` and `sandbox stack` with real containers: what is made, shown and taken away."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.container.conftest import busybox, busybox_home, busybox_tar, eventually
+from tests.integration.service.services import Services
+from tests.needs import CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.command import Sandbox
+
+__all__ = ["busybox", "busybox_home", "busybox_tar", "eventually"]
+
+pytestmark = [pytest.mark.requires(*CONTAINER, "busybox"), pytest.mark.slow]
+
+_UP = "trap 'exit 0' TERM; cat /run/secrets/key; cat /c; while :; do sleep 1000 & wait; done"
+_FILE = """
+services:
+  web:
+    image: IMAGE
+    command: ["busybox", "sh", "-c", "UP"]
+    networks: [n]
+    secrets: [key]
+    configs: [{source: c, target: /c}]
+    volumes: ["data:/data"]
+    depends_on: [db]
+    deploy: {replicas: 2, update_config: {monitor: 1s}}
+  db: {image: IMAGE, command: ["busybox", "sh", "-c", "UP"], secrets: [key], configs: [{source: c, target: /c}]}
+networks: {n: {}}
+volumes: {data: {}}
+secrets: {key: {environment: KEY}}
+configs: {c: {content: "of the file\\n"}}
+"""
+
+
+@pytest.fixture
+def services(sandbox: Sandbox, busybox: str) -> Iterator[Services]:
+    made = Services(sandbox)
+    yield made
+    made.remove_all()
+
+
+def test_a_service(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    words = (busybox, "busybox", "sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 1000 & wait; done")
+    options = ("--name", "web", "--network", "none", "--update-monitor", "1s", "--restart-delay", "50ms")
+    made = sandbox.run("service", "create", *options, "--replicas", "2", *words)
+    service_id, *progress = made.lines
+    assert progress[:3] == ["overall progress: 0 out of 2 tasks", "1/2:  ", "2/2:  "]
+    assert progress[-2:] == [
+        "verify: Waiting 1 seconds to verify that tasks are stable...",
+        f"verify: Service {service_id} converged",
+    ]
+    assert sandbox.run("service", "ls", "--format", "{{.ID}} {{.Name}} {{.Mode}} {{.Replicas}}").lines == [
+        f"{service_id[:12]} web replicated 2/2"
+    ]
+    shown = sandbox.run("service", "ps", "--format", "{{.Name}} {{.DesiredState}} {{.Error}}", "web").lines
+    assert shown == ["web.1 Running ", "web.2 Running "]
+    logged = sandbox.run("service", "logs", "--no-task-ids", "web").lines
+    assert [line.partition("@")[0] for line in logged] == ["web.1", "web.2"]
+    assert {line.partition("| ")[2] for line in logged} == {"up"}
+    assert sandbox.run("service", "scale", "-d", "web=1").lines == ["web scaled to 1"]
+    assert sandbox.run("service", "update", "--env-add", "A=1", "-q", "web").lines == ["web"]
+    (document,) = json.loads(sandbox.run("service", "inspect", "web").stdout)
+    assert document["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=1"]
+    assert document["UpdateStatus"]["State"] == "completed"
+    failed = sandbox.run("service", "update", "--args", "busybox false", "web", status=1)
+    assert "service update paused: update paused due to failure or early termination of task" in failed.stderr
+    back = sandbox.run("service", "rollback", "web")
+    assert back.lines[0] == "web"
+    assert "verify: Service web converged" in back.lines
+    assert sandbox.run("service", "rm", "web", "none", status=1).lines == ["web"]
+
+
+def test_a_stack(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    path = sandbox.home.root / "stack.yaml"
+    path.write_text(_FILE.replace("IMAGE", busybox).replace("UP", _UP))
+    env = {"KEY": "of the variable\n"}
+
+    def stack(*words: str, status: int = 0) -> list[str]:
+        return sandbox.run("stack", *words, env=env, status=status).lines
+
+    assert stack("diff", "-c", "stack.yaml", "st") == [
+        "+ network st_default", "+ network st_n", "+ secret st_key", "+ config st_c", "+ service st_db",
+        "+ service st_web",
+    ]  # fmt: skip
+    made = stack("deploy", "-c", "stack.yaml", "--detach=false", "-q", "st")
+    assert made == [
+        "Creating network st_default", "Creating network st_n", "Creating secret st_key", "Creating config st_c",
+        "Creating service st_db", "Creating service st_web",
+    ]  # fmt: skip
+    assert stack("ls", "--format", "{{.Name}} {{.Services}}") == ["st 2"]
+    assert stack("services", "--format", "{{.Name}} {{.Replicas}}", "st") == ["st_db 1/1", "st_web 2/2"]
+    assert stack("ps", "--format", "{{.Name}} {{.DesiredState}}", "st") == [
+        "st_db.1 Running", "st_web.1 Running", "st_web.2 Running",
+    ]  # fmt: skip
+    logged = sandbox.run("service", "logs", "--raw", "st_db").lines
+    assert logged == ["of the variable", "of the file"]
+    assert stack("diff", "-c", "stack.yaml", "st") == []
+    (again,) = [line for line in stack("deploy", "-c", "stack.yaml", "st") if "st_web" in line]
+    assert again.startswith("Updating service st_web (id: ")
+    env["KEY"] = "another\n"
+    refused = sandbox.run("stack", "deploy", "-c", "stack.yaml", "st", env=env, status=1)
+    assert "failed to update secret st_key: only updates to Labels are allowed" in refused.stderr
+    removed = stack("rm", "st")
+    assert removed[:2] == ["Removing service st_db", "Removing service st_web"]
+    assert sandbox.run("ps", "-aq").lines == []
+    assert sandbox.run("network", "ls", "-q", "-f", "label=com.docker.stack.namespace=st").lines == []
+    assert sandbox.run("stack", "rm", "st").stderr == "Nothing found in stack: st\n"
+    assert sandbox.run("volume", "ls", "-q", "-f", "label=com.docker.stack.namespace=st").lines == ["st_data"]
