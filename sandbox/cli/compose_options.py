@@ -46,7 +46,15 @@ def project_request(invocation: Invocation, services: tuple[str, ...] = ()) -> P
         profiles=texts("profile"),
         services=services,
         keeps_unused=bool(given.get("all-resources")),
+        is_compatible=is_compatible(invocation),
     )
+
+
+def is_compatible(invocation: Invocation) -> bool:
+    """Whether names are those of Compose's first version: `--compatibility`, COMPOSE_COMPATIBILITY."""
+    given = invocation.of_noun.get("compatibility")
+    said = invocation.context.env.get("COMPOSE_COMPATIBILITY", "")
+    return bool(given) if given is not None else said.lower() in ("1", "true", "t", "yes", "on")
 
 
 def caller_of(invocation: Invocation, files: tuple[str, ...]) -> Caller:

@@ -47,7 +47,7 @@ def final_name(name: str) -> str:
 
 def short_name(project: str, name: str) -> str:
     """What a container is called before its lines: its name, without the project's."""
-    return name.removeprefix(f"{project}-")
+    return name.removeprefix(f"{project}_" if name.startswith(f"{project}_") else f"{project}-")
 
 
 def free_numbers(taken: Collection[int]) -> Iterator[int]:

@@ -47,7 +47,7 @@ class RunChoice(NamedTuple):
 
 def one_off_request(project: Project, name: str, choice: RunChoice, slug: str, image_id: str = "") -> ContainerRequest:
     """The request for a container of the service that runs once. Raises ComposeFileError."""
-    own_name = choice.name or f"{project.name}-{name}-run-{slug[:_SHORT]}"
+    own_name = choice.name or project.separator.join((project.name, name, "run", slug[:_SHORT]))
     request = request_of(name, _restartless(project, name), Instance(1, image_id, own_name))
     labels = {key: value for key, value in request.labels if key != NUMBER} | {SLUG: slug} | dict(choice.labels)
     command = request.command

@@ -113,4 +113,4 @@ def config_hash(service: Service) -> str:
 
 def image_of(project: Project, name: str, service: Service) -> str:
     """The image that a service runs: the one it names, or that of its build."""
-    return service.image or f"{project.name}-{name}"
+    return service.image or f"{project.name}{project.separator}{name}"

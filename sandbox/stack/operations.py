@@ -54,6 +54,7 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
         files=found.files,
         working_directory=directory,
         env_files=request.env_files,
+        separator="_" if request.is_compatible else "-",
         notes=(*found.notes, *_notes(loader, is_stack=request.is_stack)),
     )
     return _completed(project, request, steps)

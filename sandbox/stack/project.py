@@ -114,6 +114,8 @@ class Project(NamedTuple):
     environment: Mapping[str, str] = {}
     #: where a value was written, by its path: "services.web.ports[1]"
     places: Mapping[str, Place] = {}
+    #: between the parts of a container's or an image's name: "_" with Compose's `--compatibility`
+    separator: str = "-"
     #: what a person should know of the files, which is no error
     notes: tuple[str, ...] = ()
 

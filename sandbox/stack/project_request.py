@@ -23,6 +23,8 @@ class ProjectRequest(NamedTuple):
     services: tuple[str, ...] = ()
     #: what no service uses is kept as well
     keeps_unused: bool = False
+    #: names are those of Compose's first version
+    is_compatible: bool = False
     #: Docker's stacks: a name is any that a service may have, and a version is no mistake
     is_stack: bool = False
 

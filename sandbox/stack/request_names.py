@@ -11,10 +11,12 @@ _SERVICE = "service:"
 
 
 def container_name(project: Project, name: str, service: Service | None, number: int) -> str:
-    """The name of a service's container: the one the file gives, or PROJECT-SERVICE-NUMBER."""
+    """The name of a service's container: the one the file gives, or PROJECT-SERVICE-NUMBER, of old with
+    underscores.
+    """
     if service is not None and service.container_name:
         return service.container_name
-    return f"{project.name}-{name}-{number}"
+    return project.separator.join((project.name, name, str(number)))
 
 
 def shared_namespace(project: Project, text: str) -> str:

@@ -21,6 +21,7 @@ def test_numbers_are_the_lowest_free() -> None:
 
 def test_short_and_one_off_names() -> None:
     assert short_name("demo", "demo-web-1") == "web-1"
+    assert short_name("demo", "demo_web_1") == "web_1"
     assert short_name("demo", "mine") == "mine"
     made = one_off_name("demo", "web")
     assert made.startswith("demo-web-run-")

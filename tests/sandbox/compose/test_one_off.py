@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox.compose.observe import Observed, ObservedContainer
 from sandbox.compose.one_off import SLUG, RunChoice, one_off_request, others_of, plan_waits
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
+from sandbox.stack.request import request_of
 from sandbox.values import PublishedPort
 from tests.sandbox.stack.projects import one
 
@@ -109,3 +110,11 @@ def test_what_is_waited_for_before_it_is_made(tmp_path: Path) -> None:
         ("once", "service_completed_successfully", True),
     ]
     assert plan_waits(project, "db", observed).is_empty
+
+
+def test_names_of_the_first_version(tmp_path: Path) -> None:
+    text = "name: demo\nservices: {web: {build: ., ports: [80]}}"
+    project = one(tmp_path, text, is_compatible=True)
+    assert request_of("web", project).name == "demo_web_1"
+    request = one_off_request(project, "web", RunChoice(), _SLUG)
+    assert (request.name, request.image) == ("demo_web_run_0123456789ab", "demo_web")
