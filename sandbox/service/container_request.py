@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.reconciler_calls import SERVICE_LABEL
+from sandbox.service.placeholders import with_values
 from sandbox.service.task import task_name
 from sandbox.values import PublishedPort
 
@@ -50,7 +51,11 @@ def container_request(service: Service, spec: ServiceSpec, task: Task, node: Nod
         each if service.name in each.aliases else each._replace(aliases=(service.name, *each.aliases))
         for each in spec.request.endpoints
     )
-    return spec.request._replace(
+    values = {
+        ".Service.ID": service.id, ".Service.Name": service.name, ".Node.ID": node.id, ".Node.Hostname": node.hostname,
+        ".Task.ID": task.id, ".Task.Name": name, ".Task.Slot": str(task.slot),
+    }  # fmt: skip
+    return with_values(spec.request, values)._replace(
         name=name, labels=tuple(labels.items()), published_ports=ports, endpoints=endpoints, restart=None,
         auto_remove=None, id_file=None,
     )  # fmt: skip
