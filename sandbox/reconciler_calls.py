@@ -14,6 +14,8 @@ import os
 import sys
 from contextlib import suppress
 
+from sandbox.live_processes import process_start
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from sandbox.paths import Paths
 
+_END_SECONDS = 60
 #: of a task's container: whose it is
 SERVICE_LABEL = "com.docker.swarm.service.id"
 # ends at once in the place of its child, whom nobody waits for then
@@ -33,6 +36,11 @@ _BOOT = (
 def call_path(paths: Paths) -> str:
     """The FIFO; the runtime root is shared by all data roots of a user."""
     return f"{paths.runtime_root}/reconciler-{paths.runtime_prefix}"
+
+
+def lock_path(paths: Paths) -> str:
+    """What the one that decides holds a lock of; it names the process, which is also the one that waits for a call."""
+    return f"{call_path(paths)}.lock"
 
 
 def call_reconciler(paths: Paths) -> bool:
@@ -63,6 +71,32 @@ def ensure_reconciler(paths: Paths, env: Mapping[str, str]) -> None:
         words[0], words, dict(env), file_actions=null, setsid=True, setsigmask=(), setsigdef=set(signals) - {9, 19}
     )
     os.waitpid(pid, 0)
+
+
+def end_reconciler(paths: Paths) -> None:
+    """End it, at whatever it does: for who is about to remove what it decides on."""
+    import select  # for a reset only
+    import signal
+
+    try:
+        with open(lock_path(paths)) as file:
+            pid, start = (int(word) for word in file.read().split())
+        pidfd = os.pidfd_open(pid)
+    except (OSError, ValueError):
+        return  # there is none
+    try:
+        # asked with the descriptor in hand: the number may have been given anew
+        if process_start(pid) == start:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            poller.poll(_END_SECONDS * 1000)
+    finally:
+        os.close(pidfd)
+    for path in (call_path(paths), lock_path(paths)):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def ensure_due(connection: sqlite3.Connection, paths: Paths, env: Mapping[str, str]) -> None:

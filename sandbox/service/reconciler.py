@@ -19,11 +19,12 @@ from contextlib import closing, suppress
 import trio
 
 from sandbox.errors import SandboxError
+from sandbox.live_processes import process_start
 from sandbox.named_tuple import NamedTuple
 from sandbox.operation_context import OperationContext
 from sandbox.own_modules import module_places
 from sandbox.paths import find_paths
-from sandbox.reconciler_calls import call_path, call_reconciler
+from sandbox.reconciler_calls import call_path, call_reconciler, lock_path
 from sandbox.service.acts import act_of
 from sandbox.service.deciding import decide
 from sandbox.service.store import all_services, due_services
@@ -234,7 +235,7 @@ def take_calls(fd: int) -> bool:
 
 def _take_lock(paths: Paths) -> int:
     """The lock's descriptor; -1 where another one has it, and has been called."""
-    fd = os.open(f"{call_path(paths)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(lock_path(paths), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
@@ -246,6 +247,8 @@ def _take_lock(paths: Paths) -> int:
                 return -1
             time.sleep(_LOCK_RETRY_SECONDS)
         else:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()} {process_start(os.getpid())}".encode(), 0)
             return fd
 
 

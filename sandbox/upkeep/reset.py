@@ -17,9 +17,11 @@ from sandbox.container.model.runtime_files import remove_runtime_directory
 from sandbox.container.model.store import all_containers
 from sandbox.errors import HostError, SandboxError
 from sandbox.image.recording import images_lock
+from sandbox.reconciler_calls import end_reconciler
 from sandbox.record_copies import describe_store
 from sandbox.runtime.user_namespace import call_in_user_namespace
 from sandbox.state import DatabaseError, connect_state
+from sandbox.transactions import transaction
 from sandbox.upkeep.forwarders import end_forwarders
 from sandbox.upkeep.keepers import end_keepers
 from sandbox.upkeep.processes import end_process, find_processes
@@ -50,6 +52,7 @@ def reset_store(paths: Paths, note: Callable[[str], None]) -> int:
     with suppress(OSError):
         os.unlink(paths.reserve)
     with _no_image_made(paths, note):
+        _forget_services(paths)
         _end_recorded(paths)
         _end_processes(paths)
         place = f"{paths.data_root}/{RESET}{os.getpid()}"
@@ -77,6 +80,14 @@ def _no_image_made(paths: Paths, note: Callable[[str], None]) -> Iterator[None]:
     note("waiting for what is being pulled or built")
     with images_lock(paths, exclusive=True):
         yield
+
+
+def _forget_services(paths: Paths) -> None:
+    """Nobody is to start others in the place of containers that end."""
+    end_reconciler(paths)
+    if os.path.exists(paths.database):
+        with suppress(SandboxError, DatabaseError), _connected(paths) as connection, transaction(connection):
+            connection.execute("DELETE FROM service")
 
 
 def _end_recorded(paths: Paths) -> None:

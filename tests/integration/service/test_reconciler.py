@@ -16,6 +16,7 @@ from sandbox.event_stream import watch_changes
 from sandbox.service import looking, operations
 from sandbox.service.spec import SECOND_NS, RestartRule, ServiceMode, UpdateConfig, template_of
 from sandbox.values import HealthCheck
+from tests import leaks
 from tests.integration.container.conftest import busybox, busybox_home, busybox_tar, eventually, monitor_pid
 from tests.integration.service.services import Services
 from tests.needs import CONTAINER
@@ -252,3 +253,11 @@ def test_a_killed_reconciler_is_followed_by_one_that_goes_on(services: Services,
     tasks = services.wait_running(service, service.spec.mode.replicas)
     assert {task.spec_version for task in tasks} == {service.spec_version}
     assert _names(services.sandbox) == _containers(tasks)
+
+
+def test_a_reset_leaves_nobody_who_starts_others(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    service = operations.create(services.context, services.spec(busybox, replicas=2))
+    services.wait_running(service, 2)
+    sandbox.run("system", "reset", "-f")
+    assert leaks.processes_of(str(sandbox.home.root)) == []
+    assert sandbox.run("ps", "-aq").lines == []
