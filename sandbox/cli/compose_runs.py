@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 
 from sandbox.cli.compose_call import parallel_of
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.compose.progress import Progress
     from sandbox.compose.running import Way
+
+
+def asker_of(invocation: Invocation) -> Callable[[str], bool]:
+    """Who answers whether data may be lost: `--yes`, a person at a terminal, or nobody, which is no."""
+
+    def ask(question: str) -> bool:
+        if invocation.flag("yes"):
+            return True
+        context = invocation.context
+        if not (sys.stdin is not None and sys.stdin.isatty() and context.stderr.isatty()):
+            context.note(f"WARNING: {question} No: --yes says yes")
+            return False
+        context.stderr.write(f"{question} (y/N) ")
+        context.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    return ask
 
 
 @contextmanager

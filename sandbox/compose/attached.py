@@ -92,13 +92,25 @@ class _Attendance:
                 if each.is_running:
                     self._follow(each.container, LogSelection(tail=0))
             nursery.start_soon(self._changes.follow, self._work.context.paths, observed.last_event)
-            with self._starting:
-                await self._runner.run(plan.starts)
-            await self._until_over()
+            failure = await self._start(plan)
+            if failure is None:
+                await self._until_over()
             for container, follower in self._followed.values():
                 self._read(container, follower)
             nursery.cancel_scope.cancel()
+        # not in there, where it would become one of a group
+        if failure is not None and not self._signals:
+            raise failure
         return INTERRUPTED if self._signals else self._status
+
+    async def _start(self, plan: Plan) -> SandboxError | None:
+        with self._starting:
+            try:
+                await self._runner.run(plan.starts)
+            except SandboxError as error:
+                # what is being stopped is no failure
+                return None if self._is_stopping else error
+        return None
 
     async def _until_over(self) -> None:
         while True:

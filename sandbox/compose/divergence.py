@@ -8,7 +8,7 @@ from sandbox.stack.measures import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from sandbox.compose.observe import Observed, ObservedContainer
     from sandbox.stack.model import Service
@@ -46,9 +46,9 @@ def _volumes_of(project: Project, service: Service) -> Iterator[str]:
             yield named.name if named is not None else volume.source
 
 
-def divergence(container: ObservedContainer, expected: Expected, replaced: Collection[str]) -> str:
-    """Why the container is to be made again; "" where it is as it should be. `replaced` are networks, by name, that are
-    made again in this run.
+def divergence(container: ObservedContainer, expected: Expected) -> str:
+    """Why the container is to be made again; "" where it is as it should be. A network that is made again is none: a
+    container is on its networks by their names.
     """
     if container.config_hash != expected.config_hash:
         return "config hash diverged"
@@ -59,8 +59,6 @@ def divergence(container: ObservedContainer, expected: Expected, replaced: Colle
     if container.status == "running":
         own = {endpoint.network for endpoint in config.endpoints}
         for name in expected.networks:
-            if name in replaced:
-                return f"network {name} recreated"
             if name not in own:
                 return f"not on network {name}"
     mounted = {mount.source for mount in config.mounts if mount.kind == "volume"}

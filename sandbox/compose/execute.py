@@ -40,9 +40,12 @@ class Runner:
         """Do all of `steps`. Raises the first SandboxError; what did not need that step may be done by then."""
         if any(step.kind == "wait" for step in steps):
             async with changes(self._work.context.paths) as told:
-                await _Round(self, told).run(steps)
+                failure = await _Round(self, told).run(steps)
         else:
-            await _Round(self, None).run(steps)
+            failure = await _Round(self, None).run(steps)
+        # not in there, where it would become one of a group
+        if failure is not None:
+            raise failure
 
     async def do(self, step: Step, told: Changes | None) -> None:
         """Do one step. Raises SandboxError."""
@@ -124,13 +127,12 @@ class _Round:
         #: of those who wait for others, or for a container
         self._scopes: set[trio.CancelScope] = set()
 
-    async def run(self, steps: Sequence[Step]) -> None:
+    async def run(self, steps: Sequence[Step]) -> SandboxError | None:
         self._done = {step.key: trio.Event() for step in steps}
         async with trio.open_nursery() as nursery:
             for step in steps:
                 nursery.start_soon(self._do, step)
-        if self._failure is not None:
-            raise self._failure
+        return self._failure
 
     async def _do(self, step: Step) -> None:
         with trio.CancelScope() as scope:

@@ -158,9 +158,13 @@ def _observed(container: Container) -> ObservedContainer:
 
 
 def orphans(observed: Observed, project: Project) -> tuple[ObservedContainer, ...]:
-    """The containers of services that the project does not have, off or on."""
+    """The containers of services that the project does not have, off or on, and what `run` has left that has ended."""
     names = set(project.all_services.names)
-    return tuple(each for each in observed.regular if each.service not in names)
+    return tuple(
+        each
+        for each in observed.containers
+        if (each.status in ("exited", "dead") if each.is_one_off else each.service not in names)
+    )
 
 
 def container_of(observed: Observed, service: str, index: int = 0) -> ObservedContainer:

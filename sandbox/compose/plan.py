@@ -36,9 +36,7 @@ def plan_up(project: Project, observed: Observed, options: UpOptions) -> Plan:
     strays = orphans(observed, project)
     plans: dict[str, ServicePlan] = {}
     names = in_order(project, project.services.names)
-    around = Surroundings(
-        project, observed, options, {**networks.networks, **volumes.volumes}, networks.replaced_networks, removed, plans
-    )
+    around = Surroundings(project, observed, options, {**networks.networks, **volumes.volumes}, removed, plans)
     for name in names:
         service = project.services.value(name)
         assert service is not None
@@ -187,7 +185,7 @@ def _starts_of(name: str, plan: ServicePlan, stopped: set[str], needs: tuple[str
         elif not member.is_running:
             reason = "it does not run"
         elif member.name in stopped:
-            reason = "it was stopped for others"
+            reason = "it was stopped for this"
         else:
             continue
         yield Step(
@@ -199,7 +197,7 @@ def _started_again(observed: Observed, plans: Mapping[str, ServicePlan], stopped
     """Of services that nobody asked for what was stopped, for a network that is made again."""
     for each in observed.regular:
         if each.name in stopped and each.service not in plans:
-            reason = "it was stopped for others"
+            reason = "it was stopped for this"
             yield Step(f"start {each.name}", "start", each.name, (), reason, each.service, each.number, each.id)
 
 

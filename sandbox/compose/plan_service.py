@@ -52,7 +52,6 @@ class Surroundings(NamedTuple):
     options: UpOptions
     #: networks and volumes, by name -> the step that makes each
     shared: Mapping[str, str]
-    replaced_networks: tuple[str, ...]
     #: ids of containers that are removed before all else, and the steps that do it
     removed: Mapping[str, str]
     #: of the services before it
@@ -135,7 +134,7 @@ def _standing(around: Surroundings, name: str, service: Service) -> tuple[list[_
             return ""
         if policy == "force":
             return "recreation is forced"
-        return divergence(container, expected, around.replaced_networks) or shared
+        return divergence(container, expected) or shared
 
     present = [each for each in around.observed.of(name) if each.id not in around.removed]
     replaced = {each.number for each in present if not _is_successor(each)}

@@ -155,7 +155,13 @@ def _carry_out(work: Work, plan: Plan, way: Way, lock: ProjectLock) -> None:
             lock.release()
             await runner.run(plan.starts)
 
-    trio.run(run)
+    try:
+        trio.run(run)
+    except BaseExceptionGroup as group:
+        # nurseries make groups of what a ctrl-C raises
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _plain(context: OperationContext) -> OperationContext:

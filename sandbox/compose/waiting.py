@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 _MOST_OUTPUT = 500
+#: what has no health check has so long to end by itself
+_GRACE_SECONDS = 1.0
+
+
+class _NoCheckError(SandboxError):
+    """A container that runs has nothing that tells its health."""
 
 
 class Changes:
@@ -91,11 +97,21 @@ async def wait_until_met(context: OperationContext, step: Step, told: Changes) -
     Raises SandboxError in Compose's words where that cannot be any more, or not in the time that it has.
     """
     seconds = step.timeout_seconds
+    grace = _GRACE_SECONDS
     with trio.move_on_after(float("inf") if seconds is None else seconds):
         while True:
             # before the look, so that nothing falls between
             upcoming = told.upcoming()
-            word = look(context, step)
+            try:
+                word = look(context, step)
+            except _NoCheckError:
+                # one that ends at once is told of by its end
+                if grace <= 0:
+                    raise
+                with trio.move_on_after(grace) as scope:
+                    await upcoming.wait()
+                grace = 0.0 if scope.cancelled_caught else grace
+                continue
             if word:
                 return word
             await upcoming.wait()
@@ -133,7 +149,7 @@ def _is_up(context: OperationContext, container: Container, condition: str) -> b
         raise SandboxError(f"{before}container {name} exited ({state.exit_code})", mend=f"sandbox logs {name}")
     has_check = container.config.health.test[:1] in (("CMD",), ("CMD-SHELL",))
     if not has_check and condition == HEALTHY:
-        raise SandboxError(
+        raise _NoCheckError(
             f"{before}container {name} has no healthcheck configured",
             mend="give it a healthcheck, or depend on it with condition: service_started",
         )

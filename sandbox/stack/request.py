@@ -77,7 +77,7 @@ def request_of(name: str, project: Project, instance: Instance = Instance()) -> 
         init=service.init,
         stop_signal=service.stop_signal or None,
         stop_timeout_seconds=_seconds(service.stop_grace_period),
-        health=_health(service),
+        health=_health(name, project, service),
         restart=_restart(name, project, service),
         log=_log(service),
         published_ports=ports_of(name, project, service),
@@ -120,12 +120,16 @@ def _seconds(span_ns: int | None) -> int | None:
     return None if span_ns is None else -(-span_ns // _S)
 
 
-def _health(service: Service) -> HealthCheck | None:
+def _health(name: str, project: Project, service: Service) -> HealthCheck | None:
     check = service.healthcheck
     if check is None:
         return None
     if check.disable:
         return HealthCheck(("NONE",))
+    if check.start_interval and not check.start_period:
+        path = f"services.{name}.healthcheck.start_interval"
+        what = "healthcheck.start_interval requires healthcheck.start_period to be set"
+        raise problem(place_of(project.places, path), path, what)
     return HealthCheck(
         check.test,
         int(check.interval or 0),

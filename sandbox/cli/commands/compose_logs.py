@@ -88,8 +88,10 @@ def _with_logs(invocation: Invocation, containers: list[Container]) -> list[Cont
 class ShownLogs:
     """Writes entries to standard output, lines whole and behind their prefixes."""
 
-    def __init__(self, invocation: Invocation, project: str, names: Iterable[str]) -> None:
-        """`names` are those of containers that are known from the start."""
+    def __init__(self, invocation: Invocation, project: str, names: Iterable[str], *, separates: bool = False) -> None:
+        """`names` are those of containers that are known from the start. What a container writes to its standard error
+        goes to ours where it `separates` them.
+        """
         self._context = invocation.context
         self._project = project
         self._timestamps = invocation.flag("timestamps")
@@ -97,7 +99,8 @@ class ShownLogs:
         self._prefixes = Prefixes(
             (short_name(project, name) for name in names), colour=colour, shown=not invocation.flag("no-log-prefix")
         )
-        self._writers: dict[str, LineWriter] = {}
+        self._separates = separates
+        self._writers: dict[tuple[str, str], LineWriter] = {}
         self._context.stdout.flush()
         try:
             self.descriptor = self._context.stdout.fileno()
@@ -107,18 +110,21 @@ class ShownLogs:
     def entry(self, container: Container, entry: LogEntry) -> None:
         """Take the next piece of what a container writes."""
         name = short_name(self._project, container.name)
-        writer = self._writers.get(container.id)
+        stream = entry.stream if self._separates else "stdout"
+        writer = self._writers.get((container.id, stream))
         if writer is None:
-            writer = self._writers[container.id] = LineWriter(self._write, lambda: self._prefixes.of(name))
+            write = self._write_error if stream == "stderr" else self._write
+            writer = self._writers[container.id, stream] = LineWriter(write, lambda: self._prefixes.of(name))
         if self._timestamps and writer.is_at_start:
             writer.feed(f"{entry.time} ".encode())
         writer.feed(entry.text.encode(errors="surrogateescape"))
 
     def ended(self, container: Container, exit_code: int) -> None:
         """Say that the container has ended."""
-        writer = self._writers.pop(container.id, None)
-        if writer is not None:
-            writer.flush()
+        for stream in ("stdout", "stderr"):
+            writer = self._writers.pop((container.id, stream), None)
+            if writer is not None:
+                writer.flush()
         name = short_name(self._project, container.name)
         self._write(self._prefixes.coloured(name, f"{name} exited with code {exit_code}").encode() + b"\n")
 
@@ -126,6 +132,10 @@ class ShownLogs:
         """Write lines that were not ended."""
         for writer in self._writers.values():
             writer.flush()
+
+    def _write_error(self, line: bytes) -> None:
+        self._context.stderr.write(line.decode(errors="backslashreplace"))
+        self._context.stderr.flush()
 
     def _write(self, line: bytes) -> None:
         if self.descriptor < 0:

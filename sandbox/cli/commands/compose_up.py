@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command
 from sandbox.cli.compose_call import loaded
-from sandbox.cli.compose_runs import timeout_of, way_of
+from sandbox.cli.compose_runs import asker_of, timeout_of, way_of
 from sandbox.cli.flags import option
 from sandbox.errors import NotFoundError, UsageError
 
@@ -78,7 +78,7 @@ def _attend(invocation: Invocation, project: Project, made: Made, attending: Att
     from sandbox.compose.following import LogSink
     from sandbox.compose.names import short_name
 
-    shown = ShownLogs(invocation, project.name, made.names_of(attending.shown))
+    shown = ShownLogs(invocation, project.name, made.names_of(attending.shown), separates=True)
     # lines of their own: what is written over would mix with what containers write
     display = PlainDisplay(invocation.context.stderr, is_quiet=invocation.of_noun.get("progress") == "quiet")
     names = sorted(short_name(project.name, name) for name in made.names_of(attending.shown))
@@ -189,7 +189,8 @@ def _make(invocation: Invocation, project: Project, options: UpOptions, *, start
     from sandbox.compose.running import bring_up
 
     context = invocation.context.for_operations()
-    with way_of(invocation) as way:
+    has_yes = any(each.key == "yes" for each in invocation.command.options)
+    with way_of(invocation, asker_of(invocation) if has_yes else None) as way:
         if not way.is_dry:
             ensure_images(invocation, project)
             serve_project(invocation.context, project)
