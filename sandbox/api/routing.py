@@ -84,10 +84,16 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("DELETE", "/networks/{id}", "networks.remove"),
     ("POST", "/networks/{id}/connect", "networks.connect"),
     ("POST", "/networks/{id}/disconnect", "networks.disconnect"),
+    ("POST", "/swarm/leave", "swarm.leave"),
     *(
         (method, path, "swarm.refuse")
         for method, path in (
             ("GET", "/swarm"),
+            ("POST", "/swarm/init"),
+            ("POST", "/swarm/join"),
+            ("POST", "/swarm/update"),
+            ("GET", "/swarm/unlockkey"),
+            ("POST", "/swarm/unlock"),
             ("GET", "/nodes"),
             ("GET", "/nodes/{id}"),
             ("GET", "/services"),

@@ -14,7 +14,7 @@ import trio
 from sandbox.api.engine import ServerOptions
 from sandbox.api.server import serve
 from sandbox.api.session import new_session, remove_dead_sessions
-from sandbox.api.sockets import open_listener, socket_path, tell_ready
+from sandbox.api.sockets import inherited_listener, open_listener, socket_path, tell_ready
 from sandbox.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -39,8 +39,13 @@ def serve_user(
     note: Callable[[str], None],
 ) -> None:
     """Serve at a path, "" for the user's own. Raises ConflictError where somebody serves there, HostError."""
+    listener = inherited_listener(context.env)
+    is_ours = listener is None
     path = path or socket_path(context.paths)
-    listener = open_listener(path)
+    if listener is None:
+        listener = open_listener(path)
+    else:
+        path = str(listener.getsockname())
     try:
         if ready_fd is not None:
             tell_ready(ready_fd)
@@ -51,8 +56,9 @@ def serve_user(
         trio.run(serve, context.paths, context.env, listener, options)
     finally:
         listener.close()
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+        if is_ours:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, note: Callable[[str], None]) -> int:

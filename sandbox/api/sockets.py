@@ -22,6 +22,7 @@ _CREDENTIALS = struct.Struct("3i")
 #: how long a server that is started for somebody else waits for the next request
 _IDLE = "10m"
 _READY = b"listening"
+_FIRST_LISTEN_FD = 3
 
 
 def socket_path(paths: Paths) -> str:
@@ -59,6 +60,14 @@ def open_listener(path: str) -> socket.socket:
         raise HostError(
             f"cannot listen at {path}", cause=error.strerror or str(error), mend=f"ls -ld {directory}"
         ) from error
+
+
+def inherited_listener(env: Mapping[str, str]) -> socket.socket | None:
+    """The socket that systemd listens at for this process, sd_listen_fds(3); None where it was started otherwise."""
+    if env.get("LISTEN_PID") != str(os.getpid()) or env.get("LISTEN_FDS") != "1":
+        return None
+    os.set_inheritable(_FIRST_LISTEN_FD, False)
+    return socket.socket(fileno=_FIRST_LISTEN_FD)
 
 
 def _is_socket(path: str) -> bool:

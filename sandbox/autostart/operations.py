@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 from sandbox.autostart import crontab, unit
 from sandbox.autostart.bringing_back import comes_back, in_order
 from sandbox.autostart.launch import launch_of
+from sandbox.autostart.manager import tell_manager
 from sandbox.errors import HostError, SandboxError, UsageError
 from sandbox.home import find_home
 from sandbox.named_tuple import NamedTuple
 from sandbox.paths import find_data_root
 from sandbox.reconciler_calls import ensure_due
-from sandbox.runtime.systemd_scopes import find_bus, is_booted, lingers
+from sandbox.runtime.systemd_scopes import is_booted, lingers
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ def enable(context: OperationContext, command: tuple[str, ...], method: str = ""
         text = unit.unit_text(launch)
         disable(context)
         unit.write_unit(_home(context), text)
-        _reload_manager(context)
+        tell_manager(context.env, "daemon-reload")
         return status(context, command)
     program = crontab.find_crontab(context.env)
     if program is None:
@@ -90,7 +90,7 @@ def enable(context: OperationContext, command: tuple[str, ...], method: str = ""
     before = crontab.read_crontab(program)
     crontab.write_crontab(program, crontab.with_block(before, entry))
     if unit.remove_unit(_home(context)):
-        _reload_manager(context)
+        tell_manager(context.env, "daemon-reload")
     return status(context, command)
 
 
@@ -99,7 +99,7 @@ def disable(context: OperationContext) -> tuple[str, ...]:
     removed = []
     if unit.remove_unit(_home(context)):
         removed.append(unit.unit_path(_home(context)))
-        _reload_manager(context)
+        tell_manager(context.env, "daemon-reload")
     program = crontab.find_crontab(context.env)
     before = crontab.read_crontab(program) if program is not None else ""
     after = crontab.without_block(before)
@@ -164,17 +164,3 @@ def _home(context: OperationContext) -> str:
 
 def _log_path(context: OperationContext) -> str:
     return f"{context.paths.data_root}/{_LOG}"
-
-
-def _reload_manager(context: OperationContext) -> None:
-    """Have a manager that runs see the change; at boot it does anyway."""
-    from net.programs import IGNORED_BY_PYTHON, find_program
-
-    bus, program = find_bus(context.env), find_program("systemctl")
-    if bus and program is not None:
-        actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
-        words = [program, "--user", "daemon-reload"]
-        child = os.posix_spawn(
-            program, words, {"XDG_RUNTIME_DIR": bus}, file_actions=actions, setsigdef=IGNORED_BY_PYTHON
-        )
-        os.waitpid(child, 0)

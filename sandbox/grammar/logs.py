@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_DRIVERS = ("json-file", "local", "none")
+DRIVERS = ("json-file", "local", "none")
 #: what `logs --details` shows beside each line
 _DETAILS = ("labels", "labels-regex", "env", "env-regex")
 # Go's strconv.ParseBool
@@ -43,8 +43,8 @@ def check_log(driver: str, options: Sequence[tuple[str, str]]) -> LogConfig:
 
 
 def _check_driver(driver: str) -> None:
-    if driver not in _DRIVERS:
-        raise UsageError(f"log driver '{driver}' is not supported", mend=f"use one of {', '.join(_DRIVERS)}")
+    if driver not in DRIVERS:
+        raise UsageError(f"log driver '{driver}' is not supported", mend=f"use one of {', '.join(DRIVERS)}")
 
 
 def combine_options(driver: str, options: Mapping[str, str]) -> LogOptions:

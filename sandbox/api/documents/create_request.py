@@ -14,7 +14,7 @@ from sandbox.api.documents.reading import flag, given_flag, number, pairs, table
 from sandbox.api.errors import ApiError
 from sandbox.container.request.request import ContainerRequest
 from sandbox.grammar.hosts import parse_extra_host
-from sandbox.grammar.logs import parse_log
+from sandbox.grammar.logs import DRIVERS, parse_log
 from sandbox.grammar.networks import is_user_defined
 from sandbox.grammar.ports import parse_ports
 from sandbox.grammar.restart import check_restart
@@ -148,6 +148,8 @@ def _log(host: Document) -> LogConfig | None:
     kind, options = text(log, "Type"), pairs(log, "Config")
     if not kind and not options:
         return None
+    if kind not in ("", *DRIVERS):
+        raise ApiError(400, f"logger: no log driver named '{kind}' is registered")
     return parse_log(kind or "json-file", [f"{key}={value}" for key, value in options])
 
 

@@ -149,7 +149,8 @@ class _Run:
         found = self._exec
         stdin = found.opens[0]
         streams = Streams(
-            Descriptor(self._stdin_read) if stdin else -1,
+            # it is not read from where no input is joined
+            Descriptor(self._stdin_read),
             Descriptor(self._outputs[0].write_fd),
             Descriptor(self._outputs[1].write_fd),
         )

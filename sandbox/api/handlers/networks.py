@@ -9,6 +9,7 @@ from sandbox.api.documents.endpoint_request import endpoint_of
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.network_request import read_network
 from sandbox.api.documents.reading import flag, table, text
+from sandbox.errors import NotFoundError
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
@@ -52,7 +53,14 @@ async def disconnect(call: Call) -> Answer:
     """Take a container off it."""
     body = await call.document()
     document: dict[str, Any] = await call.engine.call("network.inspect", call.word)
-    await call.engine.call("network.disconnect", text(body, "Container"), document["Name"], force=flag(body, "Force"))
+    words = (text(body, "Container"), document["Name"])
+    try:
+        await call.engine.call("network.disconnect", *words)
+    except NotFoundError:
+        # force is for what a container that is gone has left
+        if not flag(body, "Force"):
+            raise
+        await call.engine.call("network.disconnect", *words, force=True)
     return _DONE
 
 

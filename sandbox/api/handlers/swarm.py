@@ -19,3 +19,8 @@ NO_SWARM = (
 async def refuse(_call: Call) -> Answer:
     """This machine is in no cluster."""
     return Answer(503, {"message": NO_SWARM})
+
+
+async def leave(_call: Call) -> Answer:
+    """It is in none that it could leave."""
+    return Answer(503, {"message": "This node is not part of a swarm"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
+from sandbox.cli.own_command import own_command
 from sandbox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -57,6 +58,44 @@ def run(invocation: Invocation) -> int:
     )
 
 
+def install(invocation: Invocation) -> int:
+    """Have systemd listen, and start a server when somebody connects."""
+    from sandbox.api.installing import SOCKET_UNIT, install_units, unit_texts
+    from sandbox.autostart.manager import tell_manager
+
+    context = invocation.context
+    path = install_units(unit_texts(own_command(), context.env), context.env)
+    context.print(path)
+    if not (tell_manager(context.env, "daemon-reload") and tell_manager(context.env, "restart", SOCKET_UNIT)):
+        context.note("WARNING: no systemd manager of yours runs now: the socket is there when one does")
+        context.note("  mend: export DOCKER_HOST=unix://$(sandbox api serve -d)")
+    return 0
+
+
+def uninstall(invocation: Invocation) -> int:
+    """Take the units away."""
+    from sandbox.api.installing import SERVICE_UNIT, SOCKET_UNIT, remove_units
+    from sandbox.autostart.manager import tell_manager
+    from sandbox.errors import NotFoundError
+
+    env = invocation.context.env
+    tell_manager(env, "stop", SOCKET_UNIT, SERVICE_UNIT)
+    if not remove_units(env):
+        raise NotFoundError("the API's socket is not installed", mend="sandbox api install")
+    tell_manager(env, "daemon-reload")
+    return 0
+
+
+def shim(invocation: Invocation) -> int:
+    """Print the path of a `docker` that is this program."""
+    from sandbox.api.installing import install_shim
+
+    directory = invocation.context.cwd.absolute(invocation.arguments[0])
+    invocation.context.print(install_shim(directory, own_command()))
+    return 0
+
+
+_FURTHER = ("which programs work, and what is answered otherwise: docs/api.md",)
 COMMANDS: tuple[Command, ...] = (
     Command(
         "api serve",
@@ -83,5 +122,36 @@ COMMANDS: tuple[Command, ...] = (
         interspersed=False,
         examples=("sandbox api run -- pytest", "sandbox api run -- docker compose up --abort-on-container-exit"),
         further=("which programs work, and what is answered otherwise: docs/api.md",),
+    ),
+    Command(
+        "api install",
+        "Have systemd listen at the socket, and start a server when somebody connects",
+        "",
+        (),
+        install,
+        most=0,
+        examples=("sandbox api install",),
+        further=_FURTHER,
+    ),
+    Command(
+        "api uninstall",
+        "Take away what install has written",
+        "",
+        (),
+        uninstall,
+        most=0,
+        examples=("sandbox api uninstall",),
+        further=_FURTHER,
+    ),
+    Command(
+        "api install-shim",
+        "Put a program named docker in a directory, which is sandbox",
+        "DIRECTORY",
+        (),
+        shim,
+        least=1,
+        most=1,
+        examples=("sandbox api install-shim ~/bin",),
+        further=_FURTHER,
     ),
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from sandbox.cli.command import Command, Invocation, render_error
 from sandbox.cli.flags import option
+from sandbox.cli.own_command import own_command
 from sandbox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def _enable(invocation: Invocation) -> int:
     from sandbox.autostart import operations
 
     where = invocation.context.for_operations()
-    found = operations.enable(where, _own_command(), invocation.text("method") or "")
+    found = operations.enable(where, own_command(), invocation.text("method") or "")
     invocation.context.print(_said(found))
     _warn(invocation, found)
     if not operations.candidates(where):
@@ -53,7 +53,7 @@ def _status(invocation: Invocation) -> int:
 
     context = invocation.context
     where = context.for_operations()
-    found = operations.status(where, _own_command())
+    found = operations.status(where, own_command())
     context.print(_said(found))
     names = [container.name for container in operations.candidates(where)]
     context.print(f"Containers: {', '.join(names) if names else 'none'}")
@@ -103,14 +103,6 @@ def _warn(invocation: Invocation, found: Autostart) -> None:
 
         context.note("WARNING: lingering is off: your containers start when you log in, and end when you log out")
         context.note(f"  mend: sudo loginctl enable-linger {user_name(os.getuid())}")
-
-
-def _own_command() -> tuple[str, ...]:
-    """How this program is called from anywhere."""
-    path = os.path.abspath(sys.argv[0])
-    if os.path.basename(path) != "__main__.py" and os.path.isfile(path) and os.access(path, os.X_OK):
-        return (path,)
-    return (sys.executable, "-m", "sandbox")
 
 
 COMMANDS: tuple[Command, ...] = (

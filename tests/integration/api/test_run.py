@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket as sockets
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -50,3 +51,36 @@ def test_a_server_in_the_background_is_there_for_all(sandbox: Sandbox, busybox: 
                               timeout=120, check=True).stdout == b"hi\n"  # fmt: skip
     finally:
         os.kill(server, signal.SIGTERM)
+
+
+def test_a_socket_by_systemd_and_docker_by_name(sandbox: Sandbox, busybox: str) -> None:
+    units = sandbox.home.root / ".config/systemd/user"
+    done = sandbox.run("api", "install")
+    assert done.lines == [str(units / "sandbox-api.socket")]
+    assert "sandbox api serve -d" in done.stderr
+    assert (units / "sockets.target.wants/sandbox-api.socket").read_text().count("SocketMode=0600") == 1
+    assert '"api" "serve" "--idle" "60s"' in (units / "sandbox-api.service").read_text()
+    sandbox.run("api", "uninstall")
+    assert list(units.glob("sandbox-api*")) == []
+    assert "not installed" in sandbox.run("api", "uninstall", status=1).stderr
+    (path,) = sandbox.run("api", "install-shim", "bin").lines
+    by_name = subprocess.run([path, "images", "-q"], env=sandbox.env, capture_output=True, timeout=120, check=True)
+    assert len(by_name.stdout.split()) == 1
+    (sandbox.home.root / "bin/docker").write_text("#!/bin/sh\n")
+    assert "is another program" in sandbox.run("api", "install-shim", "bin", status=1).stderr
+
+
+def test_systemd_hands_over_the_socket(sandbox: Sandbox, busybox: str) -> None:
+    path = f"{sandbox.home.runtime}/handed.sock"
+    with sockets.socket(sockets.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        # the number of the process is known in it alone
+        script = f'exec 3<&{listener.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+        words = ["bash", "-c", script, "bash", *sandbox.words("api", "serve", "--idle", "1s")]
+        with subprocess.Popen(words, env=sandbox.env, pass_fds=(listener.fileno(),), stderr=subprocess.PIPE) as server:
+            env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
+            assert subprocess.run(["docker", "images", "-q"], env=env, timeout=120, check=True).returncode == 0
+            # it ends by itself when nobody asks any more, and the socket stays theirs who listened
+            assert server.wait(120) == 0
+    assert os.path.exists(path)

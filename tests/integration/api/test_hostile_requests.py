@@ -1,0 +1,90 @@
+"""What is no request, or a bomb, is refused in words; the server goes on, and nobody else can come in."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket as sockets
+import stat
+
+import pytest
+
+pytestmark = pytest.mark.requires("subids", "overlay")
+_HEAD = b"Host: engine\r\n"
+
+
+def ask(path: str, *parts: bytes) -> bytes:
+    """All that the server answers until it closes the connection, or has answered once."""
+    with sockets.socket(sockets.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(path)
+        try:
+            for part in parts:
+                connection.sendall(part)
+            connection.shutdown(sockets.SHUT_WR)
+        except BrokenPipeError:
+            pass  # it has heard enough
+        answer = b""
+        try:
+            while data := connection.recv(65536):
+                answer += data
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def test_hostile_requests(socket: str) -> None:
+    mode = os.stat(socket).st_mode
+    assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o600)
+    assert stat.S_IMODE(os.stat(os.path.dirname(socket)).st_mode) == 0o700
+    cases: list[tuple[int, tuple[bytes, ...]]] = [
+        (400, (b"what is this\r\n\r\n",)),
+        (431, (b"GET /_ping HTTP/1.1\r\n", _HEAD, b"X: " + b"a" * 100_000, b"\r\n\r\n")),
+        (431, (b"GET /" + b"a" * 100_000, b" HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD,
+               b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}")),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Transfer-Encoding: chunked\r\n\r\n",
+               b"f" * 40, b"\r\n")),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 5000000\r\n\r\n", b" " * 5_000_000)),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 4\r\n\r\n[[[[")),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 100000\r\n\r\n", b"[" * 100_000)),
+        (400, (b"GET /containers/a%00b/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET /containers/%2e%2e/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET /containers/%2e%2e%2f%2e%2e%2fetc/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET /v1.45/exec/0123456789abcdef/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET /exec//json HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"GET /containers/json?filters=%7B HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"GET /containers/json?" + b"a=1&" * 2000, b"x=1 HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"GET http://elsewhere/_ping HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"GET /v1.60/info HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"POST /grpc HTTP/1.1\r\n", _HEAD, b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")),
+    ]  # fmt: skip
+    for wanted, parts in cases:
+        answer = ask(socket, *parts)
+        assert status(answer) == wanted, (parts[0][:80], answer[:300])
+        message = json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
+        assert message
+        assert "Traceback" not in message
+    # a body that nobody has read is no request
+    two = b"POST /grpc HTTP/1.1\r\n" + _HEAD + b"Content-Length: 29\r\n\r\nGET /version HTTP/1.1\r\nX: y\r\n\r\n"
+    assert ask(socket, two + b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").count(b"HTTP/1.1 ") == 2
+    assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
+
+
+def test_idle_connections_are_small(socket: str) -> None:
+    """Half a thousand of them, and the server answers another."""
+    connections = []
+    try:
+        for _number in range(500):
+            connection = sockets.socket(sockets.AF_UNIX)
+            connection.connect(socket)
+            connections.append(connection)
+        assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
+    finally:
+        for connection in connections:
+            connection.close()
