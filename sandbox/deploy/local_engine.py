@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from sandbox.deploy.engine import Removed, StackSummary
-from sandbox.deploy.plan import PlannedRefusalError, Present, PresentObject, PresentService, plan_of, with_ids
-from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.deploy.plan import (
+    PlannedRefusalError,
+    Present,
+    PresentObject,
+    PresentService,
+    Refusal,
+    plan_of,
+    with_ids,
+)
+from sandbox.errors import ConflictError, NotFoundError, SandboxError, UsageError
 from sandbox.network import operations as networks
 from sandbox.secret import operations as objects
 from sandbox.service import looking
 from sandbox.service import operations as services
+from sandbox.service.placement import check_placement
 from sandbox.stack.replica_request import NAMESPACE
 
 TYPE_CHECKING = False
@@ -37,7 +46,17 @@ class LocalEngine:
 
     def plan(self, stack: StackSpec, *, prunes: bool = False) -> Plan:
         """What would be changed; only reads."""
-        return plan_of(stack, self._present(stack), prunes=prunes)
+        plan = plan_of(stack, self._present(stack), prunes=prunes)
+        return plan._replace(refusals=(*plan.refusals, *self._misplaced(stack)))
+
+    def _misplaced(self, stack: StackSpec) -> Iterator[Refusal]:
+        """The services that this machine, the only node, does not fit."""
+        for spec in stack.services:
+            try:
+                if spec.constraints:
+                    check_placement(spec.constraints, looking.node_of(self._context).id)
+            except UsageError as error:
+                yield Refusal(f"failed to create service {spec.name}: {error.message}: {error.cause}", error.mend)
 
     def _present(self, stack: StackSpec) -> Present:
         label = (f"label={NAMESPACE}={stack.name}",)

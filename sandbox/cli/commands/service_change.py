@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.operation_context import OperationContext
     from sandbox.secret.record import Kind
     from sandbox.service.record import Service
+    from sandbox.service.spec import ServiceSpec
 
 #: what may stand beside `--rollback`
 _BESIDE_ROLLBACK = frozenset({"rollback", "detach", "quiet"})
@@ -23,7 +24,9 @@ def create(invocation: Invocation) -> int:
     from sandbox.cli.service_options.reading import new_service
 
     where = invocation.context.for_operations()
-    service = operations.create(where, new_service(_changes(invocation, where, is_update=False)))
+    spec = new_service(_changes(invocation, where, is_update=False))
+    _check(where, spec)
+    service = operations.create(where, spec)
     invocation.context.print(service.id)
     return _waited(invocation, service, service.id)
 
@@ -42,11 +45,20 @@ def update(invocation: Invocation) -> int:
 
         changes = _changes(invocation, where, is_update=True)
         spec = with_replicas(changed_service(service.spec, changes), changes)
+        _check(where, spec)
         if invocation.flag("force"):
             spec = spec._replace(force_update=spec.force_update + 1)
         service = operations.update(where, service.id, service.version, spec)
     invocation.context.print(word)
     return _waited(invocation, service, word)
+
+
+def _check(where: OperationContext, spec: ServiceSpec) -> None:
+    """Raise UsageError where this machine does not fit what is said of nodes."""
+    if spec.constraints:
+        from sandbox.service.placement import check_placement
+
+        check_placement(spec.constraints, looking.node_of(where).id)
 
 
 def _waited(invocation: Invocation, service: Service, word: str) -> int:
