@@ -58,7 +58,8 @@ _PULLED = ("always", "never", "build", "if_not_present", "missing", "refresh", "
 def pull_policy(reading: Reading, node: Node, path: str) -> str:
     """When an image is pulled: a word, or every_SPAN. Raises ComposeFileError."""
     written = text(reading, node, path)
-    if written in _PULLED or reading.keeps(node) or parse_duration_ns(written.removeprefix("every_")) is not None:
+    word, _, span = written.partition("_")
+    if written in _PULLED or reading.keeps(node) or (word == "every" and parse_duration_ns(span) is not None):
         return written
     from sandbox.near_names import nearest
 
