@@ -32,9 +32,9 @@ def down(invocation: Invocation) -> int:
     if images not in _IMAGES:
         raise UsageError(f"invalid value for --rmi: {images!r}", mend='--rmi "all", or --rmi "local"')
     project, name = project_if_any(invocation)
-    options = DownOptions(
-        invocation.arguments, invocation.flag("volumes"), images, removes_orphans(invocation), timeout_of(invocation)
-    )
+    environment = invocation.context.env if project is None else project.environment
+    removes = removes_orphans(invocation, environment)
+    options = DownOptions(invocation.arguments, invocation.flag("volumes"), images, removes, timeout_of(invocation))
     with way_of(invocation) as way:
         plan = take_down(invocation.context.for_operations(), name, project, options, way)
     _show_dry(invocation, plan)

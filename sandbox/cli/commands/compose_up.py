@@ -10,6 +10,7 @@ from sandbox.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
     from sandbox.cli.command import Invocation
@@ -153,7 +154,7 @@ def _options(invocation: Invocation, project: Project) -> UpOptions:
     dependencies: Recreate = "never" if recreate == "never" else "diverged"
     if "always-recreate-deps" in declared and invocation.flag("always-recreate-deps"):
         dependencies = "force"
-    removes = removes_orphans(invocation) if "remove-orphans" in declared else False
+    removes = removes_orphans(invocation, project.environment) if "remove-orphans" in declared else False
     ignores = _is_set(project.environment.get("COMPOSE_IGNORE_ORPHANS", ""))
     if ignores and removes:
         raise UsageError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
@@ -170,11 +171,11 @@ def _options(invocation: Invocation, project: Project) -> UpOptions:
     )
 
 
-def removes_orphans(invocation: Invocation) -> bool:
+def removes_orphans(invocation: Invocation, environment: Mapping[str, str]) -> bool:
     """What the option or Compose's variable says of containers whose service is in no file."""
     if invocation.given("remove-orphans"):
         return invocation.flag("remove-orphans")
-    return _is_set(invocation.context.env.get("COMPOSE_REMOVE_ORPHANS", ""))
+    return _is_set(environment.get("COMPOSE_REMOVE_ORPHANS", ""))
 
 
 def _is_set(text: str) -> bool:
