@@ -12,7 +12,7 @@ from tests.integration.service.services import Services
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.command import Sandbox
 
@@ -47,29 +47,36 @@ def services(sandbox: Sandbox, busybox: str) -> Iterator[Services]:
     made.remove_all()
 
 
-def test_a_service(services: Services, sandbox: Sandbox, busybox: str) -> None:
+def test_a_service(
+    services: Services, sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     words = (busybox, "busybox", "sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 1000 & wait; done")
     options = ("--name", "web", "--network", "none", "--update-monitor", "1s", "--restart-delay", "50ms")
     made = sandbox.run("service", "create", *options, "--replicas", "2", *words)
     service_id, *progress = made.lines
     assert progress[:3] == ["overall progress: 0 out of 2 tasks", "1/2:  ", "2/2:  "]
-    assert progress[-2:] == [
-        "verify: Waiting 1 seconds to verify that tasks are stable...",
-        f"verify: Service {service_id} converged",
-    ]
+    assert "verify: Waiting 2 seconds to verify that tasks are stable..." in progress
+    assert progress[-1] == f"verify: Service {service_id} converged"
     assert sandbox.run("service", "ls", "--format", "{{.ID}} {{.Name}} {{.Mode}} {{.Replicas}}").lines == [
         f"{service_id[:12]} web replicated 2/2"
     ]
     shown = sandbox.run("service", "ps", "--format", "{{.Name}} {{.DesiredState}} {{.Error}}", "web").lines
     assert shown == ["web.1 Running ", "web.2 Running "]
-    logged = sandbox.run("service", "logs", "--no-task-ids", "web").lines
-    assert [line.partition("@")[0] for line in logged] == ["web.1", "web.2"]
-    assert {line.partition("| ")[2] for line in logged} == {"up"}
+
+    def logged() -> list[str]:
+        return sandbox.run("service", "logs", "--no-task-ids", "web").lines
+
+    # that it runs is known before it has written anything
+    eventually(lambda: len(logged()) == 2)
+    assert [line.partition("@")[0] for line in logged()] == ["web.1", "web.2"]
+    assert {line.partition("| ")[2] for line in logged()} == {"up"}
     assert sandbox.run("service", "scale", "-d", "web=1").lines == ["web scaled to 1"]
     assert sandbox.run("service", "update", "--env-add", "A=1", "-q", "web").lines == ["web"]
     (document,) = json.loads(sandbox.run("service", "inspect", "web").stdout)
     assert document["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=1"]
-    assert document["UpdateStatus"]["State"] == "completed"
+    state = ("service", "inspect", "-f", "{{.UpdateStatus.State}}", "web")
+    # both watch it for a second, each by a clock of its own
+    eventually(lambda: sandbox.run(*state).lines == ["completed"])
     failed = sandbox.run("service", "update", "--args", "busybox false", "web", status=1)
     assert "service update paused: update paused due to failure or early termination of task" in failed.stderr
     back = sandbox.run("service", "rollback", "web")
@@ -78,7 +85,9 @@ def test_a_service(services: Services, sandbox: Sandbox, busybox: str) -> None:
     assert sandbox.run("service", "rm", "web", "none", status=1).lines == ["web"]
 
 
-def test_a_stack(services: Services, sandbox: Sandbox, busybox: str) -> None:
+def test_a_stack(
+    services: Services, sandbox: Sandbox, busybox: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     path = sandbox.home.root / "stack.yaml"
     path.write_text(_FILE.replace("IMAGE", busybox).replace("UP", _UP))
     env = {"KEY": "of the variable\n"}
@@ -100,8 +109,7 @@ def test_a_stack(services: Services, sandbox: Sandbox, busybox: str) -> None:
     assert stack("ps", "--format", "{{.Name}} {{.DesiredState}}", "st") == [
         "st_db.1 Running", "st_web.1 Running", "st_web.2 Running",
     ]  # fmt: skip
-    logged = sandbox.run("service", "logs", "--raw", "st_db").lines
-    assert logged == ["of the variable", "of the file"]
+    eventually(lambda: sandbox.run("service", "logs", "--raw", "st_db").lines == ["of the variable", "of the file"])
     assert stack("diff", "-c", "stack.yaml", "st") == []
     (again,) = [line for line in stack("deploy", "-c", "stack.yaml", "st") if "st_web" in line]
     assert again.startswith("Updating service st_web (id: ")
