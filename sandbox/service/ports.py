@@ -22,6 +22,7 @@ from sandbox.network.forward_targets import member_target
 from sandbox.network.service_ports import Drain, Member, PublishedService
 from sandbox.network.store import endpoints_of
 from sandbox.service.published import published_ports, set_published_ports, with_chosen
+from sandbox.service.store import tasks_of
 from sandbox.service.vips import announce_vips, settle_vips
 from sandbox.state import open_state
 from sandbox.transactions import transaction
@@ -95,25 +96,33 @@ def settle(paths: Paths, service: Service, tasks: Sequence[Task]) -> tuple[Servi
     settle_vips(paths, service)
     ports = publish(paths, service)
     if ports:
-        members = {task.container_id for task in tasks if task.is_member and task.container_id}
-        known = service_ports.look_at(paths, service.id)
-        taking = {one.key for one in known.members if not one.is_leaving} if known is not None else set()
-        # first those that come: where the last one goes there is another to go to
-        for member in _members(paths, members - taking):
-            service_ports.admit(paths, service.id, member)
-        for container_id in taking - members:
-            service_ports.withdraw(paths, service.id, container_id)
+        # one that is withdrawn meanwhile, whose row says so first, is not to come back by what was read before
+        with service_forwarders.alone(paths):
+            _settle_members(paths, service, {task.container_id for task in tasks if task.is_member} - {""})
     return ports
+
+
+def _settle_members(paths: Paths, service: Service, members: set[str]) -> None:
+    with open_state(paths, durable=False) as connection:
+        members = members - {task.container_id for task in tasks_of(connection, service.id) if not task.is_member}
+    known = service_ports.look_at(paths, service.id)
+    taking = {one.key for one in known.members if not one.is_leaving} if known is not None else set()
+    # first those that come: where the last one goes there is another to go to
+    for member in _members(paths, members - taking):
+        service_ports.admit(paths, service.id, member)
+    for container_id in taking - members:
+        service_ports.withdraw(paths, service.id, container_id)
 
 
 def withdraw(paths: Paths, service: Service, task: Task) -> None:
     """Have no more requests come to a task, by ports and by names, from when this returns; those that are open go on.
 
-    Raises HostError.
+    Its row says before that it is no member any more. Raises HostError.
     """
     if not task.container_id:
         return
-    service_ports.withdraw(paths, service.id, task.container_id)
+    with service_forwarders.alone(paths):
+        service_ports.withdraw(paths, service.id, task.container_id)
     with open_state(paths, durable=False) as connection:
         container = load_container(connection, task.container_id)
     if container is not None:
