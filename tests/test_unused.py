@@ -23,10 +23,7 @@ FOR_OTHERS = {
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
-    # by the commands of services, and by Python with `-c`
-    "sandbox.service.looking.list_all",
-    "sandbox.service.looking.node_of",
-    "sandbox.service.looking.wait_removed",
+    # by Python with `-c`
     "sandbox.service.reconciler.main",
     # by whoever deploys stacks, and makes services
     "sandbox.grammar.grants.parse_service_grant",

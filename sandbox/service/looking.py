@@ -168,16 +168,6 @@ def follow(
                 yield found
 
 
-def wait_removed(context: OperationContext, service_ids: Sequence[str]) -> None:
-    """Wait until nothing is left of services that are being removed: no task, and no container."""
-    left = set(service_ids)
-    with closing(watch_changes(context.paths)) as changes:
-        for connection in changes:
-            left &= {service.id for service in all_services(connection, removing=True)}
-            if not left:
-                return
-
-
 def logs(context: OperationContext, word: str, selection: LogSelection) -> Iterator[tuple[TaskRow, LogEntry]]:
     """What the containers of a service's tasks, or of one task, have logged, the tasks' one after the other.
 

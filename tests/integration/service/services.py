@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sandbox.container.request.request import ContainerRequest
+from sandbox.event_stream import watch_changes
 from sandbox.operation_context import OperationContext
 from sandbox.paths import find_paths
 from sandbox.service import looking, operations
@@ -89,7 +91,12 @@ class Services:
 
     def wait_gone(self, ids: Iterable[str]) -> None:
         """The services' rows are gone, and with them all that was theirs."""
-        looking.wait_removed(self.context, tuple(ids))
+        left = set(ids)
+        with closing(watch_changes(self.paths)) as changes:
+            for connection in changes:
+                left &= {service.id for service in all_services(connection, removing=True)}
+                if not left:
+                    return
 
     def reconcilers(self) -> list[int]:
         """The process that decides, and not the shell that waits for the next call."""
