@@ -23,7 +23,8 @@ FOR_OTHERS = {
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
-    # by Python with `-c`
+    # by Python with `-c`, and by whoever serves documents of tasks
+    "sandbox.service.documents.task_document",
     "sandbox.service.reconciler.main",
     # by whoever deploys stacks, and makes services
     "sandbox.grammar.grants.parse_service_grant",
