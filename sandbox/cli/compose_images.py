@@ -22,6 +22,7 @@ def ensure_images(invocation: Invocation, project: Project) -> None:
     """Have every image here that the project's services run. Raises SandboxError."""
     from sandbox.compose.observe import observe
     from sandbox.compose.pulling import required_builds, required_pulls
+    from sandbox.compose.refreshing import stale_images
     from sandbox.stack.canonical import image_of
 
     policy = read_policy(invocation)
@@ -32,7 +33,9 @@ def ensure_images(invocation: Invocation, project: Project) -> None:
     images = [name for name in names if name and not name.startswith("/")]
     present = set(observe(where, project.name, images).images)
     builds_all = policy == "build" or _flag(invocation, "build")
-    pulls = required_pulls(project, present, "" if policy == "build" else policy)
+    # what was pulled too long ago counts as missing, unless the command line says otherwise
+    stale = set() if policy else stale_images(where, project, present)
+    pulls = required_pulls(project, present - stale, "" if policy == "build" else policy)
     if builds_all:
         pulls = tuple(each for each in pulls if not each.can_be_built)
     present |= pull_images(invocation, pulls, quiet=_flag(invocation, "quiet-pull"))

@@ -36,7 +36,7 @@ NOT_CARRIED: dict[str, str] = {
     "services.*.post_start": "run in the container once it runs (`compose/hooks.py`)",
     "services.*.pre_start": "run in a container of its own before (`compose/hooks.py`)",
     "services.*.pre_stop": "run in the container before it is stopped (`compose/hooks.py`)",
-    "services.*.pull_policy": "daily, weekly and every_… compare the image's age first",
+    "services.*.pull_policy": "daily, weekly and every_… compare the image's age first (`compose/refreshing.py`)",
     "services.*.deploy": "all but resources and restart_policy is of services",
 }
 
