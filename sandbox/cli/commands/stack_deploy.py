@@ -37,6 +37,8 @@ def deploy(invocation: Invocation) -> int:
             "Since --detach=false was not specified, tasks will be created in the background.\n"
             "In a future release, --detach=false will become the default."
         )
+    if invocation.flag("build"):
+        _build(invocation, project)
     engine = LocalEngine(context.for_operations())
     plan = engine.plan(stack_spec_of(project), prunes=invocation.flag("prune"))
 
@@ -54,8 +56,24 @@ def _project(invocation: Invocation, name: str) -> Project:
 
     check_name(name)
     project = load_stack(invocation, ProjectRequest(name=name, profiles=invocation.texts("profile")))
-    check_stack(project)
+    check_stack(project, builds="build" in invocation.values and invocation.flag("build"))
     return project
+
+
+def _build(invocation: Invocation, project: Project) -> None:
+    """Build the images of services that have a build; progress goes to standard error."""
+    from sandbox.cli.commands.compose_build import choose_display
+    from sandbox.compose.building import build_all
+    from sandbox.compose.builds import service_builds
+
+    builds = service_builds(project)
+    if not builds:
+        return
+    display = choose_display(invocation)
+    try:
+        build_all(invocation.context.for_operations(), builds, display)
+    finally:
+        display.close()
 
 
 def _left_out(project: Project) -> list[str]:
@@ -121,6 +139,7 @@ COMMANDS: tuple[Command, ...] = (
         "Deploy a new stack or update an existing stack",
         "[OPTIONS] STACK",
         (
+            option("--build", "flag", "Build the images of services that have a build, before anything is deployed"),
             COMPOSE_FILE,
             option("-d --detach", "flag", "Exit immediately instead of waiting for the stack services to converge",
                    default=True),
@@ -139,6 +158,7 @@ COMMANDS: tuple[Command, ...] = (
         examples=(
             "sandbox stack deploy -c compose.yaml shop",
             "sandbox stack deploy -c compose.yaml -c production.yaml --prune --detach=false shop",
+            "sandbox stack deploy -c compose.yaml --build shop",
             "sandbox stack deploy -c compose.yaml --explain shop",
         ),
         further=(

@@ -122,3 +122,20 @@ def test_a_stack(
     assert sandbox.run("network", "ls", "-q", "-f", "label=com.docker.stack.namespace=st").lines == []
     assert sandbox.run("stack", "rm", "st").stderr == "Nothing found in stack: st\n"
     assert sandbox.run("volume", "ls", "-q", "-f", "label=com.docker.stack.namespace=st").lines == ["st_data"]
+
+
+def test_a_stack_builds_its_images(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    (sandbox.home.root / "context").mkdir()
+    (sandbox.home.root / "built.yaml").write_text(
+        "services:\n  one:\n    deploy: {replicas: 0}\n"
+        f'    build: {{context: context, dockerfile_inline: "FROM {busybox}\\nLABEL built=yes"}}\n'
+    )
+    refused = sandbox.run("stack", "deploy", "-c", "built.yaml", "st", status=1)
+    assert "invalid image reference for service one: no image specified" in refused.stderr
+    assert "--build" in refused.stderr
+    made = sandbox.run("stack", "deploy", "-c", "built.yaml", "--build", "-q", "st")
+    assert made.lines == ["Creating network st_default", "Creating service st_one"]
+    assert sandbox.run("image", "inspect", "-f", "{{.Config.Labels.built}}", "st-one").lines == ["yes"]
+    image = sandbox.run("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "st_one").lines
+    assert image == ["st-one"]
+    sandbox.run("stack", "rm", "st")
