@@ -114,7 +114,9 @@ class Side(socket):
     def begin(self, *, is_connecting: bool, target: Target | None = None, attempt: Attempt | None = None) -> None:
         self.number = self.fileno()
         self.rest = b""
-        self.is_pressed = self.is_readable = self.is_unusual = self.has_ended = self.spoke = False
+        self.is_pressed = self.is_readable = self.is_unusual = self.has_ended = False
+        # a new connection is not one that has nothing to say
+        self.spoke = is_connecting
         self.is_writable = not is_connecting
         self.is_connecting = is_connecting
         self.target, self.attempt = target, attempt
@@ -248,7 +250,7 @@ class TcpForwarder:
         for side in self.sides.values():
             if side.target is not target or side.other is None:
                 continue
-            if side.spoke or side.other.spoke:
+            if side.spoke or side.other.spoke or side.is_connecting:
                 side.spoke, quiet = False, None
             elif quiet is not None:
                 quiet.append(side)
