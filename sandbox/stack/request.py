@@ -83,7 +83,7 @@ def request_of(name: str, project: Project, instance: Instance = Instance()) -> 
         published_ports=ports_of(name, project, service),
         exposed_ports=_exposed(name, project, service),
         network_mode=mode,
-        endpoints=() if mode else endpoints_of(name, project, service, own_name),
+        endpoints=endpoints_of(name, project, service, own_name),
     )
     request = request._replace(
         secrets=tuple(granted(project, name, service, "secrets")),

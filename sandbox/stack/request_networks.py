@@ -21,10 +21,16 @@ def network_mode_of(project: Project, service: Service) -> str | None:
 
 
 def endpoints_of(name: str, project: Project, service: Service, own_name: str) -> tuple[EndpointRequest, ...]:
-    """The networks of a container, the one of the highest priority first; its names on each."""
+    """The networks of a container, the one of the highest priority first; its names on each.
+
+    None where `network_mode` says all; with links, the default network.
+    """
+    links = tuple(_links(project, service))
+    mode = network_mode_of(project, service)
+    if mode:
+        return (EndpointRequest(mode, links=links),) if mode == "bridge" and links else ()
     networks = [(key, each or ServiceNetwork()) for key, each in service.networks or Pairs()]
     networks.sort(key=lambda pair: (-pair[1].priority, pair[0]))
-    links = tuple(_links(project, service))
     found = []
     for position, (key, each) in enumerate(networks):
         network = project.networks.value(key)

@@ -83,6 +83,9 @@ def test_networks_and_ports(tmp_path: Path) -> None:
     assert made.exposed_ports == ("7/tcp", "8/udp", "9/udp")
     assert _request(tmp_path, "network_mode: 'service:db'").network_mode == "container:demo-db-1"
     assert _request(tmp_path, "network_mode: host").endpoints == ()
+    linked = _request(tmp_path, "network_mode: bridge, links: [db, 'db:x']")
+    assert linked.endpoints == (EndpointRequest("bridge", links=("demo-db-1:db", "demo-db-1:x")),)
+    assert linked.network_mode == "bridge"
     for body, says in (
         ("ports: [80/sctp]", "ports of sctp"),
         ("ports: [{target: 80, published: x}]", "neither a port"),
