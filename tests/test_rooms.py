@@ -59,14 +59,14 @@ ARROWS = {
         "container.view", "grammar", "image", "network", "protocol", "runtime", "secret", "volume",
     },
     "warm": {"protocol", "runtime"},
-    "api": {
-        "builder", "commit", "container", "container.files", "container.model", "container.monitor",
-        "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",
-        "protocol", "runtime", "system", "volume", "warm",
-    },
     "service": {
         "container", "container.life", "container.model", "container.request", "container.view", "grammar", "network",
         "warm",
+    },
+    "api": {
+        "builder", "commit", "container", "container.files", "container.model", "container.monitor",
+        "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",
+        "protocol", "runtime", "secret", "service", "system", "volume", "warm",
     },
     "stack": {"container.request", "grammar", "service"},
     "deploy": {"container.view", "network", "secret", "service", "stack"},

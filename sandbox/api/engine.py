@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sandbox.api.cluster import Cluster
 from sandbox.api.event_hub import EventHub
 from sandbox.api.execs import Execs
 from sandbox.api.parked import Parked
@@ -51,12 +52,19 @@ class Engine:
         self.events = EventHub(paths, nursery)
         self.parked = Parked()
         self.execs = Execs()
+        self.cluster = Cluster()
+        self._node_id = ""
         self.headers: Headers = [
             ("Api-Version", API_VERSION),
             ("Docker-Experimental", "false"),
             ("Ostype", "linux"),
             ("Server", f"sandbox/{__version__} (linux)"),
         ]
+
+    async def node_id(self) -> str:
+        """This machine's id as a node of the swarm."""
+        self._node_id = self._node_id or await self.call("api.node_id")
+        return self._node_id
 
     async def call(
         self,

@@ -43,6 +43,7 @@ _VOLUME = "sandbox.volume.operations"
 _UPKEEP = "sandbox.upkeep.operations"
 #: in the shape that the server of Docker's API calls them in
 _API = "sandbox.api.worker_side"
+_API_SERVICES = "sandbox.api.service_side"
 #: in the shape that the Python API calls them in
 _CLIENT = "sandbox.client.worker_side"
 
@@ -64,14 +65,23 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.load": Operation(_API, "load_images", reports="tell", lasts=True),
     "api.logs": Operation(_API, "write_logs", lasts=True),
     "api.networks": Operation(_API, "list_networks"),
+    "api.node_id": Operation(_API_SERVICES, "node_id"),
+    "api.nodes": Operation(_API_SERVICES, "nodes"),
+    "api.objects": Operation(_API_SERVICES, "objects"),
     "api.past_events": Operation(_API, "past_events"),
     "api.pull": Operation(_API, "pull_image", reports="tell", lasts=True),
     "api.push": Operation(_API, "push_image", reports="tell", lasts=True),
     "api.remove_image": Operation(_API, "remove_image"),
     "api.remove_session": Operation(_API, "remove_session"),
     "api.run_exec": Operation(_API, "run_exec", lasts=True),
+    "api.service": Operation(_API_SERVICES, "service"),
+    "api.services": Operation(_API_SERVICES, "services"),
     "api.start": Operation(_API, "start_container"),
     "api.summaries": Operation(_API, "summaries"),
+    "api.task": Operation(_API_SERVICES, "task"),
+    "api.tasks": Operation(_API_SERVICES, "tasks"),
+    "api.remove_service": Operation(_API_SERVICES, "remove_service"),
+    "api.update_object": Operation(_API_SERVICES, "update_object"),
     "api.volumes": Operation(_API, "list_volumes"),
     "builder.prune": Operation(_BUILDER, "prune_cache"),
     "compose.build": Operation("sandbox.compose.building", "build_service", reports="tell", lasts=True),

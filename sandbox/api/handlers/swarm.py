@@ -1,26 +1,73 @@
-"""What only a cluster has."""
+"""The swarm of one that this machine is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sandbox.api.call import Answer
+from sandbox.api.cluster import ALREADY_IN
+from sandbox.api.documents.reading import table
+from sandbox.api.errors import ApiError
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
 
-#: Docker's words, by which clients know that there is none
-NO_SWARM = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm'
-    " and try again."
-)
+_DONE = Answer(200)
 
 
-async def refuse(_call: Call) -> Answer:
-    """This machine is in no cluster."""
-    return Answer(503, {"message": NO_SWARM})
+async def inspect(call: Call) -> Answer:
+    """Its settings, and the tokens to join it."""
+    cluster = call.engine.cluster
+    cluster.check_active()
+    return Answer(document=cluster.with_tokens(await call.engine.node_id()))
 
 
-async def leave(_call: Call) -> Answer:
-    """It is in none that it could leave."""
-    return Answer(503, {"message": "This node is not part of a swarm"})
+async def init(call: Call) -> Answer:
+    """The node's id."""
+    body = await call.document()
+    call.engine.cluster.init(body, table(body, "Spec"))
+    return Answer(document=await call.engine.node_id())
+
+
+async def join(call: Call) -> Answer:
+    """There is no other that it could be in. Raises ApiError."""
+    if call.engine.cluster.is_active:
+        raise ApiError(503, ALREADY_IN)
+    raise ApiError(501, "this machine is a swarm of one, and joins no other")
+
+
+async def leave(call: Call) -> Answer:
+    """Be in none, as far as this server's clients see."""
+    call.engine.cluster.leave(force=call.flag("force"))
+    return _DONE
+
+
+async def update(call: Call) -> Answer:
+    """Take other settings. Raises ApiError."""
+    spec = await call.document()
+    version = call.number("version")
+    if version is None:
+        raise ApiError(400, "invalid swarm version '': strconv.ParseUint: parsing \"\": invalid syntax")
+    rotated = tuple(role for role in ("Worker", "Manager") if call.flag(f"rotate{role}Token"))
+    call.engine.cluster.update(version, spec, rotated)
+    return _DONE
+
+
+async def unlock_key(call: Call) -> Answer:
+    """There is none."""
+    call.engine.cluster.check_active()
+    return Answer(document={"UnlockKey": ""})
+
+
+async def unlock(call: Call) -> Answer:
+    """It is never locked. Raises ApiError."""
+    call.engine.cluster.check_active()
+    raise ApiError(409, "swarm is not locked")
+
+
+async def refuse(call: Call) -> Answer:
+    """What a swarm elsewhere does, and this machine does by its own command. Raises ApiError."""
+    call.engine.cluster.check_active()
+    raise ApiError(
+        501, "services are made and changed by `sandbox service` and `sandbox stack`, not through the API yet"
+    )

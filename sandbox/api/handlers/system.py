@@ -21,18 +21,18 @@ from sandbox.system.versions import describe_version
 if TYPE_CHECKING:
     from sandbox.api.call import Call
 
-#: what clients ask before anything else; no builder of BuildKit's kind, no cluster
+#: what clients ask before anything else; no builder of BuildKit's kind
 _PING = (
     ("Builder-Version", "1"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Pragma", "no-cache"),
-    ("Swarm", "inactive"),
 )
 
 
-async def ping(_call: Call) -> Answer:
+async def ping(call: Call) -> Answer:
     """Asked before everything else: nothing is looked at."""
-    return Answer(body=b"OK", content_type="text/plain; charset=utf-8", headers=_PING)
+    headers = (*_PING, ("Swarm", "active/manager" if call.engine.cluster.is_active else "inactive"))
+    return Answer(body=b"OK", content_type="text/plain; charset=utf-8", headers=headers)
 
 
 async def version(_call: Call) -> Answer:
@@ -42,7 +42,10 @@ async def version(_call: Call) -> Answer:
 
 async def info(call: Call) -> Answer:
     """What the machine gives."""
-    return Answer(document=await call.engine.call("system.info"))
+    document = await call.engine.call("system.info")
+    if call.engine.cluster.is_active:
+        document["Swarm"] = call.engine.cluster.info(await call.engine.node_id())
+    return Answer(document=document)
 
 
 async def plugins(_call: Call) -> Answer:

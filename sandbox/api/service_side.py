@@ -1,0 +1,150 @@
+"""Operations of a worker in the shape that the server calls them in: what a swarm has. Results are documents."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sandbox.operation_context import OperationContext
+    from sandbox.secret.record import Kind
+
+    Document = dict[str, Any]
+
+_NODE_FILTERS = ("id", "label", "membership", "name", "node.label", "role")
+
+
+def node_id(context: OperationContext) -> str:
+    """This machine's id as a node."""
+    from sandbox.service.looking import node_of
+
+    return node_of(context).id
+
+
+def nodes(context: OperationContext, filters: tuple[str, ...]) -> list[Document]:
+    """This machine's document as a node, where it passes the filters. Raises FilterError."""
+    from sandbox.grammar.filters import parse_filters
+    from sandbox.service.looking import node_of
+
+    wanted = parse_filters(filters, _NODE_FILTERS)
+    node = node_of(context)
+    passes = (
+        wanted.match("id", node.id.startswith)
+        and wanted.match("name", node.hostname.startswith)
+        and wanted.match_exact("role", "manager")
+        and wanted.match_exact("membership", "accepted")
+        and wanted.match("node.label", lambda _text: False)
+        and wanted.match_labels({})
+    )
+    return [_node_document(node.id, node.hostname)] if passes else []
+
+
+def _node_document(node_id: str, hostname: str) -> Document:
+    import os
+
+    from sandbox.version import __version__
+
+    # nobody made it, and nothing of it changes
+    began = "1970-01-01T00:00:00Z"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "ID": node_id,
+        "Version": {"Index": 9},
+        "CreatedAt": began,
+        "UpdatedAt": began,
+        "Spec": {"Labels": {}, "Role": "manager", "Availability": "active"},
+        "Description": {
+            "Hostname": hostname,
+            "Platform": {"Architecture": os.uname().machine, "OS": "linux"},
+            "Resources": {"NanoCPUs": len(os.sched_getaffinity(0)) * 10**9, "MemoryBytes": memory},
+            "Engine": {"EngineVersion": __version__},
+            "TLSInfo": {},
+        },
+        "Status": {"State": "ready", "Addr": "127.0.0.1"},
+        "ManagerStatus": {"Leader": True, "Reachability": "reachable", "Addr": "127.0.0.1:2377"},
+    }
+
+
+def objects(context: OperationContext, kind: Kind, filters: tuple[str, ...]) -> list[Document]:
+    """Docker's documents of the secrets or configs that pass the filters."""
+    from sandbox.secret.document import describe_object
+    from sandbox.secret.operations import list_all
+
+    return [describe_object(context.paths, kind, found) for found in list_all(context, kind, filters)]
+
+
+def update_object(
+    context: OperationContext,
+    kind: Kind,
+    word: str,
+    version: int,
+    name: str,
+    data: bytes | None,
+    labels: tuple[tuple[str, str], ...],
+) -> tuple[int, str] | None:
+    """Give it other labels. The status and the words of a refusal: of another name or content, and of a change of what
+    has changed since.
+    """
+    from sandbox.secret.operations import find, same_content, update
+
+    found = find(context, kind, word)
+    if found.version != version:
+        return 500, "rpc error: code = Unknown desc = update out of sequence"
+    if name != found.name or (data is not None and not same_content(context, kind, found.id, data)):
+        return 400, "rpc error: code = InvalidArgument desc = only updates to Labels are allowed"
+    update(context, kind, found.id, dict(labels))
+    return None
+
+
+def services(context: OperationContext, filters: tuple[str, ...], *, status: bool) -> list[Document]:
+    """Docker's documents of the services that pass the filters, with `status` how many tasks of each run."""
+    from sandbox.service.documents import service_document
+    from sandbox.service.known_names import known_names
+    from sandbox.service.looking import list_all
+
+    names = known_names(context)
+    found = []
+    for count in list_all(context, filters):
+        document = service_document(count.service, names)
+        if status:
+            document["ServiceStatus"] = {
+                "RunningTasks": count.running, "DesiredTasks": count.desired, "CompletedTasks": count.completed,
+            }  # fmt: skip
+        found.append(document)
+    return found
+
+
+def service(context: OperationContext, word: str, *, defaults: bool) -> Document:
+    """Docker's document of a service; with `defaults` what nobody said is said. Raises NotFoundError."""
+    from sandbox.service.documents import service_document
+    from sandbox.service.known_names import known_names
+    from sandbox.service.looking import inspect
+
+    return service_document(inspect(context, word), known_names(context), defaults=defaults)
+
+
+def remove_service(context: OperationContext, word: str) -> None:
+    """Its tasks go after it. Raises NotFoundError."""
+    from sandbox.service.operations import remove
+
+    remove(context, word)
+
+
+def tasks(context: OperationContext, filters: tuple[str, ...]) -> list[Document]:
+    """Docker's documents of the tasks that pass the filters."""
+    from sandbox.service.documents import task_document
+    from sandbox.service.known_names import known_names
+    from sandbox.service.looking import tasks as list_tasks
+
+    names = known_names(context)
+    return [task_document(row.task, row.service, row.spec, names) for row in list_tasks(context, (), filters)]
+
+
+def task(context: OperationContext, word: str) -> Document:
+    """Docker's document of a task. Raises NotFoundError."""
+    from sandbox.service.documents import task_document
+    from sandbox.service.known_names import known_names
+    from sandbox.service.looking import inspect_task
+
+    row = inspect_task(context, word)
+    return task_document(row.task, row.service, row.spec, known_names(context))
