@@ -68,6 +68,4 @@ async def unlock(call: Call) -> Answer:
 async def refuse(call: Call) -> Answer:
     """What a swarm elsewhere does, and this machine does by its own command. Raises ApiError."""
     call.engine.cluster.check_active()
-    raise ApiError(
-        501, "services are made and changed by `sandbox service` and `sandbox stack`, not through the API yet"
-    )
+    raise ApiError(501, "services are made, changed and their logs read by `sandbox service`, not through the API")
