@@ -96,13 +96,14 @@ async def start(call: Call) -> Answer | None:
             raise
         return Answer(200)
     size = body.get("ConsoleSize")
-    content_type = RAW_STREAM if found.request.terminal else call.stream_type
+    # who starts it says how its output is to come, terminal or not
+    is_raw = flag(body, "Tty")
     async with open_pipe() as out, open_pipe() as err:
-        run = _Run(call.engine, found, (out, err))
+        run = _Run(call.engine, found, (out, err), is_raw=is_raw)
         if isinstance(size, list) and len(size) == 2:
             _send_size(found, int(size[0]), int(size[1]))
         try:
-            stream = await call.hijack(content_type)
+            stream = await call.hijack(RAW_STREAM if is_raw else call.stream_type)
             await run.carry(stream)
             await stream.finish()
         finally:
@@ -113,8 +114,9 @@ async def start(call: Call) -> Answer | None:
 class _Run:
     """A command that runs, and its client."""
 
-    def __init__(self, engine: Engine, found: Exec, outputs: tuple[Pipe, Pipe]) -> None:
+    def __init__(self, engine: Engine, found: Exec, outputs: tuple[Pipe, Pipe], *, is_raw: bool) -> None:
         self._engine = engine
+        self._is_raw = is_raw
         self._exec = found
         self._outputs = outputs
         self._stdin_read, self._stdin_write = os.pipe2(os.O_CLOEXEC)
@@ -179,7 +181,7 @@ class _Run:
         if not self._client_is_there or not (opens or self._exec.request.terminal):
             return
         try:
-            if self._exec.request.terminal:
+            if self._is_raw:
                 await stream.send(data)
             else:
                 await stream.send(frame_header(kind, len(data)), data)

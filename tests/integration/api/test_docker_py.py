@@ -31,6 +31,10 @@ def test_a_container_by_its_methods(client: Any, busybox: str) -> None:
     assert made.exec_run("echo hello") == (0, b"hello\n")
     assert made.exec_run(["sh", "-c", "echo a; echo b >&2; exit 4"], demux=True) == (4, (b"a\n", b"b\n"))
     assert made.exec_run("test -t 1", tty=True).exit_code == 0
+    # whoever starts it without a word of the terminal has frames
+    on_terminal = client.api.exec_create(made.id, "echo hello", tty=True)
+    assert client.api.exec_start(on_terminal, demux=True) == (b"hello\r\n", None)
+    assert client.api.exec_start(client.api.exec_create(made.id, "echo hello", tty=True), tty=True) == b"hello\r\n"
     with pytest.raises(docker.errors.APIError) as raised:
         client.containers.create(busybox, "true", name="first")
     assert raised.value.status_code == 409
