@@ -53,8 +53,6 @@ def combine_options(driver: str, options: Mapping[str, str]) -> LogOptions:
     size, files, compress = (options.get(name) for name in ("max-size", "max-file", "compress"))
     unlimited = size == "-1"
     maximum_bytes = 0 if unlimited else parse_size(size) if size else default.maximum_bytes
-    if driver == "json-file" and not size and files and int(files) > 1:
-        raise UsageError("max-file cannot be greater than 1 without max-size", mend="--log-opt max-size=10m")
     if unlimited and files and int(files) > 1:
         raise UsageError("max-file cannot be greater than 1 with max-size=-1", mend="--log-opt max-size=10m")
     # a size of one's own is for one file with json-file

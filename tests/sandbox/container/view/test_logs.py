@@ -269,6 +269,7 @@ def test_the_end_of_a_full_disk_is_told_at_the_end_too(tmp_path: Path) -> None:
         ("json-file", {"max-size": "2k", "max-file": "3", "compress": "true"}, LogOptions(2048, 3, compress=True)),
         ("json-file", {"max-size": "-1"}, LogOptions()),
         ("json-file", {"max-file": "1"}, LogOptions(100 << 20, 1)),
+        ("json-file", {"max-file": "3"}, LogOptions(100 << 20, 3)),
         ("json-file", {"compress": "false"}, LogOptions(100 << 20, 5)),
         ("local", {}, LogOptions(20 << 20, 5, compress=True)),
         ("local", {"max-size": "1m"}, LogOptions(1 << 20, 5, compress=True)),
@@ -285,7 +286,6 @@ def test_the_bounds_of_each_driver(driver: str, options: dict[str, str], expecte
 @pytest.mark.parametrize(
     ("driver", "options", "message"),
     [
-        ("json-file", ["max-file=3"], "max-file cannot be greater than 1 without max-size"),
         ("local", ["max-file=3", "max-size=-1"], "max-file cannot be greater than 1 with max-size=-1"),
         ("json-file", ["compress=true", "max-size=1m"], "compress cannot be true"),
         ("local", ["compress=true", "max-file=1"], "compress cannot be true"),
