@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 
+from sandbox.compose.interrupts import run_interruptible
 from sandbox.compose.together import values_of
 from sandbox.errors import NotFoundError, SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
@@ -139,9 +140,7 @@ def build_all(
     """Build them, at most `parallel` at once where it is above 0; `show` gets what happens, each event with its
     service where there are several. The first that fails ends the others. Raises as `build_service`.
     """
-    import trio
-
-    return trio.run(_Building(context, builds, show, parallel).run)
+    return run_interruptible(_Building(context, builds, show, parallel).run)
 
 
 class _Building:

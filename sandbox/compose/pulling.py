@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.compose.interrupts import run_interruptible
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.stack.canonical import image_of
@@ -171,5 +172,5 @@ def transfer_all(
                     nursery.start_soon(do_one, transfer)
 
     if any(not transfer.skipped for transfer in transfers):
-        trio.run(run)
+        run_interruptible(run)
     return tuple(errors)

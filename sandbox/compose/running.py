@@ -6,6 +6,7 @@ is waited for then may take as long as it likes, and `down` must not wait for it
 
 from __future__ import annotations
 
+from sandbox.compose.interrupts import run_interruptible
 from sandbox.compose.locks import ProjectLock
 from sandbox.compose.observe import observe
 from sandbox.compose.progress import Progress
@@ -142,9 +143,7 @@ def _tell_plan(plan: Plan, way: Way) -> None:
 def _carry_out(work: Work, plan: Plan, way: Way, lock: ProjectLock) -> None:
     if plan.is_empty:
         return
-    # trio and the workers: only where there is something to do
-    import trio
-
+    # the workers: only where there is something to do
     from sandbox.compose.execute import Runner
     from sandbox.warm.trio_workers import open_workers
 
@@ -155,13 +154,7 @@ def _carry_out(work: Work, plan: Plan, way: Way, lock: ProjectLock) -> None:
             lock.release()
             await runner.run(plan.starts)
 
-    try:
-        trio.run(run)
-    except BaseExceptionGroup as group:
-        # nurseries make groups of what a ctrl-C raises
-        if group.subgroup(KeyboardInterrupt) is not None:
-            raise KeyboardInterrupt from None
-        raise
+    run_interruptible(run)
 
 
 def _plain(context: OperationContext) -> OperationContext:

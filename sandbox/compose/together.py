@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.compose.interrupts import run_interruptible
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 
@@ -64,7 +65,7 @@ def do_together(
 
     plain = values_of(context)
     if containers:
-        trio.run(run)
+        run_interruptible(run)
 
 
 def values_of(context: OperationContext) -> OperationContext:
