@@ -269,9 +269,10 @@ INSTEAD: dict[str, str] = {
     "buildx": "sandbox build; it needs no builder",
     "buildx bake": "sandbox build -t NAME --target STAGE ., once for each target",
     "checkpoint": "sandbox export CONTAINER | sandbox import - IMAGE, which keeps the files, and no processes",
-    "compose": "sandbox run -d --restart unless-stopped --name SERVICE IMAGE, once for each service; with --network "
-    "container:SERVICE the others reach it as localhost",
+    "compose bridge": "sandbox compose config, whose output other tools convert",
+    "compose publish": "sandbox compose push, which pushes the images; the files go by hand",
     "context": "leave it out: there is no daemon to choose",
+    "docker-compose": "sandbox compose, which takes the same words, or the command sandbox-compose",
     "node": "leave it out: there is this machine alone",
     "plugin": "leave it out: volumes are directories, and each container has a network of its own",
     "scout": "sandbox save -o image.tar IMAGE && trivy image --input image.tar",
@@ -279,4 +280,3 @@ INSTEAD: dict[str, str] = {
     "system dial-stdio": "leave it out: there is no daemon to speak to",
     "trust": "cosign, of sigstore, which signs what lies in a registry",
 }
-INSTEAD["docker-compose"] = INSTEAD["compose"]
