@@ -13,24 +13,18 @@ if TYPE_CHECKING:
 
 #: what is called from outside: by people's programs, by Python with `-m`, by the installed commands
 FOR_OTHERS = {
-    # by the commands of projects, which are being written
+    # by whoever looks at projects from outside
     "sandbox.compose.names.ENVIRONMENT_FILE",
-    "sandbox.compose.names.IMAGE",
-    "sandbox.compose.names.free_numbers",
     "sandbox.compose.names.one_off_name",
     "sandbox.compose.observe.container_of",
-    "sandbox.compose.observe.observe_all",
     "sandbox.container.request.request.changed",
     "sandbox.container.session.exec_end.main",
     "sandbox.image.web.fetch_url.main",
-    # by Python with `-c`, and by whoever serves documents of tasks
-    "sandbox.service.documents.task_document",
+    # by Python with `-c`
     "sandbox.service.reconciler.main",
     # by whoever deploys stacks, and makes services
     "sandbox.grammar.grants.parse_service_grant",
-    "sandbox.secret.operations.same_content",
-    # by whoever brings projects up
-    "sandbox.stack.fates.fates_of",
+    # by who reads what a request leaves out
     "sandbox.stack.request.NOT_CARRIED",
     "sandbox.warm.prepared.main",
     "sandbox.network.forwarder_birth.main",

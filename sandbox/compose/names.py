@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
 PREFIX = "com.docker.compose."
 PROJECT = f"{PREFIX}project"
 SERVICE = f"{PREFIX}service"
@@ -48,12 +44,3 @@ def final_name(name: str) -> str:
 def short_name(project: str, name: str) -> str:
     """What a container is called before its lines: its name, without the project's."""
     return name.removeprefix(f"{project}_" if name.startswith(f"{project}_") else f"{project}-")
-
-
-def free_numbers(taken: Collection[int]) -> Iterator[int]:
-    """The numbers from 1 that no container has, the lowest first."""
-    number = 0
-    while True:
-        number += 1
-        if number not in taken:
-            yield number

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
-from sandbox.compose.names import final_name, free_numbers, one_off_name, short_name, temporary_name
+from sandbox.compose.names import final_name, one_off_name, short_name, temporary_name
 
 
 def test_the_name_of_a_successor_leads_back_to_its_own() -> None:
@@ -13,10 +11,6 @@ def test_the_name_of_a_successor_leads_back_to_its_own() -> None:
     assert final_name(name) == "demo-web-1"
     for own in ("demo-web-1", "my_container", "0123456789ag_x", "0123456789ab_"):
         assert final_name(own) == own
-
-
-def test_numbers_are_the_lowest_free() -> None:
-    assert list(islice(free_numbers({1, 3}), 3)) == [2, 4, 5]
 
 
 def test_short_and_one_off_names() -> None:
