@@ -20,7 +20,7 @@ from sandbox.image.recording import make_record, plan_layers
 from sandbox.image.store import record_image
 from sandbox.network.record import PREDEFINED
 from sandbox.record_copies import LOST_CAUSE, describe_store, find_unrecorded
-from sandbox.state import MIGRATIONS, is_damage, is_full, make_database
+from sandbox.state import SCHEMA_VERSION, is_damage, is_full, make_database
 from sandbox.transactions import transaction
 from sandbox.upkeep.adoption import adopt, unrecorded
 from sandbox.upkeep.records import check_database, is_sound
@@ -59,7 +59,7 @@ def find_loss(paths: Paths) -> str:
             if version == 0 and held:
                 return f"it has no tables, and the store beside it holds {held}: {LOST_CAUSE}"
             problems = check_database(connection)
-            if version == len(MIGRATIONS) and not problems and _knows_nothing(connection):
+            if version == SCHEMA_VERSION and not problems and _knows_nothing(connection):
                 lost = find_unrecorded(connection, paths.data_root)
                 return f"it is empty, and the store beside it holds {held}: {LOST_CAUSE}" if lost else ""
     except sqlite3.Error as error:

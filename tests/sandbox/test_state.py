@@ -10,7 +10,8 @@ import pytest
 
 from sandbox.errors import HostError
 from sandbox.paths import Paths
-from sandbox.state import MIGRATIONS, connect_state
+from sandbox.schema import MIGRATIONS
+from sandbox.state import SCHEMA_VERSION, connect_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def test_what_a_killed_first_use_left_is_no_hindrance(tmp_path: Path, left: str)
     paths = paths_in(tmp_path / "data")
     (tmp_path / "data" / left).write_bytes(b"" if left == "state.db" else b"half of a database")
     connection = connect_state(paths)
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["reserve", "state.db"]
@@ -70,3 +71,7 @@ def test_what_is_no_database_is_said(tmp_path: Path) -> None:
         connect_state(paths)
     assert caught.value.cause == "it is damaged (file is not a database)"
     assert caught.value.mend == "sandbox system check --repair"
+
+
+def test_an_up_to_date_database_has_had_every_migration() -> None:
+    assert len(MIGRATIONS) == SCHEMA_VERSION

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.state import MIGRATIONS
+from sandbox.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
