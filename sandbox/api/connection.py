@@ -16,6 +16,8 @@ from sandbox.api.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from sandbox.api.doors import Stream
+
 _CHUNK = 64 * 1024
 #: request line and headers together
 HEAD_BYTES = 64 * 1024
@@ -39,7 +41,7 @@ class ClientGoneError(Exception):
 class Hijacked:
     """A connection that is a stream of bytes now."""
 
-    def __init__(self, stream: trio.SocketStream, early: bytes) -> None:
+    def __init__(self, stream: Stream, early: bytes) -> None:
         self._stream = stream
         self._early = early
         #: two outputs go by one stream
@@ -67,9 +69,13 @@ class Hijacked:
         """Say that no more comes, and give the client a moment to take the rest."""
         with trio.move_on_after(_GOODBYE_SECONDS):
             try:
-                await self._stream.send_eof()
-                while await self._stream.receive_some(_CHUNK):
-                    pass
+                if isinstance(self._stream, trio.SSLStream):
+                    # TLS has no half of a connection: its goodbye is said, and the client's waited for
+                    await self._stream.unwrap()
+                else:
+                    await self._stream.send_eof()
+                    while await self._stream.receive_some(_CHUNK):
+                        pass
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
 
@@ -77,20 +83,21 @@ class Hijacked:
 class Connection:
     """One client. Owns `stream`."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._early = b""
         self._is_head = False
         self.is_hijacked = False
 
-    async def next_request(self) -> h11.Request | None:
-        """None where the client has gone, or asked nothing for long. Raises ApiError for what is no request."""
-        with trio.move_on_after(IDLE_SECONDS):
+    async def next_request(self, seconds: float) -> h11.Request | None:
+        """None where the client asks nothing for so long. Raises ApiError for what is no request, ClientGoneError."""
+        with trio.move_on_after(seconds):
             event = await self._next_event()
             if isinstance(event, h11.Request):
                 self._is_head = event.method == b"HEAD"
                 return event
+            raise ClientGoneError
         return None
 
     async def body(self) -> AsyncIterator[bytes]:
@@ -107,12 +114,14 @@ class Connection:
     async def read_body(self, limit: int = BODY_BYTES) -> bytes:
         """All of it. Raises ApiError for one that is too long."""
         parts, size = [], 0
-        async for part in self.body():
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                raise ApiError(400, "http: request body too large")
-        return b"".join(parts)
+        with trio.move_on_after(IDLE_SECONDS):
+            async for part in self.body():
+                parts.append(part)
+                size += len(part)
+                if size > limit:
+                    raise ApiError(400, "http: request body too large")
+            return b"".join(parts)
+        raise ApiError(408, "the request's body does not come")
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer. Raises ClientGoneError."""

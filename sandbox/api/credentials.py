@@ -23,7 +23,7 @@ def decoded_header(text: str) -> dict[str, object]:
         raise ApiError(400, "invalid X-Registry-Auth header")
     try:
         found = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         raise ApiError(400, "invalid X-Registry-Auth header") from None
     return found if isinstance(found, dict) else {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
 import traceback
@@ -11,40 +13,62 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandbox.api.answering import answer_request
-from sandbox.api.connection import ClientGoneError, Connection
+from sandbox.api.connection import IDLE_SECONDS, ClientGoneError, Connection
+from sandbox.api.doors import NotWelcomeError, let_in
 from sandbox.api.engine import Engine
 from sandbox.api.errors import ApiError
+from sandbox.warm.descriptor_limit import more_descriptors
 from sandbox.warm.trio_workers import open_workers
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+    import h11
+
+    from sandbox.api.doors import Door
     from sandbox.api.engine import ServerOptions
     from sandbox.paths import Paths
 
 #: connections at once; more of them wait
 _MOST_CONNECTIONS = 2048
+#: who has just connected is about to ask: the server does not end meanwhile
+_FRESH_SECONDS = 10.0
+_FORBIDDEN = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"message":"permission denied: the socket is another user\'s"}\n'
+)
 
 
 class _Business:
-    """How many requests are being answered; who wants to know waits for none, or for one."""
+    """How many requests are being answered, or awaited of who has just come."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
+        #: grows with everything that happens
+        self.mark = 0
         self._changed = trio.Event()
+
+    def begin(self) -> None:
+        """One more; `end` is owed for it."""
+        self.count += 1
+        self._tell()
+
+    def end(self) -> None:
+        """One less."""
+        self.count -= 1
+        self._tell()
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        self._count += 1
-        self._tell()
+        """One for the length of the block."""
+        self.begin()
         try:
             yield
         finally:
-            self._count -= 1
-            self._tell()
+            self.end()
 
     def _tell(self) -> None:
+        self.mark += 1
         self._changed.set()
         self._changed = trio.Event()
 
@@ -52,7 +76,7 @@ class _Business:
         """Return when there was no request for so long."""
         while True:
             changed = self._changed
-            if self._count:
+            if self.count:
                 await changed.wait()
                 continue
             with trio.move_on_after(seconds) as scope:
@@ -64,23 +88,25 @@ class _Business:
 async def serve(
     paths: Paths,
     environment: Mapping[str, str],
-    listener: socket.socket,
+    doors: Sequence[Door],
     options: ServerOptions,
     meanwhile: Callable[[Engine], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve until a signal, or nobody has asked anything for long, or `meanwhile` has returned. Owns `listener`."""
-    async with open_workers() as workers, trio.open_nursery() as nursery:
-        workers.start()
-        engine = Engine(paths, environment, workers, nursery, options)
-        business = _Business()
-        if options.idle_seconds is not None:
-            nursery.start_soon(_end_when_idle, engine, business, options.idle_seconds, nursery.cancel_scope)
-        nursery.start_soon(_accept, engine, business, listener, nursery)
-        if meanwhile is None:
-            await _wait_signal()
-        else:
-            await meanwhile(engine)
-        nursery.cancel_scope.cancel()
+    """Serve until a signal, or nobody has asked anything for long, or `meanwhile` has returned. The caller closes the
+    doors, and removes a path of theirs that is still there.
+    """
+    with more_descriptors() as limit:
+        async with open_workers(descriptors=limit) as workers, trio.open_nursery() as nursery:
+            workers.start()
+            house = _House(Engine(paths, environment, workers, nursery, options), doors, nursery)
+            if options.idle_seconds is not None:
+                nursery.start_soon(house.end_when_idle, options.idle_seconds)
+            nursery.start_soon(house.take_all)
+            if meanwhile is None:
+                await _wait_signal()
+            else:
+                await meanwhile(house.engine)
+            nursery.cancel_scope.cancel()
 
 
 async def _wait_signal() -> None:
@@ -92,51 +118,109 @@ async def _wait_signal() -> None:
             return
 
 
-async def _end_when_idle(engine: Engine, business: _Business, seconds: float, scope: trio.CancelScope) -> None:
-    while True:
-        await business.wait_idle(seconds)
-        # a container that has the socket may ask at any time, and would get no other one
-        if not engine.execs.are_running and not await engine.call("api.is_mounted", engine.socket_path):
-            scope.cancel()
-            return
+class _House:
+    """A server's doors, and who is inside."""
 
+    def __init__(self, engine: Engine, doors: Sequence[Door], nursery: trio.Nursery) -> None:
+        self.engine = engine
+        self._doors = doors
+        self._nursery = nursery
+        self._business = _Business()
+        # each its own: who may not come in at one takes no place at another
+        self._limits = {door: trio.CapacityLimiter(_MOST_CONNECTIONS) for door in doors}
+        self._taking = trio.CancelScope()
 
-async def _accept(engine: Engine, business: _Business, listener: socket.socket, nursery: trio.Nursery) -> None:
-    limit = trio.CapacityLimiter(_MOST_CONNECTIONS)
-    with trio.socket.from_stdlib_socket(listener) as door:
+    async def end_when_idle(self, seconds: float) -> None:
+        """End the server when nobody has asked anything for so long, and nobody may be about to."""
+        engine, business = self.engine, self._business
         while True:
-            await limit.acquire_on_behalf_of(token := object())
-            try:
-                connection, _address = await door.accept()
-            except OSError:
-                # out of descriptors, or gone again: in a moment there may be some
-                limit.release_on_behalf_of(token)
-                await trio.sleep(0.1)
+            await business.wait_idle(seconds)
+            mark = business.mark
+            # a container that has the socket may ask at any time, and would get no other one
+            if engine.execs.are_running or await engine.call("api.is_mounted", engine.socket_path):
                 continue
-            nursery.start_soon(_serve_connection, engine, business, connection, limit, token)
+            if business.mark == mark:
+                break
+        await self._close()
+        self._nursery.cancel_scope.cancel()
 
+    async def _close(self) -> None:
+        """Take nobody any more, and answer those who have come already."""
+        self._taking.cancel()
+        for door in self._doors:
+            if door.path:
+                with suppress(FileNotFoundError):
+                    os.unlink(door.path)
+                # they found the path while it was there; those at a socket of systemd's get the next server
+                while select.select([door.listener], [], [], 0)[0]:
+                    with suppress(OSError):
+                        await self._take(door)
+        await self._business.wait_idle(0)
 
-async def _serve_connection(
-    engine: Engine,
-    business: _Business,
-    socket: trio.socket.SocketType,
-    limit: trio.CapacityLimiter,
-    token: object,
-) -> None:
-    connection = Connection(trio.SocketStream(socket))
-    try:
-        while (request := await connection.next_request()) is not None:
-            with business.busy():
-                await answer_request(engine, connection, request)
+    async def take_all(self) -> None:
+        """Take who comes, at every door."""
+        with self._taking:
+            async with trio.open_nursery() as nursery:
+                for door in self._doors:
+                    nursery.start_soon(self._take_at, door)
+
+    async def _take_at(self, door: Door) -> None:
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(door.listener)
+                await self._take(door)
+            except BlockingIOError:
+                continue  # somebody who has gone again
+            except OSError:
+                # out of descriptors: in a moment there may be some
+                await trio.sleep(0.1)
+
+    async def _take(self, door: Door) -> None:
+        """Take one. Raises BlockingIOError where there is none any more, OSError where there are no descriptors."""
+        limit = self._limits[door]
+        await limit.acquire_on_behalf_of(token := object())
+        try:
+            taken, _address = door.listener.accept()
+        except BaseException:
+            limit.release_on_behalf_of(token)
+            raise
+        self._business.begin()
+        self._nursery.start_soon(self._serve_connection, door, trio.socket.from_stdlib_socket(taken), token)
+
+    async def _serve_connection(self, door: Door, client: trio.socket.SocketType, token: object) -> None:
+        connection: Connection | None = None
+        try:
+            try:
+                connection = Connection(await let_in(client, door.tls))
+                # who has just come is about to ask
+                request = await connection.next_request(_FRESH_SECONDS)
+            finally:
+                self._business.end()
+            await self._answer(connection, request)
+        except NotWelcomeError:
+            if door.tls is None:
+                with suppress(OSError):
+                    await client.send(_FORBIDDEN)
+        except ClientGoneError:
+            pass
+        except ApiError as error:
+            with suppress(Exception):
+                if connection is not None:
+                    await connection.refuse(error.status, error.message)
+        except Exception:  # noqa: BLE001  # one client's request ends no other's
+            traceback.print_exc(file=sys.stderr)
+        finally:
+            if connection is not None:
+                await connection.aclose()
+            client.close()
+            self._limits[door].release_on_behalf_of(token)
+
+    async def _answer(self, connection: Connection, request: h11.Request | None) -> None:
+        """Answer a client's requests until it goes, or asks nothing for long."""
+        request = request or await connection.next_request(IDLE_SECONDS)
+        while request is not None:
+            with self._business.busy():
+                await answer_request(self.engine, connection, request)
                 if not await connection.next_cycle():
-                    break
-    except ClientGoneError:
-        pass
-    except ApiError as error:
-        with suppress(Exception):
-            await connection.refuse(error.status, error.message)
-    except Exception:  # noqa: BLE001  # one client's request ends no other's
-        traceback.print_exc(file=sys.stderr)
-    finally:
-        await connection.aclose()
-        limit.release_on_behalf_of(token)
+                    return
+            request = await connection.next_request(IDLE_SECONDS)

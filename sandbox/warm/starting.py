@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import select
 import socket
 import subprocess
@@ -25,7 +26,7 @@ _LAST_WORDS_BYTES = 8192
 class Prepared:
     """A prepared process that was started here; `door` is where calls go in."""
 
-    def __init__(self, registry: str) -> None:
+    def __init__(self, registry: str, descriptors: tuple[int, int] | None = None) -> None:
         """Raises PreparedProcessError."""
         self.door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -45,6 +46,9 @@ class Prepared:
                 ) from error
             finally:
                 os.close(number)
+        if descriptors is not None:
+            # what is started by a worker has that limit too
+            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, descriptors)
 
     @property
     def pid(self) -> int:

@@ -34,9 +34,14 @@ _PATIENCE_SECONDS = 2 * GRACE_SECONDS
 
 
 @asynccontextmanager
-async def open_workers(registry: str = REGISTRY) -> AsyncIterator[TrioWorkers]:
-    """Workers for the length of the block; at its end calls that are on are cancelled, and all processes waited for."""
-    workers = TrioWorkers(registry)
+async def open_workers(
+    registry: str = REGISTRY, *, descriptors: tuple[int, int] | None = None
+) -> AsyncIterator[TrioWorkers]:
+    """Workers for the length of the block; at its end calls that are on are cancelled, and all processes waited for.
+
+    `descriptors` is their limit of open files (soft, hard), where that is not the caller's own.
+    """
+    workers = TrioWorkers(registry, descriptors)
     try:
         yield workers
     finally:
@@ -50,8 +55,9 @@ async def _nobody(_value: Any) -> None:
 class TrioWorkers:
     """A prepared process, started with the first call, and again where it has died. Made by `open_workers`."""
 
-    def __init__(self, registry: str) -> None:
+    def __init__(self, registry: str, descriptors: tuple[int, int] | None = None) -> None:
         self._registry = registry
+        self._descriptors = descriptors
         self._operations = import_module(registry).OPERATIONS
         self._prepared: Prepared | None = None
         #: one task at a time may wait until the door takes more
@@ -99,7 +105,7 @@ class TrioWorkers:
         if self._is_closed:
             raise PreparedProcessError("the workers were closed")
         if self._prepared is None:
-            self._prepared = Prepared(self._registry)
+            self._prepared = Prepared(self._registry, self._descriptors)
             self._prepared.door.setblocking(False)
         return self._prepared
 

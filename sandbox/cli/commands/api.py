@@ -9,7 +9,11 @@ from sandbox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sandbox.api.tls import TlsFiles
     from sandbox.cli.command import Invocation
+
+#: options of Docker's engine, and where it looks where they are absent
+_TLS_FILES = {"tlscacert": "ca.pem", "tlscert": "cert.pem", "tlskey": "key.pem"}
 
 
 def serve(invocation: Invocation) -> int:
@@ -24,10 +28,13 @@ def serve(invocation: Invocation) -> int:
     idle_ns = parse_duration(idle) if idle else 0
     if idle_ns < 0:
         raise UsageError(f"invalid time: {idle}", mend="--idle 10m")
-    path = context.cwd.absolute(invocation.text("socket") or "") if invocation.given("socket") else ""
+    hosts = list(invocation.texts("host"))
+    if invocation.given("socket"):
+        hosts.append(f"unix://{context.cwd.absolute(invocation.text('socket') or '')}")
     serve_user(
         context.for_operations(),
-        path,
+        tuple(hosts),
+        _tls_files(invocation),
         idle_ns / 1e9 or None,
         ready_fd=invocation.number("ready-fd"),
         note=context.note,
@@ -35,12 +42,31 @@ def serve(invocation: Invocation) -> int:
     return 0
 
 
+def _tls_files(invocation: Invocation) -> TlsFiles | None:
+    """None where TLS is not wanted. Raises UsageError."""
+    if not invocation.flag("tlsverify"):
+        if invocation.flag("tls") or any(invocation.given(name) for name in _TLS_FILES):
+            raise UsageError("TLS is served to clients with certificates alone", mend="--tlsverify")
+        return None
+    from sandbox.api.tls import TlsFiles
+    from sandbox.home import find_home
+
+    context = invocation.context
+    directory = context.env.get("DOCKER_CERT_PATH") or f"{find_home(context.env)}/.docker"
+    return TlsFiles(
+        *(
+            context.cwd.absolute(invocation.text(name) or f"{directory}/{default}")
+            for name, default in _TLS_FILES.items()
+        )
+    )
+
+
 def _serve_detached(invocation: Invocation) -> int:
     """Print where the user's server listens, which is started where there is none."""
     from sandbox.api.sockets import ensure_socket
 
-    if invocation.given("socket") or invocation.given("idle"):
-        raise UsageError("--detach is for the user's own server", mend="leave --socket and --idle out")
+    if any(invocation.given(name) for name in ("socket", "host", "idle", "tls", "tlsverify", *_TLS_FILES)):
+        raise UsageError("--detach is for the user's own server", mend="leave the other options out")
     context = invocation.context
     context.print(ensure_socket(context.find_paths(), context.env))
     return 0
@@ -103,13 +129,25 @@ COMMANDS: tuple[Command, ...] = (
         "[OPTIONS]",
         (
             option("-d --detach", "flag", "Serve in the background until idle for 10m, and print where"),
+            option(
+                "-H --host", "list", "Where to listen, as Docker's engine: unix:///PATH, fd:// (of systemd), tcp://"
+            ),
             option("--idle", "text", "End when nobody has asked anything for so long, such as 10m", "duration"),
             option("--socket", "text", "Where to listen; default docker.sock in the runtime directory", "path"),
+            option("--tls", "flag", "Use TLS, which needs --tlsverify here"),
+            option("--tlscacert", "text", "Trust certs signed only by this CA; default ca.pem in ~/.docker", "path"),
+            option("--tlscert", "text", "Path to TLS certificate file; default cert.pem in ~/.docker", "path"),
+            option("--tlskey", "text", "Path to TLS key file; default key.pem in ~/.docker", "path"),
+            option("--tlsverify", "flag", "Use TLS and verify the remote: tcp:// is served with it alone"),
             option("--ready-fd", "number", "Tell on this descriptor when it listens", "int", hidden=True),
         ),
         serve,
         most=0,
-        examples=("sandbox api serve --idle 10m &", "sandbox api serve -d"),
+        examples=(
+            "sandbox api serve --idle 10m &",
+            "sandbox api serve -d",
+            "sandbox api serve --tlsverify --tlscacert=ca.pem --tlscert=cert.pem --tlskey=key.pem -H tcp://0.0.0.0:2376",
+        ),
         further=("which programs work, and what is answered otherwise: docs/api.md",),
     ),
     Command(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket as sockets
 import stat
+import sys
 
 import pytest
 
+from tests.subordinate import run_as_namespace_root
+
 pytestmark = pytest.mark.requires("subids", "overlay")
 _HEAD = b"Host: engine\r\n"
+#: lists in lists, in the form of credentials
+_DEEP = base64.urlsafe_b64encode(b"[" * 30_000)
 
 
 def ask(path: str, *parts: bytes) -> bytes:
@@ -53,6 +59,25 @@ def test_hostile_requests(socket: str) -> None:
         (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 5000000\r\n\r\n", b" " * 5_000_000)),
         (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 4\r\n\r\n[[[[")),
         (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 100000\r\n\r\n", b"[" * 100_000)),
+        (400, (b"POST /auth HTTP/1.1\r\n", _HEAD, b"Content-Length: 100000\r\n\r\n", b'{"a":' * 20_000)),
+        (400, (b"POST /images/create?fromImage=x HTTP/1.1\r\n", _HEAD, b"X-Registry-Auth: ", _DEEP, b"\r\n\r\n")),
+        (400, (b"POST /images/x/push HTTP/1.1\r\n", _HEAD, b"X-Registry-Auth: !!\r\n\r\n")),
+        (400, (b"POST /build HTTP/1.1\r\n", _HEAD, b"X-Registry-Config: ", _DEEP, b"\r\n\r\n")),
+        (400, (b"POST /build?labels=" + b"%5B" * 15_000, b" HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"GET /events?filters=" + b"%5B" * 15_000, b" HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (501, (b"GET /_ping HTTP/1.1\r\n", _HEAD, b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n")),
+        (400, (b"POST /auth HTTP/1.1\r\n", _HEAD, b"Transfer-Encoding: chunked\r\n\r\n", b"-5\r\n{}\r\n")),
+        (400, (b"POST /auth HTTP/1.1\r\n", _HEAD, b"Content-Length: -1\r\n\r\n")),
+        (400, (b"GET /_ping HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",)),
+        (400, (b"GET /_ping HTTP/1.1\r\n\r\n",)),
+        (400, (b"GET /_ping\0 HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET //_ping HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET /v1.45//containers/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"GET /containers/..%2f..%2f/archive?path=/etc HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"DELETE /images/..%2f..%2fdata HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"DELETE /volumes/..%2f..%2fdata HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (404, (b"DELETE /networks/%2e%2e HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"POST /volumes/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 15\r\n\r\n", b'{"Name":"../x"}')),
         (400, (b"GET /containers/a%00b/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (404, (b"GET /containers/%2e%2e/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (404, (b"GET /containers/%2e%2e%2f%2e%2e%2fetc/json HTTP/1.1\r\n", _HEAD, b"\r\n")),
@@ -73,6 +98,32 @@ def test_hostile_requests(socket: str) -> None:
     # a body that nobody has read is no request
     two = b"POST /grpc HTTP/1.1\r\n" + _HEAD + b"Content-Length: 29\r\n\r\nGET /version HTTP/1.1\r\nX: y\r\n\r\n"
     assert ask(socket, two + b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").count(b"HTTP/1.1 ") == 2
+    assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
+
+
+#: a user of the namespace who is not its root, and has found a way to the socket's directory
+_OTHER = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+os.setresuid(1, 1, 1)
+connection = socket.socket(socket.AF_UNIX)
+connection.settimeout(60)
+connection.connect("docker.sock")
+print(connection.recv(4096).decode())
+"""
+
+
+def test_another_user_asks_nothing_whatever_the_mode(socket: str) -> None:
+    directory = os.path.dirname(socket)
+    for mode_of_directory, mode in ((0o755, 0o666), (0o700, 0o600)):
+        os.chmod(directory, mode_of_directory)
+        os.chmod(socket, mode)
+        done = run_as_namespace_root([sys.executable, "-IS", "-c", _OTHER, directory], check=False)
+        if mode == 0o666:
+            assert done.stdout.startswith("HTTP/1.1 403 "), (done.stdout, done.stderr)
+            assert "Traceback" not in done.stdout
+        else:
+            assert "PermissionError" in done.stderr
     assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
 
 
