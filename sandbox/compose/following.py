@@ -33,6 +33,8 @@ class Newcomers(NamedTuple):
 
     after: int
     takes: Callable[[Happened], bool]
+    #: of which event it is that nobody comes any more; None: when none of those that are followed runs any more
+    are_over: Callable[[Happened], bool] | None = None
 
 
 def read_logs(context: OperationContext, containers: Sequence[Container], selection: LogSelection) -> Iterator[
@@ -56,8 +58,8 @@ def follow_logs(
     sink: LogSink,
     output_fd: int = -1,
 ) -> None:
-    """Tell what the logs hold, the oldest first, and then what is written, until no container is left that runs, or
-    `until` has come. Raises BrokenPipeError where `output_fd` has lost its reader.
+    """Tell what the logs hold, the oldest first, and then what is written, until no container is left that runs and
+    nobody is to come, or `until` has come. Raises BrokenPipeError where `output_fd` has lost its reader.
     """
     following = _Following(context, selection, newcomers, sink, output_fd)
     try:
@@ -79,6 +81,7 @@ class _Following:
         self._context = context
         self._selection = selection
         self._newcomers = newcomers
+        self._more_come = newcomers.are_over is not None
         self._sink = sink
         self._watch = EventWatch(context.paths, newcomers.after, output_fd)
         self._followed: dict[int, tuple[Container, LogFollower]] = {}
@@ -107,7 +110,7 @@ class _Following:
         self._watch.watch(follower.descriptor)
 
     def run(self) -> None:
-        while self._followed:
+        while self._followed or self._more_come:
             left = self._seconds_left()
             if left is not None and left <= 0:
                 return
@@ -126,6 +129,8 @@ class _Following:
 
     def _take(self, happened: Happened) -> None:
         event = happened.event
+        if self._newcomers.are_over is not None and self._newcomers.are_over(happened):
+            self._more_come = False
         if event.kind != "container":
             return
         if event.action == "die":

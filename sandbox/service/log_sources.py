@@ -31,6 +31,11 @@ class LogSources(NamedTuple):
         started = event.kind == "container" and event.action == "start"
         return started and bool(self.service_id) and event.attributes.get(SERVICE_LABEL) == self.service_id
 
+    def are_over(self, happened: Happened) -> bool:
+        """Whether the service is removed with this: no other container comes."""
+        event = happened.event
+        return event.kind == "service" and event.action == "remove" and event.actor == self.service_id
+
 
 def log_sources(context: OperationContext, word: str) -> LogSources:
     """The containers of the service or the task that the word names. Raises NotFoundError."""

@@ -8,7 +8,9 @@ from sandbox.cli.command import Command
 from sandbox.cli.flags import option
 from sandbox.errors import NotFoundError, UsageError
 from sandbox.named_tuple import NamedTuple
+from sandbox.reconciler_calls import SERVICE_LABEL
 from sandbox.service import looking
+from sandbox.service.container_request import TASK_LABEL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.container.view.logs import LogEntry, LogSelection
     from sandbox.operation_context import OperationContext
-    from sandbox.service.record import Service
-    from sandbox.service.task import Task
 
 
 def logs(invocation: Invocation) -> int:
@@ -31,46 +31,60 @@ def logs(invocation: Invocation) -> int:
         _follow(invocation, selection, width)
         return 0
     for (task, service, _), entry in looking.logs(where, word, selection):
-        _show(invocation, _Source(service, task), entry, width)
+        slot = 0 if service.spec.mode.is_global else task.slot
+        _show(invocation, _Source(service.id, service.name, slot, task.id, task.container_id), entry, width)
     return 0
 
 
 class _Source(NamedTuple):
-    service: Service
-    task: Task
+    """Whose an entry is."""
+
+    service_id: str
+    service: str
+    #: 0 of a service that has one on each machine
+    slot: int
+    task_id: str
+    container_id: str
+
+
+def _source_of(container: Container) -> _Source:
+    """Of labels: the task's row may be gone."""
+    labels = dict(container.config.labels)
+    task_id, service = labels[TASK_LABEL], labels["com.docker.swarm.service.name"]
+    slot = labels["com.docker.swarm.task.name"].removeprefix(f"{service}.").partition(".")[0]
+    return _Source(labels[SERVICE_LABEL], service, int(slot) if slot.isdigit() else 0, task_id, container.id)
 
 
 def _follow(invocation: Invocation, selection: LogSelection, width: int) -> None:
-    """Show what is there and what comes, also of tasks that come later, as long as any of them runs."""
+    """Show what is there and what comes, also of tasks that come later, until the service is removed; of one task until
+    it has ended.
+    """
     from sandbox.compose.following import LogSink, Newcomers, follow_logs
     from sandbox.service.log_sources import log_sources
 
     where = invocation.context.for_operations()
     sources = log_sources(where, invocation.arguments[0])
-    known: dict[str, _Source] = {}
 
     def tell(container: Container, entry: LogEntry) -> None:
-        if container.id not in known:
-            row = looking.inspect_task(where, container.name)
-            known[container.id] = _Source(row.service, row.task)
-        _show(invocation, known[container.id], entry, width)
+        _show(invocation, _source_of(container), entry, width)
 
     sink = LogSink(tell, lambda _container, _code: None)
-    follow_logs(where, sources.containers, selection, Newcomers(sources.last_event, sources.takes), sink, 1)
+    are_over = sources.are_over if sources.service_id else None
+    newcomers = Newcomers(sources.last_event, sources.takes, are_over)
+    follow_logs(where, sources.containers, selection, newcomers, sink, 1)
 
 
 def _show(invocation: Invocation, source: _Source, entry: LogEntry, width: int) -> None:
     from sandbox.container.session.attach import write_all
 
-    service, task = source
     prefix = f"{entry.time} " if invocation.flag("timestamps") else ""
     if not invocation.flag("raw"):
-        prefix += f"{_name(invocation, service, task)}{' ' * (width - len(str(task.slot)))}    | "
+        prefix += f"{_name(invocation, source)}{' ' * (width - len(str(source.slot)))}    | "
     if invocation.flag("details"):
         from sandbox.container import operations as containers
         from sandbox.container.view.log_details import log_details
 
-        prefix += f"{log_details(containers.look_up(invocation.context.for_operations(), task.container_id).config)} "
+        prefix += f"{log_details(containers.look_up(invocation.context.for_operations(), source.container_id).config)} "
     write_all(2 if entry.stream == "stderr" else 1, (prefix + entry.text).encode(errors="surrogateescape"))
 
 
@@ -91,10 +105,10 @@ def _width(where: OperationContext, word: str, *, raw: bool) -> int:
     return len(str(slots))
 
 
-def _name(invocation: Invocation, service: Service, task: Task) -> str:
-    name = f"{service.id if invocation.flag('no-resolve') else service.name}.{task.slot}"
+def _name(invocation: Invocation, source: _Source) -> str:
+    name = f"{source.service_id if invocation.flag('no-resolve') else source.service}.{source.slot}"
     if not invocation.flag("no-task-ids"):
-        name += f".{task.id if invocation.flag('no-trunc') else task.id[:12]}"
+        name += f".{source.task_id if invocation.flag('no-trunc') else source.task_id[:12]}"
     return f"{name}@{os.uname().nodename}"
 
 
@@ -118,5 +132,6 @@ COMMANDS: tuple[Command, ...] = (
         least=1,
         most=1,
         examples=("sandbox service logs -f --tail 20 web",),
+        further=("-f goes on until it is interrupted or the service is removed; that of one task ends with the task",),
     ),
 )
