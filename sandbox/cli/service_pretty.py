@@ -32,6 +32,11 @@ def pretty_lines(service: Service, document: dict[str, Any]) -> Iterator[str]:
     yield "Placement:"
     if constraints := task["Placement"].get("Constraints"):
         yield f" Constraints:\t[{' '.join(constraints)}]"
+    if preferences := task["Placement"].get("Preferences"):
+        over = (f"spread={each['Spread']['SpreadDescriptor']}" for each in preferences)
+        yield f" Preferences:\t[{' '.join(over)}]"
+    if most := task["Placement"].get("MaxReplicas"):
+        yield f" Max Replicas Per Node:\t{most}"
     for title, key in (("Update", "UpdateConfig"), ("Rollback", "RollbackConfig")):
         if key in spec:
             yield from _rules(title, key, spec[key])

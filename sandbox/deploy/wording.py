@@ -17,6 +17,7 @@ _KEYS = {
     "stop_timeout_seconds": "stop_grace_period", "log": "logging", "health": "healthcheck", "dns_options": "dns_opt",
     "exposed_ports": "expose", "nano_cpus": "limits.cpus", "memory_bytes": "limits.memory",
     "memory_reservation_bytes": "reservations.memory", "rlimits": "ulimits", "after": "depends_on",
+    "preferences": "placement.preferences", "max_replicas_per_node": "placement.max_replicas_per_node",
     "update": "update_config", "rollback": "rollback_config", "restart": "restart_policy",
     "security_options": "security_opt", "terminal_size": "tty",
 }  # fmt: skip

@@ -45,3 +45,17 @@ def parse_constraint(text: str) -> str:
     """`text` again. Raises UsageError."""
     read_constraint(text)
     return text
+
+
+def parse_preference(text: str) -> str:
+    """What a placement preference, `spread=node.labels.zone`, has replicas spread over. Raises UsageError."""
+    strategy, equals, over = text.partition("=")
+    if not equals or not strategy:
+        raise UsageError(
+            'placement preference must be of the format "<strategy>=<arg>"', mend="spread=node.labels.zone"
+        )
+    if strategy != "spread":
+        raise UsageError(
+            f"unsupported placement preference {strategy} (only spread is supported)", mend="spread=node.labels.zone"
+        )
+    return over

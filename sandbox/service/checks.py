@@ -44,6 +44,12 @@ def _check_mode(spec: ServiceSpec) -> None:
         raise UsageError("update config is not supported for jobs", field="update")
     if mode.is_job and spec.rollback is not None:
         raise UsageError("rollback config is not supported for jobs", field="rollback")
+    most = spec.max_replicas_per_node
+    if most and mode.slots > most:
+        raise UsageError(
+            f"{mode.slots} replicas cannot run with at most {most} on a node",
+            cause="there is this machine alone", mend=f"--replicas {most}", field="max_replicas_per_node",
+        )  # fmt: skip
     if spec.endpoint_mode not in ("vip", "dnsrr"):
         raise UsageError(f"unknown endpoint mode: {spec.endpoint_mode}", field="endpoint_mode")
 

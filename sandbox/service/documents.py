@@ -83,7 +83,7 @@ def _task_template(spec: ServiceSpec, names: KnownNames, *, defaults: bool) -> d
     document["Resources"] = resources(request)
     if restart is not None:
         document["RestartPolicy"] = _restart(restart)
-    document["Placement"] = {"Constraints": list(spec.constraints)} if spec.constraints else {}
+    document["Placement"] = _placement(spec)
     networks = [
         {
             "Target": names.networks.get(each.network, each.network),
@@ -98,6 +98,13 @@ def _task_template(spec: ServiceSpec, names: KnownNames, *, defaults: bool) -> d
     if request.log is not None:
         document["LogDriver"] = {"Name": request.log.driver, "Options": dict(request.log.options)}
     return document | {"ForceUpdate": spec.force_update, "Runtime": "container"}
+
+
+def _placement(spec: ServiceSpec) -> dict[str, Any]:
+    document: dict[str, Any] = {"Constraints": list(spec.constraints)} if spec.constraints else {}
+    if spec.preferences:
+        document["Preferences"] = [{"Spread": {"SpreadDescriptor": over}} for over in spec.preferences]
+    return document | ({"MaxReplicas": spec.max_replicas_per_node} if spec.max_replicas_per_node else {})
 
 
 def _mode(mode: ServiceMode) -> dict[str, Any]:

@@ -104,6 +104,10 @@ class ServiceSpec(NamedTuple):
     affinity: bool = False
     #: names of services that are up before the first task of this one starts
     after: tuple[str, ...] = ()
+    #: labels of nodes over which replicas are spread: over one node they are
+    preferences: tuple[str, ...] = ()
+    #: on a node; 0 is no limit
+    max_replicas_per_node: int = 0
 
     @property
     def update_rules(self) -> UpdateConfig:

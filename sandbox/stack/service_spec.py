@@ -50,6 +50,8 @@ def service_spec_of(name: str, project: Project) -> ServiceSpec:
         _update(asked, "rollback_config", deploy.rollback_config, _FAILURE_ACTIONS[:2]),
         _restart(asked, deploy),
         constraints=tuple(deploy.placement.constraints),
+        preferences=tuple(each.spread for each in deploy.placement.preferences if each.spread),
+        max_replicas_per_node=deploy.placement.max_replicas_per_node,
         after=tuple(scoped(project, other) for other, _ in service.depends_on if other in project.services.names),
     )
 

@@ -31,11 +31,20 @@ def with_lists(spec: ServiceSpec, changes: Changes) -> ServiceSpec:
 
         changes.added("constraint", parse_constraint)
         spec = spec._replace(constraints=tuple(sorted(_texts(spec.constraints, changes, "constraint", str))))
+    if changes.has_list("placement-pref"):
+        spec = spec._replace(preferences=_preferences(spec.preferences, changes))
     if changes.has_list("publish"):
         from sandbox.cli.service_options.ports import with_ports
 
         spec = with_ports(spec, changes)
     return spec
+
+
+def _preferences(present: Iterable[str], changes: Changes) -> tuple[str, ...]:
+    from sandbox.grammar.constraints import parse_preference
+
+    removed = {parse_preference(text) for text in changes.removed("placement-pref")}
+    return (*(each for each in present if each not in removed), *changes.added("placement-pref", parse_preference))
 
 
 def _pairs(present: Pairs, changes: Changes, key: str) -> Pairs:

@@ -55,9 +55,9 @@ def changed_service(spec: ServiceSpec, changes: Changes) -> ServiceSpec:
         if mode not in ("vip", "dnsrr"):
             raise UsageError(f"invalid endpoint mode: {mode}", mend="--endpoint-mode vip or dnsrr")
         spec = spec._replace(endpoint_mode=mode)
-    if changes.any_given("replicas-max-per-node"):
-        _check_most(spec, changes)
-    return spec
+    return spec._replace(
+        max_replicas_per_node=changes.whole_number("replicas-max-per-node", spec.max_replicas_per_node)
+    )
 
 
 def _new_mode(changes: Changes) -> ServiceMode:
@@ -76,22 +76,25 @@ def _new_mode(changes: Changes) -> ServiceMode:
 
 
 def with_replicas(spec: ServiceSpec, changes: Changes) -> ServiceSpec:
-    """`spec` of a service that is there, with `--replicas`. Raises UsageError for one that has none."""
-    if not changes.any_given("replicas"):
-        return spec
-    if spec.mode.kind != "replicated":
+    """`spec` of a service that is there, with `--replicas` and what goes with it. Raises UsageError for one that has
+    none.
+    """
+    mode = spec.mode
+    if changes.any_given("replicas") and mode.kind != "replicated":
         raise UsageError("replicas can only be used with replicated mode", mend="leave out --replicas")
-    return spec._replace(mode=spec.mode._replace(replicas=changes.whole_number("replicas", 1)))
-
-
-def _check_most(spec: ServiceSpec, changes: Changes) -> None:
-    most = changes.whole_number("replicas-max-per-node", 0)
-    if most and spec.mode.slots > most:
+    if changes.any_given("max-concurrent") and mode.kind != "replicated-job":
+        raise UsageError("max-concurrent can only be used with replicated-job mode", mend="leave out --max-concurrent")
+    if changes.any_given("replicas-max-per-node") and mode.is_global:
         raise UsageError(
-            f"{spec.mode.slots} replicas cannot run with at most {most} on a node",
-            cause="there is this machine alone",
-            mend=f"--replicas {most}",
+            "replicas-max-per-node can only be used with replicated or replicated-job mode",
+            mend="leave out --replicas-max-per-node",
         )
+    return spec._replace(
+        mode=mode._replace(
+            replicas=changes.whole_number("replicas", mode.replicas),
+            max_concurrent=changes.whole_number("max-concurrent", mode.max_concurrent),
+        )
+    )
 
 
 def _process(request: ContainerRequest, changes: Changes) -> ContainerRequest:
@@ -105,10 +108,11 @@ def _process(request: ContainerRequest, changes: Changes) -> ContainerRequest:
     if changes.any_given("stop-grace-period"):
         seconds = -(-changes.duration_ns("stop-grace-period", grace_ns) // _S)
         request = request._replace(stop_timeout_seconds=seconds)
-    if changes.any_given("log-driver"):
+    if changes.any_given("log-driver", "log-opt"):
         from sandbox.grammar.logs import parse_log
 
-        log = parse_log(changes.invocation.text("log-driver") or "json-file", changes.invocation.texts("log-opt"))
+        present = request.log.driver if request.log is not None else "json-file"
+        log = parse_log(changes.text("log-driver", present) or "json-file", changes.invocation.texts("log-opt"))
         request = request._replace(log=log)
     image = changes.text("image", request.image) if changes.is_update else request.image
     return request._replace(

@@ -160,4 +160,5 @@ UNSUPPORTED: dict[str, str] = {
     "credential-spec": "it is for Windows containers",
     "generic-resource": "there is this machine alone, which hands out no resources of its own kind",
     "generic-resource-add": "there is this machine alone, which hands out no resources of its own kind",
+    "generic-resource-rm": "there is this machine alone, which hands out no resources of its own kind",
 }

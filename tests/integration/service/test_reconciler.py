@@ -68,6 +68,11 @@ def test_a_service_is_brought_up_scaled_and_removed(services: Services, sandbox:
     assert [(each.running, each.desired) for each in counted] == [(2, 2)]
     with pytest.raises(ConflictError, match="service web already exists"):
         operations.create(services.context, services.spec(busybox))
+    limited = services.spec(busybox, replicas=2, max_replicas_per_node=3)
+    services.update(limited)
+    with pytest.raises(UsageError, match="4 replicas cannot run with at most 3 on a node"):
+        operations.scale(services.context, "web", 4)
+    assert services.wait_running(service, 2) == up
     operations.remove(services.context, "web")
     assert looking.list_all(services.context) == []
     services.wait_gone([service.id])

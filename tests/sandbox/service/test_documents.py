@@ -142,6 +142,12 @@ def test_all_that_can_be_said() -> None:
     }
     assert task["Resources"]["Limits"] == {"NanoCPUs": _S // 2, "MemoryBytes": 64 << 20, "Pids": 9}
     assert task["Placement"] == {"Constraints": ["node.role == manager"]}
+    placed = _LARGE._replace(preferences=("node.labels.a",), max_replicas_per_node=3)
+    assert spec_document(placed, _NAMES)["TaskTemplate"]["Placement"] == {
+        "Constraints": ["node.role == manager"],
+        "Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.a"}}],
+        "MaxReplicas": 3,
+    }
     assert task["Networks"] == [{"Target": "host"}]
     assert task["LogDriver"] == {"Name": "local", "Options": {"max-size": "1m"}}
 
@@ -213,6 +219,9 @@ def test_for_people() -> None:
         " Healthcheck:\n  Interval = 30s\n  Retries = 3\n  StartPeriod =\t0s\n  Timeout =\t0s\n  Tests:\n"
         "\t Test = CMD-SHELL\n\t Test = true\n"
     )
+    placed = _service(_LARGE._replace(preferences=("node.labels.a",), max_replicas_per_node=3))
+    lines = list(pretty_lines(placed, service_document(placed, _NAMES, defaults=True)))
+    assert {" Preferences:\t[spread=node.labels.a]", " Max Replicas Per Node:\t3"} < set(lines)
     service = _service(_STACK)
     lines = list(pretty_lines(service, service_document(service, _NAMES, defaults=True)))
     assert " Completed:\t" in "\n".join(lines)

@@ -59,7 +59,8 @@ def test_what_docker_stack_deploy_asks_an_engine_for(tmp_path: Path) -> None:
 def test_rules(tmp_path: Path) -> None:
     spec = _spec(
         tmp_path,
-        "depends_on: [db], deploy: {labels: {a: b}, placement: {constraints: [node.role == manager]}, "
+        "depends_on: [db], deploy: {labels: {a: b}, placement: {constraints: [node.role == manager], "
+        "preferences: [{spread: node.labels.zone}], max_replicas_per_node: 3}, "
         "resources: {limits: {cpus: '0.5', memory: 64M, pids: 5}, reservations: {memory: 32M}}, "
         "restart_policy: {condition: on-failure, delay: 1s, max_attempts: 2, window: 3s}, "
         "update_config: {parallelism: 0, failure_action: rollback, monitor: 2s, max_failure_ratio: 0.25}, "
@@ -67,6 +68,7 @@ def test_rules(tmp_path: Path) -> None:
     )
     assert dict(spec.labels)["a"] == "b"
     assert spec.constraints == ("node.role == manager",)
+    assert (spec.preferences, spec.max_replicas_per_node) == (("node.labels.zone",), 3)
     assert spec.after == ("My.st_db",)
     assert spec.restart == RestartRule("on-failure", _S, 2, 3 * _S)
     assert spec.update == UpdateConfig(0, 0, "rollback", 2 * _S, 0.25)

@@ -192,7 +192,8 @@ def test_an_update_of_values() -> None:
         ("--isolation hyperv i", "--isolation is not supported"),
         ("--credential-spec file://x i", "--credential-spec is not supported"),
         ("--generic-resource gpu=1 i", "--generic-resource is not supported"),
-        ("--replicas 3 --replicas-max-per-node 2 i", "3 replicas cannot run with at most 2 on a node"),
+        ("--placement-pref zone i", 'placement preference must be of the format "<strategy>=<arg>"'),
+        ("--placement-pref pack=x i", "unsupported placement preference pack (only spread is supported)"),
     ],
 )
 def test_what_is_refused(words: str, expected: str) -> None:
@@ -201,6 +202,32 @@ def test_what_is_refused(words: str, expected: str) -> None:
     assert expected in caught.value.message
 
 
-def test_only_replicated_services_have_replicas() -> None:
-    with pytest.raises(UsageError, match="replicas can only be used with replicated mode"):
-        _changed(_new("--mode global i"), "--replicas 2")
+@pytest.mark.parametrize(
+    ("made", "words", "expected"),
+    [
+        ("--mode global i", "--replicas 2", "replicas can only be used with replicated mode"),
+        ("i", "--max-concurrent 2", "max-concurrent can only be used with replicated-job mode"),
+        ("--mode global i", "--replicas-max-per-node 2", "can only be used with replicated or replicated-job mode"),
+    ],
+)
+def test_what_a_service_of_this_mode_has_none_of(made: str, words: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        _changed(_new(made), words)
+
+
+def test_where_replicas_are_put_and_how_many_at_once() -> None:
+    spec = _new("--placement-pref spread=node.labels.a --placement-pref spread=node.labels.b "
+                "--replicas-max-per-node 4 --mode replicated-job --max-concurrent 2 i")  # fmt: skip
+    assert (spec.preferences, spec.max_replicas_per_node) == (("node.labels.a", "node.labels.b"), 4)
+    changed = _changed(
+        spec,
+        "--placement-pref-rm spread=node.labels.a --placement-pref-add spread=node.labels.c "
+        "--replicas-max-per-node 0 --max-concurrent 3",
+    )
+    assert (changed.preferences, changed.max_replicas_per_node) == (("node.labels.b", "node.labels.c"), 0)
+    assert changed.mode.max_concurrent == 3
+
+
+def test_options_of_a_log_are_of_the_driver_that_there_is() -> None:
+    request = _new("--log-opt max-size=1m i").request
+    assert request.log == LogConfig("json-file", (("max-size", "1m"),))
