@@ -69,7 +69,7 @@ ARROWS = {
         "protocol", "runtime", "secret", "service", "system", "volume", "warm",
     },
     "stack": {"container.request", "grammar", "service"},
-    "deploy": {"container.view", "network", "secret", "service", "stack"},
+    "deploy": {"container.view", "image", "network", "secret", "service", "stack"},
     "compose": {
         "builder", "container", "container.files", "container.life", "container.model", "container.monitor",
         "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",

@@ -72,6 +72,20 @@ def networks_text(config: ContainerConfig) -> str:
     return ",".join(network_names(config))
 
 
+def image_text(container: Container, options: RowOptions) -> str:
+    """The image as it was asked for, where texts are cut without a digest."""
+    image = container.config.image
+    if not options.truncate or "@" not in image:
+        return image
+    from sandbox.errors import ImageError
+    from sandbox.image.references import parse_reference
+
+    try:
+        return parse_reference(image)._replace(digest="").familiar
+    except ImageError:
+        return image
+
+
 def container_row(paths: Paths, container: Container, options: RowOptions) -> dict[str, Field]:
     """Every field a template of `ps --format` may use."""
     config = container.config
@@ -82,7 +96,7 @@ def container_row(paths: Paths, container: Container, options: RowOptions) -> di
     return {
         "ID": container.id[:12] if options.truncate else container.id,
         "Names": container.name,
-        "Image": config.image,
+        "Image": image_text(container, options),
         "Platform": config.platform,
         "Command": quoted_command((*config.entrypoint, *config.command), truncate=options.truncate),
         "CreatedAt": created_at(container.created_ns),
@@ -107,7 +121,7 @@ def table_row(container: Container, options: RowOptions) -> dict[str, Field]:
     return {
         "ID": container.id[:12] if options.truncate else container.id,
         "Names": container.name,
-        "Image": config.image,
+        "Image": image_text(container, options),
         "Command": quoted_command((*config.entrypoint, *config.command), truncate=options.truncate),
         "RunningFor": ago(container.created_ns, now_ns),
         "Ports": ports_text(container),

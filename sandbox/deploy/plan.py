@@ -6,6 +6,7 @@ from sandbox.deploy.wording import service_changes
 from sandbox.errors import SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.service.spec import template_of
+from sandbox.stack.service_spec import IMAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _service(spec: ServiceSpec, present: Present) -> Change:
     if found is None:
         return Change("service", "create", spec.name, service=spec)
     # a stack says nothing of how often somebody asked for new replicas
-    wanted = with_ids(spec, present)._replace(force_update=found.spec.force_update)
+    wanted = with_ids(_with_digest(spec, found.spec), present)._replace(force_update=found.spec.force_update)
     reasons = tuple(service_changes(found.spec, wanted))
     return Change(
         "service",
@@ -145,6 +146,13 @@ def _service(spec: ServiceSpec, present: Present) -> Change:
         service=spec,
         present=found,
     )
+
+
+def _with_digest(spec: ServiceSpec, before: ServiceSpec) -> ServiceSpec:
+    """`spec` with the image as it runs, where the file names the same one: `with_images` asks what that means now."""
+    if dict(spec.labels).get(IMAGE) != dict(before.labels).get(IMAGE):
+        return spec
+    return spec._replace(request=spec.request._replace(image=before.request.image))
 
 
 def with_ids(spec: ServiceSpec, present: Present) -> ServiceSpec:

@@ -71,6 +71,17 @@ def find_named_image(connection: sqlite3.Connection, text: str) -> ImageRecord |
     return _by_reference(connection, parse_reference(text))
 
 
+def find_by_digest(connection: sqlite3.Connection, text: str) -> ImageRecord | None:
+    """The image that has the digest at the end of this name, whatever it is called by now; None where there is none.
+
+    What was built or loaded here has no name with a digest, and loses its own to the next one.
+    """
+    digest = text.rpartition("@")[2]
+    if digest == text or not is_digest(digest):
+        return None
+    return _select(connection, "manifest_digest = ? ORDER BY pulled_ns DESC LIMIT 1", text, digest)
+
+
 def is_full_id(text: str) -> bool:
     """Whether `text` is an ID and no name: 64 hexadecimal digits, with `sha256:` before them or not."""
     return is_identifier(text) or is_digest(text)

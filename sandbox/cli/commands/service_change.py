@@ -24,7 +24,7 @@ def create(invocation: Invocation) -> int:
     from sandbox.cli.service_options.reading import new_service
 
     where = invocation.context.for_operations()
-    spec = new_service(_changes(invocation, where, is_update=False))
+    spec = _pinned(invocation, where, new_service(_changes(invocation, where, is_update=False)))
     _check(where, spec)
     service = operations.create(where, spec)
     invocation.context.print(service.id)
@@ -45,12 +45,25 @@ def update(invocation: Invocation) -> int:
 
         changes = _changes(invocation, where, is_update=True)
         spec = with_replicas(changed_service(service.spec, changes), changes)
+        if invocation.given("image"):
+            spec = _pinned(invocation, where, spec)
         _check(where, spec)
         if invocation.flag("force"):
             spec = spec._replace(force_update=spec.force_update + 1)
         service = operations.update(where, service.id, service.version, spec)
     invocation.context.print(word)
     return _waited(invocation, service, word)
+
+
+def _pinned(invocation: Invocation, where: OperationContext, spec: ServiceSpec) -> ServiceSpec:
+    """`spec` with the digest of its image. Raises ImageError."""
+    from sandbox.image.pinning import Pinned, pinned, tagged_name
+
+    image = spec.request.image
+    found = Pinned(tagged_name(where, image)) if invocation.flag("no-resolve-image") else pinned(where, image)
+    if found.warning:
+        invocation.context.note(found.warning)
+    return spec._replace(request=spec.request._replace(image=found.image))
 
 
 def _check(where: OperationContext, spec: ServiceSpec) -> None:
@@ -93,6 +106,8 @@ def _changes(invocation: Invocation, where: OperationContext, *, is_update: bool
 _LIFE = (
     "replicas are containers NAME.SLOT.ID, which sandbox ps shows; one that ends is replaced, by --restart-*",
     "sandbox service ps NAME shows what became of each, sandbox service logs NAME what they wrote",
+    "the image is pinned to what a registry has by its tag now; one that no registry knows to what is here",
+    "--with-registry-auth changes nothing: what pulls on this machine has your credentials anyway",
 )
 
 COMMANDS: tuple[Command, ...] = (

@@ -11,22 +11,22 @@ from sandbox.stack.project_request import ProjectRequest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Context, Invocation
+    from sandbox.deploy.images import Resolve
     from sandbox.deploy.plan import Change
     from sandbox.stack.project import Project
 
-_RESOLVES = ("always", "changed", "never")
+_RESOLVES: tuple[Resolve, ...] = ("always", "changed", "never")
 _MARKS = {"create": "+", "update": "~", "keep": " ", "remove": "-"}
 
 
 def deploy(invocation: Invocation) -> int:
     """Say what is made and changed; with --detach=false, wait for all services."""
+    from sandbox.deploy.images import with_images
     from sandbox.deploy.local_engine import LocalEngine
     from sandbox.deploy.stack_spec import stack_spec_of
 
     context, name = invocation.context, invocation.arguments[0]
-    resolves = invocation.text("resolve-image") or ""
-    if resolves not in _RESOLVES:
-        raise UsageError(f"Invalid option {resolves} for flag --resolve-image", mend="--resolve-image never")
+    resolve = _resolve(invocation)
     project = _project(invocation, name)
     if invocation.flag("explain"):
         return _explain(context, project)
@@ -39,8 +39,11 @@ def deploy(invocation: Invocation) -> int:
         )
     if invocation.flag("build"):
         _build(invocation, project)
-    engine = LocalEngine(context.for_operations())
+    where = context.for_operations()
+    engine = LocalEngine(where)
     plan = engine.plan(stack_spec_of(project), prunes=invocation.flag("prune"))
+    if not plan.refusals:
+        plan = with_images(where, plan, resolve, context.note)
 
     def tell(line: str) -> None:
         context.print(line)
@@ -48,6 +51,14 @@ def deploy(invocation: Invocation) -> int:
 
     ids = engine.apply(plan, tell)
     return 0 if invocation.flag("detach") else _wait(invocation, ids)
+
+
+def _resolve(invocation: Invocation) -> Resolve:
+    text = invocation.text("resolve-image") or ""
+    for known in _RESOLVES:
+        if text == known:
+            return known
+    raise UsageError(f"Invalid option {text} for flag --resolve-image", mend="--resolve-image never")
 
 
 def _project(invocation: Invocation, name: str) -> Project:
@@ -163,7 +174,8 @@ COMMANDS: tuple[Command, ...] = (
         ),
         further=(
             "sandbox stack diff shows what would be changed; sandbox stack ps shop what became of it",
-            "images are those that are here, or are pulled by their tag: their digests are asked of no registry",
+            "images are pinned to what a registry has by their tag now; those that no registry knows to what is here",
+            "--with-registry-auth changes nothing: what pulls on this machine has your credentials anyway",
         ),
     ),
     Command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from sandbox.errors import ImageNotFoundError, RegistryError, UsageError
-from sandbox.image.store import find_image, near_image
+from sandbox.image.store import find_by_digest, find_image, near_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def ensure_image(
             f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"',
             mend="--pull missing",
         )
-    found = None if policy == "always" else find_image(connection, name)
+    found = None if policy == "always" else find_image(connection, name) or find_by_digest(connection, name)
     platform = request.platform or context.env.get("DOCKER_DEFAULT_PLATFORM")
     if found is not None and not _is_other_platform(found, platform):
         return found

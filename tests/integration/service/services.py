@@ -13,7 +13,7 @@ from sandbox.operation_context import OperationContext
 from sandbox.paths import find_paths
 from sandbox.service import looking, operations
 from sandbox.service.spec import SECOND_NS, RestartRule, ServiceMode, ServiceSpec
-from sandbox.service.store import all_services, load_service, tasks_of
+from sandbox.service.store import all_services, find_service, load_service, tasks_of
 from sandbox.state import open_state
 from tests import leaks
 
@@ -53,6 +53,10 @@ class Services:
     def load(self, service: Service) -> Service | None:
         with open_state(self.paths) as connection:
             return load_service(connection, service.id)
+
+    def load_named(self, name: str) -> Service:
+        with open_state(self.paths) as connection:
+            return find_service(connection, name)
 
     def update(self, spec: ServiceSpec) -> Service:
         present = looking.inspect(self.context, spec.name)

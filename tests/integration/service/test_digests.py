@@ -1,0 +1,103 @@
+"""Images of services and stacks by digest: what a registry has by their tag, or what was made here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.container.conftest import busybox, busybox_home, busybox_tar
+from tests.integration.service.services import Services
+from tests.needs import CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.command import Sandbox
+    from tests.registry import Registry
+
+__all__ = ["busybox", "busybox_home", "busybox_tar"]
+
+pytestmark = [pytest.mark.requires(*CONTAINER, "busybox"), pytest.mark.slow]
+
+_SLEEP = ("busybox", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done")
+
+
+@pytest.fixture
+def services(sandbox: Sandbox) -> Iterator[Services]:
+    made = Services(sandbox)
+    yield made
+    made.remove_all()
+
+
+@pytest.fixture
+def pushed(sandbox: Sandbox, busybox_tar: Path, registry: Registry) -> Callable[[str], tuple[str, str]]:
+    """Have the registry have another image by the name, and nobody here; the name and the image's digest."""
+
+    def push(version: str) -> tuple[str, str]:
+        name = f"{registry.host}/web"
+        sandbox.run("import", "--change", f"LABEL version={version}", busybox_tar, name)
+        digest = sandbox.run("push", name).lines[-1].split()[2]
+        sandbox.run("rmi", "-f", name)
+        return name, digest
+
+    return push
+
+
+def test_a_service_is_of_what_the_registry_had(
+    services: Services, sandbox: Sandbox, pushed: Callable[[str], tuple[str, str]]
+) -> None:
+    name, first = pushed("1")
+
+    def image() -> str:
+        return sandbox.run("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "web").lines[0]
+
+    options = ("--name", "web", "--network", "none", "--stop-grace-period", "1s")
+    made = sandbox.run("service", "create", "-d", *options, name, *_SLEEP)
+    service = services.load_named("web")
+    assert made.stderr == ""
+    assert image() == f"{name}:latest@{first}"
+    _, second = pushed("2")
+    # one that comes later is of the same image
+    sandbox.run("service", "scale", "-d", "web=2")
+    services.wait_running(service, 2)
+    shown = sandbox.run("ps", "--format", '{{.Image}} {{.Label "version"}}').lines
+    assert [line.split()[0] for line in shown] == [f"{name}:latest"] * 2
+    assert {each.split("@")[1] for each in sandbox.run("ps", "--no-trunc", "--format", "{{.Image}}").lines} == {first}
+    assert sandbox.run("service", "ls", "--format", "{{.Image}}").lines == [f"{name}:latest"]
+    sandbox.run("service", "scale", "-d", "web=0")
+    sandbox.run("service", "update", "-d", "--env-add", "A=1", "web")
+    assert image() == f"{name}:latest@{first}"
+    sandbox.run("service", "update", "-d", "--image", name, "web")
+    assert image() == f"{name}:latest@{second}"
+    sandbox.run("service", "update", "-d", "--no-resolve-image", "--image", name, "web")
+    assert image() == f"{name}:latest"
+    unknown = sandbox.run("service", "create", "-d", "--replicas", "0", "--name", "other", f"{name}-none")
+    assert f"image {name}-none:latest could not be accessed on a registry to record\nits digest." in unknown.stderr
+
+
+def test_a_stack_is_of_what_was_built_last(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    path = sandbox.home.root / "stack.yaml"
+    (sandbox.home.root / "context").mkdir()
+
+    def deploy(version: str, *words: str) -> tuple[str, str]:
+        path.write_text(
+            "services:\n  one:\n    deploy: {replicas: 0}\n    build: {context: context, dockerfile_inline: "
+            f'"FROM {busybox}\\nLABEL version={version}"}}\n'
+        )
+        sandbox.run("stack", "deploy", "-c", "stack.yaml", "--build", *words, "st")
+        image = services.load_named("st_one").spec.request.image
+        return sandbox.run("image", "inspect", "-f", "{{.Id}}", "st-one").lines[0], image
+
+    first_id, first = deploy("1")
+    assert first.startswith("st-one:latest@sha256:")
+    second_id, second = deploy("2")
+    assert second_id != first_id
+    assert second.startswith("st-one:latest@sha256:")
+    assert second != first
+    assert deploy("3", "--resolve-image", "changed")[1] == second
+    assert deploy("3", "--resolve-image", "never")[1] == second
+    # what has lost its name to the next one is found by its digest
+    sandbox.run("run", "--rm", "--network", "none", "--pull", "never", first, "busybox", "true")
+    sandbox.run("stack", "rm", "st")
