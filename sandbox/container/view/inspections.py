@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.container.life.lookup import open_container
+from sandbox.container.model.store import find_container
 from sandbox.container.request.kept import load_request
 from sandbox.container.view.inspect import inspect_container
 from sandbox.errors import SandboxError
@@ -11,6 +12,7 @@ from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
     from typing import Any
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]  # Any: JSON
 
+_SHARED = "container:"
+
 
 def inspect_containers(paths: Paths, words: Sequence[str], *, with_size: bool) -> list[Document | SandboxError]:
     """For each word the document, or why there is none."""
@@ -30,11 +34,36 @@ def inspect_containers(paths: Paths, words: Sequence[str], *, with_size: bool) -
             try:
                 container = open_container(connection, paths, word)
                 endpoints = endpoints_of(connection, container.id)
-                found.append((container, load_request(connection, container.id), endpoints))
+                request = load_request(connection, container.id)
+                found.append((*_with_ids(connection, container, request), endpoints))
             except SandboxError as error:
                 found.append(error)
     # what measures sizes forks, and must not with the database open
     return [each if isinstance(each, SandboxError) else _document(paths, *each, with_size=with_size) for each in found]
+
+
+def _with_ids(
+    connection: sqlite3.Connection, container: Container, request: ContainerRequest | None
+) -> tuple[Container, ContainerRequest | None]:
+    """Both with the ids of the containers whose namespaces are shared, where they are still there."""
+    config = container.config
+    modes = (config.network, config.pid_mode, config.ipc_mode)
+    if not any(mode.startswith(_SHARED) for mode in modes):
+        return container, request
+    network, pid, ipc = (_with_id(connection, mode) for mode in modes)
+    shown = container._replace(config=config._replace(network=network, pid_mode=pid, ipc_mode=ipc))
+    if request is None or not config.ipc_mode.startswith(_SHARED):
+        return shown, request
+    return shown, request._replace(ipc_mode=ipc)
+
+
+def _with_id(connection: sqlite3.Connection, mode: str) -> str:
+    if not mode.startswith(_SHARED):
+        return mode
+    try:
+        return _SHARED + find_container(connection, mode.removeprefix(_SHARED)).id
+    except SandboxError:
+        return mode
 
 
 def _document(
