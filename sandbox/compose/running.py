@@ -13,6 +13,7 @@ from sandbox.compose.progress import Progress
 from sandbox.compose.step_requests import Work, container_request
 from sandbox.named_tuple import NamedTuple
 from sandbox.stack.canonical import image_of
+from sandbox.stack.consistency import require_own_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def bring_up(context: OperationContext, project: Project, options: UpOptions, wa
     Its images are here. Raises SandboxError; what is done by then stays, and the next run goes on from there.
     """
     context = _plain(context)
+    require_own_names(project)
     with ProjectLock(context.paths, project.name) as lock:
         observed, plan = planned_up(context, project, options, way)
         _tell_plan(plan, way)

@@ -58,7 +58,6 @@ def check(project: Project) -> None:
         _check_devices(looking, name, service)
         _check_mounts(looking, name, service)
         _check_ports(looking, name, service)
-    _check_container_names(looking, project)
     _check_resources(looking, project)
     _check_circle(looking, project)
 
@@ -197,14 +196,18 @@ def _check_ports(looking: _Check, name: str, service: Service) -> None:
             raise looking.error(f"services.{name}.ports[{number}]", f"invalid IP address {port.host_ip!r}")
 
 
-def _check_container_names(looking: _Check, project: Project) -> None:
+def require_own_names(project: Project) -> None:
+    """Raise ComposeFileError where two services that are on give their containers one name. It is asked where
+    containers are made: a project that cannot be brought up can be taken down.
+    """
+    looking = _Check(project)
     owners: dict[str, str] = {}
     for name, service in project.services:
         owner = owners.setdefault(service.container_name, name) if service.container_name else name
         if owner != name:
             raise looking.error(
                 f"services.{name}.container_name",
-                f"container name {service.container_name!r} is already in use by service {owner!r}",
+                f'container name "{service.container_name}" is already in use by service {owner!r}',
             )
 
 

@@ -16,6 +16,7 @@ from sandbox.stack.canonical import (
     json_text,
     with_dollars,
 )
+from sandbox.stack.consistency import require_own_names
 from sandbox.stack.project_request import Steps
 from sandbox.stack.selecting import in_order
 
@@ -52,6 +53,8 @@ def config(invocation: Invocation) -> int:
     project = load_project(request, caller_of(invocation, request.files), steps)
     for note in project.notes:
         context.note(f"WARNING: {note}")
+    if steps.checks and not wanted:
+        require_own_names(project)
     if invocation.flag("resolve-image-digests") or invocation.flag("lock-image-digests"):
         project = _with_digests(invocation, project)
     if invocation.flag("quiet"):

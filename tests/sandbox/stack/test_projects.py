@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.stack.consistency import require_own_names
 from sandbox.stack.errors import ComposeFileError
 from sandbox.stack.operations import load_project
 from sandbox.stack.project_request import Caller, ProjectRequest
@@ -180,7 +181,6 @@ def test_what_is_understood(tmp_path: Path) -> None:
         ("image: i\n    volumes: [{type: bnd, target: /x}]", "'bnd' is none of", "write 'bind'"),
         ("image: i\n    cap_add: [{}]", "services.web.cap_add[0]: a mapping stands where a text", ""),
         ("image: i\n    security_opt: [a, a]", "services.web.security_opt[1]: 'a' stands twice", ""),
-        ("image: i\n    container_name: xy\n  v: {image: i, container_name: xy}", "already in use by service 'v'", ""),
         ("image: i\n    ulimits: {nofile: {soft: 1}}", "a limit needs the key 'hard'", ""),
         ("image: i\n    container_name: -x", "no container can have the name '-x'", ""),
         ("image: '${'", "services.web.image: invalid interpolation format", "write $$ for a $"),
@@ -196,6 +196,14 @@ def test_what_is_refused(tmp_path: Path, body: str, says: str, mend: str) -> Non
     assert says in caught.value.message
     assert caught.value.message.startswith("compose.yaml:")
     assert mend in caught.value.mend
+
+
+def test_two_containers_of_one_name(tmp_path: Path) -> None:
+    project = one(tmp_path, "services:\n  web: {image: i, container_name: xy}\n  v: {image: i, container_name: xy}\n")
+    with pytest.raises(ComposeFileError) as caught:
+        require_own_names(project)
+    assert "compose.yaml:2:" in caught.value.message
+    assert "container name \"xy\" is already in use by service 'v'" in caught.value.message
 
 
 @pytest.mark.parametrize(
