@@ -85,7 +85,7 @@ class _Attendance:
         observed = observe(self._work.context, self._project.name)
         async with open_workers(_TABLE) as workers, trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._runner = Runner(workers, self._work, self._tell)
+            self._runner = Runner(workers, self._work, self._tell, told_hooks=self._sink.hook)
             await nursery.start(self._obey_signals)
             self._with_past = {each.id for each in observed.regular if each.container.state.started_ns}
             for each in observed.regular:

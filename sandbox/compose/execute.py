@@ -6,8 +6,11 @@ begin; those that are on come to their end, so that nothing is left half made.
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
+from sandbox.compose.hook_output import call_with_outputs, with_outputs, writers_of
 from sandbox.compose.progress import Progress
 from sandbox.compose.step_requests import STEP_WORDS, subject_of, work_of
 from sandbox.compose.waiting import changes, wait_until_met
@@ -17,23 +20,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from sandbox.compose.hook_output import HookTell
     from sandbox.compose.progress import Tell
     from sandbox.compose.step_requests import Work
     from sandbox.compose.steps import Step
     from sandbox.compose.waiting import Changes
     from sandbox.warm.trio_workers import TrioWorkers
+    from sandbox.warm.values import Descriptor
 
 #: so many operations are on at once where nobody says otherwise: each is a process, and some are two
 MOST_AT_ONCE = 16
 
 
 class Runner:
-    """Carries out steps by `workers`, at most `parallel` at once where it is above 0, and tells of it."""
+    """Carries out steps by `workers`, at most `parallel` at once where it is above 0, and tells of it. `told_hooks`
+    gets what hooks write.
+    """
 
-    def __init__(self, workers: TrioWorkers, work: Work, tell: Tell, parallel: int = 0) -> None:
+    def __init__(
+        self, workers: TrioWorkers, work: Work, tell: Tell, parallel: int = 0, told_hooks: HookTell | None = None
+    ) -> None:
         self._workers = workers
         self._work = work
         self._tell = tell
+        self._told_hooks = told_hooks
         self._limiter = trio.CapacityLimiter(parallel if parallel > 0 else MOST_AT_ONCE)
 
     async def run(self, steps: Sequence[Step]) -> None:
@@ -58,7 +68,7 @@ class Runner:
         async with self._limiter:
             self._tell(Progress(subject, begins))
             try:
-                warnings = await self._workers.call(work_of(self._work, step), self._teller(subject))
+                warnings = await self._call(step, self._teller(subject))
             except SandboxError as error:
                 if not self._may_pass(step, error):
                     self._tell(Progress(subject, "Error", "error"))
@@ -67,6 +77,18 @@ class Runner:
         for warning in warnings_of(warnings):
             self._tell(Progress(subject, warning, "warning"))
         self._tell(Progress(subject, ends, "done"))
+
+    async def _call(self, step: Step, teller: Callable[[str], Awaitable[None]]) -> object:
+        request = work_of(self._work, step)
+        tell, project = self._told_hooks, self._work.project
+        writers = writers_of(request, step, project.name) if tell is not None and project is not None else ()
+        if tell is None or not writers:
+            return await self._workers.call(request, teller)
+
+        async def call(outputs: Sequence[Descriptor]) -> object:
+            return await self._workers.call(with_outputs(request, outputs), teller)
+
+        return await call_with_outputs(call, [partial(tell, writer) for writer in writers])
 
     def _teller(self, subject: str) -> Callable[[str], Awaitable[None]]:
         async def tell(word: str) -> None:

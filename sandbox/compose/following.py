@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 class LogSink(NamedTuple):
-    """Who is told: of an entry, and that a container's life is over, with its exit code."""
+    """Who is told: of an entry, that a container's life is over, with its exit code, and what a hook writes."""
 
     entry: Callable[[Container, LogEntry], None]
     ended: Callable[[Container, int], None]
+    hook: Callable[[str, bytes], None] | None = None
 
 
 class Newcomers(NamedTuple):

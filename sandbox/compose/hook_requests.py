@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.container.request.request import ContainerRequest
     from sandbox.stack.model import Hook, Service
     from sandbox.stack.project import Project
+    from sandbox.warm.values import Descriptor
 
 
 class Hooks(NamedTuple):
@@ -20,6 +21,8 @@ class Hooks(NamedTuple):
 
     service: str = ""
     commands: tuple[ExecRequest, ...] = ()
+    #: where they write; without it an error tells the end of it
+    output: Descriptor | None = None
 
 
 class BeforeHook(NamedTuple):

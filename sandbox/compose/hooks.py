@@ -9,7 +9,8 @@ from sandbox.errors import CommandNotFoundError, ConflictError, NotExecutableErr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     from sandbox.compose.hook_requests import BeforeHook, Hooks
     from sandbox.container.session.exec_request import ExecRequest
@@ -26,9 +27,39 @@ def run_hooks(context: OperationContext, word: str, hooks: Hooks) -> None:
     NotFoundError where the container does not run, or is gone.
     """
     for command in hooks.commands:
-        code, said = _run(context, word, command)
+        code, said = _run(context, word, command, hooks.output)
         if code:
             raise SandboxError(f"{hooks.service} hook exited with status {code}", cause=said)
+
+
+def run_hooks_beside(context: OperationContext, word: str, hooks: Hooks) -> Callable[[], None]:
+    """Run the commands in a process of their own, as the caller is busy with what the container writes. What comes back
+    waits for their end, and raises SandboxError for one that failed.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        _run_and_exit(context, word, hooks, writer)
+    os.close(writer)
+
+    def settle() -> None:
+        with open(reader, "rb") as told:
+            text = told.read().decode(errors="replace")
+        os.waitpid(pid, 0)
+        if text:
+            message, _, cause = text.partition("\0")
+            raise SandboxError(message, cause=cause)
+
+    return settle
+
+
+def _run_and_exit(context: OperationContext, word: str, hooks: Hooks, writer: int) -> NoReturn:
+    try:
+        run_hooks_before_stop(context, word, hooks)
+    except SandboxError as error:
+        os.write(writer, f"{error.message}\0{error.cause}".encode()[: _TOLD_BYTES * 2])
+    finally:
+        os._exit(0)
 
 
 def run_hooks_before_stop(context: OperationContext, word: str, hooks: Hooks) -> None:
@@ -37,15 +68,15 @@ def run_hooks_before_stop(context: OperationContext, word: str, hooks: Hooks) ->
         run_hooks(context, word, hooks)
 
 
-def _run(context: OperationContext, word: str, command: ExecRequest) -> tuple[int, str]:
-    """The exit code, and the end of what the command wrote."""
+def _run(context: OperationContext, word: str, command: ExecRequest, output: int | None) -> tuple[int, str]:
+    """The exit code, and the end of what the command wrote where nobody else is told of it."""
     from sandbox.container.operations import execute
     from sandbox.container.session.attach import ClientStreams, Streams
 
-    fd = os.memfd_create("hook")
+    fd = os.memfd_create("hook") if output is None else os.dup(output)
     try:
         client = ClientStreams(Streams(-1, fd, fd), proxy_signals=False)
-        return execute(context, word, command, client), _end_of(fd)
+        return execute(context, word, command, client), _end_of(fd) if output is None else ""
     except (CommandNotFoundError, NotExecutableError) as error:
         return _NOT_FOUND if isinstance(error, CommandNotFoundError) else _NOT_EXECUTABLE, error.message
     finally:
@@ -57,25 +88,35 @@ def _end_of(fd: int) -> str:
     return os.pread(fd, _TOLD_BYTES, max(0, size - _TOLD_BYTES)).decode(errors="replace").strip()
 
 
-def run_before(context: OperationContext, hooks: Sequence[BeforeHook]) -> None:
+def run_before(context: OperationContext, hooks: Sequence[BeforeHook], outputs: Sequence[int] = ()) -> None:
     """Make each container, wait for its end, and remove it; one of its name that a killed run has left goes first.
-    Raises SandboxError for one that fails.
+    `outputs` are where they write, one for each. Raises SandboxError for one that fails.
     """
-    from sandbox.container.operations import create, remove, start, wait
+    from sandbox.container.operations import create, remove
 
-    for hook in hooks:
+    for number, hook in enumerate(hooks):
         with suppress(NotFoundError):
             remove(context, hook.request.name or "", force=True)
         container_id = create(context, hook.request).container.id
         try:
-            start(context, container_id)
-            code = wait(context, container_id)
-            said = _log_of(context, container_id) if code else ""
+            code = _run_to_its_end(context, container_id, outputs[number] if outputs else -1)
+            said = _log_of(context, container_id) if code and not outputs else ""
         finally:
             with suppress(NotFoundError):
                 remove(context, container_id, force=True, volumes=True)
         if code:
             raise SandboxError(f"service {hook.service} pre_start[{hook.number}] exited with code {code}", cause=said)
+
+
+def _run_to_its_end(context: OperationContext, container_id: str, output: int) -> int:
+    from sandbox.container.operations import Joining, carry, start, start_joined, wait
+    from sandbox.container.session.attach import Streams
+
+    if output < 0:
+        start(context, container_id)
+        return wait(context, container_id)
+    joining = Joining(Streams(-1, output, output))
+    return carry(context, start_joined(context, container_id, joining), joining) or 0
 
 
 def _log_of(context: OperationContext, container_id: str) -> str:

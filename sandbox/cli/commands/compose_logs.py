@@ -119,6 +119,14 @@ class ShownLogs:
             writer.feed(f"{entry.time} ".encode())
         writer.feed(entry.text.encode(errors="surrogateescape"))
 
+    def hook(self, writer: str, data: bytes) -> None:
+        """Take the next piece of what a hook writes; `writer` stands before its lines."""
+        line_writer = self._writers.get((writer, "hook"))
+        if line_writer is None:
+            line_writer = LineWriter(self._write, lambda: self._prefixes.of(writer))
+            self._writers[writer, "hook"] = line_writer
+        line_writer.feed(data)
+
     def ended(self, container: Container, exit_code: int) -> None:
         """Say that the container has ended."""
         for stream in ("stdout", "stderr"):

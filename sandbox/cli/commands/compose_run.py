@@ -8,11 +8,12 @@ from sandbox.cli.command import Command
 from sandbox.cli.commands.compose_exec import wants_terminal
 from sandbox.cli.compose_call import loaded
 from sandbox.cli.flags import option
-from sandbox.errors import NoTerminalError, UsageError
+from sandbox.errors import NoTerminalError, SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
+    from sandbox.compose.hook_requests import Hooks
     from sandbox.compose.one_off import RunChoice
     from sandbox.operation_context import OperationContext
     from sandbox.stack.project import Project
@@ -32,18 +33,21 @@ def run(invocation: Invocation) -> int:
     _prepare(invocation, project, service)
     context = invocation.context.for_operations()
     container = _create(invocation, project, service, choice)
-    if invocation.flag("detach"):
-        from sandbox.container import operations
+    from sandbox.compose.hook_requests import post_start
 
-        operations.start(context, container)
+    if invocation.flag("detach"):
+        from sandbox.compose.work import start
+
+        start(context, container, hooks=post_start(project, service))
         invocation.context.print(container)
         return 0
-    return _stay(context, container, choice)
+    return _stay(context, container, choice, post_start(project, service))
 
 
 def _prepare(invocation: Invocation, project: Project, service: str) -> None:
     """Have the images, networks and volumes here, and what the service depends on running. Raises SandboxError."""
     from sandbox.cli.api_socket import serve_project
+    from sandbox.cli.commands.compose_up import ignores_orphans, removes_orphans
     from sandbox.cli.compose_images import ensure_images
     from sandbox.cli.compose_runs import way_of
     from sandbox.compose.choosing import without_dependencies
@@ -51,13 +55,15 @@ def _prepare(invocation: Invocation, project: Project, service: str) -> None:
     from sandbox.compose.running import bring_up, carry_out
     from sandbox.compose.steps import UpOptions
 
+    removes = removes_orphans(invocation, project.environment)
     is_alone = invocation.flag("no-deps")
     wanted = without_dependencies(project, (service,)) if is_alone else project
     ensure_images(invocation, wanted)
     serve_project(invocation.context, wanted)
     context = invocation.context.for_operations()
     with way_of(invocation) as way:
-        bring_up(context, others_of(wanted, service), UpOptions(removes_orphans=invocation.flag("remove-orphans")), way)
+        options = UpOptions(removes_orphans=removes, ignores_orphans=ignores_orphans(project.environment))
+        bring_up(context, others_of(wanted, service), options, way)
         if not is_alone:
             carry_out(context, project.name, lambda observed: plan_waits(project, service, observed), way)
 
@@ -83,13 +89,24 @@ def _create(invocation: Invocation, project: Project, service: str, choice: RunC
     return created.container.id
 
 
-def _stay(context: OperationContext, container: str, choice: RunChoice) -> int:
+def _stay(context: OperationContext, container: str, choice: RunChoice, hooks: Hooks) -> int:
     from sandbox.cli.joining import STANDARD_STREAMS, default_detach_keys
     from sandbox.container import operations
 
     joining = operations.Joining(STANDARD_STREAMS, choice.interactive, not choice.terminal, default_detach_keys())
     joined = operations.start_joined(context, container, joining)
-    return operations.carry(context, joined, joining) or 0
+    if not hooks.commands:
+        return operations.carry(context, joined, joining) or 0
+    from sandbox.compose.hooks import run_hooks_beside
+
+    settle = run_hooks_beside(context, container, hooks)
+    code = operations.carry(context, joined, joining) or 0
+    try:
+        settle()
+    except SandboxError:
+        if not code:
+            raise
+    return code
 
 
 def _choice(invocation: Invocation, project: Project) -> RunChoice:

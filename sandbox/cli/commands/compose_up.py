@@ -86,7 +86,7 @@ def _attend(invocation: Invocation, project: Project, made: Made, attending: Att
     invocation.context.print(f"Attaching to {', '.join(names)}")
     invocation.context.stdout.flush()
     try:
-        return attend(made.work, made.plan, attending, LogSink(shown.entry, shown.ended), display.tell)
+        return attend(made.work, made.plan, attending, LogSink(shown.entry, shown.ended, shown.hook), display.tell)
     finally:
         shown.flush()
 
@@ -155,7 +155,7 @@ def _options(invocation: Invocation, project: Project) -> UpOptions:
     if "always-recreate-deps" in declared and invocation.flag("always-recreate-deps"):
         dependencies = "force"
     removes = removes_orphans(invocation, project.environment) if "remove-orphans" in declared else False
-    ignores = _is_set(project.environment.get("COMPOSE_IGNORE_ORPHANS", ""))
+    ignores = ignores_orphans(project.environment)
     if ignores and removes:
         raise UsageError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
     return UpOptions(
@@ -176,6 +176,11 @@ def removes_orphans(invocation: Invocation, environment: Mapping[str, str]) -> b
     if invocation.given("remove-orphans"):
         return invocation.flag("remove-orphans")
     return _is_set(environment.get("COMPOSE_REMOVE_ORPHANS", ""))
+
+
+def ignores_orphans(environment: Mapping[str, str]) -> bool:
+    """Whether Compose's variable says that nobody wants to know of them."""
+    return _is_set(environment.get("COMPOSE_IGNORE_ORPHANS", ""))
 
 
 def _is_set(text: str) -> bool:

@@ -34,6 +34,16 @@ services:
       - {command: [sh, -c, 'echo stopping >> /log/all']}
 volumes: {log: }
 """
+_SHOWN = """
+name: shown
+services:
+  job:
+    image: busybox
+    command: [sh, -c, 'until [ -e /done ]; do usleep 20000; done; cat /done']
+    network_mode: none
+    pre_start: [{command: "echo before"}]
+    post_start: [{command: [sh, -c, 'echo from the hook; echo ready > /made; mv /made /done']}]
+"""
 _GRANTS = """
 name: granted
 services:
@@ -120,6 +130,17 @@ def test_hooks(project: _Project) -> None:
     assert "cause: it is bad" in failed.stderr
     compose("down", "-v")
     assert sandbox.run("ps", "-aq").lines == []
+
+
+def test_what_hooks_write_is_shown(project: _Project) -> None:
+    project.write(_SHOWN)
+    said = [line.split("|") for line in project.compose("up").lines if "|" in line]
+    assert [[prefix.strip(), text] for prefix, text in said] == [
+        ["job pre_start[0] ->", " before"], ["job-1 ->", " from the hook"], ["job-1", " ready"],
+    ]  # fmt: skip
+    # its end is what the hook brings about
+    assert project.compose("run", "--rm", "job").lines == ["ready"]
+    project.compose("down")
 
 
 def test_secrets_and_configs_of_every_form(project: _Project) -> None:
