@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.operation_context import OperationContext
+    from sandbox.secret.operations import ObjectRequest
     from sandbox.secret.record import Kind
 
     Document = dict[str, Any]
@@ -73,6 +74,15 @@ def objects(context: OperationContext, kind: Kind, filters: tuple[str, ...]) -> 
     return [describe_object(context.paths, kind, found) for found in list_all(context, kind, filters)]
 
 
+def create_object(context: OperationContext, kind: Kind, request: ObjectRequest, session: str) -> str:
+    """Keep a secret or a config; its id."""
+    from sandbox.api.session import recorded_in
+    from sandbox.secret.operations import create
+
+    with recorded_in(session):
+        return create(context, kind, request)
+
+
 def update_object(
     context: OperationContext,
     kind: Kind,
@@ -121,6 +131,27 @@ def service(context: OperationContext, word: str, *, defaults: bool) -> Document
     from sandbox.service.looking import inspect
 
     return service_document(inspect(context, word), known_names(context), defaults=defaults)
+
+
+def create_service(context: OperationContext, body: Document, session: str) -> str:
+    """Make the service that Docker's document asks for; its id. Raises ApiError."""
+    from sandbox.api.service_changes import create
+
+    return create(context, body, session)
+
+
+def update_service(context: OperationContext, word: str, version: int, body: Document) -> None:
+    """Have it be what Docker's document asks for. Raises ApiError, NotFoundError."""
+    from sandbox.api.service_changes import update
+
+    update(context, word, version, body)
+
+
+def roll_back_service(context: OperationContext, word: str, version: int) -> None:
+    """Have it be what it was before its last update. Raises ApiError, NotFoundError."""
+    from sandbox.api.service_changes import roll_back
+
+    roll_back(context, word, version)
 
 
 def remove_service(context: OperationContext, word: str) -> None:

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from sandbox.operation_context import OperationContext
 
 #: what a new object is told by
-_MADE = {("container", "create"), ("network", "create"), ("volume", "create"), ("image", "build"), ("image", "commit")}
+_MADE = {
+    ("service", "create"), ("container", "create"), ("network", "create"), ("volume", "create"),
+    ("secret", "create"), ("config", "create"), ("image", "build"), ("image", "commit"),
+}  # fmt: skip
 #: in the order in which they can be removed
-_ORDER = ("container", "network", "volume", "image")
+_ORDER = ("service", "container", "network", "volume", "secret", "config", "image")
 
 
 def new_session(pid: int) -> str:
@@ -81,6 +84,15 @@ def _remove(context: OperationContext, kind: str, word: str) -> None:
         from sandbox.container.operations import remove
 
         remove(context, word, force=True, volumes=True)
+    elif kind == "service":
+        from sandbox.service.operations import remove as remove_service
+        from sandbox.service.removed import wait_for_service
+
+        wait_for_service(context, remove_service(context, word).id)
+    elif kind in ("secret", "config"):
+        from sandbox.secret.operations import remove as remove_object
+
+        remove_object(context, "secret" if kind == "secret" else "config", word)
     elif kind == "network":
         from sandbox.network.operations import remove as remove_network
 

@@ -80,7 +80,7 @@ def _task_template(spec: ServiceSpec, names: KnownNames, *, defaults: bool) -> d
         given = request.secrets if kind == "Secret" else request.configs
         if given:
             document["ContainerSpec"][key] = grants(given, kind, names.objects)
-    document["Resources"] = resources(request)
+    document["Resources"] = resources(request, spec.reserved_nano_cpus)
     if restart is not None:
         document["RestartPolicy"] = _restart(restart)
     document["Placement"] = _placement(spec)
@@ -104,7 +104,11 @@ def _placement(spec: ServiceSpec) -> dict[str, Any]:
     document: dict[str, Any] = {"Constraints": list(spec.constraints)} if spec.constraints else {}
     if spec.preferences:
         document["Preferences"] = [{"Spread": {"SpreadDescriptor": over}} for over in spec.preferences]
-    return document | ({"MaxReplicas": spec.max_replicas_per_node} if spec.max_replicas_per_node else {})
+    if spec.max_replicas_per_node:
+        document["MaxReplicas"] = spec.max_replicas_per_node
+    if spec.platforms:
+        document["Platforms"] = [{"Architecture": machine, "OS": system} for machine, system in spec.platforms]
+    return document
 
 
 def _mode(mode: ServiceMode) -> dict[str, Any]:

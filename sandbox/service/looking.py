@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sandbox.service.task import Task
 
 _SERVICE_FILTERS = ("id", "label", "mode", "name")
-_TASK_FILTERS = ("desired-state", "id", "label", "name", "node", "service", "up-to-date")
+_TASK_FILTERS = ("desired-state", "id", "label", "name", "node", "runtime", "service", "up-to-date")
 
 
 class ServiceCount(NamedTuple):
@@ -128,6 +128,7 @@ def _passes(row: TaskRow, wanted: Filters, node: Node) -> bool:
         wanted.match_exact("desired-state", desired, *(("accepted",) if desired == "ready" else ()))
         and wanted.match("id", task.id.startswith)
         and wanted.match("name", name.startswith)
+        and wanted.match_exact("runtime", "container")
         and wanted.match_exact("node", node.id, node.hostname, "self")
         and wanted.match_labels(dict(row.spec.labels) if row.spec else {})
         and current in (None, task.template == template_of(row.service.spec))

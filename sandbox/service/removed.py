@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from sandbox.event_stream import watch_changes
-from sandbox.service.store import all_services
+from sandbox.service.store import all_services, load_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,4 +20,12 @@ def wait_for_removed(context: OperationContext, labels: Mapping[str, str]) -> No
         for connection in changes:
             going = [service for service in all_services(connection, removing=True) if service.removing]
             if not any(labels.items() <= dict(service.spec.labels).items() for service in going):
+                return
+
+
+def wait_for_service(context: OperationContext, service_id: str) -> None:
+    """Return when no container is left of the service, which was removed."""
+    with closing(watch_changes(context.paths, None)) as changes:
+        for connection in changes:
+            if load_service(connection, service_id) is None:
                 return

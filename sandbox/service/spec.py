@@ -108,6 +108,9 @@ class ServiceSpec(NamedTuple):
     preferences: tuple[str, ...] = ()
     #: on a node; 0 is no limit
     max_replicas_per_node: int = 0
+    #: of where tasks are put, which on one machine is no question: CPUs times 10^9, and architectures with systems
+    reserved_nano_cpus: int = 0
+    platforms: tuple[tuple[str, str], ...] = ()
 
     @property
     def update_rules(self) -> UpdateConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from sandbox.grammar.health import health_document
 
 TYPE_CHECKING = False
@@ -31,6 +33,7 @@ def container_spec(request: ContainerRequest, *, defaults: bool) -> dict[str, An
         "Dir": request.working_directory,
         "User": request.user,
         "Groups": list(request.group_add),
+        "Privileges": _privileges(request.security_options),
         "StopSignal": request.stop_signal,
         "TTY": request.terminal,
         "OpenStdin": request.open_stdin,
@@ -46,10 +49,29 @@ def container_spec(request: ContainerRequest, *, defaults: bool) -> dict[str, An
         "CapabilityDrop": list(request.cap_drop),
         "Ulimits": [{"Name": each.name, "Hard": each.hard, "Soft": each.soft} for each in request.rlimits],
     }
-    document = {key: value for key, value in said.items() if value or (key == "DNSConfig" and value is not None)}
+    shown_empty = ("DNSConfig", "StopGracePeriod")
+    document = {key: value for key, value in said.items() if value or (key in shown_empty and value is not None)}
     if request.init is not None:
         document["Init"] = request.init
     return document | {"Isolation": "default"}
+
+
+def _privileges(options: Iterable[str]) -> dict[str, Any]:
+    """What Docker's Privileges can say of the options of `--security-opt`."""
+    document: dict[str, Any] = {}
+    for option in options:
+        key, _, value = option.replace(":", "=", 1).partition("=")
+        if key == "no-new-privileges" and value in ("", "true"):
+            document["NoNewPrivileges"] = True
+        elif key == "seccomp" and value == "unconfined":
+            document["Seccomp"] = {"Mode": "unconfined"}
+        elif key == "seccomp":
+            document["Seccomp"] = {"Mode": "custom", "Profile": b64encode(value.encode()).decode()}
+        elif key == "apparmor" and value == "unconfined":
+            document["AppArmor"] = {"Mode": "disabled"}
+        elif key == "label" and value == "disable":
+            document["SELinuxContext"] = {"Disable": True}
+    return document
 
 
 def _host(text: str) -> str:
@@ -115,9 +137,10 @@ def grants(given: Iterable[FileGrant], kind: str, names: Mapping[str, str]) -> l
     ]  # fmt: skip
 
 
-def resources(request: ContainerRequest) -> dict[str, Any]:
+def resources(request: ContainerRequest, reserved_nano_cpus: int = 0) -> dict[str, Any]:
     """Docker's Limits and Reservations."""
     limits = {
         "NanoCPUs": request.nano_cpus, "MemoryBytes": request.memory_bytes, "Pids": request.pids_limit,
     }  # fmt: skip
-    return {"Limits": _said(limits), "Reservations": _said({"MemoryBytes": request.memory_reservation_bytes})}
+    reserved = {"NanoCPUs": reserved_nano_cpus, "MemoryBytes": request.memory_reservation_bytes}
+    return {"Limits": _said(limits), "Reservations": _said(reserved)}

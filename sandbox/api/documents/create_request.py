@@ -108,11 +108,12 @@ def _process(body: Document, request: ContainerRequest) -> ContainerRequest:
         attached=tuple(each for each in _STREAMS if flag(body, f"Attach{each.capitalize()}")),
         stop_signal=text(body, "StopSignal") or None,
         stop_timeout_seconds=None if body.get("StopTimeout") is None else number(body, "StopTimeout"),
-        health=_health(body),
+        health=read_health(body),
     )
 
 
-def _health(body: Document) -> HealthCheck | None:
+def read_health(body: Document) -> HealthCheck | None:
+    """The health check; None where none was given. Raises ApiError."""
     if body.get("Healthcheck") is None:
         return None
     check = table(body, "Healthcheck")

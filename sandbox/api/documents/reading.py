@@ -36,6 +36,14 @@ def number(document: Mapping[str, Any], name: str) -> int:
     return found
 
 
+def fraction(document: Mapping[str, Any], name: str) -> float:
+    """A number; 0 where there is none. Raises ApiError."""
+    value = document.get(name) or 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ApiError(400, f"invalid JSON: {name} is a number, and not {type(value).__name__}")
+    return float(value)
+
+
 def flag(document: Mapping[str, Any], name: str) -> bool:
     """A truth value; false where there is none."""
     found: bool = part(document, name, bool)

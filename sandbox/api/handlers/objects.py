@@ -35,7 +35,7 @@ async def create(call: Call, kind: Kind) -> Answer:
         if table(body, field).get("Name"):
             raise ApiError(501, f"{field} is not supported for a {kind}")
     request = ObjectRequest(text(body, "Name"), _data(body), pairs(body, "Labels"))
-    return Answer(201, {"ID": await call.engine.call("object.create", kind, request)})
+    return Answer(201, {"ID": await call.engine.call("api.create_object", kind, request, call.engine.session)})
 
 
 async def inspect(call: Call, kind: Kind) -> Answer:

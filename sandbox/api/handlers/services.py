@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.api.call import Answer
 from sandbox.api.documents.filters import read_filters
+from sandbox.api.errors import ApiError
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
@@ -16,6 +17,32 @@ async def list_all(call: Call) -> Answer:
     call.engine.cluster.check_active()
     filters = read_filters(call.text("filters"))
     return Answer(document=await call.engine.call("api.services", filters, status=call.flag("status")))
+
+
+async def create(call: Call) -> Answer:
+    """Make one; its tasks follow."""
+    call.engine.cluster.check_active()
+    body = await call.document()
+    service_id = await call.engine.call("api.create_service", body, call.engine.session)
+    return Answer(201, {"ID": service_id, "Warnings": None})
+
+
+async def update(call: Call) -> Answer:
+    """Have it be another, or what it was before. Raises ApiError."""
+    call.engine.cluster.check_active()
+    body = await call.document()
+    written = call.text("version")
+    if not (written.isascii() and written.isdigit()):
+        raise ApiError(
+            400, f"invalid service version '{written}': strconv.ParseUint: parsing \"{written}\": invalid syntax"
+        )
+    if call.text("rollback") not in ("", "previous"):
+        raise ApiError(400, f'invalid rollback option "{call.text("rollback")}"')
+    if call.text("rollback"):
+        await call.engine.call("api.roll_back_service", call.word, int(written))
+    else:
+        await call.engine.call("api.update_service", call.word, int(written), body)
+    return Answer(document={"Warnings": None})
 
 
 async def inspect(call: Call) -> Answer:
@@ -35,7 +62,9 @@ async def remove(call: Call) -> Answer:
 async def list_tasks(call: Call) -> Answer:
     """All of them, or those that pass."""
     call.engine.cluster.check_active()
-    return Answer(document=await call.engine.call("api.tasks", read_filters(call.text("filters"))))
+    # so a client asks that waits for an update
+    filters = tuple(each.removeprefix("_") for each in read_filters(call.text("filters")))
+    return Answer(document=await call.engine.call("api.tasks", filters))
 
 
 async def inspect_task(call: Call) -> Answer:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import docker.errors
 import pytest
+from docker.types import ServiceMode, UpdateConfig
+
+from tests.integration.service.services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.command import Sandbox
 
 pytestmark = pytest.mark.requires("subids", "overlay")
 
 
-def test_what_a_swarm_has(client: Any) -> None:
+@pytest.fixture
+def leaves_no_service(sandbox: Sandbox) -> Iterator[None]:
+    """Who removes the containers of a test that failed finds no service that makes new ones."""
+    yield
+    Services(sandbox).remove_all()
+
+
+@pytest.mark.usefixtures("leaves_no_service")
+def test_what_a_swarm_has(client: Any, busybox: str, eventually: Callable[[Callable[[], object]], None]) -> None:
     node_id = client.swarm.init()
     swarm = client.info()["Swarm"]
     assert (swarm["LocalNodeState"], swarm["ControlAvailable"], swarm["NodeID"]) == ("active", True, node_id)
@@ -24,11 +40,54 @@ def test_what_a_swarm_has(client: Any) -> None:
         client.api.remove_service("web")
     with pytest.raises(docker.errors.NotFound, match="task web not found"):
         client.api.inspect_task("web")
+    _check_services(client, busybox, eventually)
     client.swarm.leave(force=True)
     assert client.info()["Swarm"]["LocalNodeState"] == "inactive"
     with pytest.raises(docker.errors.APIError, match="not a swarm manager") as raised:
         client.api.secrets()
     assert raised.value.status_code == 503
+
+
+def _check_services(client: Any, image: str, eventually: Callable[[Callable[[], object]], None]) -> None:
+    service = client.services.create(
+        image, ["sleep", "600"], name="web", env=["A=1"], labels={"mine": "1"}, stop_grace_period=0,
+        mode=ServiceMode("replicated", 2), update_config=UpdateConfig(parallelism=2, monitor=1),
+    )  # fmt: skip
+    eventually(lambda: _counts(client) == [(2, 2)])
+    with pytest.raises(docker.errors.APIError, match="service web already exists") as raised:
+        client.services.create(image, name="web")
+    assert raised.value.status_code == 409
+    assert service.update(env=["A=2"], mode=ServiceMode("replicated", 1))
+    eventually(lambda: _states(service) == [("running", ["A=2"])])
+    with pytest.raises(docker.errors.APIError, match="update out of sequence"):
+        client.api.update_service(service.id, 1, name="web", task_template=service.attrs["Spec"]["TaskTemplate"])
+    service.reload()
+    version = service.attrs["Version"]["Index"]
+    # what there is no word for in the library
+    answer = client.api._post_json(
+        client.api._url("/services/{0}/update", service.id),
+        data=service.attrs["Spec"],
+        params={"rollback": "previous", "version": version},
+    )
+    assert answer.json() == {"Warnings": None}
+    eventually(lambda: _states(service) == [("running", ["A=1"])] * 2)
+    eventually(lambda: client.services.get("web").attrs["UpdateStatus"]["State"] == "rollback_completed")
+    assert {task["Spec"]["ContainerSpec"]["Image"] for task in service.tasks()} == {image}
+    service.remove()
+
+
+def _counts(client: Any) -> list[tuple[int, int]]:
+    found = client.services.list(filters={"label": ["mine=1"]}, status=True)
+    return [
+        (status["RunningTasks"], status["DesiredTasks"]) for status in (each.attrs["ServiceStatus"] for each in found)
+    ]
+
+
+def _states(service: Any) -> list[tuple[str, list[str]]]:
+    return [
+        (task["Status"]["State"], task["Spec"]["ContainerSpec"]["Env"])
+        for task in service.tasks(filters={"desired-state": "running"})
+    ]
 
 
 def _check_objects(client: Any) -> None:
