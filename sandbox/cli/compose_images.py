@@ -28,10 +28,14 @@ def ensure_images(invocation: Invocation, project: Project) -> None:
     policy = read_policy(invocation)
     where = invocation.context.for_operations()
     names = [image_of(project, name, service) for name, service in project.services]
-    names += [each.source for _, service in project.services for each in service.volumes if not isinstance(each, str)]
-    names += [hook.image for _, service in project.services for hook in service.pre_start if hook.image]
-    images = [name for name in names if name and not name.startswith("/")]
-    present = set(observe(where, project.name, images).images)
+    names += [
+        each.source
+        for _, service in project.services
+        for each in service.volumes
+        if not isinstance(each, str) and each.type == "image"
+    ]
+    names += [hook.image for _, service in project.services for hook in service.pre_start]
+    present = set(observe(where, project.name, [name for name in names if name]).images)
     builds_all = policy == "build" or _flag(invocation, "build")
     # what was pulled too long ago counts as missing, unless the command line says otherwise
     stale = set() if policy else stale_images(where, project, present)
@@ -110,7 +114,9 @@ def build_images(invocation: Invocation, project: Project, services: Sequence[st
 
     said = str(invocation.of_noun.get("progress") or "")
     values = {"progress": {"json": "rawjson"}.get(said, said)} if said and not quiet else {}
-    display = choose_display(as_command(invocation, "image build", (), {**values, "quiet": quiet or said == "quiet"}))
+    command = as_command(invocation, "image build", (), {**values, "quiet": quiet or said == "quiet"})
+    # the standard output of `run` is its command's
+    display = choose_display(command, on_output=invocation.command.path != "compose run")
     builds = service_builds(project, services)
     try:
         built = build_all(invocation.context.for_operations(), builds, display, parallel_of(invocation))

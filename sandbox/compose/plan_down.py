@@ -143,13 +143,29 @@ def plan_restart(project: Project | None, observed: Observed, chosen: Chosen, *,
     names = chosen.services or _services(project, observed)
     names = names if alone else with_dependents(names, tied)
     keys: dict[str, tuple[str, ...]] = {}
-    steps: list[Step] = []
+    steps: dict[str, Step] = {}
     for name in in_order_of(names, tied):
-        needs = () if alone else tuple(key for each in tied.get(name, ()) for key in keys.get(each.service, ()))
+        needs: list[str] = []
+        for each in () if alone else tied.get(name, ()):
+            needs += keys.get(each.service, ())
+            for wait in _waits(observed, name, each, keys) if each.service in keys else ():
+                steps[wait.key] = wait
+                needs.append(wait.key)
         own = [_of("restart", each, needs, chosen.timeout_seconds) for each in observed.of(name)]
         keys[name] = tuple(step.key for step in own)
-        steps += own
-    return Plan(tuple(steps))
+        steps |= {step.key: step for step in own}
+    # nothing is made or removed: what is waited for may take as long as it likes
+    return Plan(starts=tuple(steps.values()))
+
+
+def _waits(observed: Observed, name: str, each: Dependence, keys: Mapping[str, tuple[str, ...]]) -> Iterator[Step]:
+    """What a service waits for beyond the start of another one."""
+    waiting = tuple(other.name for other in observed.of(each.service))
+    if each.condition != STARTED and waiting:
+        yield Step(
+            f"wait {each.service} {each.condition} for {name}", "wait", each.service, keys.get(each.service, ()), "",
+            each.service, containers=waiting, condition=each.condition, flag=not each.required,
+        )  # fmt: skip
 
 
 def plan_start(project: Project | None, observed: Observed, chosen: Chosen, *, waits: bool = False) -> Plan:
@@ -170,15 +186,9 @@ def plan_start(project: Project | None, observed: Observed, chosen: Chosen, *, w
         needs: list[str] = []
         for each in graph.get(name, ()):
             needs += keys.get(each.service, ())
-            waiting = tuple(other.name for other in observed.of(each.service))
-            if each.condition != STARTED and waiting:
-                key = f"wait {each.service} {each.condition} for {name}"
-                before = keys.get(each.service, ())
-                steps[key] = Step(
-                    key, "wait", each.service, before, "", each.service, containers=waiting, condition=each.condition,
-                    flag=not each.required,
-                )  # fmt: skip
-                needs.append(key)
+            for wait in _waits(observed, name, each, keys):
+                steps[wait.key] = wait
+                needs.append(wait.key)
         own = [_of("start", each, needs, None) for each in containers if not each.is_running]
         keys[name] = tuple(step.key for step in own)
         steps |= {step.key: step for step in own}

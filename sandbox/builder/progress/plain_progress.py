@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from sandbox.builder.progress.shown_steps import ShownSteps, status_text
 from sandbox.dockerfile.errors import printable
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class QuietProgress:
     """An EventSink that writes to standard error only warnings, and at the end what a failed step wrote last."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
         self._steps = ShownSteps()
 
     def __call__(self, event: Event) -> None:
@@ -36,15 +37,16 @@ class QuietProgress:
         self._steps.failed = None
 
     def _write(self, *lines: str) -> None:
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
-        sys.stderr.flush()
+        stream = sys.stderr if self._stream is None else self._stream
+        stream.write("".join(f"{line}\n" for line in lines))
+        stream.flush()
 
 
 class PlainProgress(QuietProgress):
-    """An EventSink that writes everything to standard error as it comes."""
+    """An EventSink that writes everything as it comes, to standard error unless another `stream` is given."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
         self._last: ShownStep | None = None
 
     def __call__(self, event: Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sandbox.builder.image_state import as_time
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 
 class RawProgress:
-    """An EventSink that writes to standard error."""
+    """An EventSink that writes to standard error, or to the `stream` that is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
         self._vertexes: dict[str, dict[str, Any]] = {}
 
     def __call__(self, event: Event) -> None:
-        sys.stderr.write(json.dumps(self._status(event), separators=(",", ":")) + "\n")
-        sys.stderr.flush()
+        stream = sys.stderr if self._stream is None else self._stream
+        stream.write(json.dumps(self._status(event), separators=(",", ":")) + "\n")
+        stream.flush()
 
     def close(self) -> None:
         """Nothing is left to say."""

@@ -23,25 +23,31 @@ class Display(Protocol):
     def close(self) -> None: ...
 
 
-def choose_display(invocation: Invocation) -> Display:
-    """What `--progress` names, or else BUILDKIT_PROGRESS; `auto` is a live view on a terminal. Raises UsageError."""
+def choose_display(invocation: Invocation, *, on_output: bool = False) -> Display:
+    """What `--progress` names, or else BUILDKIT_PROGRESS; `auto` is a live view on a terminal. It is shown on standard
+    error, or on standard output. Raises UsageError.
+    """
     context = invocation.context
     where = "--progress" if invocation.given("progress") else "BUILDKIT_PROGRESS"
     kind = invocation.text("progress") if invocation.given("progress") else context.env.get("BUILDKIT_PROGRESS")
     kind = "quiet" if invocation.flag("quiet") else kind or "auto"
     if kind not in _KINDS:
         raise UsageError(f"invalid progress mode {kind!r} in {where}", mend=f"--progress {'|'.join(_KINDS)}")
-    is_terminal = context.stderr.isatty() and context.env.get("TERM", "dumb") != "dumb"
-    if kind == "tty" and not context.stderr.isatty():
-        raise UsageError("--progress tty: standard error is not a terminal", mend="--progress plain")
+    stream = context.stdout if on_output else context.stderr
+    is_terminal = stream.isatty() and context.env.get("TERM", "dumb") != "dumb"
+    if kind == "tty" and not stream.isatty():
+        name = "output" if on_output else "error"
+        raise UsageError(f"--progress tty: standard {name} is not a terminal", mend="--progress plain")
     if kind == "rawjson":
         from sandbox.builder.progress.raw_progress import RawProgress
 
-        return RawProgress()
+        return RawProgress(stream if on_output else None)
     if kind == "tty" or (kind == "auto" and is_terminal):
         from sandbox.builder.progress.live_progress import LiveProgress
 
-        return LiveProgress(context.stderr, colour=not context.env.get("NO_COLOR"))
+        return LiveProgress(stream, colour=not context.env.get("NO_COLOR"))
     from sandbox.builder.progress.plain_progress import PlainProgress, QuietProgress
 
-    return QuietProgress() if kind in ("quiet", "none") else PlainProgress()
+    if kind in ("quiet", "none"):
+        return QuietProgress()
+    return PlainProgress(stream if on_output else None)

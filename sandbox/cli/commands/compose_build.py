@@ -19,7 +19,7 @@ _PROGRESS = {"json": "rawjson"}
 
 
 def build(invocation: Invocation) -> int:
-    """Build the images of services; progress goes to standard error."""
+    """Build the images of services; progress goes to standard output, as Compose has it."""
     from sandbox.compose.building import build_all
     from sandbox.stack.project_request import Steps
 
@@ -77,7 +77,8 @@ def choose_display(invocation: Invocation, *, quiet: bool = False) -> Display:
     said = behind or str(invocation.of_noun.get("progress", ""))
     is_quiet = quiet or ("quiet" in invocation.values and invocation.flag("quiet"))
     values = {"progress": _PROGRESS.get(said, said)} if said else {}
-    return choose(as_command(invocation, "image build", (), {**values, **({"quiet": True} if is_quiet else {})}))
+    command = as_command(invocation, "image build", (), {**values, **({"quiet": True} if is_quiet else {})})
+    return choose(command, on_output=True)
 
 
 def _check(invocation: Invocation, builds: tuple[ServiceBuild, ...]) -> int:

@@ -56,9 +56,10 @@ def _states(invocation: Invocation) -> tuple[str, ...]:
 def _print(invocation: Invocation, containers: list[ObservedContainer]) -> None:
     from sandbox.cli.compose_rows import COLUMNS, HEADERS, container_document, container_row
     from sandbox.cli.output.listings import print_listing
+    from sandbox.cli.output.own_formats import format_of
 
     context, truncate = invocation.context, not invocation.flag("no-trunc")
-    form = (invocation.text("format") or "").strip()
+    form = (format_of(invocation, "psFormat") or "").strip()
     rows = [container_row(context.find_paths(), each, truncate=truncate) for each in containers]
     if form == "json":
         from sandbox.cli.output.table import go_json

@@ -29,7 +29,11 @@ def run(invocation: Invocation) -> int:
     project = loaded(invocation, (service,))
     choice = _choice(invocation, project)
     if choice.terminal and choice.interactive and not invocation.flag("detach") and not os.isatty(0):
-        raise NoTerminalError("the input device is not a TTY", mend="-T, or run it in a terminal")
+        raise NoTerminalError(
+            "cannot attach stdin to a TTY-enabled container because stdin is not a terminal",
+            cause="the input device is not a TTY",
+            mend="-T, or run it in a terminal",
+        )
     _prepare(invocation, project, service)
     context = invocation.context.for_operations()
     container = _create(invocation, project, service, choice)

@@ -35,8 +35,9 @@ def list_containers(invocation: Invocation) -> int:
         table_row,
     )
     from sandbox.cli.output.listings import print_listing
+    from sandbox.cli.output.own_formats import format_of
 
-    format_text = invocation.text("format")
+    format_text = format_of(invocation, "psFormat")
     with_size = invocation.flag("size") or (format_text is not None and ".Size" in format_text)
     options = RowOptions(truncate, with_size)
     if format_text is None and not with_size:

@@ -7,6 +7,7 @@ import io
 from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.cli.output.listings import print_listing
+from sandbox.cli.output.own_formats import format_of
 from sandbox.cli.output.table import render_table
 from sandbox.container import looking, operations
 from sandbox.errors import SandboxError
@@ -91,7 +92,7 @@ def _render(invocation: Invocation, rows: list[ContainerUsage]) -> str:
     context: Context = invocation.context._replace(stdout=buffer)
     truncate = not invocation.flag("no-trunc")
     fields = [_row(row, truncate=truncate) for row in rows]
-    print_listing(context, _HEADERS, _COLUMNS, fields, invocation.text("format"))
+    print_listing(context, _HEADERS, _COLUMNS, fields, format_of(invocation, "statsFormat"))
     return buffer.getvalue()
 
 

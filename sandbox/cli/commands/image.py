@@ -37,6 +37,7 @@ _HISTORY_HEADERS = {
 def ls(invocation: Invocation) -> int:
     """Print the table of `docker images` as of version 28, which scripts read."""
     from sandbox.cli.output.listings import print_listing
+    from sandbox.cli.output.own_formats import format_of
     from sandbox.image.listing import ListRequest
 
     context = invocation.context
@@ -55,7 +56,7 @@ def ls(invocation: Invocation) -> int:
         columns.remove("Digest")
     now = time.time_ns()
     rows = [_row(line, now, full=invocation.flag("no-trunc")) for line in lines]
-    form = invocation.text("format")
+    form = format_of(invocation, "imagesFormat")
     if invocation.flag("digests") and form and form.startswith("table ") and "{{.Digest}}" not in form:
         form += "\t{{.Digest}}"
     print_listing(context, _HEADERS, columns, rows, form, raw=_RAW)

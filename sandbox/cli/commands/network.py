@@ -63,6 +63,7 @@ def list_all(invocation: Invocation) -> int:
     """Print Docker's table of networks."""
     from sandbox.cli.network_rows import COLUMNS, HEADERS, RAW, network_row
     from sandbox.cli.output.listings import print_listing
+    from sandbox.cli.output.own_formats import format_of
 
     context, truncate = invocation.context, not invocation.flag("no-trunc")
     networks = operations.list_all(context.for_operations(), invocation.texts("filter"))
@@ -71,7 +72,7 @@ def list_all(invocation: Invocation) -> int:
             context.print(network.id[:12] if truncate else network.id)
         return 0
     rows = [network_row(network, truncate=truncate) for network in networks]
-    print_listing(context, HEADERS, COLUMNS, rows, invocation.text("format"), raw=RAW)
+    print_listing(context, HEADERS, COLUMNS, rows, format_of(invocation, "networksFormat"), raw=RAW)
     return 0
 
 

@@ -44,7 +44,9 @@ def list_all(invocation: Invocation) -> int:
         for volume in volumes:
             context.print(volume.name)
         return 0
-    print_volumes(context, volumes, invocation.text("format"))
+    from sandbox.cli.output.own_formats import format_of
+
+    print_volumes(context, volumes, format_of(invocation, "volumesFormat"))
     return 0
 
 

@@ -78,6 +78,13 @@ def test_what_there_is_and_what_it_does(sandbox: Sandbox, project: _Project) -> 
     assert "unknown filter" in compose("ps", "--filter", "x=y", status=1).stderr
     # without a file the name is enough
     assert sandbox.run("compose", "-p", "demo", "ps", "--services").lines == ["web"]
+    own = project.directory / "config.json"
+    own.write_text('{"psFormat": "{{.Name}}"}')
+    env = {"DOCKER_CONFIG": str(project.directory)}
+    assert sandbox.run("compose", "-p", "demo", "ps", env=env).lines == ["demo-web-1", "demo-web-2"]
+    assert sandbox.run("compose", "-p", "demo", "ps", "--format", "table", env=env).lines[0].split()[0] == "NAME"
+    own.write_text("no JSON")
+    assert sandbox.run("compose", "-p", "demo", "ps", env=env).lines[0].split()[0] == "NAME"
 
     # ls, port, volumes, images
     assert sandbox.run("compose", "ls", "--format", "json").stdout == (

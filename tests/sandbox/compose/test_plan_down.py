@@ -107,6 +107,20 @@ def test_stop_goes_backwards_and_restart_takes_those_that_are_tied(project: Proj
     assert set(_needs(plan_restart(None, seen, Chosen(("db",))))) == {"restart demo-db-1"}
 
 
+def test_restart_waits_for_what_a_tied_service_wants(tmp_path: Path) -> None:
+    tie = "depends_on: {db: {condition: service_healthy, restart: true}}"
+    project = one(tmp_path, f"name: demo\nservices:\n  db: {{image: d}}\n  web: {{image: w, {tie}}}\n")
+    seen = observed(project, container_of(project, "db"), container_of(project, "web"))
+    wait = "wait db service_healthy for web"
+    assert _needs(plan_restart(project, seen, Chosen(("db",)))) == {
+        "restart demo-db-1": set(),
+        wait: {"restart demo-db-1"},
+        "restart demo-web-1": {"restart demo-db-1", wait},
+    }
+    # what was not restarted is not waited for
+    assert set(_needs(plan_restart(project, seen, Chosen(("web",))))) == {"restart demo-web-1"}
+
+
 def test_start_brings_what_is_needed_and_waits_for_it(project: Project) -> None:
     containers = [
         container_of(project, name, labels={DEPENDS_ON: _DEPENDS.get(name, "")}, status="exited")
