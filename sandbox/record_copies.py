@@ -119,7 +119,7 @@ def keep_volume_copy(connection: sqlite3.Connection, name: str) -> None:
 
 NETWORK_COLUMNS = (
     "id", "name", "driver", "created_ns", "subnet4", "gateway4", "range4", "subnet6", "gateway6", "range6", "chosen4",
-    "chosen6", "internal", "attachable", "options", "labels", "auxiliary", "egress",
+    "chosen6", "internal", "attachable", "options", "labels", "auxiliary", "egress", "ipam_options",
 )  # fmt: skip
 
 

@@ -230,6 +230,11 @@ MIGRATIONS: tuple[str, ...] = (
         network_id TEXT NOT NULL REFERENCES network(id) ON DELETE CASCADE, address4 TEXT NOT NULL, names TEXT NOT NULL,
         PRIMARY KEY (service_id, network_id), UNIQUE (network_id, address4)) STRICT;
     """,
+    """
+    -- of the driver of addresses: JSON, null where nobody spoke of them
+    ALTER TABLE network ADD COLUMN ipam_options TEXT NOT NULL DEFAULT '{}';
+    UPDATE network SET ipam_options = 'null' WHERE name IN ('bridge', 'host', 'none');
+    """,
 )
 
 

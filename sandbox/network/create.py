@@ -68,6 +68,8 @@ class NetworkRequest(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
     ipam_driver: str = "default"
     egress: tuple[str, ...] = ()
+    #: of the driver of addresses, shown again; None where nobody said
+    ipam_options: tuple[tuple[str, str], ...] | None = None
 
 
 class Created(NamedTuple):
@@ -86,7 +88,7 @@ def create_network(connection: sqlite3.Connection, paths: Paths, request: Networ
     network = Network(
         new_container_id(), request.name, request.driver, time.time_ns(), internal=request.internal,
         attachable=request.attachable, options=dict(request.options), labels=dict(request.labels),
-        egress=request.egress,
+        egress=request.egress, ipam_options=None if request.ipam_options is None else dict(request.ipam_options),
     )  # fmt: skip
     with transaction(connection):
         others = all_networks(connection)
@@ -172,7 +174,13 @@ def _check_name(name: str) -> None:
         raise UsageError("network name cannot be empty", mend="sandbox network create NAME")
     if name in PREDEFINED or name in _MODES:
         raise ConflictError(f"operation is not permitted on predefined {name} network", mend="choose another name")
-    if not name.isprintable() or len(name) > 128 or name.startswith(("-", "container:")) or set(name) & set("/,= "):
+    if (
+        not name.isprintable()
+        or len(name) > 128
+        or name.startswith(("-", "container:"))
+        or set(name) & set("/,=")
+        or name != name.strip()
+    ):
         raise UsageError(
             f"invalid network name: {name!r}",
             cause="it has to be a word for --network, and a part of names that containers look up",

@@ -31,7 +31,7 @@ def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Map
         "Driver": network.driver,
         "EnableIPv4": network.driver != "bridge" or bool(network.subnet4),
         "EnableIPv6": bool(network.subnet6),
-        "IPAM": {"Driver": "default", "Options": None if network.is_predefined else {}, "Config": _pools(network)},
+        "IPAM": {"Driver": "default", "Options": network.ipam_options, "Config": _pools(network)},
         "Internal": network.internal,
         "Attachable": network.attachable,
         "Ingress": False,

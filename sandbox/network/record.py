@@ -41,6 +41,8 @@ class Network(NamedTuple):
     #: addresses that no container gets, by the name that a person gave each
     auxiliary: Mapping[str, str] = {}
     egress: tuple[str, ...] = ()
+    #: of the driver of addresses, which has none of its own; None where nobody spoke of them
+    ipam_options: Mapping[str, str] | None = None
     #: the addresses that were given last
     last4: str = ""
     last6: str = ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = Network._fields
 #: kept as JSON
-_DOCUMENTS = frozenset({"options", "labels", "auxiliary", "egress"})
+_DOCUMENTS = frozenset({"options", "labels", "auxiliary", "egress", "ipam_options"})
 _NETWORK = ", ".join(f"network.{column}" for column in _COLUMNS)
 _ENDPOINT = (
     "endpoint.container_id, endpoint.endpoint_id, endpoint.number, endpoint.interface, endpoint.address4,"
@@ -83,6 +83,8 @@ def name_conflict(name: str) -> ConflictError:
 
 
 def _plain(value: Any) -> Any:  # Any: JSON
+    if value is None:
+        return None
     return list(value) if isinstance(value, tuple) else dict(value)
 
 

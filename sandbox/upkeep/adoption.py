@@ -116,7 +116,9 @@ def _adopt_volume(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
 
 
 def _adopt_network(connection: sqlite3.Connection, copy: dict[str, Any]) -> None:
-    for column in ("options", "labels", "auxiliary", "egress"):
+    # a copy of before networks had options of addresses
+    copy = {"ipam_options": "{}"} | copy
+    for column in ("options", "labels", "auxiliary", "egress", "ipam_options"):
         json.loads(str(copy[column]))
     columns = ", ".join(NETWORK_COLUMNS)
     marks = ", ".join("?" for _ in NETWORK_COLUMNS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.api.documents.reading import flag, given_flag, pairs, table, tables, text
+from sandbox.api.documents.reading import flag, given_flag, pairs, table, tables, text, value_of
 from sandbox.api.errors import ApiError
 from sandbox.grammar.ipam import IpamTexts, group_subnets
 from sandbox.network.create import NetworkRequest
@@ -38,4 +38,5 @@ def read_network(body: Mapping[str, Any]) -> NetworkRequest:
         pairs(body, "Options"),
         pairs(body, "Labels"),
         text(ipam, "Driver") or "default",
+        ipam_options=None if value_of(ipam, "Options") is None else pairs(ipam, "Options"),
     )

@@ -47,6 +47,7 @@ def _request(invocation: Invocation) -> NetworkRequest:
         tuple(read_labels((), texts("label")).items()),
         invocation.text("ipam-driver") or "default",
         texts("egress"),
+        _pairs(texts("ipam-opt")),
     )
 
 
