@@ -111,8 +111,11 @@ class Call:
 
     async def hijack(self, content_type: str) -> Hijacked:
         """Make a stream of bytes of the connection, as the client has asked for it."""
-        upgrades = self.headers.get("upgrade", "").lower() == "tcp"
-        return await self.connection.hijack(content_type if upgrades else RAW_STREAM, upgrades=upgrades)
+        if self.headers.get("upgrade", "").lower() == "tcp":
+            lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {content_type}", "Connection: Upgrade", "Upgrade: tcp"]
+        else:
+            lines = ["HTTP/1.1 200 OK", f"Content-Type: {RAW_STREAM}"]
+        return await self.connection.hijack(lines)
 
     def body(self) -> AsyncIterator[bytes]:
         """The request's body in pieces."""

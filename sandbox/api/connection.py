@@ -181,15 +181,11 @@ class Connection:
         if data:
             await self._send(h11.Data(data=data))
 
-    async def hijack(self, content_type: str, *, upgrades: bool) -> Hijacked:
-        """Make a raw stream of the connection. Raises ClientGoneError."""
+    async def hijack(self, lines: Sequence[str]) -> Hijacked:
+        """Make a raw stream of the connection; `lines` are the head of the answer. Raises ClientGoneError."""
         self._refuse_answered()
         await self._pass_over()
         trailing, _closed = self._h11.trailing_data
-        head = "HTTP/1.1 101 UPGRADED" if upgrades else "HTTP/1.1 200 OK"
-        lines = [head, f"Content-Type: {content_type}"]
-        if upgrades:
-            lines += ["Connection: Upgrade", "Upgrade: tcp"]
         stream = Hijacked(self._stream, bytes(trailing))
         self.is_hijacked = True
         await stream.send("\r\n".join([*lines, "", ""]).encode())

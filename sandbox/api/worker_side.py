@@ -170,6 +170,8 @@ class LogForm(NamedTuple):
     stderr: bool = True
     timestamps: bool = False
     details: bool = False
+    #: without frames, as of a terminal
+    is_raw: bool = False
 
 
 _BLOCK_BYTES = 64 * 1024
@@ -188,7 +190,7 @@ def _log_blocks(entries: Iterator[Any], form: LogForm, details: str, terminal: b
             continue
         prefix = (f"{entry.time} " if form.timestamps else "") + details
         data = (prefix + entry.text).encode(errors="surrogateescape")
-        if not terminal:
+        if not terminal and not form.is_raw:
             parts.append(frame_header(2 if entry.stream == "stderr" else 1, len(data)))
         parts.append(data)
         size += len(data)

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.api.documents.endpoint_request import endpoint_of
 from sandbox.api.documents.mount_request import mount_of
-from sandbox.api.documents.reading import flag, given_flag, number, pairs, table, tables, text, texts, words
+from sandbox.api.documents.reading import (
+    flag,
+    given_flag,
+    number,
+    pairs,
+    table,
+    tables,
+    text,
+    texts,
+    value_of,
+    words,
+)
 from sandbox.api.errors import ApiError
 from sandbox.container.request.request import ContainerRequest
 from sandbox.grammar.hosts import parse_extra_host
@@ -64,7 +75,7 @@ def read_create(body: Document, name: str, platform: str) -> ReadRequest:
     """The request. Raises ApiError, UsageError, NotSupportedError."""
     host = table(body, "HostConfig")
     _refuse(host)
-    warnings = tuple(sentence for field, sentence in _DISCARDED.items() if host.get(field))
+    warnings = tuple(sentence for field, sentence in _DISCARDED.items() if value_of(host, field))
     image = text(body, "Image")
     if not image:
         raise ApiError(400, "Config cannot be empty in order to create a container")
@@ -79,7 +90,7 @@ def read_create(body: Document, name: str, platform: str) -> ReadRequest:
 
 def _refuse(host: Document) -> None:
     for field, why in _REFUSED.items():
-        if host.get(field):
+        if value_of(host, field):
             raise ApiError(501, f"HostConfig.{field} is not supported: {why}")
     if text(host, "Runtime") not in _RUNTIMES:
         raise ApiError(400, f"unknown or invalid runtime name: {host['Runtime']}")
@@ -107,14 +118,14 @@ def _process(body: Document, request: ContainerRequest) -> ContainerRequest:
         stdin_once=given_flag(body, "StdinOnce"),
         attached=tuple(each for each in _STREAMS if flag(body, f"Attach{each.capitalize()}")),
         stop_signal=text(body, "StopSignal") or None,
-        stop_timeout_seconds=None if body.get("StopTimeout") is None else number(body, "StopTimeout"),
+        stop_timeout_seconds=None if value_of(body, "StopTimeout") is None else number(body, "StopTimeout"),
         health=read_health(body),
     )
 
 
 def read_health(body: Document) -> HealthCheck | None:
     """The health check; None where none was given. Raises ApiError."""
-    if body.get("Healthcheck") is None:
+    if value_of(body, "Healthcheck") is None:
         return None
     check = table(body, "Healthcheck")
     return HealthCheck(
@@ -214,7 +225,7 @@ def _files(body: Document, host: Document, request: ContainerRequest) -> Contain
 def _nameless(body: Document, host: Document) -> Iterator[str]:
     """The volumes that have no name, but for those of which more is said elsewhere."""
     elsewhere = {text.split(":")[1] for text in texts(host, "Binds") if ":" in text}
-    elsewhere |= {str(mount.get("Target")) for mount in tables(host, "Mounts")}
+    elsewhere |= {str(value_of(mount, "Target")) for mount in tables(host, "Mounts")}
     for target in table(body, "Volumes"):
         # old clients send what was meant for Binds
         if target not in elsewhere:
@@ -223,7 +234,7 @@ def _nameless(body: Document, host: Document) -> Iterator[str]:
 
 def _isolation(host: Document, request: ContainerRequest) -> ContainerRequest:
     options = texts(host, "SecurityOpt")
-    if host.get("MaskedPaths") == [] and "systempaths=unconfined" not in options:
+    if value_of(host, "MaskedPaths") == [] and "systempaths=unconfined" not in options:
         options = (*options, "systempaths=unconfined")
     return request._replace(
         cap_add=texts(host, "CapAdd"),
@@ -260,6 +271,6 @@ def read_limits(host: Document, request: ContainerRequest) -> ContainerRequest:
         cpu_quota_us=number(host, "CpuQuota") or None,
         cpu_shares=number(host, "CpuShares") or None,
         cpuset_cpus=text(host, "CpusetCpus") or None,
-        pids_limit=None if host.get("PidsLimit") is None else number(host, "PidsLimit"),
+        pids_limit=None if value_of(host, "PidsLimit") is None else number(host, "PidsLimit"),
         rlimits=tuple(Rlimit(text(each, "Name"), number(each, "Soft"), number(each, "Hard")) for each in limits),
     )

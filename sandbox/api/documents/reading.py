@@ -12,9 +12,20 @@ if TYPE_CHECKING:
 _WORDS: dict[type, str] = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object"}
 
 
+def value_of(document: Mapping[str, Any], name: str) -> Any:  # Any: JSON
+    """The value of a key, None where there is none. The case of a key means nothing, as for Docker's engine: clients
+    send `detachKeys`.
+    """
+    found = document.get(name)
+    if found is None and name not in document:
+        folded = name.lower()
+        found = next((document[key] for key in document if key.lower() == folded), None)
+    return found
+
+
 def part(document: Mapping[str, Any], name: str, kind: type) -> Any:  # Any: of that kind
     """The value of a key; the empty one of its kind where it is absent or null. Raises ApiError."""
-    value = document.get(name)
+    value = value_of(document, name)
     if value is None:
         return kind()
     if kind is int and isinstance(value, float) and value.is_integer():
@@ -38,7 +49,7 @@ def number(document: Mapping[str, Any], name: str) -> int:
 
 def fraction(document: Mapping[str, Any], name: str) -> float:
     """A number; 0 where there is none. Raises ApiError."""
-    value = document.get(name) or 0
+    value = value_of(document, name) or 0
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ApiError(400, f"invalid JSON: {name} is a number, and not {type(value).__name__}")
     return float(value)
@@ -52,7 +63,7 @@ def flag(document: Mapping[str, Any], name: str) -> bool:
 
 def given_flag(document: Mapping[str, Any], name: str) -> bool | None:
     """A truth value; None where there is none."""
-    return None if document.get(name) is None else flag(document, name)
+    return None if value_of(document, name) is None else flag(document, name)
 
 
 def texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -65,7 +76,7 @@ def texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 def words(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """A command: a list of texts, or a text that is one word."""
-    value = document.get(name)
+    value = value_of(document, name)
     return (value,) if isinstance(value, str) else texts(document, name)
 
 

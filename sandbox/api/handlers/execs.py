@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandbox.api.call import RAW_STREAM, Answer
+from sandbox.api.client_keys import read_detach_keys
 from sandbox.api.connection import ClientGoneError
-from sandbox.api.documents.reading import flag, text, texts, words
+from sandbox.api.documents.reading import flag, text, texts, value_of, words
 from sandbox.api.errors import ApiError
 from sandbox.api.execs import Exec
 from sandbox.api.framing import frame_header
@@ -18,7 +19,7 @@ from sandbox.api.pipes import open_pipe
 from sandbox.container.session.attach import ClientStreams, Streams
 from sandbox.container.session.exec_request import ExecRequest
 from sandbox.errors import SandboxError
-from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, DetachKeys, parse_detach_keys
+from sandbox.runtime.terminal import DetachKeys
 from sandbox.warm.values import Descriptor
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ async def create(call: Call) -> Answer:
         flag(body, "Privileged"),
     )
     exec_id, container_id = await call.engine.call("api.create_exec", call.word, request)
+    keys = text(body, "DetachKeys")
+    read_detach_keys(keys)
     opens = (flag(body, "AttachStdin"), flag(body, "AttachStdout"), flag(body, "AttachStderr"))
     made = Exec(exec_id, container_id, request, opens)
-    made.detach_keys = text(body, "DetachKeys")
+    made.detach_keys = keys
     call.engine.execs.add(made)
     return Answer(201, {"Id": exec_id})
 
@@ -95,7 +98,7 @@ async def start(call: Call) -> Answer | None:
             found.end(126)
             raise
         return Answer(200)
-    size = body.get("ConsoleSize")
+    size = value_of(body, "ConsoleSize")
     # who starts it says how its output is to come, terminal or not
     is_raw = flag(body, "Tty")
     async with open_pipe() as out, open_pipe() as err:
@@ -123,9 +126,10 @@ class _Run:
         self._sizes_read, found.resize_fd = os.pipe2(os.O_CLOEXEC)
         self._input = trio.lowlevel.FdStream(self._stdin_write)
         self._client_is_there = True
-        keys = parse_detach_keys(found.detach_keys or DEFAULT_DETACH_KEYS)
         self._filter: Callable[[bytes], tuple[bytes, bool]] = (
-            DetachKeys(keys).feed if found.request.terminal else (lambda data: (data, False))
+            DetachKeys(read_detach_keys(found.detach_keys)).feed
+            if found.request.terminal
+            else (lambda data: (data, False))
         )
         found.is_running = True
 

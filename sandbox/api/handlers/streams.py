@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
 from sandbox.api.call import RAW_STREAM, Answer
+from sandbox.api.client_keys import read_detach_keys
 from sandbox.api.connection import ClientGoneError
 from sandbox.api.errors import ApiError
 from sandbox.api.framing import frame_header
 from sandbox.api.monitor_line import MonitorLine
 from sandbox.api.parked import Wanted
 from sandbox.api.pipes import open_pipe
+from sandbox.api.websocket import BINARY, TEXT, WebSocket, accept_lines
 from sandbox.api.worker_side import LogForm
 from sandbox.container.monitor.plan import Attachment
 from sandbox.container.view.log_selection import read_selection
 from sandbox.protocol.frames import STDERR, STDIN, STDIN_END, encode
-from sandbox.runtime.terminal import DEFAULT_DETACH_KEYS, DetachKeys, parse_detach_keys
+from sandbox.runtime.terminal import DetachKeys
 from sandbox.warm.values import Descriptor
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sandbox.api.call import Call
     from sandbox.api.connection import Hijacked
     from sandbox.api.monitor_line import Member
     from sandbox.api.worker_side import Brief
+
+#: a WebSocket's frames were text before, and it was joined to all streams
+_BINARY_SINCE, _CHOSEN_SINCE = (1, 28), (1, 42)
 
 
 async def resize(call: Call) -> Answer:
@@ -35,34 +42,69 @@ async def resize(call: Call) -> Answer:
 
 async def attach(call: Call) -> None:
     """Join the client to the container; to one that does not run yet from its first byte on."""
+    brief: Brief = await call.engine.call("api.brief", call.word)
+    content_type = RAW_STREAM if brief.terminal else call.stream_type
+    await _attach(call, brief, _Form(brief.terminal, _streams(call, default=False)), lambda: call.hijack(content_type))
+
+
+async def attach_websocket(call: Call) -> None:
+    """Join the client by a WebSocket: its messages are the container's input, and both outputs come unframed."""
+    lines = accept_lines(call.headers)
+    brief: Brief = await call.engine.call("api.brief", call.word)
+
+    async def open_stream() -> WebSocket:
+        kind = BINARY if call.version >= _BINARY_SINCE else TEXT
+        return WebSocket(await call.connection.hijack(lines), kind)
+
+    await _attach(call, brief, _Form(True, _streams(call, default=call.version < _CHOSEN_SINCE)), open_stream)
+
+
+class _Form(NamedTuple):
+    """How a client is joined: without frames or with them, and to which streams."""
+
+    is_raw: bool
+    streams: Wanted
+
+
+def _streams(call: Call, *, default: bool) -> Wanted:
+    return Wanted(*(default or call.flag(name) for name in ("stdin", "stdout", "stderr")))
+
+
+def _refuse_held(brief: Brief, word: str) -> None:
+    if brief.status == "paused":
+        raise ApiError(409, f"container {word} is paused, unpause the container before attach")
+    if brief.status == "restarting":
+        raise ApiError(409, f"container {word} is restarting, wait until the container is running")
+
+
+async def _attach(
+    call: Call, brief: Brief, form: _Form, open_stream: Callable[[], Awaitable[Hijacked | WebSocket]]
+) -> None:
     engine = call.engine
-    brief: Brief = await engine.call("api.brief", call.word)
-    wanted = Wanted(
-        call.flag("stdin") and call.flag("stream") and brief.open_stdin,
-        call.flag("stdout") and call.flag("stream"),
-        call.flag("stderr") and call.flag("stream"),
-    )
+    follows = call.flag("stream")
+    stdin, stdout, stderr = form.streams
+    wanted = Wanted(stdin and follows and brief.open_stdin, stdout and follows, stderr and follows)
     keys = detach_keys(call)
-    runs = brief.status in ("running", "paused", "restarting")
+    _refuse_held(brief, call.word)
+    runs = brief.status == "running"
     line: MonitorLine | None = None
-    if runs and call.flag("stream"):
+    if runs and follows:
         joined = await engine.call("api.attach", brief.id, Attachment(*wanted))
         if joined.channel is not None:
             line = MonitorLine(int(joined.channel), joined.early)
             line.expect()
             line.may_end()
             engine.nursery.start_soon(line.run)
-    content_type = RAW_STREAM if brief.terminal else call.stream_type
-    waiting = None if runs or not call.flag("stream") else engine.parked.add(brief.id, wanted)
+    waiting = None if runs or not follows else engine.parked.add(brief.id, wanted)
     try:
-        stream = await call.hijack(content_type)
+        stream = await open_stream()
         if call.flag("logs"):
-            await _send_log(call, brief, stream)
+            await _send_log(call, brief, form, stream)
         if waiting is not None:
             await waiting.is_ready.wait()
             line = waiting.line
         if line is not None:
-            await _Joined(stream, line, wanted, brief, keys).run()
+            await _Joined(stream, line, form._replace(streams=wanted), brief.terminal, keys).run()
         await stream.finish()
     finally:
         if waiting is not None:
@@ -71,19 +113,19 @@ async def attach(call: Call) -> None:
 
 def detach_keys(call: Call) -> bytes:
     """The keys by which a person leaves. Raises ApiError."""
-    text = call.text("detachKeys")
-    return parse_detach_keys(text or DEFAULT_DETACH_KEYS)
+    return read_detach_keys(call.text("detachKeys"))
 
 
 class _Joined:
     """A client and the line to a monitor."""
 
-    def __init__(self, stream: Hijacked, line: MonitorLine, wanted: Wanted, brief: Brief, keys: bytes) -> None:
+    def __init__(
+        self, stream: Hijacked | WebSocket, line: MonitorLine, form: _Form, terminal: bool, keys: bytes
+    ) -> None:
         self._stream = stream
         self._line = line
-        self._wanted = wanted
-        self._terminal = brief.terminal
-        self._filter = DetachKeys(keys).feed if brief.terminal else (lambda data: (data, False))
+        self._is_raw, self._wanted = form
+        self._filter = DetachKeys(keys).feed if terminal else (lambda data: (data, False))
         self._member: Member | None = None
         self._detaches = False
 
@@ -103,7 +145,7 @@ class _Joined:
         if not (self._wanted.stderr if kind == STDERR else self._wanted.stdout):
             return
         try:
-            if self._terminal:
+            if self._is_raw:
                 await self._stream.send(payload)
             else:
                 await self._stream.send(frame_header(kind, len(payload)), payload)
@@ -125,13 +167,13 @@ class _Joined:
             await self._line.send(encode(STDIN_END))
 
 
-async def _send_log(call: Call, brief: Brief, stream: Hijacked) -> None:
-    form = LogForm(False, call.flag("stdout"), call.flag("stderr"))
+async def _send_log(call: Call, brief: Brief, form: _Form, stream: Hijacked | WebSocket) -> None:
+    wanted = LogForm(False, form.streams.stdout, form.streams.stderr, is_raw=form.is_raw)
     async with open_pipe() as pipe, trio.open_nursery() as nursery:
 
         async def write() -> None:
             try:
-                await call.engine.call("api.logs", brief.id, read_selection("", "", "all"), form,
+                await call.engine.call("api.logs", brief.id, read_selection("", "", "all"), wanted,
                                        Descriptor(pipe.write_fd))  # fmt: skip
             finally:
                 pipe.close_write()
