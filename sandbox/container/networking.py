@@ -17,6 +17,15 @@ def connect(context: OperationContext, word: str, request: EndpointRequest) -> N
     connect_container(context.paths, word, request)
 
 
+def remove_link(context: OperationContext, word: str) -> None:
+    """Take back the link of the default network that "web/database" names: what web calls another container. Raises
+    NotFoundError; ConflictError for the name of a container.
+    """
+    from sandbox.container.life.networking import remove_link as remove
+
+    remove(context.paths, word)
+
+
 def disconnect(context: OperationContext, word: str, network: str, *, force: bool = False) -> None:
     """Take the container off the network, whether it runs or not. By force what is there of a container that is not is
     taken off too. Raises NotFoundError; ConflictError where it is not on that network, or cannot leave it.

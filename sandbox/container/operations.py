@@ -278,6 +278,7 @@ def check_health(context: OperationContext, word: str) -> Health:
 def rename(context: OperationContext, word: str, name: str) -> None:
     """Give the container another name. Raises UsageError for what is no name, ConflictError, NotFoundError."""
     from sandbox.container.life.lookup import open_container
+    from sandbox.container.model.linked import rename_linked
     from sandbox.container.model.names import check_name
     from sandbox.container.model.store import rename_container
 
@@ -288,7 +289,7 @@ def rename(context: OperationContext, word: str, name: str) -> None:
         container = open_container(connection, context.paths, word)
         if container.name == name:
             raise ConflictError("Renaming a container with the same name as its current name")
-        rename_container(connection, container.id, name)
+        rename_container(connection, container.id, name, lambda former: rename_linked(connection, former, name))
     if container.config.endpoints and container.state.monitor_pid:
         from contextlib import suppress
 

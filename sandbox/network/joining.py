@@ -43,7 +43,9 @@ def known_endpoint(connection: sqlite3.Connection, request: EndpointRequest) -> 
         if address:
             _check_choice(network, chosen=chosen)
             check_fixed(network, address)
-    links = tuple(_known_link(connection, link) for link in request.links)
+    # those of the default network are to containers that there are; elsewhere a link is one name for another
+    known = _known_link if network.is_predefined else _meant_link
+    links = tuple(known(connection, link) for link in request.links)
     return request._replace(network=network.name, links=links)
 
 
@@ -56,6 +58,14 @@ def _known_link(connection: sqlite3.Connection, link: str) -> str:
         raise NotFoundError(
             f"could not get container for {word}: {error.message}", mend=error.mend, word=word, near=error.near
         ) from error
+
+
+def _meant_link(connection: sqlite3.Connection, link: str) -> str:
+    """ "CONTAINER:ALIAS" with the container's name, where there is such a one by now."""
+    try:
+        return _known_link(connection, link)
+    except NotFoundError:
+        return link
 
 
 def _check_choice(network: Network, *, chosen: bool) -> None:

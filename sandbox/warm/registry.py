@@ -105,6 +105,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "container.prune": Operation(_UPKEEP, "prune_containers"),
     "container.put_archive": Operation(_FILES, "put_archive", lasts=True),
     "container.remove": Operation(_CONTAINER, "remove"),
+    "container.remove_link": Operation("sandbox.container.networking", "remove_link"),
     "container.remove_ports": Operation(_CHANGING, "remove_ports"),
     "container.rename": Operation(_CONTAINER, "rename"),
     "container.resize": Operation(_CHANGING, "resize"),

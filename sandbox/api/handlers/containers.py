@@ -48,6 +48,9 @@ async def rename(call: Call) -> Answer:
 
 async def remove(call: Call) -> Answer:
     """Remove it, by force while it runs, with its nameless volumes."""
+    if call.flag("link"):
+        await call.engine.call("container.remove_link", call.word)
+        return NO_CONTENT
     await call.engine.call("container.remove", call.word, force=call.flag("force"), volumes=call.flag("v"))
     return NO_CONTENT
 

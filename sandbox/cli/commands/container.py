@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.cli.command import Command, each
 from sandbox.cli.flags import option
 from sandbox.container import operations
-from sandbox.errors import ConflictError, UsageError
+from sandbox.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def remove(invocation: Invocation) -> int:
     context = invocation.context.for_operations()
     force, volumes = invocation.flag("force"), invocation.flag("volumes")
     if invocation.flag("link"):
-        raise UsageError("links between containers do not exist here", mend="sandbox rm without --link")
+        return each(invocation, lambda word: _remove_link(context, word))
 
     def remove_one(word: str) -> str | None:
         try:
@@ -77,6 +77,13 @@ def remove(invocation: Invocation) -> int:
         return word
 
     return each(invocation, remove_one)
+
+
+def _remove_link(context: OperationContext, word: str) -> str:
+    from sandbox.container.networking import remove_link
+
+    remove_link(context, word)
+    return word
 
 
 def wait(invocation: Invocation) -> int:

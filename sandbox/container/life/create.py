@@ -114,6 +114,10 @@ def _record(connection: sqlite3.Connection, paths: Paths, container: Container, 
 
 def join_networks(connection: sqlite3.Connection, paths: Paths, container: Container) -> None:
     """Put the container on its networks, within the transaction that claims it for its monitor. Raises SandboxError."""
+    if container.config.has_links:
+        from sandbox.container.model.linked import check_links  # few containers have some
+
+        check_links(connection, container)
     if container.config.network not in ("none", "host"):
         from sandbox.network.requested import requested_endpoints, require_shapeable
 

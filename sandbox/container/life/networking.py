@@ -7,10 +7,13 @@ next start fulfils.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sandbox.container.life.asking import call_monitor
 from sandbox.container.life.settled import open_settled
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.endpoint_rows import free_endpoints
+from sandbox.container.model.linked import unlink
 from sandbox.container.model.store import load_container, write_networks
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.network.allocate import give_endpoint
@@ -92,6 +95,16 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
     except SandboxError:
         if _undo_disconnect(paths, present, network, before, gone):
             raise
+
+
+def remove_link(paths: Paths, word: str) -> None:
+    """Forget the link that "web/database" names. Raises NotFoundError, ConflictError."""
+    with open_state(paths) as connection, transaction(connection):
+        container = unlink(connection, word)
+    if is_active(container):
+        # one that ends just now calls nobody any more
+        with suppress(SandboxError):
+            call_monitor(paths, container, "networks")
 
 
 def _ask(paths: Paths, container: Container, what: str) -> None:

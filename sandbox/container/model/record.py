@@ -101,6 +101,11 @@ class ContainerConfig(NamedTuple):
     secrets: tuple[FileGrant, ...] = ()
     configs: tuple[FileGrant, ...] = ()
 
+    @property
+    def has_links(self) -> bool:
+        """Whether it calls other containers by links, which `model/links.py` knows of."""
+        return any(endpoint.links for endpoint in self.endpoints)
+
 
 class ContainerState(NamedTuple):
     """What became of it. A pid counts only with boot id and start time (clock ticks, proc(5) field 22)."""

@@ -106,8 +106,25 @@ def find_container(connection: sqlite3.Connection, text: str) -> Container:
             )
         row = rows[0] if rows else None
     if row is None:
+        if "/" in word:
+            linked = _find_linked(connection, word)
+            if linked is not None:
+                return linked
         raise _no_such_container(connection, text)
     return _from_row(row)
+
+
+def _find_linked(connection: sqlite3.Connection, word: str) -> Container | None:
+    """The container that "web/database" names: what web calls database; None where it calls nothing so."""
+    from sandbox.container.model.links import links_of
+
+    parent, _, alias = word.partition("/")
+    try:
+        links = links_of(find_container(connection, parent).config)
+        wanted = next((link.container for link in links if link.alias == alias), None)
+        return find_container(connection, wanted) if wanted is not None else None
+    except NotFoundError:
+        return None
 
 
 def _no_such_container(connection: sqlite3.Connection, text: str) -> NotFoundError:
@@ -232,8 +249,15 @@ def change_record(
     return changed
 
 
-def rename_container(connection: sqlite3.Connection, container_id: str, name: str) -> None:
-    """Give the container another name. Raises ConflictError where it is taken, NotFoundError where it is gone."""
+def rename_container(
+    connection: sqlite3.Connection,
+    container_id: str,
+    name: str,
+    renamed: Callable[[str], None] = lambda _former: None,
+) -> None:
+    """Give the container another name, and call `renamed` with its former one in the same transaction. Raises
+    ConflictError where it is taken, NotFoundError where it is gone.
+    """
     from sandbox.container.model.events import Tell, emit_of
 
     try:
@@ -248,6 +272,7 @@ def rename_container(connection: sqlite3.Connection, container_id: str, name: st
                 keep_container_copy(connection, container_id)
                 # with the slash, as Docker has it there and nowhere else
                 emit_of(connection, container_id, Tell("rename", {"oldName": f"/{before[0]}"}))
+                renamed(before[0])
     except IntegrityError:
         raise name_conflict(connection, name) from None
     if not changed.rowcount:

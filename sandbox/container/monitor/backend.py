@@ -212,7 +212,7 @@ class KernelEngine:
         from sandbox.container.monitor.runtime_spec import container_environment, process_spec
         from sandbox.runtime.enter import begin_exec
 
-        container = with_variables(self._paths, self._container)
+        container = self._records.linked(with_variables(self._paths, self._container))
         spec = process_spec(container, self._seccomp)._replace(
             arguments=words, environment=container_environment(container, terminal=False), terminal=False
         )
@@ -260,7 +260,7 @@ class KernelEngine:
 
     def _spec(self, endpoints: Sequence[Endpoint] = ()) -> ContainerSpec:
         neighbours = self._records.neighbours()
-        container = with_variables(self._paths, self._container)
+        container = self._records.linked(with_variables(self._paths, self._container))
         if neighbours.hostname:
             config = container.config._replace(hostname=neighbours.hostname, domain_name=neighbours.domain_name)
             container = container._replace(config=config)

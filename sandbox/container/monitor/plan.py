@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.container.model.record import Container
     from sandbox.container.monitor.neighbours import Neighbours
     from sandbox.network.record import Endpoint
 
@@ -84,6 +85,8 @@ class Records(NamedTuple):
     endpoints: Callable[[], tuple[Endpoint, ...]]
     #: its name, "" where it is gone
     name: Callable[[], str]
+    #: the container with what its links tell it of others
+    linked: Callable[[Container], Container] = lambda container: container
 
 
 class Door(NamedTuple):

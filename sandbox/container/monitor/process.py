@@ -129,8 +129,18 @@ class _MonitorProcess:
             present = self._journal.load()
             return "" if present is None else present.name
 
+        def linked(container: Container) -> Container:
+            if not container.config.has_links:
+                return container
+            from sandbox.container.model.linked import with_link_variables  # few containers have some
+
+            return with_link_variables(self._journal.connection, container)
+
         return Records(
-            lambda: find_neighbours(self._journal.connection, self._paths, container.config), find_endpoints, find_name
+            lambda: find_neighbours(self._journal.connection, self._paths, container.config),
+            find_endpoints,
+            find_name,
+            linked,
         )
 
     def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:

@@ -42,7 +42,7 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
         )
     if container.state.status != "running":
         raise not_running_error(container)
-    container = with_variables(paths, container)
+    container = _linked(paths, with_variables(paths, container))
     program = None if request.privileged else seccomp_program(paths, container)
     base = process_spec(container, program)
     given = {entry.partition("=")[0] for entry in request.environment}
@@ -58,6 +58,16 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
         terminal=request.terminal,
         capabilities=CAPABILITIES if request.privileged else base.capabilities,
     )
+
+
+def _linked(paths: Paths, container: Container) -> Container:
+    if not container.config.has_links:
+        return container
+    from sandbox.container.model.linked import with_link_variables  # few containers have some
+    from sandbox.state import open_state
+
+    with open_state(paths, durable=False) as connection:
+        return with_link_variables(connection, container)
 
 
 def not_running_error(container: Container) -> ConflictError:

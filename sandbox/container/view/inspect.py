@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.container.model.links import link_texts
 from sandbox.container.model.runtime_files import runtime_directory
 from sandbox.container.monitor.log_files import LOG_NAME
 from sandbox.container.monitor.runtime_spec import hostname_of
@@ -75,18 +76,11 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": host_config(config, request) | {"Links": _links(container) or None},
+        "HostConfig": host_config(config, request) | {"Links": link_texts(container) or None},
         "GraphDriver": _graph_driver(paths, container),
         "Mounts": [mount_document(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
         "Config": _config(container, request),
     }
-
-
-def _links(container: Container) -> list[str]:
-    """Those of the default network; of others they stand with the endpoint."""
-    config = container.config
-    texts = [text for endpoint in config.endpoints for text in endpoint.links] if config.network == "bridge" else []
-    return [f"/{name}:/{container.name}/{alias}" for name, _, alias in (text.partition(":") for text in texts)]
 
 
 def _graph_driver(paths: Paths, container: Container) -> Document:

@@ -76,7 +76,8 @@ def _endpoint(container: Container, request: EndpointRequest, present: Endpoint 
     names = dns_names(request.aliases, container.name, container.id[:12], hostname_of(container))
     return {
         "IPAMConfig": {key: address for key, address in fixed.items() if address} or None,
-        "Links": list(request.links) or None,
+        # those of the default network are the container's own
+        "Links": (list(request.links) or None) if request.network != "bridge" else None,
         "Aliases": list(request.aliases) or None,
         "MacAddress": present.mac if present else request.mac_address,
         "NetworkID": present.network.id if present else "",

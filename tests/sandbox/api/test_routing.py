@@ -53,6 +53,7 @@ def test_what_is_no_path(raw: str, words: str) -> None:
         ("GET", "/images/a/b/json", "images.inspect", ("a/b",)),
         ("GET", "/images/json/json", "images.inspect", ("json",)),
         ("DELETE", "/images/host:5000/a:b", "images.remove", ("host:5000/a:b",)),
+        ("GET", "/containers/web/db/json", "containers.inspect", ("web/db",)),
         ("POST", "/images/a/push/push", "transfers.push", ("a/push",)),
         ("GET", "/containers/json/json", "containers.inspect", ("json",)),
         ("POST", "/containers/create", "containers.create", ()),
@@ -67,7 +68,7 @@ def test_the_row_that_answers(method: str, path: str, name: str, words: tuple[st
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"), ("GET", "/containers/a/b/json"), ("PATCH", "/containers/json"), ("GET", "/containers//json"),
+        ("GET", "/"), ("POST", "/containers/a/b/start"), ("PATCH", "/containers/json"), ("GET", "/containers//json"),
         ("POST", "/grpc"), ("POST", "/session"), ("GET", "/containers/../json/x"), ("GET", "/containers/a/json/"),
     ],
 )  # fmt: skip

@@ -1,0 +1,95 @@
+"""Links in the database: whether those who are called run, what is told of them, and links taken back."""
+
+from __future__ import annotations
+
+import json
+
+from sandbox.container.model.links import Link, changed_texts, links_of, variables, with_links
+from sandbox.container.model.store import find_container, write_networks
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+    from sandbox.container.model.record import Container
+
+_RUNNING = ("running", "paused")
+_PLACE = "container_id = ? AND network_id = (SELECT id FROM network WHERE name = 'bridge')"
+
+
+def check_links(connection: sqlite3.Connection, container: Container) -> None:
+    """Raise SandboxError where a container that is called by a link does not run."""
+    for link, child in _children(connection, container):
+        if child.state.status not in _RUNNING:
+            raise SandboxError(
+                f"Cannot link to a non running container: /{child.name} AS /{container.name}/{link.alias}",
+                mend=f"sandbox start {child.name}",
+            )
+
+
+def with_link_variables(connection: sqlite3.Connection, container: Container) -> Container:
+    """The container as its processes are started, with what it is told of those that it is linked to, as far as they
+    run; what it was told itself wins.
+    """
+    config = container.config
+    own = {entry.partition("=")[0] for entry in config.environment}
+    told = (entry for entry in _environment(connection, container) if entry.partition("=")[0] not in own)
+    return container._replace(config=config._replace(environment=(*told, *config.environment)))
+
+
+def _environment(connection: sqlite3.Connection, container: Container) -> Iterator[str]:
+    for link, child in _children(connection, container):
+        place = connection.execute(f"SELECT address4 FROM endpoint WHERE {_PLACE}", (child.id,)).fetchone()
+        if child.state.status in _RUNNING and place is not None:
+            yield from variables(container.name, link.alias, child.config, place[0])
+
+
+def unlink(connection: sqlite3.Connection, word: str) -> Container:
+    """Forget the link "web/database", within a transaction; the container that had it. Raises NotFoundError;
+    ConflictError for a name that is no link's.
+    """
+    parent_word, _, alias = word.removeprefix("/").partition("/")
+    if not alias:
+        raise ConflictError("Conflict, cannot remove the default link name of the container", mend="sandbox rm")
+    try:
+        parent = find_container(connection, parent_word)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"Cannot get parent /{parent_word} for link name /{parent_word}/{alias}", mend="sandbox ps -a"
+        ) from error
+    if all(link.alias != alias for link in links_of(parent.config)):
+        raise NotFoundError(f"No such container: {word}", mend=f"sandbox inspect {parent.name}")
+    _change(connection, parent, lambda link: None if link.alias == alias else link)
+    return parent
+
+
+def rename_linked(connection: sqlite3.Connection, former: str, name: str) -> None:
+    """Have the links to a container that has another name now lead to it still, within a transaction."""
+    rows = connection.execute("SELECT name FROM container WHERE instr(config, ?)", (f'"{former}:',)).fetchall()
+    for (parent,) in rows:
+        _change(
+            connection,
+            find_container(connection, parent),
+            lambda link: link._replace(container=name) if link.container == former else link,
+        )
+
+
+def _change(connection: sqlite3.Connection, container: Container, change: Callable[[Link], Link | None]) -> None:
+    config = with_links(container.config, change)
+    write_networks(connection, container.id, config.network, config.endpoints)
+    # what the monitor of one that runs goes by
+    row = connection.execute(f"SELECT links FROM endpoint WHERE {_PLACE}", (container.id,)).fetchone()
+    if row is not None:
+        links = json.dumps(changed_texts(json.loads(row[0]), change))
+        connection.execute(f"UPDATE endpoint SET links = ? WHERE {_PLACE}", (links, container.id))
+
+
+def _children(connection: sqlite3.Connection, container: Container) -> Iterator[tuple[Link, Container]]:
+    for link in links_of(container.config):
+        try:
+            yield link, find_container(connection, link.container)
+        except NotFoundError:
+            # it was removed, and the link with it
+            continue
