@@ -28,14 +28,14 @@ from net.keeper_protocol import KEEPER_VERSION, KeeperInfo, WayOut, decode_membe
 from net.router_link import dead_sockets, finish_tap, slirp_plan
 from net.router_names import RouterNames
 from net.slirp import probe_features
+from net.slirp_forwards import SlirpForwards
 from net.slirp_supervisor import SlirpSupervisor
 
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from net.egress import Refusal
-    from net.ports import PortMapping
     from net.router_link import RouterLink
     from net.slirp import SlirpProcess
 
@@ -56,12 +56,12 @@ class Keeper:
         listener.setblocking(False)
         self._link, self._listener = link, listener
         self._names = RouterNames(link.netns_fd, self._refused, sockets=name_sockets, vips=link.vips, note=self.note)
+        self._forwards = SlirpForwards(link.api_socket, self.note)
         self._slirp = SlirpSupervisor(
             lambda: slirp_plan(link),
-            link.api_socket,
             told=self._tell_all,
             came_up=lambda: finish_tap(link),
-            forwards=self._forwards,
+            reopened=self._forwards.reopen,
             note=self.note,
         )
         self._connections: dict[Connection, None] = {}
@@ -78,6 +78,7 @@ class Keeper:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._slirp.run, process, failure)
+                nursery.start_soon(self._forwards.run)
                 nursery.start_soon(self._answer_router)
                 nursery.start_soon(self._end_after_the_last)
                 nursery.start_soon(self._accept, nursery)
@@ -136,6 +137,7 @@ class Keeper:
             # its monitor may have come a second time before its first connection was seen to end
             if connection.member and all(other.container != connection.container for other in self._connections):
                 self._names.leave(connection.container)
+                self._forwards.leave(connection.container)
             self._changed.set()
 
     async def _end_after_the_last(self) -> None:
@@ -174,6 +176,7 @@ class Keeper:
 
     def _know(self, connection: Connection, document: dict[str, Any]) -> None:
         connection.member = decode_member(document)
+        self._forwards.know(connection.member)
         try:
             self._names.join(connection.container, connection.member.names)
         except (NetError, ValueError) as error:
@@ -213,10 +216,6 @@ class Keeper:
     def _way_out_message(self, way_out: WayOut, process: SlirpProcess | None) -> tuple[dict[str, Any], Sequence[int]]:
         document = {"type": "way_out", **way_out._asdict()}
         return document, (process.pidfd, process.exit_fd, process.log_fd) if process is not None else ()
-
-    def _forwards(self) -> Iterator[PortMapping]:
-        for connection in self._connections:
-            yield from connection.member.forwards if connection.member is not None else ()
 
     def _account(self) -> dict[str, Any]:
         try:

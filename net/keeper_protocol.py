@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: counted up with each change of what is said or done that an older keeper would get wrong
-KEEPER_VERSION = 2
+KEEPER_VERSION = 3
 KEEPER_ADDRESS = b"\0sandbox-keeper"
 #: a kernel's default send buffer holds some more, socket(7)
 MESSAGE_LIMIT_BYTES = 192 << 10
@@ -58,7 +58,8 @@ class WayOut(NamedTuple):
 class KeeperMember(NamedTuple):
     """One container as its monitor, `pid`, tells of it.
 
-    `forwards` are the ports that slirp4netns itself forwards, to be opened again when it starts anew.
+    `forwards` are the ports that slirp4netns itself forwards to the address `forward_target`, "" where it is to forward
+    none. They are open when they are told; the keeper opens them again, and closes all others that lead there.
     """
 
     container: str
@@ -66,6 +67,7 @@ class KeeperMember(NamedTuple):
     names: ContainerNames
     wants_way_out: bool = True
     forwards: tuple[PortMapping, ...] = ()
+    forward_target: str = ""
 
 
 class KeeperInfo(NamedTuple):
@@ -100,6 +102,7 @@ def decode_member(document: dict[str, Any]) -> KeeperMember:
             names_from_plain(plain["names"]),
             bool(plain["wants_way_out"]),
             tuple(PortMapping(*row) for row in plain["forwards"]),
+            str(plain.get("forward_target", "")),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a member: {error!r}") from error

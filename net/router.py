@@ -101,9 +101,10 @@ def _groups(*without: int) -> str:
 #: others run, of several such containers
 _TOO_MANY_QUESTIONS = "limit rate over 2000/second burst 256 packets"
 
-#: what R forwards and what it takes in. Containers reach the router's own addresses for names and echo, nothing else
-#: listens there. What begins or ends in the router itself, as all of published ports does, is not tracked: conntrack
-#: would keep each connection for two minutes after its end
+#: what R forwards and what it takes in. By the tap comes what slirp4netns is told to forward, and nothing else.
+#: Containers reach the router's own addresses for names and echo, nothing else listens there. What begins or ends in
+#: the router itself, as most of published ports does, is not tracked: conntrack would keep each connection for two
+#: minutes after its end
 _RULES = f"""
 table inet sandbox_router {{
     # single addresses of services: they are of the router's own, and lead on to containers (net.vips)
@@ -129,6 +130,7 @@ table inet sandbox_router {{
         ct state established,related accept
         iifgroup {_groups(_NO_ICC)} fib daddr . iif oif exists accept
         iifgroup {_groups(_INTERNAL)} oifname "{TAP_NAME}" accept
+        iifname "{TAP_NAME}" oifgroup {_groups(_INTERNAL)} accept
         iifgroup {_groups()} reject with icmpx type admin-prohibited
     }}
     chain sandbox_postrouting {{

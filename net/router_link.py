@@ -11,7 +11,11 @@ from net.named_tuple import NamedTuple
 from net.netlink import open_rtnetlink
 from net.router import call_in_thread
 from net.slirp import DEFAULT_MTU, SlirpPlan, assume_features
-from net.way_out import configure_way_out
+from net.way_out import answer_for_containers, configure_way_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from net.netlink import Rtnetlink
 
 #: what a keeper leaves when it ends by a fault
 LOG_NAME = "keeper.log"
@@ -90,10 +94,14 @@ def _is_heard(path: str) -> bool:
 
 def finish_tap(link: RouterLink) -> None:
     """What slirp4netns leaves to be done on its tap. Raises NetError."""
-    if not link.ipv6:
-        return
-    routing = call_in_thread(link.netns_fd, open_rtnetlink)
+    routing = call_in_thread(link.netns_fd, _begin_finish)
     try:
-        configure_way_out(routing)
+        if link.ipv6:
+            configure_way_out(routing)
     finally:
         routing.close()
+
+
+def _begin_finish() -> Rtnetlink:
+    answer_for_containers()
+    return open_rtnetlink()

@@ -15,6 +15,7 @@ import socket
 import struct
 import time
 
+from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
 from net.host_ports import PortInUseError, candidates, check_bound_once, check_free
 from net.ports import Forward, PortMapping, check_conflicts
@@ -52,9 +53,12 @@ class SlirpClient:
         self._patience_seconds = patience_seconds
         self._deadline = time.monotonic() + patience_seconds
 
-    def add_hostfwd(self, forward: Forward, container_port: int) -> int:
-        """Open `forward` on the host and return its id. Raises SlirpRefusedError, mostly for a port that is taken."""
-        return decode_id(self._call(add_hostfwd_request(forward, container_port)))
+    def add_hostfwd(self, forward: Forward, container_port: int, address: str = CONTAINER_ADDRESS) -> int:
+        """Open `forward` on the host, which leads to `address`, and return its id.
+
+        Raises SlirpRefusedError, mostly for a port that is taken.
+        """
+        return decode_id(self._call(add_hostfwd_request(forward, container_port, address)))
 
     def list_hostfwd(self) -> tuple[HostForward, ...]:
         """The forwards there are."""
@@ -102,11 +106,16 @@ class SlirpClient:
 
 
 def publish(
-    api_socket: str, mappings: Sequence[PortMapping], patience_seconds: float = _PATIENCE_SECONDS
+    api_socket: str,
+    mappings: Sequence[PortMapping],
+    patience_seconds: float = _PATIENCE_SECONDS,
+    *,
+    address: str = CONTAINER_ADDRESS,
 ) -> tuple[PortMapping, ...]:
     """Open every mapping on the host and return them with the addresses and ports they got, in order.
 
-    On return each port listens. Raises PortInUseError, PrivilegedPortError, SlirpSilentError or another NetError.
+    They lead to `address`. On return each port listens. Raises PortInUseError, PrivilegedPortError, SlirpSilentError or
+    another NetError.
     """
     check_conflicts(mappings)
     for mapping in mappings:
@@ -114,7 +123,7 @@ def publish(
     client = SlirpClient(api_socket, patience_seconds)
     tried: list[Forward] = []
     try:
-        bound = tuple([_add_one(client, mapping, tried) for mapping in mappings])
+        bound = tuple([_add_one(client, mapping, address, tried) for mapping in mappings])
         check_bound_once([Forward(mapping.host_ip, mapping.host_port, mapping.protocol) for mapping in bound])
     except BaseException:
         # also when interrupted: nobody else knows these forwards
@@ -144,17 +153,17 @@ def _refuse_unable(mapping: PortMapping) -> None:
         raise NetError(
             f"cannot publish port {mapping.container_port} with the PROXY protocol",
             cause="slirp4netns' forwarding has none; the client's address reaches the container without",
-            mend="leave proxy-protocol out, or use a bridge network",
+            mend="leave proxy-protocol out, or use a bridge network without --port-driver slirp4netns",
         )
 
 
-def _add_one(client: SlirpClient, mapping: PortMapping, tried: list[Forward]) -> PortMapping:
+def _add_one(client: SlirpClient, mapping: PortMapping, address: str, tried: list[Forward]) -> PortMapping:
     failure: NetError | None = None
     for forward in candidates(mapping):
         try:
             check_free(forward)
             tried.append(forward)
-            client.add_hostfwd(forward, mapping.container_port)
+            client.add_hostfwd(forward, mapping.container_port, address)
         except (PortInUseError, SlirpRefusedError) as error:
             # refused although free a moment ago: a second look names the reason, or there is none to name
             failure = failure or (_reason(forward) if isinstance(error, SlirpRefusedError) else None) or error

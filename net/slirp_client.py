@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
 from net.slirp_protocol import ReplyReader, add_hostfwd_request, decode_forwards, decode_id, encode_request
 
@@ -37,9 +38,9 @@ class SlirpApi:
         self._api_socket = api_socket
         self._patience_seconds = patience_seconds
 
-    async def add_hostfwd(self, forward: Forward, container_port: int) -> int:
-        """Open `forward` on the host and return its id."""
-        return decode_id(await self._call(add_hostfwd_request(forward, container_port)))
+    async def add_hostfwd(self, forward: Forward, container_port: int, address: str = CONTAINER_ADDRESS) -> int:
+        """Open `forward` on the host, which leads to `address`, and return its id."""
+        return decode_id(await self._call(add_hostfwd_request(forward, container_port, address)))
 
     async def list_hostfwd(self) -> tuple[HostForward, ...]:
         """The forwards there are."""

@@ -31,16 +31,17 @@ class HostForward(NamedTuple):
     id: int
     forward: Forward
     container_port: int
+    address: str
 
 
-def add_hostfwd_request(forward: Forward, container_port: int) -> bytes:
+def add_hostfwd_request(forward: Forward, container_port: int, address: str = CONTAINER_ADDRESS) -> bytes:
     return encode_request(
         "add_hostfwd",
         {
             "proto": forward.protocol,
             "host_addr": forward.host_ip,
             "host_port": forward.host_port,
-            "guest_addr": CONTAINER_ADDRESS,
+            "guest_addr": address,
             "guest_port": container_port,
         },
     )
@@ -111,9 +112,10 @@ def _decode_forward(entry: object) -> HostForward:
         case {
             "id": int(number),
             "proto": ("tcp" | "udp") as protocol,
-            "host_addr": str(address),
+            "host_addr": str(host),
             "host_port": int(host_port),
+            "guest_addr": str(address),
             "guest_port": int(container_port),
         }:
-            return HostForward(number, Forward(address, host_port, protocol), container_port)
+            return HostForward(number, Forward(host, host_port, protocol), container_port, address)
     raise NetError("slirp4netns listed a forward that cannot be read", cause=json.dumps(entry)[:200])

@@ -15,12 +15,10 @@ import trio
 from net.errors import NetError
 from net.keeper_protocol import WayOut
 from net.slirp import clear_way, close_slirp, read_log, ready_steps, spawn_slirp
-from net.slirp_client import SlirpApi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
-    from net.ports import PortMapping
     from net.slirp import SlirpPlan, SlirpProcess
 
 #: who ended within this time of its start waits a while for the next one
@@ -40,22 +38,20 @@ class SlirpSupervisor:
 
     `plan` is asked for at each start and raises NetError where there can be none; `told` is called with each change,
     and with the process when it is ready, whose descriptors stay this object's. At each start but the first `came_up`
-    is called, and `forwards` are opened. `note` takes lines for people.
+    is called, and then `reopened`. `note` takes lines for people.
     """
 
     def __init__(
         self,
         plan: Callable[[], SlirpPlan],
-        api_socket: str,
         *,
         told: Callable[[WayOut, SlirpProcess | None], None],
         came_up: Callable[[], None] = lambda: None,
-        forwards: Callable[[], Iterable[PortMapping]] = tuple,
+        reopened: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._plan = plan
-        self._told, self._came_up, self._forwards, self._note = told, came_up, forwards, note
-        self.api = SlirpApi(api_socket)
+        self._told, self._came_up, self._reopened, self._note = told, came_up, reopened, note
         self.way_out = WayOut()
         self.process: SlirpProcess | None = None
         self._restarts = 0
@@ -103,7 +99,7 @@ class SlirpSupervisor:
                 self._fail(error)
                 await self._pause()
                 continue
-            await self._open_forwards()
+            await self._reopened()
             return process
 
     async def _until_ready(self, plan: SlirpPlan) -> SlirpProcess:
@@ -122,16 +118,6 @@ class SlirpSupervisor:
             return process
         finally:
             steps.close()
-
-    async def _open_forwards(self) -> None:
-        from net.ports import Forward
-
-        for mapping in self._forwards():
-            forward = Forward(mapping.host_ip, mapping.host_port, mapping.protocol)
-            try:
-                await self.api.add_hostfwd(forward, mapping.container_port)
-            except NetError as error:
-                self._note(f"port {forward} is not open again: {error.message}: {error.cause}")
 
     async def _read_words(self, process: SlirpProcess) -> None:
         """Keep the last it has said: its pipe is full otherwise when that counts."""

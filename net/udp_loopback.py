@@ -9,7 +9,8 @@ by a small process of our own:
 
 It binds beside slirp4netns' socket, both with SO_REUSEADDR: the kernel prefers the more specific address and, between
 equals, the newest socket. Clients from elsewhere keep coming through slirp4netns, which keeps their addresses.
-Inside, a client from the loopback shows as the container's own address, never as 127.0.0.1 (CVE-2021-20199).
+Inside, a client from the loopback shows as the container's own address, on a bridge as its gateway's, never as
+127.0.0.1 (CVE-2021-20199).
 """
 
 from __future__ import annotations
@@ -58,8 +59,10 @@ def loopback_mappings(bound: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
     )
 
 
-def start_udp_loopback(netns_fd: int, bound: Sequence[PortMapping]) -> int:
+def start_udp_loopback(netns_fd: int, bound: Sequence[PortMapping], address: str = CONTAINER_ADDRESS) -> int:
     """Fork a forwarder for the published udp ports in `bound` that need one, and return its pid, or 0 where none does.
+
+    They lead to `address`, which is reached from `netns_fd`.
 
     To be called after slirp4netns has its forwards, by a single-threaded process in the host's network namespace that
     may enter `netns_fd`. The child is killed when the caller's thread ends, or by `end_udp_loopback`.
@@ -73,7 +76,8 @@ def start_udp_loopback(netns_fd: int, bound: Sequence[PortMapping]) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _child(netns_fd, parent, dict(zip(outsides, mappings, strict=True)))
+            ports = {one: (address, mapping.container_port) for one, mapping in zip(outsides, mappings, strict=True)}
+            _child(netns_fd, parent, ports)
     finally:
         _close_all(outsides)
     return pid
@@ -86,7 +90,7 @@ def end_udp_loopback(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _child(netns_fd: int, parent: int, outsides: dict[socket, PortMapping]) -> NoReturn:
+def _child(netns_fd: int, parent: int, outsides: dict[socket, _Address]) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         prctl(PR_SET_NO_NEW_PRIVS, 1)
@@ -102,8 +106,8 @@ def _child(netns_fd: int, parent: int, outsides: dict[socket, PortMapping]) -> N
 class _Forwarder:
     """Moves datagrams between clients on the loopback and the container."""
 
-    def __init__(self, outsides: dict[socket, PortMapping]) -> None:
-        self._ports = {one.fileno(): (one, mapping.container_port) for one, mapping in outsides.items()}
+    def __init__(self, outsides: dict[socket, _Address]) -> None:
+        self._ports = {one.fileno(): (one, place) for one, place in outsides.items()}
         #: by (outside fd, client address), the longest silent first
         self._clients: dict[tuple[int, _Address], _Client] = {}
         self._by_inside: dict[int, tuple[int, _Address]] = {}
@@ -120,13 +124,13 @@ class _Forwarder:
                     self._from_inside(fd)
 
     def _from_outside(self, fd: int) -> None:
-        outside, container_port = self._ports[fd]
+        outside, place = self._ports[fd]
         for _ in range(_BURST):
             try:
                 data, address = outside.recvfrom(_DATAGRAM_LIMIT)
             except OSError:
                 return
-            _send(self._client(outside, address, container_port).inside, data)
+            _send(self._client(outside, address, place).inside, data)
 
     def _from_inside(self, fd: int) -> None:
         client = self._clients[self._by_inside[fd]]
@@ -137,14 +141,14 @@ class _Forwarder:
                 return
             _send(client.outside, data, client.address)
 
-    def _client(self, outside: socket, address: _Address, container_port: int) -> _Client:
+    def _client(self, outside: socket, address: _Address, place: _Address) -> _Client:
         key = (outside.fileno(), address)
         client = self._clients.pop(key, None)
         if client is None:
             if len(self._clients) >= _CLIENT_LIMIT:
                 self._forget(next(iter(self._clients)))
             inside = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
-            inside.connect((CONTAINER_ADDRESS, container_port))
+            inside.connect(place)
             client = _Client(inside, outside, address)
             self._by_inside[inside.fileno()] = key
             self._poll.register(inside.fileno(), select.EPOLLIN)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from contextlib import suppress
 
 from net.link_messages import default_route, get_link, new_address
 from net.slirp import TAP_NAME
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 _ADDRESS, _PREFIX, _GATEWAY = "fd00::100", 64, "fd00::2"
 #: a kernel that has no IPv6, or has it switched off
 _WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.EACCES)
+
+#: slirp4netns asks its network for whom a port leads to: the router answers for all that it can reach, at once
+_PROXY = ((f"conf/{TAP_NAME}/proxy_arp", "1"), (f"neigh/{TAP_NAME}/proxy_delay", "0"))
+
+
+def answer_for_containers() -> None:
+    """Have the tap lead to the containers too, in whose router's network namespace the calling thread is."""
+    for path, value in _PROXY:
+        # where it may not be, `--port-driver slirp4netns` alone is in want of it
+        with suppress(OSError), open(f"/proc/sys/net/ipv4/{path}", "w") as file:
+            file.write(value)
 
 
 def configure_way_out(routing: Rtnetlink) -> None:

@@ -81,6 +81,7 @@ class ContainerOptions(TypedDict, total=False):
     pid_mode: str
     pids_limit: int
     platform: str
+    port_driver: str
     ports: Mapping[int, Any] | Mapping[str, Any] | Mapping[int | str, Any]
     privileged: bool
     publish_all_ports: bool
@@ -129,6 +130,7 @@ _PLAIN = {
     "init": "init", "ipc_mode": "ipc_mode", "name": "name", "nano_cpus": "nano_cpus",
     "net_delay": "net_delay", "net_loss": "net_loss", "net_rate": "net_rate",
     "oom_score_adj": "oom_score_adjust", "pid_mode": "pid_mode", "pids_limit": "pids_limit", "platform": "platform",
+    "port_driver": "port_driver",
     "privileged": "privileged", "publish_all_ports": "publish_all", "read_only": "read_only",
     "stdin_open": "open_stdin", "stop_signal": "stop_signal", "stop_timeout": "stop_timeout_seconds",
     "tty": "terminal", "uts_mode": "uts_mode", "working_dir": "working_directory",

@@ -45,9 +45,12 @@ class MonitorProcess:
         self.process.stdin.flush()
         return self.hear(expect)
 
-    def join(self, *names: str, address: str = "", egress: Sequence[str] = (), forwards: object = ()) -> None:
-        """Tell the keeper of a container with these names at that address."""
-        self.do("join", "joined", names=names_of(*names, address=address, egress=egress), forwards=forwards)
+    def join(
+        self, *names: str, address: str = "", egress: Sequence[str] = (), forwards: object = (), target: str = ""
+    ) -> None:
+        """Tell the keeper of a container with these names at that address; slirp4netns forwards to `target`."""
+        named = names_of(*names, address=address, egress=egress)
+        self.do("join", "joined", names=named, forwards=forwards, target=target)
 
     def hear(self, expect: str) -> dict[str, Any]:
         """The next thing said of `expect`; others before it are passed over."""

@@ -116,9 +116,11 @@ class Monitor:
             case {"do": "open"}:
                 self.is_asked_to_be_open = True
                 self.open()
-            case {"do": "join" | "update" as kind, "names": names, "forwards": forwards}:
+            case {"do": "join" | "update" as kind, "names": names, "forwards": forwards, "target": target}:
                 self.member = self.member._replace(
-                    names=names_from_plain(names), forwards=tuple(PortMapping(*row) for row in forwards)
+                    names=names_from_plain(names),
+                    forwards=tuple(PortMapping(*row) for row in forwards),
+                    forward_target=target,
                 )
                 if kind == "join":
                     self.client.join(self.member, self.name_fds)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
 from net.host_ports import PortInUseError, check_free
 from net.ports import Forward, PortMapping
@@ -207,12 +208,12 @@ class _InterruptedClient(SlirpClient):
     left = 0
     is_heard = False
 
-    def add_hostfwd(self, forward: Forward, container_port: int) -> int:
+    def add_hostfwd(self, forward: Forward, container_port: int, address: str = CONTAINER_ADDRESS) -> int:
         kind = type(self)
         kind.left -= 1
         if kind.left == 0 and not kind.is_heard:
             raise KeyboardInterrupt
-        number = super().add_hostfwd(forward, container_port)
+        number = super().add_hostfwd(forward, container_port, address)
         if kind.left == 0:
             raise KeyboardInterrupt
         return number

@@ -88,7 +88,7 @@ def test_list() -> None:
         "guest_addr": "10.0.2.100",
         "guest_port": 5353,
     }
-    assert decode_forwards({"entries": [row]}) == (HostForward(1, Forward("0.0.0.0", 53, "udp"), 5353),)
+    assert decode_forwards({"entries": [row]}) == (HostForward(1, Forward("0.0.0.0", 53, "udp"), 5353, "10.0.2.100"),)
     for entries in (None, 3, [{**row, "proto": "sctp"}], [3]):
         with pytest.raises(NetError):
             decode_forwards({"entries": entries})

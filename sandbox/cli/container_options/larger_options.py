@@ -115,6 +115,8 @@ def _add_network(invocation: Invocation, request: ContainerRequest) -> Container
         from sandbox.grammar.ports import parse_host_port
 
         request = request._replace(host_ports=parse_each(invocation, "host-port", parse_host_port))
+    if invocation.text("port-driver"):
+        request = request._replace(port_driver=invocation.text("port-driver"))
     if invocation.texts("egress"):
         request = request._replace(egress=invocation.texts("egress"))
     if _any_given(invocation, "publish expose"):

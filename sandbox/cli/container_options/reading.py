@@ -48,6 +48,7 @@ _OPTIONS_OF_FIELDS = {
     "extra_hosts": "add-host",
     "egress": "egress",
     "host_ports": "host-port",
+    "port_driver": "port-driver",
     "published_ports": "publish",
     "exposed_ports": "expose",
     "binds": "volume",

@@ -88,6 +88,7 @@ _SHARED: tuple[Option, ...] = (
     option("--pid", "text", "PID namespace to use", "string"),
     option("--pids-limit", "number", "Tune container pids limit (set -1 for unlimited)", "int"),
     option("--platform", "text", "Set platform if the image has several", "string"),
+    option("--port-driver", "text", "What carries published ports on bridge networks (builtin, slirp4netns)", "string"),
     option("--privileged", "flag", "Give extended privileges to this container, within those of its user"),
     option("-p --publish", "list", "Publish a container's port(s) to the host"),
     option("-P --publish-all", "flag", "Publish all exposed ports to random ports"),

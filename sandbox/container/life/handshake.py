@@ -33,11 +33,15 @@ class StartOptions(NamedTuple):
 
 
 class PublishRequest(NamedTuple):
-    """Which ports to bind, for which container, through which slirp4netns; "" has this process bind them."""
+    """Which ports to bind, for which container, through which slirp4netns; "" has this process bind them.
+
+    They lead to `address`, that of a network of the container's own where it is "".
+    """
 
     container: Container
     slirp_socket: str
     ports: tuple[PublishedPort, ...]
+    address: str = ""
 
 
 def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container, options: StartOptions) -> None:
@@ -60,9 +64,10 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
         prepared = _expect(spawned, "prepared")
         ports: tuple[PublishedPort, ...] = ()
         if wanted:
-            on_bridges = network_mode(container.config.network) == "bridge"
-            slirp_socket = "" if on_bridges else str(prepared["slirp_socket"])
-            ports = _publish(paths, spawned, PublishRequest(container, slirp_socket, wanted))
+            request = PublishRequest(container, str(prepared["slirp_socket"]), wanted)
+            if network_mode(container.config.network) == "bridge":
+                request = _on_bridges(paths, request)
+            ports = _publish(paths, spawned, request)
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
     except BaseException:
@@ -83,6 +88,15 @@ def _publish(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> 
         spawned.channel.send_message("cancel", message=error.message)
         spawned.channel.receive_message()
         raise
+
+
+def _on_bridges(paths: Paths, request: PublishRequest) -> PublishRequest:
+    if not request.container.config.port_driver:
+        return request._replace(slirp_socket="")
+    from sandbox.container.life.publish import address_for_slirp
+
+    address = address_for_slirp(paths, request.container)
+    return request._replace(address=address, ports=request.ports if address else ())
 
 
 def _bind(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> tuple[PublishedPort, ...]:

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 
 def publish_ports(
-    paths: Paths, container: Container, slirp_socket: str, ports: Sequence[PublishedPort]
+    paths: Paths, container: Container, slirp_socket: str, ports: Sequence[PublishedPort], address: str = ""
 ) -> tuple[PublishedPort, ...]:
-    """Bind every port, or none; returns them with the host ports they got. Raises StartError."""
+    """Bind every port, or none; returns them with the host ports they got. They lead to `address` of a bridge network,
+    or into the network that is the container's own. Raises StartError.
+    """
+    from net.addresses import CONTAINER_ADDRESS
     from net.slirp_api import SlirpSilentError, publish
 
     mappings = [PortMapping(*port) for port in ports]
     try:
-        bound = publish(slirp_socket, mappings)
+        bound = publish(slirp_socket, mappings, address=address or CONTAINER_ADDRESS)
     except SlirpSilentError as error:
         raise StartError(
             f"cannot publish the ports of container {container.name}", cause=error.cause, mend="sandbox doctor"
@@ -54,6 +57,25 @@ def bind_ports(paths: Paths, container: Container, ports: Sequence[PublishedPort
         return open_listeners(mappings)
     except NetError as error:
         raise _explained_start(paths, error, container, mappings) from error
+
+
+def address_for_slirp(paths: Paths, container: Container) -> str:
+    """The address to which slirp4netns forwards the ports of a container on bridge networks; "" on internal ones alone,
+    where there are none. Raises StartError where it cannot.
+    """
+    from sandbox.network.forward_targets import forward_target
+    from sandbox.network.store import endpoints_of
+
+    with open_state(paths, durable=False) as connection:
+        endpoints = endpoints_of(connection, container.id)
+    address = forward_target(endpoints).address4
+    if not address and any(not endpoint.network.internal for endpoint in endpoints):
+        raise StartError(
+            f"cannot publish the ports of container {container.name}",
+            cause="slirp4netns forwards to IPv4 addresses only, and its network has none",
+            mend="leave --port-driver slirp4netns out",
+        )
+    return address
 
 
 def _is_internal(paths: Paths, container: Container) -> bool:

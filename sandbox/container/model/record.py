@@ -97,6 +97,8 @@ class ContainerConfig(NamedTuple):
     host_ports: tuple[int, ...] = ()
     #: texts of `--egress`: what it may reach outside; none is no restriction
     egress: tuple[str, ...] = ()
+    #: what carries published ports: "" for our own, or "slirp4netns"
+    port_driver: str = ""
     #: what is written to a tmpfs at each start; the contents are beside the record (`model/grant_files.py`)
     secrets: tuple[FileGrant, ...] = ()
     configs: tuple[FileGrant, ...] = ()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container
     from sandbox.container.model.transitions import MountLost
+    from sandbox.container.monitor.bridge_network import BridgeNetwork
     from sandbox.container.monitor.bridge_place import Place
     from sandbox.container.monitor.plan import Records
     from sandbox.container.monitor.roles import Connection, Freezer
@@ -86,7 +87,8 @@ class KernelEngine:
 
     @property
     def slirp_socket(self) -> str:
-        return f"{self._runtime_dir}/{SLIRP_SOCKET_NAME}"
+        """Of the slirp4netns that forwards the container's ports, where one does."""
+        return self._place.api_socket if self._place is not None else f"{self._runtime_dir}/{SLIRP_SOCKET_NAME}"
 
     def prepare(self) -> None:
         """Everything that outlives one run. Raises SandboxError; `close` is due even then."""
@@ -108,12 +110,10 @@ class KernelEngine:
         self._mounts.finish()
 
     def _prepare_on_bridges(self, place: Place) -> None:
-        from sandbox.container.monitor.bridge_network import BridgeNetwork
-
         if self._cgroup is not None:
             place.keeper.fork_into(self._cgroup.origin)
         endpoints = self._records.endpoints()
-        self._network = network = BridgeNetwork(self._container, place, endpoints)
+        self._network = network = _bridge_network(self._container, place, endpoints)
         self._first_spec = self._spec(endpoints)
         self._launcher.prepare(self._first_spec, place.router_fd)
         assert self._launcher.network_fd is not None
@@ -292,3 +292,13 @@ class KernelEngine:
         assert network_fd is not None
         self._network = network = PrivateNetwork(self._container.name, network_fd, self.slirp_socket)
         network.begin()
+
+
+def _bridge_network(container: Container, place: Place, endpoints: Sequence[Endpoint]) -> BridgeNetwork:
+    if container.config.port_driver == "slirp4netns":
+        from sandbox.container.monitor.bridge_slirp import SlirpBridgeNetwork
+
+        return SlirpBridgeNetwork(container, place, endpoints)
+    from sandbox.container.monitor.bridge_network import BridgeNetwork
+
+    return BridgeNetwork(container, place, endpoints)

@@ -26,6 +26,8 @@ class Place(NamedTuple):
     lock_directory: str
     #: connected; whether what leads out serves is asked later
     keeper: KeeperClient
+    #: of the slirp4netns that leads out
+    api_socket: str
 
 
 def open_place(paths: Paths, container_id: str, router_fd: int) -> Place:
@@ -38,4 +40,4 @@ def open_place(paths: Paths, container_id: str, router_fd: int) -> Place:
     keeper = KeeperClient(link, become_own_process, is_starting=True)
     with translated(HostError, "cannot reach the keeper of bridge networks"):
         keeper.open()
-    return Place(router_fd, paths.router, keeper)
+    return Place(router_fd, paths.router, keeper, link.api_socket)

@@ -6,26 +6,20 @@ same namespace and the same ports are published. Connections that were open are 
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 from contextlib import suppress
 
-from net.errors import NetError
-from net.ports import PortMapping
 from net.slirp import SlirpPlan, assume_features, close_slirp, end_slirp, kill_slirp, ready_steps, spawn_slirp
-from net.syscalls import PR_SET_PDEATHSIG, prctl
+from sandbox.container.monitor.slirp_ports import SlirpPorts
 from sandbox.errors import HostError, translated
-from sandbox.runtime.reports import decode_error, encode_error
-from sandbox.values import PublishedPort
-from storage.waits import carry_out, child_steps
+from storage.waits import carry_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from net.slirp import SlirpProcess
+    from sandbox.values import PublishedPort
     from storage.waits import Steps
 
 
@@ -41,8 +35,7 @@ class PrivateNetwork:
             self._plan = SlirpPlan(assume_features(), network_fd, api_socket)
         self._process: SlirpProcess | None = None
         self._is_ready = False
-        self._udp_loopback_pid = 0
-        self._publishing_pid = 0
+        self._ports = SlirpPorts(self._what, api_socket, network_fd)
 
     @property
     def pidfd(self) -> int:
@@ -74,17 +67,7 @@ class PrivateNetwork:
 
     def begin_ports(self, ports: Sequence[PublishedPort], _sockets: Sequence[int]) -> None:
         """slirp4netns has bound them: what it cannot do by itself is begun. Raises HostError."""
-        self._serve_udp_loopback(ports)
-
-    def _serve_udp_loopback(self, ports: Sequence[PublishedPort]) -> None:
-        """Answer on the host's loopback for the udp ones of the bound `ports`: slirp4netns cannot. Raises HostError."""
-        if all(port.protocol != "udp" for port in ports):
-            return
-        from net.udp_loopback import start_udp_loopback
-
-        self._end_udp_loopback()
-        with translated(HostError, self._what):
-            self._udp_loopback_pid = start_udp_loopback(self._plan.netns_fd, [PortMapping(*port) for port in ports])
+        self._ports.serve_udp_loopback(ports)
 
     def set_healthy(self, is_healthy: bool) -> None:
         """Nobody else finds it by a name."""
@@ -94,7 +77,7 @@ class PrivateNetwork:
 
     def revive_steps(self, ports: Sequence[PublishedPort]) -> Steps[None]:
         """After slirp4netns has ended: start it again, and publish `ports` again. Raises HostError."""
-        self._end_helpers()
+        self._ports.end_helpers()
         if self._process is not None:
             close_slirp(self._process)
             os.waitpid(self._process.pid, 0)
@@ -114,94 +97,21 @@ class PrivateNetwork:
         """Bind every port, beside those that are present, or none; they come back as they are bound. Raises
         HostError.
         """
-
-        def act() -> tuple[PortMapping, ...]:
-            from net.slirp_api import publish
-
-            return publish(self._plan.api_socket, [PortMapping(*port) for port in ports])
-
-        bound = tuple(PublishedPort(*mapping) for mapping in (yield from self._in_child(act)))
-        if any(port.protocol == "udp" for port in bound):
-            self._serve_udp_loopback((*present, *bound))
-        return bound
+        return self._ports.publish_steps(ports, present)
 
     def unpublish_steps(self, ports: Sequence[PublishedPort], kept: Sequence[PublishedPort]) -> Steps[None]:
         """Close the ports, as they are bound; `kept` are all others. Raises HostError."""
-
-        def act() -> tuple[PortMapping, ...]:
-            from net.slirp_api import unpublish
-
-            unpublish(self._plan.api_socket, [PortMapping(*port) for port in ports])
-            return ()
-
-        yield from self._in_child(act)
-        if any(port.protocol == "udp" for port in ports):
-            self._end_udp_loopback()
-            self._serve_udp_loopback(kept)
+        return self._ports.unpublish_steps(ports, kept)
 
     def kill(self) -> None:
         """End slirp4netns and what helps it, without waiting for it; `close` is due."""
-        self._end_helpers()
+        self._ports.end_helpers()
         if self._process is not None:
             kill_slirp(self._process)
 
     def close(self) -> None:
         """End slirp4netns and what helps it; harmless when called twice."""
-        self._end_helpers()
+        self._ports.end_helpers()
         if self._process is not None:
             end_slirp(self._process)
             self._process = None
-
-    def _end_helpers(self) -> None:
-        self._end_publishing()
-        self._end_udp_loopback()
-
-    def _end_udp_loopback(self) -> None:
-        if self._udp_loopback_pid:
-            from net.udp_loopback import end_udp_loopback
-
-            end_udp_loopback(self._udp_loopback_pid)
-            self._udp_loopback_pid = 0
-
-    def _in_child(self, act: Callable[[], tuple[PortMapping, ...]]) -> Steps[list[list[Any]]]:  # Any: JSON
-        """What `act` returns; in a child, for it waits for slirp4netns' answers. Raises HostError."""
-        told = os.memfd_create("ports", os.MFD_CLOEXEC)
-        try:
-            self._publishing_pid = _fork(act, told)
-            status = yield from child_steps(self._publishing_pid)
-            self._publishing_pid = 0
-            answer = os.pread(told, os.fstat(told).st_size, 0)
-        finally:
-            self._end_publishing()
-            os.close(told)
-        if status:
-            error = decode_error(answer) if answer else HostError("the process that publishes ports was killed")
-            raise HostError(error.message, cause=error.cause, mend=error.mend)
-        found: list[list[Any]] = json.loads(answer)
-        return found
-
-    def _end_publishing(self) -> None:
-        if self._publishing_pid:
-            os.kill(self._publishing_pid, signal.SIGKILL)
-            os.waitpid(self._publishing_pid, 0)
-            self._publishing_pid = 0
-
-
-def _fork(act: Callable[[], tuple[PortMapping, ...]], told: int) -> int:
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            # it holds what keeps slirp4netns alive, and must not do so for longer than the monitor
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() == parent:
-                os.write(told, json.dumps([list(mapping) for mapping in act()]).encode())
-                status = 0
-        except NetError as error:
-            os.write(told, encode_error(HostError(error.message, cause=error.cause, mend=error.mend)))
-        except Exception as error:  # noqa: BLE001  # a process boundary: the monitor reads it as a report
-            os.write(told, encode_error(error, "publish ports"))
-        finally:
-            os._exit(status)
-    return pid

@@ -1,4 +1,5 @@
-"""What a container can have on bridge networks only: rules of what it reaches, and ports of the host's loopback.
+"""What a container can have on bridge networks only: rules of what it reaches, ports of the host's loopback, and a
+choice of what carries its published ports.
 
 Where no network was asked for, asking for one of them puts it on `bridge`.
 """
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.model.record import ContainerConfig
 
+_PORT_DRIVERS = ("builtin", "slirp4netns")
 #: each is a socket and a rule
 _MOST_HOST_PORTS = 64
 
@@ -36,6 +38,24 @@ def with_host_ports(config: ContainerConfig, ports: tuple[int, ...]) -> Containe
     if len(set(ports)) > _MOST_HOST_PORTS:
         raise UsageError(f"{len(set(ports))} host ports are too many", cause=f"{_MOST_HOST_PORTS} are the most")
     return _on_bridge(config, "host ports")._replace(host_ports=tuple(dict.fromkeys(ports)))
+
+
+def with_port_driver(config: ContainerConfig, driver: str) -> ContainerConfig:
+    """`config` with what carries published ports. Raises UsageError for an unknown one, and where it cannot.
+
+    A network of the container's own leads to the world by one program, which carries the ports too.
+    """
+    if driver not in _PORT_DRIVERS:
+        raise UsageError(f"invalid port driver: {driver}", mend=f"--port-driver {' or '.join(_PORT_DRIVERS)}")
+    own = config.network if config.network in ("slirp4netns", "pasta") else "slirp4netns"
+    if config.network == own == driver or (config.network == "default" and driver == "builtin"):
+        return config
+    if config.network == own:
+        raise UsageError(
+            f"conflicting options: the port driver {driver} and the network mode {own}", mend="--network bridge"
+        )
+    config = _on_bridge(config, "a port driver")
+    return config._replace(port_driver="" if driver == "builtin" else driver)
 
 
 def _on_bridge(config: ContainerConfig, what: str) -> ContainerConfig:

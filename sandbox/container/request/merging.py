@@ -207,6 +207,11 @@ def _add_network(request: ContainerRequest, defaults: ImageDefaults, config: Con
 
         with at_field("host_ports"):
             config = with_host_ports(config, request.host_ports)
+    if request.port_driver:
+        from sandbox.container.request.bridged import with_port_driver
+
+        with at_field("port_driver"):
+            config = with_port_driver(config, request.port_driver)
     return _add_ports(request, defaults, config)
 
 

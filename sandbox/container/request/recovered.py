@@ -76,6 +76,7 @@ def _with_network(request: ContainerRequest, config: ContainerConfig) -> Contain
         net_loss=config.net_loss or None,
         egress=config.egress,
         host_ports=config.host_ports,
+        port_driver=config.port_driver or None,
         # with another's network only the image can have exposed any
         exposed_ports=() if shared else config.exposed_ports,
         published_ports=config.published_ports,

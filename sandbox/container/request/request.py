@@ -81,6 +81,8 @@ class ContainerRequest(NamedTuple):
     net_loss: str | None = None
     #: TCP ports of the host's loopback that it reaches
     host_ports: tuple[int, ...] = ()
+    #: what carries published ports: "builtin" or "slirp4netns"
+    port_driver: str | None = None
     #: texts of `--egress`
     egress: tuple[str, ...] = ()
 

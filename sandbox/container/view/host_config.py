@@ -63,6 +63,7 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "NetLoss": config.net_loss,
         "Egress": list(config.egress),
         "HostPorts": list(config.host_ports),
+        "PortDriver": config.port_driver,
     }
     return document | _given(rare)
 

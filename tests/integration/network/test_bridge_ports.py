@@ -117,3 +117,41 @@ def test_a_taken_port_is_told_with_its_holder(sandbox: Sandbox, busybox: str, po
     # and nothing of it stays bound
     with socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::", port))
+
+
+def test_slirp4netns_forwards_the_ports_itself(
+    sandbox: Sandbox, busybox: str, port: int, eventually: Callable[..., None]
+) -> None:
+    added = find_free_port()
+    for name in ("one", "two"):
+        sandbox.run("network", "create", name)
+    driver = ("--port-driver", "slirp4netns", "-p", f"{port}:80", "-p", f"{port}:53/udp")
+    sandbox.run("run", "-d", "--name", "web", "--network", "one", *driver, *HOST_PYTHON, busybox, *_SERVER)
+    eventually(lambda: "up" in sandbox.run("logs", "web").stdout)
+    assert sandbox.run("port", "web").lines == [f"53/udp -> 0.0.0.0:{port}", f"80/tcp -> 0.0.0.0:{port}"]
+    assert sandbox.run("port", "add", "web", f"127.0.0.1:{added}:81").lines == [f"81/tcp -> 127.0.0.1:{added}"]
+    sandbox.run("network", "connect", "two", "web")
+    sandbox.run("network", "disconnect", "one", "web")
+    # the ports follow the container; the keeper leads them to its new address
+    eventually(lambda: _answer(port) == _answer(added) == b"tcp from 10.0.2.2")
+    assert ask_udp("127.0.0.1", port) == b"udp question"
+    told = sandbox.run("run", "-p", f"{port}:80", busybox, "true", status=125).stderr
+    assert f"port is already allocated: 0.0.0.0:{port}/tcp" in told
+    assert "container web publishes it" in told
+    sandbox.run("port", "rm", "web", f"{port}:80")
+    assert _answer(port) == b""
+    sandbox.run("stop", "-t0", "web")
+    socket.create_server(("127.0.0.1", added)).close()
+    sandbox.run("start", "web")
+    eventually(lambda: _answer(added) == b"tcp from 10.0.2.2")
+    # where the monitor is killed the keeper closes them
+    os.kill(monitor_pid(sandbox, "web"), signal.SIGKILL)
+    eventually(lambda: _answer(added) == b"")
+
+
+def _answer(port: int) -> bytes:
+    """What comes from a port of the host; nothing where nobody listens."""
+    try:
+        return ask_tcp("127.0.0.1", port)
+    except OSError:
+        return b""

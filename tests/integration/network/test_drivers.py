@@ -23,17 +23,21 @@ _MEGABYTES = 64
 
 
 class _Driver(NamedTuple):
-    """A value of `--network`, where the host's ports are bound, and whom the server sees for a client of the host."""
+    """A value of `--network`, where the host's ports are bound, whom the server sees for a client of the host, and what
+    carries the ports.
+    """
 
     network: str
     address: str
     gateway: str
+    ports: str = "builtin"
 
 
 _DRIVERS = {
     "bridge": _Driver("four", "127.0.0.1", "172.30.4.1"),
     "bridge-over-IPv6": _Driver("six", "::1", "fd00:6::1"),
-    "slirp4netns": _Driver("slirp4netns", "127.0.0.1", "10.0.2.2"),
+    "bridge-by-slirp4netns": _Driver("four", "127.0.0.1", "10.0.2.2", "slirp4netns"),
+    "slirp4netns": _Driver("slirp4netns", "127.0.0.1", "10.0.2.2", "slirp4netns"),
 }
 
 
@@ -68,7 +72,7 @@ def running(request: pytest.FixtureRequest, stand: Sandbox) -> _Running:
     driver, name = _DRIVERS[request.param], request.param
     place = Place(driver.address, find_free_port())
     host = f"[{place.address}]" if ":" in place.address else place.address
-    publish = ("-p", f"{host}:{place.port}:80", "-p", f"{host}:{place.port}:53/udp")
+    publish = ("--port-driver", driver.ports, "-p", f"{host}:{place.port}:80", "-p", f"{host}:{place.port}:53/udp")
     stand.run("run", "-d", "--name", name, "--network", driver.network, *publish, *HOST_PYTHON, "busybox", *SERVER)
     stand.wait_for_log(name, "up")
     return _Running(stand, driver, name, place)

@@ -88,6 +88,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "dns_options": some_of("ndots:1"),
     "egress": some_of("deny", "allow=example.org,192.0.2.0/24:22", "allow=a b"),
     "host_ports": some_of(5432, 80, 70000),
+    "port_driver": one_of("builtin", "slirp4netns"),
     "extra_hosts": some_of("db:10.0.0.5", "h:::1", "gate:host-gateway"),
     "net_rate": one_of("10mbit"),
     "net_delay": one_of("50ms"),

@@ -225,6 +225,10 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
         {"HostConfig.Egress": ["deny", "allow=example.org"], "HostConfig.HostPorts": [5432, 53]},
     ),
     (
+        "--port-driver slirp4netns",
+        {"HostConfig.PortDriver": "slirp4netns", "HostConfig.NetworkMode": "bridge"},
+    ),
+    (
         "--network mine --net-rate 10mbit --net-delay 50ms --net-loss 1%",
         {"HostConfig.NetRate": "10mbit", "HostConfig.NetDelay": "50ms", "HostConfig.NetLoss": "1%"},
     ),
