@@ -2,6 +2,8 @@
 
     RUNTIME/services/<data root><service id>    where it is spoken to
     RUNTIME/services/<data root>lock            held by who starts or ends one, or changes its ports
+    RUNTIME/services/<data root>births          held by who starts one before its service is there, and by who ends
+                                                those whose services are not; taken before the other
 
 A forwarder that was killed is started again by whoever publishes next; its ports are not listened on meanwhile.
 """
@@ -23,6 +25,7 @@ from sandbox.named_tuple import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sandbox.paths import Paths
 
@@ -148,18 +151,32 @@ def _wait_ended(pidfd: int) -> None:
     poller.poll(_END_SECONDS * 1000)
 
 
-@contextmanager
-def alone(paths: Paths) -> Iterator[None]:
+def alone(paths: Paths) -> AbstractContextManager[None]:
     """Alone among those who start and end forwarders, and change their ports. Raises HostError."""
+    return _locked(paths, "lock", fcntl.LOCK_EX)
+
+
+def giving_birth(paths: Paths) -> AbstractContextManager[None]:
+    """Meanwhile nobody takes a forwarder for one whose service is gone: it may be about to be. Raises HostError."""
+    return _locked(paths, "births", fcntl.LOCK_SH)
+
+
+def without_births(paths: Paths) -> AbstractContextManager[None]:
+    """Meanwhile a forwarder of no service is nobody's. Raises HostError."""
+    return _locked(paths, "births", fcntl.LOCK_EX)
+
+
+@contextmanager
+def _locked(paths: Paths, name: str, how: int) -> Iterator[None]:
     try:
         with _directory(paths) as place:
-            fd = os.open(f"{place}/{paths.runtime_prefix}lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(f"{place}/{paths.runtime_prefix}{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise HostError(
             "cannot look for the forwarders of services", cause=f"{error.strerror}: {error.filename}"
         ) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fcntl.flock(fd, how)
         yield
     finally:
         # by name: a child that was forked meanwhile holds a copy of the descriptor

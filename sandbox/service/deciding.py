@@ -12,6 +12,7 @@ from sandbox.events import emit
 from sandbox.service.board import Facts
 from sandbox.service.events import status_event
 from sandbox.service.planning import plan
+from sandbox.service.ports import has_listener
 from sandbox.service.seeing import seen
 from sandbox.service.store import (
     DUE_NOW,
@@ -49,7 +50,7 @@ def decide(connection: sqlite3.Connection, paths: Paths, service_id: str) -> Dec
         states = _states(connection, service_id)
         tasks = [seen(task, states.get(task.container_id), now_ns) for task in before.values()]
         decision = plan(service, tasks, Facts(now_ns, new_id, _is_held(connection, service, tasks)))
-        if decision.is_over:
+        if decision.is_over and not has_listener(service):
             delete_service(connection, service_id)
             return None
         _write(connection, service, before, decision)

@@ -20,7 +20,6 @@ from sandbox.service.acts import act_of
 from sandbox.service.container_request import TASK_LABEL, Node, container_name, container_request
 from sandbox.service.seeing import End, ended, rejected, seen
 from sandbox.service.store import (
-    all_services,
     delete_task,
     load_service,
     load_task,
@@ -81,9 +80,8 @@ def settle_ports(context: OperationContext, service_id: str) -> None:
     with open_state(context.paths, durable=False) as connection:
         service = load_service(connection, service_id)
         tasks = tasks_of(connection, service_id) if service is not None else []
-        services = {each.id for each in all_services(connection)}
     if service is None or service.removing:
-        ports.sweep(context.paths, services)
+        ports.sweep(context.paths)
     else:
         ports.settle(context.paths, service, tasks)
 

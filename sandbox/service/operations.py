@@ -7,6 +7,7 @@ A `word` is a service's name, its id or a prefix of that. Looking at services is
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 from sandbox.errors import ConflictError, SandboxError, UsageError
 from sandbox.events import emit
@@ -15,7 +16,15 @@ from sandbox.service import ports
 from sandbox.service.checks import check_spec
 from sandbox.service.events import change_event, service_event
 from sandbox.service.record import Service, UpdateStatus
-from sandbox.service.store import find_service, insert_service, new_id, node_id, refuse_taken_name, update_service
+from sandbox.service.store import (
+    delete_service,
+    find_service,
+    insert_service,
+    new_id,
+    node_id,
+    refuse_taken_name,
+    update_service,
+)
 from sandbox.state import open_state
 from sandbox.transactions import transaction
 
@@ -36,18 +45,41 @@ def create(context: OperationContext, spec: ServiceSpec, stack: str = "") -> Ser
     with open_state(context.paths) as connection:
         ports.check_clash(connection, spec)
         refuse_taken_name(connection, spec.name)
-    if spec.ports:
-        ports.publish(context.paths, service)
     try:
-        with open_state(context.paths) as connection, transaction(connection):
-            node_id(connection)
-            insert_service(connection, service)
-            emit(connection, service_event("create", service))
-    except SandboxError:
-        ports.remove(context.paths, service)
-        raise
+        _make(context, service)
+    except ConflictError:
+        # a port of one that was removed just now, say, or that a killed process did not get to
+        if not ports.sweep(context.paths):
+            raise
+        _make(context, service)
     ensure_reconciler(context.paths, context.env)
     return service
+
+
+def _make(context: OperationContext, service: Service) -> None:
+    """Have its ports, and then the service. Until then it is announced as one that is removed: so what was killed in
+    between is taken away by whoever comes next.
+    """
+    with ports.giving_birth(context.paths) if ports.has_listener(service) else nullcontext():
+        try:
+            if ports.has_listener(service):
+                with open_state(context.paths) as connection, transaction(connection):
+                    insert_service(connection, service._replace(removing=True))
+                ports.publish_first(context.paths, service)
+            with open_state(context.paths) as connection, transaction(connection):
+                node_id(connection)
+                insert_service(connection, service)
+                emit(connection, service_event("create", service))
+        except SandboxError:
+            _unmake(context, service)
+            raise
+
+
+def _unmake(context: OperationContext, service: Service) -> None:
+    if ports.has_listener(service):
+        ports.remove(context.paths, service)
+        with open_state(context.paths, frees=True) as connection, transaction(connection):
+            delete_service(connection, service.id)
 
 
 def update(context: OperationContext, word: str, version: int, spec: ServiceSpec) -> Service:

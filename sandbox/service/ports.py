@@ -1,9 +1,9 @@
 """The ports of services, as the reconciler and operations ask for them: what rows say is made so.
 
-    publish    before the row of a new or changed service is written: who has a port that is taken is told then
+    publish    before a new or changed service is one: who has a port that is taken is told then
     settle     after a decision, and when nobody knows what was killed: ports and members are what the rows say
     withdraw   before a task's stop signal, by ports and names; `begin_drain` tells when its open requests are answered
-    sweep      what no row names any more is ended
+    sweep      what no service names any more is ended
 
 Each may be done again, by any process, whatever was killed in between. All of them wait for some milliseconds, fork
 nothing of the caller's, and open the database for themselves.
@@ -22,7 +22,7 @@ from sandbox.network.forward_targets import member_target
 from sandbox.network.service_ports import Drain, Member, PublishedService
 from sandbox.network.store import endpoints_of
 from sandbox.service.published import published_ports, set_published_ports, with_chosen
-from sandbox.service.store import tasks_of
+from sandbox.service.store import all_services, load_service, tasks_of, update_service
 from sandbox.service.vips import announce_vips, settle_vips
 from sandbox.state import open_state
 from sandbox.transactions import transaction
@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
+    from contextlib import AbstractContextManager
 
     from net.service_protocol import ServiceInfo
     from sandbox.paths import Paths
@@ -74,9 +75,30 @@ def check_clash(connection: sqlite3.Connection, spec: ServiceSpec, service_id: s
 def publish(paths: Paths, service: Service) -> tuple[ServicePort, ...]:
     """Have the service listen on its ports of mode ingress, and on no other; they come back as they are bound.
 
-    It may have no row yet. Raises ConflictError, which names who has a port that is taken, and HostError: then nothing
-    is changed.
+    Raises ConflictError, which names who has a port that is taken, and HostError: then nothing is changed.
     """
+    try:
+        return _publish(paths, service)
+    except ConflictError:
+        # by one that was removed just now, or that a killed process did not get to
+        if not sweep(paths):
+            raise
+    return _publish(paths, service)
+
+
+def publish_first(paths: Paths, service: Service) -> tuple[ServicePort, ...]:
+    """As `publish`, for a service that is none yet; the caller is `giving_birth`. Raises as it does, where `sweep` may
+    help too.
+    """
+    return _publish(paths, service)
+
+
+def giving_birth(paths: Paths) -> AbstractContextManager[None]:
+    """Meanwhile no `sweep` ends what carries the ports of a service that is none yet. Raises HostError."""
+    return service_forwarders.giving_birth(paths)
+
+
+def _publish(paths: Paths, service: Service) -> tuple[ServicePort, ...]:
     with open_state(paths, durable=False) as connection:
         wanted = () if service.removing else with_chosen(service.spec.ports, published_ports(connection, service.id))
     mappings = tuple(_mapping(port) for port in wanted)
@@ -142,12 +164,41 @@ def remove(paths: Paths, service: Service) -> None:
     announce_vips(paths)
 
 
-def sweep(paths: Paths, service_ids: Collection[str]) -> None:
-    """End what carries ports of services other than these."""
-    for process in tuple(service_forwarders.find_forwarders(paths)):
-        if process.service_id not in service_ids:
-            service_ports.remove(paths, process.service_id)
-            service_forwarders.kill_forwarder(process)
+def sweep(paths: Paths) -> bool:
+    """End what carries ports of services that are gone, or are being removed; whether there was any.
+
+    Raises HostError.
+    """
+    found = False
+    with service_forwarders.without_births(paths):
+        with open_state(paths, durable=False) as connection:
+            services = all_services(connection, removing=True)
+        kept = {service.id for service in services if not service.removing}
+        for process in tuple(service_forwarders.find_forwarders(paths)):
+            if process.service_id not in kept:
+                service_ports.remove(paths, process.service_id)
+                service_forwarders.kill_forwarder(process)
+                found = True
+        going = [service for service in services if service.removing and has_listener(service)]
+        with open_state(paths, durable=False) as connection, transaction(connection):
+            for service in going:
+                forget_ports(connection, service.id)
+    # nor is there an address by their names
+    announce_vips(paths)
+    return found
+
+
+def has_listener(service: Service) -> bool:
+    """Whether something may listen for it."""
+    return any(port.mode == "ingress" for port in service.spec.ports)
+
+
+def forget_ports(connection: sqlite3.Connection, service_id: str) -> None:
+    """Write down of a service that is being removed that nothing listens for it any more."""
+    service = load_service(connection, service_id)
+    if service is not None and service.removing:
+        set_published_ports(connection, service_id, ())
+        update_service(connection, service._replace(spec=service.spec._replace(ports=())))
 
 
 def look_at(paths: Paths, service: Service) -> ServiceInfo | None:

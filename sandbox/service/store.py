@@ -41,12 +41,19 @@ def node_id(connection: sqlite3.Connection) -> str:
 
 
 def insert_service(connection: sqlite3.Connection, service: Service) -> None:
-    """Record a new service, which is due. Raises ConflictError where its name is taken."""
+    """Record a new service, which is due; one that was announced, as removed, is as it is now. Raises ConflictError
+    where its name is taken.
+    """
     try:
         connection.execute(
-            "INSERT INTO service (id, name, stack, version, due_ns, record) VALUES (?, ?, ?, ?, ?, ?)",
-            (service.id, service.name, service.stack, service.version, DUE_NOW, _service_text(service)),
-        )
+            "INSERT INTO service (id, name, stack, version, removing, due_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET removing = excluded.removing, due_ns = excluded.due_ns, "
+            "record = excluded.record",
+            (
+                service.id, service.name, service.stack, service.version, int(service.removing), DUE_NOW,
+                _service_text(service),
+            ),
+        )  # fmt: skip
     except IntegrityError:
         raise _taken(service.name) from None
     _keep_spec(connection, service)

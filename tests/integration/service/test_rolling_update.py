@@ -109,14 +109,15 @@ def test_no_request_fails_while_replicas_are_replaced(services: Services, busybo
     assert [others for _, others in told] == [[]] * _CLIENTS
     assert not {task.id for task in first} & {task.id for task in last}
 
-    # one dies under load: what it was answering is lost, and nothing after it; the forwarder dies, and is there again
+    # one dies under load: of each client the one request is lost that this one has, answered or not, and none after it;
+    # the forwarder dies, and is there again
     with load(port) as told:
         info = ports.look_at(services.paths, service)
         assert info is not None
         assert {one.key for one in info.members if not one.is_leaving} == {task.container_id for task in last}
         services.sandbox.run("kill", last[0].container_id)
         services.wait(service, lambda _, tasks: sum(each.is_member for each in tasks) == 2 and last[0] not in tasks)
-    assert sum(len(others) for _, others in told) <= 5 * _CLIENTS
+    assert all(len(others) <= 1 for _, others in told), told
     os.kill(info.pid, signal.SIGKILL)
     operations.scale(services.context, "web", 1)
     services.wait_running(service, 1)

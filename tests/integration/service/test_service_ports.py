@@ -61,7 +61,9 @@ def service(sandbox: Sandbox, paths: Paths) -> Iterator[Service]:
         # there is nothing to decide: no reconciler is to meddle
         update_service(connection, made, due_ns=0)
     yield made
-    sweep(paths, ())
+    with open_state(paths) as connection:
+        delete_service(connection, made.id)
+    sweep(paths)
 
 
 def start(sandbox: Sandbox, image: str, name: str) -> str:
@@ -173,5 +175,8 @@ def test_a_taken_port_is_told_with_its_holder(sandbox: Sandbox, busybox: str, pa
         assert set(published_ports(connection, web.id)) == {ServicePort(8080, port), chosen}
         delete_service(connection, web.id)
         assert published_ports(connection, web.id) == ()
-    sweep(paths, {"def456"})
+    # its maker was killed, say: who comes next has the port
+    assert publish(paths, other) == (ServicePort(81, port),)
+    assert look_at(paths, web) is None
+    assert sweep(paths)
     assert look_at(paths, web) is None
