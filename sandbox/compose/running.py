@@ -7,11 +7,11 @@ is waited for then may take as long as it likes, and `down` must not wait for it
 from __future__ import annotations
 
 from sandbox.compose.interrupts import run_interruptible
-from sandbox.compose.locks import ProjectLock
 from sandbox.compose.observe import observe
 from sandbox.compose.progress import Progress
 from sandbox.compose.step_requests import Work, container_request
 from sandbox.named_tuple import NamedTuple
+from sandbox.project_locks import ProjectLock
 from sandbox.stack.canonical import image_of
 from sandbox.stack.consistency import require_own_names
 

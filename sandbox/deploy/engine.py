@@ -7,6 +7,7 @@ from sandbox.named_tuple import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Protocol
 
     from sandbox.container.view.logs import LogEntry, LogSelection
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     class Engine(Protocol):
         """Each call stands by itself; one that fails half way is finished by planning and applying again."""
+
+        def alone(self, name: str) -> AbstractContextManager[object]:
+            """Meanwhile nobody else plans for the stack, or changes it."""
+            ...
 
         def plan(self, stack: StackSpec, *, prunes: bool = False) -> Plan:
             """What would be changed; only reads."""

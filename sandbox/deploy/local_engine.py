@@ -14,6 +14,7 @@ from sandbox.deploy.plan import (
 )
 from sandbox.errors import ConflictError, NotFoundError, SandboxError, UsageError
 from sandbox.network import operations as networks
+from sandbox.project_locks import ProjectLock
 from sandbox.secret import operations as objects
 from sandbox.service import looking
 from sandbox.service import operations as services
@@ -43,6 +44,10 @@ class LocalEngine:
 
     def __init__(self, context: OperationContext) -> None:
         self._context = context
+
+    def alone(self, name: str) -> ProjectLock:
+        """Alone among those who change the stack, from here until it is released. Raises HostError."""
+        return ProjectLock(self._context.paths, name, "stack")
 
     def plan(self, stack: StackSpec, *, prunes: bool = False) -> Plan:
         """What would be changed; only reads."""
@@ -197,7 +202,8 @@ class LocalEngine:
         """Remove all of a stack; networks go when the last replica on them has."""
         from sandbox.deploy.removal import remove_stack
 
-        return remove_stack(self._context, name, tell)
+        with self.alone(name):
+            return remove_stack(self._context, name, tell)
 
     def logs(self, word: str, selection: LogSelection) -> Iterator[tuple[TaskRow, LogEntry]]:
         """What a service or a task wrote."""

@@ -41,15 +41,16 @@ def deploy(invocation: Invocation) -> int:
         _build(invocation, project)
     where = context.for_operations()
     engine = LocalEngine(where)
-    plan = engine.plan(stack_spec_of(project), prunes=invocation.flag("prune"))
-    if not plan.refusals:
-        plan = with_images(where, plan, resolve, context.note)
 
     def tell(line: str) -> None:
         context.print(line)
         context.stdout.flush()
 
-    ids = engine.apply(plan, tell)
+    with engine.alone(name):
+        plan = engine.plan(stack_spec_of(project), prunes=invocation.flag("prune"))
+        if not plan.refusals:
+            plan = with_images(where, plan, resolve, context.note)
+        ids = engine.apply(plan, tell)
     return 0 if invocation.flag("detach") else _wait(invocation, ids)
 
 

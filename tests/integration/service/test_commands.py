@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ __all__ = ["busybox", "busybox_home", "busybox_tar", "eventually"]
 
 pytestmark = [pytest.mark.requires(*CONTAINER, "busybox"), pytest.mark.slow]
 
+_TWO = ("a.yaml", "b.yaml")
 _UP = "trap 'exit 0' TERM; cat /run/secrets/key; cat /c; while :; do sleep 1000 & wait; done"
 _FILE = """
 services:
@@ -142,6 +144,27 @@ def test_a_stack(
     assert sandbox.run("network", "ls", "-q", "-f", "label=com.docker.stack.namespace=st").lines == []
     assert sandbox.run("stack", "rm", "st").stderr == "Nothing found in stack: st\n"
     assert sandbox.run("volume", "ls", "-q", "-f", "label=com.docker.stack.namespace=st").lines == ["st_data"]
+
+
+def test_two_deploys_at_once_and_a_file_that_changes(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    def write(name: str, word: str) -> None:
+        one = f"{{image: {busybox}, deploy: {{replicas: 0}}, environment: {{WORD: {word}}}}}"
+        (sandbox.home.root / name).write_text(f"services: {{one: {one}, two: {one}, three: {one}}}\n")
+
+    def words() -> set[tuple[str, ...]]:
+        return {services.load_named(f"st_{name}").spec.request.environment for name in ("one", "two", "three")}
+
+    write("a.yaml", "a")
+    write("b.yaml", "b")
+    with ExitStack() as open_ones:
+        both = [open_ones.enter_context(sandbox.spawn("stack", "deploy", "-c", name, "st")) for name in _TWO]
+        # what is read by then is deployed, all of it
+        assert all(each.stdout is not None and each.stdout.readline() for each in both)
+        write("a.yaml", "later")
+        write("b.yaml", "later")
+        assert [each.wait(120) for each in both] == [0, 0]
+    assert words() in ({("WORD=a",)}, {("WORD=b",)})
+    assert sandbox.run("service", "ls", "-q").stdout.count("\n") == 3
 
 
 def test_a_stack_builds_its_images(services: Services, sandbox: Sandbox, busybox: str) -> None:
