@@ -1,4 +1,4 @@
-"""One command at a time makes and removes what a project or a stack is made of; the next one waits, and finds it made."""
+"""One command at a time makes and removes what a project or a stack is made of; the next waits, and finds it made."""
 
 from __future__ import annotations
 

@@ -49,8 +49,7 @@ def create(context: OperationContext, spec: ServiceSpec, stack: str = "") -> Ser
         _make(context, service)
     except ConflictError:
         # a port of one that was removed just now, say, or that a killed process did not get to
-        if not ports.sweep(context.paths):
-            raise
+        ports.sweep(context.paths)
         _make(context, service)
     ensure_reconciler(context.paths, context.env)
     return service

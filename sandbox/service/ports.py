@@ -81,8 +81,7 @@ def publish(paths: Paths, service: Service) -> tuple[ServicePort, ...]:
         return _publish(paths, service)
     except ConflictError:
         # by one that was removed just now, or that a killed process did not get to
-        if not sweep(paths):
-            raise
+        sweep(paths)
     return _publish(paths, service)
 
 
@@ -164,12 +163,8 @@ def remove(paths: Paths, service: Service) -> None:
     announce_vips(paths)
 
 
-def sweep(paths: Paths) -> bool:
-    """End what carries ports of services that are gone, or are being removed; whether there was any.
-
-    Raises HostError.
-    """
-    found = False
+def sweep(paths: Paths) -> None:
+    """End what carries ports of services that are gone, or are being removed. Raises HostError."""
     with service_forwarders.without_births(paths):
         with open_state(paths, durable=False) as connection:
             services = all_services(connection, removing=True)
@@ -178,14 +173,12 @@ def sweep(paths: Paths) -> bool:
             if process.service_id not in kept:
                 service_ports.remove(paths, process.service_id)
                 service_forwarders.kill_forwarder(process)
-                found = True
         going = [service for service in services if service.removing and has_listener(service)]
         with open_state(paths, durable=False) as connection, transaction(connection):
             for service in going:
                 forget_ports(connection, service.id)
     # nor is there an address by their names
     announce_vips(paths)
-    return found
 
 
 def has_listener(service: Service) -> bool:
