@@ -44,7 +44,7 @@ services:
     command: ["busybox", "sleep", "1000"]
     stop_signal: KILL
     environment: {WORD: "WORDED"}
-    ports: ["PORT"]
+    ports: ["80"]
     secrets: [key]
     configs: [{source: c, target: /c}]
     deploy: {replicas: REPLICAS, update_config: {parallelism: 0, monitor: 1ms}}
@@ -72,12 +72,9 @@ class _Stack:
         self._chance = random.Random(_SEED)
         #: how long a command has taken that nobody killed
         self._seconds: dict[str, float] = {}
-        #: that was chosen first: it is to be free again each time
-        self._port = "80"
 
     def write(self, word: str) -> None:
-        text = self._text.replace("WORDED", word).replace("PORT", self._port)
-        (self._sandbox.home.root / "stack.yaml").write_text(text)
+        (self._sandbox.home.root / "stack.yaml").write_text(self._text.replace("WORDED", word))
 
     def run(self, *words: str) -> None:
         began = time.monotonic()
@@ -109,8 +106,8 @@ class _Stack:
                 container = find_container(connection, task.container_id)
                 assert (container.name, container.state.status) == (f"st_web.{task.slot}.{task.id}", "running")
                 assert set(variables) <= set(container.config.environment)
-            (port,) = published_ports(connection, service.id)
-        self._port = f"{port.published}:80"
+            assert [port.target for port in published_ports(connection, service.id)] == [80]
+        assert [forwarder.service_id for forwarder in find_forwarders(self._services.paths)] == [service.id]
 
     def _stands(self, tasks: list[Task], wanted: str) -> bool:
         there = [task for task in tasks if not task.is_over]
