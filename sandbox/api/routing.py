@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Call], Awaitable[Answer | None]]
 
-#: method, path, "module.function" below `handlers`. {id} is one word, {name} may have slashes; exact paths come first
+#: method, path, "module.function" below `handlers`. {id} is one word, {name} may have slashes, {kind} is
+#: of a secret or a config, which are served alike; exact paths come first
 ROUTES: tuple[tuple[str, str, str], ...] = (
     ("HEAD", "/_ping", "system.ping"),
     ("GET", "/_ping", "system.ping"),
@@ -97,25 +98,20 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", "/nodes/{id}", "nodes.inspect"),
     ("POST", "/nodes/{id}/update", "nodes.update"),
     ("DELETE", "/nodes/{id}", "nodes.remove"),
-    ("GET", "/secrets", "secrets.list_all"),
-    ("POST", "/secrets/create", "secrets.create"),
-    ("GET", "/secrets/{id}", "secrets.inspect"),
-    ("POST", "/secrets/{id}/update", "secrets.update"),
-    ("DELETE", "/secrets/{id}", "secrets.remove"),
-    ("GET", "/configs", "configs.list_all"),
-    ("POST", "/configs/create", "configs.create"),
-    ("GET", "/configs/{id}", "configs.inspect"),
-    ("POST", "/configs/{id}/update", "configs.update"),
-    ("DELETE", "/configs/{id}", "configs.remove"),
+    ("GET", "/{kind}s", "objects.list_all"),
+    ("POST", "/{kind}s/create", "objects.create"),
+    ("GET", "/{kind}s/{id}", "objects.inspect"),
+    ("POST", "/{kind}s/{id}/update", "objects.update"),
+    ("DELETE", "/{kind}s/{id}", "objects.remove"),
     ("GET", "/services", "services.list_all"),
     ("POST", "/services/create", "services.create"),
     ("GET", "/services/{id}", "services.inspect"),
     ("POST", "/services/{id}/update", "services.update"),
     ("DELETE", "/services/{id}", "services.remove"),
-    ("GET", "/services/{id}/logs", "swarm.refuse"),
+    ("GET", "/services/{id}/logs", "streams.service_logs"),
     ("GET", "/tasks", "services.list_tasks"),
     ("GET", "/tasks/{id}", "services.inspect_task"),
-    ("GET", "/tasks/{id}/logs", "swarm.refuse"),
+    ("GET", "/tasks/{id}/logs", "streams.service_logs"),
 )
 
 _VERSIONED = re.compile(r"/v([0-9]{1,3})\.([0-9]{1,3})(/.*)\Z", re.DOTALL)
@@ -138,6 +134,7 @@ class Target(NamedTuple):
 
 def _compiled(path: str) -> re.Pattern[str]:
     text = re.escape(path).replace(r"\{id\}", "([^/]+)").replace(r"\{name\}", "(.+)")
+    text = text.replace(r"\{kind\}", "(secret|config)")
     return re.compile(text + r"\Z", re.DOTALL)
 
 

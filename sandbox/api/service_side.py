@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sandbox.api.log_frames import LogForm
+    from sandbox.container.view.logs import LogSelection
     from sandbox.operation_context import OperationContext
     from sandbox.secret.operations import ObjectRequest
     from sandbox.secret.record import Kind
@@ -152,6 +154,28 @@ def roll_back_service(context: OperationContext, word: str, version: int) -> Non
     from sandbox.api.service_changes import roll_back
 
     roll_back(context, word, version)
+
+
+def service_has_terminal(context: OperationContext, word: str) -> bool:
+    """Whether what the service's tasks write, or one task of that name, comes of a terminal. Raises NotFoundError."""
+    from sandbox.errors import NotFoundError
+    from sandbox.service.looking import inspect, inspect_task
+
+    try:
+        spec = inspect(context, word).spec
+    except NotFoundError:
+        row = inspect_task(context, word)
+        spec = row.spec or row.service.spec
+    return bool(spec.request.terminal)
+
+
+def write_service_logs(
+    context: OperationContext, word: str, selection: LogSelection, form: LogForm, output_fd: int
+) -> None:
+    """What its tasks wrote goes to a descriptor, in frames where they have no terminal. Raises NotFoundError."""
+    from sandbox.api.service_logs import write_logs
+
+    write_logs(context, word, selection, form, output_fd)
 
 
 def remove_service(context: OperationContext, word: str) -> None:

@@ -6,10 +6,11 @@ from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
     from sandbox.api.documents.classic_request import ClassicBuild
+    from sandbox.api.log_frames import LogForm
     from sandbox.container.model.record import Container
     from sandbox.container.monitor.plan import Attachment
     from sandbox.container.operations import ListRequest
@@ -148,57 +149,18 @@ def write_logs(context: OperationContext, word: str, selection: LogSelection, fo
     import os
     from contextlib import suppress
 
+    from sandbox.api.log_frames import LogWriter
     from sandbox.container.operations import logs, look_up
+    from sandbox.container.view.log_details import log_details
 
     container = look_up(context, word)
-    details = ""
-    if form.details:
-        from sandbox.container.view.log_details import log_details
-
-        details = f"{log_details(container.config)} "
-    entries = logs(context, container.id, selection, follow=form.follow)
+    details = log_details(container.config) if form.details else ""
+    terminal = container.config.terminal
     with suppress(BrokenPipeError), os.fdopen(os.dup(output_fd), "wb", buffering=0) as output:
-        for data in _log_blocks(entries, form, details, container.config.terminal):
-            output.write(data)
-
-
-class LogForm(NamedTuple):
-    """How a log is wanted."""
-
-    follow: bool = False
-    stdout: bool = True
-    stderr: bool = True
-    timestamps: bool = False
-    details: bool = False
-    #: without frames, as of a terminal
-    is_raw: bool = False
-
-
-_BLOCK_BYTES = 64 * 1024
-
-
-def _log_blocks(entries: Iterator[Any], form: LogForm, details: str, terminal: bool) -> Iterator[bytes]:
-    """The entries as Docker sends them. Together where they come fast, at once where they are followed."""
-    from sandbox.api.framing import frame_header
-
-    wanted = {name for name, given in (("stdout", form.stdout), ("stderr", form.stderr)) if given}
-    limit = 0 if form.follow else _BLOCK_BYTES
-    parts: list[bytes] = []
-    size = 0
-    for entry in entries:
-        if entry.stream not in wanted and not terminal:
-            continue
-        prefix = (f"{entry.time} " if form.timestamps else "") + details
-        data = (prefix + entry.text).encode(errors="surrogateescape")
-        if not terminal and not form.is_raw:
-            parts.append(frame_header(2 if entry.stream == "stderr" else 1, len(data)))
-        parts.append(data)
-        size += len(data)
-        if size >= limit:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
+        writer = LogWriter(form, output.write)
+        for entry in logs(context, container.id, selection, follow=form.follow):
+            writer.add(entry, details, terminal=terminal)
+        writer.flush()
 
 
 def image_summaries(context: OperationContext, filters: tuple[str, ...], *, all: bool) -> list[Document]:

@@ -24,10 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    from sandbox.compose.following import LogSink
     from sandbox.compose.progress import Tell
     from sandbox.compose.step_requests import Work
     from sandbox.compose.steps import Plan
+    from sandbox.container.following import LogSink
     from sandbox.container.model.record import Container
     from sandbox.events import Happened
     from sandbox.stack.project import Project

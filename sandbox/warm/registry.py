@@ -78,6 +78,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.run_exec": Operation(_API, "run_exec", lasts=True),
     "api.roll_back_service": Operation(_API_SERVICES, "roll_back_service"),
     "api.service": Operation(_API_SERVICES, "service"),
+    "api.service_has_terminal": Operation(_API_SERVICES, "service_has_terminal"),
+    "api.service_logs": Operation(_API_SERVICES, "write_service_logs", lasts=True),
     "api.services": Operation(_API_SERVICES, "services"),
     "api.start": Operation(_API, "start_container"),
     "api.summaries": Operation(_API, "summaries"),

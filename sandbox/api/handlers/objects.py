@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from sandbox.secret.record import Kind
 
 
-async def list_all(call: Call, kind: Kind) -> Answer:
+async def list_all(call: Call) -> Answer:
     """All of a kind, or those that pass."""
-    call.engine.cluster.check_active()
+    kind = _kind(call)
     return Answer(document=await call.engine.call("api.objects", kind, read_filters(call.text("filters"))))
 
 
-async def create(call: Call, kind: Kind) -> Answer:
+async def create(call: Call) -> Answer:
     """Keep one. Raises ApiError."""
-    call.engine.cluster.check_active()
+    kind = _kind(call)
     body = await call.document()
     for field in ("Driver", "Templating"):
         if table(body, field).get("Name"):
@@ -38,37 +38,43 @@ async def create(call: Call, kind: Kind) -> Answer:
     return Answer(201, {"ID": await call.engine.call("api.create_object", kind, request, call.engine.session)})
 
 
-async def inspect(call: Call, kind: Kind) -> Answer:
+async def inspect(call: Call) -> Answer:
     """All that is known of one: of a secret never its content."""
-    call.engine.cluster.check_active()
-    return Answer(document=await call.engine.call("object.inspect", kind, call.word))
+    kind = _kind(call)
+    return Answer(document=await call.engine.call("object.inspect", kind, call.words[1]))
 
 
-async def update(call: Call, kind: Kind) -> Answer:
+async def update(call: Call) -> Answer:
     """Give it other labels: nothing else changes. Raises ApiError."""
-    call.engine.cluster.check_active()
+    kind = _kind(call)
     body = await call.document()
     version = call.number("version")
     if version is None:
         raise ApiError(400, f"invalid {kind} version '': strconv.ParseUint: parsing \"\": invalid syntax")
     data = _data(body) if body.get("Data") else None
     refused = await call.engine.call(
-        "api.update_object", kind, call.word, version, text(body, "Name"), data, pairs(body, "Labels")
+        "api.update_object", kind, call.words[1], version, text(body, "Name"), data, pairs(body, "Labels")
     )
     if refused:
         raise ApiError(*refused)
     return Answer(200)
 
 
-async def remove(call: Call, kind: Kind) -> Answer:
+async def remove(call: Call) -> Answer:
     """Remove it. Raises ApiError where a service uses it."""
-    call.engine.cluster.check_active()
+    kind = _kind(call)
     try:
-        await call.engine.call("object.remove", kind, call.word)
+        await call.engine.call("object.remove", kind, call.words[1])
     except ConflictError as error:
         # Docker's status of it
         raise ApiError(400, error.message) from error
     return NO_CONTENT
+
+
+def _kind(call: Call) -> Kind:
+    """What it is about, of the path. Raises ApiError where there is no swarm that could have it."""
+    call.engine.cluster.check_active()
+    return "secret" if call.word == "secret" else "config"
 
 
 def _data(body: Mapping[str, Any]) -> bytes:

@@ -11,11 +11,11 @@ from sandbox.api.client_keys import read_detach_keys
 from sandbox.api.connection import ClientGoneError
 from sandbox.api.errors import ApiError
 from sandbox.api.framing import frame_header
+from sandbox.api.log_frames import LogForm
 from sandbox.api.monitor_line import MonitorLine
 from sandbox.api.parked import Wanted
 from sandbox.api.pipes import open_pipe
 from sandbox.api.websocket import BINARY, TEXT, WebSocket, accept_lines
-from sandbox.api.worker_side import LogForm
 from sandbox.container.monitor.plan import Attachment
 from sandbox.container.view.log_selection import read_selection
 from sandbox.protocol.frames import STDERR, STDIN, STDIN_END, encode
@@ -185,20 +185,35 @@ async def _send_log(call: Call, brief: Brief, form: _Form, stream: Hijacked | We
 
 async def logs(call: Call) -> None:
     """What it has written, and with `follow` what it writes until its end. Raises ApiError."""
+    _check_streams(call)
+    brief: Brief = await call.engine.call("api.brief", call.word)
+    await _stream_logs(call, "api.logs", brief.id, terminal=brief.terminal)
+
+
+async def service_logs(call: Call) -> None:
+    """What the tasks of a service, or one task, have written, and with `follow` what they write. Raises ApiError."""
+    call.engine.cluster.check_active()
+    _check_streams(call)
+    terminal: bool = await call.engine.call("api.service_has_terminal", call.word)
+    await _stream_logs(call, "api.service_logs", call.word, terminal=terminal)
+
+
+def _check_streams(call: Call) -> None:
     if not (call.flag("stdout") or call.flag("stderr")):
         raise ApiError(400, "Bad parameters: you must choose at least one stream")
-    engine = call.engine
-    brief: Brief = await engine.call("api.brief", call.word)
+
+
+async def _stream_logs(call: Call, operation: str, word: str, *, terminal: bool) -> None:
     selection = read_selection(_moment(call.text("since")), _moment(call.text("until")), call.text("tail") or "all")
     form = LogForm(
         call.flag("follow"), call.flag("stdout"), call.flag("stderr"), call.flag("timestamps"), call.flag("details")
     )
-    content_type = RAW_STREAM if brief.terminal else call.stream_type
+    content_type = RAW_STREAM if terminal else call.stream_type
     async with open_pipe() as pipe, call.stream(content_type) as out, trio.open_nursery() as nursery:
 
         async def write() -> None:
             try:
-                await engine.call("api.logs", brief.id, selection, form, Descriptor(pipe.write_fd))
+                await call.engine.call(operation, word, selection, form, Descriptor(pipe.write_fd))
             finally:
                 pipe.close_write()
 

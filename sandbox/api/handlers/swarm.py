@@ -63,9 +63,3 @@ async def unlock(call: Call) -> Answer:
     """It is never locked. Raises ApiError."""
     call.engine.cluster.check_active()
     raise ApiError(409, "swarm is not locked")
-
-
-async def refuse(call: Call) -> Answer:
-    """What a swarm elsewhere does, and this machine does by its own command. Raises ApiError."""
-    call.engine.cluster.check_active()
-    raise ApiError(501, "services are made, changed and their logs read by `sandbox service`, not through the API")

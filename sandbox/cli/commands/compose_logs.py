@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def logs(invocation: Invocation) -> int:
     """Print the logs of the project's containers, each line behind its container's name."""
-    from sandbox.compose.following import LogSink, Newcomers, follow_logs, read_logs
+    from sandbox.container.following import LogSink, Newcomers, follow_logs, read_logs
     from sandbox.container.view.log_selection import read_selection
 
     if invocation.number("index") and len(invocation.arguments) != 1:

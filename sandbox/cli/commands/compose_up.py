@@ -76,8 +76,8 @@ def _attend(invocation: Invocation, project: Project, made: Made, attending: Att
     from sandbox.cli.commands.compose_logs import ShownLogs
     from sandbox.cli.compose_progress import PlainDisplay
     from sandbox.compose.attached import attend
-    from sandbox.compose.following import LogSink
     from sandbox.compose.names import short_name
+    from sandbox.container.following import LogSink
 
     shown = ShownLogs(invocation, project.name, made.names_of(attending.shown), separates=True)
     # lines of their own: what is written over would mix with what containers write

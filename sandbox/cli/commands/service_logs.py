@@ -59,7 +59,7 @@ def _follow(invocation: Invocation, selection: LogSelection, width: int) -> None
     """Show what is there and what comes, also of tasks that come later, until the service is removed; of one task until
     it has ended.
     """
-    from sandbox.compose.following import LogSink, Newcomers, follow_logs
+    from sandbox.container.following import LogSink, Newcomers, follow_logs
     from sandbox.service.log_sources import log_sources
 
     where = invocation.context.for_operations()

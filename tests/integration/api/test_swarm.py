@@ -50,10 +50,12 @@ def test_what_a_swarm_has(client: Any, busybox: str, eventually: Callable[[Calla
 
 def _check_services(client: Any, image: str, eventually: Callable[[Callable[[], object]], None]) -> None:
     service = client.services.create(
-        image, ["sleep", "600"], name="web", env=["A=1"], labels={"mine": "1"}, stop_grace_period=0,
+        image, ["sh", "-c", "echo up; echo oh >&2; exec sleep 600"], name="web",
+        env=["A=1"], labels={"mine": "1"}, stop_grace_period=0,
         mode=ServiceMode("replicated", 2), update_config=UpdateConfig(parallelism=2, monitor=1),
     )  # fmt: skip
     eventually(lambda: _counts(client) == [(2, 2)])
+    _check_logs(client, service)
     with pytest.raises(docker.errors.APIError, match="service web already exists") as raised:
         client.services.create(image, name="web")
     assert raised.value.status_code == 409
@@ -74,6 +76,20 @@ def _check_services(client: Any, image: str, eventually: Callable[[Callable[[], 
     eventually(lambda: client.services.get("web").attrs["UpdateStatus"]["State"] == "rollback_completed")
     assert {task["Spec"]["ContainerSpec"]["Image"] for task in service.tasks()} == {image}
     service.remove()
+
+
+def _check_logs(client: Any, service: Any) -> None:
+    assert sorted(service.logs(stdout=True, stderr=True)) == [b"oh\n", b"oh\n", b"up\n", b"up\n"]
+    assert list(service.logs(stdout=True, tail=0)) == []
+    (first, _) = service.tasks()
+    line = next(service.logs(stdout=True, details=True, follow=True))
+    (told, text) = line.split(b" ")
+    assert (text, b"com.docker.swarm.service.id=" + service.id.encode() in told) == (b"up\n", True)
+    url = client.api._url("/tasks/{0}/logs", first["ID"])
+    answer = client.api._get(url, params={"stderr": True})
+    assert answer.content == b"\2\0\0\0\0\0\0\3oh\n"
+    assert answer.headers["Content-Type"] == "application/vnd.docker.multiplexed-stream"
+    assert client.api._get(url).status_code == 400
 
 
 def _counts(client: Any) -> list[tuple[int, int]]:
