@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import builds, client, compose, files, looking, memory, networks, ports, scale
+from benchmarks import api, builds, client, compose, files, looking, memory, networks, ports, scale
 from benchmarks.engines import Engine, podman_engine, sandbox_engine
 from benchmarks.image import SIX_LAYERS
 from benchmarks.report import Row, write_page
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROWS = (
     "run", "publish", "ports", "networks", "exec", "pull", "memory", "ps", "looking", "build-cached", "build-changed",
-    "build-steps", "build-stages", "client", "files", "scale", "compose",
+    "build-steps", "build-stages", "client", "files", "scale", "compose", "api",
 )  # fmt: skip
 
 
@@ -228,6 +228,12 @@ def measure_compose(bench: Bench) -> list[Row]:
     return compose.measure_compose(bench.engines, bench.small, quick=bench.quick)
 
 
+def measure_api(bench: Bench) -> list[Row]:
+    return api.measure_api(
+        bench.engines, bench.small, lambda count, once: _by_turns(bench, count, once), quick=bench.quick
+    )
+
+
 def _builds(measure: Callable[[builds.BuildBench], list[Row]]) -> Callable[[Bench], list[Row]]:
     def measured(bench: Bench) -> list[Row]:
         with tempfile.TemporaryDirectory(prefix="sbx-", dir="/tmp") as place:
@@ -276,6 +282,7 @@ def _measure(bench: Bench, names: Sequence[str], notes: list[str]) -> list[Row]:
         "build-changed": _builds(builds.measure_changed), "build-steps": _builds(builds.measure_steps),
         "build-stages": _builds(builds.measure_stages), "client": measure_client,
         "files": measure_files, "scale": measure_scale, "compose": measure_compose,
+        "api": measure_api,
     }  # fmt: skip
     rows: list[Row] = []
     for name in names:
