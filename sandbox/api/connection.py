@@ -4,6 +4,7 @@ connections that become raw streams (Docker's "hijack").
 
 from __future__ import annotations
 
+import select
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -65,15 +66,28 @@ class Hijacked:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ClientGoneError from error
 
+    async def wait_gone(self) -> None:
+        """Return when the client has closed both ways; who has ended its input alone still takes output. By TCP that
+        is known when something is sent.
+        """
+        if isinstance(self._stream, trio.SSLStream):
+            await trio.sleep_forever()
+        else:
+            with select.epoll() as both_ways:
+                both_ways.register(self._stream.socket.fileno(), 0)
+                await trio.lowlevel.wait_readable(both_ways.fileno())
+
     async def finish(self) -> None:
         """Say that no more comes, and give the client a moment to take the rest."""
         with trio.move_on_after(_GOODBYE_SECONDS):
             try:
                 if isinstance(self._stream, trio.SSLStream):
                     # TLS has no half of a connection: its goodbye is said, and the client's waited for
-                    await self._stream.unwrap()
+                    async with self._sending:
+                        await self._stream.unwrap()
                 else:
-                    await self._stream.send_eof()
+                    async with self._sending:
+                        await self._stream.send_eof()
                     while await self._stream.receive_some(_CHUNK):
                         pass
             except (trio.BrokenResourceError, trio.ClosedResourceError):

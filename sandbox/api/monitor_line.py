@@ -83,14 +83,14 @@ class MonitorLine:
         decoder = Decoder()
         try:
             data = self._early
-            while True:
+            while self._members:
                 for kind, payload in decoder.feed(data):
                     if kind in (STDOUT, STDERR):
                         await self._carry(kind, payload)
                     elif kind == EXIT:
                         return
                 data = await self._receive()
-                if not data or not self._members:
+                if not data:
                     return
         finally:
             self._socket.close()

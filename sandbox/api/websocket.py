@@ -189,6 +189,11 @@ class WebSocket:
         data = b"".join(parts)
         await self._stream.send(frame_header(self._kind, len(data)), data)
 
+    async def wait_gone(self) -> None:
+        """Return when the client has said goodbye, or has just gone."""
+        if not self._is_closed:
+            await self._stream.wait_gone()
+
     async def finish(self) -> None:
         """Say that no more comes, and give the client a moment to take the rest."""
         try:

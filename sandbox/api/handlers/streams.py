@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox.api.call import Call
     from sandbox.api.connection import Hijacked
     from sandbox.api.monitor_line import Member
+    from sandbox.api.parked import Waiting
     from sandbox.api.worker_side import Brief
 
 #: a WebSocket's frames were text before, and it was joined to all streams
@@ -96,19 +97,40 @@ async def _attach(
             line.may_end()
             engine.nursery.start_soon(line.run)
     waiting = None if runs or not follows else engine.parked.add(brief.id, wanted)
+    is_joined = False
     try:
         stream = await open_stream()
         if call.flag("logs"):
             await _send_log(call, brief, form, stream)
         if waiting is not None:
-            await waiting.is_ready.wait()
+            await _wait_started(waiting, stream)
             line = waiting.line
         if line is not None:
+            is_joined = True
             await _Joined(stream, line, form._replace(streams=wanted), brief.terminal, keys).run()
         await stream.finish()
     finally:
         if waiting is not None:
             engine.parked.forget(brief.id, waiting)
+            line = waiting.line
+        if line is not None and not is_joined:
+            # the others, and the container, wait for it no longer
+            line.withdraw()
+
+
+async def _wait_started(waiting: Waiting, stream: Hijacked | WebSocket) -> None:
+    """Raises ClientGoneError where the client does not wait for it."""
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await stream.wait_gone()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        await waiting.is_ready.wait()
+        nursery.cancel_scope.cancel()
+    if not waiting.is_ready.is_set():
+        raise ClientGoneError
 
 
 def detach_keys(call: Call) -> bytes:
@@ -165,6 +187,8 @@ class _Joined:
         # the end of input alone: what the container writes goes on
         if self._wanted.stdin:
             await self._line.send(encode(STDIN_END))
+        await self._stream.wait_gone()
+        scope.cancel()
 
 
 async def _send_log(call: Call, brief: Brief, form: _Form, stream: Hijacked | WebSocket) -> None:
