@@ -65,6 +65,8 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", "/images/get", "transfers.save"),
     ("GET", "/images/search", "transfers.search"),
     ("POST", "/images/prune", "images.prune"),
+    ("POST", "/grpc", "buildkit.grpc"),
+    ("POST", "/session", "buildkit.session"),
     ("POST", "/commit", "builds.commit"),
     ("POST", "/build", "builds.build"),
     ("POST", "/build/prune", "builds.prune"),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.api.buildkit.frontend_request import FrontendBuild
     from sandbox.api.documents.classic_request import ClassicBuild
     from sandbox.api.log_frames import LogForm
     from sandbox.container.model.record import Container
@@ -354,3 +355,12 @@ def build_image(
     from sandbox.api.classic_build import build
 
     build(context, request, session, archive_fd, tell)
+
+
+def build_for_buildkit(
+    context: OperationContext, request: FrontendBuild, session: str, line_fd: int, tell: Callable[[Any], None]
+) -> None:
+    """What happens is told, its failure too; what the build takes comes by the line."""
+    from sandbox.api.buildkit.worker_side import build
+
+    build(context, request, session, line_fd, tell)

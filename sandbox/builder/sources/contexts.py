@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from sandbox.builder.sources.copy_sources import is_archive
 from sandbox.builder.sources.git_source import GitAccess, checkout_git, resolve_git
@@ -108,7 +108,7 @@ class ContextRoom:
         if repository is not None:
             place = self._check_out(repository, keep_git_dir=keep_git_dir)
         elif is_url(context):
-            fetched = fetch_url(context, "", self._new_directory(), self._paths, self._urls)
+            fetched = fetch_url(context, "", self.new_directory(), self._paths, self._urls)
             return self._open_file(fetched.path, redact(context), file)
         else:
             path = self._cwd.absolute(context)
@@ -123,7 +123,7 @@ class ContextRoom:
         if repository is not None:
             place = self._check_out(repository, keep_git_dir=False)
         elif is_url(value):
-            fetched = fetch_url(value, "", self._new_directory(), self._paths, self._urls).path
+            fetched = fetch_url(value, "", self.new_directory(), self._paths, self._urls).path
             place = self._unpack(fetched, redact(value)) if _is_archive(fetched) else self._wrap(fetched)
         else:
             path = self._cwd.absolute(value)
@@ -132,6 +132,20 @@ class ContextRoom:
             else:
                 place = _Place(self._open_directory(path, value), value, given=True)
         return ContextTree(place.fd, _read_rules(place.fd, [ignore_file_names("")[1]]))
+
+    def receive(self, archive: BinaryIO, shown: str) -> str:
+        """Unpack an archive as it comes; the path of its directory, there until `close`. Raises SandboxError."""
+        place = self.new_directory()
+        self._unpack_into(self._open_directory(place, place), archive, shown)
+        return place
+
+    def read(self, directory: str, name: str) -> bytes | None:
+        """A file of a directory that `receive` has given, None where it is not there. Raises SandboxError."""
+        fd = os.open(directory, _DIRECTORY)
+        try:
+            return _read_beneath(fd, name)
+        finally:
+            os.close(fd)
 
     # --- where files come from
 
@@ -158,34 +172,38 @@ class ContextRoom:
         return self._read_main(self._unpack(path, shown), file)
 
     def _spool_input(self) -> str:
-        path = f"{self._new_directory()}/input"
+        path = f"{self.new_directory()}/input"
         with open(path, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         return path
 
     def _unpack(self, path: str, shown: str) -> _Place:
-        place = self._new_directory()
+        place = self.new_directory()
         fd = self._open_directory(place, place)
+        with open(path, "rb", buffering=0) as archive:
+            self._unpack_into(fd, archive, shown)
+        return _Place(fd, shown, given=False)
+
+    @staticmethod
+    def _unpack_into(fd: int, archive: BinaryIO, shown: str) -> None:
         try:
-            with open(path, "rb", buffering=0) as archive:
-                for directory in unpack_layer(archive, fd, plain=True, owners=False).implied:
-                    made = open_in_root(fd, directory, _DIRECTORY)
-                    os.fchmod(made, 0o755)
-                    os.close(made)
+            for directory in unpack_layer(archive, fd, plain=True, owners=False).implied:
+                made = open_in_root(fd, directory, _DIRECTORY)
+                os.fchmod(made, 0o755)
+                os.close(made)
         except StorageError as error:
             raise SandboxError(f"cannot unpack the context {shown}: {error.message}", cause=error.cause) from error
-        return _Place(fd, shown, given=False)
 
     def _wrap(self, path: str) -> _Place:
         """A file alone, as BuildKit has it: a directory with `context` in it."""
-        place = self._new_directory()
+        place = self.new_directory()
         os.rename(path, f"{place}/context")
         return _Place(self._open_directory(place, place), path, given=False)
 
     def _check_out(self, repository: GitUrl, *, keep_git_dir: bool) -> _Place:
         commit = resolve_git(repository, repository.checksum, self._git)
         keep = keep_git_dir if repository.keep_git_dir is None else repository.keep_git_dir
-        tree = checkout_git(repository, commit, self._new_directory(), self._git, keep_git_dir=keep)
+        tree = checkout_git(repository, commit, self.new_directory(), self._git, keep_git_dir=keep)
         return _Place(self._open_directory(tree, tree), repository.shown, given=False)
 
     def _open_directory(self, path: str, shown: str) -> int:
@@ -198,7 +216,8 @@ class ContextRoom:
         self._stack.callback(os.close, fd)
         return fd
 
-    def _new_directory(self) -> str:
+    def new_directory(self) -> str:
+        """An empty directory of ours, until `close`."""
         if not self._directory:
             base = f"{self._paths.data_root}/build"
             make_spread_directory(base)
@@ -218,7 +237,7 @@ class ContextRoom:
         if file == "-":
             dockerfile = Dockerfile("<stdin>", sys.stdin.buffer.read(_FILE_MOST))
         elif is_url(file):
-            fetched = fetch_url(file, "", self._new_directory(), self._paths, self._urls).path
+            fetched = fetch_url(file, "", self.new_directory(), self._paths, self._urls).path
             with open(fetched, "rb") as opened:
                 dockerfile = Dockerfile(redact(file), opened.read(_FILE_MOST))
         elif file and place.given:
