@@ -166,7 +166,7 @@ def measure_memory(bench: Bench) -> list[Row]:
             engine.remove_containers()
     return [
         Row("memory (PSS) of one idle `-d -p` container", "MB", one, limit=25e6),
-        Row("memory (PSS) of each of twenty", "MB", twenty, limit=12e6),
+        Row("memory (PSS) of each of twenty", "MB", twenty, limit=6e6),
     ]
 
 

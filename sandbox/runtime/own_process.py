@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+#: when this program's code was loaded, for who forks imports this first
+LOADED_NS = time.time_ns()
+#: Python's own: a command, which is short-lived, collects later
+_COLLECTED_AT = (700, 10, 10)
 _IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE})
 
 
@@ -33,5 +39,18 @@ def become_own_process(kept: Collection[int], name: str, blocked: Collection[int
         signal.signal(number, signal.SIG_IGN if number in _IGNORED else signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    take_name(name)
+
+
+def collect_sparingly() -> None:
+    """For a process that stays: what was imported stays too, and the collector need not look at it again, which would
+    write to each of its pages.
+    """
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED_AT)
+
+
+def take_name(name: str) -> None:
+    """What `ps -o comm` shows: at most 15 bytes, proc(5)."""
     with open("/proc/self/comm", "w") as file:
         file.write(name)

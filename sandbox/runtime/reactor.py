@@ -37,6 +37,51 @@ class Timer:
         return self.deadline < other.deadline
 
 
+class _Signal:
+    """What is done at a signal: the handler makes a descriptor readable, for which the loop calls `callback`."""
+
+    def __init__(self, fd: int, owner: int, callback: Callable[[], None]) -> None:
+        self._fd = fd
+        self._owner = owner
+        self._callback = callback
+
+    def note(self, _number: int, _frame: object) -> None:
+        # a forked child has this handler until it sets its own
+        if os.getpid() == self._owner:
+            os.eventfd_write(self._fd, 1)
+
+    def told(self, _events: int) -> None:
+        os.eventfd_read(self._fd)
+        self._callback()
+
+
+class _Quiet:
+    """That nothing happens for `seconds`, counted from the last time that something did."""
+
+    def __init__(self, seconds: float, act: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._act = act
+        self._deadline: float | None = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        self._deadline = time.monotonic() + self._seconds
+
+    def patience(self, timeout: float | None) -> float | None:
+        """How long to wait for something to happen."""
+        if self._deadline is None:
+            return timeout
+        left = max(0.0, self._deadline - time.monotonic())
+        return left if timeout is None else min(left, timeout)
+
+    def is_over(self) -> bool:
+        return self._deadline is not None and self._deadline <= time.monotonic()
+
+    def act(self) -> None:
+        self._deadline = None
+        self._act()
+
+
 class Reactor:
     """Descriptors and timers, each with the callback that owns it. Descriptors stay the caller's to close."""
 
@@ -45,6 +90,8 @@ class Reactor:
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._events: dict[int, int] = {}
         self._timers: list[Timer] = []
+        self._signals: dict[int, _Signal] = {}
+        self._quiet: _Quiet | None = None
         self._running = False
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
@@ -68,24 +115,26 @@ class Reactor:
     def watch_signal(self, number: int, callback: Callable[[], None]) -> int:
         """Call `callback` in the loop when the signal comes; returns the descriptor for `forget_signal`."""
         fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        owner = os.getpid()
-
-        def note(_number: int, _frame: object) -> None:
-            # a forked child has this handler until it sets its own
-            if os.getpid() == owner:
-                os.eventfd_write(fd, 1)
-
-        def told(_events: int) -> None:
-            os.eventfd_read(fd)
-            callback()
-
-        self.watch(fd, READ, told)
-        signal.signal(number, note)
+        self._signals[number] = watched = _Signal(fd, os.getpid(), callback)
+        self.watch(fd, READ, watched.told)
+        signal.signal(number, watched.note)
         return fd
+
+    @property
+    def signals(self) -> tuple[int, ...]:
+        """Those that are watched."""
+        return tuple(self._signals)
+
+    def take_up_signals(self) -> None:
+        """In a new interpreter: watch what was watched before; they were blocked meanwhile."""
+        for number, watched in self._signals.items():
+            signal.signal(number, watched.note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
 
     def forget_signal(self, number: int, fd: int) -> None:
         """The signal does what it does by default, from now on."""
         signal.signal(number, signal.SIG_DFL)
+        self._signals.pop(number, None)
         self.forget(fd)
         os.close(fd)
 
@@ -102,12 +151,29 @@ class Reactor:
             timeout = self._next_timeout()
             if timeout is None and not self._events:
                 break
-            for fd, events in self._epoll.poll(timeout):
+            happened = self._epoll.poll(timeout if self._quiet is None else self._quiet.patience(timeout))
+            for fd, events in happened:
                 # an earlier callback of this round may have forgotten it
                 callback = self._callbacks.get(fd)
                 if callback is not None:
                     callback(events)
-            self._run_timers()
+            if (self._run_timers() or happened) and self._quiet is not None:
+                self._quiet.begin()
+            elif self._quiet is not None and self._quiet.is_over():
+                self._quiet.act()
+
+    def when_quiet(self, seconds: float, act: Callable[[], None]) -> None:
+        """Call `act` when nothing has happened for so long, once each time."""
+        self._quiet = _Quiet(seconds, act)
+
+    @property
+    def epoll(self) -> select.epoll:
+        """Readable when something has happened, but for timers."""
+        return self._epoll
+
+    def seconds_left(self) -> float | None:
+        """How long to the next timer; None where there is none."""
+        return self._next_timeout()
 
     def stop(self) -> None:
         self._running = False
@@ -124,9 +190,13 @@ class Reactor:
         # epoll_wait(2) counts milliseconds in an int; it wakes early then, and finds nothing due
         return min(max(0.0, self._timers[0].deadline - time.monotonic()), _LONGEST_WAIT_SECONDS)
 
-    def _run_timers(self) -> None:
+    def _run_timers(self) -> bool:
+        """Whether there was one."""
         now = time.monotonic()
+        has_run = False
         while self._timers and self._timers[0].deadline <= now:
             callback = heapq.heappop(self._timers).callback
             if callback is not None:
                 callback()
+                has_run = True
+        return has_run

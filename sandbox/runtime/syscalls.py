@@ -54,7 +54,7 @@ from storage.syscalls import open_tree as _open_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 __all__ = (
@@ -231,6 +231,7 @@ _inotify_init1 = _bind("inotify_init1", _int)
 _inotify_add_watch = _bind("inotify_add_watch", _int, _text, ctypes.c_uint32)
 _keyctl = _bind("keyctl", _int, _text)
 _seccomp = _bind("seccomp", _uint, _uint, _pointer)
+_signalfd = _bind("signalfd", _int, _pointer, _int)
 _timer_create = _bind("timer_create", _int, _pointer, _pointer)
 _timer_settime = _bind("timer_settime", _int, _int, _pointer, _pointer)
 
@@ -319,6 +320,12 @@ def seccomp_set_filter(program: bytes) -> None:
     """seccomp(SECCOMP_SET_MODE_FILTER) with `program`, an array of struct sock_filter."""
     fprog = _SockFprog(len(program) // 8, program)
     _seccomp(SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(fprog))
+
+
+def signalfd(fd: int, signals: Iterable[int], flags: int) -> int:
+    """signalfd(2): a descriptor that is readable while one of these, blocked, is pending; -1 makes a new one."""
+    mask = (ctypes.c_uint64 * 16)(sum(1 << (number - 1) for number in signals))  # sigset_t of the C library
+    return _signalfd(fd, ctypes.addressof(mask), flags)
 
 
 def timer_create(clock: int, signal_number: int) -> int:

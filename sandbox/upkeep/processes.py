@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.container.model.claims import Claim, claim_for, claim_of
 from sandbox.container.model.documents import from_plain
 from sandbox.container.model.record import ContainerState
+from sandbox.container.model.runtime_files import PROCESS_NAME
 from sandbox.container.model.store import all_containers, update_state
-from sandbox.container.monitor.spawn import PROCESS_NAME
 from sandbox.errors import SandboxError
 from sandbox.record_copies import copy_path, read_copy
 from sandbox.upkeep.findings import Finding

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 SOCKET_NAME = "monitor.sock"
+#: of a monitor, what `ps -o comm` shows: at most 15 bytes, proc(5)
+PROCESS_NAME = "sandbox-monitor"
 #: beside the socket: a pipe by which a command learns that the monitor listens again
 KNOCK_PREFIX = "knock-"
 #: and what asks for that: ignored by who does not know of it

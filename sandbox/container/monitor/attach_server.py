@@ -261,6 +261,11 @@ class AttachServer:
             listener.close()
         self._listeners.clear()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it serves nobody."""
+        return not self._clients
+
     def when_empty(self, act: Callable[[], None]) -> None:
         """Call `act` when the last client has gone; now, where there is none."""
         self._on_empty = act

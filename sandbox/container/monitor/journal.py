@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from sandbox.container.model.claims import LostClaimError, as_holder, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files
@@ -14,6 +15,8 @@ from storage.waits import carry_out
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
+    from typing import Any
 
     from sandbox.container.model.record import Container, ContainerState
     from sandbox.container.monitor.checkpoint import Checkpoints
@@ -45,6 +48,8 @@ class DatabaseJournal:
         self._file: os.stat_result | None = None
         self._hurries = False
         self._writes = 0
+        #: of files of the connection of an interpreter that was there before
+        self._left: tuple[int, ...] = ()
         #: made when the first one is due
         self.checkpoints: Checkpoints | None = None
 
@@ -78,6 +83,21 @@ class DatabaseJournal:
         if self._connection is not None and self._hurries:
             self._connection.execute(f"PRAGMA busy_timeout = {_HURRY_SECONDS * 1000:.0f}")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+    def __getstate__(self) -> dict[str, Any]:  # Any: pickle's own
+        """All but the connection, whose files stay open while the monitor rests: else commands would find themselves
+        the last users of the database, and write all of it back each time. Raises DatabaseError, HostError.
+        """
+        if self.connection.in_transaction:
+            raise TypeError("a transaction is under way")
+        path = os.path.realpath(self._paths.database)
+        return {**self.__dict__, "_connection": None, "_left": _open_at((path, f"{path}-wal", f"{path}-shm"))}
+
+    def go_on(self) -> None:
+        """In a new interpreter, before anything is opened there: closing a file gives up all locks on it, fcntl(2)."""
+        for fd in self._left:
+            os.close(fd)
+        self._left = ()
 
     def load(self) -> Container | None:
         return load_container(self.connection, self._container_id)
@@ -151,3 +171,14 @@ class DatabaseJournal:
             if is_busy(error):
                 raise
         yield from discard_steps(self.connection, self._paths, container)
+
+
+def _open_at(paths: Collection[str]) -> tuple[int, ...]:
+    """The descriptors of this process that are open on one of these files."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        # the descriptor of the listing itself is gone
+        with suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{name}") in paths:
+                found.append(int(name))
+    return tuple(found)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import socket
 
     from sandbox.container.model.record import Container, ContainerState
+    from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.health import HealthWatch
     from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces
     from sandbox.container.monitor.roles import Engine, Journal
@@ -94,7 +95,7 @@ class Monitor:
         self._life = Life(
             Watches(
                 NetworkWatch(engine, reactor, self._note_error, self._note_refusal),
-                MountWatch(engine, reactor, lambda lost: self._writer.write(lost.apply)),
+                MountWatch(engine, reactor, self._note_lost_mount),
                 _watch_of_health(container, engine, reactor, self._writer, health_places),
             )
         )
@@ -102,6 +103,9 @@ class Monitor:
 
     def _note_refusal(self, destination: str) -> None:
         self._writer.write(refusal_of(destination))
+
+    def _note_lost_mount(self, lost: MountLost) -> None:
+        self._writer.write(lost.apply)
 
     # -- the first start ---------------------------------------------------------------------------------------------
 
@@ -134,6 +138,17 @@ class Monitor:
         if starter is not None:
             self._server.adopt_starter(starter, attachment)
         self._life.watches.network.begin()
+        self._reactor.run()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the container runs, and nobody is being served, and nothing is under way."""
+        is_served = self._server is not None and not self._server.is_empty
+        return self._life.run is not None and not self._is_over and self._next is None and not is_served
+
+    def go_on(self) -> None:
+        """After a rest, in another interpreter: serve to the end."""
+        self._reactor.take_up_signals()
         self._reactor.run()
 
     def abandon(self) -> None:

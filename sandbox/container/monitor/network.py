@@ -69,7 +69,7 @@ class NetworkWatch:
         pidfd = self._network.network_pidfd
         if pidfd >= 0:
             self._watched = pidfd
-            self._reactor.watch(pidfd, READ, lambda _events: self._happened())
+            self._reactor.watch(pidfd, READ, self._happened)
 
     def publish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
         """Bind the ports, or none; `done` gets them as they are bound."""
@@ -145,7 +145,7 @@ class NetworkWatch:
             self._reactor.forget(self._watched)
             self._watched = -1
 
-    def _happened(self) -> None:
+    def _happened(self, _events: int) -> None:
         if self._network.network_event(self._refused):
             self.end()
             self._revive_later()

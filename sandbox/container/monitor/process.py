@@ -15,7 +15,7 @@ it is removed. After "started" the monitor needs nobody.
 
 from __future__ import annotations
 
-import gc
+from functools import partial
 
 from sandbox.container.model.documents import from_plain
 from sandbox.container.model.record import Container
@@ -27,11 +27,13 @@ from sandbox.container.monitor.monitor import Monitor
 from sandbox.container.monitor.neighbours import find_neighbours
 from sandbox.container.monitor.plan import Attachment, Door, HealthPlaces, Limits, Records
 from sandbox.container.monitor.reach import answer_knocks, listen_again
+from sandbox.container.monitor.rest import Resting, RestPlaces
 from sandbox.errors import SandboxError, StartError
 from sandbox.event_followers import followers_path
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.mode import uses_bridge
 from sandbox.protocol.local_sockets import listen_at
+from sandbox.runtime.own_process import collect_sparingly
 from sandbox.runtime.reactor import Reactor
 from sandbox.runtime.terminal import WindowSize
 from sandbox.values import PublishedPort
@@ -43,13 +45,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.monitor.bridge_place import Place
+    from sandbox.container.monitor.neighbours import Neighbours
     from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
     from sandbox.protocol.channel import Channel
-
-#: Python's own: a command, which is short-lived, collects later
-_COLLECTED_AT = (700, 10, 10)
 
 
 def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel, place: Place | None = None) -> None:
@@ -57,9 +57,7 @@ def run_monitor(paths: Paths, request: SpawnRequest, channel: Channel, place: Pl
 
     `place` is where the router of the bridges is that the container is to be on.
     """
-    # what was imported stays: the collector need not look at it again, which would write to each of its pages
-    gc.freeze()
-    gc.set_threshold(*_COLLECTED_AT)
+    collect_sparingly()
     _MonitorProcess(paths, request, channel, place).run()
 
 
@@ -78,6 +76,34 @@ class _Plan(NamedTuple):
             WindowSize(*window) if window else None,
             Limits.of(message["limits"]),
         )
+
+
+class _Lookups:
+    """What an engine asks of the database."""
+
+    def __init__(self, paths: Paths, journal: DatabaseJournal, container: Container) -> None:
+        self._paths = paths
+        self._journal = journal
+        self._container = container
+
+    def neighbours(self) -> Neighbours:
+        return find_neighbours(self._journal.connection, self._paths, self._container.config)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        from sandbox.network.store import endpoints_of  # containers on bridges only
+
+        return endpoints_of(self._journal.connection, self._container.id)
+
+    def name(self) -> str:
+        present = self._journal.load()
+        return "" if present is None else present.name
+
+    def linked(self, container: Container) -> Container:
+        if not container.config.has_links:
+            return container
+        from sandbox.container.model.linked import with_link_variables  # few containers have some
+
+        return with_link_variables(self._journal.connection, container)
 
 
 class _MonitorProcess:
@@ -105,7 +131,8 @@ class _MonitorProcess:
             self._place,
         )
         try:
-            monitor, listener = self._start(plan, engine)
+            reactor = Reactor()
+            monitor, listener = self._start(plan, engine, reactor)
         except BaseException as error:
             carry_out(engine.close_steps())
             self._undo(error if isinstance(error, SandboxError) else None)
@@ -114,36 +141,19 @@ class _MonitorProcess:
             carry_out(engine.close_steps())
             self._undo(None)
             return
-        door = Door(
-            lambda: listen_again(self._paths, plan.container), lambda: answer_knocks(self._paths, plan.container)
-        )
+        places = (self._paths, plan.container)
+        door = Door(partial(listen_again, *places), partial(answer_knocks, *places))
+        rest_places = RestPlaces(self._paths.cache, self._paths.container_data(plan.container.id))
+        Resting(rest_places, reactor, self._journal, monitor).begin()
         monitor.serve(listener, self._channel, plan.attachment, door)
 
     def _records(self, container: Container) -> Records:
-        def find_endpoints() -> tuple[Endpoint, ...]:
-            from sandbox.network.store import endpoints_of  # containers on bridges only
+        lookups = _Lookups(self._paths, self._journal, container)
+        return Records(lookups.neighbours, lookups.endpoints, lookups.name, lookups.linked)
 
-            return endpoints_of(self._journal.connection, container.id)
-
-        def find_name() -> str:
-            present = self._journal.load()
-            return "" if present is None else present.name
-
-        def linked(container: Container) -> Container:
-            if not container.config.has_links:
-                return container
-            from sandbox.container.model.linked import with_link_variables  # few containers have some
-
-            return with_link_variables(self._journal.connection, container)
-
-        return Records(
-            lambda: find_neighbours(self._journal.connection, self._paths, container.config),
-            find_endpoints,
-            find_name,
-            linked,
-        )
-
-    def _start(self, plan: _Plan, engine: KernelEngine) -> tuple[Monitor | None, socket.socket | None]:
+    def _start(
+        self, plan: _Plan, engine: KernelEngine, reactor: Reactor
+    ) -> tuple[Monitor | None, socket.socket | None]:
         """The monitor of a container that runs, or None where the command is gone. Raises SandboxError."""
         if uses_bridge(plan.container.config.network) != self._request.on_bridges:
             name = plan.container.name
@@ -154,7 +164,7 @@ class _MonitorProcess:
         paths = self._paths
         data, running = (place(plan.container.id) for place in (paths.container_data, paths.container_runtime))
         places = HealthPlaces(running, data, followers_path(paths))
-        monitor = Monitor(plan.container, engine, self._journal, Reactor(), data, places)
+        monitor = Monitor(plan.container, engine, self._journal, reactor, data, places)
         try:
             monitor.start_to_gate()
             self._channel.send_message("prepared", slirp_socket=engine.slirp_socket)

@@ -46,7 +46,7 @@ class Run:
         self._kill_timer: Timer | None = None
         self.stdio = Stdio(reactor, ends, events.took_output)
         self.stdio.on_input_taken = events.took_input
-        reactor.watch(process.pidfd, READ, lambda _events: self._process_ended())
+        reactor.watch(process.pidfd, READ, self._process_ended)
 
     @property
     def pid(self) -> int:
@@ -75,7 +75,7 @@ class Run:
         self.kill()
         os.waitpid(self._process.pid, 0)
 
-    def _process_ended(self) -> None:
+    def _process_ended(self, _events: int) -> None:
         _pid, status = os.waitpid(self._process.pid, 0)
         self._reactor.forget(self._process.pidfd)
         os.close(self._process.pidfd)

@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 
-from sandbox.container.model.runtime_files import KNOCK_SIGNAL
+from sandbox.container.model.runtime_files import KNOCK_SIGNAL, PROCESS_NAME
 from sandbox.errors import HostError, SandboxError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.channel import Channel
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.bridge_place import Place
     from sandbox.container.monitor.plan import SpawnRequest
     from sandbox.paths import Paths
-
-#: what `ps -o comm` shows: at most 15 bytes, proc(5)
-PROCESS_NAME = "sandbox-monitor"
 
 
 class NoBridgesError(HostError):
@@ -145,7 +142,9 @@ def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: Pee
     except SandboxError as error:
         channel.send_message("failed", report=encode_error(error).decode(errors="replace"))
     except Exception as error:  # noqa: BLE001  # a process boundary: the command reads it as a report
-        _leave_trace(paths, request)
+        from sandbox.runtime.rests import leave_trace
+
+        leave_trace(paths.container_data(request.container_id))
         report = encode_error(error, "start the container's monitor")
         channel.send_message("failed", report=report.decode(errors="replace"))
     finally:
@@ -208,14 +207,3 @@ def _import_for_bridges() -> None:
 def _become_own_process(kept: set[int]) -> None:
     # a knock that comes early waits until it can be answered
     become_own_process(kept, PROCESS_NAME, (KNOCK_SIGNAL,))
-
-
-def _leave_trace(paths: Paths, request: SpawnRequest) -> None:
-    """A fault of ours: its traceback goes beside the container's log, since the monitor has no terminal."""
-    import traceback
-
-    try:
-        with open(f"{paths.container_data(request.container_id)}/monitor.log", "a") as file:
-            traceback.print_exc(file=file)
-    except OSError:
-        pass

@@ -10,6 +10,7 @@ import fcntl
 import os
 import struct
 import termios
+from functools import partial
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.frames import STDERR, STDOUT
@@ -80,7 +81,7 @@ class Stdio:
         self._input_fd = ends.stdin_fd
         self._input_ending = False
         #: called when `input_full` turned false
-        self.on_input_taken: Callable[[], None] = lambda: None
+        self.on_input_taken: Callable[[], None] = _nobody
         for fd in {*self._open, *([self._input_fd] if self._input_fd >= 0 else [])}:
             os.set_blocking(fd, False)
         self._watch()
@@ -144,21 +145,21 @@ class Stdio:
                 self._reactor.forget(fd)
             else:
                 wants_write = WRITE if fd == self._input_fd and self._input else 0
-                self._reactor.watch(fd, READ | wants_write, self._ready_for(fd))
+                self._reactor.watch(fd, READ | wants_write, partial(self._ready, fd))
         if self._input_fd >= 0 and self._input_fd not in self._open:
             if self._input:
-                self._reactor.watch(self._input_fd, WRITE, lambda _events: self._write_input())
+                self._reactor.watch(self._input_fd, WRITE, self._taken)
             else:
                 self._reactor.forget(self._input_fd)
 
-    def _ready_for(self, fd: int) -> Callable[[int], None]:
-        def ready(events: int) -> None:
-            if events & WRITE and fd == self._input_fd:
-                self._write_input()
-            if events & ~WRITE and fd in self._open:
-                self._read(fd)
+    def _ready(self, fd: int, events: int) -> None:
+        if events & WRITE and fd == self._input_fd:
+            self._write_input()
+        if events & ~WRITE and fd in self._open:
+            self._read(fd)
 
-        return ready
+    def _taken(self, _events: int) -> None:
+        self._write_input()
 
     def _read(self, fd: int) -> int:
         """Read once; how many bytes there were, 0 when there is nothing more for now."""
@@ -205,6 +206,10 @@ class Stdio:
         os.close(fd)
         if fd == self._input_fd:
             self._close_input()
+
+
+def _nobody() -> None:
+    pass
 
 
 def _capacity(fd: int) -> int:
