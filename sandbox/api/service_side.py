@@ -203,3 +203,16 @@ def task(context: OperationContext, word: str) -> Document:
 
     row = inspect_task(context, word)
     return task_document(row.task, row.service, row.spec, known_names(context))
+
+
+def remove_network(context: OperationContext, word: str) -> None:
+    """Remove a network; where containers on it are of services that were removed, when these have gone, as nobody
+    waits for them who removes a stack. Raises NotFoundError, ConflictError.
+    """
+    from sandbox.network.operations import inspect, remove
+    from sandbox.service.removed import wait_for_network
+
+    network = inspect(context, word)
+    if network["Containers"]:
+        wait_for_network(context, str(network["Name"]))
+    remove(context, str(network["Id"]))

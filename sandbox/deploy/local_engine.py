@@ -214,8 +214,7 @@ def _network_request(network: Network) -> NetworkRequest:
     from net.subnets import AskedSubnet
     from sandbox.network.create import NetworkRequest
 
-    # an overlay network spans machines: on this one a bridge is all of it
-    driver = "bridge" if network.driver in ("", "overlay") else network.driver
+    driver = network.driver or "overlay"
     return NetworkRequest(
         network.name,
         driver,

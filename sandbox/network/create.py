@@ -192,7 +192,7 @@ def _check_driver(request: NetworkRequest) -> None:
     driver = request.driver
     if driver in ("host", "null"):
         raise ConflictError(f'only one instance of "{driver}" network is allowed', mend="--driver bridge")
-    if driver != "bridge":
+    if driver not in ("bridge", "overlay"):
         raise NotSupportedError(
             f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found',
             cause="networks here are bridges of one user: others need root's power over the host's devices",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Mapping[str, str]) -> Document:
     """What `docker network inspect` prints of it; `names` are those of containers, by id."""
     guests = {one.container_id: _guest(one, names.get(one.container_id, "")) for one in endpoints}
-    if network.driver != "bridge":
+    if not network.is_bridged:
         guests = {
             container_id: _guest_without_wire(network, container_id, names[container_id]) for container_id in names
         }
@@ -27,9 +27,9 @@ def describe_network(network: Network, endpoints: Sequence[Endpoint], names: Map
         "Name": network.name,
         "Id": network.id,
         "Created": rfc3339(network.created_ns),
-        "Scope": "local",
+        "Scope": network.scope,
         "Driver": network.driver,
-        "EnableIPv4": network.driver != "bridge" or bool(network.subnet4),
+        "EnableIPv4": not network.is_bridged or bool(network.subnet4),
         "EnableIPv6": bool(network.subnet6),
         "IPAM": {"Driver": "default", "Options": network.ipam_options, "Config": _pools(network)},
         "Internal": network.internal,
@@ -55,7 +55,7 @@ def describe_bridge(network: Network) -> Document:
 
 
 def _pools(network: Network) -> list[Document] | None:
-    if network.driver != "bridge":
+    if not network.is_bridged:
         return None
     found = []
     for subnet, gateway, part, is_6 in (
@@ -94,7 +94,7 @@ def _guest_without_wire(network: Network, container_id: str, name: str) -> Docum
 
 
 def _options(network: Network) -> Document:
-    if not (network.is_predefined and network.driver == "bridge"):
+    if not (network.is_predefined and network.is_bridged):
         return dict(sorted(network.options.items()))
     return {
         "com.docker.network.bridge.default_bridge": "true",

@@ -34,7 +34,7 @@ def known_endpoint(connection: sqlite3.Connection, request: EndpointRequest) -> 
     """
     request = check_endpoint(request)
     network = find_network(connection, request.network)
-    if network.driver != "bridge":
+    if not network.is_bridged:
         raise UsageError(
             f"container cannot be connected to {network.name} network beside another",
             mend=f"--network {network.name}, alone",

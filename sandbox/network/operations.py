@@ -56,7 +56,7 @@ def _fits(wanted: Filters, network: Network, used: bool) -> bool:
         and wanted.match("id", network.id.startswith)
         and wanted.match_labels(network.labels)
         and wanted.match("name", lambda text: text in network.name)
-        and wanted.match_exact("scope", "local")
+        and wanted.match_exact("scope", network.scope)
         and wanted.match_exact("type", "builtin" if network.is_predefined else "custom")
     )
 
@@ -72,10 +72,10 @@ def inspect(context: OperationContext, word: str, *, verbose: bool = False) -> d
         network = _with_subnet(connection, context.paths, find_network(connection, word))
         endpoints = endpoints_on(connection, network.id)
         names = dict(connection.execute("SELECT id, name FROM container").fetchall()) if endpoints else {}
-        if network.driver != "bridge":
+        if not network.is_bridged:
             names = containers_without_wires(connection, network)
     document = describe_network(network, endpoints, names)
-    if verbose and network.driver == "bridge":
+    if verbose and network.is_bridged:
         document |= describe_bridge(network) | {"Keeper": _describe_keeper(context)}
     return document
 

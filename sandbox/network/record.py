@@ -22,7 +22,7 @@ class Network(NamedTuple):
 
     id: str  # 64 hex
     name: str
-    driver: str  # bridge, host, null
+    driver: str  # bridge, host, null; overlay: a bridge too, for this machine is all of its swarm
     created_ns: int = 0
     subnet4: str = ""
     gateway4: str = ""
@@ -50,6 +50,16 @@ class Network(NamedTuple):
     @property
     def is_predefined(self) -> bool:
         return self.name in PREDEFINED
+
+    @property
+    def is_bridged(self) -> bool:
+        """Whether containers are on it by wires of their own."""
+        return self.driver in ("bridge", "overlay")
+
+    @property
+    def scope(self) -> str:
+        """Docker's word for how far it reaches."""
+        return "swarm" if self.driver == "overlay" else "local"
 
 
 class Endpoint(NamedTuple):

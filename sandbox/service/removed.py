@@ -29,3 +29,12 @@ def wait_for_service(context: OperationContext, service_id: str) -> None:
         for connection in changes:
             if load_service(connection, service_id) is None:
                 return
+
+
+def wait_for_network(context: OperationContext, network: str) -> None:
+    """Return when no container is on the network, by its name, of services that were removed."""
+    with closing(watch_changes(context.paths, None)) as changes:
+        for connection in changes:
+            going = [service for service in all_services(connection, removing=True) if service.removing]
+            if not any(network in [each.network for each in service.spec.request.endpoints] for service in going):
+                return

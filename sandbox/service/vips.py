@@ -72,7 +72,7 @@ def _wanted(connection: sqlite3.Connection, service: Service) -> Iterator[tuple[
             network = find_network(connection, request.network)
         except NotFoundError:
             continue  # its tasks say so
-        if network.driver == "bridge" and not network.is_predefined and network.subnet4:
+        if network.is_bridged and not network.is_predefined and network.subnet4:
             yield network, tuple(dict.fromkeys((service.name, *request.aliases)))
 
 

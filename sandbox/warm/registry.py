@@ -75,6 +75,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.pull": Operation(_API, "pull_image", reports="tell", lasts=True),
     "api.push": Operation(_API, "push_image", reports="tell", lasts=True),
     "api.remove_image": Operation(_API, "remove_image"),
+    "api.remove_network": Operation(_API_SERVICES, "remove_network", lasts=True),
     "api.remove_session": Operation(_API, "remove_session"),
     "api.run_exec": Operation(_API, "run_exec", lasts=True),
     "api.roll_back_service": Operation(_API_SERVICES, "roll_back_service"),

@@ -36,7 +36,7 @@ async def inspect(call: Call) -> Answer:
 
 async def remove(call: Call) -> Answer:
     """Remove it."""
-    await call.engine.call("network.remove", call.word)
+    await call.engine.call("api.remove_network", call.word)
     return NO_CONTENT
 
 

@@ -70,7 +70,7 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
     with open_state(paths) as connection:
         network = find_network(connection, network_word)
         container = open_settled(connection, paths, word, "network disconnect")
-        if network.driver != "bridge" or container.config.network == "host":
+        if not network.is_bridged or container.config.network == "host":
             raise ConflictError(_HOST, mend=f"sandbox rm -f {container.name}, and run it with another --network")
         with transaction(connection):
             present = _present(connection, container)

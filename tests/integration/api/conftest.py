@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from tests.integration.container.conftest import busybox, busybox_home, busybox_tar, eventually
+from tests.integration.service.services import Services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,3 +83,10 @@ class DockerCommand:
 def command(sandbox: Sandbox, socket: str) -> DockerCommand:
     """The command line, joined to the server."""
     return DockerCommand(sandbox, socket)
+
+
+@pytest.fixture
+def leaves_no_service(sandbox: Sandbox) -> Iterator[None]:
+    """Who removes the containers of a test that failed finds no service that makes new ones."""
+    yield
+    Services(sandbox).remove_all()

@@ -9,21 +9,10 @@ import docker.errors
 import pytest
 from docker.types import ServiceMode, UpdateConfig
 
-from tests.integration.service.services import Services
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.command import Sandbox
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.requires("subids", "overlay")
-
-
-@pytest.fixture
-def leaves_no_service(sandbox: Sandbox) -> Iterator[None]:
-    """Who removes the containers of a test that failed finds no service that makes new ones."""
-    yield
-    Services(sandbox).remove_all()
 
 
 @pytest.mark.usefixtures("leaves_no_service")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.errors import NotSupportedError
 from sandbox.grammar.filters import FilterError
 from sandbox.network import operations
 from sandbox.network.create import NetworkRequest
@@ -45,14 +44,10 @@ def test_what_a_client_made_it_is_shown(body: dict[str, Any], paths: Paths) -> N
         body["Name"], body.get("Driver", "bridge"), attachable=body.get("Attachable", False),
         labels=tuple(body.get("Labels", {}).items()), ipam_driver=body.get("IPAM", {}).get("Driver", "default"),
     )  # fmt: skip
-    if request.driver == "overlay":
-        # of a swarm
-        with pytest.raises(NotSupportedError):
-            operations.create(context, request)
-        return
     made = operations.create(context, request)
     document = operations.inspect(context, body["Name"])
-    assert (document["Name"], document["Id"], document["Driver"]) == (body["Name"], made.id, "bridge")
+    assert (document["Name"], document["Id"], document["Driver"]) == (body["Name"], made.id, request.driver)
+    assert document["Scope"] == ("swarm" if request.driver == "overlay" else "local")
     assert (document["Labels"], document["Attachable"]) == (body.get("Labels", {}), body.get("Attachable", False))
     assert [set(pool) for pool in document["IPAM"]["Config"]] == [{"Subnet", "Gateway"}]
     # compose asks by the name, and by its labels
