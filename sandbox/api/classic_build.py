@@ -13,12 +13,15 @@ from sandbox.builder.request import RunSettings
 from sandbox.builder.results.exporting import ExportRequest
 from sandbox.builder.results.outputs import read_outputs
 from sandbox.caller_directory import CallerDirectory
+from sandbox.container.monitor.runtime_spec import resource_limit
 from sandbox.docker_proxies import find_proxies
 from sandbox.dockerfile.errors import DockerfileError
 from sandbox.image.references import parse_reference
+from sandbox.image.store import find_named_image
+from sandbox.state import open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sandbox.api.documents.classic_request import ClassicBuild
     from sandbox.operation_context import OperationContext
@@ -34,7 +37,10 @@ def build(
     """Build what the archive, or a URL, holds. What is wrong with the file, or fails in a step, is told; raises
     SandboxError for the rest.
     """
-    messages = BuildMessages(tell, quiet=request.quiet)
+    no_cache = request.no_cache or not _may_reuse(context, request.cache_from)
+    messages = BuildMessages(tell, quiet=request.quiet, reuses=not no_cache)
+    for sentence in request.warnings:
+        messages.say(f"[Warning] {sentence}")
     if not request.remote:
         # the builder takes an archive as a command does that is given "-"
         os.dup2(archive_fd, 0)
@@ -47,13 +53,14 @@ def build(
         directory,
         request.arguments,
         request.target,
-        no_cache=request.no_cache,
+        no_cache=no_cache,
         pull=request.pull,
         labels=request.labels,
         proxies=find_proxies(context.env, messages.say),
         network="default" if request.network == "bridge" else request.network,
         platform=request.platform,
-        settings=RunSettings(request.extra_hosts, request.shm_size_bytes),
+        settings=RunSettings(request.extra_hosts, request.shm_size_bytes, tuple(map(resource_limit, request.limits))),
+        tells_instructions=True,
         export=ExportRequest(read_outputs((), names, (), push=False, load=False), directory),
         events=messages,
     )
@@ -69,4 +76,12 @@ def build(
         return
     messages.say(f"Successfully built {image_id.removeprefix('sha256:')[:12]}")
     for name in names:
-        messages.say(f"Successfully tagged {name.familiar}")
+        messages.say(f"Successfully tagged {name.familiar_repository}:{name.tag or 'latest'}")
+
+
+def _may_reuse(context: OperationContext, images: Sequence[str]) -> bool:
+    """Whether steps of earlier builds are taken: with images named to take them of, where one of those is here."""
+    if not images:
+        return True
+    with open_state(context.paths, durable=False) as connection:
+        return any(find_named_image(connection, name) is not None for name in images)

@@ -83,6 +83,8 @@ class BuildPlan(NamedTuple):
     settings: RunSettings = RunSettings()
     #: what the caller lets a RUN have beyond a container's rights, see `entitlements`
     entitlements: frozenset[str] = frozenset()
+    #: whether instructions that are no steps are told of too
+    tells_instructions: bool = False
 
     @property
     def wanted_platform(self) -> Platform | None:

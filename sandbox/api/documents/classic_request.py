@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandbox.values import Rlimit
+
 
 class ClassicBuild(NamedTuple):
     """The parameters; `remote` is a URL, "" where the archive is the context."""
@@ -25,3 +27,8 @@ class ClassicBuild(NamedTuple):
     extra_hosts: tuple[str, ...] = ()
     shm_size_bytes: int = 0
     quiet: bool = False
+    limits: tuple[Rlimit, ...] = ()
+    #: images of which alone steps may be taken again; none says that any may
+    cache_from: tuple[str, ...] = ()
+    #: what is asked for and cannot be had, a sentence each
+    warnings: tuple[str, ...] = ()

@@ -9,11 +9,13 @@ import msgspec
 from sandbox.api.call import Answer
 from sandbox.api.credentials import auth_environment, decoded_header
 from sandbox.api.documents.classic_request import ClassicBuild
+from sandbox.api.documents.create_request import read_ulimits
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.reading import text, texts
 from sandbox.api.errors import ApiError
 from sandbox.api.message_stream import MessageStream
 from sandbox.api.pipes import feed
+from sandbox.grammar.hosts import parse_extra_host
 from sandbox.grammar.sizes import parse_size
 from sandbox.warm.values import Descriptor
 
@@ -22,10 +24,18 @@ if TYPE_CHECKING:
     from sandbox.api.message_stream import Tell
 
 
+#: limits of the processes of a build that are not held here
+_UNHELD = ("memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems")
+
+
 async def build(call: Call) -> None:
     """Build the archive that comes, or what a URL leads to. Raises ApiError."""
     if call.text("version") == "2":
         raise ApiError(501, "BuildKit is not served here: set DOCKER_BUILDKIT=0 for the classic builder")
+    if call.flag("squash"):
+        raise ApiError(400, "squash is only supported with experimental mode")
+    if call.text("isolation") not in ("", "default"):
+        raise ApiError(400, f'Unsupported isolation: "{call.text("isolation")}"')
     request = _read(call)
     environment = auth_environment(_auths(call))
     engine = call.engine
@@ -48,26 +58,51 @@ def _read(call: Call) -> ClassicBuild:
         file=call.text("dockerfile"),
         tags=tuple(tag for tag in call.query.get("t", ()) if tag),
         arguments={key: value for key, value in _table(call, "buildargs").items() if value is not None},
-        labels=_table(call, "labels"),
+        labels={key: value or "" for key, value in _table(call, "labels").items()},
         target=call.text("target"),
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         platform=call.text("platform"),
         network=call.text("networkmode") or "default",
-        extra_hosts=tuple(each for value in call.query.get("extrahosts", ()) for each in value.split(",") if each),
+        extra_hosts=tuple(
+            parse_extra_host(each) for value in call.query.get("extrahosts", ()) for each in value.split(",") if each
+        ),
         shm_size_bytes=parse_size(shm) if shm and shm != "0" else 0,
         quiet=call.flag("q"),
+        limits=read_ulimits(_objects(call, "ulimits")),
+        cache_from=tuple(_texts(call, "cachefrom")),
+        warnings=tuple(
+            f"{name} is not held to: what a build takes is not limited here"
+            for name in _UNHELD
+            if call.text(name) not in ("", "0")
+        ),
     )
 
 
-def _table(call: Call, key: str) -> dict[str, Any]:
+def _decoded(call: Call, key: str) -> Any:  # Any: JSON
     given = call.text(key)
-    if not given:
-        return {}
     try:
-        found = msgspec.json.decode(given.encode())
+        return msgspec.json.decode(given.encode()) if given else None
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise ApiError(400, f"error reading {key}: {error}") from error
+
+
+def _texts(call: Call, key: str) -> list[str]:
+    found = _decoded(call, key) or []
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ApiError(400, f"error reading {key}: it is no list of texts")
+    return found
+
+
+def _objects(call: Call, key: str) -> list[dict[str, Any]]:
+    found = _decoded(call, key) or []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ApiError(400, f"error reading {key}: it is no list of objects")
+    return found
+
+
+def _table(call: Call, key: str) -> dict[str, Any]:
+    found = _decoded(call, key)
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(value, str | None) for value in found.values()):

@@ -5,6 +5,7 @@
                                   ├─ failed      with the message of the error
                                   └─ cancelled   another step failed, or the build was stopped
     warning                                      of the file, of no step
+    instruction                                  one that is no step has its effect; told where a build is asked to
 
 Steps of stages that are built at the same time mix; `vertex` says whose an event is. Whoever shows a build (plain
 lines, a live view, JSON) is an `EventSink`; a build knows none of them, and tells none the credentials of a URL. Events
@@ -26,10 +27,12 @@ from sandbox.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-EventKind = Literal["started", "cached", "output", "status", "finished", "failed", "cancelled", "warning"]
+EventKind = Literal[
+    "started", "cached", "output", "status", "finished", "failed", "cancelled", "warning", "instruction"
+]
 
 _KINDS: tuple[EventKind, ...] = (
-    "started", "cached", "output", "status", "finished", "failed", "cancelled", "warning",
+    "started", "cached", "output", "status", "finished", "failed", "cancelled", "warning", "instruction",
 )  # fmt: skip
 
 
@@ -59,6 +62,7 @@ class Event(NamedTuple):
     status      `text` is what is being done ("pulling sha256:…"), `current` of `total` bytes; 0 where not known
     failed      `text` is the message
     warning     `text`; `vertex` is ""
+    instruction `step` has its text as `name`, its stage, and as `total` how many instructions are built; no position
     """
 
     kind: EventKind

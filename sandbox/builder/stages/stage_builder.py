@@ -6,11 +6,12 @@ a step that could not be carried out leaves it as it was.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from sandbox.builder.cache.step_cache import BuildLayer
 from sandbox.builder.image_state import ImageState
-from sandbox.builder.progress.progress import Vertex, begin_step, vertex_id
+from sandbox.builder.progress.progress import Event, Vertex, begin_step, vertex_id
 from sandbox.builder.request import image_key
 from sandbox.builder.sources.named_contexts import context_name
 from sandbox.builder.stage_state import StageState, configure
@@ -25,7 +26,7 @@ from sandbox.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandbox.builder.progress.progress import Event, EventSink, StepReport
+    from sandbox.builder.progress.progress import EventSink, StepReport
     from sandbox.builder.request import BuildPlan
     from sandbox.builder.steps.steps import Steps
     from sandbox.dockerfile.instructions import Instruction
@@ -86,6 +87,8 @@ class StageBuilder:
                 self._carry_out(state, instruction, steps, hold=hold)
             elif not configure(state, instruction):
                 raise instruction.node.error(f"{instruction.node.instruction} is not built yet")
+            else:
+                self._tell_instruction(instruction.node)
             self._next += 1
         return state
 
@@ -119,6 +122,14 @@ class StageBuilder:
         for event in held:
             self._plan.events(event)
 
+    def _tell_instruction(self, node: Node) -> None:
+        """Of one that is no step, for who shows a build as the file is written."""
+        if self._plan.tells_instructions:
+            stages = (self._plan.program.stages[number] for number in self._plan.stages)
+            total = sum(1 + len(stage.instructions) for stage in stages)
+            told = Vertex("", node.original, self._shown_stage, total=total, line=node.start_line)
+            self._plan.events(Event("instruction", "", time.time_ns(), told))
+
     def _base(self) -> str:
         return self._plan.globals.expand(self._stage.base, self._stage.start.node).text
 
@@ -146,6 +157,7 @@ class StageBuilder:
         triggers = read_triggers(state.image.document, node)
         state.image.config.pop("OnBuild", None)
         self._instructions = (*triggers, *self._stage.instructions)
+        self._tell_instruction(node)
         self._state = state
         return state
 
@@ -153,8 +165,12 @@ class StageBuilder:
         image = ImageState.scratch(self._plan.stage_platform(self.number) or self._plan.platform)
         return StageState(image, [], Scope(self._plan.globals, image.environment))
 
+    @property
+    def _shown_stage(self) -> str:
+        return self._stage.name or ("" if len(self._plan.stages) == 1 else f"stage-{self.number}")
+
     def _describe(self, node: Node, position: int) -> Vertex:
-        stage = self._stage.name or ("" if len(self._plan.stages) == 1 else f"stage-{self.number}")
+        stage = self._shown_stage
         total = self._base_steps + _count_steps(self._instructions or self._stage.instructions)
         shown = " ".join(filter(None, (stage, f"{position:>{len(str(total))}}/{total}")))
         name = f"[{shown}] {node.original}"
