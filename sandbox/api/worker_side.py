@@ -326,16 +326,9 @@ def import_image(
 
 def distribution(context: OperationContext, name: str) -> Document:
     """What a registry has under the name, as Docker's document."""
-    import json
+    from sandbox.image.manifests.operations import distributed
 
-    from sandbox.image.manifests.operations import configs, inspect
-
-    found = inspect(context, name)
-    document = json.loads(found.data)
-    platforms = [entry.get("platform") or {} for entry in document.get("manifests") or ()]
-    if not platforms:
-        config = configs(context, name)[""]
-        platforms = [{"architecture": config.get("architecture", ""), "os": config.get("os", "")}]
+    found, platforms = distributed(context, name)
     descriptor = {"mediaType": found.media_type, "digest": found.digest, "size": len(found.data)}
     return {"Descriptor": descriptor, "Platforms": platforms}
 

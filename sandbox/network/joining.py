@@ -17,14 +17,28 @@ if TYPE_CHECKING:
     from sandbox.values import EndpointRequest
 
 
-def with_known_networks(connection: sqlite3.Connection, config: ContainerConfig) -> ContainerConfig:
-    """The configuration with every network by its name. Raises NotFoundError, UsageError, ConflictError."""
-    endpoints = tuple(known_endpoint(connection, endpoint) for endpoint in config.endpoints)
+def with_known_networks(
+    connection: sqlite3.Connection, config: ContainerConfig, *, may_lack: bool = False
+) -> ContainerConfig:
+    """The configuration with every network by its name; with `may_lack` one that is not there stays as it was asked
+    for. Raises NotFoundError, UsageError, ConflictError.
+    """
+    wanted = [endpoint for endpoint in config.endpoints if not (may_lack and _is_missing(connection, endpoint))]
+    known = {id(endpoint): known_endpoint(connection, endpoint) for endpoint in wanted}
+    endpoints = tuple(known.get(id(endpoint), endpoint) for endpoint in config.endpoints)
     names = [endpoint.network for endpoint in endpoints]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f'network "{name}" is specified multiple times', mend=f"--network {name}, once")
     return config._replace(network=names[0], endpoints=endpoints)
+
+
+def _is_missing(connection: sqlite3.Connection, request: EndpointRequest) -> bool:
+    try:
+        find_network(connection, request.network)
+    except NotFoundError:
+        return True
+    return False
 
 
 def known_endpoint(connection: sqlite3.Connection, request: EndpointRequest) -> EndpointRequest:

@@ -1,7 +1,7 @@
 """The body of `POST /containers/create` as a ContainerRequest.
 
-Fields that nobody knows are passed over, for clients are newer than engines; those that Docker has and this has not are
-refused by name where they say something, or told in a warning where Docker does so on a machine that lacks them.
+Fields that nobody knows are passed over, for clients are newer than engines; `unheld_fields` has those that Docker's
+engine knows and this one does not.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from sandbox.api.documents.reading import (
     value_of,
     words,
 )
+from sandbox.api.documents.unheld_fields import refuse_fields, warnings_of
 from sandbox.api.errors import ApiError
 from sandbox.container.request.request import ContainerRequest
 from sandbox.grammar.hosts import parse_extra_host
+from sandbox.grammar.limits import check_rlimit
 from sandbox.grammar.logs import DRIVERS, parse_log
 from sandbox.grammar.networks import is_user_defined
 from sandbox.grammar.ports import parse_ports
@@ -32,36 +34,11 @@ from sandbox.grammar.restart import check_restart
 from sandbox.values import Device, EndpointRequest, HealthCheck, LogConfig, PublishedPort, RestartPolicy, Rlimit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     Document = Mapping[str, Any]
 
 _STREAMS = ("stdin", "stdout", "stderr")
-#: fields of HostConfig that ask for what cannot be had here
-_REFUSED = {
-    "CgroupParent": "cgroups are placed by the user's own service manager",
-    "CpuRealtimePeriod": "real-time scheduling needs root",
-    "CpuRealtimeRuntime": "real-time scheduling needs root",
-    "DeviceCgroupRules": "device rules need root; give the device itself",
-    "DeviceRequests": "no GPU runtime hook is there; give the device files",
-}
-#: those that Docker leaves out with a warning on a machine that cannot do them
-_DISCARDED = {
-    "BlkioWeight": "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
-    "BlkioWeightDevice": "Your kernel does not support Block I/O weight_device or the cgroup is not mounted."
-    " Weight-device discarded.",
-    "BlkioDeviceReadBps": "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted."
-    " Block I/O BPS read limit discarded.",
-    "BlkioDeviceWriteBps": "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted."
-    " Block I/O BPS write limit discarded.",
-    "BlkioDeviceReadIOps": "Your kernel does not support IOPS Block read limit or the cgroup is not mounted."
-    " Block I/O IOPS read limit discarded.",
-    "BlkioDeviceWriteIOps": "Your kernel does not support IOPS Block write limit or the cgroup is not mounted."
-    " Block I/O IOPS write limit discarded.",
-    "OomKillDisable": "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
-    "KernelMemory": "Specifying a kernel memory limit is deprecated and will be removed in a future release.",
-}
-_RUNTIMES = ("", "sandbox", "runc", "io.containerd.runc.v2")
 
 
 class ReadRequest(NamedTuple):
@@ -74,31 +51,17 @@ class ReadRequest(NamedTuple):
 def read_create(body: Document, name: str, platform: str) -> ReadRequest:
     """The request. Raises ApiError, UsageError, NotSupportedError."""
     host = table(body, "HostConfig")
-    _refuse(host)
-    warnings = tuple(sentence for field, sentence in _DISCARDED.items() if value_of(host, field))
+    refuse_fields(host)
     image = text(body, "Image")
     if not image:
         raise ApiError(400, "Config cannot be empty in order to create a container")
     request = _process(body, ContainerRequest(image, name or None, platform or None, "never"))
     # Docker tells in a warning what limits a machine cannot hold
-    request = request._replace(best_effort=True)
+    request = request._replace(best_effort=True, later_networks=True)
     request = _life(body, host, request)
     request = _network(body, host, request)
     request = _files(body, host, request)
-    return ReadRequest(_isolation(host, read_limits(host, request)), warnings)
-
-
-def _refuse(host: Document) -> None:
-    for field, why in _REFUSED.items():
-        if value_of(host, field):
-            raise ApiError(501, f"HostConfig.{field} is not supported: {why}")
-    if text(host, "Runtime") not in _RUNTIMES:
-        raise ApiError(400, f"unknown or invalid runtime name: {host['Runtime']}")
-    if text(host, "Isolation") not in ("", "default"):
-        raise ApiError(400, f"invalid isolation '{host['Isolation']}' on linux")
-    if text(host, "VolumeDriver") not in ("", "local"):
-        raise ApiError(404, f'error looking up volume plugin {host["VolumeDriver"]}: plugin "'
-                       f'{host["VolumeDriver"]}" not found')  # fmt: skip
+    return ReadRequest(_isolation(host, read_limits(host, request)), tuple(warnings_of(body, host)))
 
 
 def _process(body: Document, request: ContainerRequest) -> ContainerRequest:
@@ -144,6 +107,8 @@ def _life(body: Document, host: Document, request: ContainerRequest) -> Containe
         auto_remove=given_flag(host, "AutoRemove"),
         init=given_flag(host, "Init"),
         log=_log(host),
+        runtime=text(host, "Runtime") or None,
+        isolation=text(host, "Isolation") or None,
         annotations=pairs(host, "Annotations"),
     )
 
@@ -261,7 +226,6 @@ def _device(document: Document) -> Device:
 
 def read_limits(host: Document, request: ContainerRequest) -> ContainerRequest:
     """The request with the limits of a HostConfig, or of an update."""
-    limits = tables(host, "Ulimits")
     return request._replace(
         memory_bytes=number(host, "Memory") or None,
         memory_swap_bytes=number(host, "MemorySwap") or None,
@@ -272,5 +236,10 @@ def read_limits(host: Document, request: ContainerRequest) -> ContainerRequest:
         cpu_shares=number(host, "CpuShares") or None,
         cpuset_cpus=text(host, "CpusetCpus") or None,
         pids_limit=None if value_of(host, "PidsLimit") is None else number(host, "PidsLimit"),
-        rlimits=tuple(Rlimit(text(each, "Name"), number(each, "Soft"), number(each, "Hard")) for each in limits),
+        rlimits=read_ulimits(tables(host, "Ulimits")),
     )
+
+
+def read_ulimits(documents: Sequence[Document]) -> tuple[Rlimit, ...]:
+    """The limits of processes. Raises ApiError, UsageError."""
+    return tuple(check_rlimit(text(each, "Name"), number(each, "Soft"), number(each, "Hard")) for each in documents)

@@ -53,10 +53,12 @@ def create_requested(
     with open_state(context.paths, durable=not request.auto_remove) as connection:
         mounts_of = _mounts_of(connection, request) if request.volumes_from else {}
 
+        may_lack = bool(request.later_networks)
+
         # a slip in a request must not cost a download
         def check() -> object:
             config, _notes = merge(request, ImageDefaults(), HostFacts(mounts_of=mounts_of))
-            return _with_networks(connection, context.paths, config)
+            return _with_networks(connection, context.paths, config, may_lack=may_lack)
 
         contents: list[bytes] = []
         if request.secrets or request.configs:
@@ -74,7 +76,7 @@ def create_requested(
             from sandbox.container.life.docker_socket import with_own_socket
 
             config = with_own_socket(context.paths, config)
-        config = _with_networks(connection, context.paths, config)
+        config = _with_networks(connection, context.paths, config, may_lack=may_lack)
         config = with_storage_driver(connection, context.paths, config)
         if any(mount.mapped_user for mount in config.mounts):
             require_fuse("mount a directory with mapped owners (idmap)")
@@ -97,8 +99,12 @@ def _mounts_of(connection: sqlite3.Connection, request: ContainerRequest) -> Map
     return {name: find_container(connection, name).config.mounts for name in containers_of(request)}
 
 
-def _with_networks(connection: sqlite3.Connection, paths: Paths, config: ContainerConfig) -> ContainerConfig:
-    """The configuration, of which every network is there, and can do what is asked of it, the default one settled."""
+def _with_networks(
+    connection: sqlite3.Connection, paths: Paths, config: ContainerConfig, *, may_lack: bool
+) -> ContainerConfig:
+    """The configuration, of which every network is there, and can do what is asked of it, the default one settled; with
+    `may_lack` one that is not there is looked for at the start.
+    """
     asked = config
     if config.network == "default":
         from sandbox.network.default import with_default_network
@@ -113,7 +119,7 @@ def _with_networks(connection: sqlite3.Connection, paths: Paths, config: Contain
         return config
     from sandbox.network.joining import with_known_networks
 
-    return with_known_networks(connection, config)
+    return with_known_networks(connection, config, may_lack=may_lack)
 
 
 def _unknown_volumes(connection: sqlite3.Connection, config: ContainerConfig) -> Iterator[str]:

@@ -42,8 +42,8 @@ class RunStarted(NamedTuple):
             status="running",
             pid=self.pid,
             pid_start=self.pid_start,
+            # when it ended before stays known, as Docker has it
             started_ns=self.started_ns,
-            finished_ns=0,
             exit_code=0,
             error="",
             oom_killed=False,

@@ -130,6 +130,11 @@ class ContainerRequest(NamedTuple):
     pids_limit: int | None = None
     #: what cannot be enforced is a note, and no error
     best_effort: bool | None = None
+    #: a network that is not there is looked for at the start, and not before
+    later_networks: bool | None = None
+    #: shown again as they were asked for, and of no effect
+    runtime: str | None = None
+    isolation: str | None = None
 
 
 def changed(before: ContainerRequest, after: ContainerRequest) -> frozenset[str]:

@@ -49,7 +49,7 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "ExtraHosts": list(config.extra_hosts) or None,
         "Links": None,
         "PublishAllPorts": bool(request.publish_all),
-        "Runtime": "sandbox",
+        "Runtime": request.runtime or "sandbox",
     }
     # left out where there are none, as by Docker
     rare: Document = {
@@ -88,7 +88,7 @@ def _isolation(config: ContainerConfig, request: ContainerRequest) -> Document:
         "UsernsMode": "",
         "ShmSize": config.shm_size_bytes,
         **({"Sysctls": dict(config.sysctls)} if config.sysctls else {}),
-        "Isolation": "",
+        "Isolation": request.isolation or "",
         "Devices": [_device(device) for device in config.devices],
         "DeviceCgroupRules": None,
         "DeviceRequests": None,

@@ -107,6 +107,26 @@ def inspect_verbose(context: OperationContext, name: str, list_name: str = "", *
     return told if isinstance(decoded(fetched, name), Index) else told[0]
 
 
+def distributed(context: OperationContext, name: str) -> tuple[Found, list[Document]]:
+    """What a registry, or a mirror before it, has under a name, and the platforms of it. Raises RegistryError,
+    AuthenticationError, NotFoundError.
+    """
+    reference = _named(name)
+    what = reference.familiar
+
+    async def talk(client: RegistryClient) -> tuple[Found, list[Document]]:
+        fetched = await fetch_document(client)
+        found = Found(reference, fetched.data, _media_type(fetched), fetched.digest)
+        document = decoded(fetched, what)
+        if isinstance(document, Manifest):
+            config = load_document(await fetch_config(client, document.config, what))
+            return found, [{key: config[key] for key in _PLATFORM_KEYS if config.get(key)}]
+        plain = load_document(fetched.data).get("manifests") or ()
+        return found, [entry["platform"] for entry in plain if entry.get("platform")]
+
+    return Place(context, reference, mirrors=True).ask(talk)
+
+
 def configs(context: OperationContext, name: str) -> dict[str, Document]:
     """The configurations of what a registry has under a name: of an image by "", of an index by platform. Raises
     RegistryError, AuthenticationError, NotFoundError.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from sandbox.config import load_config
-from sandbox.errors import ImageError
+from sandbox.errors import AuthenticationError, ImageError, NotFoundError, RegistryError
 from sandbox.image.documents import CONFIG_BYTES_MAX, Descriptor, Index, Manifest, decode_manifest
 from sandbox.image.platforms import host_platform
 from sandbox.image.registry.endpoints import endpoints_for
@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 
 class Place:
     """Where the documents of `reference` are: its registry, reached as the settings say; with `insecure` also without
-    TLS, or with a certificate that nobody has signed. `host` is another one that stands for it.
+    TLS, or with a certificate that nobody has signed. `host` is another one that stands for it; with `mirrors` those
+    are asked first that stand before it.
     """
 
     def __init__(
-        self, context: OperationContext, reference: Reference, *, insecure: bool = False, host: str = ""
+        self,
+        context: OperationContext,
+        reference: Reference,
+        *,
+        insecure: bool = False,
+        host: str = "",
+        mirrors: bool = False,
     ) -> None:
         config = load_config(context.paths)
         registries = config.registries
@@ -42,13 +49,18 @@ class Place:
         self._job = Job(context.paths, context.env, job_config, host_platform(), False, QuietProgress())
         self._reference = reference
         self._host = host
+        self._mirrors = mirrors
 
     def ask(self, talk: Callable[[RegistryClient], Awaitable[_T]]) -> _T:
         """What `talk` finds out. Raises RegistryError, AuthenticationError, NotFoundError."""
 
         async def main() -> _T:
-            async with self._reader() as client:
-                return await talk(client)
+            async with self._readers() as clients:
+                for client in clients[:-1]:
+                    # as a pull does: whatever ails a mirror, the next one is asked
+                    with suppress(NotFoundError, AuthenticationError, RegistryError):
+                        return await talk(client)
+                return await talk(clients[-1])
 
         return run_trio(main)
 
@@ -71,19 +83,20 @@ class Place:
         return run_trio(main)
 
     @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[RegistryClient]:
+    async def _readers(self) -> AsyncIterator[list[RegistryClient]]:
         # 300 ms of imports, for what speaks to a registry
         from sandbox.image.registry.docker_config import DockerConfig
         from sandbox.image.registry.reading import RegistryClient
         from sandbox.image.transfer.fetching import open_http
 
-        # the registry itself: a mirror may be behind, and what is made of it goes there
-        endpoint = endpoints_for(self._reference.domain, self._job.config.registries)[-1]
+        *mirrors, endpoint = endpoints_for(self._reference.domain, self._job.config.registries)
         if self._host:
             endpoint = endpoint._replace(location=self._host)
-        credentials = DockerConfig(self._job.env).find(endpoint.domain)
+        # the registry itself, where what is made of it goes there: a mirror may be behind
+        endpoints = [*(mirrors if self._mirrors else ()), endpoint]
+        config = DockerConfig(self._job.env)
         async with open_http(self._job) as http:
-            yield RegistryClient(http, endpoint, self._reference, credentials)
+            yield [RegistryClient(http, one, self._reference, config.find(one.domain)) for one in endpoints]
 
 
 async def fetch_document(client: RegistryClient) -> Fetched:

@@ -87,6 +87,8 @@ def test_files_volumes_and_what_is_seen(client: Any, busybox: str) -> None:
     box.unpause()
     assert box.update(restart_policy={"Name": "on-failure", "MaximumRetryCount": 2})["Warnings"] in ([], None)
     box.restart(timeout=0)
+    # when it ended before stays known
+    assert not client.api.inspect_container("box")["State"]["FinishedAt"].startswith("0001-01-01")
     with pytest.raises(docker.errors.APIError):
         volume.remove()
     box.remove(force=True)
@@ -100,7 +102,17 @@ def test_files_volumes_and_what_is_seen(client: Any, busybox: str) -> None:
 
 
 def test_networks(client: Any, busybox: str) -> None:
+    early = client.api.create_container(
+        busybox, "true", host_config=client.api.create_host_config(network_mode="inner", runtime="runc")
+    )
+    assert client.api.inspect_container(early)["HostConfig"]["Runtime"] == "runc"
+    with pytest.raises(docker.errors.NotFound, match="network inner not found"):
+        client.api.start(early)
     network = client.networks.create("inner", labels={"mine": "1"})
+    # it is looked for at the start, and not before
+    client.api.start(early)
+    assert client.api.wait(early)["StatusCode"] == 0
+    client.api.remove_container(early)
     assert client.networks.list(names=["inner"]) == [network]
     box = client.containers.run(busybox, "sleep 600", detach=True, name="box", network="inner")
     box.reload()
@@ -118,7 +130,12 @@ def test_networks(client: Any, busybox: str) -> None:
 def test_images_are_made_and_carried(client: Any, busybox: str) -> None:
     dockerfile = f"FROM {busybox}\nARG WORD=none\nRUN echo $WORD >/word\nCMD cat /word"
     image, log = client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag="mine:1", buildargs={"WORD": "given"})
-    assert any("RUN echo" in line.get("stream", "") for line in log)
+    told = [line["stream"] for line in log if "stream" in line]
+    assert [line for line in told if line.startswith("Step ")] == [
+        f"Step 1/4 : FROM {busybox}\n", "Step 2/4 : ARG WORD=none\n", "Step 3/4 : RUN echo $WORD >/word\n",
+        "Step 4/4 : CMD cat /word\n",
+    ]  # fmt: skip
+    assert told[-1] == "Successfully tagged mine:1\n"
     assert image.tags == ["mine:1"]
     assert client.containers.run("mine:1", network_mode="none", remove=True) == b"given\n"
     with pytest.raises(docker.errors.BuildError, match="returned a non-zero code: 3"):

@@ -55,6 +55,8 @@ def test_what_is_asked_for_in_all_places() -> None:
     [
         ({"DeviceRequests": [{"Count": -1}]}, 501, "HostConfig.DeviceRequests"),
         ({"DeviceCgroupRules": ["c 1:3 r"]}, 501, "HostConfig.DeviceCgroupRules"),
+        ({"CgroupnsMode": "host"}, 501, "HostConfig.CgroupnsMode"),
+        ({"MaskedPaths": ["/proc/kcore"]}, 501, "HostConfig.MaskedPaths"),
         ({"CgroupParent": "/a"}, 501, "HostConfig.CgroupParent"),
         ({"Runtime": "kata"}, 400, "unknown or invalid runtime name: kata"),
         ({"VolumeDriver": "nfs"}, 404, "error looking up volume plugin nfs"),
