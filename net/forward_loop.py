@@ -138,6 +138,11 @@ class ForwardLoop:
                 self.udp.forget_port(port)
                 port.mapping = mapping
 
+    def listeners(self) -> tuple[Listener, ...]:
+        """Those it has."""
+        tcp = (Listener(mapping, number) for number, (_, mapping) in self._tcp_ports.items())
+        return (*tcp, *(Listener(one.mapping, number) for number, one in self._udp_ports.items()))
+
     def mappings(self) -> list[PortMapping]:
         """What is listened on."""
         return [

@@ -23,8 +23,9 @@ from net.client_address import ClientAddresses
 from net.forward_loop import ForwardLoop, receive_with_fds
 from net.keeper_protocol import peer_of
 from net.listeners import Listener
+from net.named_tuple import NamedTuple
 from net.ports import PortMapping
-from net.service_protocol import decode_member
+from net.service_protocol import ServiceMember, decode_member
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,15 +41,41 @@ _LAST_WORDS_SECONDS = 2.0
 _BACKLOG = 64
 
 
-class ServiceForwarder(ForwardLoop):
-    """The loop of one service's ports. The listeners and `control`, a listening socket of packets, are taken over."""
+class ServiceState(NamedTuple):
+    """All that a forwarder knows while nothing is open; the descriptors stay open with the process."""
 
-    def __init__(self, service: str, control: socket.socket, listeners: Sequence[Listener], limit: int) -> None:
+    service: str
+    control_fd: int
+    listeners: tuple[Listener, ...]
+    has_affinity: bool
+    #: with a descriptor of each one's process, and whether it is leaving
+    members: tuple[tuple[ServiceMember, int, bool], ...]
+
+
+class ServiceForwarder(ForwardLoop):
+    """The loop of one service's ports. The listeners and `control`, a listening socket of packets, are taken over.
+
+    `rest` is called when nothing was open or has happened for `quiet_seconds`; it may end the loop.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        control: socket.socket,
+        listeners: Sequence[Listener],
+        limit: int,
+        rest: Callable[[ServiceForwarder], None] | None = None,
+        quiet_seconds: float = 0.0,
+    ) -> None:
         super().__init__(limit, listeners)
         self._service = service
         self._control = control
+        self._rest, self._quiet_seconds = rest, quiet_seconds
         control.setblocking(False)
         self._pidfds: dict[str, int] = {}
+        self._members: dict[str, ServiceMember] = {}
+        #: connections over which it is told of changes
+        self._doors = 0
         #: connections to be told when a member is drained
         self._drains: list[tuple[socket.socket, Target]] = []
         #: members that have ended, and when their connections do
@@ -59,6 +86,8 @@ class ServiceForwarder(ForwardLoop):
     def patience(self) -> float:
         """In seconds, as of all loops, and short while there is something to look at."""
         usual = super().patience()
+        if self._rest is not None and self.is_idle:
+            return self._quiet_seconds
         if not self._drains and not self._ended:
             return usual
         return QUIET_SECONDS if usual < 0 else min(usual, QUIET_SECONDS)
@@ -81,6 +110,36 @@ class ServiceForwarder(ForwardLoop):
                 self._ended.remove((at, target))
                 self.tcp.reset_of(target)
 
+    # -- rest --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is open, and nobody is being told anything."""
+        is_open = self.tcp.sides or self.udp.flows or self._drains or self._ended or self._doors
+        return self.accepts and not is_open
+
+    def on_nothing(self) -> None:
+        """Rest, where nothing is open."""
+        if self._rest is not None and self.is_idle:
+            rest, self._rest = self._rest, None
+            rest(self)
+
+    def state(self) -> ServiceState:
+        """What another loop goes on with, `take_up`, in the same process."""
+        members = tuple(
+            (self._members[one.key], self._pidfds[one.key], one.is_leaving) for one in self.balance.targets.values()
+        )
+        return ServiceState(
+            self._service, self._control.fileno(), self.listeners(), self.balance.has_affinity, members
+        )  # fmt: skip
+
+    def take_up(self, state: ServiceState) -> None:
+        """Have the members of `state`, whose listeners and control socket this loop was made with."""
+        self.balance.has_affinity = state.has_affinity
+        for member, pidfd, is_leaving in state.members:
+            self._admit(member, [pidfd])
+            self.balance.targets[member.key].is_leaving = is_leaving
+
     # -- messages ----------------------------------------------------------------------------------------------------
 
     def _accept_control(self) -> None:
@@ -92,6 +151,7 @@ class ServiceForwarder(ForwardLoop):
             connection.close()
             return
         connection.setblocking(False)
+        self._doors += 1
         self._watch(connection.fileno(), lambda: self._on_message(connection))
 
     def _on_message(self, connection: socket.socket) -> None:
@@ -118,6 +178,7 @@ class ServiceForwarder(ForwardLoop):
         self._drains = [one for one in self._drains if one[0] is not connection]
         self._forget(connection.fileno())
         connection.close()
+        self._doors -= 1
 
     def _answer(self, connection: socket.socket, message: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """What is said to the message; descriptors that are kept are taken out of `fds`."""
@@ -133,7 +194,7 @@ class ServiceForwarder(ForwardLoop):
             case {"do": "remove", "keys": keys}:
                 self.remove({(str(host), int(port), str(protocol)) for host, port, protocol in keys})
             case {"do": "admit", "member": row}:
-                self._admit(row, fds)
+                self._admit(decode_member(row), fds)
             case {"do": "withdraw", "key": key}:
                 self._withdraw(key)
             case {"do": "drain", "key": key}:
@@ -159,8 +220,7 @@ class ServiceForwarder(ForwardLoop):
 
     # -- members -----------------------------------------------------------------------------------------------------
 
-    def _admit(self, row: Sequence[Any], fds: list[int]) -> None:
-        member = decode_member(row)
+    def _admit(self, member: ServiceMember, fds: list[int]) -> None:
         target = self.balance.targets.get(member.key)
         clients = ClientAddresses(member.target)
         if target is None:
@@ -170,6 +230,7 @@ class ServiceForwarder(ForwardLoop):
             self._pidfds[member.key] = pidfd
             self._watch(pidfd, lambda: self._ended_by_itself(member.key))
         target.clients, target.weight, target.is_leaving = clients, member.weight, False
+        self._members[member.key] = member
 
     def _withdraw(self, key: str) -> None:
         target = self.balance.targets.get(key)
@@ -195,6 +256,7 @@ class ServiceForwarder(ForwardLoop):
         self._forget(pidfd)
         os.close(pidfd)
         target = self.balance.targets.pop(key)
+        del self._members[key]
         target.is_leaving = True
         self.udp.forget_target(target)
         self._ended.append((time.monotonic() + _LAST_WORDS_SECONDS, target))

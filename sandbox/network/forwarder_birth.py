@@ -15,11 +15,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 
+from net.forward_loop import raise_limit
 from net.keeper_birth import forget_caller
 from net.service_forwarder import PROCESS_NAME, ServiceForwarder
 from net.syscalls import CLONE_NEWNET, PR_SET_NO_NEW_PRIVS, prctl, setns
 from sandbox.errors import HostError, SandboxError, translated
+from sandbox.named_tuple import NamedTuple
+from sandbox.network.forwarder_rest import ForwarderPlaces, RestingForwarder
 from sandbox.runtime.own_process import become_own_process
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.shared_namespaces import enter_shared_namespaces, map_shared_child
@@ -29,25 +33,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from sandbox.network.forwarder_rest import Rest
+    from sandbox.paths import Paths
     from sandbox.runtime.user_namespace import PeerPair
 
 _BOOT = (
-    "import sys; sys.path[:] = sys.argv[5:]; from sandbox.network.forwarder_birth import main; "
-    "main(int(sys.argv[1]), *sys.argv[2:5])"
+    "import sys; sys.path[:] = sys.argv[7:]; from sandbox.network.forwarder_birth import main; "
+    "main(int(sys.argv[1]), *sys.argv[2:7])"
 )
 _BORN = b"+"
+#: where a forwarder that is woken leaves word of a fault, below the runtime directory
+_LOG_NAME = "services.log"
 #: of the child's status: it has told why it ends
 _TOLD = 3
 
 
-def start_forwarder_process(control_fd: int, place: str, service_id: str, label: str) -> None:
+def start_forwarder_process(paths: Paths, control_fd: int, service_id: str, label: str) -> None:
     """Have a forwarder listen on the control socket, which stays the caller's; it has no port and no member yet.
 
-    `place` is the directory of the router's holders, `label` what `ps` shows of it. Raises HostError.
+    `label` is what `ps` shows of it. Raises HostError.
     """
     from sandbox.own_modules import module_places
 
-    words = [sys.executable, "-IS", "-c", _BOOT, str(control_fd), place, service_id, label, *module_places()]
+    birth = (str(control_fd), paths.router, service_id, label, paths.cache, f"{paths.runtime_root}/{_LOG_NAME}")
+    words = [sys.executable, "-IS", "-c", _BOOT, *birth, *module_places()]
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=(control_fd,), cwd="/", check=False
@@ -61,14 +70,17 @@ def start_forwarder_process(control_fd: int, place: str, service_id: str, label:
     raise HostError("cannot start the forwarder of a service", cause=f"it ended with status {done.returncode}")
 
 
-def main(control_fd: int, place: str, service_id: str, label: str) -> NoReturn:
-    """Be the interpreter: fork the forwarder, and map its user namespace where that is new."""
+def main(control_fd: int, router: str, service_id: str, label: str, cache: str, log_path: str) -> NoReturn:
+    """Be the interpreter: fork the forwarder, and map its user namespace where that is new. `router` is the directory
+    of the router's holders; the other places are those of `ForwarderPlaces`.
+    """
     answer_fd = os.dup(1)
     os.set_inheritable(answer_fd, False)
     peers = make_peers()
     pid = os.fork()
     if pid == 0:
-        _live(control_fd, place, service_id, label, answer_fd, peers)
+        places = ForwarderPlaces(f"{PROCESS_NAME} {label}", cache, log_path)
+        _live(_Birth(control_fd, router, service_id, places, answer_fd), peers)
     status = 0
     try:
         map_shared_child(peers, pid)
@@ -81,31 +93,42 @@ def main(control_fd: int, place: str, service_id: str, label: str) -> NoReturn:
         os._exit(status)
 
 
-def _live(control_fd: int, place: str, service_id: str, label: str, answer_fd: int, peers: PeerPair) -> NoReturn:
-    import socket
+class _Birth(NamedTuple):
+    control_fd: int
+    router: str
+    service_id: str
+    places: ForwarderPlaces
+    answer_fd: int
 
-    from net.forward_loop import raise_limit
 
+def _live(birth: _Birth, peers: PeerPair) -> NoReturn:
     status = 1
     try:
         peers.mapper.close()
-        become_own_process({control_fd, answer_fd, peers.mapped.fileno()}, PROCESS_NAME)
-        router_fd = enter_shared_namespaces(place, peers, _make_router)
-        forget_caller(f"{PROCESS_NAME} {label}")
+        become_own_process({birth.control_fd, birth.answer_fd, peers.mapped.fileno()}, PROCESS_NAME)
+        router_fd = enter_shared_namespaces(birth.router, peers, _make_router)
+        forget_caller(birth.places.title)
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         # listening sockets come from the host's network; what is made from here on is in the router's
         setns(router_fd, CLONE_NEWNET)
-        forwarder = ServiceForwarder(service_id, socket.socket(fileno=control_fd), (), raise_limit())
-        os.write(answer_fd, _BORN)
-        os.close(answer_fd)
-        forwarder.run()
+        RestingForwarder(birth.places).run(partial(_forwarder, birth))
     except MapperGoneError:
         pass  # who maps knows why
     except Exception as error:  # noqa: BLE001  # a process boundary: who publishes reads it
-        os.write(answer_fd, encode_error(error, "start the forwarder of a service"))
+        os.write(birth.answer_fd, encode_error(error, "start the forwarder of a service"))
         status = _TOLD
     finally:
         os._exit(status)
+
+
+def _forwarder(birth: _Birth, rest: Rest | None, quiet_seconds: float) -> ServiceForwarder:
+    import socket
+
+    control = socket.socket(fileno=birth.control_fd)
+    forwarder = ServiceForwarder(birth.service_id, control, (), raise_limit(), rest, quiet_seconds)
+    os.write(birth.answer_fd, _BORN)
+    os.close(birth.answer_fd)
+    return forwarder
 
 
 def _make_router() -> int:

@@ -76,7 +76,7 @@ def start_forwarder(paths: Paths, service_id: str, service_name: str) -> Service
         raise HostError("cannot start the forwarder of a service", cause=error.strerror or str(error)) from error
     with control:
         label = f"{paths.runtime_prefix} {service_id} {service_name}"
-        start_forwarder_process(control.fileno(), paths.router, service_id, label)
+        start_forwarder_process(paths, control.fileno(), service_id, label)
     door = open_door(paths, service_id)
     if door is None:
         raise HostError(f"the forwarder of service {service_name} ended as soon as it was started")
@@ -123,7 +123,8 @@ def forwarder_of(pid: int) -> tuple[str, str, str] | None:
             if file.read().strip() != _COMM:
                 return None
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().strip(b" \0").decode(errors="replace").split(" ")
+            # what comes behind it is how it rests
+            words = file.read().partition(b"\0")[0].strip(b" ").decode(errors="replace").split(" ")
     except OSError:
         return None
     return (words[1], words[2], words[3]) if len(words) == 4 and words[0] == _COMM else None

@@ -57,8 +57,8 @@ class RestPlan(NamedTuple):
     seconds: float | None
     #: of the file of `find_code`
     code_fd: int
-    #: where word is left of what goes wrong when it is woken
-    log_directory: str
+    #: the file where word is left of what goes wrong when it is woken
+    log_path: str
 
 
 def rest(known: Rests, plan: RestPlan) -> None:
@@ -73,9 +73,7 @@ def rest(known: Rests, plan: RestPlan) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, plan.signals)
     signal_fd = sc.signalfd(-1, plan.signals, os.O_CLOEXEC)
     name = plan.title[:15]
-    words = words_to_go_on(
-        plan.code_fd, __name__, wake.__name__, str(written), str(signal_fd), name, plan.log_directory
-    )
+    words = words_to_go_on(plan.code_fd, __name__, wake.__name__, str(written), str(signal_fd), name, plan.log_path)
     _hand_on(is_handed_on=True)
     if words:
         rest_then_execute(Rest(plan.title, plan.epoll_fd, signal_fd, plan.seconds), words)
@@ -85,7 +83,7 @@ def rest(known: Rests, plan: RestPlan) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, plan.signals)
 
 
-def wake(written: str, signal_fd: str, name: str, log_directory: str) -> NoReturn:
+def wake(written: str, signal_fd: str, name: str, log_path: str) -> NoReturn:
     """What a new interpreter begins with: `written` is a descriptor of what the old one knew."""
     status = 1
     try:
@@ -97,17 +95,17 @@ def wake(written: str, signal_fd: str, name: str, log_directory: str) -> NoRetur
         known.go_on()
         status = 0
     except Exception:  # noqa: BLE001  # a process boundary: there is nobody else to be told
-        leave_trace(log_directory)
+        leave_trace(log_path)
     finally:
         os._exit(status)
 
 
-def leave_trace(log_directory: str) -> None:
-    """A fault of ours in a process without a terminal: its traceback goes to a file, beside the container's log."""
+def leave_trace(log_path: str) -> None:
+    """A fault of ours in a process without a terminal: its traceback goes to a file."""
     import traceback
 
     try:
-        with open(f"{log_directory}/monitor.log", "a") as file:
+        with open(log_path, "a") as file:
             traceback.print_exc(file=file)
     except OSError:
         pass

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sandbox.paths import Paths
 
 SOCKET_NAME = "monitor.sock"
+#: beside the container's log: what a fault of the monitor was
+TRACE_NAME = "monitor.log"
 #: of a monitor, what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-monitor"
 #: beside the socket: a pipe by which a command learns that the monitor listens again

@@ -19,7 +19,7 @@ from functools import partial
 
 from sandbox.container.model.documents import from_plain
 from sandbox.container.model.record import Container
-from sandbox.container.model.runtime_files import SOCKET_NAME
+from sandbox.container.model.runtime_files import SOCKET_NAME, TRACE_NAME
 from sandbox.container.model.transitions import StartFailed, code_of_failed_start
 from sandbox.container.monitor.backend import KernelEngine
 from sandbox.container.monitor.journal import DatabaseJournal
@@ -143,7 +143,8 @@ class _MonitorProcess:
             return
         places = (self._paths, plan.container)
         door = Door(partial(listen_again, *places), partial(answer_knocks, *places))
-        rest_places = RestPlaces(self._paths.cache, self._paths.container_data(plan.container.id))
+        data = self._paths.container_data(plan.container.id)
+        rest_places = RestPlaces(self._paths.cache, f"{data}/{TRACE_NAME}")
         Resting(rest_places, reactor, self._journal, monitor).begin()
         monitor.serve(listener, self._channel, plan.attachment, door)
 

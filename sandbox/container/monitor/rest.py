@@ -29,10 +29,10 @@ _WORTH_SECONDS = 60.0
 
 
 class RestPlaces(NamedTuple):
-    """Where files are kept that can be made again, and where a container's log is."""
+    """Where files are kept that can be made again, and the file where faults are told."""
 
     cache: str
-    log_directory: str
+    log_path: str
 
 
 class Resting:
@@ -90,6 +90,6 @@ class Resting:
         self._rested_at = time.monotonic()
         epoll_fd, signals = self._reactor.epoll.fileno(), self._reactor.signals
         try:
-            rest(self, RestPlan(PROCESS_NAME, epoll_fd, signals, seconds, self._code_fd, self._places.log_directory))
+            rest(self, RestPlan(PROCESS_NAME, epoll_fd, signals, seconds, self._code_fd, self._places.log_path))
         except (DatabaseError, HostError):
             return  # the database cannot be opened just now

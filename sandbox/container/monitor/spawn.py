@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 
-from sandbox.container.model.runtime_files import KNOCK_SIGNAL, PROCESS_NAME
+from sandbox.container.model.runtime_files import KNOCK_SIGNAL, PROCESS_NAME, TRACE_NAME
 from sandbox.errors import HostError, SandboxError, translated
 from sandbox.named_tuple import NamedTuple
 from sandbox.protocol.channel import Channel
@@ -144,7 +144,7 @@ def _run(paths: Paths, request: SpawnRequest, control: socket.socket, peers: Pee
     except Exception as error:  # noqa: BLE001  # a process boundary: the command reads it as a report
         from sandbox.runtime.rests import leave_trace
 
-        leave_trace(paths.container_data(request.container_id))
+        leave_trace(f"{paths.container_data(request.container_id)}/{TRACE_NAME}")
         report = encode_error(error, "start the container's monitor")
         channel.send_message("failed", report=report.decode(errors="replace"))
     finally:

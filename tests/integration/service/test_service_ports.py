@@ -96,8 +96,16 @@ def test_one_listener_over_all_members_whatever_is_killed(
     gateway = sandbox.run("inspect", "-f", "{{.NetworkSettings.Networks.front.Gateway}}", "one").stdout.strip()
     assert ask(port.published, "::1").split()[1] == gateway
 
-    # killed: the next one has the same port and the same members
+    # at rest, and woken by who comes, it is the same
     (process,) = find_forwarders(paths)
+    eventually(lambda: os.readlink(f"/proc/{process.pid}/exe").startswith("/memfd:"))
+    assert tuple(find_forwarders(paths)) == (process,)
+    assert who(port.published) == {"one", "two"}
+    assert (info := look_at(paths, service)) is not None
+    assert {one.key for one in info.members} == set(ids.values())
+    assert tuple(find_forwarders(paths)) == (process,)
+
+    # killed: the next one has the same port and the same members
     os.kill(process.pid, signal.SIGKILL)
     assert settle(paths, service, tasks) == (port,)
     assert who(port.published) == {"one", "two"}
