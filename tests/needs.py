@@ -169,6 +169,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "cgroup_v2": _cgroup_v2,
     "systemd": _systemd,
     "slirp4netns": _program("slirp4netns"),
+    "pasta": _program("pasta", "passt", "--version"),
     "registry": _program("docker-registry"),
     "skopeo": _program("skopeo"),
     "umoci": _program("umoci"),

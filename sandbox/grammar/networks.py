@@ -1,6 +1,7 @@
 """`--network` and what goes with it: aliases, addresses, links.
 
-    --network NAME                                  a network, or none, host, default, bridge, slirp4netns, container:ID
+    --network NAME                                  a network, or none, host, default, bridge, slirp4netns, pasta,
+                                                    container:ID
     --network name=NAME,alias=…,ip=…,driver-opt=…   with options of its own
 
 `joined_networks` says what of it a container's record keeps; whether there are such networks is seen in the database.
@@ -18,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BUILT_IN = frozenset({"", "default", "bridge", "host", "none", "slirp4netns"})
+_BUILT_IN = frozenset({"", "default", "bridge", "host", "none", "slirp4netns", "pasta"})
 
 
 def is_user_defined(network: str) -> bool:

@@ -41,7 +41,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "log-level": ("debug", "info", "warn", "error", "fatal"),
     "log-opt": ("max-size=", "max-file=", "compress="),
     "mount": ("type=bind,source=", "type=volume,source=", "type=tmpfs,target="),
-    "network": ("none", "host", "bridge", "default", "slirp4netns", "container:"),
+    "network": ("none", "host", "bridge", "default", "slirp4netns", "pasta", "container:"),
     "pid": ("host", "container:"),
     "platform": _PLATFORMS,
     "progress": ("auto", "plain", "tty", "rawjson", "quiet"),

@@ -29,6 +29,7 @@ Containers that find each other:
 
 Other networks:
     sandbox run --network slirp4netns IMAGE             one of its own: no other container reaches it, or is reached
+    sandbox run --network pasta IMAGE                   the same by pasta, where passt is installed
     sandbox run --network none IMAGE                    no network but a loopback
     sandbox run --network host IMAGE                    the network of this machine
     sandbox run --network container:db IMAGE            that of another container: both are localhost to each other

@@ -65,7 +65,9 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
         ports: tuple[PublishedPort, ...] = ()
         if wanted:
             request = PublishRequest(container, str(prepared["slirp_socket"]), wanted)
-            if network_mode(container.config.network) == "bridge":
+            if container.config.network == "pasta":
+                request = request._replace(slirp_socket="")
+            elif network_mode(container.config.network) == "bridge":
                 request = _on_bridges(paths, request)
             ports = _publish(paths, spawned, request)
         channel.send_message("go", ports=[list(port) for port in ports])

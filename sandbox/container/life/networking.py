@@ -200,9 +200,10 @@ def _refuse(container: Container, network: Network) -> None:
 
 def _refuse_private(container: Container) -> None:
     if network_mode(container.config.network) == "private":
+        leads_out = "pasta" if container.config.network == "pasta" else "slirp4netns"
         raise ConflictError(
             f"container {container.name} is on no network that others are on",
-            cause="it has a network of its own behind slirp4netns",
+            cause=f"it has a network of its own behind {leads_out}",
             mend=f"sandbox stop {container.name}, connect it, and sandbox start {container.name}"
             if container.config.network == "default"
             else "sandbox run --network NETWORK …",

@@ -106,7 +106,8 @@ def _refuse_present(container: Container, port: PublishedPort, present: tuple[Pu
 def _check_host(paths: Paths, container: Container, ports: tuple[PublishedPort, ...]) -> None:
     """Who has a port is told by this process, which sees the other containers; the monitor would know the reason."""
     mappings = [PortMapping(*port) for port in ports]
-    of_slirp = container.config.port_driver or network_mode(container.config.network) == "private"
+    network = container.config.network
+    of_slirp = container.config.port_driver or (network_mode(network) == "private" and network != "pasta")
     every = ("0.0.0.0",) if of_slirp or not has_ipv6() else ("0.0.0.0", "::")
     for one in mappings:
         if one.host_port and not one.host_port_end:

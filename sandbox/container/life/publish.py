@@ -49,7 +49,7 @@ def bind_ports(paths: Paths, container: Container, ports: Sequence[PublishedPort
     """
     from net.listeners import open_listeners
 
-    if container.config.network != DEFAULT_NETWORK and _is_internal(paths, container):
+    if container.config.network not in (DEFAULT_NETWORK, "pasta") and _is_internal(paths, container):
         return ()
 
     mappings = [PortMapping(*port) for port in ports]

@@ -286,11 +286,17 @@ class KernelEngine:
     def _begin_private_network(self) -> None:
         if not uses_private_network(self._container.config):
             return
-        from sandbox.container.monitor.private_network import PrivateNetwork
-
         network_fd = self._launcher.network_fd
         assert network_fd is not None
-        self._network = network = PrivateNetwork(self._container.name, network_fd, self.slirp_socket)
+        network: PastaNetwork | PrivateNetwork
+        if self._container.config.network == "pasta":
+            from sandbox.container.monitor.pasta_network import PastaNetwork
+
+            self._network = network = PastaNetwork(self._container.name, network_fd)
+        else:
+            from sandbox.container.monitor.private_network import PrivateNetwork
+
+            self._network = network = PrivateNetwork(self._container.name, network_fd, self.slirp_socket)
         network.begin()
 
 

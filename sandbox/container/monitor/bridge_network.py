@@ -32,7 +32,6 @@ from sandbox.network.forward_targets import forward_target
 from sandbox.network.record import gateways_of
 from sandbox.network.requested import is_shaped
 from sandbox.runtime.shared_namespaces import lock_steps, locked, unlock
-from sandbox.values import PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from sandbox.container.monitor.bridge_place import Place
     from sandbox.network.record import Endpoint
     from sandbox.runtime.nested_namespaces import Wires
+    from sandbox.values import PublishedPort
     from storage.waits import Steps
 
 
@@ -198,32 +198,21 @@ class BridgeNetwork:
         """The container runs: carry what comes to the listening sockets of the ports, which are taken over."""
         self._keeper.started()
         if ports:
-            from net.listeners import Listener
-            from net.ports import PortMapping
-
-            pairs = zip(ports, sockets, strict=True)
             self._ports.lead_to(forward_target(self._endpoints))
-            self._ports.take(tuple(Listener(PortMapping(*port), fd) for port, fd in pairs))
+            self._ports.take_sockets(ports, sockets)
 
     def publish_steps(
         self, ports: Sequence[PublishedPort], _present: Sequence[PublishedPort]
     ) -> Steps[tuple[PublishedPort, ...]]:
         """Bind every port, or none; they come back as they are bound."""
         yield from ()
-        from net.listeners import open_listeners
-        from net.ports import PortMapping
-
-        with self._explained():
-            opened = open_listeners([PortMapping(*port) for port in ports])
         self._ports.lead_to(forward_target(self._endpoints))
-        self._ports.take(opened)
-        return tuple(PublishedPort(*listener.mapping) for listener in opened)
+        with self._explained():
+            return self._ports.publish(ports)
 
     def unpublish_steps(self, ports: Sequence[PublishedPort], _kept: Sequence[PublishedPort]) -> Steps[None]:
         """Close the ports, as they are bound; connections that are open go on."""
-        from net.ports import PortMapping
-
-        yield from self._ports.remove_steps([PortMapping(*port) for port in ports])
+        return self._ports.unpublish_steps(ports)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

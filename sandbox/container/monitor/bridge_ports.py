@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from net.forwarder import ForwarderProcess
     from net.listeners import Listener
     from net.ports import PortMapping
+    from sandbox.values import PublishedPort
     from storage.waits import Steps
 
 
@@ -57,7 +58,32 @@ class BridgePorts:
         with suppress(OSError):
             add_listeners(self._forwarder, listeners)
 
-    def remove_steps(self, mappings: Collection[PortMapping]) -> Steps[None]:
+    def take_sockets(self, ports: Sequence[PublishedPort], sockets: Sequence[int]) -> None:
+        """Carry what comes to the listening sockets of the ports, as they are bound."""
+        if ports:
+            from net.listeners import Listener
+            from net.ports import PortMapping
+
+            pairs = zip(ports, sockets, strict=True)
+            self.take(tuple(Listener(PortMapping(*port), fd) for port, fd in pairs))
+
+    def publish(self, ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
+        """Bind every port, or none; they come back as they are bound. Raises NetError."""
+        from net.listeners import open_listeners
+        from net.ports import PortMapping
+        from sandbox.values import PublishedPort
+
+        opened = open_listeners([PortMapping(*port) for port in ports])
+        self.take(opened)
+        return tuple(PublishedPort(*listener.mapping) for listener in opened)
+
+    def unpublish_steps(self, ports: Sequence[PublishedPort]) -> Steps[None]:
+        """Close the ports, as they are bound; connections that are open go on."""
+        from net.ports import PortMapping
+
+        yield from self._remove_steps([PortMapping(*port) for port in ports])
+
+    def _remove_steps(self, mappings: Collection[PortMapping]) -> Steps[None]:
         """Close these ports; connections that are open go on."""
         gone = tuple(one for one in self._listeners if one.mapping in mappings)
         self._listeners = tuple(one for one in self._listeners if one not in gone)

@@ -49,7 +49,7 @@ class NetworkFiles(NamedTuple):
 
 
 def uses_private_network(config: ContainerConfig) -> bool:
-    """Whether the container has a way out of its own, through slirp4netns."""
+    """Whether the container has a way out of its own, through slirp4netns or pasta."""
     return network_mode(config.network) == "private"
 
 

@@ -47,12 +47,14 @@ def with_port_driver(config: ContainerConfig, driver: str) -> ContainerConfig:
     """
     if driver not in _PORT_DRIVERS:
         raise UsageError(f"invalid port driver: {driver}", mend=f"--port-driver {' or '.join(_PORT_DRIVERS)}")
-    own = config.network if config.network in ("slirp4netns", "pasta") else "slirp4netns"
-    if config.network == own == driver or (config.network == "default" and driver == "builtin"):
+    #: networks of the container's own, and what carries the ports of each
+    own = {"slirp4netns": "slirp4netns", "pasta": "builtin", "default": "builtin"}
+    if own.get(config.network) == driver:
         return config
-    if config.network == own:
+    if config.network in ("slirp4netns", "pasta"):
         raise UsageError(
-            f"conflicting options: the port driver {driver} and the network mode {own}", mend="--network bridge"
+            f"conflicting options: the port driver {driver} and the network mode {config.network}",
+            mend="--network bridge",
         )
     config = _on_bridge(config, "a port driver")
     return config._replace(port_driver="" if driver == "builtin" else driver)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "busybox", "ipv6"), pytest.mark.slow]
+pytestmark = [pytest.mark.requires(*CONTAINER, "slirp4netns", "pasta", "tap", "busybox", "ipv6"), pytest.mark.slow]
 
 _MEGABYTES = 64
 
@@ -38,6 +38,7 @@ _DRIVERS = {
     "bridge-over-IPv6": _Driver("six", "::1", "fd00:6::1"),
     "bridge-by-slirp4netns": _Driver("four", "127.0.0.1", "10.0.2.2", "slirp4netns"),
     "slirp4netns": _Driver("slirp4netns", "127.0.0.1", "10.0.2.2", "slirp4netns"),
+    "pasta": _Driver("pasta", "127.0.0.1", "10.0.2.100"),
 }
 
 
