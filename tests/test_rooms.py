@@ -64,7 +64,7 @@ ARROWS = {
         "warm",
     },
     "api": {
-        "builder", "commit", "container", "container.files", "container.model", "container.monitor",
+        "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
         "container.request", "container.session", "container.view", "dockerfile", "grammar", "image", "network",
         "protocol", "runtime", "secret", "service", "system", "volume", "warm",
     },

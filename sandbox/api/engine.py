@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sandbox.api.cluster import Cluster
 from sandbox.api.event_hub import EventHub
 from sandbox.api.execs import Execs
+from sandbox.api.glances import glance
 from sandbox.api.parked import Parked
 from sandbox.operation_context import OperationContext
 from sandbox.system.versions import API_VERSION
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import trio
 
     from sandbox.api.connection import Headers
+    from sandbox.api.glances import Brief
     from sandbox.paths import Paths
     from sandbox.warm.trio_workers import TrioWorkers
 
@@ -65,6 +67,13 @@ class Engine:
         """This machine's id as a node of the swarm."""
         self._node_id = self._node_id or await self.call("api.node_id")
         return self._node_id
+
+    async def brief(self, word: str) -> Brief:
+        """What is to be known of the container that `word` names. Raises NotFoundError."""
+        found = glance(self.context, word)
+        if found is None:
+            found = await self.call("api.brief", word)
+        return found
 
     async def call(
         self,

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from sandbox.api.buildkit.frontend_request import FrontendBuild
     from sandbox.api.documents.classic_request import ClassicBuild
+    from sandbox.api.glances import Brief
     from sandbox.api.log_frames import LogForm
-    from sandbox.container.model.record import Container
     from sandbox.container.monitor.plan import Attachment
     from sandbox.container.operations import ListRequest
     from sandbox.container.request.request import ContainerRequest
@@ -27,20 +27,6 @@ if TYPE_CHECKING:
     from sandbox.warm.values import Descriptor
 
     Document = dict[str, Any]
-
-
-class Brief(NamedTuple):
-    """What the server must know of a container before it does something with it."""
-
-    id: str
-    name: str
-    status: str
-    exit_code: int
-    terminal: bool
-    open_stdin: bool
-    stdin_once: bool
-    #: 0 where it does not run
-    monitor_pid: int
 
 
 class Joined(NamedTuple):
@@ -60,17 +46,10 @@ def is_socket_mounted(context: OperationContext, path: str) -> bool:
 
 def brief(context: OperationContext, word: str) -> Brief:
     """The container that `word` names. Raises NotFoundError."""
+    from sandbox.api.glances import brief_of
     from sandbox.container.operations import look_up
 
-    return _brief(look_up(context, word))
-
-
-def _brief(container: Container) -> Brief:
-    config, state = container.config, container.state
-    return Brief(
-        container.id, container.name, state.status, state.exit_code, config.terminal, config.open_stdin,
-        config.stdin_once, state.monitor_pid,
-    )  # fmt: skip
+    return brief_of(look_up(context, word))
 
 
 def summaries(context: OperationContext, request: ListRequest, *, with_size: bool) -> list[Document]:

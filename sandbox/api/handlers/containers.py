@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox.api.call import NO_CONTENT, Answer
 from sandbox.api.documents.create_request import read_create, read_limits, read_restart
 from sandbox.api.documents.filters import read_filters
+from sandbox.api.glances import glance_all
 from sandbox.container.operations import ListRequest
 from sandbox.container.request.request import ContainerRequest
 from sandbox.docker_sockets import with_socket
@@ -20,6 +21,10 @@ async def list_all(call: Call) -> Answer:
     limit = call.number("limit") or 0
     filters = [*read_filters(call.text("filters"))]
     filters += [f"{key}={call.text(key)}" for key in ("since", "before") if call.text(key)]
+    if not filters and limit <= 0 and not call.flag("size"):
+        found = glance_all(call.engine.context, all=call.flag("all"))
+        if found is not None:
+            return Answer(document=found)
     request = ListRequest(tuple(filters), call.flag("all"), limit if limit > 0 else None)
     return Answer(document=await call.engine.call("api.summaries", request, with_size=call.flag("size")))
 

@@ -15,6 +15,7 @@ from sandbox.api.documents.reading import flag, text, texts, value_of, words
 from sandbox.api.errors import ApiError
 from sandbox.api.execs import Exec
 from sandbox.api.framing import frame_header
+from sandbox.api.glances import make_exec_at_once
 from sandbox.api.pipes import open_pipe
 from sandbox.container.session.attach import ClientStreams, Streams
 from sandbox.container.session.exec_request import ExecRequest
@@ -48,7 +49,8 @@ async def create(call: Call) -> Answer:
         flag(body, "Tty"),
         flag(body, "Privileged"),
     )
-    exec_id, container_id = await call.engine.call("api.create_exec", call.word, request)
+    ids = make_exec_at_once(call.engine.context, call.word, request)
+    exec_id, container_id = ids or await call.engine.call("api.create_exec", call.word, request)
     keys = text(body, "DetachKeys")
     read_detach_keys(keys)
     opens = (flag(body, "AttachStdin"), flag(body, "AttachStdout"), flag(body, "AttachStderr"))

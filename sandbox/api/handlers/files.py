@@ -28,7 +28,7 @@ async def changes(call: Call) -> Answer:
 
 async def export(call: Call) -> None:
     """All its files."""
-    brief = await call.engine.call("api.brief", call.word)
+    brief = await call.engine.brief(call.word)
     await send_output(call, "container.export", brief.id)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.api.call import Call
     from sandbox.api.engine import Engine
     from sandbox.api.event_hub import Subscription
-    from sandbox.api.worker_side import Brief
+    from sandbox.api.glances import Brief
 
 _ACTIVE = ("running", "paused", "restarting")
 _NOT_MODIFIED = Answer(304)
@@ -30,7 +30,7 @@ _MOURNING_SECONDS = 0.5
 async def start(call: Call) -> Answer:
     """Start it; the answer comes when its program runs. Those who are joined already get its first byte."""
     engine = call.engine
-    brief: Brief = await engine.call("api.brief", call.word)
+    brief = await engine.brief(call.word)
     joined = await engine.call("api.start", brief.id, engine.parked.attachment(brief.id))
     if joined is None:
         return _NOT_MODIFIED
@@ -43,7 +43,7 @@ async def start(call: Call) -> Answer:
 
 async def stop(call: Call) -> Answer:
     """Stop it; the answer comes when it has ended."""
-    brief: Brief = await call.engine.call("api.brief", call.word)
+    brief = await call.engine.brief(call.word)
     if brief.status not in _ACTIVE:
         return _NOT_MODIFIED
     await call.engine.call("container.stop", brief.id, _stop_request(call))
@@ -96,7 +96,7 @@ async def wait(call: Call) -> None:
         raise ApiError(400, f'invalid condition: "{condition}"')
     engine = call.engine
     with engine.events.subscribed() as events:
-        brief: Brief = await engine.call("api.brief", call.word)
+        brief = await engine.brief(call.word)
         async with call.stream() as out:
             code = brief.exit_code
             if condition != "not-running" or brief.status in _ACTIVE:
@@ -126,7 +126,7 @@ async def _end_of(engine: Engine, events: Subscription, brief: Brief, action: st
 
 async def _looked_up(engine: Engine, brief: Brief) -> Brief:
     try:
-        found: Brief = await engine.call("api.brief", brief.id)
+        found = await engine.brief(brief.id)
     except NotFoundError:
         return brief
     return found

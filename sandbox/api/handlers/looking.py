@@ -19,7 +19,7 @@ async def top(call: Call) -> Answer:
 async def stats(call: Call) -> Answer | None:
     """What it takes: once, or each second until the client goes."""
     engine = call.engine
-    brief = await engine.call("api.brief", call.word)
+    brief = await engine.brief(call.word)
     stream = call.flag("stream", default=True)
     if not stream:
         found: list[dict[str, Any]] = []

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from sandbox.api.call import Call
     from sandbox.api.connection import Hijacked
+    from sandbox.api.glances import Brief
     from sandbox.api.monitor_line import Member
     from sandbox.api.parked import Waiting
-    from sandbox.api.worker_side import Brief
 
 #: a WebSocket's frames were text before, and it was joined to all streams
 _BINARY_SINCE, _CHOSEN_SINCE = (1, 28), (1, 42)
@@ -43,7 +43,7 @@ async def resize(call: Call) -> Answer:
 
 async def attach(call: Call) -> None:
     """Join the client to the container; to one that does not run yet from its first byte on."""
-    brief: Brief = await call.engine.call("api.brief", call.word)
+    brief = await call.engine.brief(call.word)
     content_type = RAW_STREAM if brief.terminal else call.stream_type
     await _attach(call, brief, _Form(brief.terminal, _streams(call, default=False)), lambda: call.hijack(content_type))
 
@@ -51,7 +51,7 @@ async def attach(call: Call) -> None:
 async def attach_websocket(call: Call) -> None:
     """Join the client by a WebSocket: its messages are the container's input, and both outputs come unframed."""
     lines = accept_lines(call.headers)
-    brief: Brief = await call.engine.call("api.brief", call.word)
+    brief = await call.engine.brief(call.word)
 
     async def open_stream() -> WebSocket:
         kind = BINARY if call.version >= _BINARY_SINCE else TEXT
@@ -210,7 +210,7 @@ async def _send_log(call: Call, brief: Brief, form: _Form, stream: Hijacked | We
 async def logs(call: Call) -> None:
     """What it has written, and with `follow` what it writes until its end. Raises ApiError."""
     _check_streams(call)
-    brief: Brief = await call.engine.call("api.brief", call.word)
+    brief = await call.engine.brief(call.word)
     await _stream_logs(call, "api.logs", brief.id, terminal=brief.terminal)
 
 

@@ -33,15 +33,7 @@ class ExecRequest(NamedTuple):
 
 def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> ProcessSpec:
     """The process to run: the container's own set-up with what was asked for on top. Raises ConflictError."""
-    if container.state.status == "restarting":
-        raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
-    if container.state.status == "paused":
-        raise ConflictError(
-            f"Container {container.id} is paused, unpause the container before exec",
-            mend=f"sandbox unpause {container.name}",
-        )
-    if container.state.status != "running":
-        raise not_running_error(container)
+    refuse_exec(container)
     container = _linked(paths, with_variables(paths, container))
     program = None if request.privileged else seccomp_program(paths, container)
     base = process_spec(container, program)
@@ -58,6 +50,19 @@ def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> Proce
         terminal=request.terminal,
         capabilities=CAPABILITIES if request.privileged else base.capabilities,
     )
+
+
+def refuse_exec(container: Container) -> None:
+    """Raise ConflictError where nothing can be run in the container now."""
+    if container.state.status == "restarting":
+        raise ConflictError(f"Container {container.id} is restarting, wait until the container is running")
+    if container.state.status == "paused":
+        raise ConflictError(
+            f"Container {container.id} is paused, unpause the container before exec",
+            mend=f"sandbox unpause {container.name}",
+        )
+    if container.state.status != "running":
+        raise not_running_error(container)
 
 
 def _linked(paths: Paths, container: Container) -> Container:
