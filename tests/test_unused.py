@@ -22,8 +22,6 @@ FOR_OTHERS = {
     "sandbox.image.web.fetch_url.main",
     # by Python with `-c`
     "sandbox.service.reconciler.main",
-    # by whoever deploys stacks, and makes services
-    "sandbox.grammar.grants.parse_service_grant",
     # by who reads what a request leaves out
     "sandbox.stack.request.NOT_CARRIED",
     "sandbox.warm.prepared.main",

@@ -98,6 +98,10 @@ class Invocation(NamedTuple):
         value = self._value(key)
         return bool(value)
 
+    def without(self, key: str) -> Invocation:
+        """The same call, in which this option was not given."""
+        return self._replace(values={name: value for name, value in self.values.items() if name != key})
+
     def text(self, key: str) -> str | None:
         value = self._value(key)
         return None if value is None else str(value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from sandbox.cli.flags import option
+from sandbox.cli.output.live import WATCH
 from sandbox.cli.service_rows import shown_image
 from sandbox.humane import ellipsis, human_duration
 from sandbox.named_tuple import NamedTuple
@@ -14,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sandbox.cli.command import Context
+    from sandbox.cli.command import Context, Invocation
     from sandbox.cli.output.table import Row
     from sandbox.service.looking import TaskRow
 
@@ -29,12 +31,31 @@ _RAW = (
 _LONGEST_ERROR = 30
 
 
+PS_OPTIONS = (
+    option("-f --filter", "list", "Filter output based on conditions provided", "filter"),
+    option("--format", "text", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template", "string"),
+    option("--no-resolve", "flag", "Do not map IDs to Names"),
+    option("--no-trunc", "flag", "Do not truncate output"),
+    option("-q --quiet", "flag", "Only display task IDs"),
+    WATCH,
+)
+
+
 class TaskOptions(NamedTuple):
     node_id: str
     truncate: bool = True
     #: names rather than ids
     resolve: bool = True
     quiet: bool = False
+
+
+def task_options(invocation: Invocation) -> TaskOptions:
+    """What the options of `ps` ask for."""
+    from sandbox.service.looking import node_of
+
+    node_id = node_of(invocation.context.for_operations()).id
+    truncate, resolve = not invocation.flag("no-trunc"), not invocation.flag("no-resolve")
+    return TaskOptions(node_id, truncate, resolve, invocation.flag("quiet"))
 
 
 def print_tasks(context: Context, found: Iterable[TaskRow], format_text: str | None, options: TaskOptions) -> None:

@@ -6,6 +6,9 @@ from sandbox.errors import UsageError
 from sandbox.grammar.comma_fields import split_fields
 from sandbox.values import FileGrant
 
+_LARGEST_ID = 2**32 - 2
+_LARGEST_MODE = 0o7777
+
 
 def parse_run_secret(text: str) -> FileGrant:
     """`--secret NAME[,type=mount|env][,target=][,uid=][,gid=][,mode=]` of `run`; the mode is octal.
@@ -34,9 +37,9 @@ def parse_run_secret(text: str) -> FileGrant:
     return FileGrant(
         source,
         target or source,
-        _number(given, "uid", 0, 10),
-        _number(given, "gid", 0, 10),
-        _number(given, "mode", 0o444, 8),
+        _number(given, "uid", 0, 10, _LARGEST_ID),
+        _number(given, "gid", 0, 10, _LARGEST_ID),
+        _number(given, "mode", 0o444, 8, _LARGEST_MODE),
     )
 
 
@@ -50,26 +53,26 @@ def parse_service_grant(text: str, noun: str) -> FileGrant:
     given: dict[str, str] = {}
     for field in fields:
         key, equals, value = field.partition("=")
-        if not equals:
+        if not equals or not key:
             raise UsageError(f"invalid field '{field}' must be a key=value pair")
         key = {"src": "source"}.get(key.lower(), key.lower())
         if key not in ("source", "target", "uid", "gid", "mode"):
             raise UsageError(f"invalid field in {noun} request: {key}")
         given[key] = value
-    if not given.get("source"):
-        raise UsageError("source is required")
-    source = given["source"]
+    source = given.get("source")
+    if not source:
+        raise UsageError("source is required", mend=f"source={noun}-name,target=file")
     octal = given.get("mode", "").startswith("0")
     return FileGrant(
         source,
         given.get("target") or source,
-        _number(given, "uid", 0, 10),
-        _number(given, "gid", 0, 10),
-        _number(given, "mode", 0o444, 8 if octal else 10),
+        _number(given, "uid", 0, 10, _LARGEST_ID),
+        _number(given, "gid", 0, 10, _LARGEST_ID),
+        _number(given, "mode", 0o444, 8 if octal else 10, _LARGEST_MODE),
     )
 
 
-def _number(given: dict[str, str], key: str, default: int, base: int) -> int:
+def _number(given: dict[str, str], key: str, default: int, base: int, largest: int) -> int:
     text = given.get(key)
     if text is None:
         return default
@@ -77,6 +80,9 @@ def _number(given: dict[str, str], key: str, default: int, base: int) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 11):
         raise UsageError(f"invalid {key} specified: {text!r}")
     try:
-        return int(digits, base)
+        number = int(digits, base)
     except ValueError:
-        raise UsageError(f"invalid {key} specified: {text!r}") from None
+        number = -1
+    if not 0 <= number <= largest:
+        raise UsageError(f"invalid {key} specified: {text!r}")
+    return number

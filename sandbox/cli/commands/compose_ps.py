@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.cli.command import Command
 from sandbox.cli.compose_call import project_if_any
 from sandbox.cli.flags import option
+from sandbox.cli.output.live import WATCH, show_live
 from sandbox.compose.chosen import Choice, chosen
 from sandbox.compose.observe import observe
 from sandbox.errors import UsageError
@@ -20,6 +21,8 @@ _STATES = ("paused", "restarting", "removing", "running", "dead", "created", "ex
 def list_containers(invocation: Invocation) -> int:
     """Print the project's containers that run, or with -a all."""
     context = invocation.context
+    if invocation.flag("watch"):
+        return show_live(invocation.without("watch"), list_containers, lambda: _states_now(invocation))
     states = _states(invocation)
     services = invocation.arguments
     project, name = project_if_any(invocation, services)
@@ -37,6 +40,13 @@ def list_containers(invocation: Invocation) -> int:
     else:
         _print(invocation, found)
     return 0
+
+
+def _states_now(invocation: Invocation) -> object:
+    """What differs where something has changed that is shown."""
+    name = project_if_any(invocation, invocation.arguments)[1]
+    observed = observe(invocation.context.for_operations(), name)
+    return [(each.id, each.container.state) for each in observed.containers]
 
 
 def _states(invocation: Invocation) -> tuple[str, ...]:
@@ -84,12 +94,14 @@ COMMANDS: tuple[Command, ...] = (
             option("-q --quiet", "flag", "Only display IDs"),
             option("--services", "flag", "Display services"),
             option("--status", "list", f"Filter services by status. Values: [{' | '.join(_STATES)}]", "stringArray"),
+            WATCH,
         ),
         list_containers,
         examples=(
             "sandbox compose ps",
             "sandbox compose ps -a --format 'table {{.Service}}\\t{{.Status}}' web",
             "sandbox compose ps --services --status exited",
+            "sandbox compose ps --watch",
         ),
     ),
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 from sandbox.cli.command import Command, render_error, with_meant_name
 from sandbox.cli.flags import option
 from sandbox.cli.output.listings import print_listing
+from sandbox.cli.output.live import CLEAR, Page, over_the_last
 from sandbox.cli.output.own_formats import format_of
 from sandbox.cli.output.table import render_table
 from sandbox.container import looking, operations
@@ -33,9 +32,6 @@ _HEADERS: dict[str, str] = {
 }
 _COLUMNS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 _UNKNOWN = "--"
-#: what a terminal does: back to the first line; wipe the rest of a line, of the screen
-_HOME, _WIPE_LINE, _WIPE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-_CLEAR = "\x1b[2J"
 _TOP_WIDTH = 20
 
 
@@ -58,11 +54,11 @@ def stats(invocation: Invocation) -> int:
     request = looking.UsageRequest(words, invocation.flag("all"), stream=not invocation.flag("no-stream"))
     is_live = request.stream and context.stdout.isatty()
     if is_live:
-        context.stdout.write(_CLEAR)
+        context.stdout.write(CLEAR)
     for rows in looking.watch_usage(context.for_operations(), request):
         text = _render(invocation, rows)
         if is_live:
-            text = _HOME + text.replace("\n", f"{_WIPE_LINE}\n") + _WIPE_BELOW
+            text = over_the_last(text)
         context.stdout.write(text)
         context.stdout.flush()
     return 0
@@ -88,7 +84,7 @@ def _present_words(invocation: Invocation) -> tuple[str, ...] | None:
 
 
 def _render(invocation: Invocation, rows: list[ContainerUsage]) -> str:
-    buffer = io.StringIO()
+    buffer = Page(invocation.context.stdout)
     context: Context = invocation.context._replace(stdout=buffer)
     truncate = not invocation.flag("no-trunc")
     fields = [_row(row, truncate=truncate) for row in rows]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command, Invocation, each, render_error
 from sandbox.cli.flags import option
+from sandbox.cli.output.live import show_live
 from sandbox.cli.service_options.table import DETACH, QUIET
+from sandbox.cli.task_rows import PS_OPTIONS
 from sandbox.errors import NotFoundError, SandboxError, UsageError
 from sandbox.service import looking, operations
 
@@ -27,10 +29,11 @@ def list_all(invocation: Invocation) -> int:
 
 def tasks(invocation: Invocation) -> int:
     """Print Docker's table of the tasks of services; 1 if any service was not found."""
-    from sandbox.cli.task_rows import TaskOptions, print_tasks
-    from sandbox.service.known_names import known_names
+    from sandbox.cli.task_rows import print_tasks, task_options
 
     context, where = invocation.context, invocation.context.for_operations()
+    if invocation.flag("watch"):
+        return show_live(invocation.without("watch"), tasks, lambda: looking.tasks(where, invocation.arguments))
     found, errors = [], []
     for word in invocation.arguments:
         try:
@@ -39,13 +42,9 @@ def tasks(invocation: Invocation) -> int:
             errors.append(_no_such(error, word))
     if not found:
         raise errors[0]
-    quiet = invocation.flag("quiet")
-    options = TaskOptions(
-        known_names(where).node_id,
-        truncate=not (invocation.flag("no-trunc") or quiet),
-        resolve=not invocation.flag("no-resolve"),
-        quiet=quiet,
-    )
+    options = task_options(invocation)
+    # as Docker's client has it here, and not of stacks
+    options = options._replace(truncate=options.truncate and not options.quiet)
     ids = tuple(dict.fromkeys(service.id for service in found))
     print_tasks(context, looking.tasks(where, ids, invocation.texts("filter")), invocation.text("format"), options)
     for failure in errors:
@@ -177,16 +176,10 @@ COMMANDS: tuple[Command, ...] = (
         "service ps",
         "List the tasks of one or more services",
         "[OPTIONS] SERVICE [SERVICE...]",
-        (
-            _FILTER,
-            _FORMAT,
-            option("--no-resolve", "flag", "Do not map IDs to Names"),
-            option("--no-trunc", "flag", "Do not truncate output"),
-            option("-q --quiet", "flag", "Only display task IDs"),
-        ),
+        PS_OPTIONS,
         tasks,
         least=1,
-        examples=("sandbox service ps -f desired-state=running web", "sandbox service ps --no-trunc web"),
+        examples=("sandbox service ps -f desired-state=running web", "sandbox service ps --no-trunc --watch web"),
     ),
     Command(
         "service inspect",

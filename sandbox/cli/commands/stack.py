@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
+from sandbox.cli.output.live import show_live
+from sandbox.cli.task_rows import PS_OPTIONS
 from sandbox.deploy.local_engine import LocalEngine
 from sandbox.errors import NotFoundError, SandboxError
 
@@ -52,20 +54,15 @@ def _name(invocation: Invocation) -> str:
 
 def tasks(invocation: Invocation) -> int:
     """Print the table of a stack's tasks."""
-    from sandbox.cli.task_rows import TaskOptions, print_tasks
-    from sandbox.service.known_names import known_names
+    from sandbox.cli.task_rows import print_tasks, task_options
 
     context, name = invocation.context, _name(invocation)
+    if invocation.flag("watch"):
+        return show_live(invocation.without("watch"), tasks, lambda: _engine(context).tasks(name))
     found = _engine(context).tasks(name, invocation.texts("filter"))
     if not found:
         raise NotFoundError(f"nothing found in stack: {name}", mend="sandbox stack ls")
-    options = TaskOptions(
-        known_names(context.for_operations()).node_id,
-        truncate=not invocation.flag("no-trunc"),
-        resolve=not invocation.flag("no-resolve"),
-        quiet=invocation.flag("quiet"),
-    )
-    print_tasks(context, found, invocation.text("format"), options)
+    print_tasks(context, found, invocation.text("format"), task_options(invocation))
     return 0
 
 
@@ -116,17 +113,11 @@ COMMANDS: tuple[Command, ...] = (
         "stack ps",
         "List the tasks in the stack",
         "[OPTIONS] STACK",
-        (
-            _FILTER,
-            _FORMAT,
-            option("--no-resolve", "flag", "Do not map IDs to Names"),
-            option("--no-trunc", "flag", "Do not truncate output"),
-            option("-q --quiet", "flag", "Only display task IDs"),
-        ),
+        PS_OPTIONS,
         tasks,
         least=1,
         most=1,
-        examples=("sandbox stack ps -f desired-state=running shop",),
+        examples=("sandbox stack ps -f desired-state=running shop", "sandbox stack ps --watch shop"),
     ),
     Command(
         "stack rm",

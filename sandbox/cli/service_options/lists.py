@@ -172,8 +172,8 @@ def _grants(request: ContainerRequest, changes: Changes) -> ContainerRequest:
 
 
 def _granted(present: tuple[FileGrant, ...], changes: Changes, kind: Kind) -> tuple[FileGrant, ...]:
-    from sandbox.cli.service_options.grants import parse_file_grant
     from sandbox.errors import NotFoundError
+    from sandbox.grammar.grants import parse_service_grant
 
     removed = set(changes.removed(kind))
     for name in tuple(removed):
@@ -184,7 +184,7 @@ def _granted(present: tuple[FileGrant, ...], changes: Changes, kind: Kind) -> tu
             continue
     kept = [grant for grant in present if grant.source not in removed]
     targets = {grant.target for grant in kept}
-    for grant in changes.added(kind, lambda text: parse_file_grant(text, kind)):
+    for grant in changes.added(kind, lambda text: parse_service_grant(text, kind)):
         if grant.target in targets:
             raise UsageError(
                 f"duplicate {kind} target for {grant.source} not allowed",

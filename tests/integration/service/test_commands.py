@@ -90,8 +90,14 @@ def test_a_service(
 def test_logs_are_followed_until_the_service_goes(services: Services, sandbox: Sandbox, busybox: str) -> None:
     words = ("--name", "web", "--network", "none", "--restart-condition", "none", busybox, "busybox", "echo", "one")
     sandbox.run("service", "create", "-d", *words)
-    with sandbox.spawn("service", "logs", "-f", "--no-task-ids", "web") as follower:
+    with (
+        sandbox.spawn("service", "logs", "-f", "--no-task-ids", "web") as follower,
+        sandbox.spawn("service", "ps", "--watch", "--format", "{{.Name}}", "web") as watcher,
+    ):
         assert follower.stdout is not None
+        assert watcher.stdout is not None
+        assert watcher.stderr is not None
+        assert watcher.stdout.readline() == b"web.1\n"
 
         def next_line() -> tuple[bytes, bytes]:
             assert follower.stdout is not None
@@ -102,7 +108,10 @@ def test_logs_are_followed_until_the_service_goes(services: Services, sandbox: S
         # nothing of it runs by now
         sandbox.run("service", "scale", "-d", "web=2")
         assert next_line() == (b"web.2", b"one\n")
+        assert {b"\n", b"web.1\n"} >= set(iter(watcher.stdout.readline, b"web.2\n"))
         sandbox.run("service", "rm", "web")
+        assert watcher.wait(60) == 1
+        assert watcher.stderr.readline() == b"Error: no such service: web\n"
         assert follower.stdout.read() == b""
         assert follower.wait(60) == 0
 
