@@ -21,9 +21,11 @@ from tests.integration.service.services import Services
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.service.record import Service
+    from sandbox.service.spec import ServiceSpec
+    from sandbox.service.task import Task
     from tests.command import Sandbox
 
 __all__ = ["busybox", "busybox_home", "busybox_tar", "eventually"]
@@ -87,13 +89,46 @@ def port_of(services: Services, service: Service) -> int:
     return port.published
 
 
-def test_no_request_fails_while_replicas_are_replaced(services: Services, busybox: str) -> None:
+def _spec(services: Services, image: str, replicas: int) -> ServiceSpec:
     request = {"stop_signal": "SIGKILL", "stop_timeout_seconds": 60, "environment": ("VERSION=1",)}
     update = UpdateConfig(monitor_ns=SECOND_NS // 10)
     spec = services.spec(
-        busybox, "web", 3, command=_SERVER, request=request, ports=(ServicePort(80),), update=update
+        image, "web", replicas, command=_SERVER, request=request, ports=(ServicePort(80),), update=update
     )  # fmt: skip
-    spec = spec._replace(request=spec.request._replace(network_mode=None))
+    return spec._replace(request=spec.request._replace(network_mode=None))
+
+
+def _two_members_without(gone: Task) -> Callable[[Service, list[Task]], bool]:
+    return lambda _service, tasks: gone not in tasks and sum(task.is_member for task in tasks) == 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_no_request_fails_while_it_is_scaled(services: Services, busybox: str) -> None:
+    service = operations.create(services.context, _spec(services, busybox, 1))
+    services.wait_running(service, 1)
+    with load(port_of(services, service)) as told:
+        for count in (10, 2, 10, 2):
+            services.wait_running(operations.scale(services.context, "web", count), count)
+    assert [others for _, others in told] == [[]] * _CLIENTS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_of_a_replica_that_dies_the_requests_in_flight_are_lost_alone(services: Services, busybox: str) -> None:
+    service = operations.create(services.context, _spec(services, busybox, 2))
+    port = port_of(services, service)
+    for number in range(20):
+        last = services.wait(service, lambda _, tasks: sum(each.is_member for each in tasks) == 2)
+        killed = [task for task in last if task.is_member][number % 2]
+        with load(port) as told:
+            services.sandbox.run("kill", killed.container_id)
+            services.wait(service, _two_members_without(killed))
+        assert all(len(others) <= 1 for _, others in told), told
+
+
+def test_no_request_fails_while_replicas_are_replaced(services: Services, busybox: str) -> None:
+    spec = _spec(services, busybox, 3)
     service = operations.create(services.context, spec)
     first = services.wait_running(service, 3)
     port = port_of(services, service)
@@ -101,7 +136,7 @@ def test_no_request_fails_while_replicas_are_replaced(services: Services, busybo
         for version, order in ((2, "stop-first"), (3, "start-first")):
             spec = spec._replace(
                 request=spec.request._replace(environment=(f"VERSION={version}",)),
-                update=update._replace(order=order),
+                update=UpdateConfig(monitor_ns=SECOND_NS // 10, order=order),
             )
             services.wait_update(services.update(spec), "completed")
         scaled = operations.scale(services.context, "web", 2)
@@ -116,7 +151,7 @@ def test_no_request_fails_while_replicas_are_replaced(services: Services, busybo
         assert info is not None
         assert {one.key for one in info.members if not one.is_leaving} == {task.container_id for task in last}
         services.sandbox.run("kill", last[0].container_id)
-        services.wait(service, lambda _, tasks: sum(each.is_member for each in tasks) == 2 and last[0] not in tasks)
+        services.wait(service, _two_members_without(last[0]))
     assert all(len(others) <= 1 for _, others in told), told
     os.kill(info.pid, signal.SIGKILL)
     operations.scale(services.context, "web", 1)
