@@ -97,7 +97,8 @@ def test_logs_are_followed_until_the_service_goes(services: Services, sandbox: S
         assert follower.stdout is not None
         assert watcher.stdout is not None
         assert watcher.stderr is not None
-        assert watcher.stdout.readline() == b"web.1\n"
+        # a page without any task may come before
+        assert {b"\n"} >= set(iter(watcher.stdout.readline, b"web.1\n"))
 
         def next_line() -> tuple[bytes, bytes]:
             assert follower.stdout is not None
@@ -174,20 +175,3 @@ def test_two_deploys_at_once_and_a_file_that_changes(services: Services, sandbox
         assert [each.wait(120) for each in both] == [0, 0]
     assert words() in ({("WORD=a",)}, {("WORD=b",)})
     assert sandbox.run("service", "ls", "-q").stdout.count("\n") == 3
-
-
-def test_a_stack_builds_its_images(services: Services, sandbox: Sandbox, busybox: str) -> None:
-    (sandbox.home.root / "context").mkdir()
-    (sandbox.home.root / "built.yaml").write_text(
-        "services:\n  one:\n    deploy: {replicas: 0}\n"
-        f'    build: {{context: context, dockerfile_inline: "FROM {busybox}\\nLABEL built=yes"}}\n'
-    )
-    refused = sandbox.run("stack", "deploy", "-c", "built.yaml", "st", status=1)
-    assert "invalid image reference for service one: no image specified" in refused.stderr
-    assert "--build" in refused.stderr
-    made = sandbox.run("stack", "deploy", "-c", "built.yaml", "--build", "-q", "st")
-    assert made.lines == ["Creating network st_default", "Creating service st_one"]
-    assert sandbox.run("image", "inspect", "-f", "{{.Config.Labels.built}}", "st-one").lines == ["yes"]
-    image = sandbox.run("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "st_one").lines
-    assert image[0].startswith("st-one:latest@sha256:")
-    sandbox.run("stack", "rm", "st")

@@ -77,7 +77,7 @@ def test_a_service_is_of_what_the_registry_had(
     assert f"image {name}-none:latest could not be accessed on a registry to record\nits digest." in unknown.stderr
 
 
-def test_a_stack_is_of_what_was_built_last(services: Services, sandbox: Sandbox, busybox: str) -> None:
+def test_a_stack_builds_its_images_and_is_of_the_last(services: Services, sandbox: Sandbox, busybox: str) -> None:
     path = sandbox.home.root / "stack.yaml"
     (sandbox.home.root / "context").mkdir()
 
@@ -91,6 +91,11 @@ def test_a_stack_is_of_what_was_built_last(services: Services, sandbox: Sandbox,
         return sandbox.run("image", "inspect", "-f", "{{.Id}}", "st-one").lines[0], image
 
     first_id, first = deploy("1")
+    refused = sandbox.run("stack", "deploy", "-c", "stack.yaml", "st", status=1)
+    assert "invalid image reference for service one: no image specified" in refused.stderr
+    assert "--build" in refused.stderr
+    version = sandbox.run("image", "inspect", "-f", "{{.Config.Labels.version}}", "st-one").lines
+    assert version == ["1"]
     assert first.startswith("st-one:latest@sha256:")
     second_id, second = deploy("2")
     assert second_id != first_id
