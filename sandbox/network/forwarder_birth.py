@@ -121,7 +121,7 @@ def _live(birth: _Birth, peers: PeerPair) -> NoReturn:
         os._exit(status)
 
 
-def _forwarder(birth: _Birth, rest: Rest | None, quiet_seconds: float) -> ServiceForwarder:
+def _forwarder(birth: _Birth, rest: Rest, quiet_seconds: float) -> ServiceForwarder:
     import socket
 
     control = socket.socket(fileno=birth.control_fd)

@@ -14,7 +14,6 @@ from net.forward_loop import raise_limit
 from net.keeper_birth import forget_caller
 from net.service_forwarder import ServiceForwarder, ServiceState
 from sandbox.named_tuple import NamedTuple
-from sandbox.runtime.rest_stub import can_rest
 from sandbox.runtime.rests import RestPlan, find_code_steps, rest
 from storage.waits import carry_out
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, TypeAlias
 
     Rest: TypeAlias = Callable[[ServiceForwarder], None]
-    ForwarderOf: TypeAlias = Callable[[Rest | None, float], ServiceForwarder]
+    ForwarderOf: TypeAlias = Callable[[Rest, float], ServiceForwarder]
 
 _QUIET_SECONDS = 2.0
 #: as of monitors: after several rests that were shorter than they are worth
@@ -54,7 +53,7 @@ class RestingForwarder:
     def run(self, forwarder_of: ForwarderOf) -> NoReturn:
         """Be the forwarder; `forwarder_of` makes it with how it rests, and after how many quiet seconds."""
         quiet = min(_QUIET_SECONDS * 4 ** max(0, self._short_rests - 1), _LONGEST_QUIET_SECONDS)
-        forwarder_of(self._rest if can_rest() else None, quiet).run()
+        forwarder_of(self._rest, quiet).run()
 
     def go_on(self) -> None:
         """In a new interpreter: be the forwarder again, to the end."""
@@ -76,7 +75,7 @@ class RestingForwarder:
         rest(self, RestPlan(self._places.title, self._epoll_fd, (), None, self._code_fd, self._places.log_path))
 
 
-def _again(state: ServiceState, rest: Rest | None, quiet_seconds: float) -> ServiceForwarder:
+def _again(state: ServiceState, rest: Rest, quiet_seconds: float) -> ServiceForwarder:
     control = socket.socket(fileno=state.control_fd)
     forwarder = ServiceForwarder(state.service, control, state.listeners, raise_limit(), rest, quiet_seconds)
     forwarder.take_up(state)

@@ -23,7 +23,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.own_modules import module_places
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.own_process import LOADED_NS, collect_sparingly, take_name
-from sandbox.runtime.rest_stub import Rest, rest_then_execute
+from sandbox.runtime.rest_stub import Rest, can_rest, rest_then_execute
 from storage.waits import child_steps
 
 TYPE_CHECKING = False
@@ -174,6 +174,8 @@ def find_code_steps(cache: str) -> Steps[int]:
     """
     from sandbox.runtime.kept_code import KeptCode, SourcesChangedError
 
+    if not can_rest():
+        return -1
     code = KeptCode(f"{cache}/{_CODE_NAME}", LOADED_NS)
     try:
         fd = code.open()

@@ -30,7 +30,8 @@ AFTER_THE_FORK = {
 #: what a container without volumes on the kernel's overlay, with no network of its own, has no use for
 UNUSED = {
     "net.slirp", "sandbox.container.life.reconcile", "sandbox.container.life.stop", "sandbox.runtime.cgroups",
-    "sandbox.volume.volumes", "storage.driver_choice", "storage.overlay.copy", "storage.volumes",
+    "sandbox.runtime.rests", "sandbox.volume.volumes", "storage.driver_choice", "storage.overlay.copy",
+    "storage.volumes",
 }  # fmt: skip
 
 
@@ -57,6 +58,12 @@ def test_a_command_that_people_wait_for_imports_nothing_heavy(module: str, home:
 @pytest.mark.parametrize("part", ["process", "private_network", "mapped_mounts", "discard"])
 def test_a_monitor_imports_nothing_heavy(part: str, home: Home) -> None:
     assert _with_main(f"sandbox.container.monitor.{part}", home) & (HEAVY | NOT_FOR_LONG) == set()
+
+
+def test_a_monitor_is_woken_without_anything_heavy(home: Home) -> None:
+    woken = "sandbox.runtime.rests, sandbox.container.monitor.backend, sandbox.container.monitor.rest"
+    not_needed = HEAVY | NOT_FOR_LONG | {"pickle", "sandbox.container.monitor.process", "sandbox.runtime.kept_code"}
+    assert _imported(f"import sys, {woken}; print(*sorted(sys.modules))", home) & not_needed == set()
 
 
 def test_a_build_of_which_all_is_cached_brings_no_registry_client(home: Home) -> None:

@@ -11,8 +11,6 @@ from sandbox.container.model.runtime_files import PROCESS_NAME
 from sandbox.container.monitor.task import Task
 from sandbox.errors import HostError
 from sandbox.named_tuple import NamedTuple
-from sandbox.runtime.rest_stub import can_rest
-from sandbox.runtime.rests import RestPlan, find_code_steps, rest
 from sandbox.state import DatabaseError
 
 TYPE_CHECKING = False
@@ -52,10 +50,9 @@ class Resting:
 
     def begin(self) -> None:
         """From now on have the monitor rest while there is nothing to do."""
-        if can_rest():
-            # one may be short by chance, or for the end of who carried the ports a moment ago
-            quiet = _QUIET_SECONDS * 4 ** max(0, self._short_rests - 1)
-            self._reactor.when_quiet(min(quiet, _LONGEST_QUIET_SECONDS), self._rest_if_possible)
+        # one may be short by chance, or for the end of who carried the ports a moment ago
+        quiet = _QUIET_SECONDS * 4 ** max(0, self._short_rests - 1)
+        self._reactor.when_quiet(min(quiet, _LONGEST_QUIET_SECONDS), self._rest_if_possible)
 
     def go_on(self) -> None:
         """In a new interpreter: be the monitor, to the end."""
@@ -70,6 +67,8 @@ class Resting:
         if self._task is not None or not self._monitor.is_at_rest or (left is not None and left < _WORTH_SECONDS):
             return
         if self._code_fd < 0:
+            from sandbox.runtime.rests import find_code_steps  # a start does without
+
             self._task = Task(self._reactor, find_code_steps(self._places.cache), self._code_found, self._not_found)
             self._task.begin()
         if self._code_fd >= 0:
@@ -87,6 +86,8 @@ class Resting:
 
     def _rest(self, seconds: float | None) -> None:
         """Returns where that cannot be."""
+        from sandbox.runtime.rests import RestPlan, rest
+
         self._rested_at = time.monotonic()
         epoll_fd, signals = self._reactor.epoll.fileno(), self._reactor.signals
         try:
