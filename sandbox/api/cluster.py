@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api.errors import ApiError
 from sandbox.humane import rfc3339
+from sandbox.swarm_of_one import ClusterSettings, cluster_document, no_swarm_document, swarm_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,17 +24,6 @@ _LAST_MANAGER = (
     " erases all current state of the swarm. Use `--force` to ignore this message."
 )
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "Orchestration": {"TaskHistoryRetentionLimit": 5},
-    "Raft": {
-        "SnapshotInterval": 10000, "KeepOldSnapshots": 0, "LogEntriesForSlowFollowers": 500, "ElectionTick": 10,
-        "HeartbeatTick": 1,
-    },
-    "Dispatcher": {"HeartbeatPeriod": 5_000_000_000},
-    "CAConfig": {"NodeCertExpiry": 7_776_000_000_000_000},
-    "TaskDefaults": {},
-    "EncryptionConfig": {"AutoLockManagers": False},
-}  # fmt: skip
 
 
 class Cluster:
@@ -47,14 +36,17 @@ class Cluster:
         self._begin({})
 
     def _begin(self, options: Mapping[str, Any]) -> None:
-        now = rfc3339(time.time_ns())
-        self._version = 10
-        self._created, self._updated = now, now
-        self._spec: dict[str, Any] = {"Name": "default", "Labels": {}, **_DEFAULTS}
+        self._settings = ClusterSettings()
+        if options:
+            now, plain = rfc3339(time.time_ns()), self._settings
+            self._settings = plain._replace(
+                created=now,
+                updated=now,
+                pools=tuple(options.get("DefaultAddrPool") or plain.pools),
+                subnet_bits=options.get("SubnetSize") or plain.subnet_bits,
+                data_path_port=options.get("DataPathPort") or plain.data_path_port,
+            )
         self._tokens = {"Worker": _token(), "Manager": _token()}
-        self._pools = list(options.get("DefaultAddrPool") or ["10.0.0.0/8"])
-        self._subnet_size = options.get("SubnetSize") or 24
-        self._data_path_port = options.get("DataPathPort") or 4789
 
     def check_active(self) -> None:
         """Raise ApiError where a client has left it."""
@@ -66,10 +58,9 @@ class Cluster:
         if self.is_active and self._was_asked_for and not options.get("ForceNewCluster"):
             raise ApiError(503, ALREADY_IN)
         _check_spec(spec)
-        version = self._version
+        version = self._settings.version
         self._begin(options)
-        self._version = version + 1
-        self._merge(spec)
+        self._settings = self._settings._replace(version=version + 1, spec=self._merged(spec))
         self.is_active = self._was_asked_for = True
 
     def leave(self, *, force: bool) -> None:
@@ -83,55 +74,31 @@ class Cluster:
     def update(self, version: int, spec: Mapping[str, Any], rotated: tuple[str, ...]) -> None:
         """Take other settings, and make new ones of the tokens in `rotated`. Raises ApiError."""
         self.check_active()
-        if version != self._version:
+        if version != self._settings.version:
             raise ApiError(500, "rpc error: code = Unknown desc = update out of sequence")
         _check_spec(spec)
-        self._merge(spec)
         self._tokens |= {role: _token() for role in rotated}
-        self._version += 1
-        self._updated = rfc3339(time.time_ns())
+        self._settings = self._settings._replace(
+            version=version + 1, updated=rfc3339(time.time_ns()), spec=self._merged(spec)
+        )
 
-    def _merge(self, spec: Mapping[str, Any]) -> None:
+    def _merged(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        merged = dict(self._settings.spec)
         for key, value in spec.items():
             if isinstance(value, dict):
                 said = {name: each for name, each in value.items() if each is not None}
-                self._spec[key] = said if key == "Labels" else {**self._spec.get(key, {}), **said}
+                merged[key] = said if key == "Labels" else {**merged.get(key, {}), **said}
             elif value:
-                self._spec[key] = value
-
-    def document(self, node_id: str) -> dict[str, Any]:
-        """Docker's document of the cluster, without its tokens."""
-        return {
-            "ID": hashlib.sha256(b"cluster\0" + node_id.encode()).hexdigest()[:25],
-            "Version": {"Index": self._version},
-            "CreatedAt": self._created,
-            "UpdatedAt": self._updated,
-            "Spec": self._spec,
-            "TLSInfo": {},
-            "RootRotationInProgress": False,
-            "DataPathPort": self._data_path_port,
-            "DefaultAddrPool": self._pools,
-            "SubnetSize": self._subnet_size,
-        }
+                merged[key] = value
+        return merged
 
     def with_tokens(self, node_id: str) -> dict[str, Any]:
-        """The same with them."""
-        return self.document(node_id) | {"JoinTokens": dict(self._tokens)}
+        """Docker's document of the cluster."""
+        return cluster_document(node_id, self._settings) | {"JoinTokens": dict(self._tokens)}
 
     def info(self, node_id: str) -> dict[str, Any]:
         """What `info` says of it."""
-        address = "127.0.0.1"
-        return {
-            "NodeID": node_id,
-            "NodeAddr": address,
-            "LocalNodeState": "active",
-            "ControlAvailable": True,
-            "Error": "",
-            "RemoteManagers": [{"NodeID": node_id, "Addr": f"{address}:2377"}],
-            "Nodes": 1,
-            "Managers": 1,
-            "Cluster": self.document(node_id),
-        }
+        return swarm_document(node_id, self._settings) if self.is_active else no_swarm_document()
 
 
 def _check_spec(spec: Mapping[str, Any]) -> None:

@@ -45,16 +45,15 @@ def nodes(context: OperationContext, filters: tuple[str, ...]) -> list[Document]
 def _node_document(node_id: str, hostname: str) -> Document:
     import os
 
+    from sandbox.swarm_of_one import BEGAN
     from sandbox.version import __version__
 
-    # nobody made it, and nothing of it changes
-    began = "1970-01-01T00:00:00Z"
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "ID": node_id,
         "Version": {"Index": 9},
-        "CreatedAt": began,
-        "UpdatedAt": began,
+        "CreatedAt": BEGAN,
+        "UpdatedAt": BEGAN,
         "Spec": {"Labels": {}, "Role": "manager", "Availability": "active"},
         "Description": {
             "Hostname": hostname,

@@ -63,7 +63,12 @@ def info_lines(document: Document) -> Iterator[str]:
     yield " Plugins:"
     for kind in ("Volume", "Network", "Log"):
         yield f"  {kind}: {' '.join(document['Plugins'][kind])}"
-    yield f" Swarm: {document['Swarm']['LocalNodeState']}"
+    swarm = document["Swarm"]
+    yield f" Swarm: {swarm['LocalNodeState']}"
+    yield f"  NodeID: {swarm['NodeID']}"
+    yield f"  Is Manager: {_truth(swarm['ControlAvailable'])}"
+    yield f"  Managers: {swarm['Managers']}"
+    yield f"  Nodes: {swarm['Nodes']}"
     yield f" Runtimes: {' '.join(document['Runtimes'])}"
     yield f" Default Runtime: {document['DefaultRuntime']}"
     yield f" Init Binary: {document['InitBinary']}"

@@ -23,12 +23,12 @@ from sandbox.service.store import (
     delete_task,
     load_service,
     load_task,
-    node_id,
     spec_of_task,
     tasks_of,
     update_task,
 )
 from sandbox.state import open_state
+from sandbox.swarm_of_one import node_id
 from sandbox.transactions import transaction
 
 TYPE_CHECKING = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandbox.service.documents import KnownNames
-from sandbox.service.store import node_id
 from sandbox.state import open_state
+from sandbox.swarm_of_one import node_id
 from sandbox.transactions import transaction
 
 TYPE_CHECKING = False

@@ -19,11 +19,11 @@ from sandbox.service.store import (
     find_service,
     find_task,
     load_service,
-    node_id,
     spec_of_task,
     tasks_of,
 )
 from sandbox.state import open_state
+from sandbox.swarm_of_one import node_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from sandbox.service.store import (
     find_service,
     insert_service,
     new_id,
-    node_id,
     refuse_taken_name,
     update_service,
 )
 from sandbox.state import open_state
+from sandbox.swarm_of_one import node_id
 from sandbox.transactions import transaction
 
 TYPE_CHECKING = False

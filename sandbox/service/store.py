@@ -24,20 +24,10 @@ if TYPE_CHECKING:
 
     from sandbox.service.spec import ServiceSpec
 
-_NODE_KEY = "node_id"
 #: of a service, a task, a node
 new_id = new_object_id
 #: there is something to decide now
 DUE_NOW = 1
-
-
-def node_id(connection: sqlite3.Connection) -> str:
-    """The id of this machine as a node, made up once; within a transaction where it may be the first time."""
-    row = connection.execute("SELECT value FROM setting WHERE key = ?", (_NODE_KEY,)).fetchone()
-    if row is None:
-        connection.execute("INSERT OR IGNORE INTO setting (key, value) VALUES (?, ?)", (_NODE_KEY, new_id()))
-        row = connection.execute("SELECT value FROM setting WHERE key = ?", (_NODE_KEY,)).fetchone()
-    return str(row[0])
 
 
 def insert_service(connection: sqlite3.Connection, service: Service) -> None:

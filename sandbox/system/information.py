@@ -20,6 +20,7 @@ from sandbox.runtime import syscalls as sc
 from sandbox.runtime.cgroups import probe_cgroups
 from sandbox.runtime.id_maps import find_id_map
 from sandbox.state import open_state
+from sandbox.swarm_of_one import ClusterSettings, node_id, swarm_document
 from sandbox.system.versions import PYTHON_VERSION
 from sandbox.version import __version__
 
@@ -92,7 +93,7 @@ def _engine(registries: RegistrySettings, env: Mapping[str, str]) -> dict[str, A
     return {
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "none"],
+            "Network": ["bridge", "host", "none", "overlay"],
             "Authorization": None,
             "Log": ["json-file", "local", "none"],
         },
@@ -115,14 +116,6 @@ def _engine(registries: RegistrySettings, env: Mapping[str, str]) -> dict[str, A
         "ExperimentalBuild": False,
         "Runtimes": {_RUNTIME: {"path": _RUNTIME}},
         "DefaultRuntime": _RUNTIME,
-        "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        },
         # containers go on when a command ends, and there is nothing else to end
         "LiveRestoreEnabled": True,
         "Isolation": "",
@@ -157,6 +150,7 @@ def _counts(paths: Paths) -> dict[str, Any]:
     with open_state(paths) as connection:
         states = [row.state.status for row in reconcile_all(connection, paths, all_containers(connection))]
         images = len(list_images(connection))
+        node = node_id(connection)
     running = sum(status in ("running", "restarting") for status in states)
     paused = states.count("paused")
     return {
@@ -165,6 +159,7 @@ def _counts(paths: Paths) -> dict[str, Any]:
         "ContainersPaused": paused,
         "ContainersStopped": len(states) - running - paused,
         "Images": images,
+        "Swarm": swarm_document(node, ClusterSettings()),
     }
 
 

@@ -43,8 +43,7 @@ async def version(_call: Call) -> Answer:
 async def info(call: Call) -> Answer:
     """What the machine gives."""
     document = await call.engine.call("system.info")
-    if call.engine.cluster.is_active:
-        document["Swarm"] = call.engine.cluster.info(await call.engine.node_id())
+    document["Swarm"] = call.engine.cluster.info(await call.engine.node_id())
     return Answer(document=document)
 
 

@@ -16,15 +16,19 @@ from tests.needs import vectors_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: endpoints that are asked for by their own means, of what one machine has not
-OF_OTHERS = re.compile(r"(POST /(grpc|session))|(\w+ /(services|tasks|secrets|configs|nodes|swarm)\b)")
+#: endpoints that become another protocol, which bytes of another build cannot be asked again in
+OF_OTHERS = re.compile(r"POST /(grpc|session)")
 #: answers that go on until the client has had enough: their heads are looked at alone
 _STREAMS = re.compile(
     r"/(attach|wait|events)(\?|$)|/logs\?.*follow=(1|[tT]rue)|/stats(\?.*stream=(1|[tT]rue)|$)|/exec/[^/]+/start"
 )
-_ID = re.compile(r"\bID\d+\b")
+#: as they were recorded; those of a swarm are as they were
+_ID = re.compile(r"\bID\d+\b|(?<![\w.-])[0-9a-z]{25}(?![\w.-])")
 #: ids, and the beginnings of such
-_MADE_ELSEWHERE = re.compile(r"\bID\d+\b|(?<=/)[0-9a-f]{12}(?=/)")
+_MADE_ELSEWHERE = re.compile(rf"{_ID.pattern}|(?<=/)[0-9a-f]{{12}}(?=/)")
+#: of an object that is changed, of which one must say what version one has seen
+_CHANGE = re.compile(r"(/(?:services|secrets|configs)/[^/]+)/update\?(.*)version=\d+")
+_NODE = re.compile(r"(?<=^/nodes/)[0-9a-z]{25}")
 _TIMEOUT_SECONDS = 120.0
 
 
@@ -69,14 +73,26 @@ class Replay:
 
     def knows(self, asked: Asked) -> bool:
         """Whether what is asked for was made by a request before: not all of them were recorded."""
-        return not (set(_MADE_ELSEWHERE.findall(asked.line["path"])) - self._ids.keys())
+        return not (set(_MADE_ELSEWHERE.findall(_NODE.sub("", asked.line["path"]))) - self._ids.keys())
 
     def ask(self, asked: Asked) -> tuple[int, Any]:
         """The status and the JSON, None where it is none, of the same request now."""
         line = asked.line
-        path = self._mapped(line["path"].replace("HUB%2F", "docker.io%2F"))
-        version = f"/v{line['version']}" if line["version"] else ""
+        path = self._mapped(_NODE.sub("self", line["path"]).replace("HUB%2F", "docker.io%2F"))
+        changed = _CHANGE.match(path)
+        if changed is not None:
+            path = f"{changed[1]}/update?{changed[2]}version={self._version_of(changed[1])}"
         body, kind = self._body(line)
+        return self._ask(line, path, body, kind)
+
+    def _version_of(self, path: str) -> int:
+        line = {"method": "GET", "path": path, "version": "", "status": 200}
+        _status, document = self._ask(line, path, b"", "")
+        found: int = document["Version"]["Index"]
+        return found
+
+    def _ask(self, line: dict[str, Any], path: str, body: bytes, kind: str) -> tuple[int, Any]:
+        version = f"/v{line['version']}" if line["version"] else ""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(_TIMEOUT_SECONDS)
         connection.connect(self._path)
@@ -100,7 +116,7 @@ class Replay:
         except ValueError:
             return None
         before = _ID.search(str(line.get("answer", "")))
-        given = found.get("Id") if isinstance(found, dict) else None
+        given = (found.get("Id") or found.get("ID")) if isinstance(found, dict) else None
         if before and given:
             self._ids[before[0]] = given.removeprefix("sha256:")
         return found
@@ -119,6 +135,8 @@ class Replay:
         body = json.loads(self._mapped(json.dumps(line["body"])))
         if endpoint == "POST /containers/create":
             body = self._own_machine(body)
+        for port in body.get("EndpointSpec", {}).get("Ports", ()):
+            del port["PublishedPort"]
         return json.dumps(body).encode(), "application/json"
 
     def _own_machine(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from tests.command import Sandbox
 
-pytestmark = pytest.mark.requires("subids", "overlay", "vectors")
+pytestmark = [
+    pytest.mark.requires("subids", "overlay", "vectors"),
+    pytest.mark.usefixtures("leaves_no_service"),
+]
 #: of an image that stands for all that were used: it says what clients wait for, and stops when it is told to
 _STAND_IN = (
     'CMD ["sh", "-c", "mkdir -p /www; echo >/www/index.html; echo Ready to accept connections; trap exit TERM;'
@@ -32,7 +35,6 @@ _NOT_REPEATED: tuple[tuple[str, Callable[[Asked], bool]], ...] = (
      lambda asked: asked.number in (83, 87, 89)),
     ("what it needs is an id, or an archive, that was not recorded",
      lambda asked: asked.line["path"].startswith(("/images/dd:2", "/images/i:1", "/images/load"))),
-    ("networks of clusters are services'", lambda asked: "stack" in asked.flow or "service" in asked.flow),
     ("its name is longer than the recording has it", lambda asked: "vsc-dc2-ID66" in str(asked.line)),
     ("the project was made before the recording", lambda asked: asked.flow in (
         "up -d (environment changed: recreate)", "up -d: dependency never healthy", "down",
@@ -45,12 +47,14 @@ def _shape(value: Any) -> object:
     return sorted(value) if isinstance(value, dict) else type(value).__name__ if value else "empty"
 
 
-def _differences(replay: Replay, clients: Sequence[str]) -> tuple[int, list[str]]:
+def _differences(
+    replay: Replay, clients: Sequence[str], takes: Callable[[str], bool] = lambda _flow: True
+) -> tuple[int, list[str]]:
     """How many requests were asked again, and a line for each that was answered otherwise."""
     found, count = [], 0
     for asked in recorded(clients):
         line = asked.line
-        if any(holds(asked) for _why, holds in _NOT_REPEATED) or not replay.knows(asked):
+        if not takes(asked.flow) or any(holds(asked) for _why, holds in _NOT_REPEATED) or not replay.knows(asked):
             continue
         count += 1
         status, document = replay.ask(asked)
@@ -75,6 +79,8 @@ def replay(socket: str, sandbox: Sandbox, busybox: str, busybox_tar: Path) -> Re
         body = asked.line.get("body")
         if asked.line["endpoint"] == "POST /containers/create" and asked.line["status"] == 201 and body:
             names.add(body["Image"])
+        if asked.line["endpoint"] == "POST /services/create" and body:
+            names.add(body["TaskTemplate"]["ContainerSpec"]["Image"])
     for name in names:
         if not name.startswith(("ID", "vsc-", "sha256:")):
             sandbox.run("tag", "stand-in:1", name)
@@ -85,6 +91,12 @@ def test_what_docker_py_and_testcontainers_asked(replay: Replay) -> None:
     with closing(replay):
         count, found = _differences(replay, ("docker-py", "testcontainers"))
     assert (count > 80, found) == (True, [])
+
+
+def test_what_docker_asked_of_a_swarm(replay: Replay) -> None:
+    with closing(replay):
+        count, found = _differences(replay, ("docker-cli",), lambda flow: "stack" in flow or "service" in flow)
+    assert (count, found) == (66, [])
 
 
 @pytest.mark.long

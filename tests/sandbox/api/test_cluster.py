@@ -22,7 +22,7 @@ def test_it_is_there_and_is_begun_once() -> None:
         cluster.init({}, {})
     before = document["Version"]["Index"]
     cluster.init({"ForceNewCluster": True}, {})
-    assert cluster.document(NODE)["Version"]["Index"] != before
+    assert cluster.with_tokens(NODE)["Version"]["Index"] != before
 
 
 def test_it_is_left_by_force_alone() -> None:
@@ -30,6 +30,7 @@ def test_it_is_left_by_force_alone() -> None:
     with pytest.raises(ApiError, match="--force"):
         cluster.leave(force=False)
     cluster.leave(force=True)
+    assert cluster.info(NODE)["LocalNodeState"] == "inactive"
     with pytest.raises(ApiError, match="not a swarm manager") as raised:
         cluster.check_active()
     assert raised.value.status == 503

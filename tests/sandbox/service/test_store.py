@@ -33,7 +33,6 @@ from sandbox.service.store import (
     insert_task,
     load_service,
     new_id,
-    node_id,
     prune_specs,
     spec_of_task,
     tasks_of,
@@ -41,6 +40,7 @@ from sandbox.service.store import (
     update_task,
 )
 from sandbox.state import connect_state
+from sandbox.swarm_of_one import node_id
 from sandbox.transactions import transaction
 from sandbox.values import EndpointRequest, HealthCheck
 from tests.sandbox.service.values import service_of, spec_named, task_of

@@ -48,7 +48,7 @@ INFO: dict[str, Any] = {
     "Runtimes": "map",
     "Swarm": {
         "NodeID": "text", "NodeAddr": "text", "LocalNodeState": "text", "ControlAvailable": "truth", "Error": "text",
-        "RemoteManagers": "null|list",
+        "RemoteManagers": "null|list", "Nodes": "number", "Managers": "number", "Cluster": "map",
     },
     "LiveRestoreEnabled": "truth",
     "ContainerdCommit": _COMMIT,
@@ -103,7 +103,7 @@ def test_registries_of_the_configuration_are_told(home: Home) -> None:
 @pytest.mark.parametrize(
     ("template", "text"),
     [
-        ("{{.OSType}} {{.ClientInfo.Context}} {{.Swarm.LocalNodeState}}", "linux default inactive"),
+        ("{{.OSType}} {{.ClientInfo.Context}} {{.Swarm.LocalNodeState}}", "linux default active"),
         ("{{.Plugins.Authorization}} {{.Runtimes}}", "[] map[sandbox:{sandbox}]"),
         ("{{range .SecurityOptions}}{{if eq . \"name=rootless\"}}yes{{end}}{{end}}", "yes"),
         ("{{with .Warnings}}{{end}}{{.CPUCfsQuota | printf \"%T\"}}", "bool"),
