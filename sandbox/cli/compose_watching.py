@@ -46,6 +46,10 @@ class Watcher:
                 "none of the selected services is configured for watch, consider setting a 'develop' section",
                 mend="develop: {watch: [{action: sync, path: ./src, target: /app}]}",
             )
+        if any(rule.has_old_word for rule in self._rules):
+            invocation.context.note(
+                "WARNING: x-initialSync is DEPRECATED, please use the official `initial_sync` attribute"
+            )
         self._lock = _lock(f"{self._context.paths.data_root}/locks", project.name)
         self._files = FileWatch(dict.fromkeys(rule.root for rule in self._rules))
 
@@ -60,7 +64,7 @@ class Watcher:
     def run(self) -> None:
         """Do what changes cause, until interrupted. Raises BrokenPipeError."""
         for rule in self._rules:
-            if rule.trigger.initial_sync and rule.syncs:
+            if rule.begins_by_syncing:
                 self._sync({rule.service: initial_files(rule)}, tells=False)
         self._say("Watch enabled")
         while True:

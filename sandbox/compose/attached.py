@@ -18,6 +18,7 @@ from sandbox.container.view.log_following import LogFollower
 from sandbox.container.view.logs import LogSelection
 from sandbox.errors import NotFoundError, SandboxError
 from sandbox.named_tuple import NamedTuple
+from sandbox.project_locks import noted_workers, others_work
 from sandbox.warm.trio_workers import open_workers
 
 TYPE_CHECKING = False
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.events import Happened
     from sandbox.stack.project import Project
+    from sandbox.warm.trio_workers import TrioWorkers
 
 _TABLE = "sandbox.compose.work"
 #: a shell's status for what SIGINT ended
@@ -49,6 +51,8 @@ class Attending(NamedTuple):
     #: the service whose exit code is the command's
     exit_code_from: str = ""
     timeout_seconds: int | None = None
+    #: there is one who makes containers anew as files change: it is not over while he does
+    is_watched: bool = False
 
 
 def attend(work: Work, plan: Plan, attending: Attending, sink: LogSink, tell: Tell) -> int:
@@ -82,8 +86,18 @@ class _Attendance:
         self._starting = trio.CancelScope()
 
     async def run(self, plan: Plan) -> int:
+        async with open_workers(_TABLE) as workers:
+            workers.start()
+            failure = await self._attend(workers, plan)
+        # not in there, where it would become one of a group
+        if failure is not None and not self._signals:
+            raise failure
+        return INTERRUPTED if self._signals else self._status
+
+    async def _attend(self, workers: TrioWorkers, plan: Plan) -> SandboxError | None:
+        """What kept a container from being started."""
         observed = observe(self._work.context, self._project.name)
-        async with open_workers(_TABLE) as workers, trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._runner = Runner(workers, self._work, self._tell, told_hooks=self._sink.hook)
             await nursery.start(self._obey_signals)
@@ -92,21 +106,19 @@ class _Attendance:
                 if each.is_running:
                     self._follow(each.container, LogSelection(tail=0))
             nursery.start_soon(self._changes.follow, self._work.context.paths, observed.last_event)
-            failure = await self._start(plan)
+            failure = await self._start(workers, plan)
             if failure is None:
                 await self._until_over()
             for container, follower in self._followed.values():
                 self._read(container, follower)
             nursery.cancel_scope.cancel()
-        # not in there, where it would become one of a group
-        if failure is not None and not self._signals:
-            raise failure
-        return INTERRUPTED if self._signals else self._status
+        return failure
 
-    async def _start(self, plan: Plan) -> SandboxError | None:
+    async def _start(self, workers: TrioWorkers, plan: Plan) -> SandboxError | None:
         with self._starting:
             try:
-                await self._runner.run(plan.starts)
+                with noted_workers(self._work.context.paths, self._project.name, workers.pid):
+                    await self._runner.run(plan.starts)
             except SandboxError as error:
                 # what is being stopped is no failure
                 return None if self._is_stopping else error
@@ -120,7 +132,7 @@ class _Attendance:
                 each.is_running or each.container.state.monitor_pid
                 for each in seen.regular
                 if each.service in self._attending.services
-            ):
+            ) and not (self._attending.is_watched and others_work(self._work.context.paths, self._project.name)):
                 break
             await upcoming.wait()
         while self._ending:

@@ -11,7 +11,7 @@ from sandbox.compose.observe import observe
 from sandbox.compose.progress import Progress
 from sandbox.compose.step_requests import Work, container_request
 from sandbox.named_tuple import NamedTuple
-from sandbox.project_locks import ProjectLock
+from sandbox.project_locks import ProjectLock, noted_workers
 from sandbox.stack.canonical import image_of
 from sandbox.stack.consistency import require_own_names
 
@@ -75,7 +75,7 @@ def bring_up(context: OperationContext, project: Project, options: UpOptions, wa
             if step.kind in ("create", "recreate"):
                 container_request(work, step)
         if not way.is_dry:
-            _carry_out(work, plan if starts else plan._replace(starts=()), way, lock)
+            _carry_out(project.name, work, plan if starts else plan._replace(starts=()), way, lock)
     return Made(plan, work)
 
 
@@ -116,7 +116,7 @@ def take_down(context: OperationContext, name: str, project: Project | None, opt
         plan = plan_down(project, observed, options)
         _tell_plan(plan, way)
         if not way.is_dry:
-            _carry_out(Work(context, project), plan, way, lock)
+            _carry_out(name, Work(context, project), plan, way, lock)
     return plan
 
 
@@ -131,7 +131,7 @@ def carry_out(
         plan = decide(observe(context, name))
         _tell_plan(plan, way)
         if not way.is_dry:
-            _carry_out(Work(context, project), plan, way, lock)
+            _carry_out(name, Work(context, project), plan, way, lock)
     return plan
 
 
@@ -142,7 +142,7 @@ def _tell_plan(plan: Plan, way: Way) -> None:
         way.tell(Progress(subject, word, "done"))
 
 
-def _carry_out(work: Work, plan: Plan, way: Way, lock: ProjectLock) -> None:
+def _carry_out(name: str, work: Work, plan: Plan, way: Way, lock: ProjectLock) -> None:
     if plan.is_empty:
         return
     # the workers: only where there is something to do
@@ -151,10 +151,12 @@ def _carry_out(work: Work, plan: Plan, way: Way, lock: ProjectLock) -> None:
 
     async def run() -> None:
         async with open_workers(_TABLE) as workers:
-            runner = Runner(workers, work, way.tell, way.parallel)
-            await runner.run(plan.makes)
-            lock.release()
-            await runner.run(plan.starts)
+            workers.start()
+            with noted_workers(work.context.paths, name, workers.pid):
+                runner = Runner(workers, work, way.tell, way.parallel)
+                await runner.run(plan.makes)
+                lock.release()
+                await runner.run(plan.starts)
 
     run_interruptible(run)
 

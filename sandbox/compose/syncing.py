@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 import tarfile
 import tempfile
+from contextlib import suppress
 
-from sandbox.errors import SandboxError
+from sandbox.errors import NotFoundError, SandboxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
     from sandbox.compose.observe import ObservedContainer
@@ -34,7 +36,7 @@ def sync_files(
         if gone and container.is_running:
             _remove(context, container.id, gone)
         if present:
-            _copy(context, container.id, present)
+            _copy(context, container.id, list(_beside_links(context, container.id, present)))
 
 
 def _remove(context: OperationContext, container: str, targets: Sequence[str]) -> None:
@@ -51,6 +53,20 @@ def _remove(context: OperationContext, container: str, targets: Sequence[str]) -
         os.close(fd)
     if code:
         raise SandboxError(f"deleting paths in {container[:12]}: exit code {code}")
+
+
+def _beside_links(
+    context: OperationContext, container: str, files: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Without directories where the container has a link: what is in them goes where the link leads."""
+    from sandbox.container.file_operations import stat_path
+
+    for path, target in files:
+        if os.path.isdir(path) and not os.path.islink(path):
+            with suppress(NotFoundError):
+                if stat.S_ISLNK(stat_path(context, container, target).mode):
+                    continue
+        yield path, target
 
 
 def _copy(context: OperationContext, container: str, files: Sequence[tuple[str, str]]) -> None:

@@ -42,6 +42,15 @@ class Rule(NamedTuple):
     def syncs(self) -> bool:
         return self.trigger.action in _SYNCS
 
+    @property
+    def begins_by_syncing(self) -> bool:
+        return self.syncs and (self.trigger.initial_sync or self.has_old_word)
+
+    @property
+    def has_old_word(self) -> bool:
+        """Whether it asks for the first files by the name that `initial_sync` once had."""
+        return dict(self.trigger.extensions).get("x-initialSync") is True
+
     def target_of(self, path: str) -> str | None:
         """Where a changed file is in containers, "" for a rule that copies nothing; None where it is not meant."""
         if path != self.root and not path.startswith(f"{self.root.rstrip('/')}/"):

@@ -68,6 +68,7 @@ def _attending(invocation: Invocation, project: Project) -> Attending:
         aborts,
         exit_code_from,
         timeout_of(invocation),
+        invocation.flag("watch"),
     )
 
 

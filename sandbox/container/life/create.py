@@ -11,9 +11,10 @@ from sandbox.container.model.claims import claim_for, to_start
 from sandbox.container.model.documents import to_json
 from sandbox.container.model.events import Tell, emit_of
 from sandbox.container.model.record import Container, ContainerState
-from sandbox.container.model.store import delete_container, insert_container
+from sandbox.container.model.store import delete_container, insert_container, load_container
 from sandbox.errors import ImageNotFoundError, SandboxError, StartError, UsageError
 from sandbox.record_copies import keep_container_copy
+from sandbox.runtime.owned_trees import remove_files
 from sandbox.transactions import transaction
 from storage.private_directories import make_private_directory
 
@@ -50,18 +51,26 @@ def create_container(
         runtime = paths.container_runtime(identity.container_id)
         state = to_start(claim_for(identity.monitor_pid), runtime)(state)
     wanted = Container(identity.container_id, identity.name, time.time_ns(), config, state)
-    container = _record_with_volumes(connection, paths, wanted, "" if request is None else to_json(request))
     try:
+        container = _record_with_volumes(connection, paths, wanted, "" if request is None else to_json(request))
         for mount in config.mounts:
             if mount.kind == "bind" and mount.create_source and not os.path.lexists(mount.source):
                 _make_source(mount)
         _make_data(paths, container, contents)
         keep_container_copy(connection, container.id)
-    except StartError:
-        with transaction(connection):
-            delete_container(connection, container.id)
+    except BaseException:
+        # a ctrl-C too: nobody would know that the record is of half a container
+        _forget(connection, paths, identity.container_id)
         raise
     return container
+
+
+def _forget(connection: sqlite3.Connection, paths: Paths, container_id: str) -> None:
+    if load_container(connection, container_id) is None:
+        return
+    remove_files(paths.container_data(container_id))
+    with transaction(connection):
+        delete_container(connection, container_id)
 
 
 def _record_with_volumes(connection: sqlite3.Connection, paths: Paths, wanted: Container, asked: str) -> Container:

@@ -14,7 +14,7 @@ import signal
 import time
 from contextlib import suppress
 
-from sandbox.container.model.claims import ACTIVE, claim_of
+from sandbox.container.model.claims import ACTIVE, Claim, claim_of, own_claim, with_claim
 from sandbox.container.model.runtime_files import remove_runtime_files, runtime_directory
 from sandbox.container.model.store import load_container, update_state
 from sandbox.container.model.transitions import health_of_ended
@@ -89,6 +89,9 @@ def reconcile(
 def _mend(connection: sqlite3.Connection, paths: Paths, container: Container, *, only_tell: bool) -> Container | None:
     """`container`, whose monitor is dead and has left nobody."""
     this_boot = boot_id()
+    # a removal that was cut short is finished: part of its files is gone already
+    is_going = container.config.auto_remove or container.state.status == "removing"
+    own = own_claim() if is_going else Claim()
 
     def mend(state: ContainerState) -> ContainerState:
         # asked again inside the transaction: another command may have mended and started it meanwhile
@@ -98,8 +101,12 @@ def _mend(connection: sqlite3.Connection, paths: Paths, container: Container, *,
         remove_runtime_files(paths, container.id, state)
         return mended_state(state, same_boot=state.boot_id == this_boot, now_ns=time.time_ns())
 
+    def go(state: ContainerState) -> ContainerState:
+        # in the same transaction: where this is cut short as well, the record must still say that it was to go
+        return state if state.monitor_pid or not is_going else with_claim(state._replace(status="removing"), own)
+
     try:
-        state = update_state(connection, container.id, mend)
+        state = update_state(connection, container.id, mend, go)
     except DatabaseError:
         # a full disk: the truth can be told all the same, and whoever wants to change something will be told why not
         return _told(container)
@@ -107,14 +114,14 @@ def _mend(connection: sqlite3.Connection, paths: Paths, container: Container, *,
         return None
     if is_stale(state):
         return reconcile(connection, paths, container._replace(state=state), only_tell=only_tell)
-    if state.monitor_pid:
+    is_ours = is_going and claim_of(state) == own
+    if state.monitor_pid and not is_ours:
         return load_container(connection, container.id)
     if container.state.cgroup:
         from sandbox.runtime.cgroups import ContainerCgroup, remove_container_cgroup
 
         remove_container_cgroup(ContainerCgroup(container.state.cgroup))
-    if container.config.auto_remove or container.state.status == "removing":
-        # a removal that was cut short is finished: part of its files is gone already
+    if is_ours:
         from sandbox.container.monitor.discard import discard_container
 
         discard_container(connection, paths, container)

@@ -73,6 +73,15 @@ def test_what_changes_cause(sandbox: Sandbox, directory: Path) -> None:
             assert inside("cat", "/app/deep/er/file") == "deep"
             assert inside("ls", "/app").split() == ["deep"]
 
+            # a directory that comes whole, where the container has a link
+            inside("sh", "-c", "mkdir /elsewhere && ln -s /elsewhere /app/link")
+            (directory / "link").mkdir()
+            (directory / "link/file").write_text("linked")
+            (directory / "link").rename(directory / "src/link")
+            (directory / "run/script").write_text("y")
+            _wait_for(watching, "ran")
+            assert inside("cat", "/elsewhere/file") == "linked"
+
             # a build that fails ends nothing
             (directory / "conf/c").write_text("conf")
             _wait_for(watching, 'service(s) ["web"] restarted')
@@ -84,6 +93,21 @@ def test_what_changes_cause(sandbox: Sandbox, directory: Path) -> None:
             (directory / "run/again").write_text("x")
             _wait_for(watching, "ran")
             assert inside("cat", "/word") == "two"
+        finally:
+            watching.send_signal(signal.SIGINT)
+            watching.communicate()
+    assert watching.returncode == 130
+
+
+def test_up_goes_on_while_its_container_is_made_anew(sandbox: Sandbox, directory: Path) -> None:
+    with sandbox.spawn("compose", "-f", str(directory / "compose.yaml"), "up", "--watch") as watching:
+        try:
+            _wait_for(watching, "Watch enabled")
+            (directory / "word").write_text("two")
+            _wait_for(watching, 'service(s) ["web"] successfully built')
+            (directory / "run/again").write_text("x")
+            _wait_for(watching, "ran")
+            assert sandbox.run("compose", "-p", "demo", "exec", "-T", "web", "cat", "/word").stdout == "two"
         finally:
             watching.send_signal(signal.SIGINT)
             watching.communicate()

@@ -67,6 +67,17 @@ def test_what_is_there_at_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "begins", "is_old"),
+    [("", False, False), (", initial_sync: true", True, False), (", x-initialSync: true", True, True)],
+)
+def test_the_first_files_are_asked_for(tmp_path: Path, word: str, begins: bool, is_old: bool) -> None:
+    watch = f"{{action: sync, path: ., target: /a{word}}}"
+    project = one(tmp_path, f"services: {{a: {{image: a, develop: {{watch: [{watch}]}}}}}}")
+    (rule,) = rules_of(project, ("a",))
+    assert (rule.begins_by_syncing, rule.has_old_word) == (begins, is_old)
+
+
+@pytest.mark.parametrize(
     "rule",
     ["{action: rebuild, path: .}", "{action: sync, path: .}", "{action: sync+exec, path: ., target: /a, exec: {}}"],
 )

@@ -6,6 +6,8 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sandbox.container.life.reconcile import is_stale, mended_state, reconcile, reconcile_all
 from sandbox.container.model.record import ContainerState
 from sandbox.container.model.store import all_containers, find_container, insert_container, update_state
@@ -87,6 +89,19 @@ def test_a_removal_that_was_killed_is_finished(database: sqlite3.Connection, pat
     assert reconcile(database, paths, half) is None
     assert all_containers(database) == []
     assert not os.path.exists(paths.container_data(half.id))
+
+
+def test_a_removal_that_is_cut_short_again_goes_on_being_one(
+    database: sqlite3.Connection, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sandbox.container.monitor.discard.discard_container", cut_short)
+    half = insert_container(database, a_container("half", state=_dead()._replace(status="removing")))
+    with pytest.raises(KeyboardInterrupt):
+        reconcile(database, paths, half)
+    assert find_container(database, "half").state.status == "removing"
 
 
 def test_the_truth_is_told_where_it_cannot_be_written(database: sqlite3.Connection, paths: Paths) -> None:
