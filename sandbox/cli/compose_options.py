@@ -7,6 +7,8 @@ from sandbox.stack.project_request import Caller, ProjectRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.cli.command import Invocation
 
 OPTIONS = (
@@ -15,6 +17,8 @@ OPTIONS = (
            "auto"),
     option("--compatibility", "flag", "Run compose in backward compatibility mode"),
     option("--dry-run", "flag", "Execute command in dry run mode"),
+    option("--insecure-registry", "list", "Use insecure registry to pull Compose OCI artifacts", "stringArray",
+           hidden=True),
     option("--env-file", "list", "Specify an alternate environment file", "stringArray"),
     option("-f --file", "list", "Compose configuration files", "stringArray"),
     option("--parallel", "number", "Control max parallelism, -1 for unlimited", "int", -1),
@@ -27,6 +31,8 @@ OPTIONS = (
     option("--verbose", "flag", "Show more output", hidden=True),
     option("--workdir", "text", "Of old: --project-directory", "string", hidden=True),
 )  # fmt: skip
+#: these may stand behind the verb as well
+EVERYWHERE = ("dry-run",)
 
 
 def project_request(invocation: Invocation, services: tuple[str, ...] = ()) -> ProjectRequest:
@@ -65,4 +71,20 @@ def caller_of(invocation: Invocation, files: tuple[str, ...]) -> Caller:
         import sys
 
         stdin = sys.stdin.buffer.read()
-    return Caller(context.cwd.absolute("").rstrip("/") or "/", context.env, stdin)
+    return Caller(context.cwd.absolute("").rstrip("/") or "/", context.env, stdin, _fetcher(invocation))
+
+
+def _fetcher(invocation: Invocation) -> Callable[[str], str]:
+    insecure = invocation.of_noun.get("insecure-registry", ())
+    known: dict[str, str] = {}
+
+    def fetch(path: str) -> str:
+        # the registry's client only where a file lies in one
+        from sandbox.compose.published import fetch_project
+
+        if path not in known:
+            places = insecure if isinstance(insecure, tuple) else ()
+            known[path] = fetch_project(invocation.context.for_operations(), path, places)
+        return known[path]
+
+    return fetch

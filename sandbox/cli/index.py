@@ -109,6 +109,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compose config": ("compose_config", "Parse, resolve and render compose file in canonical format"),
     "compose build": ("compose_build", "Build or rebuild services"),
     "compose pull": ("compose_transfer", "Pull service images"),
+    "compose publish": ("compose_publish", "Publish compose application"),
     "compose push": ("compose_transfer", "Push service images"),
     "compose run": ("compose_run", "Run a one-off command on a service"),
     "compose watch": (
@@ -256,7 +257,7 @@ NOT_BUILT: frozenset[str] = frozenset({
     "node", "plugin", "scout",
     "swarm", "trust",
     *(f"compose {verb}" for verb in (
-        "bridge", "publish",
+        "bridge",
     )),
     *(f"buildx {verb}" for verb in ("bake", "create", "debug", "history", "inspect", "ls", "rm", "stop",
                                     "use", "version")),
@@ -270,7 +271,6 @@ INSTEAD: dict[str, str] = {
     "buildx bake": "sandbox build -t NAME --target STAGE ., once for each target",
     "checkpoint": "sandbox export CONTAINER | sandbox import - IMAGE, which keeps the files, and no processes",
     "compose bridge": "sandbox compose config, whose output other tools convert",
-    "compose publish": "sandbox compose push, which pushes the images; the files go by hand",
     "context": "leave it out: there is no daemon to choose",
     "docker-compose": "sandbox compose, which takes the same words, or the command sandbox-compose",
     "node": "leave it out: there is this machine alone",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn, TextIO
 
-    from sandbox.cli.flags import Value
+    from sandbox.cli.flags import Option, Value
     from sandbox.paths import Paths
 
 _HELP = option("--help", "flag", "Show this message and quit")
@@ -202,12 +202,15 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
 
 def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...], of_noun: Mapping[str, Value]) -> int:
     typed = f"sandbox {path}"
+    everywhere = _options_everywhere(path)
     try:
-        parsed = parse_flags((*command.options, _HELP), words, interspersed=command.interspersed)
+        parsed = parse_flags((*command.options, *everywhere, _HELP), words, interspersed=command.interspersed)
     except UsageError as error:
         return _usage_failure(context.stderr, error, typed, command.usage)
     if parsed.values.pop("help", False):
         return _help(context, tuple(path.split()))
+    behind = {option.key: parsed.values.pop(option.key) for option in everywhere if option.key in parsed.values}
+    of_noun = {**of_noun, **behind} if behind else of_noun
     count = len(parsed.arguments)
     if count < command.least or (command.most is not None and count > command.most):
         wrong = UsageError(f"sandbox: '{typed}' {_expected(command)}")
@@ -233,6 +236,15 @@ def _invoke(context: Context, command: Command, path: str, words: tuple[str, ...
             with suppress(OSError):
                 context.note(f"Error: interrupted: {typed}")
         raise
+
+
+def _options_everywhere(path: str) -> tuple[Option, ...]:
+    noun = path.partition(" ")[0]
+    if noun not in NOUN_OPTIONS:
+        return ()
+    from sandbox.cli.noun_options import options_everywhere
+
+    return options_everywhere(noun)
 
 
 def _usage_failure(stderr: TextIO, error: UsageError, typed: str, usage: str) -> int:

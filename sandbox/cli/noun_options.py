@@ -20,3 +20,10 @@ def noun_options(noun: str) -> tuple[Option, ...]:
     __import__(name)
     options: tuple[Option, ...] = sys.modules[name].OPTIONS
     return options
+
+
+def options_everywhere(noun: str) -> tuple[Option, ...]:
+    """Those of the noun's options that may stand behind its verbs too."""
+    every = noun_options(noun)
+    names: tuple[str, ...] = vars(sys.modules[NOUN_OPTIONS[noun]])["EVERYWHERE"]
+    return tuple(option for option in every if option.key in names)

@@ -8,10 +8,12 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.stack.errors import problem, unexpected, unknown_key
 from sandbox.stack.merging import merged
 from sandbox.stack.nodes import Entry, Mapping, Scalar, Sequence, kind_of
+from sandbox.stack.remote_files import is_remote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.stack.nodes import Node
+    from sandbox.stack.remote_files import Fetch
 
 _KEYS = ("env_file", "path", "project_directory")
 #: what the file that includes gets of the included one
@@ -25,6 +27,12 @@ class Included(NamedTuple):
     paths: tuple[str, ...]
     directory: str
     env_files: tuple[str, ...] | None
+
+    def here(self, fetch: Fetch) -> Included:
+        """The same, with what lies elsewhere brought here; paths of such a file start where it lies now."""
+        paths = tuple(fetch(path) if is_remote(path) else path for path in self.paths)
+        starts_there = is_remote(self.paths[0]) and self.directory == os.path.dirname(self.paths[0])
+        return self._replace(paths=paths, directory=os.path.dirname(paths[0]) if starts_there else self.directory)
 
 
 def includes_of(tree: Mapping) -> tuple[Included, ...]:

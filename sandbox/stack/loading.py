@@ -15,6 +15,7 @@ from sandbox.stack.interpolation import interpolated
 from sandbox.stack.merging import merged
 from sandbox.stack.nodes import Mapping, Node, Scalar, kind_of
 from sandbox.stack.places import Source
+from sandbox.stack.remote_files import is_remote
 from sandbox.stack.yaml_reading import read_documents
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Several
 
     from sandbox.stack.include import Included
+    from sandbox.stack.remote_files import Fetch
 
 STANDARD_INPUT = "-"
 _DEEPEST = 50
@@ -31,9 +33,10 @@ _DEEPEST = 50
 class Loader:
     """Reads files once each; hears of variables without a value."""
 
-    def __init__(self, stdin: bytes, caller_directory: str, *, interpolates: bool = True) -> None:
+    def __init__(self, stdin: bytes, caller_directory: str, fetch: Fetch, *, interpolates: bool = True) -> None:
         self._stdin = stdin
         self._caller_directory = caller_directory
+        self._fetch = fetch
         self._interpolates = interpolates
         self._bytes: dict[str, bytes] = {}
         self._parsed: dict[tuple[str, str, int], tuple[Node, ...]] = {}
@@ -128,6 +131,8 @@ class Loader:
         return with_extended(tree, self._extended_file)
 
     def _included(self, included: Included, source: Source, above: tuple[str, ...]) -> Mapping:
+        if any(is_remote(path) for path in included.paths):
+            included = included.here(self._fetch)
         files = included.env_files
         if files is None:
             beside = os.path.join(included.directory, ".env")
@@ -141,6 +146,8 @@ class Loader:
     def _extended_file(self, file: Scalar, path: str) -> Mapping:
         source = file.place.source
         absolute = source.absolute(file.text)
+        if is_remote(absolute):
+            absolute = self._fetch(absolute)
         if not os.path.isfile(absolute):
             raise problem(file.place, path, f"there is no file {self._shown(absolute)}")
         of_file = Source(self._shown(absolute), absolute, os.path.dirname(absolute), source.environment)

@@ -16,6 +16,7 @@ from sandbox.stack.normalising import normalised, settled
 from sandbox.stack.project import Project
 from sandbox.stack.project_request import Steps
 from sandbox.stack.reading import Reading
+from sandbox.stack.remote_files import is_remote
 from sandbox.stack.selecting import with_profiles, with_services, without_unused
 from sandbox.stack.service_files import with_environment, with_labels
 from sandbox.stack.sources import check_name, find_files, normal_name
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()) -> Project:  # noqa: B008
-    """The project that `request` names. Raises ComposeFileError, UsageError, NotFoundError."""
+    """The project that `request` names. Raises ComposeFileError, UsageError, NotFoundError; where files lie elsewhere
+    what `caller.fetch` raises.
+    """
+    request = request._replace(files=tuple(caller.fetch(path) if is_remote(path) else path for path in request.files))
     base = os.path.join(caller.directory, request.directory) if request.directory else ""
     base = os.path.normpath(base) if base else ""
     env_files = [os.path.join(caller.directory, path) for path in _env_files(request, caller.environment)]
@@ -40,7 +44,7 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
     found = find_files(request.files, environment, caller.directory, base or caller.directory)
     directory = base or _directory_of(found.files, caller.directory)
     variables = with_env_files(environment, env_files, directory)
-    loader = Loader(caller.stdin, caller.directory, interpolates=steps.interpolates)
+    loader = Loader(caller.stdin, caller.directory, caller.fetch, interpolates=steps.interpolates)
     name = _name(request, variables, loader, found.files, directory)
     variables["COMPOSE_PROJECT_NAME"] = name
     tree = without_resets(loader.load(found.files, directory, variables))

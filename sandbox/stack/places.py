@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sandbox.named_tuple import NamedTuple
+from sandbox.stack.remote_files import is_remote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ class Source(NamedTuple):
     environment: Mapping[str, str] = {}
 
     def absolute(self, path: str) -> str:
-        """A path that the file names: `~` is the caller's home, and what is relative starts from the directory."""
+        """A path that the file names: `~` is the caller's home, and what is relative starts from the directory. What
+        lies elsewhere has no such path.
+        """
+        if is_remote(path):
+            return path
         if path == "~" or path.startswith("~/"):
             path = self.environment.get("HOME", "~") + path[1:]
         return os.path.normpath(os.path.join(self.directory, path))

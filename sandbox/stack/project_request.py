@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from sandbox.named_tuple import NamedTuple
+from sandbox.stack.errors import ComposeFileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sandbox.stack.remote_files import Fetch
+
+
+def refuse(path: str) -> str:
+    """Raise ComposeFileError: who asks has no way to files that lie elsewhere."""
+    raise ComposeFileError(f"cannot read {path}: what lies elsewhere is read by sandbox compose alone")
 
 
 class ProjectRequest(NamedTuple):
@@ -40,8 +48,11 @@ class Steps(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who asks: absolute directory, variables, and what standard input has, where a file is `-`."""
+    """Who asks: absolute directory, variables, what standard input has, where a file is `-`, and who brings files that
+    lie elsewhere.
+    """
 
     directory: str
     environment: Mapping[str, str]
     stdin: bytes = b""
+    fetch: Fetch = refuse

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox.project_locks import ProjectLock, noted_workers, others_work
 from sandbox.paths import find_paths
+from sandbox.project_locks import ProjectLock, noted_workers, others_work
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -56,7 +56,7 @@ def config(invocation: Invocation) -> int:
     if steps.checks and not wanted:
         require_own_names(project)
     if invocation.flag("resolve-image-digests") or invocation.flag("lock-image-digests"):
-        project = _with_digests(invocation, project)
+        project = with_digests(invocation, project)
     if invocation.flag("quiet"):
         return 0
     if wanted == "hash":
@@ -151,22 +151,12 @@ _LISTS: dict[str, Callable[[Project], Iterable[str]]] = {
 
 def _variables(invocation: Invocation) -> str:
     """The variables that the files name, with what stands in for them: a table, JSON or YAML."""
-    from sandbox.stack.interpolation import variables_of
-    from sandbox.stack.measures import texts_in
-    from sandbox.stack.operations import load_project
-
     if invocation.arguments:
         what = f"{_UNFILTERED.format('--variables')}, variables from the full model will be rendered"
         invocation.context.note(f"WARNING: {what}")
-    request = project_request(invocation)._replace(keeps_unused=True)
-    raw = load_project(request, caller_of(invocation, request.files), Steps(False, False, False, False, False))
-    found: dict[str, dict[str, str]] = {}
-    for text in texts_in(document_of(raw)):
-        for variable in variables_of(text):
-            row = found.setdefault(variable.name, {})
-            if variable.operator:
-                row.setdefault(variable.operator[-1], variable.word)
-    rows = [(name, row.get("-", ""), row.get("+", ""), "?" in row) for name, row in sorted(found.items())]
+    from sandbox.cli.compose_variables import variables
+
+    rows = variables(invocation)
     if invocation.given("format"):
         return _variables_document(rows, invocation.text("format") or "")
     table = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
@@ -191,7 +181,7 @@ def _variables_document(rows: Iterable[tuple[str, str, str, bool]], form: str) -
     return stream.getvalue()
 
 
-def _with_digests(invocation: Invocation, project: Project) -> Project:
+def with_digests(invocation: Invocation, project: Project) -> Project:
     """`project` with each image pinned to what its registry has by that name now."""
     from sandbox.image.manifests import operations
 

@@ -7,6 +7,7 @@ import os
 from sandbox.cli.command import Command
 from sandbox.cli.commands.compose_exec import wants_terminal
 from sandbox.cli.compose_call import loaded
+from sandbox.cli.compose_remote import confirm_remote
 from sandbox.cli.flags import option
 from sandbox.errors import NoTerminalError, SandboxError, UsageError
 
@@ -27,6 +28,7 @@ def run(invocation: Invocation) -> int:
     if invocation.flag("quiet"):
         invocation = invocation._replace(of_noun={**invocation.of_noun, "progress": "quiet"})
     project = loaded(invocation, (service,))
+    confirm_remote(invocation, project, assumes_yes=False)
     choice = _choice(invocation, project)
     if choice.terminal and choice.interactive and not invocation.flag("detach") and not os.isatty(0):
         raise NoTerminalError(

@@ -33,8 +33,8 @@ def pull(invocation: Invocation) -> int:
     names = [each.image for _, each in project.services if each.image]
     choice = PullChoice(policy, invocation.flag("ignore-buildable"))
     plan = pull_plan(project, services, observe(where, project.name, names).images, choice)
-    failed = _carry_out(invocation, plan, "image.pull", ("Pulling", "Pulled"))
-    unbuilt = [transfer.service for transfer in failed if transfer.can_be_built]
+    failed = transfer(invocation, plan, "image.pull", ("Pulling", "Pulled"), quiet=invocation.flag("quiet"))
+    unbuilt = [each.service for each in failed if each.can_be_built]
     if unbuilt:
         invocation.context.note(
             "WARNING: Some service image(s) must be built from source by running:\n"
@@ -46,7 +46,8 @@ def pull(invocation: Invocation) -> int:
 def push(invocation: Invocation) -> int:
     """Bring the images that services are built to, and that have a name, to their registries."""
     project, services = _chosen(invocation)
-    failed = _carry_out(invocation, push_plan(project, services), "image.push", ("Pushing", "Pushed"))
+    plan = push_plan(project, services)
+    failed = transfer(invocation, plan, "image.push", ("Pushing", "Pushed"), quiet=invocation.flag("quiet"))
     return 1 if failed and not invocation.flag("ignore-push-failures") else 0
 
 
@@ -58,32 +59,32 @@ def _chosen(invocation: Invocation) -> tuple[Project, tuple[str, ...]]:
     return project, project.services.names if not names or invocation.flag("include-deps") else names
 
 
-def _carry_out(
-    invocation: Invocation, plan: Sequence[Transfer], operation: str, words: tuple[str, str]
+def transfer(
+    invocation: Invocation, plan: Sequence[Transfer], operation: str, words: tuple[str, str], *, quiet: bool
 ) -> list[Transfer]:
     """Do the transfers and tell of each; those that failed come back, and their errors have been said."""
     from sandbox.cli.compose_progress import display_of
     from sandbox.compose.progress import Progress
 
-    context, quiet = invocation.context, invocation.flag("quiet")
+    context = invocation.context
     failed: list[Transfer] = []
     display = display_of(invocation)
 
-    def say(transfer: Transfer, text: str, state: State) -> None:
+    def say(each: Transfer, text: str, state: State) -> None:
         if not quiet:
-            display.tell(Progress(transfer.subject, text, state))
+            display.tell(Progress(each.subject, text, state))
 
-    def tell(transfer: Transfer, line: str, error: SandboxError | None) -> None:
+    def tell(each: Transfer, line: str, error: SandboxError | None) -> None:
         if error is not None:
-            failed.append(transfer)
-            say(transfer, "Error", "error")
+            failed.append(each)
+            say(each, "Error", "error")
             display.close()
             context.note(render_error(error))
         elif not line:
-            say(transfer, words[1], "done")
+            say(each, words[1], "done")
 
-    for transfer in plan:
-        say(transfer, transfer.skipped or words[0], "done" if transfer.skipped else "working")
+    for each in plan:
+        say(each, each.skipped or words[0], "done" if each.skipped else "working")
     if not invocation.of_noun.get("dry-run"):
         transfer_all(context.for_operations(), plan, operation, tell, parallel_of(invocation))
     display.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command
 from sandbox.cli.compose_call import loaded
+from sandbox.cli.compose_remote import confirm_remote
 from sandbox.cli.compose_runs import asker_of, timeout_of, way_of
 from sandbox.cli.flags import option
 from sandbox.errors import NotFoundError, UsageError
@@ -24,6 +25,7 @@ def up(invocation: Invocation) -> int:
     """Bring the project up; stay with its output unless it is to run in the background."""
     _check_up(invocation)
     project = _project(invocation)
+    confirm_remote(invocation, project, assumes_yes=invocation.flag("yes"))
     options = _options(invocation, project)
     if is_detached(invocation) or invocation.flag("no-start"):
         _make(invocation, project, options, starts=not invocation.flag("no-start"))

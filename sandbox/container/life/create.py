@@ -13,8 +13,8 @@ from sandbox.container.model.events import Tell, emit_of
 from sandbox.container.model.record import Container, ContainerState
 from sandbox.container.model.store import delete_container, insert_container, load_container
 from sandbox.errors import ImageNotFoundError, SandboxError, StartError, UsageError
+from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_container_copy
-from sandbox.runtime.owned_trees import remove_files
 from sandbox.transactions import transaction
 from storage.private_directories import make_private_directory
 
@@ -46,6 +46,7 @@ def create_container(
     middle leaves a record whose monitor is gone.
     """
     check_mounts(config.mounts)
+    config, new_volumes = _with_volume_names(config)
     state = ContainerState()
     if identity.monitor_pid:
         runtime = paths.container_runtime(identity.container_id)
@@ -60,34 +61,46 @@ def create_container(
         keep_container_copy(connection, container.id)
     except BaseException:
         # a ctrl-C too: nobody would know that the record is of half a container
-        _forget(connection, paths, identity.container_id)
+        _forget(connection, paths, identity.container_id, new_volumes)
         raise
     return container
 
 
-def _forget(connection: sqlite3.Connection, paths: Paths, container_id: str) -> None:
-    if load_container(connection, container_id) is None:
-        return
-    remove_files(paths.container_data(container_id))
-    with transaction(connection):
-        delete_container(connection, container_id)
+def _with_volume_names(config: ContainerConfig) -> tuple[ContainerConfig, tuple[str, ...]]:
+    """The configuration with a name for each volume that has none, and these: what is made can be found by them."""
+    named = [
+        mount._replace(source=new_container_id(), anonymous=True)
+        if mount.kind == "volume" and not mount.source
+        else mount
+        for mount in config.mounts
+    ]
+    new = tuple(
+        after.source for before, after in zip(config.mounts, named, strict=True) if before.source != after.source
+    )
+    return (config._replace(mounts=tuple(named)) if new else config), new
+
+
+def _forget(connection: sqlite3.Connection, paths: Paths, container_id: str, volumes: Sequence[str]) -> None:
+    """Remove what there is of a container that was not made, and these volumes."""
+    if load_container(connection, container_id) is not None:
+        from sandbox.runtime.owned_trees import remove_files
+
+        remove_files(paths.container_data(container_id))
+        with transaction(connection):
+            delete_container(connection, container_id)
+    for name in volumes:
+        from sandbox.volume.store import remove_volume
+
+        # nobody's; it may not have been made yet
+        with suppress(SandboxError):
+            remove_volume(paths, name)
 
 
 def _record_with_volumes(connection: sqlite3.Connection, paths: Paths, wanted: Container, asked: str) -> Container:
     """Record the new container; a volume that is removed between its making and this is made again."""
     named = _with_volumes(connection, paths, wanted)
-    try:
-        while (container := _record(connection, paths, named, asked)) is None:
-            named = _with_volumes(connection, paths, named)
-    except SandboxError:
-        for before, after in zip(wanted.config.mounts, named.config.mounts, strict=True):
-            if after.kind == "volume" and not before.source:
-                from sandbox.volume.store import remove_volume
-
-                # nobody's, for a container that is not made
-                with suppress(SandboxError):
-                    remove_volume(paths, after.source)
-        raise
+    while (container := _record(connection, paths, named, asked)) is None:
+        named = _with_volumes(connection, paths, named)
     return container
 
 

@@ -111,13 +111,18 @@ def decoded(fetched: Fetched, what: str) -> Manifest | Index:
 
 async def fetch_config(client: RegistryClient, descriptor: Descriptor, what: str) -> bytes:
     """The configuration that a manifest names, verified. Raises ImageError, RegistryError."""
+    return await fetch_blob(client, descriptor, f"{what}: the image config")
+
+
+async def fetch_blob(client: RegistryClient, descriptor: Descriptor, what: str) -> bytes:
+    """A small blob, verified; `what` is it called in errors. Raises ImageError, RegistryError."""
     if descriptor.size > CONFIG_BYTES_MAX:
-        raise ImageError(f"{what}: the image config is larger than {CONFIG_BYTES_MAX >> 20} MiB")
+        raise ImageError(f"{what} is larger than {CONFIG_BYTES_MAX >> 20} MiB")
     kept = _Memory()
     await client.download_blob(descriptor, kept)
     data = bytes(kept.data)
     if digest_of(data) != descriptor.digest:
-        raise ImageError(f"{what}: the config does not match its digest {descriptor.digest}")
+        raise ImageError(f"{what} does not match its digest {descriptor.digest}")
     return data
 
 

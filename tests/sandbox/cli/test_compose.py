@@ -142,7 +142,7 @@ def test_what_is_said_beside_it(directory: Path) -> None:
     assert "Options:" in _run(directory, "compose", "--help").out
     assert "--project-name" in _run(directory, "compose").out
     assert _run(directory, "compose", "-p", "x", "config", "--help").out.startswith("Usage:  sandbox compose config")
-    assert "'compose publish' is not built yet" in _run(directory, "compose", "-f", "x", "publish").err
+    assert "'compose bridge' is not built yet" in _run(directory, "compose", "-f", "x", "bridge").err
 
 
 def test_a_service_that_may_have_been_meant(directory: Path) -> None:

@@ -215,7 +215,7 @@ def test_a_command_of_docker_s_that_is_not_there(home: Home, words: tuple[str, .
 def test_what_does_the_work_meanwhile_is_said(home: Home) -> None:
     assert {word for word in NOT_BUILT if word not in INSTEAD and word.split()[0] not in INSTEAD} == set()
     assert "Use instead: sandbox compose, " in run(home, "docker-compose", "up").stderr
-    assert "Use instead: sandbox compose push, " in run(home, "compose", "publish", "x").stderr
+    assert "Use instead: sandbox compose config, " in run(home, "compose", "bridge", "x").stderr
     assert "Use instead: leave it out: there is this machine alone\n" in run(home, "node", "ls").stderr
 
 
