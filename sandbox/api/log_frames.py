@@ -38,19 +38,29 @@ class LogWriter:
         self._write = write
         self._parts: list[bytes] = []
         self._size = 0
+        #: pieces have at most 16 KiB, and what is before each
+        self._headers: dict[tuple[str, int], bytes] = {}
 
     def add(self, entry: LogEntry, details: str, *, terminal: bool) -> None:
         """Write the entry, with `details` before it where these are wanted. Raises OSError."""
         if entry.stream not in self._streams and not terminal:
             return
-        prefix = f"{entry.time} " if self._form.timestamps else ""
+        text = entry.text
         if self._form.details:
-            prefix += f"{details} "
-        data = (prefix + entry.text).encode(errors="surrogateescape")
+            text = f"{details} {text}"
+        if self._form.timestamps:
+            text = f"{entry.time} {text}"
+        data = text.encode(errors="surrogateescape")
+        size = len(data)
         if not terminal and not self._form.is_raw:
-            self._parts.append(frame_header(2 if entry.stream == "stderr" else 1, len(data)))
+            kind_and_size = entry.stream, size
+            header = self._headers.get(kind_and_size)
+            if header is None:
+                header = frame_header(2 if entry.stream == "stderr" else 1, size)
+                self._headers[kind_and_size] = header
+            self._parts.append(header)
         self._parts.append(data)
-        self._size += len(data)
+        self._size += size
         if self._size >= self._limit:
             self.flush()
 

@@ -130,17 +130,19 @@ def write_logs(context: OperationContext, word: str, selection: LogSelection, fo
     from contextlib import suppress
 
     from sandbox.api.log_frames import LogWriter
-    from sandbox.container.operations import logs, look_up
+    from sandbox.container.operations import log_batches, look_up
     from sandbox.container.view.log_details import log_details
 
     container = look_up(context, word)
     details = log_details(container.config) if form.details else ""
     terminal = container.config.terminal
     with suppress(BrokenPipeError), os.fdopen(os.dup(output_fd), "wb", buffering=0) as output:
-        writer = LogWriter(form, output.write)
-        for entry in logs(context, container.id, selection, follow=form.follow):
-            writer.add(entry, details, terminal=terminal)
-        writer.flush()
+        # what is there at once goes together, also where it is followed
+        writer = LogWriter(form._replace(follow=False), output.write)
+        for batch in log_batches(context, container.id, selection, follow=form.follow):
+            for entry in batch:
+                writer.add(entry, details, terminal=terminal)
+            writer.flush()
 
 
 def image_summaries(context: OperationContext, filters: tuple[str, ...], *, all: bool) -> list[Document]:

@@ -16,7 +16,7 @@ from sandbox.state import open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from sandbox.container.life.creation import Created
@@ -305,6 +305,15 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
 
     Raises NotFoundError, NotSupportedError where the container keeps no log.
     """
+    from itertools import chain
+
+    return chain.from_iterable(log_batches(context, word, selection, follow=follow))
+
+
+def log_batches(
+    context: OperationContext, word: str, selection: LogSelection, *, follow: bool
+) -> Iterable[Iterator[LogEntry]]:
+    """As `logs`, with those together that are there at once; each is to be read to its end before the next."""
     from sandbox.container.view.log_following import follow_log
     from sandbox.container.view.logs import read_log
 
@@ -313,7 +322,7 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
         raise NotSupportedError("configured logging driver does not support reading")
     if follow:
         return follow_log(context.paths, container, selection)
-    return read_log(context.paths.container_data(container.id), selection)
+    return (read_log(context.paths.container_data(container.id), selection),)
 
 
 def attach(context: OperationContext, word: str, joining: Joining) -> Joined:

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from sandbox.protocol.channel import Channel
 
 
-def follow_log(paths: Paths, container: Container, selection: LogSelection) -> Iterator[LogEntry]:
-    """The selected entries, then those that are written until the container's life is over or `until` has come."""
+def follow_log(paths: Paths, container: Container, selection: LogSelection) -> Iterator[Iterator[LogEntry]]:
+    """The selected entries, then those that are written until the container's life is over or `until` has come: those
+    that are there at once together, each to be read to its end.
+    """
     follower = LogFollower(paths, container, selection)
     try:
-        yield from follower.read_kept()
+        yield follower.read_kept()
         while follower.wait():
-            yield from follower.read_added()
-        yield from follower.read_added()
+            yield follower.read_added()
+        yield follower.read_added()
     finally:
         follower.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 
 from sandbox.container.monitor.log_files import LOG_NAME, LogFile, is_log_file, open_log_file
@@ -12,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+#: a line of the writer's whose text has nothing escaped but its newline, which most are
+_PLAIN = re.compile(r'^\{"log":"([^"\\\n]*)(\\n)?","stream":"([a-z]+)","time":"([^"\\\n]*)"\}\n', re.MULTILINE)
 
 #: so many numbers may be free between two files: a rotation that is under way or was killed leaves one
 _GAP = 1
@@ -72,12 +76,12 @@ class LogReader:
 
     def read_added(self) -> Iterator[LogEntry]:
         """What was written since the last read, through any rotation that happened meanwhile."""
-        yield from filter(self._selection.takes, self._read_open())
+        yield from self._read_selected()
         while (following := self._find_following()) is not None:
             # what was written to the old file after the read above, and before there was a new one
-            yield from filter(self._selection.takes, self._read_open())
+            yield from self._read_selected()
             self._enter(following)
-            yield from filter(self._selection.takes, self._read_open())
+            yield from self._read_selected()
 
     def close(self) -> None:
         self._enter(None)
@@ -106,13 +110,16 @@ class LogReader:
         self._content = self._file.blocks() if self._file else iter(())
         self._partial = b""
 
+    def _read_selected(self) -> Iterator[LogEntry]:
+        chooses = self._selection.since or self._selection.until
+        return filter(self._selection.takes, self._read_open()) if chooses else self._read_open()
+
     def _read_open(self) -> Iterator[LogEntry]:
         while self._file is not None and (block := next(self._content, b"")):
-            *lines, self._partial = (self._partial + block).split(b"\n")
-            for line in lines:
-                entry = _parse(line)
-                if entry is not None:
-                    yield entry
+            content = self._partial + block
+            end = content.rfind(b"\n") + 1
+            lines, self._partial = content[:end], content[end:]
+            yield from _parse_lines(lines)
 
     def _oldest(self) -> tuple[LogFile, int] | None:
         """The oldest file that is kept."""
@@ -157,8 +164,19 @@ def _file_from(path: str, number: int, end: int) -> tuple[LogFile, int] | None:
     return None
 
 
+def _parse_lines(lines: bytes) -> list[LogEntry]:
+    """The entries on whole lines, without those that are damaged, as a line is that a full disk cut short."""
+    if lines.isascii():
+        # all at once in a quarter of the time, where all are of the kind
+        found = _PLAIN.findall(lines.decode())
+        if len(found) == lines.count(b"\n"):
+            make = tuple.__new__  # it has all its fields
+            return [make(LogEntry, (time, stream, f"{text}\n" if ends else text)) for text, ends, stream, time in found]
+    entries = (_parse(line) for line in lines.split(b"\n")[:-1])
+    return [entry for entry in entries if entry is not None]
+
+
 def _parse(line: bytes) -> LogEntry | None:
-    """The entry on one line; None where it is damaged, as a line is that a full disk cut short."""
     try:
         fields = json.loads(line)
         return LogEntry(str(fields["time"]), str(fields["stream"]), str(fields["log"]))

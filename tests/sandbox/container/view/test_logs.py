@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.monitor.log_writer import LogWriter, parse_log_options, timestamp
-from sandbox.container.view.logs import LogReader, LogSelection, read_log
+from sandbox.container.monitor.log_writer import LogWriter, _entry, parse_log_options, timestamp
+from sandbox.container.view.logs import LogReader, LogSelection, _parse, _parse_lines, read_log
 from sandbox.errors import UsageError
 from sandbox.grammar.logs import parse_log
 from sandbox.values import LogOptions
@@ -298,3 +298,16 @@ def test_the_bounds_of_each_driver(driver: str, options: dict[str, str], expecte
 def test_options_that_disagree_are_refused(driver: str, options: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_log(driver, options)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b'a"b\n', b"a\\n", b"\\\n", b"\xc3\xa9\n", b'","stream":"stdout","time":"\n']
+)
+def test_lines_read_together_are_those_read_one_by_one(text: bytes) -> None:
+    """Also where a full disk has cut one short, and the next goes on in its place."""
+    whole = _entry(b"whole\n", "stdout", 1)
+    line = _entry(text, "stderr", 2)
+    for cut in range(len(line) + 1):
+        for lines in (line[:cut] + whole, whole + line[:cut] + b"\n" + whole, whole + whole + line):
+            one_by_one = (_parse(each) for each in lines.split(b"\n")[:-1])
+            assert _parse_lines(lines) == [entry for entry in one_by_one if entry is not None]
