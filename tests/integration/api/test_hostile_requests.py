@@ -8,9 +8,12 @@ import os
 import socket as sockets
 import stat
 import sys
+from contextlib import ExitStack
 
 import pytest
 
+from sandbox.api.sockets import listener_pid
+from sandbox.warm.descriptor_limit import more_descriptors
 from tests.subordinate import run_as_namespace_root
 
 pytestmark = pytest.mark.requires("subids", "overlay")
@@ -87,7 +90,7 @@ def test_hostile_requests(socket: str) -> None:
         (400, (b"GET /containers/json?" + b"a=1&" * 2000, b"x=1 HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (400, (b"GET http://elsewhere/_ping HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (400, (b"GET /v1.60/info HTTP/1.1\r\n", _HEAD, b"\r\n")),
-        (404, (b"POST /grpc HTTP/1.1\r\n", _HEAD, b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")),
+        (404, (b"POST /nowhere HTTP/1.1\r\n", _HEAD, b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")),
     ]  # fmt: skip
     for wanted, parts in cases:
         answer = ask(socket, *parts)
@@ -96,7 +99,7 @@ def test_hostile_requests(socket: str) -> None:
         assert message
         assert "Traceback" not in message
     # a body that nobody has read is no request
-    two = b"POST /grpc HTTP/1.1\r\n" + _HEAD + b"Content-Length: 29\r\n\r\nGET /version HTTP/1.1\r\nX: y\r\n\r\n"
+    two = b"POST /nowhere HTTP/1.1\r\n" + _HEAD + b"Content-Length: 29\r\n\r\nGET /version HTTP/1.1\r\nX: y\r\n\r\n"
     assert ask(socket, two + b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").count(b"HTTP/1.1 ") == 2
     assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
 
@@ -127,15 +130,22 @@ def test_another_user_asks_nothing_whatever_the_mode(socket: str) -> None:
     assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
 
 
-def test_idle_connections_are_small(socket: str) -> None:
-    """Half a thousand of them, and the server answers another."""
-    connections = []
-    try:
-        for _number in range(500):
-            connection = sockets.socket(sockets.AF_UNIX)
+def _memory(pid: int) -> int:
+    """Proportional bytes of a process and its children."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        own = sum(int(line.split()[1]) for line in file if line.startswith("Pss:")) * 1024
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return own + sum(_memory(int(child)) for child in file.read().split())
+
+
+def test_a_thousand_idle_connections_are_small(socket: str) -> None:
+    """And the server answers another; its soft limit of descriptors is no limit."""
+    with more_descriptors(), ExitStack() as stack:
+        for _number in range(1000):
+            connection = stack.enter_context(sockets.socket(sockets.AF_UNIX))
+            connection.settimeout(60)
             connection.connect(socket)
-            connections.append(connection)
+            connection.sendall(b"HEAD /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
         assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
-    finally:
-        for connection in connections:
-            connection.close()
+        assert _memory(listener_pid(socket)) <= 60e6
