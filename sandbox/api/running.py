@@ -146,9 +146,6 @@ async def _run(engine: Engine, words: Sequence[str]) -> int:
     env = {name: value for name, value in engine.context.env.items() if name not in _OTHER_PLACES}
     env |= {
         "DOCKER_HOST": f"unix://{engine.socket_path}",
-        # the classic builder: what BuildKit's clients want is not served
-        "DOCKER_BUILDKIT": "0",
-        "COMPOSE_DOCKER_CLI_BUILD": "0",
         "TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE": engine.socket_path,
     }
     # what the caller ignores (nohup, a shell's background) stays so, for the command too

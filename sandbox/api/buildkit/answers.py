@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from sandbox.api.buildkit.calls import made_call
-from sandbox.api.buildkit.file_send import send_directory, send_file
+from sandbox.api.buildkit.file_send import send_file, send_tree
 from sandbox.api.buildkit.file_sync import TreeRequest, receive_tree
 from sandbox.api.buildkit.line import HEAD_BYTES, MESSAGE_BYTES, decode_message, encode_message
 from sandbox.api.buildkit.protobuf import decode
@@ -22,7 +22,7 @@ from sandbox.api.errors import unwrapped
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sandbox.api.buildkit.progress import Progress
     from sandbox.api.buildkit.session import Session
@@ -33,11 +33,19 @@ if TYPE_CHECKING:
 class Answers:
     """For one build; `scratch` is a directory where sockets of agents may be made."""
 
-    def __init__(self, session: Session, progress: Progress, nursery: trio.Nursery, scratch: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        progress: Progress,
+        nursery: trio.Nursery,
+        scratch: str,
+        upload: AsyncIterator[bytes] | None,
+    ) -> None:
         self._session = session
         self._progress = progress
         self._nursery = nursery
         self._scratch = scratch
+        self._upload = upload
 
     async def serve(self, line: socket.socket) -> None:
         """Answer until the worker has closed its end, or is cancelled."""
@@ -69,10 +77,10 @@ class Answers:
                 path = tempfile.mktemp(dir=self._scratch, prefix="agent-")
                 await self._nursery.start(serve_agent, session.link, question["id"], path)
                 return path
-            case "file":
+            case "send-file":
                 await send_file(session.link, question["number"], question["path"], question["metadata"])
-            case "directory":
-                await send_directory(session.link, question["number"], question["path"])
+            case "send-tree":
+                await send_tree(session.link, question["number"], question["path"])
         return None
 
     async def _send_tree(self, question: dict[str, Any], ours: trio.socket.SocketType) -> None:
@@ -86,6 +94,10 @@ class Answers:
             await self._stream(ours, act)
 
     async def _pull(self, path: str, write: Write) -> None:
+        if self._upload is not None:
+            async for part in self._upload:
+                await write(part)
+            return
         metadata = [("urlpath", path), ("urlhost", "buildkit-session")]
         async with made_call(self._session.link, "moby.upload.v1.Upload/Pull", metadata) as call:
             await call.send_end()

@@ -22,7 +22,7 @@ from sandbox.builder.progress.progress import decode_event
 from sandbox.warm.values import Descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from sandbox.api.buildkit.session import Sessions
     from sandbox.api.engine import Engine
@@ -43,6 +43,8 @@ class Build:
         self.returned = trio.Event()
         self.error: RpcError | None = None
         self.response: dict[str, str] = {}
+        #: an archive that comes by another request, where the session has none
+        self.upload: AsyncIterator[bytes] | None = None
         self.attributes: Mapping[str, str] = request["frontend_attrs"]
 
     def end(self, error: RpcError | None = None) -> None:
@@ -94,7 +96,7 @@ class Build:
         try:
             with unwrapped():
                 async with trio.open_nursery() as nursery:
-                    answers = Answers(session, self.progress, nursery, scratch)
+                    answers = Answers(session, self.progress, nursery, scratch, self.upload)
                     nursery.start_soon(answers.serve, ours)
                     await self._engine.call(
                         "api.buildkit", asked, self._engine.session, Descriptor(theirs.fileno()), progress=take

@@ -224,6 +224,11 @@ async def made_call(link: Link, method: str, metadata: Sequence[tuple[str, str]]
         )  # fmt: skip
         try:
             yield MadeCall(stream)
+        except LinkGoneError:
+            # a call may be ended before it is done, and then it was said why
+            if "grpc-status" in mapping_of(stream.trailers or stream.headers):
+                _check_trailers(stream.trailers or stream.headers)
+            raise
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(1):
                 await stream.give_up()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
+import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -20,12 +20,13 @@ from sandbox.api.buildkit.file_sync import (
     STAT,
     go_permissions,
 )
+from sandbox.api.buildkit.line import decode_message, encode_message
 from sandbox.api.buildkit.protobuf import decode, encode
 from sandbox.api.buildkit.rpc_errors import UNKNOWN, RpcError
 from sandbox.api.buildkit.schema import BYTES_MESSAGE, PACKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sandbox.api.buildkit.calls import MadeCall
     from sandbox.api.buildkit.link import Link
@@ -33,14 +34,18 @@ if TYPE_CHECKING:
 _CHUNK = 256 << 10
 _METHOD = "moby.filesync.v1.FileSend/DiffCopy"
 _EXPORTER = "buildkit-attachable-exporter-id"
+_WHOLE_TREE = "buildkit-exporter-multi-platform"
 
 
-class _Found(NamedTuple):
-    """An entry below the directory that is sent; `path` is relative."""
+class TreeEntry(NamedTuple):
+    """An entry of a tree that lies in a tar archive: `mode` in Go's bits, `offset` of its content in bytes."""
 
-    path: str
-    status: os.stat_result
-    linkname: str = ""
+    path: bytes
+    mode: int
+    size_bytes: int
+    mod_time_ns: int
+    linkname: bytes
+    offset: int
 
 
 async def send_file(link: Link, number: int, path: str, metadata: Mapping[str, str]) -> None:
@@ -55,23 +60,67 @@ async def send_file(link: Link, number: int, path: str, metadata: Mapping[str, s
             pass
 
 
-async def send_directory(link: Link, number: int, path: str) -> None:
-    """What is below the directory `path` goes to the client's output of that number. Raises RpcError."""
-    root_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+async def send_tree(link: Link, number: int, path: str) -> None:
+    """The tree in the archive at `path`, whose index lies beside it, goes to the client's output of that number.
+
+    Raises RpcError.
+    """
+    index = b"".join(_pieces(os.open(index_path(path), os.O_RDONLY | os.O_CLOEXEC)))
+    entries = [TreeEntry(*each) for each in decode_message(index)]
+    archive_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        async with made_call(link, _METHOD, [(_EXPORTER, str(number))]) as call:
-            files: dict[int, str] = {}
-            for place, found in enumerate(_walk(path, "")):
-                if stat.S_ISREG(found.status.st_mode):
-                    files[place] = found.path
-                await call.send(encode(PACKET, {"type": STAT, "stat": _told(found)}))
+        async with made_call(link, _METHOD, [(_EXPORTER, str(number)), (_WHOLE_TREE, "1")]) as call:
+            for entry in entries:
+                told = {
+                    "path": entry.path, "mode": entry.mode, "size": entry.size_bytes, "mod_time": entry.mod_time_ns,
+                    "linkname": entry.linkname,
+                }  # fmt: skip
+                await call.send(encode(PACKET, {"type": STAT, "stat": told}))
             await call.send(encode(PACKET, {"type": STAT}))
-            await _serve_files(call, root_fd, files)
+            await _serve_files(call, archive_fd, entries)
     finally:
-        os.close(root_fd)
+        os.close(archive_fd)
 
 
-async def _serve_files(call: MadeCall, root_fd: int, files: Mapping[int, str]) -> None:
+def index_path(archive: str) -> str:
+    """Where the entries of an archive that is sent are listed."""
+    return f"{archive}.index"
+
+
+def write_index(archive: str) -> None:
+    """List what is in a tar archive of our own making, in the order that receivers want: by name, what is in a
+    directory right behind it. What only root can make is left out.
+    """
+    found: list[TreeEntry] = []
+    with tarfile.open(archive, "r:", errors="surrogateescape") as opened:
+        for member in opened:
+            kind = _KINDS.get(member.type)
+            path = os.fsencode(member.name.strip("/"))
+            if kind is not None and path not in (b"", b"."):
+                is_file = member.isreg()
+                linkname = os.fsencode(member.linkname) if member.issym() or member.islnk() else b""
+                found.append(
+                    TreeEntry(
+                        path,
+                        go_permissions(member.mode) | kind,
+                        member.size if is_file else 0,
+                        int(member.mtime * 10**9),
+                        linkname,
+                        member.offset_data,
+                    )
+                )
+    found.sort(key=lambda entry: entry.path.split(b"/"))
+    with open(index_path(archive), "wb") as file:
+        file.write(encode_message([tuple(entry) for entry in found]))
+
+
+_KINDS = {
+    tarfile.REGTYPE: 0, tarfile.AREGTYPE: 0, tarfile.LNKTYPE: 0, tarfile.DIRTYPE: GO_DIRECTORY,
+    tarfile.SYMTYPE: GO_SYMLINK, tarfile.FIFOTYPE: GO_FIFO,
+}  # fmt: skip
+
+
+async def _serve_files(call: MadeCall, archive_fd: int, entries: Sequence[TreeEntry]) -> None:
     while (message := await call.receive()) is not None:
         packet = decode(PACKET, message)
         if packet["type"] == FAILURE:
@@ -80,14 +129,14 @@ async def _serve_files(call: MadeCall, root_fd: int, files: Mapping[int, str]) -
             await call.send(encode(PACKET, {"type": FINISH}))
             await call.send_end()
         elif packet["type"] == REQUEST:
-            wanted = files.get(packet["id"])
-            if wanted is None:
-                raise RpcError(UNKNOWN, f"invalid file id {packet['id']}")
-            # of our own making a moment ago, and no link leads out of it
-            fd = os.open(wanted, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_fd)
-            for data in _pieces(fd):
-                await call.send(encode(PACKET, {"type": DATA, "id": packet["id"], "data": data}))
-            await call.send(encode(PACKET, {"type": DATA, "id": packet["id"]}))
+            number = packet["id"]
+            if not 0 <= number < len(entries):
+                raise RpcError(UNKNOWN, f"invalid file id {number}")
+            entry = entries[number]
+            for at in range(0, entry.size_bytes, _CHUNK):
+                data = os.pread(archive_fd, min(_CHUNK, entry.size_bytes - at), entry.offset + at)
+                await call.send(encode(PACKET, {"type": DATA, "id": number, "data": data}))
+            await call.send(encode(PACKET, {"type": DATA, "id": number}))
         await trio.lowlevel.checkpoint()
 
 
@@ -98,34 +147,3 @@ def _pieces(fd: int) -> Iterator[bytes]:
             yield data
     finally:
         os.close(fd)
-
-
-def _walk(root: str, below: str) -> Iterator[_Found]:
-    """In the order that a receiver wants: by name, what is in a directory right behind it."""
-    with os.scandir(os.path.join(root, below)) as entries:
-        names = sorted((entry.name for entry in entries), key=os.fsencode)
-    for name in names:
-        path = os.path.join(below, name)
-        status = os.lstat(os.path.join(root, path))
-        if stat.S_ISLNK(status.st_mode):
-            yield _Found(path, status, os.readlink(os.path.join(root, path)))
-        elif stat.S_ISDIR(status.st_mode):
-            yield _Found(path, status)
-            yield from _walk(root, path)
-        elif stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode):
-            yield _Found(path, status)
-
-
-def _told(found: _Found) -> dict[str, object]:
-    status = found.status
-    mode = go_permissions(status.st_mode)
-    for is_kind, bit in ((stat.S_ISDIR, GO_DIRECTORY), (stat.S_ISLNK, GO_SYMLINK), (stat.S_ISFIFO, GO_FIFO)):
-        if is_kind(status.st_mode):
-            mode |= bit
-    return {
-        "path": os.fsencode(found.path),
-        "mode": mode,
-        "size": status.st_size if stat.S_ISREG(status.st_mode) else 0,
-        "mod_time": status.st_mtime_ns,
-        "linkname": os.fsencode(found.linkname),
-    }

@@ -66,7 +66,7 @@ class BuildService:
     """What all of a server's clients of BuildKit share."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self.sessions = Sessions()
         self._builds: dict[str, Build] = {}
         self._changed = trio.Event()
@@ -114,7 +114,7 @@ class BuildService:
     async def _worker(self) -> dict[str, Any]:
         native = host_platform()
         return {
-            "id": await self._engine.node_id(),
+            "id": await self.engine.node_id(),
             "labels": {
                 "org.mobyproject.buildkit.worker.executor": "containerd",
                 "org.mobyproject.buildkit.worker.hostname": platform.node(),
@@ -126,7 +126,7 @@ class BuildService:
 
     async def _solve(self, call: ServedCall) -> None:
         request = await call.read(SOLVE_REQUEST)
-        build = Build(self._engine, self.sessions, request)
+        build = Build(self.engine, self.sessions, request)
         if not build.ref or build.ref in self._builds:
             raise RpcError(NOT_FOUND if not build.ref else 2, f"job ID {build.ref} exists" if build.ref else "no ref")
         self._builds[build.ref] = build

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.api.buildkit.frontend_request import prefixed, read_network, read_settings, warnings_of
 from sandbox.api.buildkit.line import Asker
-from sandbox.api.buildkit.results import read_outputs_of, send_outputs
+from sandbox.api.buildkit.results import read_outputs_of, send_outputs, shown
 from sandbox.api.credentials import auth_environment
 from sandbox.api.session import recorded_in
 from sandbox.builder.build_image import BuildOptions, build_image
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from sandbox.api.buildkit.frontend_request import FrontendBuild
     from sandbox.builder.progress.progress import Event
+    from sandbox.builder.results.outputs import Output
     from sandbox.operation_context import OperationContext
 
 #: what a client calls its directories, where it does not say
@@ -104,6 +105,7 @@ class _Building:
         self._tell = tell
         self._data = b""
         self._is_parsed = False
+        self._outputs: tuple[Output, ...] = ()
         #: where the Dockerfile lies; its path there is what errors name
         self._cwd = CallerDirectory("/")
 
@@ -147,7 +149,7 @@ class _Building:
         arguments = prefixed(attributes, "build-arg:")
         network = read_network(attributes)
         main, file = self._open_main()
-        outputs = read_outputs_of(self._request, self._room)
+        outputs = self._outputs = read_outputs_of(self._request, self._room)
         no_cache = attributes.get("no-cache")
         return BuildOptions(
             main,
@@ -171,7 +173,7 @@ class _Building:
         )
 
     def _event(self, event: Event) -> None:
-        self._tell(encode_event(event))
+        self._tell(encode_event(shown(event, self._request, self._outputs)))
 
     def _open_main(self) -> tuple[str, str]:
         """The context and the Dockerfile, as the builder takes them."""
@@ -262,7 +264,7 @@ class _Building:
             value = self._asker.ask("secret", id=name)
             if value is not None:
                 secrets[name] = value
-        agents = tuple(SshSource(name, (self._asker.ask("ssh", id=name),)) for name in self._served(takes.agents))
+        agents = tuple(SshSource(name, (self._asker.ask("ssh", id=name),)) for name in dict.fromkeys(takes.agents))
         pushed = (name.domain for output in options.export.outputs if output.push for name in output.names)
         auths: dict[str, dict[str, object]] = {}
         for domain in dict.fromkeys((*self._domains(takes.images), *pushed)):
@@ -274,9 +276,6 @@ class _Building:
                 auths[DOCKER_HUB_KEY if domain == "docker.io" else domain] = dict(kept)
         env = {**self._context.env, **auth_environment(auths)}
         return env, options._replace(secrets=secrets, ssh=agents)
-
-    def _served(self, names: tuple[str, ...]) -> list[str]:
-        return list(dict.fromkeys(names))
 
     def _takes(self, options: BuildOptions) -> _Takes:
         remote = ("GIT_AUTH_TOKEN", "GIT_AUTH_HEADER")

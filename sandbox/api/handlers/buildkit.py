@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from sandbox.api.buildkit.engine_build import EngineBuilds
 from sandbox.api.buildkit.service import BuildService
 from sandbox.api.errors import ApiError
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from sandbox.api.engine import Engine
 
 #: of each server, from the first client of BuildKit on
-_SERVICES: WeakKeyDictionary[Engine, BuildService] = WeakKeyDictionary()
+_SERVICES: WeakKeyDictionary[Engine, tuple[BuildService, EngineBuilds]] = WeakKeyDictionary()
 _UPGRADED = ("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: h2c")
 _SESSION_ID = "x-docker-expose-session-uuid"
 
@@ -21,7 +22,7 @@ _SESSION_ID = "x-docker-expose-session-uuid"
 async def grpc(call: Call) -> None:
     """Answer calls of BuildKit's services. Raises ApiError."""
     _check_upgrade(call)
-    await service_of(call.engine).serve(await call.connection.hijack(_UPGRADED))
+    await _shared(call.engine)[0].serve(await call.connection.hijack(_UPGRADED))
 
 
 async def session(call: Call) -> None:
@@ -30,10 +31,10 @@ async def session(call: Call) -> None:
     session_id = call.headers.get(_SESSION_ID, "")
     if not session_id:
         raise ApiError(400, "no session id in request")
-    if service_of(call.engine).sessions.has(session_id):
+    if _shared(call.engine)[0].sessions.has(session_id):
         raise ApiError(409, f"session {session_id} already exists")
     stream = await call.connection.hijack(_UPGRADED)
-    await service_of(call.engine).hold_session(stream, session_id)
+    await _shared(call.engine)[0].hold_session(stream, session_id)
 
 
 def _check_upgrade(call: Call) -> None:
@@ -44,9 +45,14 @@ def _check_upgrade(call: Call) -> None:
         raise ApiError(400, f"protocol {protocol} not supported")
 
 
-def service_of(engine: Engine) -> BuildService:
-    """What all clients of BuildKit of one server share."""
+def builds_of(engine: Engine) -> EngineBuilds:
+    """The builds of `POST /build` of version 2."""
+    return _shared(engine)[1]
+
+
+def _shared(engine: Engine) -> tuple[BuildService, EngineBuilds]:
     found = _SERVICES.get(engine)
     if found is None:
-        found = _SERVICES[engine] = BuildService(engine)
+        service = BuildService(engine)
+        found = _SERVICES[engine] = service, EngineBuilds(service)
     return found

@@ -28,15 +28,18 @@ if TYPE_CHECKING:
 _UNHELD = ("memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems")
 
 
-async def build(call: Call) -> None:
-    """Build the archive that comes, or what a URL leads to. Raises ApiError."""
-    if call.text("version") == "2":
-        raise ApiError(501, "BuildKit is not served here: set DOCKER_BUILDKIT=0 for the classic builder")
+async def build(call: Call) -> Answer | None:
+    """Build the archive that comes, what a URL leads to, or what a session has. Raises ApiError."""
     if call.flag("squash"):
         raise ApiError(400, "squash is only supported with experimental mode")
     if call.text("isolation") not in ("", "default"):
         raise ApiError(400, f'Unsupported isolation: "{call.text("isolation")}"')
     request = _read(call)
+    if call.text("version") == "2":
+        # HTTP/2 is for clients of BuildKit alone
+        from sandbox.api.handlers.buildkit import builds_of
+
+        return await builds_of(call.engine).carry(call, request)
     environment = auth_environment(_auths(call))
     engine = call.engine
 
@@ -49,6 +52,7 @@ async def build(call: Call) -> None:
         await feed(call.body(), run)
 
     await MessageStream(call, reads_body=True).carry(act)
+    return None
 
 
 def _read(call: Call) -> ClassicBuild:
@@ -124,8 +128,11 @@ async def prune(call: Call) -> Answer:
     return Answer(document={"CachesDeleted": [record[0] for record in records], "SpaceReclaimed": freed})
 
 
-async def cancel(_call: Call) -> Answer:
-    """A build ends when its client goes, and needs no other word."""
+async def cancel(call: Call) -> Answer:
+    """End a build of version 2; any other ends when its client goes, and needs no other word."""
+    from sandbox.api.handlers.buildkit import builds_of
+
+    builds_of(call.engine).cancel(call.text("id"))
     return Answer(204)
 
 

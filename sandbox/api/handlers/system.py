@@ -21,9 +21,9 @@ from sandbox.system.versions import describe_version
 if TYPE_CHECKING:
     from sandbox.api.call import Call
 
-#: what clients ask before anything else; no builder of BuildKit's kind
+#: what clients ask before anything else; BuildKit's builder is the one that is preferred
 _PING = (
-    ("Builder-Version", "1"),
+    ("Builder-Version", "2"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Pragma", "no-cache"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.api.buildkit.protobuf import Field, Table, decode, encode
@@ -68,16 +68,3 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
     for table in (_ALL, SOLVE_REQUEST, STATUS_RESPONSE, PACKET):
         with suppress(RpcError):
             decode(table, data)
-
-
-@settings(max_examples=20)
-@given(
-    st.fixed_dictionaries(
-        {
-            "a": st.integers(-(2**63), 2**63 - 1), "b": st.text(), "e": st.binary(), "f": st.booleans(),
-            "g": st.dictionaries(st.text(), st.text(), max_size=3), "d": st.lists(st.integers(0, 2**31), max_size=3),
-        }
-    )
-)  # fmt: skip
-def test_what_is_written_is_read(message: dict[str, object]) -> None:
-    assert decode(_ALL, encode(_ALL, message)) == {**_EMPTY, **message}
