@@ -134,6 +134,22 @@ def service(context: OperationContext, word: str, *, defaults: bool) -> Document
     return service_document(inspect(context, word), known_names(context), defaults=defaults)
 
 
+def bring_image(context: OperationContext, image: str) -> None:
+    """Pull an image that is not here, while the client's credentials are known: they are kept nowhere. Where it cannot
+    be had the service's tasks tell why.
+    """
+    from contextlib import suppress
+
+    from sandbox.errors import NotFoundError, SandboxError
+    from sandbox.image.operations import inspect, pull
+
+    try:
+        inspect(context, image)
+    except NotFoundError:
+        with suppress(SandboxError):
+            pull(context, image, None)
+
+
 def create_service(context: OperationContext, body: Document, session: str) -> str:
     """Make the service that Docker's document asks for; its id. Raises ApiError."""
     from sandbox.api.service_changes import create

@@ -50,6 +50,7 @@ _CLIENT = "sandbox.client.worker_side"
 OPERATIONS: Mapping[str, Operation] = {
     "api.attach": Operation(_API, "attach_container"),
     "api.authenticate": Operation(_API, "authenticate"),
+    "api.bring_image": Operation(_API_SERVICES, "bring_image", lasts=True),
     "api.brief": Operation(_API, "brief"),
     "api.build": Operation(_API, "build_image", reports="tell", lasts=True),
     "api.buildkit": Operation(_API, "build_for_buildkit", reports="tell", lasts=True),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.api.call import Answer
+from sandbox.api.credentials import environment_of
 from sandbox.api.documents.filters import read_filters
+from sandbox.api.documents.reading import table, text
 from sandbox.api.errors import ApiError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ async def create(call: Call) -> Answer:
     """Make one; its tasks follow."""
     call.engine.cluster.check_active()
     body = await call.document()
+    await _bring_image(call, body)
     service_id = await call.engine.call("api.create_service", body, call.engine.session)
     return Answer(201, {"ID": service_id, "Warnings": None})
 
@@ -41,8 +44,17 @@ async def update(call: Call) -> Answer:
     if call.text("rollback"):
         await call.engine.call("api.roll_back_service", call.word, int(written))
     else:
+        await _bring_image(call, body)
         await call.engine.call("api.update_service", call.word, int(written), body)
     return Answer(document={"Warnings": None})
+
+
+async def _bring_image(call: Call, body: dict[str, Any]) -> None:
+    """Have the image here where the client sends credentials for it, which are used at once."""
+    image = text(table(table(body, "TaskTemplate"), "ContainerSpec"), "Image")
+    environment = environment_of(call.headers.get("x-registry-auth", ""), image)
+    if environment:
+        await call.engine.call("api.bring_image", image, environment=environment)
 
 
 async def inspect(call: Call) -> Answer:

@@ -11,6 +11,9 @@ from docker.types import ServiceMode, UpdateConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.registry import Registry
 
 pytestmark = pytest.mark.requires("subids", "overlay")
 
@@ -35,6 +38,15 @@ def test_what_a_swarm_has(client: Any, busybox: str, eventually: Callable[[Calla
     with pytest.raises(docker.errors.APIError, match="not a swarm manager") as raised:
         client.api.secrets()
     assert raised.value.status_code == 503
+
+
+@pytest.mark.usefixtures("leaves_no_service")
+@pytest.mark.requires("registry", "skopeo")
+def test_credentials_of_a_service_pull_its_image(client: Any, auth_registry: Registry, busybox_layout: Path) -> None:
+    reference = auth_registry.push(busybox_layout, "kept:1")
+    client.login(auth_registry.user, auth_registry.password, registry=auth_registry.host)
+    client.services.create(reference, name="kept", mode=ServiceMode("replicated", 0))
+    assert client.images.get(reference).tags == [reference]
 
 
 def _check_services(client: Any, image: str, eventually: Callable[[Callable[[], object]], None]) -> None:
