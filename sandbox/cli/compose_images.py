@@ -109,7 +109,7 @@ def build_images(invocation: Invocation, project: Project, services: Sequence[st
     from sandbox.cli.compose_call import as_command
     from sandbox.cli.compose_progress import display_of
     from sandbox.compose.building import build_all
-    from sandbox.compose.builds import service_builds
+    from sandbox.compose.builds import BuildChoice, service_builds
     from sandbox.compose.progress import Progress
 
     said = str(invocation.of_noun.get("progress") or "")
@@ -117,7 +117,7 @@ def build_images(invocation: Invocation, project: Project, services: Sequence[st
     command = as_command(invocation, "image build", (), {**values, "quiet": quiet or said == "quiet"})
     # the standard output of `run` is its command's
     display = choose_display(command, on_output=invocation.command.path != "compose run")
-    builds = service_builds(project, services)
+    builds = service_builds(project, services, BuildChoice(is_classic=is_classic(invocation)))
     try:
         built = build_all(invocation.context.for_operations(), builds, display, parallel_of(invocation))
     finally:
@@ -128,3 +128,8 @@ def build_images(invocation: Invocation, project: Project, services: Sequence[st
     for each in built:
         shown.tell(Progress(f"Image {each.name}", "Built", "done"))
     shown.close()
+
+
+def is_classic(invocation: Invocation) -> bool:
+    """Whether somebody counts on the order of Docker's builder before BuildKit: DOCKER_BUILDKIT."""
+    return invocation.context.env.get("DOCKER_BUILDKIT", "").lower() in ("0", "f", "false")

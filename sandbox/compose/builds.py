@@ -41,6 +41,10 @@ class BuildChoice(NamedTuple):
     push: bool = False
     #: as of the service: `default`, or ID=PATH
     ssh: tuple[str, ...] = ()
+    #: all that the build names, and not what this machine runs alone
+    every_platform: bool = False
+    #: as by Docker's builder before BuildKit: what a service depends on is built before it
+    is_classic: bool = False
 
 
 class ServiceBuild(NamedTuple):
@@ -95,6 +99,8 @@ def service_builds(
             continue
         found[name] = _service_build(project, name, service, service.build, choice)
         waiting += found[name].after
+    if choice.is_classic:
+        found = _in_order_of_needs(project, found)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -127,7 +133,7 @@ def _service_build(project: Project, name: str, service: Service, build: Build, 
         choice.push and bool(service.image),
         build.network or "default",
         build.entitlements,
-        _platform(service, build),
+        _platform(project, name, service, build, choice),
         tuple(each.replace("=", ":", 1) for each in build.extra_hosts),
         int(build.shm_size),
         tuple((key, each.single or each.soft, each.single or each.hard) for key, each in build.ulimits),
@@ -138,6 +144,18 @@ def _service_build(project: Project, name: str, service: Service, build: Build, 
         (*build.ssh, *choice.ssh),
         tuple(after),
     )
+
+
+def _in_order_of_needs(project: Project, builds: dict[str, ServiceBuild]) -> dict[str, ServiceBuild]:
+    """Each behind what its service depends on; as they are where contexts are taken from services, which say more."""
+    if any(build.after for build in builds.values()):
+        return builds
+    found = {}
+    for name, build in builds.items():
+        service = project.all_services.value(name)
+        needed = tuple(other for other, _ in service.depends_on) if service is not None else ()
+        found[name] = build._replace(after=needed)
+    return found
 
 
 def _dockerfile(build: Build) -> str:
@@ -165,9 +183,31 @@ def _labels(project: Project, name: str, build: Build) -> tuple[tuple[str, str],
     return tuple(sorted({**dict(build.labels), **own}.items()))
 
 
-def _platform(service: Service, build: Build) -> str:
-    """What is built for: what the service runs on, else the first that the build names."""
-    return service.platform or next(iter(build.platforms), "")
+def _platform(project: Project, name: str, service: Service, build: Build, choice: BuildChoice) -> str:
+    """What is built for: what the service runs on, or the person wants, or this machine is where the build names that,
+    else the first that the build names. Raises UsageError for several at once, which one image cannot be.
+    """
+    default = project.environment.get("DOCKER_DEFAULT_PLATFORM", "")
+    if default and build.platforms and default not in build.platforms:
+        raise UsageError(
+            f'service "{name}" build.platforms does not support value set by DOCKER_DEFAULT_PLATFORM: {default}',
+            mend=f"DOCKER_DEFAULT_PLATFORM={build.platforms[0]}, or unset it",
+        )
+    if service.platform or default or len(build.platforms) <= 1:
+        return service.platform or default or next(iter(build.platforms), "")
+    if choice.every_platform:
+        message = "Multi-platform build is not supported for the docker driver."
+        if choice.is_classic:
+            message = "the classic builder doesn't support multi-arch build, set DOCKER_BUILDKIT=1 to use BuildKit"
+        raise UsageError(
+            message,
+            cause=f"services.{name}.build.platforms names {len(build.platforms)}, and an image here has one",
+            mend=f"DOCKER_DEFAULT_PLATFORM={build.platforms[0]} sandbox compose build {name}, for each of them",
+        )
+    from sandbox.image.platforms import host_platform
+
+    own = str(host_platform())
+    return own if own in build.platforms else build.platforms[0]
 
 
 def _secrets(project: Project, build: Build) -> Iterable[BuildSecret]:

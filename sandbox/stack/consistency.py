@@ -73,7 +73,9 @@ def _check_source(looking: _Check, name: str, service: Service) -> None:
     if build.dockerfile_inline and build.dockerfile:
         raise looking.error(f"{path}.build", "'dockerfile' and 'dockerfile_inline' exclude each other")
     if build.platforms and service.platform and service.platform not in build.platforms:
-        raise looking.error(f"{path}.build.platforms", f"the service's platform {service.platform!r} is missing there")
+        raise looking.error(
+            f"{path}.build.platforms", f'service.build.platforms MUST include service.platform "{service.platform}"'
+        )
     for context, target in build.additional_contexts:
         if target.startswith("service:"):
             other = target.removeprefix("service:")

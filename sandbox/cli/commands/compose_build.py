@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command
 from sandbox.cli.compose_call import as_command, loaded, parallel_of
+from sandbox.cli.compose_images import is_classic
 from sandbox.cli.flags import option
 from sandbox.compose.builds import BuildChoice, service_builds
 from sandbox.errors import UsageError
@@ -59,13 +60,16 @@ def read_choice(invocation: Invocation) -> BuildChoice:
     for key in ("provenance", "sbom"):
         if (invocation.text(key) or "false") not in ("false", "0"):
             raise UsageError(f"--{key}: images are built without attestations", mend=f"leave it out, or --{key}=false")
-    ssh = invocation.text("ssh")
+    # without a value it is the agent
+    ssh = (invocation.text("ssh") or "default") if invocation.given("ssh") else ""
     return BuildChoice(
         invocation.texts("build-arg"),
         invocation.flag("no-cache"),
         invocation.flag("pull"),
         invocation.flag("push"),
         (ssh,) if ssh else (),
+        every_platform=not invocation.flag("print"),
+        is_classic=is_classic(invocation),
     )
 
 

@@ -12,6 +12,7 @@ from sandbox.compose.bake import bake_document
 from sandbox.compose.building import of_service
 from sandbox.compose.builds import BuildChoice, BuildSecret, service_builds
 from sandbox.errors import SandboxError, UsageError
+from sandbox.image.platforms import host_platform
 from tests.sandbox.stack.projects import load, one, write
 
 if TYPE_CHECKING:
@@ -92,6 +93,35 @@ def test_what_cannot_be_built_is_told_with_its_place(tmp_path: Path) -> None:
     text = "services: {a: {build: {context: ., additional_contexts: {b: 'service:none'}}}}"
     with pytest.raises(SandboxError):
         service_builds(one(tmp_path, text))
+
+
+_SEVERAL = "services: {a: {build: {context: ., platforms: [linux/one, linux/two]}%s}}"
+
+
+def test_an_image_is_for_one_platform(tmp_path: Path) -> None:
+    every = BuildChoice(every_platform=True)
+    project = one(tmp_path, _SEVERAL % "")
+    with pytest.raises(UsageError, match=r"^Multi-platform build is not supported for the docker driver\."):
+        service_builds(project, (), every)
+    with pytest.raises(UsageError, match="the classic builder doesn't support multi-arch build, set DOCKER_BUILDKIT=1"):
+        service_builds(project, (), every._replace(is_classic=True))
+    # what is about to run is of this machine where it can be
+    assert [build.platform for build in service_builds(project)] == ["linux/one"]
+    own = one(tmp_path, (_SEVERAL % "").replace("linux/two", str(host_platform())))
+    assert [build.platform for build in service_builds(own)] == [str(host_platform())]
+    chosen = one(tmp_path, _SEVERAL % ", platform: linux/two")
+    assert [build.platform for build in service_builds(chosen, (), every)] == ["linux/two"]
+    wanted = load(tmp_path, env={"DOCKER_DEFAULT_PLATFORM": "linux/two"})
+    assert [build.platform for build in service_builds(wanted, (), every)] == ["linux/two"]
+    other = load(tmp_path, env={"DOCKER_DEFAULT_PLATFORM": "linux/three"})
+    with pytest.raises(UsageError, match="does not support value set by DOCKER_DEFAULT_PLATFORM: linux/three"):
+        service_builds(other, (), every)
+
+
+def test_the_classic_order(tmp_path: Path) -> None:
+    project = one(tmp_path, "services: {a: {build: ., depends_on: [b, c]}, b: {build: .}, c: {image: c}}")
+    assert [build.after for build in service_builds(project)] == [(), ()]
+    assert [build.after for build in service_builds(project, (), BuildChoice(is_classic=True))] == [("b", "c"), ()]
 
 
 def test_bake_reads_the_same(tmp_path: Path) -> None:
