@@ -7,7 +7,6 @@ The other end goes with this one, and both with the container's network namespac
 from __future__ import annotations
 
 from net.bridges import ensure_bridge
-from net.errors import NetError
 from net.link_messages import (
     default_route,
     delete_default_route,
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 #: of the container's own interfaces: eth0 is 100, so that it never meets what the kernel numbers from 1
 _FIRST_INDEX = 100
+#: of the whole range: RFC 3927, RFC 4291
+_LINK_LOCAL_BITS4, _LINK_LOCAL_BITS6 = 16, 64
 
 
 def add_endpoint(routing: Rtnetlink, inside: Rtnetlink, netns_fd: int, settings: EndpointSettings) -> None:
@@ -69,11 +70,8 @@ def remove_default_route(inside: Rtnetlink, settings: EndpointSettings) -> None:
 
 
 def container_index(settings: EndpointSettings) -> int:
-    """The interface index in the container. Raises NetError for a name that does not end with a number."""
-    digits = settings.interface.lstrip("abcdefghijklmnopqrstuvwxyz")
-    if not digits.isdecimal():
-        raise NetError(f"{settings.interface!r} is not the name of an interface of a container")
-    return _FIRST_INDEX + int(digits)
+    """The interface index in the container."""
+    return _FIRST_INDEX + settings.position
 
 
 def _port_messages(settings: EndpointSettings) -> Iterator[Message]:
@@ -87,6 +85,8 @@ def _inside_messages(settings: EndpointSettings, index: int) -> Iterator[Message
         yield without_kernel_addresses(index)
     for address, subnet in _addresses(settings):
         yield new_address(index, address, subnet.prefix)
+    for address in settings.link_local:
+        yield new_address(index, address, _LINK_LOCAL_BITS6 if ":" in address else _LINK_LOCAL_BITS4)
     yield set_up(index)
     if settings.default_route:
         for gateway in _gateways(settings):

@@ -42,12 +42,16 @@ class EndpointSettings(NamedTuple):
     #: unique among the endpoints of the user; the interface index in the router's namespace, so at least 2^20: the
     #: kernel numbers its own from 1
     number: int
-    #: its name in the container: "eth0"
+    #: its name in the container: "eth0" or what was asked for
     interface: str
     address4: str = ""
     address6: str = ""
     mac: str = ""
     default_route: bool = True
+    #: among the container's own, from 0
+    position: int = 0
+    #: further addresses, of the link alone
+    link_local: tuple[str, ...] = ()
 
     @property
     def host_interface(self) -> str:

@@ -235,6 +235,11 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE network ADD COLUMN ipam_options TEXT NOT NULL DEFAULT '{}';
     UPDATE network SET ipam_options = 'null' WHERE name IN ('bridge', 'host', 'none');
     """,
+    """
+    -- JSON: further addresses of the link; pairs of what is asked of the interface
+    ALTER TABLE endpoint ADD COLUMN link_local TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE endpoint ADD COLUMN driver_options TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: as docker-py's EndpointConfig has them
 _KEYS = frozenset({
-    "aliases", "links", "ipv4_address", "ipv6_address", "driver_opt", "mac_address", "gw_priority",
+    "aliases", "links", "ipv4_address", "ipv6_address", "link_local_ips", "driver_opt", "mac_address", "gw_priority",
 })  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def _endpoint(name: str, config: Mapping[str, Any]) -> EndpointRequest:
         raise UsageError(f"{name} is no network that can be configured", mend=f'network="{name}"')
     shared = SharedOptions(
         tuple(config.get("aliases") or ()), tuple(_links(config.get("links"))), config.get("ipv4_address") or "",
-        config.get("ipv6_address") or "", (), config.get("mac_address") or "",
+        config.get("ipv6_address") or "", tuple(config.get("link_local_ips") or ()), config.get("mac_address") or "",
     )  # fmt: skip
     (endpoint,) = combine_networks(("a-network",), shared)
     return endpoint._replace(

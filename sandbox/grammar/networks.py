@@ -87,6 +87,13 @@ def _address(text: str, version: int = 0) -> str:
     return address
 
 
+def _link_local(text: str) -> str:
+    address = _address(text)
+    if not address.startswith(("169.254.", "fe8", "fe9", "fea", "feb")):
+        raise UsageError(f"invalid link local IP address: {text}", cause="those begin with 169.254. or fe80:")
+    return address
+
+
 def parse_mac(text: str) -> str:
     """A MAC address of six bytes, parted by colons or dashes, in lower case with colons. Raises UsageError."""
     bare = text.replace("-", ":").lower()
@@ -214,9 +221,14 @@ def check_endpoint(endpoint: EndpointRequest) -> EndpointRequest:
         # it becomes a word of /etc/hosts, and a name that is asked for
         if not alias or not alias.isprintable() or " " in alias:
             raise UsageError(f"invalid network alias: {alias!r}")
+    if endpoint.driver_options:
+        from sandbox.grammar.endpoint_options import check_options
+
+        check_options(endpoint)
     return endpoint._replace(
         ipv4_address=_optional(endpoint.ipv4_address, 4),
         ipv6_address=_optional(endpoint.ipv6_address, 6),
         mac_address=parse_mac(endpoint.mac_address) if endpoint.mac_address else "",
+        link_local_addresses=tuple(_link_local(text) for text in endpoint.link_local_addresses),
         links=tuple(":".join(parse_link(text)) for text in endpoint.links),
     )

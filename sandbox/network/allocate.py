@@ -68,6 +68,7 @@ def give_endpoint(
     endpoint = Endpoint(
         container_id, network, os.urandom(32).hex(), _give_number(connection), f"eth{interface}", address4, address6,
         request.mac_address or _mac_of(address4), request.aliases, request.links, request.gateway_priority,
+        False, request.link_local_addresses, request.driver_options,
     )  # fmt: skip
     insert_endpoint(connection, endpoint)
     emit(connection, network_event("connect", network, container_id))

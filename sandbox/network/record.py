@@ -81,6 +81,10 @@ class Endpoint(NamedTuple):
     gateway_priority: int = 0
     #: whether the container's way out is here
     default_route: bool = False
+    #: addresses beside the one that the network gave
+    link_local: tuple[str, ...] = ()
+    #: com.docker.network.endpoint.ifname, .sysctls; of others nothing comes
+    driver_options: tuple[tuple[str, str], ...] = ()
 
     @property
     def prefix4(self) -> int:
@@ -94,9 +98,14 @@ class Endpoint(NamedTuple):
         """What the kernel is to have of it."""
         from net.networks import EndpointSettings  # on the way of who starts a container on a bridge
 
+        name = self.interface
+        if self.driver_options:
+            from sandbox.grammar.endpoint_options import interface_name  # few have any
+
+            name = interface_name(self.driver_options) or name
         return EndpointSettings(
-            bridge_settings(self.network), self.number, self.interface, self.address4, self.address6, self.mac,
-            self.default_route,
+            bridge_settings(self.network), self.number, name, self.address4, self.address6, self.mac,
+            self.default_route, int(self.interface.removeprefix("eth")), self.link_local,
         )  # fmt: skip
 
 

@@ -26,7 +26,8 @@ _DOCUMENTS = frozenset({"options", "labels", "auxiliary", "egress", "ipam_option
 _NETWORK = ", ".join(f"network.{column}" for column in _COLUMNS)
 _ENDPOINT = (
     "endpoint.container_id, endpoint.endpoint_id, endpoint.number, endpoint.interface, endpoint.address4,"
-    " endpoint.address6, endpoint.mac, endpoint.aliases, endpoint.links, endpoint.gateway_priority"
+    " endpoint.address6, endpoint.mac, endpoint.aliases, endpoint.links, endpoint.gateway_priority,"
+    " endpoint.link_local, endpoint.driver_options"
 )
 _HEX = frozenset("0123456789abcdef")
 
@@ -138,11 +139,12 @@ def insert_endpoint(connection: sqlite3.Connection, endpoint: Endpoint) -> None:
     """Record the endpoint, within a transaction that has seen its addresses free."""
     connection.execute(
         "INSERT INTO endpoint (container_id, network_id, endpoint_id, number, interface, address4, address6, mac,"
-        " aliases, links, gateway_priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " aliases, links, gateway_priority, link_local, driver_options) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             endpoint.container_id, endpoint.network.id, endpoint.id, endpoint.number,
             int(endpoint.interface.removeprefix("eth")), endpoint.address4 or None, endpoint.address6 or None,
             endpoint.mac, json.dumps(endpoint.aliases), json.dumps(endpoint.links), endpoint.gateway_priority,
+            json.dumps(endpoint.link_local), json.dumps(endpoint.driver_options),
         ),
     )  # fmt: skip
 
@@ -176,7 +178,9 @@ def _network(row: Iterable[Any]) -> Network:  # Any: a database row
 
 def _endpoint(row: Sequence[Any]) -> Endpoint:
     container_id, endpoint_id, number, interface, address4, address6, mac, aliases, links, priority = row[:10]
+    link_local, options = row[10:12]
     return Endpoint(
-        container_id, _network(row[10:]), endpoint_id, number, f"eth{interface}", address4 or "", address6 or "", mac,
-        tuple(json.loads(aliases)), tuple(json.loads(links)), priority,
+        container_id, _network(row[12:]), endpoint_id, number, f"eth{interface}", address4 or "", address6 or "", mac,
+        tuple(json.loads(aliases)), tuple(json.loads(links)), priority, False, tuple(json.loads(link_local)),
+        tuple((key, value) for key, value in json.loads(options)),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.grammar.endpoint_options import IFNAME
 from sandbox.stack.consistency import place_of
 from sandbox.stack.errors import problem
 from sandbox.stack.measures import Pairs
@@ -11,6 +12,8 @@ from sandbox.values import EndpointRequest, PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.stack.model import Port, Service
     from sandbox.stack.project import Project
 
@@ -38,7 +41,7 @@ def endpoints_of(name: str, project: Project, service: Service, own_name: str) -
             EndpointRequest(
                 network.name if network is not None else key,
                 aliases=(own_name, name, *each.aliases),
-                driver_options=tuple(each.driver_opts),
+                driver_options=(*each.driver_opts, *_named(each)),
                 links=links,
                 ipv4_address=each.ipv4_address,
                 ipv6_address=each.ipv6_address,
@@ -48,6 +51,11 @@ def endpoints_of(name: str, project: Project, service: Service, own_name: str) -
             )
         )
     return tuple(found)
+
+
+def _named(network: ServiceNetwork) -> Iterator[tuple[str, str]]:
+    if network.interface_name:
+        yield IFNAME, network.interface_name
 
 
 def _links(project: Project, service: Service) -> list[str]:

@@ -130,7 +130,7 @@ SERVICE_NETWORK = Shape(
         "aliases": Key(_SET),
         "driver_opts": Key(MapOf(text_or_number)),
         "gw_priority": Key(integer),
-        "interface_name": Key(text, _WARNED, "interfaces are eth0, eth1 and so on, in the order of their networks"),
+        "interface_name": Key(text),
         "ipv4_address": Key(text),
         "ipv6_address": Key(text),
         "link_local_ips": Key(_SET),

@@ -138,7 +138,10 @@ def test_several_networks_for_one_container() -> None:
 
 
 def _two_networks() -> dict[str, list[str]]:
-    first, second = endpoint(bridge(), 2), endpoint(bridge("b", 18), 2, interface="eth1", default_route=False)
+    first, second = (
+        endpoint(bridge(), 2),
+        endpoint(bridge("b", 18), 2, interface="eth1", position=1, default_route=False),
+    )
     with router() as (_made, routing):
         container = connected(routing, first)
         add_endpoint(routing, container.inside, container.net_fd, second)
@@ -151,7 +154,7 @@ def _two_networks() -> dict[str, list[str]]:
         for _twice in range(2):
             remove_endpoint(routing, second)
         told["left"] = _addresses(container)
-        again = endpoint(bridge("b", 18), 9, interface="eth1", default_route=False)
+        again = endpoint(bridge("b", 18), 9, interface="eth1", position=1, default_route=False)
         add_endpoint(routing, container.inside, container.net_fd, again)
         told["again"] = _addresses(container)
         return told
@@ -323,7 +326,7 @@ def test_endpoint_that_fails_leaves_nothing() -> None:
     told = run_in_user_namespace(_failed)
     assert told["message"] == "cannot keep the link without an IPv6 address: No such device"
     assert told["links"] == ["br-aaaaaaaaaaaa", "lo"]
-    assert told["name"] == "'eth' is not the name of an interface of a container"
+    assert told["name"] == "cannot connect a/b to its network"
 
 
 def _failed() -> dict[str, Any]:
@@ -336,7 +339,7 @@ def _failed() -> dict[str, Any]:
         except NetError as error:
             told["message"] = f"{error.message}: {error.cause}"
         try:
-            add_endpoint(routing, container.inside, container.net_fd, endpoint(bridge(), 2, interface="eth"))
+            add_endpoint(routing, container.inside, container.net_fd, endpoint(bridge(), 2, interface="a/b"))
         except NetError as error:
             told["name"] = error.message
         told["links"] = sorted(_link_names(made))
@@ -361,7 +364,7 @@ def test_containers_that_come_and_go_leave_nothing(rounds: int) -> None:
 
 
 def _rounds(count: str) -> list[Any]:
-    second = endpoint(bridge("b", 18), 2, interface="eth1", default_route=False)
+    second = endpoint(bridge("b", 18), 2, interface="eth1", position=1, default_route=False)
     seen = []
     with router() as (made, routing):
         connected(routing, endpoint(bridge(), 200))

@@ -227,7 +227,7 @@ COMMANDS: tuple[Command, ...] = (
             option("--ip", "text", 'IPv4 address (e.g., "172.30.100.104")', "string"),
             option("--ip6", "text", 'IPv6 address (e.g., "2001:db8::33")', "string"),
             option("--link", "list", "Add link to another container"),
-            option("--link-local-ip", "list", "Add a link-local address for the container", hidden=True),
+            option("--link-local-ip", "list", "Add a link-local address for the container"),
         ),
         connect,
         least=2,

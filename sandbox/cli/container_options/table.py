@@ -67,7 +67,7 @@ _SHARED: tuple[Option, ...] = (
     option("-l --label", "list", "Set meta data on a container"),
     option("--label-file", "list", "Read in a line delimited file of labels"),
     option("--link", "list", "Add link to another container"),
-    option("--link-local-ip", "list", "Container IPv4/IPv6 link-local addresses", hidden=True),
+    option("--link-local-ip", "list", "Container IPv4/IPv6 link-local addresses"),
     option("--log-driver", "text", "Logging driver for the container (json-file, local, none)", "string"),
     option("--log-opt", "list", "Log driver options"),
     option("--mac-address", "text", "Container MAC address (e.g., 92:d0:c6:0a:29:33)", "string"),
@@ -152,7 +152,6 @@ UNSUPPORTED: dict[str, str] = {
     "io-maxbandwidth": _WINDOWS,
     "io-maxiops": _WINDOWS,
     "kernel-memory": "the kernel removed this limit",
-    "link-local-ip": "addresses that a container gives itself need no option: ip address add, with --cap-add NET_ADMIN",
     "memory-swappiness": "cgroup v2 has no such setting",
     "oom-kill-disable": "cgroup v2 has no such setting",
 }

@@ -262,10 +262,20 @@ class BridgeNetwork:
         add_endpoint(self._routing, self._inside, self._network_fd, settings)
         self._endpoints = (*self._endpoints, endpoint)
         self.gateways |= gateways_of((endpoint,))
+        if endpoint.driver_options:
+            self._set_interface(endpoint)
         if is_shaped(self._container.config):
             from net.shaping import shape_endpoint
 
             shape_endpoint(self._routing, self._inside, settings, shaping_of(self._container))
+
+    def _set_interface(self, endpoint: Endpoint) -> None:
+        from net.interface_settings import write_interface_settings
+        from sandbox.grammar.endpoint_options import interface_settings  # few interfaces have any
+
+        settings = interface_settings(endpoint.driver_options, settings_of(endpoint).interface)
+        if settings:
+            write_interface_settings(self._network_fd, settings)
 
     def _remove(self, endpoint: Endpoint) -> None:
         assert self._routing is not None

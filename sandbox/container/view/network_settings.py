@@ -72,10 +72,14 @@ def _networks(container: Container, endpoints: Sequence[Endpoint]) -> Iterator[t
 
 
 def _endpoint(container: Container, request: EndpointRequest, present: Endpoint | None) -> Document:
-    fixed = {"IPv4Address": request.ipv4_address, "IPv6Address": request.ipv6_address}
+    fixed = {
+        "IPv4Address": request.ipv4_address,
+        "IPv6Address": request.ipv6_address,
+        "LinkLocalIPs": list(request.link_local_addresses),
+    }
     names = dns_names(request.aliases, container.name, container.id[:12], hostname_of(container))
     return {
-        "IPAMConfig": {key: address for key, address in fixed.items() if address} or None,
+        "IPAMConfig": {key: given for key, given in fixed.items() if given} or None,
         # those of the default network are the container's own
         "Links": (list(request.links) or None) if request.network != "bridge" else None,
         "Aliases": list(request.aliases) or None,

@@ -84,3 +84,26 @@ def _delay_where_the_kernel_can(sandbox: Sandbox, image: str) -> None:
     assert sandbox.run("ps", "-a", "--format", "{{.Names}}").stdout.split() == ["quick", "slow"]
     (network,) = json.loads(sandbox.run("network", "inspect", "back").stdout)
     assert [each["Name"] for each in network["Containers"].values()] == ["slow"]
+
+
+def test_interfaces_have_names_settings_and_addresses_of_the_link(sandbox: Sandbox, busybox: str) -> None:
+    sandbox.run("network", "create", "front")
+    sandbox.run("network", "create", "back")
+    named = "name=front,link-local-ip=169.254.7.7,driver-opt=com.docker.network.endpoint.ifname=lan0"
+    start(sandbox, "web", busybox, "--network", named)
+    setting = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    sandbox.run("network", "connect", "--driver-opt", setting, "--link-local-ip", "fe80::7", "back", "web")
+    shown = {link["ifname"]: link for link in json.loads(_inside(sandbox, "web", "ip", "-j", "address"))}
+    assert list(shown) == ["lo", "lan0", "eth1"]
+    of_link = [(each["local"], each["prefixlen"]) for name in ("lan0", "eth1") for each in shown[name]["addr_info"]]
+    assert ("169.254.7.7", 16) in of_link
+    assert ("fe80::7", 64) in of_link
+    assert sandbox.run("exec", "web", "cat", "/proc/sys/net/ipv4/conf/eth1/log_martians").stdout == "1\n"
+    assert sandbox.run("exec", "web", "cat", "/proc/sys/net/ipv4/conf/lan0/log_martians").stdout == "0\n"
+    networks = json.loads(sandbox.run("inspect", "-f", "{{json .NetworkSettings.Networks}}", "web").stdout)
+    assert networks["front"]["IPAMConfig"] == {"LinkLocalIPs": ["169.254.7.7"]}
+    assert networks["back"]["DriverOpts"] == dict([setting.split("=", 1)])
+    # what it has stays over a restart
+    sandbox.run("restart", "-t0", "web")
+    shown = {link["ifname"]: link for link in json.loads(_inside(sandbox, "web", "ip", "-j", "address"))}
+    assert list(shown) == ["lo", "lan0", "eth1"]

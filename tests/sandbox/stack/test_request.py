@@ -186,6 +186,11 @@ def test_the_process_and_its_limits(tmp_path: Path) -> None:
         _request(tmp_path, "restart: sometimes")
 
 
+def test_an_interface_has_the_name_that_is_asked_for(tmp_path: Path) -> None:
+    (endpoint,) = _request(tmp_path, "networks: {default: {interface_name: lan0}}").endpoints
+    assert endpoint.driver_options == (("com.docker.network.endpoint.ifname", "lan0"),)
+
+
 def test_what_is_not_done_is_known_by_its_place(tmp_path: Path) -> None:
     project = one(
         tmp_path,
@@ -197,7 +202,6 @@ def test_what_is_not_done_is_known_by_its_place(tmp_path: Path) -> None:
         "services.web.gpus": "refused",
         "services.web.volumes[0].bind.selinux": "warned",
         "services.web.deploy.placement": "warned",
-        "services.web.networks.default.interface_name": "warned",
     }
 
 

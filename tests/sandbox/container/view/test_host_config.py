@@ -146,10 +146,15 @@ SHOWN: list[tuple[str, dict[str, Any]]] = [
     ("--network none", {"HostConfig.NetworkMode": "none"}),
     ("--network container:other", {"HostConfig.NetworkMode": "container:other"}),
     (
-        "--network mine --network-alias web --ip 10.9.0.2 --ip6 fd00::2 --link db:www --network name=other,alias=o",
+        "--network mine --network-alias web --ip 10.9.0.2 --ip6 fd00::2 --link-local-ip 169.254.7.7 --link db:www"
+        " --network name=other,alias=o",
         {
             "HostConfig.NetworkMode": "mine",
-            "NetworkSettings.Networks.mine.IPAMConfig": {"IPv4Address": "10.9.0.2", "IPv6Address": "fd00::2"},
+            "NetworkSettings.Networks.mine.IPAMConfig": {
+                "IPv4Address": "10.9.0.2",
+                "IPv6Address": "fd00::2",
+                "LinkLocalIPs": ["169.254.7.7"],
+            },
             "NetworkSettings.Networks.mine.Aliases": ["web"],
             "NetworkSettings.Networks.mine.Links": ["db:www"],
             "NetworkSettings.Networks.mine.NetworkID": "",
