@@ -59,11 +59,12 @@ class Build:
     ) -> dict[str, str]:
         """What a frontend makes of attributes: the result's metadata. Raises RpcError."""
         self.attributes = attributes
-        told = refusal(frontend, attributes, has_inputs=has_inputs)
-        if told:
-            raise RpcError(UNIMPLEMENTED, told)
         request = self.request
         cache = request["cache"] or {"exports": (), "imports": (), "import_refs": ()}
+        kinds = [each["type"] for each in cache["exports"]]
+        told = refusal(frontend, attributes, has_inputs=has_inputs, cache_exports=kinds)
+        if told:
+            raise RpcError(UNIMPLEMENTED, told)
         exporters = tuple((each["type"], each["attrs"]) for each in request["exporters"])
         if not exporters and request["exporter"]:
             exporters = ((request["exporter"], request["exporter_attrs"]),)

@@ -6,7 +6,7 @@ from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sandbox.builder.request import RunSettings
 
@@ -24,7 +24,9 @@ class FrontendBuild(NamedTuple):
     entitlements: tuple[str, ...] = ()
 
 
-def refusal(frontend: str, attributes: Mapping[str, str], *, has_inputs: bool) -> str:
+def refusal(
+    frontend: str, attributes: Mapping[str, str], *, has_inputs: bool, cache_exports: Sequence[str] = ()
+) -> str:
     """Why it cannot be done, "" where it can."""
     if frontend == "gateway.v0":
         source = attributes.get("source", "")
@@ -39,6 +41,8 @@ def refusal(frontend: str, attributes: Mapping[str, str], *, has_inputs: bool) -
     for key, value in attributes.items():
         if key.startswith("context:") and value.startswith(("oci-layout:", "input:")):
             return f"the context {key.removeprefix('context:')}={value.partition(':')[0]}: is not supported here"
+    if exports := [kind for kind in cache_exports if kind not in ("inline", "registry")]:
+        return f"cache export of type {exports[0]} is not supported here"
     if "," in attributes.get("platform", ""):
         return "multiple platforms are not supported here: a build makes an image for one platform"
     return ""
@@ -47,9 +51,19 @@ def refusal(frontend: str, attributes: Mapping[str, str], *, has_inputs: bool) -
 _NO_LLB = "a build of LLB definitions is not supported here: only Dockerfiles are built"
 
 
-def warnings_of(attributes: Mapping[str, str]) -> list[str]:
+def is_cache(kind: str) -> bool:
+    """Whether a cache of this type can be taken from: what a client has in its own directories does not come here."""
+    return kind == "registry"
+
+
+def warnings_of(request: FrontendBuild) -> list[str]:
     """What is asked for and left out."""
-    found = []
+    attributes = request.attributes
+    found = [
+        f"importing a cache of type {kind} is not supported here, and left out"
+        for kind, _attributes in request.cache_imports
+        if not is_cache(kind)
+    ]
     if attributes.get("cgroup-parent"):
         found.append("cgroup-parent is not supported here, and left out")
     for key, value in attributes.items():

@@ -11,7 +11,7 @@ import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sandbox.api.buildkit.frontend_request import prefixed, read_network, read_settings, warnings_of
+from sandbox.api.buildkit.frontend_request import is_cache, prefixed, read_network, read_settings, warnings_of
 from sandbox.api.buildkit.line import Asker
 from sandbox.api.buildkit.results import read_outputs_of, send_outputs, shown
 from sandbox.api.credentials import auth_environment
@@ -111,7 +111,7 @@ class _Building:
 
     def run(self) -> None:
         options = self._options()
-        for warning in warnings_of(self._attributes):
+        for warning in warnings_of(self._request):
             warn(options.events, warning)
         asked = self._attributes.get("requestid", "")
         if asked:
@@ -165,7 +165,9 @@ class _Building:
             entitlements=read_entitlements(self._request.entitlements, network),
             platform=str(parse_platform(attributes["platform"])) if attributes.get("platform") else "",
             settings=read_settings(attributes),
-            cache_from=tuple(read_cache_from(_fields(*each), self._cwd) for each in self._request.cache_imports),
+            cache_from=tuple(
+                read_cache_from(_fields(*each), self._cwd) for each in self._request.cache_imports if is_cache(each[0])
+            ),
             cache_to=tuple(read_cache_to(_fields(*each), self._cwd) for each in self._request.cache_exports),
             export=ExportRequest(outputs, self._cwd, read_epoch({}, arguments)),
             events=self._event,
@@ -190,9 +192,11 @@ class _Building:
         self._cwd = CallerDirectory(dockerfiles)
         path = os.path.join(dockerfiles, self._read_dockerfile(dockerfiles, name))
         key = self._attributes.get("contextkey") or _CONTEXT
-        return self._tree(
-            key, "[internal] load build context", "transferring context:", (), self._excludes(key, path)
-        ), path
+        excludes = self._excludes(key, path)
+        if self._attributes.get("requestid"):
+            # what is asked of the file alone takes nothing of it
+            return self._room.new_directory(), path
+        return self._tree(key, "[internal] load build context", "transferring context:", (), excludes), path
 
     @staticmethod
     def _file_names(name: str) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,8 @@ from sandbox.api.buildkit.file_send import send_file, send_tree, write_index
 from sandbox.api.buildkit.file_sync import DATA, FAILURE, FINISH, REQUEST, STAT, TreeRequest, receive_tree
 from sandbox.api.buildkit.rpc_errors import RpcError
 from sandbox.api.buildkit.schema import BYTES_MESSAGE, PACKET
+from storage.errors import StorageError
+from storage.layers.unpack import unpack_layer
 from tests.sandbox.api.buildkit.links import joined
 
 if TYPE_CHECKING:
@@ -124,6 +128,30 @@ def test_an_empty_directory() -> None:
 def test_files_that_are_not_as_told(stats: list[dict[str, Any]], contents: dict[int, bytes], message: str) -> None:
     with pytest.raises(RpcError, match=message):
         _receive(Sender(stats, contents))
+
+
+@pytest.mark.parametrize(
+    "stats",
+    [
+        [_stat(b"../out", 0o644, b"x")], [_stat(b"a/../../out", 0o644, b"x")], [_stat(b"/../out", 0o644, b"x")],
+        [_stat(b"link", _SYMLINK | 0o777, linkname=b".."), _stat(b"link/out", 0o644, b"x")],
+        [_stat(b"hard", 0o644, linkname=b"../token")],
+    ],
+)  # fmt: skip
+def test_a_hostile_tree_stays_in_its_directory(stats: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    place = tmp_path / "place"
+    place.mkdir()
+    contents = {number: b"x" for number, told in enumerate(stats) if told["size"]}
+    data, _received = _receive(Sender(stats, contents))
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(StorageError):
+            unpack_layer(io.BytesIO(data), fd, plain=True, owners=False)
+    finally:
+        os.close(fd)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "token"]
+    assert not any(path.is_file() and path.read_text() == "secret" for path in place.rglob("*"))
 
 
 def test_data_that_nobody_has_asked_for() -> None:

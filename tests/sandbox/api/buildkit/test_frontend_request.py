@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.api.buildkit.frontend_request import prefixed, read_network, read_settings, refusal, warnings_of
+from sandbox.api.buildkit.frontend_request import (
+    FrontendBuild,
+    prefixed,
+    read_network,
+    read_settings,
+    refusal,
+    warnings_of,
+)
 from sandbox.errors import UsageError
 
 
@@ -28,9 +35,16 @@ def test_refusals(frontend: str, attributes: dict[str, str], has_inputs: bool, s
     assert said in found if said else not found
 
 
+def test_caches_that_are_not_written() -> None:
+    assert refusal("dockerfile.v0", {}, has_inputs=False, cache_exports=("inline", "registry")) == ""
+    assert "type gha" in refusal("dockerfile.v0", {}, has_inputs=False, cache_exports=("inline", "gha"))
+
+
 def test_what_is_left_out_is_said() -> None:
-    assert warnings_of({"attest:provenance": "mode=min,inline-only=true,builder-id=x"}) == []
-    assert warnings_of({"attest:sbom": "", "cgroup-parent": "x"}) == [
+    assert warnings_of(FrontendBuild({"attest:provenance": "mode=min,inline-only=true,builder-id=x"})) == []
+    caches = (("registry", {"ref": "x"}), ("local", {"src": "/x"}))
+    assert warnings_of(FrontendBuild({"attest:sbom": "", "cgroup-parent": "x"}, cache_imports=caches)) == [
+        "importing a cache of type local is not supported here, and left out",
         "cgroup-parent is not supported here, and left out",
         "sbom attestations are not made here",
     ]
