@@ -13,9 +13,10 @@ from __future__ import annotations
 import fcntl
 import marshal
 import os
+import struct
 from contextlib import contextmanager, suppress
 from importlib.machinery import SourceFileLoader
-from importlib.util import MAGIC_NUMBER, source_hash
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.kept_code_loader import LENGTH_BYTES
@@ -27,14 +28,12 @@ if TYPE_CHECKING:
 
     from sandbox.runtime.kept_code_loader import KeptModule
 
-#: what commands and programs have of their own
-_LEFT_OUT = frozenset(
-    f"sandbox.{room}"
-    for room in (
-        "api", "autostart", "builder", "cli", "client", "commit", "compose", "deploy", "dockerfile", "doctor",
-        "service", "stack", "upkeep", "warm",
-    )
-)  # fmt: skip
+#: what a process that stays may come to import of `sandbox`; of the other two packages it is all
+_ROOMS = frozenset(
+    ("container", "container.model", "container.monitor", "grammar", "network", "protocol", "runtime", "volume")
+)
+#: of a file with compiled code: magic number, flags, the source's time in seconds and its size (PEP 552)
+_COMPILED_HEADER = struct.Struct("<4sIII")
 _LOADER = "sandbox.runtime.kept_code_loader"
 
 
@@ -68,8 +67,8 @@ class KeptCode:
             return -1
 
     def make(self) -> None:
-        """Make it, in place of those of other versions. Takes some tenths of a second. Raises OSError,
-        SourcesChangedError.
+        """Make it, in place of those of other versions. Takes some tenths of a second where the code is to be compiled.
+        Raises OSError, SourcesChangedError.
         """
         sources = self._sources()
         path = self._path(sources)
@@ -128,8 +127,6 @@ def _find_sources() -> Iterator[Source]:
 
 
 def _below(package: str, directory: str) -> Iterator[Source]:
-    if package in _LEFT_OUT:
-        return
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
@@ -137,8 +134,22 @@ def _below(package: str, directory: str) -> Iterator[Source]:
                 status, is_package = entry.stat(), stem == "__init__"
                 name = package if is_package else f"{package}.{stem}"
                 yield Source(name, entry.path, is_package, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            elif entry.name.isidentifier() and os.path.exists(f"{entry.path}/__init__.py"):
+            elif _is_kept(f"{package}.{entry.name}") and os.path.exists(f"{entry.path}/__init__.py"):
                 yield from _below(f"{package}.{entry.name}", entry.path)
+
+
+def _is_kept(package: str) -> bool:
+    first, _, room = package.partition(".")
+    return first != "sandbox" or room in _ROOMS
+
+
+def _marshalled(source: Source) -> bytes:
+    """The code as it is in Python's own cache; compiled, where it is not there."""
+    with suppress(OSError, struct.error), open(cache_from_source(source.path), "rb") as file:
+        seconds, size_bytes = source.modified_ns // 10**9 & 0xFFFFFFFF, source.size_bytes & 0xFFFFFFFF
+        if _COMPILED_HEADER.unpack(file.read(_COMPILED_HEADER.size)) == (MAGIC_NUMBER, 0, seconds, size_bytes):
+            return file.read()
+    return marshal.dumps(SourceFileLoader(source.name, source.path).get_code(source.name))
 
 
 def _parts(sources: Sequence[Source]) -> Iterator[bytes]:
@@ -146,12 +157,12 @@ def _parts(sources: Sequence[Source]) -> Iterator[bytes]:
     index: dict[str, KeptModule] = {}
     at = 0
     for source in sources:
-        part = marshal.dumps(SourceFileLoader(source.name, source.path).get_code(source.name))
+        part = _marshalled(source)
         parts.append(part)
         index[source.name] = (source.path, source.is_package, at, len(part))
         at += len(part)
     loader = next(source for source in sources if source.name == _LOADER)
-    head = marshal.dumps((SourceFileLoader(_LOADER, loader.path).get_code(_LOADER), index))
+    head = marshal.dumps((marshal.loads(_marshalled(loader)), index))
     yield len(head).to_bytes(LENGTH_BYTES, "little")
     yield head
     yield from parts
