@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import trio
+
+from sandbox.api.greeting import may_ask, peer_uid
 
 if TYPE_CHECKING:
     import ssl
@@ -15,17 +14,7 @@ if TYPE_CHECKING:
 #: what a connection is carried by
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
-_CREDENTIALS = struct.Struct("3i")
 _HANDSHAKE_SECONDS = 10.0
-
-
-class Door(NamedTuple):
-    """One socket that listens: for TLS where it has a context."""
-
-    listener: socket.socket
-    tls: ssl.SSLContext | None = None
-    #: of a unix socket that this server has made, "" of others: it goes before the server does
-    path: str = ""
 
 
 class NotWelcomeError(Exception):
@@ -48,14 +37,3 @@ async def let_in(connection: trio.socket.SocketType, tls: ssl.SSLContext | None)
             raise NotWelcomeError from error
         return stream
     raise NotWelcomeError
-
-
-def peer_uid(connection: trio.socket.SocketType) -> int:
-    """The user who has connected, as this process's user namespace knows him."""
-    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(found)[1])
-
-
-def may_ask(uid: int) -> bool:
-    """Whether that user may ask: this one, who is root in his containers, and root, who may do anything anyway."""
-    return uid in (0, os.geteuid())

@@ -8,10 +8,9 @@ from sandbox.api.cluster import Cluster
 from sandbox.api.event_hub import EventHub
 from sandbox.api.execs import Execs
 from sandbox.api.glances import glance
+from sandbox.api.greeting import ENGINE_HEADERS
 from sandbox.api.parked import Parked
 from sandbox.operation_context import OperationContext
-from sandbox.system.versions import API_VERSION
-from sandbox.version import __version__
 from sandbox.warm.line import Request
 
 if TYPE_CHECKING:
@@ -56,12 +55,7 @@ class Engine:
         self.execs = Execs()
         self.cluster = Cluster()
         self._node_id = ""
-        self.headers: Headers = [
-            ("Api-Version", API_VERSION),
-            ("Docker-Experimental", "false"),
-            ("Ostype", "linux"),
-            ("Server", f"sandbox/{__version__} (linux)"),
-        ]
+        self.headers: Headers = [*ENGINE_HEADERS]
 
     async def node_id(self) -> str:
         """This machine's id as a node of the swarm."""

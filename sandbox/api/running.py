@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from sandbox.api.doors import Door
 from sandbox.api.engine import ServerOptions
+from sandbox.api.greeting import Door
 from sandbox.api.server import serve
 from sandbox.api.session import new_session, remove_dead_sessions
-from sandbox.api.sockets import inherited_listener, open_listener, socket_path, tell_ready
-from sandbox.api.tls import open_tcp_listener, read_address, server_context
-from sandbox.errors import HostError, NotFoundError, UsageError
+from sandbox.api.sockets import open_listener
+from sandbox.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sandbox.api.engine import Engine
-    from sandbox.api.tls import TlsFiles
+    from sandbox.api.greeting import Arrival, Endings
     from sandbox.operation_context import OperationContext
 
 #: those that mean something to the command; what a terminal sends it has got already
@@ -33,79 +32,16 @@ _OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT)
 _OTHER_PLACES = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_API_VERSION")
 
 
-def serve_user(
-    context: OperationContext,
-    hosts: tuple[str, ...],
-    tls: TlsFiles | None,
-    idle_seconds: float | None,
-    *,
-    ready_fd: int | None,
-    note: Callable[[str], None],
+def run_server(
+    context: OperationContext, doors: Sequence[Door], options: ServerOptions, arrival: Arrival | None, endings: Endings
 ) -> None:
-    """Serve at addresses as Docker's engine takes them, () for the user's own socket. Raises UsageError, ConflictError
-    where somebody serves there, HostError.
-    """
-    doors: list[Door] = []
-    try:
-        for host in _checked(hosts, tls) or ("",):
-            doors.append(_open_door(context, host, tls))
-        if ready_fd is not None:
-            tell_ready(ready_fd)
-        else:
-            for door in doors:
-                note(f"API listen on {_shown(door)}")
-        remove_dead_sessions(context)
-        unix = [str(door.listener.getsockname()) for door in doors if door.tls is None]
-        options = ServerOptions(idle_seconds, socket_path=unix[0] if unix else "")
-        trio.run(serve, context.paths, context.env, doors, options)
-    finally:
-        for door in doors:
-            door.listener.close()
-            if door.path:
-                with suppress(FileNotFoundError):
-                    os.unlink(door.path)
+    """Serve until a signal, or nobody has asked anything for long."""
+    remove_dead_sessions(context)
 
+    async def main() -> None:
+        await serve(context.paths, context.env, doors, options, arrival=arrival, endings=endings)
 
-def _checked(hosts: tuple[str, ...], tls: TlsFiles | None) -> tuple[str, ...]:
-    """Nothing listens before all is known to be right."""
-    for host in hosts:
-        scheme, separator, rest = host.partition("://")
-        if not separator or scheme not in ("unix", "tcp", "fd"):
-            raise UsageError(f"invalid bind address: {host}", mend="-H unix:///PATH, or -H tcp://HOST:PORT")
-        if scheme == "unix" and not rest.startswith("/"):
-            raise UsageError(f"invalid bind address: {host}", cause="it is no whole path", mend="-H unix:///PATH")
-        if scheme == "tcp":
-            read_address(host)
-            if tls is None:
-                # Docker's engine serves it with a warning; who can connect there would be this user
-                raise UsageError(
-                    f"{host} is served to clients with certificates alone",
-                    mend="--tlsverify --tlscacert=ca.pem --tlscert=cert.pem --tlskey=key.pem",
-                )
-    return hosts
-
-
-def _open_door(context: OperationContext, host: str, tls: TlsFiles | None) -> Door:
-    scheme, _, rest = host.partition("://")
-    if scheme == "tcp":
-        assert tls is not None
-        context_of_tls = server_context(tls)
-        return Door(open_tcp_listener(host), context_of_tls)
-    if scheme in ("", "fd"):
-        listener = inherited_listener(context.env)
-        if listener is not None:
-            return Door(listener)
-        if scheme == "fd":
-            raise HostError(f"no socket was handed over for {host}", mend="sandbox api install")
-        rest = socket_path(context.paths)
-    return Door(open_listener(rest), path=rest)
-
-
-def _shown(door: Door) -> str:
-    address = door.listener.getsockname()
-    if isinstance(address, tuple):
-        return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
-    return door.path or str(address)
+    trio.run(main)
 
 
 def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, note: Callable[[str], None]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import traceback
 from contextlib import contextmanager, suppress
@@ -17,16 +16,18 @@ from sandbox.api.connection import IDLE_SECONDS, ClientGoneError, Connection
 from sandbox.api.doors import NotWelcomeError, let_in
 from sandbox.api.engine import Engine
 from sandbox.api.errors import ApiError
+from sandbox.api.greeting import ends_wanted
 from sandbox.warm.descriptor_limit import more_descriptors
 from sandbox.warm.trio_workers import open_workers
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     import h11
 
-    from sandbox.api.doors import Door
     from sandbox.api.engine import ServerOptions
+    from sandbox.api.greeting import Arrival, Door, Endings
     from sandbox.paths import Paths
 
 #: connections at once; more of them wait
@@ -91,9 +92,13 @@ async def serve(
     doors: Sequence[Door],
     options: ServerOptions,
     meanwhile: Callable[[Engine], Awaitable[None]] | None = None,
+    *,
+    arrival: Arrival | None = None,
+    endings: Endings | None = None,
 ) -> None:
     """Serve until a signal, or nobody has asked anything for long, or `meanwhile` has returned. The caller closes the
-    doors, and removes a path of theirs that is still there.
+    doors, and removes a path of theirs that is still there. `arrival` is a client that is here already, `endings` has
+    the signals that came before.
     """
     with more_descriptors() as limit:
         async with open_workers(descriptors=limit) as workers, trio.open_nursery() as nursery:
@@ -101,19 +106,20 @@ async def serve(
             house = _House(Engine(paths, environment, workers, nursery, options), doors, nursery)
             if options.idle_seconds is not None:
                 nursery.start_soon(house.end_when_idle, options.idle_seconds)
+            if arrival is not None:
+                house.receive(*arrival)
             nursery.start_soon(house.take_all)
             if meanwhile is None:
-                await _wait_signal()
+                await _wait_signal(endings)
             else:
                 await meanwhile(house.engine)
             nursery.cancel_scope.cancel()
 
 
-async def _wait_signal() -> None:
-    # what the caller ignores (nohup, a shell's background) stays so
-    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    wanted = [number for number in ends if signal.getsignal(number) is not signal.SIG_IGN]
-    with trio.open_signal_receiver(*wanted) as signals:
+async def _wait_signal(endings: Endings | None) -> None:
+    with trio.open_signal_receiver(*ends_wanted()) as signals:
+        if endings is not None and endings.has_come:
+            return
         async for _number in signals:
             return
 
@@ -129,6 +135,9 @@ class _House:
         # each its own: who may not come in at one takes no place at another
         self._limits = {door: trio.CapacityLimiter(_MOST_CONNECTIONS) for door in doors}
         self._taking = trio.CancelScope()
+        for door in doors:
+            # who was there when it was looked may have gone when he is taken
+            door.listener.setblocking(False)
 
     async def end_when_idle(self, seconds: float) -> None:
         """End the server when nobody has asked anything for so long, and nobody may be about to."""
@@ -184,8 +193,16 @@ class _House:
         except BaseException:
             limit.release_on_behalf_of(token)
             raise
+        self._begin(door, taken, token)
+
+    def receive(self, door: Door, client: socket.socket) -> None:
+        """Serve one that was taken before; its to close then."""
+        self._limits[door].acquire_on_behalf_of_nowait(token := object())
+        self._begin(door, client, token)
+
+    def _begin(self, door: Door, client: socket.socket, token: object) -> None:
         self._business.begin()
-        self._nursery.start_soon(self._serve_connection, door, trio.socket.from_stdlib_socket(taken), token)
+        self._nursery.start_soon(self._serve_connection, door, trio.socket.from_stdlib_socket(client), token)
 
     async def _serve_connection(self, door: Door, client: trio.socket.SocketType, token: object) -> None:
         connection: Connection | None = None

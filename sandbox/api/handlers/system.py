@@ -13,6 +13,7 @@ from sandbox.api.call import Answer, encoded
 from sandbox.api.credentials import environment_of
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.reading import text
+from sandbox.api.greeting import PING_HEADERS, SWARM_OF_ONE
 from sandbox.event_documents import event_document, event_fields
 from sandbox.event_stream import Selection, check_times, counted_as_follower, read_event_filters
 from sandbox.grammar.filters import parse_time
@@ -21,17 +22,10 @@ from sandbox.system.versions import describe_version
 if TYPE_CHECKING:
     from sandbox.api.call import Call
 
-#: what clients ask before anything else; BuildKit's builder is the one that is preferred
-_PING = (
-    ("Builder-Version", "2"),
-    ("Cache-Control", "no-cache, no-store, must-revalidate"),
-    ("Pragma", "no-cache"),
-)
-
 
 async def ping(call: Call) -> Answer:
     """Asked before everything else: nothing is looked at."""
-    headers = (*_PING, ("Swarm", "active/manager" if call.engine.cluster.is_active else "inactive"))
+    headers = (*PING_HEADERS, SWARM_OF_ONE if call.engine.cluster.is_active else ("Swarm", "inactive"))
     return Answer(body=b"OK", content_type="text/plain; charset=utf-8", headers=headers)
 
 

@@ -18,7 +18,7 @@ _TLS_FILES = {"tlscacert": "ca.pem", "tlscert": "cert.pem", "tlskey": "key.pem"}
 
 def serve(invocation: Invocation) -> int:
     """Serve until a signal, or until nobody has asked anything for the idle time."""
-    from sandbox.api.running import serve_user
+    from sandbox.api.opening import serve_user
     from sandbox.grammar.durations import parse_duration
 
     context = invocation.context
