@@ -76,8 +76,9 @@ ARROWS = {
         "runtime", "stack", "volume", "warm",
     },
     "client": {
-        "builder", "commit", "container", "container.files", "container.request", "container.session",
-        "container.view", "grammar", "image", "network", "secret", "system", "upkeep", "volume", "warm",
+        "api", "builder", "commit", "container", "container.files", "container.model", "container.request",
+        "container.session", "container.view", "deploy", "grammar", "image", "network", "secret", "service", "system",
+        "upkeep", "volume", "warm",
     },
     "cli": {
         "api", "autostart",

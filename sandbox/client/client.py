@@ -15,6 +15,7 @@ from sandbox.client.filter_texts import filter_texts
 from sandbox.client.images import Image, ImageCollection
 from sandbox.client.networks import Network, NetworkCollection
 from sandbox.client.objects import ConfigCollection, SecretCollection, StoredModel
+from sandbox.client.services import Service, ServiceCollection, StackCollection
 from sandbox.client.volumes import Volume, VolumeCollection
 from sandbox.system.versions import describe_version
 
@@ -38,7 +39,7 @@ class Client:
     def __init__(self, *, environment: Mapping[str, str] | None = None, remove_created: bool = False) -> None:
         """Raises APIError where there is no place for images and containers."""
         self._caller = Caller(os.environ if environment is None else environment)
-        self._removed_on_close: list[Container | Image | Network | StoredModel | Volume] = []
+        self._removed_on_close: list[Container | Image | Network | Service | StoredModel | Volume] = []
         created = self.remove_on_close if remove_created else _leave
         self.images = ImageCollection(self._caller)
         self.containers = ContainerCollection(self._caller, self.images, created)
@@ -46,6 +47,8 @@ class Client:
         self.secrets = SecretCollection(self._caller, created)
         self.configs = ConfigCollection(self._caller, created)
         self.networks = NetworkCollection(self._caller, self.containers, created)
+        self.services = ServiceCollection(self._caller, created)
+        self.stacks = StackCollection(self._caller)
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +58,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def remove_on_close(self, thing: Container | Image | Network | StoredModel | Volume) -> None:
+    def remove_on_close(self, thing: Container | Image | Network | Service | StoredModel | Volume) -> None:
         """Remove a container, by force and with its unnamed volumes, an image, a volume or a network when the client is
         closed.
         """
@@ -94,8 +97,8 @@ class Client:
         """
         failure: APIError | None = None
         things, self._removed_on_close = self._removed_on_close[::-1], []
-        # containers first, the newest before others: these may be in use by it
-        for thing in sorted(things, key=lambda thing: not isinstance(thing, Container)):
+        # services and containers first, the newest before others: these may be in use by it
+        for thing in sorted(things, key=lambda thing: not isinstance(thing, Container | Service)):
             try:
                 with suppress(NotFound):
                     _remove(thing)
@@ -106,14 +109,14 @@ class Client:
             raise failure
 
 
-def _remove(thing: Container | Image | Network | StoredModel | Volume) -> None:
+def _remove(thing: Container | Image | Network | Service | StoredModel | Volume) -> None:
     if isinstance(thing, Container):
         thing.remove(v=True, force=True)
-    elif isinstance(thing, Network | StoredModel):
+    elif isinstance(thing, Network | Service | StoredModel):
         thing.remove()
     else:
         thing.remove(force=True)
 
 
-def _leave(_thing: Container | Network | StoredModel | Volume) -> None:
+def _leave(_thing: Container | Network | Service | StoredModel | Volume) -> None:
     """It stays when the client is closed."""

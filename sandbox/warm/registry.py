@@ -46,6 +46,7 @@ _API = "sandbox.api.worker_side"
 _API_SERVICES = "sandbox.api.service_side"
 #: in the shape that the Python API calls them in
 _CLIENT = "sandbox.client.worker_side"
+_CLIENT_SERVICES = "sandbox.client.service_side"
 
 OPERATIONS: Mapping[str, Operation] = {
     "api.attach": Operation(_API, "attach_container"),
@@ -94,6 +95,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.volumes": Operation(_API, "list_volumes"),
     "builder.prune": Operation(_BUILDER, "prune_cache"),
     "builder.usage": Operation(_BUILDER, "cache_usage"),
+    "client.create_service": Operation(_CLIENT_SERVICES, "create_service"),
+    "client.remove_stack": Operation(_CLIENT_SERVICES, "remove_stack", lasts=True),
+    "client.scale_service": Operation(_CLIENT_SERVICES, "scale_service"),
+    "client.service_logs": Operation(_CLIENT_SERVICES, "follow_logs", reports="tell", lasts=True),
+    "client.stacks": Operation(_CLIENT_SERVICES, "stacks"),
+    "client.update_service": Operation(_CLIENT_SERVICES, "update_service"),
     "compose.build": Operation("sandbox.compose.building", "build_service", reports="tell", lasts=True),
     "container.attach": Operation(_CLIENT, "attach_container", lasts=True),
     "container.commit": Operation("sandbox.commit.operations", "commit"),
