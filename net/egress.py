@@ -130,7 +130,8 @@ def table_text() -> str:
         f"  set sandbox_allowed{v} {{ type mark . {kind} . inet_service; flags interval; }}\n"
         for kind, v in (("ipv4_addr", 4), ("ipv6_addr", 6))
     )
-    # the rules are made anew in one transaction with their flush: no packet meets a chain without them
+    # the rules are made anew in one transaction with their flush: no packet meets a chain without them. What goes back
+    # to the bridge that it came from, as to a member of a service by the service's address, reaches nothing outside
     return f"""table bridge {TABLE} {{
   map sandbox_restricted {{ type ifname : mark; }}
   chain sandbox_marking {{ type filter hook prerouting priority -300; policy accept; }}
@@ -149,6 +150,7 @@ table inet {TABLE} {{
   chain sandbox_refusing {{
     meta mark & {_MARK_BITS:#x} != {_MARK:#x} accept
     ct state established,related accept
+    fib daddr . iif oif exists accept
 {accept}    limit rate {_LOG_RATE}/second log group {LOG_GROUP}
     counter reject with icmpx admin-prohibited
   }}

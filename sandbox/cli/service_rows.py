@@ -41,7 +41,7 @@ def service_row(count: ServiceCount) -> Row:
         "Mode": service.spec.mode.kind.replace("-", " "),
         "Replicas": _replicas(count),
         "Image": shown_image(service.spec.request.image),
-        "Ports": ports_text(service.spec.ports),
+        "Ports": ports_text(count.ports),
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sandbox.humane import rfc3339
 from sandbox.named_tuple import NamedTuple
+from sandbox.service.published import ports_in_force
 from sandbox.service.task_documents import container_spec, grants, resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from sandbox.service.record import Service
@@ -27,6 +28,10 @@ class KnownNames(NamedTuple):
     networks: Mapping[str, str] = {}
     #: id -> name, of secrets and configs
     objects: Mapping[str, str] = {}
+    #: a service's id -> the ports that it listens on, those that were chosen among them
+    ports: Mapping[str, Sequence[ServicePort]] = {}
+    #: a service's id -> its addresses with their prefixes, by the ids of its networks
+    addresses: Mapping[str, Mapping[str, str]] = {}
 
 
 def service_document(service: Service, names: KnownNames, *, defaults: bool = False) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def service_document(service: Service, names: KnownNames, *, defaults: bool = Fa
     }
     if service.previous_spec is not None:
         document["PreviousSpec"] = spec_document(service.previous_spec, names, defaults=defaults)
-    document["Endpoint"] = _endpoint(service.spec)
+    document["Endpoint"] = _endpoint(service, names)
     status = service.status
     if status is not None:
         document["UpdateStatus"] = {"State": status.state, "StartedAt": rfc3339(status.started_ns)}
@@ -143,10 +148,14 @@ def _port(port: ServicePort) -> dict[str, Any]:
     return document | {"PublishMode": port.mode}
 
 
-def _endpoint(spec: ServiceSpec) -> dict[str, Any]:
+def _endpoint(service: Service, names: KnownNames) -> dict[str, Any]:
+    spec = service.spec
     document: dict[str, Any] = {"Spec": {"Mode": spec.endpoint_mode}}
     if spec.ports:
-        document["Spec"]["Ports"] = document["Ports"] = [_port(port) for port in spec.ports]
+        document["Spec"]["Ports"] = [_port(port) for port in spec.ports]
+        document["Ports"] = [_port(port) for port in ports_in_force(spec, names.ports.get(service.id, ()))]
+    if given := names.addresses.get(service.id):
+        document["VirtualIPs"] = [{"NetworkID": network, "Addr": address} for network, address in given.items()]
     return document
 
 

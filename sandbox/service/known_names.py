@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sandbox.service.documents import KnownNames
+from sandbox.service.published import all_published
+from sandbox.service.vips import all_vips
 from sandbox.state import open_state
 from sandbox.swarm_of_one import node_id
 from sandbox.transactions import transaction
@@ -21,4 +23,4 @@ def known_names(context: OperationContext) -> KnownNames:
             for each, name in connection.execute(f"SELECT id, name FROM {kind}").fetchall()
         }
         networks = {str(name): str(each) for name, each in connection.execute("SELECT name, id FROM network")}
-        return KnownNames(node_id(connection), networks, objects)
+        return KnownNames(node_id(connection), networks, objects, all_published(connection), all_vips(connection))

@@ -13,6 +13,7 @@ from sandbox.grammar.filters import Filters, parse_filters
 from sandbox.named_tuple import NamedTuple
 from sandbox.reconciler_calls import ensure_due
 from sandbox.service.container_request import Node, container_name
+from sandbox.service.published import ports_in_force, published_ports
 from sandbox.service.spec import template_of
 from sandbox.service.store import (
     all_services,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sandbox.container.view.logs import LogEntry, LogSelection
     from sandbox.operation_context import OperationContext
     from sandbox.service.record import Service
-    from sandbox.service.spec import ServiceSpec
+    from sandbox.service.spec import ServicePort, ServiceSpec
     from sandbox.service.task import Task
 
 _SERVICE_FILTERS = ("id", "label", "mode", "name")
@@ -48,6 +49,8 @@ class ServiceCount(NamedTuple):
     desired: int
     #: of a job
     completed: int
+    #: as they are published, with the numbers that were chosen
+    ports: tuple[ServicePort, ...] = ()
 
 
 class TaskRow(NamedTuple):
@@ -81,7 +84,8 @@ def _counted(connection: sqlite3.Connection, service: Service) -> ServiceCount:
     desired = mode.slots
     if mode.is_job:
         desired = min(mode.max_concurrent or mode.slots, max(0, mode.slots - completed))
-    return ServiceCount(service, running, desired, completed)
+    ports = ports_in_force(service.spec, published_ports(connection, service.id)) if service.spec.ports else ()
+    return ServiceCount(service, running, desired, completed, ports)
 
 
 def inspect(context: OperationContext, word: str) -> Service:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from sandbox.service.spec import ServiceSpec
+
 
 def published_ports(connection: sqlite3.Connection, service_id: str) -> tuple[ServicePort, ...]:
     """What the service listens on, none of them 0: before it was first published, nothing."""
@@ -18,6 +20,12 @@ def published_ports(connection: sqlite3.Connection, service_id: str) -> tuple[Se
         (service_id,),
     )
     return tuple(ServicePort(*row) for row in rows)
+
+
+def all_published(connection: sqlite3.Connection) -> dict[str, tuple[ServicePort, ...]]:
+    """What each service listens on, by its id."""
+    ids = [str(row[0]) for row in connection.execute("SELECT DISTINCT service_id FROM service_port")]
+    return {service_id: published_ports(connection, service_id) for service_id in ids}
 
 
 def set_published_ports(connection: sqlite3.Connection, service_id: str, ports: Sequence[ServicePort]) -> None:
@@ -45,6 +53,12 @@ def with_chosen(ports: Sequence[ServicePort], known: Sequence[ServicePort]) -> t
             port = port._replace(published=before.published)  # the same one, known better
         found.append(port)
     return tuple(found)
+
+
+def ports_in_force(spec: ServiceSpec, known: Sequence[ServicePort]) -> tuple[ServicePort, ...]:
+    """The ports of a spec in their order, those that were chosen with their numbers."""
+    chosen = iter(with_chosen(spec.ports, known))
+    return tuple(next(chosen) if port.mode == "ingress" else port for port in spec.ports)
 
 
 def _is_chosen_for(wanted: ServicePort, known: ServicePort) -> bool:

@@ -64,6 +64,18 @@ def vips_of(connection: sqlite3.Connection, service_id: str) -> dict[str, str]:
     return dict(connection.execute(query, (service_id,)).fetchall())
 
 
+def all_vips(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
+    """The addresses of all services with their prefixes, by the ids of service and network."""
+    found: dict[str, dict[str, str]] = {}
+    rows = connection.execute(
+        "SELECT service_id, network_id, address4, subnet4 FROM service_vip JOIN network ON network.id = network_id "
+        "ORDER BY network_id"
+    )
+    for service_id, network_id, address, subnet in rows:
+        found.setdefault(service_id, {})[network_id] = f"{address}/{subnet.partition('/')[2]}"
+    return found
+
+
 def _wanted(connection: sqlite3.Connection, service: Service) -> Iterator[tuple[Network, tuple[str, ...]]]:
     if service.removing or service.spec.endpoint_mode != "vip":
         return

@@ -69,6 +69,11 @@ def test_one_comes_after_another_and_both_after_a_reboot(services: Services, san
     assert all(task.running_ns > first.running_ns for task in before)
     with open_state(services.paths) as connection:
         listens = published_ports(connection, web.id)
+    # a port that nobody named is shown as it was chosen
+    (chosen,) = {port.published for port in listens}
+    form = "{{(index .Endpoint.Ports 0).PublishedPort}}"
+    assert sandbox.run("service", "inspect", "-f", form, "web").lines == [str(chosen)]
+    assert sandbox.run("service", "ls", "-f", "name=web", "--format", "{{.Ports}}").lines == [f"*:{chosen}->80/tcp"]
 
     _crash(sandbox)
     assert ports.look_at(services.paths, web) is None
@@ -81,4 +86,4 @@ def test_one_comes_after_another_and_both_after_a_reboot(services: Services, san
     services.wait(web, lambda _, tasks: sum(task.is_member for task in tasks) == 2)
     info = ports.look_at(services.paths, web)
     assert info is not None
-    assert {one.host_port for one in info.ports} == {port.published for port in listens}
+    assert {one.host_port for one in info.ports} == {chosen}

@@ -49,7 +49,7 @@ def test_services() -> None:
     counts = [
         ServiceCount(_service("web10"), 1, 2, 0),
         ServiceCount(_service("web9", ServiceMode("replicated-job", 5)), 1, 3, 2),
-        ServiceCount(_service("all", ServiceMode("global"), (ServicePort(80, 8080),)), 1, 1, 0),
+        ServiceCount(_service("all", ServiceMode("global")), 1, 1, 0, (ServicePort(80, 8080),)),
         ServiceCount(_service("once", ServiceMode("global-job")), 0, 0, 1),
     ]
     print_services(printed.context, counts, None, quiet=False)

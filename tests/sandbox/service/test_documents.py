@@ -176,6 +176,14 @@ def test_a_service_and_what_nobody_said() -> None:
     assert document["Endpoint"]["Ports"] == [
         {"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "ingress"}
     ]
+    names = _NAMES._replace(
+        ports={"s" * 25: (ServicePort(80, 30001),)}, addresses={"s" * 25: {"network": "172.18.0.2/16"}}
+    )
+    chosen = _service(_LARGE._replace(ports=(ServicePort(80), ServicePort(53, 53, "udp", "host"))))
+    endpoint = service_document(chosen, names)["Endpoint"]
+    assert [port.get("PublishedPort") for port in endpoint["Ports"]] == [30001, 53]
+    assert [port.get("PublishedPort") for port in endpoint["Spec"]["Ports"]] == [None, 53]
+    assert endpoint["VirtualIPs"] == [{"NetworkID": "network", "Addr": "172.18.0.2/16"}]
     job = _service(_LARGE._replace(mode=ServiceMode("replicated-job", 5, 2)))
     document = service_document(job, _NAMES)
     assert document["Spec"]["Mode"] == {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 5}}
