@@ -57,7 +57,7 @@ def accept_lines(headers: Mapping[str, str]) -> list[str]:
 
 
 def frame_header(kind: int, size: int) -> bytes:
-    """What goes before a frame of a server, which is a message by itself."""
+    """What goes before a frame of a server, which is a message by itself of `size` bytes."""
     first = _FINAL | kind
     if size <= _MOST_OF_CONTROL:
         return bytes((first, size))

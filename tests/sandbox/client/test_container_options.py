@@ -31,7 +31,7 @@ from tests.needs import REPOSITORY
 #: fields that are arguments of their own, or that no keyword fills
 WITHOUT_KEYWORD = {
     "image", "command", "pull_policy", "id_file", "attached", "stdin_once", "exposed_ports", "storage_driver",
-    "trace_path", "best_effort", "configs", "later_networks",
+    "trace_path", "best_effort", "configs", "later_networks", "runtime", "isolation",
 }  # fmt: skip
 
 
