@@ -30,6 +30,7 @@ _HANDED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, sig
 _OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT)
 #: they would lead the command's clients elsewhere
 _OTHER_PLACES = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_API_VERSION")
+_PORTS_AT = {"TESTCONTAINERS_HOST_OVERRIDE": "localhost", "TESTCONTAINERS_CONNECTION_MODE": "docker_host"}
 
 
 def run_server(
@@ -84,6 +85,9 @@ async def _run(engine: Engine, words: Sequence[str]) -> int:
         "DOCKER_HOST": f"unix://{engine.socket_path}",
         "TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE": engine.socket_path,
     }
+    # where ports are published; in a container they would look for them at a network's gateway
+    for name, value in _PORTS_AT.items():
+        env.setdefault(name, value)
     # what the caller ignores (nohup, a shell's background) stays so, for the command too
     wanted = [number for number in _HANDED_ON if signal.getsignal(number) is not signal.SIG_IGN]
     with trio.open_signal_receiver(*wanted) as signals:
