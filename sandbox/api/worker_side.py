@@ -93,6 +93,19 @@ def start_container(context: OperationContext, word: str, attachment: Attachment
     return _handed_over(started.spawned.channel)
 
 
+def discard_container(context: OperationContext, word: str) -> None:
+    """Remove a container that was to be removed at its end, and could not be started."""
+    from sandbox.container.operations import look_up, remove
+    from sandbox.errors import NotFoundError
+
+    try:
+        container = look_up(context, word)
+        if container.config.auto_remove and container.state.status == "created" and not container.state.monitor_pid:
+            remove(context, container.id, volumes=True)
+    except NotFoundError:
+        return
+
+
 def attach_container(context: OperationContext, word: str, attachment: Attachment) -> Joined:
     """Join a running container."""
     from sandbox.container.sessions import open_attached

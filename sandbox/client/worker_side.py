@@ -163,7 +163,9 @@ def image_history(context: OperationContext, name: str) -> list[dict[str, Any]]:
     return [step.document() for step in history(context, name)]
 
 
-def search_images(context: OperationContext, term: str, limit: int) -> list[dict[str, Any]]:
+def search_images(
+    context: OperationContext, term: str, limit: int, filters: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
     """What was found, as Docker Hub says it."""
     from sandbox.image.operations import search
     from sandbox.image.searching import SearchRequest
@@ -173,7 +175,7 @@ def search_images(context: OperationContext, term: str, limit: int) -> list[dict
             "name": result.name, "description": result.description, "star_count": result.stars,
             "is_official": result.official, "is_automated": result.automated,
         }
-        for result in search(context, SearchRequest(term, limit))
+        for result in search(context, SearchRequest(term, limit, filters))
     ]  # fmt: skip
 
 

@@ -92,8 +92,20 @@ def get_image(connection: sqlite3.Connection, text: str) -> ImageRecord:
     found = find_image(connection, text)
     if found is None:
         mend = f"sandbox pull {text}; sandbox images lists what is here"
-        raise ImageNotFoundError(f"No such image: {text}", mend=mend, word=text, near=near_image(connection, text))
+        told = f"No such image: {told_name(text)}"
+        raise ImageNotFoundError(told, mend=mend, word=text, near=near_image(connection, text))
     return found
+
+
+def told_name(text: str) -> str:
+    """What was asked for as Docker says that it is not there: a name without a tag with `latest`."""
+    if is_full_id(text):
+        return text
+    try:
+        reference = parse_reference(text)
+    except ImageError:
+        return text
+    return reference.familiar if reference.tag or reference.digest else f"{reference.familiar}:latest"
 
 
 def load_image(connection: sqlite3.Connection, image_id: str) -> ImageRecord | None:

@@ -92,6 +92,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.remove_service": Operation(_API_SERVICES, "remove_service"),
     "api.update_service": Operation(_API_SERVICES, "update_service"),
     "api.update_object": Operation(_API_SERVICES, "update_object"),
+    "api.discard": Operation(_API, "discard_container"),
     "api.volumes": Operation(_API, "list_volumes"),
     "builder.prune": Operation(_BUILDER, "prune_cache"),
     "builder.usage": Operation(_BUILDER, "cache_usage"),

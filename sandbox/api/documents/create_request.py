@@ -51,7 +51,7 @@ class ReadRequest(NamedTuple):
 def read_create(body: Document, name: str, platform: str) -> ReadRequest:
     """The request. Raises ApiError, UsageError, NotSupportedError."""
     host = table(body, "HostConfig")
-    refuse_fields(host)
+    refuse_fields(host, body)
     image = text(body, "Image")
     if not image:
         raise ApiError(400, "Config cannot be empty in order to create a container")
@@ -107,7 +107,9 @@ def _life(body: Document, host: Document, request: ContainerRequest) -> Containe
         auto_remove=given_flag(host, "AutoRemove"),
         init=given_flag(host, "Init"),
         log=_log(host),
-        runtime=text(host, "Runtime") or None,
+        # docker-py says it beside the HostConfig
+        runtime=text(host, "Runtime") or text(body, "Runtime") or None,
+        volume_driver=text(host, "VolumeDriver") or None,
         isolation=text(host, "Isolation") or None,
         annotations=pairs(host, "Annotations"),
     )

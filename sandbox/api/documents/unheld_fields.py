@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.api.documents.reading import text, value_of
+from sandbox.api.documents.reading import text, texts, value_of
 from sandbox.api.errors import ApiError
 from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 
@@ -54,17 +54,20 @@ _FIXED = {"CgroupnsMode": ("", "private"), "Cgroup": ("",), "UsernsMode": ("", "
 _RUNTIMES = ("", "sandbox", "runc", "io.containerd.runc.v2")
 
 
-def refuse_fields(host: Document) -> None:
-    """Raise ApiError for what a HostConfig asks for and nobody can have."""
+def refuse_fields(host: Document, body: Document) -> None:
+    """Raise ApiError for what a HostConfig asks for and nobody can have; `body` is what it stands in."""
     for field, why in _REFUSED.items():
         if value_of(host, field):
             raise ApiError(501, f"HostConfig.{field} is not supported: {why}")
-    runtime, isolation, driver = (text(host, field) for field in ("Runtime", "Isolation", "VolumeDriver"))
+    runtime = text(host, "Runtime") or text(body, "Runtime")
+    isolation, driver = text(host, "Isolation"), text(host, "VolumeDriver")
     if runtime not in _RUNTIMES:
         raise ApiError(400, f"unknown or invalid runtime name: {runtime}")
     if isolation not in ("", "default"):
         raise ApiError(400, f"invalid isolation '{isolation}' on linux")
-    if driver not in ("", "local"):
+    # the driver is asked for volumes that are made for the container
+    makes = value_of(body, "Volumes") or any(not bind.startswith("/") for bind in texts(host, "Binds"))
+    if driver not in ("", "local") and makes:
         raise ApiError(404, f'error looking up volume plugin {driver}: plugin "{driver}" not found')
     for field, known in _FIXED.items():
         value = text(host, field)
@@ -79,11 +82,16 @@ def refuse_fields(host: Document) -> None:
 
 def warnings_of(body: Document, host: Document) -> Iterator[str]:
     """What of a container's configuration is left out, a sentence each."""
+    yield from discarded(host)
+    for field in _OF_IMAGES:
+        if value_of(body, field):
+            yield f"{field} is a matter of images. {field} discarded."
+
+
+def discarded(host: Document) -> Iterator[str]:
+    """What of a HostConfig, or of an update, is left out, a sentence each."""
     for field, sentence in _DISCARDED.items():
         if value_of(host, field):
             yield sentence
     if value_of(host, "MemorySwappiness") not in _NO_SWAPPINESS:
         yield _SWAPPINESS
-    for field in _OF_IMAGES:
-        if value_of(body, field):
-            yield f"{field} is a matter of images. {field} discarded."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox.api.call import NO_CONTENT, Answer
 from sandbox.api.documents.create_request import read_create, read_limits, read_restart
 from sandbox.api.documents.filters import read_filters
+from sandbox.api.documents.unheld_fields import discarded, refuse_fields
 from sandbox.api.glances import glance_all
 from sandbox.container.operations import ListRequest
 from sandbox.container.request.request import ContainerRequest
@@ -63,9 +64,11 @@ async def remove(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     """Change its limits and its restart policy."""
     body = await call.document()
+    refuse_fields(body, {})
+    left_out = [*discarded(body)]
     wanted = read_limits(body, ContainerRequest())._replace(rlimits=(), restart=read_restart(body), best_effort=True)
     notes = await call.engine.call("container.update", call.word, wanted)
-    return Answer(document={"Warnings": list(notes) or None})
+    return Answer(document={"Warnings": [*left_out, *notes] or None})
 
 
 async def prune(call: Call) -> Answer:

@@ -31,6 +31,11 @@ async def list_all(call: Call) -> Answer:
     if call.version < _SHORT_SINCE:
         for document in documents:
             document["VirtualSize"] = document["Size"]
+    if call.flag("shared-size"):
+        usage = await call.engine.call("system.usage")
+        shared = {image["Id"]: image["SharedSize"] for image in usage["Images"]}
+        for document in documents:
+            document["SharedSize"] = shared.get(document["Id"], -1)
     return Answer(document=documents)
 
 

@@ -10,7 +10,7 @@ from sandbox.api.call import NO_CONTENT, Answer, encoded
 from sandbox.api.errors import ApiError
 from sandbox.api.monitor_line import MonitorLine
 from sandbox.container.operations import StopRequest
-from sandbox.errors import ConflictError, NotFoundError
+from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.grammar.signals import parse_signal
 
 if TYPE_CHECKING:
@@ -27,11 +27,27 @@ _ENDS = {"not-running": "die", "next-exit": "die", "removed": "destroy"}
 _MOURNING_SECONDS = 0.5
 
 
+#: "{}", "null" and the like say nothing
+_NO_BODY = 7
+
+
 async def start(call: Call) -> Answer:
     """Start it; the answer comes when its program runs. Those who are joined already get its first byte."""
     engine = call.engine
+    body = await call.connection.read_body()
+    if len(body) > _NO_BODY:
+        # what old clients meant for `create`
+        raise ApiError(400, "starting container with non-empty request body was deprecated since API v1.22 and removed"
+                       " in v1.24")  # fmt: skip
+    if call.text("checkpoint"):
+        raise ApiError(501, "checkpoints are not supported: CRIU needs root's power over processes")
     brief = await engine.brief(call.word)
-    joined = await engine.call("api.start", brief.id, engine.parked.attachment(brief.id))
+    try:
+        joined = await engine.call("api.start", brief.id, engine.parked.attachment(brief.id))
+    except SandboxError:
+        # those who wait for its removal wait for no other sign
+        await engine.call("api.discard", brief.id)
+        raise
     if joined is None:
         return _NOT_MODIFIED
     if joined.channel is not None:

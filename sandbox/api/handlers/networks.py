@@ -9,7 +9,9 @@ from sandbox.api.documents.endpoint_request import endpoint_of
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.network_request import read_network
 from sandbox.api.documents.reading import flag, table, text
-from sandbox.errors import NotFoundError
+from sandbox.api.errors import ApiError
+from sandbox.errors import ConflictError, NotFoundError
+from sandbox.network.record import PREDEFINED
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
@@ -23,20 +25,29 @@ async def list_all(call: Call) -> Answer:
 
 
 async def create(call: Call) -> Answer:
-    """Make one."""
+    """Make one. Raises ApiError."""
     request = read_network(await call.document())
+    if request.name in PREDEFINED:
+        raise ApiError(403, f"operation is not permitted on predefined {request.name} network")
     network_id, notes = await call.engine.call("api.create_network", request, call.engine.session)
     return Answer(201, {"Id": network_id, "Warning": "\n".join(notes)})
 
 
 async def inspect(call: Call) -> Answer:
-    """All that is known of one."""
-    return Answer(document=await call.engine.call("network.inspect", call.word))
+    """All that is known of one. Raises ApiError."""
+    document: dict[str, Any] = await call.engine.call("network.inspect", call.word)
+    if call.text("scope") not in ("", document["Scope"]):
+        raise ApiError(404, f"network {call.word} not found")
+    return Answer(document=document)
 
 
 async def remove(call: Call) -> Answer:
-    """Remove it."""
-    await call.engine.call("api.remove_network", call.word)
+    """Remove it. Raises ApiError."""
+    try:
+        await call.engine.call("api.remove_network", call.word)
+    except ConflictError as error:
+        # what is in use, or is always there, is forbidden to Docker
+        raise ApiError(403, error.message) from error
     return NO_CONTENT
 
 

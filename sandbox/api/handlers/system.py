@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -13,6 +13,7 @@ from sandbox.api.call import Answer, encoded
 from sandbox.api.credentials import environment_of
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.reading import text
+from sandbox.api.errors import ApiError
 from sandbox.api.greeting import PING_HEADERS, SWARM_OF_ONE
 from sandbox.event_documents import event_document, event_fields
 from sandbox.event_stream import Selection, check_times, counted_as_follower, read_event_filters
@@ -21,6 +22,10 @@ from sandbox.system.versions import describe_version
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
+
+#: what of the use of disks is asked for by which word
+_USES = {"container": "Containers", "image": "Images", "volume": "Volumes", "build-cache": "BuildCache"}
+_NO_BUILDER_SIZE_SINCE = (1, 42)
 
 
 async def ping(call: Call) -> Answer:
@@ -41,14 +46,21 @@ async def info(call: Call) -> Answer:
     return Answer(document=document)
 
 
-async def plugins(_call: Call) -> Answer:
-    """There are none."""
-    return Answer(document=[])
-
-
 async def usage(call: Call) -> Answer:
-    """What is taken on disk."""
-    return Answer(document=await call.engine.call("system.usage"))
+    """What is taken on disk, all of it or by some kinds of things. Raises ApiError."""
+    wanted = call.query.get("type", list(_USES))
+    for kind in wanted:
+        if kind not in _USES:
+            raise ApiError(400, f"unknown object type: {kind}")
+    document: dict[str, Any] = await call.engine.call("system.usage")
+    for kind, field in _USES.items():
+        if kind not in wanted:
+            document[field] = None
+    if "image" not in wanted:
+        document["LayersSize"] = 0
+    if call.version >= _NO_BUILDER_SIZE_SINCE:
+        document.pop("BuilderSize", None)
+    return Answer(document=document)
 
 
 async def distribution(call: Call) -> Answer:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api.call import Answer
 from sandbox.api.credentials import environment_of
+from sandbox.api.documents.filters import read_filters
 from sandbox.api.errors import ApiError
 from sandbox.api.handlers.files import send_output
 from sandbox.api.message_stream import MessageStream
@@ -91,5 +92,8 @@ async def save_one(call: Call) -> None:
 
 async def search(call: Call) -> Answer:
     """What a registry finds."""
-    found: list[dict[str, Any]] = await call.engine.call("image.search", call.text("term"), call.number("limit") or 0)
+    filters = read_filters(call.text("filters"))
+    words = (call.text("term"), call.number("limit") or 0, filters)
+    environment = environment_of(call.headers.get("x-registry-auth", ""), call.text("term"))
+    found: list[dict[str, Any]] = await call.engine.call("image.search", *words, environment=environment)
     return Answer(document=found)

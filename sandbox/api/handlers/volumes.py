@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sandbox.api.call import NO_CONTENT, Answer
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.reading import pairs, text
+from sandbox.api.errors import ApiError
 from sandbox.volume.operations import VolumeRequest
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ async def create(call: Call) -> Answer:
 async def inspect(call: Call) -> Answer:
     """All that is known of one."""
     return Answer(document=await call.engine.call("volume.inspect", call.word))
+
+
+async def update(call: Call) -> NoReturn:
+    """Only those of a cluster are changed, and there are none. Raises ApiError."""
+    await call.engine.call("volume.inspect", call.word)
+    raise ApiError(400, "volume update only valid for cluster volumes, but swarm is unavailable")
 
 
 async def remove(call: Call) -> Answer:

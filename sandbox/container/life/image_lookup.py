@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from sandbox.errors import ImageNotFoundError, RegistryError, UsageError
-from sandbox.image.store import find_by_digest, find_image, near_image
+from sandbox.image.store import find_by_digest, find_image, near_image, told_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def ensure_image(
             require_platform(found.platform, platform, name)
             return found
         near = near_image(connection, name)
-        raise ImageNotFoundError(f"No such image: {name}", mend=f"sandbox pull {name}", word=name, near=near)
+        told = f"No such image: {told_name(name)}"
+        raise ImageNotFoundError(told, mend=f"sandbox pull {name}", word=name, near=near)
     before_pull()
     try:
         _pull(context, request)

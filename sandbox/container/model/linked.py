@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sandbox.container.model.links import Link, changed_texts, links_of, variables, with_links
+from sandbox.container.model.links import Link, changed_texts, links_of, names_by_links, variables, with_links
 from sandbox.container.model.store import find_container, write_networks
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _RUNNING = ("running", "paused")
 _PLACE = "container_id = ? AND network_id = (SELECT id FROM network WHERE name = 'bridge')"
+
+
+def linked_names(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """What containers are called by others, by their own name; few have links, and only those are read."""
+    rows = connection.execute("""SELECT name FROM container WHERE instr(config, '"links":[')""").fetchall()
+    return names_by_links(find_container(connection, name) for (name,) in rows)
 
 
 def check_links(connection: sqlite3.Connection, container: Container) -> None:

@@ -135,6 +135,7 @@ class ContainerRequest(NamedTuple):
     #: shown again as they were asked for, and of no effect
     runtime: str | None = None
     isolation: str | None = None
+    volume_driver: str | None = None
 
 
 def changed(before: ContainerRequest, after: ContainerRequest) -> frozenset[str]:

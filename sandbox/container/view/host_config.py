@@ -40,7 +40,7 @@ def _general(config: ContainerConfig, request: ContainerRequest) -> Document:
         "PortBindings": port_bindings(request.published_ports),
         "RestartPolicy": {"Name": config.restart.name, "MaximumRetryCount": config.restart.maximum_retries},
         "AutoRemove": config.auto_remove,
-        "VolumeDriver": "",
+        "VolumeDriver": request.volume_driver or "",
         "VolumesFrom": list(request.volumes_from) or None,
         "ConsoleSize": [0, 0],
         "Dns": list(config.dns),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sandbox.container.model.links import names_by_links
-from sandbox.container.model.store import all_containers
+from sandbox.container.model.linked import linked_names
 from sandbox.container.view.inspect import mount_document
 from sandbox.container.view.network_settings import network_settings
 from sandbox.container.view.status import status_text
@@ -28,7 +27,7 @@ def summarise(paths: Paths, containers: Sequence[Container], *, with_size: bool)
     """A document for each of the containers. Raises SandboxError."""
     with open_state(paths, durable=False) as connection:
         places = [endpoints_of(connection, container.id) for container in containers]
-        linked = names_by_links(all_containers(connection))
+        linked = linked_names(connection)
     now_ns = time.time_ns()
     found = [_summary(paths, *pair, now_ns) for pair in zip(containers, places, strict=True)]
     for document, container in zip(found, containers, strict=True):

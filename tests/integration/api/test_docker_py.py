@@ -52,9 +52,18 @@ def test_run_to_the_end(client: Any, busybox: str) -> None:
     with pytest.raises(docker.errors.ContainerError) as raised:
         client.containers.run(busybox, ["sh", "-c", "echo oh >&2; exit 4"], network_mode="none", remove=True)
     assert (raised.value.exit_status, raised.value.stderr) == (4, b"oh\n")
-    with pytest.raises(docker.errors.ImageNotFound):
+    with pytest.raises(docker.errors.ImageNotFound, match="No such image: nothing:latest"):
         client.images.get("nothing")
+    # one that was to go at its end goes too where it cannot be started
+    with pytest.raises(docker.errors.APIError, match="No such container: nobody"):
+        client.containers.run(busybox, "true", network_mode="container:nobody", auto_remove=True, detach=True)
     assert client.containers.list(all=True) == []
+    with pytest.raises(docker.errors.NotFound, match=r"plugin .*nothing.* not found"):
+        client.plugins.get("nothing")
+    used = client.df()
+    assert set(used) == {"LayersSize", "Images", "Containers", "Volumes", "BuildCache"}
+    (busy,) = client.api.images(busybox)
+    assert busy["SharedSize"] == -1
 
 
 def test_files_volumes_and_what_is_seen(client: Any, busybox: str) -> None:
@@ -114,6 +123,12 @@ def test_networks(client: Any, busybox: str) -> None:
     assert client.api.wait(early)["StatusCode"] == 0
     client.api.remove_container(early)
     assert client.networks.list(names=["inner"]) == [network]
+    with pytest.raises(docker.errors.NotFound):
+        client.networks.get("inner", scope="swarm")
+    with pytest.raises(docker.errors.APIError, match=r"403 .*operation is not permitted on predefined host network"):
+        client.networks.create("host")
+    with pytest.raises(docker.errors.APIError, match=r"403 .*bridge is a pre-defined network and cannot be removed"):
+        client.networks.get("bridge").remove()
     box = client.containers.run(busybox, "sleep 600", detach=True, name="box", network="inner")
     box.reload()
     assert list(box.attrs["NetworkSettings"]["Networks"]) == ["inner"]

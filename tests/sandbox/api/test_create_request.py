@@ -59,7 +59,7 @@ def test_what_is_asked_for_in_all_places() -> None:
         ({"MaskedPaths": ["/proc/kcore"]}, 501, "HostConfig.MaskedPaths"),
         ({"CgroupParent": "/a"}, 501, "HostConfig.CgroupParent"),
         ({"Runtime": "kata"}, 400, "unknown or invalid runtime name: kata"),
-        ({"VolumeDriver": "nfs"}, 404, "error looking up volume plugin nfs"),
+        ({"VolumeDriver": "nfs", "Binds": ["data:/d"]}, 404, "error looking up volume plugin nfs"),
         ({"Mounts": [{"Type": "npipe"}]}, 400, "mount type unknown"),
         ({"Memory": "1g"}, 400, "Memory is a number"),
         ({"Binds": [1]}, 400, "Binds is a list of texts"),

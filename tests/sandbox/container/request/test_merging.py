@@ -131,7 +131,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "cpuset_cpus": one_of("0-1,3"),
     "pids_limit": one_of(-1, 0, 50),
     "best_effort": one_of(True), "later_networks": one_of(True), "runtime": one_of("runc"),
-    "isolation": one_of("default"),
+    "isolation": one_of("default"), "volume_driver": one_of("local"),
 }  # fmt: skip
 # a few fields at a time: of many, two nearly always exclude each other
 REQUESTS = (
