@@ -174,5 +174,10 @@ def write_plan(stream: TextIO, plan: Plan, *, starts: bool = True) -> None:
             begins, ends = STEP_WORDS[step.kind]
             ends = "Exited" if step.condition == COMPLETED else ends
             for word in (f"{begins}{reason}", ends):
-                stream.write(f"{_DRY} {printable(subject)} {printable(word)} \n")
+                write_dry(stream, subject, word)
     stream.flush()
+
+
+def write_dry(stream: TextIO, subject: str, word: str) -> None:
+    """Say what would become of something in a run in which nothing is done."""
+    stream.write(f"{_DRY} {printable(subject)} {printable(word)} \n")

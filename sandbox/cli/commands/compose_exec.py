@@ -6,6 +6,7 @@ import os
 
 from sandbox.cli.command import Command
 from sandbox.cli.compose_call import as_command, project_name
+from sandbox.cli.compose_runs import is_dry
 from sandbox.cli.flags import option
 from sandbox.compose.chosen import Choice, chosen, the_one
 from sandbox.compose.observe import observe
@@ -26,6 +27,8 @@ def execute(invocation: Invocation) -> int:
 
     service, *words = invocation.arguments
     container = _container(invocation, service)
+    if is_dry(invocation):
+        return _would(invocation, f"Container {container[:12]}", f"Exec {' '.join(words)}")
     values: dict[str, Value] = {
         **invocation.values, "tty": wants_terminal(invocation), "interactive": invocation.flag("interactive"),
     }  # fmt: skip
@@ -65,7 +68,16 @@ def commit(invocation: Invocation) -> int:
 
     service, *name = invocation.arguments
     container = _container(invocation, service, all=True)
+    if is_dry(invocation):
+        return _would(invocation, f"Container {container[:12]}", "Committed")
     return commit_from(as_command(invocation, "container commit", (container, *name)))
+
+
+def _would(invocation: Invocation, subject: str, word: str) -> int:
+    from sandbox.cli.compose_progress import write_dry
+
+    write_dry(invocation.context.stderr, subject, word)
+    return 0
 
 
 def _container(invocation: Invocation, service: str, *, all: bool = False) -> str:
@@ -86,6 +98,9 @@ def copy(invocation: Invocation) -> int:
     status = 0
     for container in _copied_with(invocation, source.container or target.container, is_out=bool(source.container)):
         arguments = (_argument(source, container), _argument(target, container))
+        if is_dry(invocation):
+            _would(invocation, f"Container {container[:12]}", f"Copy {arguments[0]} to {arguments[1]} Copied")
+            continue
         status = copy_with(as_command(invocation, "container cp", arguments)) or status
     return status
 

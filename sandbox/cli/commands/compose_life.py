@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command, render_error
 from sandbox.cli.compose_call import parallel_of, project_if_any
+from sandbox.cli.compose_runs import is_dry
 from sandbox.cli.flags import option
 from sandbox.compose.chosen import Choice, chosen
 from sandbox.compose.observe import observe
@@ -56,14 +57,15 @@ def remove(invocation: Invocation) -> int:
         ids = {each.id for each in found}
         _, there = _containers(invocation, Choice(invocation.arguments, all=True))
         found = [each for each in there if each.id in ids]
-    stopped = [each for each in found if not each.is_running]
+    would_stop = invocation.flag("stop") and is_dry(invocation)
+    stopped = [each for each in found if would_stop or not each.is_running]
     if not stopped:
         context.note("No stopped containers")
         return 0
     going = f"Going to remove {', '.join(each.name for each in stopped)}"
     if force:
         context.print_quoted(going)
-    elif not _agrees(invocation, going):
+    elif not is_dry(invocation) and not _agrees(invocation, going):
         return 0
     asked = Asked("container.remove", named={"force": force, "volumes": invocation.flag("volumes")})
     return _do(invocation, stopped, asked, ("Removing", "Removed"))
@@ -119,11 +121,16 @@ def _without_orphans(project: Project | None, containers: list[ObservedContainer
 
 def _do(invocation: Invocation, containers: list[ObservedContainer], asked: Asked, words: tuple[str, str]) -> int:
     """Do it with each container and say so; 1 where one failed, each of which is told."""
-    from sandbox.cli.compose_progress import display_of
+    from sandbox.cli.compose_progress import display_of, write_dry
     from sandbox.compose.progress import Progress
 
     status = 0
     begun, done = words
+    if is_dry(invocation):
+        for each in containers:
+            for word in filter(None, words):
+                write_dry(invocation.context.stderr, f"Container {each.name}", word)
+        return 0
     display = display_of(invocation)
 
     def tell(container: ObservedContainer, result: object) -> None:

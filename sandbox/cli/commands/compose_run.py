@@ -8,6 +8,7 @@ from sandbox.cli.command import Command
 from sandbox.cli.commands.compose_exec import wants_terminal
 from sandbox.cli.compose_call import loaded
 from sandbox.cli.compose_remote import confirm_remote
+from sandbox.cli.compose_runs import is_dry
 from sandbox.cli.flags import option
 from sandbox.errors import NoTerminalError, SandboxError, UsageError
 
@@ -36,6 +37,9 @@ def run(invocation: Invocation) -> int:
             cause="the input device is not a TTY",
             mend="-T, or run it in a terminal",
         )
+    if is_dry(invocation):
+        _tell_dry(invocation, project, service, choice)
+        return 0
     _prepare(invocation, project, service)
     context = invocation.context.for_operations()
     container = _create(invocation, project, service, choice)
@@ -48,6 +52,25 @@ def run(invocation: Invocation) -> int:
         invocation.context.print(container)
         return 0
     return _stay(context, container, choice, post_start(project, service))
+
+
+def _tell_dry(invocation: Invocation, project: Project, service: str, choice: RunChoice) -> None:
+    """Say what would be made and started."""
+    from sandbox.cli.compose_progress import write_dry, write_plan
+    from sandbox.cli.compose_runs import way_of
+    from sandbox.compose.choosing import without_dependencies
+    from sandbox.compose.one_off import others_of
+    from sandbox.compose.running import bring_up
+    from sandbox.compose.steps import UpOptions
+
+    wanted = without_dependencies(project, (service,)) if invocation.flag("no-deps") else project
+    with way_of(invocation) as way:
+        made = bring_up(invocation.context.for_operations(), others_of(wanted, service), UpOptions(), way)
+    stderr = invocation.context.stderr
+    write_plan(stderr, made.plan)
+    name = choice.name or project.separator.join((project.name, service, "run"))
+    for word in ("Creating", "Created", "Starting", "Started"):
+        write_dry(stderr, f"Container {name}", word)
 
 
 def _prepare(invocation: Invocation, project: Project, service: str) -> None:

@@ -139,6 +139,13 @@ def test_what_ends(sandbox: Sandbox, project: _Project) -> None:
     project.add("web", 1, "trap 'exit 5' TERM; echo set; while :; do sleep 0.1; done", "--network", "none")
     project.add("db", 1, "exec sleep 1000", "--network", "none")
     sandbox.wait_for_log("demo-web-1", "set")
+    # in a dry run nothing is done, wherever it is asked for
+    for words in (("--dry-run", "kill"), ("pause", "--dry-run"), ("rm", "-s", "--dry-run"), ("--dry-run", "stop"),
+                  ("exec", "--dry-run", "web", "touch", "/x"), ("cp", "--dry-run", "web:/bin/sh", "out"),
+                  ("run", "--dry-run", "--no-deps", "db")):  # fmt: skip
+        assert "DRY-RUN MODE -  Container " in compose(*words).stderr, words
+    assert compose("ps", "-a", "--format", "{{.Name}} {{.State}}").lines == ["demo-db-1 running", "demo-web-1 running"]
+    assert not (project.directory / "out").exists()
     assert compose("pause", "db").stderr == " Container demo-db-1 Paused \n"
     assert compose("ps", "--status", "paused", "--services").lines == ["db"]
     assert "already paused" in compose("pause", "db", status=1).stderr
