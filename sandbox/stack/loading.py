@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Several
 
     from sandbox.stack.include import Included
+    from sandbox.stack.places import Place
     from sandbox.stack.remote_files import Fetch
 
 STANDARD_INPUT = "-"
@@ -46,16 +47,24 @@ class Loader:
         self.with_version: list[str] = []
 
     def load(
-        self, paths: Several[str], directory: str, environment: Environment[str, str], above: tuple[str, ...] = ()
+        self,
+        paths: Several[str],
+        directory: str,
+        environment: Environment[str, str],
+        above: tuple[str, ...] = (),
+        named: Place | None = None,
     ) -> Mapping:
-        """The tree of the files at `paths`, the later over the earlier ones. Raises ComposeFileError."""
+        """The tree of the files at `paths`, which are `named` there, the later over the earlier ones. Raises
+        ComposeFileError.
+        """
         tree: Mapping | None = None
         for path in paths:
             if path in above and path != STANDARD_INPUT:
                 circle = " -> ".join(self._shown(each) for each in (*above[above.index(path) :], path))
-                raise ComposeFileError(f"files include each other in a circle: {circle}")
+                raise problem(named, "include", f"files include each other in a circle: {circle}")
             if len(above) >= _DEEPEST:
-                raise ComposeFileError(f"files include each other more than {_DEEPEST} deep: {self._shown(path)}")
+                what = f"files include each other more than {_DEEPEST} deep: {self._shown(path)}"
+                raise problem(named, "include", what)
             source = Source(self._shown(path), path, directory, environment)
             for document in self._documents(source):
                 whole = self._completed(document, source, (*above, path))
@@ -141,7 +150,7 @@ class Loader:
         for path in included.paths:
             if not os.path.exists(path):
                 raise problem(included.place.place, "include", f"there is no file {self._shown(path)}")
-        return self.load(included.paths, included.directory, {**own, **source.environment}, above)
+        return self.load(included.paths, included.directory, {**own, **source.environment}, above, included.place.place)
 
     def _extended_file(self, file: Scalar, path: str) -> Mapping:
         source = file.place.source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from sandbox.stack.consistency import place_of
 from sandbox.stack.dotenv import parse_dotenv, parse_raw
 from sandbox.stack.errors import problem
 from sandbox.stack.loading import read_text
@@ -31,7 +32,7 @@ def with_environment(
         return environment[key] if key in environment else own.get(key)
 
     for number, file in enumerate(service.env_file):
-        found |= _variables(file, lookup, places.get(f"services.{name}.env_file[{number}]"), name)
+        found |= _variables(file, lookup, place_of(places, f"services.{name}.env_file[{number}]"), name)
     variables: dict[str, str | None] = {**found, **own}
     return service._replace(environment=Pairs.of(variables.items()), env_file=())
 
