@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_object_id
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]  # Any: JSON
 
 _NODE_KEY = "node_id"
+_NODE_SPEC_KEY = "node_spec"
 _ADDRESS = "127.0.0.1"
 #: nobody made it, and nothing of it changes
 BEGAN = "1970-01-01T00:00:00Z"
@@ -52,6 +54,26 @@ def node_id(connection: sqlite3.Connection) -> str:
         connection.execute("INSERT OR IGNORE INTO setting (key, value) VALUES (?, ?)", (_NODE_KEY, new_object_id()))
         row = connection.execute("SELECT value FROM setting WHERE key = ?", (_NODE_KEY,)).fetchone()
     return str(row[0])
+
+
+class NodeSpec(NamedTuple):
+    """What clients have said of this machine as a node: labels, by which services are kept to nodes, and a name."""
+
+    labels: Mapping[str, str] = {}
+    name: str = ""
+    version: int = 9
+    updated: str = BEGAN
+
+
+def node_spec(connection: sqlite3.Connection) -> NodeSpec:
+    """What was said last."""
+    row = connection.execute("SELECT value FROM setting WHERE key = ?", (_NODE_SPEC_KEY,)).fetchone()
+    return NodeSpec(*json.loads(row[0])) if row else NodeSpec()
+
+
+def keep_node_spec(connection: sqlite3.Connection, spec: NodeSpec) -> None:
+    """Have it be what is said."""
+    connection.execute("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", (_NODE_SPEC_KEY, json.dumps(spec)))
 
 
 def cluster_document(node_id: str, settings: ClusterSettings) -> Document:

@@ -13,7 +13,7 @@ from sandbox.api.session import recorded_in
 from sandbox.errors import ConflictError, UsageError
 from sandbox.service import operations
 from sandbox.service.known_names import known_names
-from sandbox.service.looking import inspect
+from sandbox.service.looking import inspect, node_of
 from sandbox.service.placement import check_placement
 
 TYPE_CHECKING = False
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.operation_context import OperationContext
-    from sandbox.service.documents import KnownNames
     from sandbox.service.spec import ServiceSpec
 
 _STACK = "com.docker.stack.namespace"
@@ -33,7 +32,7 @@ def create(context: OperationContext, body: dict[str, Any], session: str) -> str
     names = known_names(context)
     with _in_words_of_swarm():
         spec = read_service(body, names)
-        _check(spec, names)
+        _check(context, spec)
         with recorded_in(session):
             return operations.create(context, spec, dict(spec.labels).get(_STACK, "")).id
 
@@ -43,7 +42,7 @@ def update(context: OperationContext, word: str, version: int, body: dict[str, A
     service, names = inspect(context, word), known_names(context)
     with _in_words_of_swarm():
         spec = read_service(body, names, service.spec)
-        _check(spec, names)
+        _check(context, spec)
         operations.update(context, service.id, version, spec)
 
 
@@ -58,9 +57,9 @@ def roll_back(context: OperationContext, word: str, version: int) -> None:
         operations.rollback(context, service.id, version)
 
 
-def _check(spec: ServiceSpec, names: KnownNames) -> None:
+def _check(context: OperationContext, spec: ServiceSpec) -> None:
     if spec.constraints:
-        check_placement(spec.constraints, names.node_id)
+        check_placement(spec.constraints, node_of(context))
 
 
 @contextmanager

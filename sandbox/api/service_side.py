@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sandbox.operation_context import OperationContext
     from sandbox.secret.operations import ObjectRequest
     from sandbox.secret.record import Kind
+    from sandbox.swarm_of_one import NodeSpec
 
     Document = dict[str, Any]
 
@@ -28,6 +29,8 @@ def nodes(context: OperationContext, filters: tuple[str, ...]) -> list[Document]
     """This machine's document as a node, where it passes the filters. Raises FilterError."""
     from sandbox.grammar.filters import parse_filters
     from sandbox.service.looking import node_of
+    from sandbox.state import open_state
+    from sandbox.swarm_of_one import node_spec
 
     wanted = parse_filters(filters, _NODE_FILTERS)
     node = node_of(context)
@@ -36,13 +39,32 @@ def nodes(context: OperationContext, filters: tuple[str, ...]) -> list[Document]
         and wanted.match("name", node.hostname.startswith)
         and wanted.match_exact("role", "manager")
         and wanted.match_exact("membership", "accepted")
-        and wanted.match("node.label", lambda _text: False)
+        and wanted.match_labels(node.labels, "node.label")
         and wanted.match_labels({})
     )
-    return [_node_document(node.id, node.hostname)] if passes else []
+    if not passes:
+        return []
+    with open_state(context.paths, durable=False) as connection:
+        return [_node_document(node.id, node.hostname, node_spec(connection))]
 
 
-def _node_document(node_id: str, hostname: str) -> Document:
+def update_node(context: OperationContext, version: int, name: str, labels: dict[str, str]) -> bool:
+    """Have this machine's node be called so, and have these labels; False where it is not of that version any more."""
+    import time
+
+    from sandbox.humane import rfc3339
+    from sandbox.state import open_state
+    from sandbox.swarm_of_one import NodeSpec, keep_node_spec, node_spec
+    from sandbox.transactions import transaction
+
+    with open_state(context.paths) as connection, transaction(connection):
+        if node_spec(connection).version != version:
+            return False
+        keep_node_spec(connection, NodeSpec(labels, name, version + 1, rfc3339(time.time_ns())))
+    return True
+
+
+def _node_document(node_id: str, hostname: str, spec: NodeSpec) -> Document:
     import os
 
     from sandbox.swarm_of_one import BEGAN
@@ -51,10 +73,15 @@ def _node_document(node_id: str, hostname: str) -> Document:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "ID": node_id,
-        "Version": {"Index": 9},
+        "Version": {"Index": spec.version},
         "CreatedAt": BEGAN,
-        "UpdatedAt": BEGAN,
-        "Spec": {"Labels": {}, "Role": "manager", "Availability": "active"},
+        "UpdatedAt": spec.updated,
+        "Spec": {
+            **({"Name": spec.name} if spec.name else {}),
+            "Labels": dict(spec.labels),
+            "Role": "manager",
+            "Availability": "active",
+        },
         "Description": {
             "Hostname": hostname,
             "Platform": {"Architecture": os.uname().machine, "OS": "linux"},

@@ -59,7 +59,7 @@ class LocalEngine:
         for spec in stack.services:
             try:
                 if spec.constraints:
-                    check_placement(spec.constraints, looking.node_of(self._context).id)
+                    check_placement(spec.constraints, looking.node_of(self._context))
             except UsageError as error:
                 yield Refusal(f"failed to create service {spec.name}: {error.message}: {error.cause}", error.mend)
 

@@ -10,6 +10,8 @@ from sandbox.values import PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.container.request.request import ContainerRequest
     from sandbox.service.record import Service
     from sandbox.service.spec import ServiceSpec
@@ -23,6 +25,8 @@ class Node(NamedTuple):
 
     id: str
     hostname: str
+    #: by which services may be kept to it
+    labels: Mapping[str, str] = {}
 
 
 def container_name(service: Service, task: Task, node: Node) -> str:

@@ -24,7 +24,7 @@ from sandbox.service.store import (
     tasks_of,
 )
 from sandbox.state import open_state
-from sandbox.swarm_of_one import node_id
+from sandbox.swarm_of_one import node_id, node_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def this_node(connection: sqlite3.Connection) -> Node:
     """This machine as a node."""
     import os
 
-    return Node(node_id(connection), os.uname().nodename)
+    return Node(node_id(connection), os.uname().nodename, node_spec(connection).labels)
 
 
 def node_of(context: OperationContext) -> Node:

@@ -11,17 +11,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sandbox.service.container_request import Node
+
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-def check_placement(constraints: Iterable[str], node_id: str) -> None:
-    """Raise UsageError where no replica could run. This machine is manager and worker, so a role never keeps one away;
-    it has no labels.
+def check_placement(constraints: Iterable[str], node: Node) -> None:
+    """Raise UsageError where no replica could run on `node`, which is this machine. It is manager and worker, so a role
+    never keeps one away.
     """
     machine = os.uname()
     facts = {
-        "node.id": node_id,
+        "node.id": node.id,
         "node.hostname": machine.nodename,
+        **{f"node.labels.{key}": value for key, value in node.labels.items()},
         "node.platform.os": "linux",
         "node.platform.arch": machine.machine,
     }

@@ -91,6 +91,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.tasks": Operation(_API_SERVICES, "tasks"),
     "api.remove_service": Operation(_API_SERVICES, "remove_service"),
     "api.update_service": Operation(_API_SERVICES, "update_service"),
+    "api.update_node": Operation(_API_SERVICES, "update_node"),
     "api.update_object": Operation(_API_SERVICES, "update_object"),
     "api.discard": Operation(_API, "discard_container"),
     "api.volumes": Operation(_API, "list_volumes"),

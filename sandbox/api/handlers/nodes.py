@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api.call import Answer
 from sandbox.api.documents.filters import read_filters
+from sandbox.api.documents.reading import pairs, text
 from sandbox.api.errors import ApiError
 
 if TYPE_CHECKING:
@@ -24,9 +25,22 @@ async def inspect(call: Call) -> Answer:
 
 
 async def update(call: Call) -> Answer:
-    """Nothing of it can be changed. Raises ApiError."""
+    """Give it labels and a name; it stays what it is. Raises ApiError."""
     await _named(call)
-    raise ApiError(501, "labels, role and availability of this machine's node cannot be changed")
+    body = await call.document()
+    version = call.number("version")
+    if version is None:
+        raise ApiError(400, "invalid node version '': strconv.ParseUint: parsing \"\": invalid syntax")
+    if text(body, "Role") not in ("", "manager"):
+        raise ApiError(
+            400,
+            "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm",
+        )
+    if text(body, "Availability") not in ("", "active"):
+        raise ApiError(501, "this machine is the only node, and stays active: scale services to 0 in its place")
+    if not await call.engine.call("api.update_node", version, text(body, "Name"), dict(pairs(body, "Labels"))):
+        raise ApiError(500, "rpc error: code = Unknown desc = update out of sequence")
+    return Answer(200)
 
 
 async def remove(call: Call) -> Answer:

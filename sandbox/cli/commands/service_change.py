@@ -71,7 +71,7 @@ def _check(where: OperationContext, spec: ServiceSpec) -> None:
     if spec.constraints:
         from sandbox.service.placement import check_placement
 
-        check_placement(spec.constraints, looking.node_of(where).id)
+        check_placement(spec.constraints, looking.node_of(where))
 
 
 def _waited(invocation: Invocation, service: Service, word: str) -> int:

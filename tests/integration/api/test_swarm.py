@@ -26,6 +26,7 @@ def test_what_a_swarm_has(client: Any, busybox: str, eventually: Callable[[Calla
     (node,) = client.nodes.list(filters={"role": "manager"})
     assert (node.id, client.nodes.get(node_id).attrs["Spec"]["Availability"]) == (node_id, "active")
     assert client.nodes.list(filters={"role": "worker"}) == []
+    _check_node(client, node)
     _check_objects(client)
     assert (client.services.list(status=True), client.api.tasks()) == ([], [])
     with pytest.raises(docker.errors.NotFound, match="service web not found"):
@@ -105,6 +106,26 @@ def _states(service: Any) -> list[tuple[str, list[str]]]:
         (task["Status"]["State"], task["Spec"]["ContainerSpec"]["Env"])
         for task in service.tasks(filters={"desired-state": "running"})
     ]
+
+
+def _check_node(client: Any, node: Any) -> None:
+    spec = {"Availability": "active", "Name": "here", "Role": "manager", "Labels": {"zone": "a"}}
+    with pytest.raises(docker.errors.APIError, match="no suitable node"):
+        client.services.create("busybox", name="kept", constraints=["node.labels.zone==a"])
+    node.update(spec)
+    with pytest.raises(docker.errors.APIError, match="out of sequence"):
+        node.update(spec)
+    node.reload()
+    assert node.attrs["Spec"] == spec
+    assert client.nodes.list(filters={"node.label": "zone=a"}) == [node]
+    kept = client.services.create(
+        "busybox", name="kept", constraints=["node.labels.zone==a"], mode=ServiceMode("replicated", 0)
+    )
+    kept.remove()
+    with pytest.raises(docker.errors.APIError, match="last manager"):
+        node.update({**spec, "Role": "worker"})
+    with pytest.raises(docker.errors.APIError, match="only node"):
+        node.update({**spec, "Availability": "drain"})
 
 
 def _check_objects(client: Any) -> None:

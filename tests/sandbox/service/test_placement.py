@@ -7,7 +7,10 @@ import os
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.service.container_request import Node
 from sandbox.service.placement import check_placement
+
+ME = Node("me", "host", {"zone": "west"})
 
 
 @pytest.mark.parametrize(
@@ -21,10 +24,11 @@ from sandbox.service.placement import check_placement
         "node.platform.os==linux",
         f"node.platform.arch=={os.uname().machine}",
         "node.labels.zone != east",
+        "node.labels.zone == west",
     ],
 )
 def test_it_fits(text: str) -> None:
-    check_placement((text,), "me")
+    check_placement((text,), ME)
 
 
 @pytest.mark.parametrize(
@@ -33,5 +37,5 @@ def test_it_fits(text: str) -> None:
 )
 def test_it_does_not(text: str) -> None:
     with pytest.raises(UsageError, match="no suitable node") as caught:
-        check_placement((text,), "me")
+        check_placement((text,), ME)
     assert text in caught.value.cause
