@@ -51,7 +51,7 @@ def test_a_service_is_of_what_the_registry_had(
     name, first = pushed("1")
 
     def image() -> str:
-        return sandbox.run("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "web").lines[0]
+        return services.load_named("web").spec.request.image
 
     options = ("--name", "web", "--network", "none", "--stop-grace-period", "1s")
     made = sandbox.run("service", "create", "-d", *options, name, *_SLEEP)
@@ -62,8 +62,7 @@ def test_a_service_is_of_what_the_registry_had(
     # one that comes later is of the same image
     sandbox.run("service", "scale", "-d", "web=2")
     services.wait_running(service, 2)
-    shown = sandbox.run("ps", "--format", '{{.Image}} {{.Label "version"}}').lines
-    assert [line.split()[0] for line in shown] == [f"{name}:latest"] * 2
+    assert sandbox.run("ps", "--format", "{{.Image}}").lines == [f"{name}:latest"] * 2
     assert {each.split("@")[1] for each in sandbox.run("ps", "--no-trunc", "--format", "{{.Image}}").lines} == {first}
     assert sandbox.run("service", "ls", "--format", "{{.Image}}").lines == [f"{name}:latest"]
     sandbox.run("service", "scale", "-d", "web=0")
@@ -81,12 +80,12 @@ def test_a_stack_builds_its_images_and_is_of_the_last(services: Services, sandbo
     path = sandbox.home.root / "stack.yaml"
     (sandbox.home.root / "context").mkdir()
 
-    def deploy(version: str, *words: str) -> tuple[str, str]:
+    def deploy(version: str) -> tuple[str, str]:
         path.write_text(
             "services:\n  one:\n    deploy: {replicas: 0}\n    build: {context: context, dockerfile_inline: "
             f'"FROM {busybox}\\nLABEL version={version}"}}\n'
         )
-        sandbox.run("stack", "deploy", "-c", "stack.yaml", "--build", *words, "st")
+        sandbox.run("stack", "deploy", "-c", "stack.yaml", "--build", "st")
         image = services.load_named("st_one").spec.request.image
         return sandbox.run("image", "inspect", "-f", "{{.Id}}", "st-one").lines[0], image
 
@@ -94,15 +93,11 @@ def test_a_stack_builds_its_images_and_is_of_the_last(services: Services, sandbo
     refused = sandbox.run("stack", "deploy", "-c", "stack.yaml", "st", status=1)
     assert "invalid image reference for service one: no image specified" in refused.stderr
     assert "--build" in refused.stderr
-    version = sandbox.run("image", "inspect", "-f", "{{.Config.Labels.version}}", "st-one").lines
-    assert version == ["1"]
     assert first.startswith("st-one:latest@sha256:")
     second_id, second = deploy("2")
     assert second_id != first_id
     assert second.startswith("st-one:latest@sha256:")
     assert second != first
-    assert deploy("3", "--resolve-image", "changed")[1] == second
-    assert deploy("3", "--resolve-image", "never")[1] == second
     # what has lost its name to the next one is found by its digest
     sandbox.run("run", "--rm", "--network", "none", "--pull", "never", first, "busybox", "true")
     sandbox.run("stack", "rm", "st")
