@@ -9,10 +9,12 @@ import os
 import posixpath
 import shutil
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sandbox.api.buildkit.frontend_request import is_cache, prefixed, read_network, read_settings, warnings_of
 from sandbox.api.buildkit.line import Asker
+from sandbox.api.buildkit.needed_files import needed_files
+from sandbox.api.buildkit.reading import domains_of, may_trigger, read, takes_of
 from sandbox.api.buildkit.results import read_outputs_of, send_outputs, shown
 from sandbox.api.credentials import auth_environment
 from sandbox.api.session import recorded_in
@@ -23,27 +25,21 @@ from sandbox.builder.results.cache_transfer import read_cache_from, read_cache_t
 from sandbox.builder.results.exporting import ExportRequest
 from sandbox.builder.results.outputs import read_epoch
 from sandbox.builder.sources.contexts import ContextRoom
-from sandbox.builder.sources.git_urls import parse_git_url
 from sandbox.builder.sources.named_contexts import context_name
 from sandbox.builder.sources.ssh_agents import SshSource
 from sandbox.builder.subrequests import answer_call, read_call
 from sandbox.caller_directory import CallerDirectory
-from sandbox.dockerfile.arguments import platform_arguments, read_globals
 from sandbox.dockerfile.dockerignore import read_ignore_lines
-from sandbox.dockerfile.errors import DockerfileError, LanguageError
-from sandbox.dockerfile.instructions import Add
-from sandbox.dockerfile.outline import find_target, outline, reachable_stages
-from sandbox.dockerfile.stages import read_dockerfile
-from sandbox.errors import ImageError, NotFoundError, SandboxError
-from sandbox.image.platforms import host_platform, parse_platform
-from sandbox.image.references import parse_reference
+from sandbox.dockerfile.errors import DockerfileError
+from sandbox.errors import NotFoundError, SandboxError
+from sandbox.image.platforms import parse_platform
 from sandbox.image.registry.docker_config import DOCKER_HUB_KEY
-from sandbox.image.web.web_file import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandbox.api.buildkit.frontend_request import FrontendBuild
+    from sandbox.api.buildkit.reading import Reading
     from sandbox.builder.progress.progress import Event
     from sandbox.builder.results.outputs import Output
     from sandbox.operation_context import OperationContext
@@ -54,14 +50,6 @@ _UPLOADS = "http://buildkit-session/"
 _SUBREQUESTS = {
     "frontend.lint": "check", "frontend.outline": "outline", "frontend.targets": "targets",
 }  # fmt: skip
-
-
-class _Takes(NamedTuple):
-    """What the file makes use of, as far as it can be told before its base images are here."""
-
-    secrets: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
 
 
 def build(
@@ -106,6 +94,7 @@ class _Building:
         self._data = b""
         self._is_parsed = False
         self._outputs: tuple[Output, ...] = ()
+        self._reading: Reading | None = None
         #: where the Dockerfile lies; its path there is what errors name
         self._cwd = CallerDirectory("/")
 
@@ -196,7 +185,24 @@ class _Building:
         if self._attributes.get("requestid"):
             # what is asked of the file alone takes nothing of it
             return self._room.new_directory(), path
-        return self._tree(key, "[internal] load build context", "transferring context:", (), excludes), path
+        follow = self._needed()
+        if follow == ():
+            return self._room.new_directory(), path
+        title = "[internal] load build context"
+        return self._tree(key, title, "transferring context:", follow or (), excludes), path
+
+    def _needed(self) -> tuple[str, ...] | None:
+        """What the file takes of its context; None for everything. Raises DockerfileError."""
+        reading = self._reading = read(self._data, self._name, self._attributes)
+        self._is_parsed = True
+        attributes = self._attributes
+        if reading is None or attributes.get("platform") or attributes.get("image-resolve-mode") == "pull":
+            return None
+        found = needed_files(each for stage in reading.stages for each in stage.instructions)
+        if found is None or may_trigger(self._context.paths, reading):
+            return None
+        # the rules say more of a file that is not there
+        return (*found, ".dockerignore") if found else ()
 
     @staticmethod
     def _file_names(name: str) -> tuple[str, ...]:
@@ -262,7 +268,7 @@ class _Building:
 
     def _equipped(self, options: BuildOptions) -> tuple[Mapping[str, str], BuildOptions]:
         """The environment and options, with the secrets, agents and credentials that the file takes."""
-        takes = self._takes(options)
+        takes = takes_of(self._reading, options)
         secrets = {}
         for name in takes.secrets:
             value = self._asker.ask("secret", id=name)
@@ -271,7 +277,7 @@ class _Building:
         agents = tuple(SshSource(name, (self._asker.ask("ssh", id=name),)) for name in dict.fromkeys(takes.agents))
         pushed = (name.domain for output in options.export.outputs if output.push for name in output.names)
         auths: dict[str, dict[str, object]] = {}
-        for domain in dict.fromkeys((*self._domains(takes.images), *pushed)):
+        for domain in dict.fromkeys((*domains_of(takes.images), *pushed)):
             host = "registry-1.docker.io" if domain == "docker.io" else domain
             found = self._asker.ask("credentials", host=host)
             if found is not None:
@@ -280,44 +286,6 @@ class _Building:
                 auths[DOCKER_HUB_KEY if domain == "docker.io" else domain] = dict(kept)
         env = {**self._context.env, **auth_environment(auths)}
         return env, options._replace(secrets=secrets, ssh=agents)
-
-    def _takes(self, options: BuildOptions) -> _Takes:
-        remote = ("GIT_AUTH_TOKEN", "GIT_AUTH_HEADER")
-        if not self._data:
-            return _Takes(secrets=remote if parse_git_url(options.context) is not None else ())
-        program = read_dockerfile(self._data, self._name)
-        self._is_parsed = True
-        try:
-            target = find_target(program, options.target)
-            native = host_platform()
-            platform = parse_platform(options.platform) if options.platform else native
-            stage = program.stages[target].name
-            globals_ = read_globals(
-                program, options.arguments, platform_arguments(native, platform, stage, options.arguments)
-            )
-            found = outline(program, target, globals_)
-            stages = [program.stages[number] for number in reachable_stages(program, target, globals_)]
-            images = [globals_.expand(stage.base, stage.start.node).text for stage in stages]
-        except LanguageError:
-            # the build says it, with its place
-            return _Takes()
-        except NotFoundError:
-            return _Takes()
-        adds = any(isinstance(each, Add) for stage in stages for each in stage.instructions)
-        images += [value.removeprefix("docker-image://") for value in options.contexts.values()]
-        secrets = tuple(each.name for each in found.secrets)
-        return _Takes((*secrets, *remote) if adds else secrets, tuple(each.name for each in found.ssh), tuple(images))
-
-    @staticmethod
-    def _domains(images: tuple[str, ...]) -> list[str]:
-        found = []
-        for image in images:
-            try:
-                if not is_url(image):
-                    found.append(parse_reference(image).domain)
-            except ImageError:
-                continue
-        return found
 
     # --- what is asked of the file
 
