@@ -39,12 +39,6 @@ MEBIBYTE = 1 << 20
 EVERYWHERE = PortMapping("", 8080, 8000)
 
 
-@pytest.fixture(scope="module")
-def module_world() -> Iterator[ForwardWorld]:
-    with forward_world() as world:
-        yield world
-
-
 @pytest.fixture
 def world(module_world: ForwardWorld) -> ForwardWorld:
     """With port 8080 of all addresses published to 8000 of the container."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,19 +24,9 @@ from tests.net.forward_world import (
     OTHER_HOST6,
     TARGET,
     ForwardWorld,
-    forward_world,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = [pytest.mark.requires("userns", "ipv6"), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def module_world() -> Iterator[ForwardWorld]:
-    with forward_world() as world:
-        yield world
 
 
 @pytest.fixture

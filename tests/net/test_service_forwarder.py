@@ -15,7 +15,7 @@ import pytest
 from net.listeners import open_listeners
 from net.ports import PortMapping
 from net.service_protocol import ServiceDoor, ServiceMember
-from tests.net.forward_world import CLIENT4, HOST4, TARGETS, ForwardWorld, forward_world
+from tests.net.forward_world import CLIENT4, HOST4, TARGETS, ForwardWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,10 +27,9 @@ PORT = 8080
 TCP, UDP = PortMapping("", PORT, 8000), PortMapping("", PORT, 5300, "udp")
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[ForwardWorld]:
-    with forward_world() as world:
-        yield world
+@pytest.fixture
+def world(module_world: ForwardWorld) -> ForwardWorld:
+    return module_world
 
 
 class Service:
