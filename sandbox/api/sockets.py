@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import subprocess
 import sys
 from contextlib import suppress
 
@@ -80,6 +79,8 @@ def ensure_socket(paths: Paths, env: Mapping[str, str]) -> str:
     """The path of a socket at which the user's API is served: by the server that is there, or by one that is started
     for it and ends by itself when nobody has asked anything for a while. Raises HostError.
     """
+    import subprocess  # a server that listens starts none
+
     path = socket_path(paths)
     if listener_pid(path):
         return path

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import socket as sockets
 import stat
 import sys
+import tarfile
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox.api.sockets import listener_pid
 from sandbox.warm.descriptor_limit import more_descriptors
 from tests.subordinate import run_as_namespace_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.requires("subids", "overlay")
 _HEAD = b"Host: engine\r\n"
@@ -149,3 +155,59 @@ def test_a_thousand_idle_connections_are_small(socket: str) -> None:
             assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
         assert ask(socket, b"GET /_ping HTTP/1.1\r\n" + _HEAD + b"\r\n").endswith(b"OK")
         assert _memory(listener_pid(socket)) <= 60e6
+
+
+def _archive(*members: tuple[str, bytes, str, bytes]) -> bytes:
+    """A tar of (name, type, what a link leads to, content)."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, kind, target, content in members:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.size, entry.devmajor, entry.devminor = kind, target, len(content), 1, 3
+            archive.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
+
+
+def test_archives_stay_inside(socket: str, tmp_path: Path) -> None:
+    """Neither an archive for a container nor a build's context writes or reads a file of the host's."""
+    canary, marker = tmp_path / "canary", tmp_path / "marker"
+    canary.mkdir()
+    marker.write_text("of the host")
+
+    def send(method: str, target: str, body: bytes) -> bytes:
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        answer = ask(socket, head.encode() + body)
+        assert 200 <= status(answer) < 600, answer
+        assert b"Traceback" not in answer
+        return answer
+
+    created = send("POST", "/containers/create?name=victim", b'{"Image":"busybox","Cmd":["true"]}')
+    assert status(created) == 201, created
+    for members in (
+        [("../../../../../../../../" + str(canary / "up"), tarfile.REGTYPE, "", b"x")],
+        [(str(canary / "absolute"), tarfile.REGTYPE, "", b"x")],
+        [("way", tarfile.SYMTYPE, str(canary), b""), ("way/through", tarfile.REGTYPE, "", b"x")],
+        [("up", tarfile.SYMTYPE, "../" * 20 + str(canary), b""), ("up/through", tarfile.REGTYPE, "", b"x")],
+        [("file", tarfile.SYMTYPE, str(marker), b""), ("file", tarfile.REGTYPE, "", b"x")],
+        [("hard", tarfile.LNKTYPE, str(marker), b""), ("hard", tarfile.REGTYPE, "", b"x")],
+        [("device", tarfile.CHRTYPE, "", b"")],
+    ):
+        send("PUT", "/containers/victim/archive?path=/", _archive(*members))
+    dockerfile = ("Dockerfile", tarfile.REGTYPE, "", b"FROM busybox\nCOPY . /all/\n")
+    for members in (
+        [("way", tarfile.SYMTYPE, str(canary), b""), ("way/through", tarfile.REGTYPE, "", b"x")],
+        [("../" * 20 + str(canary / "up"), tarfile.REGTYPE, "", b"x")],
+    ):
+        send("POST", "/build?networkmode=none", _archive(dockerfile, *members))
+    for link in (str(marker), "../" * 20 + str(marker)):
+        answer = send("POST", "/build", _archive(("Dockerfile", tarfile.SYMTYPE, link, b"")))
+        assert b"of the host" not in answer
+    answer = send("POST", f"/build?dockerfile={'../' * 20}{marker}", _archive(("x", tarfile.REGTYPE, "", b"")))
+    assert b"of the host" not in answer
+    for path in (str(marker), "way/../../../../.." + str(marker)):
+        answer = send("GET", f"/containers/victim/archive?path={path}", b"")
+        assert b"of the host" not in answer
+    send("PUT", "/containers/victim/archive?path=/", b"\0\1\2" * 5000)
+    assert list(canary.iterdir()) == []
+    assert marker.read_text() == "of the host"
+    assert status(send("DELETE", "/containers/victim?force=1", b"")) == 204
