@@ -61,8 +61,8 @@ def _open(paths: Paths, env: Mapping[str, str], source: SshSource, stack: ExitSt
         socket = env.get("SSH_AUTH_SOCK", "")
         if not socket:
             raise NotFoundError(
-                f"there is no SSH agent for --ssh {source.id}", cause="SSH_AUTH_SOCK is not set",
-                mend="eval $(ssh-agent) && ssh-add",
+                "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set",
+                cause=f"SSH_AUTH_SOCK is not set, for --ssh {source.id}", mend="eval $(ssh-agent) && ssh-add",
             )  # fmt: skip
         return _check_socket(socket)
     try:
