@@ -4,7 +4,7 @@ It moves more than slirp4netns, and reaches the world by IPv6 where the host doe
 runs: those are carried by our own forwarder (`net.forwarder`), which connects inside.
 
     caller                          pasta
-      | fork, exec -----------------> |  netns as /proc/self/fd/N, "pid file": a pipe
+      | fork, exec -----------------> |  stdin: the netns; stdout, its "pid file": a pipe; all others it closes
       | <--------------- pid (ready)  |  eth0 is up, its sandbox is on
       |             …                 |
       | ends: PR_SET_PDEATHSIG -----> |  ends
@@ -58,14 +58,14 @@ def find_pasta(search_path: str = "") -> str:
     return program
 
 
-def pasta_arguments(program: str, netns_fd: int, ready_fd: int) -> tuple[str, ...]:
+def pasta_arguments(program: str) -> tuple[str, ...]:
     """The command line: addresses as slirp4netns has them, no port either way, nothing of the host's loopback."""
     return (
         program,
         *("--foreground", "--quiet", "--stderr", "--config-net", "--no-map-gw", "--no-netns-quit"),
         *("-t", "none", "-u", "none", "-T", "none", "-U", "none"),
         *("-I", INTERFACE, "-a", CONTAINER_ADDRESS, "-n", "24", "-g", GATEWAY_ADDRESS, "--dns-forward", DNS_ADDRESS),
-        *("--pid", f"/proc/self/fd/{ready_fd}", "--netns-only", "--netns", f"/proc/self/fd/{netns_fd}"),
+        *("--netns-only", "--netns", "/proc/self/fd/0", "--pid", "/proc/self/fd/1"),
     )
 
 
@@ -84,7 +84,7 @@ def spawn_pasta(program: str, netns_fd: int) -> PastaProcess:
     try:
         pid = os.fork()
         if pid == 0:
-            _become(pasta_arguments(program, netns_fd, ready_write), parent, log_write, (netns_fd, ready_write))
+            _become(pasta_arguments(program), parent, (netns_fd, ready_write, log_write))
     except OSError as error:
         _close(ready_fd, log_fd)
         raise NetError("cannot start pasta", cause=error.strerror or str(error)) from error
@@ -93,16 +93,13 @@ def spawn_pasta(program: str, netns_fd: int) -> PastaProcess:
     return PastaProcess(pid, os.pidfd_open(pid), ready_fd, log_fd)
 
 
-def _become(arguments: tuple[str, ...], parent: int, log_fd: int, kept: tuple[int, int]) -> NoReturn:
+def _become(arguments: tuple[str, ...], parent: int, standard: tuple[int, int, int]) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
-            nothing = os.open("/dev/null", os.O_RDONLY)
-            for source, target in ((nothing, 0), (log_fd, 1), (log_fd, 2)):
+            for target, source in enumerate(standard):
                 os.dup2(source, target)
-            keep_only(kept)
-            for fd in kept:
-                os.set_inheritable(fd, True)
+            keep_only(())
             for number in (*IGNORED_BY_PYTHON, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_it_leads_nowhere_that_was_not_asked_for() -> None:
-    words = pasta_arguments("/usr/bin/pasta", 5, 6)
+    words = pasta_arguments("/usr/bin/pasta")
     assert "--no-map-gw" in words
     for ports in ("-t", "-u", "-T", "-U"):
         assert words[words.index(ports) + 1] == "none"
