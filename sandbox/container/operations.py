@@ -313,7 +313,9 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
 def log_batches(
     context: OperationContext, word: str, selection: LogSelection, *, follow: bool
 ) -> Iterable[Iterator[LogEntry]]:
-    """As `logs`, with those together that are there at once; each is to be read to its end before the next."""
+    """As `logs`, with those together that are there at once; each is to be read to its end before the next. Raises
+    NotFoundError; NotSupportedError where its log is not kept.
+    """
     from sandbox.container.view.log_following import follow_log
     from sandbox.container.view.logs import read_log
 

@@ -32,7 +32,9 @@ _NO_BODY = 7
 
 
 async def start(call: Call) -> Answer:
-    """Start it; the answer comes when its program runs. Those who are joined already get its first byte."""
+    """Start it; the answer comes when its program runs. Those who are joined already get its first byte. Raises
+    ApiError.
+    """
     engine = call.engine
     body = await call.connection.read_body()
     if len(body) > _NO_BODY:
