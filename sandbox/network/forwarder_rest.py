@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 
 from net.forward_loop import raise_limit
@@ -67,6 +68,11 @@ class RestingForwarder:
 
     def _rest(self, forwarder: ServiceForwarder) -> None:
         """Returns where that cannot be."""
+        # descriptors are few, and what cannot be opened is not found
+        with suppress(ImportError, OSError):
+            self._rest_now(forwarder)
+
+    def _rest_now(self, forwarder: ServiceForwarder) -> None:
         if self._code_fd < 0:
             self._code_fd = carry_out(find_code_steps(self._places.cache))
         if self._code_fd < 0:

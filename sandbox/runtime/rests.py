@@ -65,24 +65,35 @@ class RestPlan(NamedTuple):
 
 def rest(known: Rests, plan: RestPlan) -> None:
     """Rest, and go on as `known` in another interpreter. Returns where that cannot be."""
-    from sandbox.runtime.kept_code import words_to_go_on
-
     try:
         written = write_down((module_places(), known))
-    except (TypeError, AttributeError, _pickle.PicklingError):
-        return
+    except (TypeError, AttributeError, _pickle.PicklingError, OSError):
+        return  # something is under way, or descriptors are few
     # what comes from now on waits for the new interpreter
     signal.pthread_sigmask(signal.SIG_BLOCK, plan.signals)
+    try:
+        _become_stub(plan, written)
+    except OSError:
+        return  # descriptors are few
+    finally:
+        os.close(written)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, plan.signals)
+
+
+def _become_stub(plan: RestPlan, written: int) -> None:
+    """Returns where that cannot be. Raises OSError."""
+    from sandbox.runtime.kept_code import words_to_go_on
+
     signal_fd = sc.signalfd(-1, plan.signals, os.O_CLOEXEC)
-    name = plan.title[:15]
-    words = words_to_go_on(plan.code_fd, __name__, wake.__name__, str(written), str(signal_fd), name, plan.log_path)
-    _hand_on(is_handed_on=True)
-    if words:
-        rest_then_execute(Rest(plan.title, plan.epoll_fd, signal_fd, plan.seconds), words)
-    _hand_on(is_handed_on=False)
-    os.close(signal_fd)
-    os.close(written)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, plan.signals)
+    try:
+        arguments = (str(written), str(signal_fd), plan.title[:15], plan.log_path)
+        words = words_to_go_on(plan.code_fd, __name__, wake.__name__, *arguments)
+        _hand_on(is_handed_on=True)
+        if words:
+            rest_then_execute(Rest(plan.title, plan.epoll_fd, signal_fd, plan.seconds), words)
+        _hand_on(is_handed_on=False)
+    finally:
+        os.close(signal_fd)
 
 
 def wake(written: str, signal_fd: str, name: str, log_path: str) -> NoReturn:

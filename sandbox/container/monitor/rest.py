@@ -63,6 +63,13 @@ class Resting:
         self._monitor.go_on()
 
     def _rest_if_possible(self) -> None:
+        try:
+            self._rest_if_free()
+        except (ImportError, OSError):
+            # descriptors are few, and what cannot be opened is not found
+            self._code_found(-1)
+
+    def _rest_if_free(self) -> None:
         left = self._reactor.seconds_left()
         if self._task is not None or not self._monitor.is_at_rest or (left is not None and left < _WORTH_SECONDS):
             return
