@@ -26,7 +26,8 @@ class KeptCodeFinder:
     """Finds the modules of the index before anybody else does; a finder and loader of `sys.meta_path`."""
 
     def __init__(self, fd: int, start: int, index: dict[str, KeptModule]) -> None:
-        self._fd = fd
+        #: of the file, open for as long as something may be imported
+        self.code_fd = fd
         self._start = start
         self._index = index
 
@@ -47,7 +48,7 @@ class KeptCodeFinder:
 
     def exec_module(self, module: ModuleType) -> None:
         _path, _is_package, at, length = self._index[module.__name__]
-        exec(marshal.loads(os.pread(self._fd, length, self._start + at)), module.__dict__)
+        exec(marshal.loads(os.pread(self.code_fd, length, self._start + at)), module.__dict__)
 
 
 def load(fd: int, start: int, index: dict[str, KeptModule], module: str, function: str) -> Callable[..., Any]:

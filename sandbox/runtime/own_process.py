@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -19,9 +20,12 @@ _IGNORED = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPI
 
 
 def become_own_process(kept: Collection[int], name: str, blocked: Collection[int] = ()) -> None:
-    """Leave the command's session, directory, streams and all descriptors but `kept`; ignore what a terminal sends, and
-    have the signals `blocked` wait. `name` is what `ps -o comm` shows: at most 15 bytes, proc(5).
+    """Leave the command's session, directory, streams and all descriptors but `kept` and that of this program's code;
+    ignore what a terminal sends, and have the signals `blocked` wait. `name` is what `ps -o comm` shows: at most 15
+    bytes, proc(5).
     """
+    # of one that has rested, which imports the rest of its code by it (`kept_code_loader.py`)
+    kept = {*kept, *(finder.code_fd for finder in sys.meta_path if hasattr(finder, "code_fd"))}
     os.setsid()
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
