@@ -31,7 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # how long an example takes says how busy the machine is; and the checkout may be read-only to the user the tests run as
-hypothesis.settings.register_profile("sandbox", database=None, deadline=None)
+# in CI the same examples each time: whoever works on something else is not the one to find a new one
+hypothesis.settings.register_profile("sandbox", database=None, deadline=None, derandomize=_IN_CI)
 hypothesis.settings.load_profile("sandbox")
 
 

@@ -34,6 +34,13 @@ def scalar_text(reading: Reading, node: Node, path: str) -> str:
     return text_of(node.value, "" if node.value is None else node.text)
 
 
+def given_scalar(reading: Reading, node: Node, path: str) -> str:
+    """A text, a number or a boolean, as a text. Raises ComposeFileError."""
+    if is_null(node):
+        raise unexpected(node.place, path, "a text or a number", kind_of(node))
+    return scalar_text(reading, node, path)
+
+
 def text_or_number(reading: Reading, node: Node, path: str) -> str:
     """A text or a number, as a text. Raises ComposeFileError."""
     if isinstance(node, Scalar) and (node.value is None or isinstance(node.value, bool)):

@@ -14,6 +14,7 @@ from sandbox.stack.scalar_readers import (
     caller_pairs,
     decimal,
     duration,
+    given_scalar,
     host_path,
     integer,
     labels,
@@ -54,7 +55,7 @@ def _nothing() -> None:
 
 def _single(reading: Reading, node: Node, path: str) -> tuple[str, ...]:
     """A text, a number or a boolean, as a list of one."""
-    return (scalar_text(reading, node, path),)
+    return (given_scalar(reading, node, path),)
 
 
 _TEXTS = ListOf(text, "a list of texts", is_unique=True)
@@ -101,7 +102,7 @@ DEVICE = Shape(
 PROVIDER = Shape(
     "a provider",
     model.Provider,
-    {"type": Key(text), "options": Key(MapOf(Forms(_single, ListOf(scalar_text))))},
+    {"type": Key(text), "options": Key(MapOf(Forms(_single, ListOf(given_scalar))))},
     required=("type",),
 )
 ENV_FILE = Shape(
