@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sandbox.api.buildkit.calls import ServedCall
 
 _MOST = 100
+#: events that one who listens may lag behind; of those before he hears no more
+_MOST_TOLD = 1000
 _STARTED, _COMPLETE, _DELETED = 0, 1, 2
 
 
@@ -25,7 +28,9 @@ class History:
     def __init__(self) -> None:
         self._records: dict[str, dict[str, Any]] = {}
         self._active: dict[str, Build] = {}
-        self._told: list[tuple[int, dict[str, Any]]] = []
+        self._told: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST_TOLD)
+        #: how many there were ever
+        self._count = 0
         self._changed = trio.Event()
 
     def begin(self, build: Build) -> None:
@@ -48,16 +53,17 @@ class History:
         """Tell of those that there are, and, until the client has enough, of those that come."""
         request = await call.read(HISTORY_REQUEST)
         await call.begin()
-        at = len(self._told)
+        at = self._count
         known = [(_STARTED, _record(build)) for build in self._active.values()]
         if not request["active_only"]:
             known = [*((_COMPLETE, record) for record in self._records.values()), *known]
         for kind, record in known:
             await _send(call, request, kind, record)
         while not request["early_exit"]:
-            while at < len(self._told):
-                at += 1
-                await _send(call, request, *self._told[at - 1])
+            while at < self._count:
+                forgotten = self._count - len(self._told)
+                at = max(at, forgotten) + 1
+                await _send(call, request, *self._told[at - 1 - forgotten])
             await self._changed.wait()
 
     async def update(self, call: ServedCall) -> None:
@@ -73,6 +79,7 @@ class History:
 
     def _tell(self, kind: int, record: dict[str, Any]) -> None:
         self._told.append((kind, record))
+        self._count += 1
         self._changed.set()
         self._changed = trio.Event()
 
