@@ -10,8 +10,7 @@ Publishing:
     sandbox run -d -p 80 nginx                          on a free port, which `sandbox port` tells
     sandbox run -d -P nginx                             all that the image exposes, on free ports
     sandbox run -d -p '[::1]:8080:80' nginx             on an IPv6 address
-    sandbox run -d -p 80:80,proxy-protocol nginx        connections begin with a header of the PROXY protocol, version
-                                                        1, which tells the client; proxy-protocol=v2 is version 2
+    sandbox run -d -p 80:80,proxy-protocol nginx        connections begin with a header that tells the client; or ...=v2
     sandbox port web 80/tcp                             where it is published
 
 On a bridge network a port of every address is one of IPv4 and one of IPv6, and the container sees who comes by his own

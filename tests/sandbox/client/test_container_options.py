@@ -32,6 +32,7 @@ from tests.needs import REPOSITORY
 WITHOUT_KEYWORD = {
     "image", "command", "pull_policy", "id_file", "attached", "stdin_once", "exposed_ports", "storage_driver",
     "trace_path", "best_effort", "configs", "later_networks", "runtime", "isolation",
+    "volume_driver",
 }  # fmt: skip
 
 
