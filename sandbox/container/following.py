@@ -163,7 +163,8 @@ class _Following:
         runs = follower.descriptor >= 0
         self._keep(container, follower)
         if not runs:
-            self._sink.ended(container, container.state.exit_code)
+            # it may have run at the look at it: how it ended says the next one
+            self._settle(container)
         return runs
 
     def _read(self, descriptor: int) -> None:

@@ -38,7 +38,21 @@ def _certify(place: Path) -> None:
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=place, check=True, capture_output=True)
 
-    openssl("req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
+    openssl(
+        "req",
+        "-x509",
+        *_KEY,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=authority",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+    )
     for name, subject, use in (("server", "/CN=localhost", "serverAuth"), ("cert", "/CN=client", "clientAuth")):
         (place / "extensions").write_text(f"subjectAltName=IP:127.0.0.1\nextendedKeyUsage={use}\n")
         openssl("req", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
