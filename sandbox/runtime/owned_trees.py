@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
+from functools import partial
 
 from sandbox.errors import SandboxError, translated
-from sandbox.runtime.syscalls import PR_SET_PDEATHSIG, prctl
+from sandbox.runtime.bound_child import fork_bound
 from storage.trees.tree import is_small_tree, remove_tree
 from storage.waits import child_steps
 
@@ -38,18 +38,7 @@ def removal_steps(directory: str) -> Steps[None]:
     if is_small_tree(directory):
         remove_files(directory)
         return
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() == parent:
-                remove_files(directory)
-                status = 0
-        finally:
-            os._exit(status)
-    if (yield from child_steps(pid)):
+    if (yield from child_steps(fork_bound(partial(remove_files, directory)))):
         raise SandboxError(f"cannot remove {directory}")
 
 

@@ -18,19 +18,22 @@ import select
 import signal
 import sys
 from _socket import socket
+from functools import partial
 
 from sandbox.named_tuple import NamedTuple
 from sandbox.own_modules import module_places
 from sandbox.runtime import syscalls as sc
+from sandbox.runtime.bound_child import fork_bound
 from sandbox.runtime.own_process import LOADED_NS, collect_sparingly, take_name
 from sandbox.runtime.rest_stub import Rest, can_rest, rest_then_execute
 from storage.waits import child_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
     from typing import Any, NoReturn, Protocol
 
+    from sandbox.runtime.kept_code import KeptCode
     from storage.waits import Steps
 else:
     Protocol = object
@@ -193,23 +196,14 @@ def find_code_steps(cache: str) -> Steps[int]:
     try:
         fd = code.open()
         if fd < 0:
-            yield from child_steps(_fork(code.make))
+            # in a child, for that takes its time
+            yield from child_steps(fork_bound(partial(_make, code)))
             fd = code.open()
     except (SourcesChangedError, OSError):
         return -1
     return fd
 
 
-def _fork(make: Callable[[], None]) -> int:
-    """A child that makes it, for that takes its time."""
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
-            take_name(_MAKER_NAME)
-            if os.getppid() == parent:
-                make()
-        finally:
-            os._exit(0)
-    return pid
+def _make(code: KeptCode) -> None:
+    take_name(_MAKER_NAME)
+    code.make()

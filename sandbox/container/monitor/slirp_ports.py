@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 
 from net.addresses import CONTAINER_ADDRESS
 from net.errors import NetError
 from net.ports import PortMapping
-from net.syscalls import PR_SET_PDEATHSIG, prctl
 from sandbox.errors import HostError, translated
+from sandbox.runtime.bound_child import fork_bound
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.values import PublishedPort
 from storage.waits import child_steps
@@ -99,7 +100,8 @@ class SlirpPorts:
         """What `act` returns; in a child, for it waits for slirp4netns' answers. Raises HostError."""
         told = os.memfd_create("ports", os.MFD_CLOEXEC)
         try:
-            self._publishing_pid = _fork(act, told)
+            # it holds what keeps slirp4netns alive, and must not do so for longer than the monitor
+            self._publishing_pid = fork_bound(partial(_tell, act, told))
             status = yield from child_steps(self._publishing_pid)
             self._publishing_pid = 0
             answer = os.pread(told, os.fstat(told).st_size, 0)
@@ -119,21 +121,13 @@ class SlirpPorts:
             self._publishing_pid = 0
 
 
-def _fork(act: Callable[[], tuple[PortMapping, ...]], told: int) -> int:
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            # it holds what keeps slirp4netns alive, and must not do so for longer than the monitor
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() == parent:
-                os.write(told, json.dumps([list(mapping) for mapping in act()]).encode())
-                status = 0
-        except NetError as error:
-            os.write(told, encode_error(HostError(error.message, cause=error.cause, mend=error.mend)))
-        except Exception as error:  # noqa: BLE001  # a process boundary: the monitor reads it as a report
-            os.write(told, encode_error(error, "publish ports"))
-        finally:
-            os._exit(status)
-    return pid
+def _tell(act: Callable[[], tuple[PortMapping, ...]], told: int) -> None:
+    """Write down what `act` returns, or raises."""
+    try:
+        os.write(told, json.dumps([list(mapping) for mapping in act()]).encode())
+    except NetError as error:
+        os.write(told, encode_error(HostError(error.message, cause=error.cause, mend=error.mend)))
+        raise
+    except Exception as error:
+        os.write(told, encode_error(error, "publish ports"))
+        raise
