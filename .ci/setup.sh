@@ -10,7 +10,7 @@ PRODUCT_PACKAGES="python3 python3-venv uidmap slirp4netns libnftables1 fuse3 lib
 TEST_PACKAGES="passt git openssh-client openssh-server openssl busybox-static docker-registry skopeo umoci buildah netavark mmdebstrap curl bind9-dnsutils strace zstd nftables iproute2 procps gcc libc6-dev fuse-overlayfs rsync zsh fish pkg-config libfuse3-dev python3-dev make acl docker-compose"
 # Docker's client, which Debian has in a package of its own from version 13 on
 TEST_PACKAGES="$TEST_PACKAGES $(. /etc/os-release 2>/dev/null; [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 13 ] && echo docker-cli docker-buildx || echo docker.io)"
-BENCHMARK_PACKAGES="podman crun catatonit bubblewrap iperf3 wrk nginx-light"
+BENCHMARK_PACKAGES="podman aardvark-dns crun catatonit bubblewrap iperf3 wrk nginx-light"
 LONG_PACKAGES="postgresql"
 # what the tests take from their environment (docs/testing.md): handed on to the user who runs them
 TEST_VARIABLES="SANDBOX_COMMAND SANDBOX_KILL_SEED SANDBOX_OVERLAY_COMMAND SANDBOX_TEST_CACHE SANDBOX_VECTORS"

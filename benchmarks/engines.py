@@ -34,6 +34,8 @@ class Engine(NamedTuple):
     home: Path
     env: dict[str, str]
     pull_options: tuple[str, ...] = ()
+    #: of `rm -f`, so that it kills at once: podman asks first, and a `sleep` that is process 1 never hears
+    rm_options: tuple[str, ...] = ()
     #: the command line of a process that stays by design when no container runs
     stays: str = ""
 
@@ -53,10 +55,13 @@ class Engine(NamedTuple):
     def pull(self, reference: str) -> None:
         self.run("pull", "-q", *self.pull_options, reference)
 
+    def remove(self, *containers: str, check: bool = True) -> None:
+        self.run("rm", "-f", *self.rm_options, *containers, check=check)
+
     def remove_containers(self) -> None:
         found = self.run("ps", "-aq").split()
         if found:
-            self.run("rm", "-f", *found, check=False)
+            self.remove(*found, check=False)
 
     def with_store(self, store: Path) -> Engine:
         """The same engine over another, empty store at `store`, which is made."""
@@ -108,7 +113,9 @@ def podman_engine(home: Path) -> Engine | str:
     (config / "storage.conf").write_text(_STORAGE_CONF.format(data=home / "data", run=home / "run"))
     (config / "policy.json").write_text(_POLICY)
     version = subprocess.run([program, "--version"], env=env, capture_output=True, text=True, check=True).stdout
-    engine = Engine("podman", version.strip(), (program,), home, env, ("--tls-verify=false",), "catatonit -P")
+    engine = Engine(
+        "podman", version.strip(), (program,), home, env, ("--tls-verify=false",), ("-t", "0"), "catatonit -P"
+    )
     try:
         engine.run("info")
     except RuntimeError as error:

@@ -119,7 +119,7 @@ def measure_ports(bench: Bench) -> list[Row]:
 def measure_networks(bench: Bench) -> list[Row]:
     def second(engine: Engine, image: str, options: Sequence[str]) -> float:
         taken = _first_byte(engine, image, options)
-        engine.run("rm", "-f", "second")
+        engine.remove("second")
         return taken
 
     return networks.measure_networks(

@@ -55,12 +55,14 @@ def measure_networks(
         engine.run("network", "create", _NETWORK)
         _start(engine, image, "other", "sleep", "3600")
     try:
-        return list(_rows(engines, image, by_turns, first_byte, quick=quick))
+        rows = list(_rows(engines, image, by_turns, first_byte, quick=quick))
     finally:
         for engine in engines:
             engine.remove_containers()
-            engine.wait_idle()
-            engine.run("network", "rm", _NETWORK)
+    for engine in engines:
+        engine.wait_idle()
+        engine.run("network", "rm", _NETWORK)
+    return rows
 
 
 def _rows(
@@ -93,7 +95,7 @@ def _start_and_remove(engine: Engine, image: str) -> float:
     began = time.perf_counter()
     _start(engine, image, "last", "sleep", "3600")
     taken = time.perf_counter() - began
-    engine.run("rm", "-f", "last")
+    engine.remove("last")
     return taken
 
 
@@ -112,6 +114,6 @@ def _send_bytes(engine: Engine, image: str, *, seconds: int) -> float:
             if time.perf_counter() > deadline:
                 raise RuntimeError(f"{engine.name}: iperf3 does not get through")
     finally:
-        engine.run("rm", "-f", "sink")
+        engine.remove("sink")
     rate: float = end["sum_received"]["bits_per_second"]
     return _GIGABYTES * 8e9 / rate

@@ -67,6 +67,9 @@ def test_a_ping_is_answered_at_once(tmp_path: Path, endings: Endings) -> None:
         _PING.replace(b"User-Agent: y", b"Content-Length: 1"),
         _PING.replace(b"User-Agent: y", b"host: z"),
         _PING.replace(b"User-Agent: y", b"Y:" + b"z" * 5000),
+        _PING.replace(b"User-Agent: y", b"User-Agent"),
+        _PING.replace(b"User-Agent: y", b"User Agent: y"),
+        _PING.replace(b"User-Agent: y", b"Y: z\nContent-Length: 1"),
         b"what is this\r\n\r\n",
     ],
 )
