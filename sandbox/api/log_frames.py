@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sandbox.api.framing import frame_header
+from sandbox.container.view.log_entries import LogBlock
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.container.view.logs import LogEntry
+    from sandbox.container.view.log_entries import LogEntry
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -26,6 +27,15 @@ class LogForm(NamedTuple):
     is_raw: bool = False
 
 
+class _Headers(dict[tuple[str, int], bytes]):
+    """What is before a piece, by its stream and size; pieces have at most some 16 KiB."""
+
+    def __missing__(self, key: tuple[str, int]) -> bytes:
+        stream, size = key
+        self[key] = header = frame_header(2 if stream == "stderr" else 1, size)
+        return header
+
+
 class LogWriter:
     """Writes entries in frames, those of a terminal without: together where they come fast, at once where they are
     followed.
@@ -38,31 +48,32 @@ class LogWriter:
         self._write = write
         self._parts: list[bytes] = []
         self._size = 0
-        #: pieces have at most 16 KiB, and what is before each
-        self._headers: dict[tuple[str, int], bytes] = {}
+        self._headers = _Headers()
+
+    def add_block(self, block: LogBlock, details: str, *, terminal: bool) -> None:
+        """Write its entries, with `details` before each where these are wanted. Raises OSError."""
+        times, streams, texts = block.columns()
+        if self._form.details:
+            texts = [f"{details} {text}" for text in texts]
+        if self._form.timestamps:
+            texts = [f"{time} {text}" for time, text in zip(times, texts, strict=True)]
+        pieces = [text.encode(errors="surrogateescape") for text in texts]
+        if not terminal:
+            wanted, both = self._streams, zip(streams, pieces, strict=True)
+            if self._form.is_raw:
+                pieces = [piece for stream, piece in both if stream in wanted]
+            else:
+                headers = self._headers
+                pieces = [headers[stream, len(piece)] + piece for stream, piece in both if stream in wanted]
+        if pieces:
+            self._parts.extend(pieces)
+            self._size += sum(map(len, pieces))
+            if self._size >= self._limit:
+                self.flush()
 
     def add(self, entry: LogEntry, details: str, *, terminal: bool) -> None:
-        """Write the entry, with `details` before it where these are wanted. Raises OSError."""
-        if entry.stream not in self._streams and not terminal:
-            return
-        text = entry.text
-        if self._form.details:
-            text = f"{details} {text}"
-        if self._form.timestamps:
-            text = f"{entry.time} {text}"
-        data = text.encode(errors="surrogateescape")
-        size = len(data)
-        if not terminal and not self._form.is_raw:
-            kind_and_size = entry.stream, size
-            header = self._headers.get(kind_and_size)
-            if header is None:
-                header = frame_header(2 if entry.stream == "stderr" else 1, size)
-                self._headers[kind_and_size] = header
-            self._parts.append(header)
-        self._parts.append(data)
-        self._size += size
-        if self._size >= self._limit:
-            self.flush()
+        """Write the entry, as `add_block` does."""
+        self.add_block(LogBlock(b"", [entry]), details, terminal=terminal)
 
     def flush(self) -> None:
         """Write what was kept back. Raises OSError."""

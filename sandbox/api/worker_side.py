@@ -153,8 +153,8 @@ def write_logs(context: OperationContext, word: str, selection: LogSelection, fo
         # what is there at once goes together, also where it is followed
         writer = LogWriter(form._replace(follow=False), output.write)
         for batch in log_batches(context, container.id, selection, follow=form.follow):
-            for entry in batch:
-                writer.add(entry, details, terminal=terminal)
+            for block in batch:
+                writer.add_block(block, details, terminal=terminal)
             writer.flush()
 
 

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.container.model.record import Container
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.operation_context import OperationContext
 
     Document = dict[str, Any]  # Any: JSON

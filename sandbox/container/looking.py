@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sandbox.container.model.record import Container
     from sandbox.container.usage.top import ProcessTable
     from sandbox.container.usage.usage import Usage
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.operation_context import OperationContext
 
 #: between two readings

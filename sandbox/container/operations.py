@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from sandbox.container.request.request import ContainerRequest
     from sandbox.container.session.attach import ClientStreams, Streams
     from sandbox.container.session.exec_request import ExecRequest
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogBlock, LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.operation_context import OperationContext
     from sandbox.protocol.channel import Channel
 
@@ -307,24 +308,26 @@ def logs(context: OperationContext, word: str, selection: LogSelection, *, follo
     """
     from itertools import chain
 
-    return chain.from_iterable(log_batches(context, word, selection, follow=follow))
+    from sandbox.container.view.logs import entries_of
+
+    return entries_of(chain.from_iterable(log_batches(context, word, selection, follow=follow)))
 
 
 def log_batches(
     context: OperationContext, word: str, selection: LogSelection, *, follow: bool
-) -> Iterable[Iterator[LogEntry]]:
-    """As `logs`, with those together that are there at once; each is to be read to its end before the next. Raises
-    NotFoundError; NotSupportedError where its log is not kept.
+) -> Iterable[Iterator[LogBlock]]:
+    """As `logs` in blocks, with those together that are there at once; each is to be read to its end before the next.
+    Raises NotFoundError; NotSupportedError where its log is not kept.
     """
     from sandbox.container.view.log_following import follow_log
-    from sandbox.container.view.logs import read_log
+    from sandbox.container.view.logs import read_blocks
 
     container = look_up(context, word)
     if container.config.log.driver == "none":
         raise NotSupportedError("configured logging driver does not support reading")
     if follow:
         return follow_log(context.paths, container, selection)
-    return (read_log(context.paths.container_data(container.id), selection),)
+    return (read_blocks(context.paths.container_data(container.id), selection),)
 
 
 def attach(context: OperationContext, word: str, joining: Joining) -> Joined:

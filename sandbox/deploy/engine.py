@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Protocol
 
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.deploy.plan import Plan
     from sandbox.deploy.stack_spec import StackSpec
     from sandbox.service.looking import ServiceCount, TaskRow

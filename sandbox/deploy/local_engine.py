@@ -25,7 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.deploy.engine import Tell
     from sandbox.deploy.plan import Change, Plan
     from sandbox.deploy.stack_spec import StackSpec

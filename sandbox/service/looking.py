@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.operation_context import OperationContext
     from sandbox.service.record import Service
     from sandbox.service.spec import ServicePort, ServiceSpec

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.compose.observe import Observed
     from sandbox.container.model.record import Container
-    from sandbox.container.view.logs import LogEntry
+    from sandbox.container.view.log_entries import LogEntry
     from sandbox.events import Happened
     from sandbox.stack.project import Project
 

@@ -9,7 +9,7 @@ from sandbox.container import operations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
-    from sandbox.container.view.logs import LogEntry
+    from sandbox.container.view.log_entries import LogBlock
 
 
 def logs(invocation: Invocation) -> int:
@@ -20,28 +20,36 @@ def logs(invocation: Invocation) -> int:
         invocation.text("since") or "", invocation.text("until") or "", invocation.text("tail") or "all"
     )
     context, follow = invocation.context.for_operations(), invocation.flag("follow")
-    if invocation.flag("network"):
-        from sandbox.container.looking import refusals
-
-        entries = refusals(context, invocation.arguments[0], selection, follow=follow)
-    else:
-        entries = operations.logs(context, invocation.arguments[0], selection, follow=follow)
-    timestamps = invocation.flag("timestamps")
+    timestamps, word = invocation.flag("timestamps"), invocation.arguments[0]
     details = ""
     if invocation.flag("details"):
         from sandbox.container.view.log_details import log_details
 
-        details = f"{log_details(operations.look_up(context, invocation.arguments[0]).config)} "
-    for entry in entries:
-        _show(entry, timestamps=timestamps, details=details)
+        details = f"{log_details(operations.look_up(context, word).config)} "
+    if invocation.flag("network"):
+        from sandbox.container.looking import refusals
+        from sandbox.container.view.log_entries import LogBlock
+
+        for entry in refusals(context, word, selection, follow=follow):
+            _show(LogBlock(b"", [entry]), timestamps=timestamps, details=details)
+        return 0
+    for batch in operations.log_batches(context, word, selection, follow=follow):
+        for block in batch:
+            _show(block, timestamps=timestamps, details=details)
     return 0
 
 
-def _show(entry: LogEntry, *, timestamps: bool, details: str) -> None:
+def _show(block: LogBlock, *, timestamps: bool, details: str) -> None:
+    from itertools import groupby
+
     from sandbox.container.session.attach import write_all
 
-    prefix = (f"{entry.time} " if timestamps else "") + details
-    write_all(2 if entry.stream == "stderr" else 1, (prefix + entry.text).encode(errors="surrogateescape"))
+    columns = block.columns()
+    shown = zip(columns.streams, columns.times, columns.texts, strict=True)
+    # both streams in the order in which they were written
+    for stream, together in groupby(shown, lambda entry: entry[0]):
+        texts = [f"{time} {details}{text}" if timestamps else details + text for _, time, text in together]
+        write_all(2 if stream == "stderr" else 1, "".join(texts).encode(errors="surrogateescape"))
 
 
 def attach(invocation: Invocation) -> int:

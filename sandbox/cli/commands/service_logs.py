@@ -16,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.cli.command import Invocation
     from sandbox.container.model.record import Container
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.operation_context import OperationContext
 
 

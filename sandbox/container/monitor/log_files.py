@@ -3,6 +3,9 @@
 An older file may be compressed, `log.json.1.gz`: one gzip member whose header has the number of the inode that was
 compressed (RFC 1952, extra field). So a reader that is in the middle of a file knows it again under its next name, and
 compressed too, and finds the file that follows.
+
+In a file that follows another one the first line has one field more, "before": so many lines were in all the files
+before it. So who reads too slowly can say how many it has missed.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ COMPRESSED = ".gz"
 # ID1 ID2 CM=deflate FLG=FEXTRA, MTIME, XFL, OS=Unix, XLEN, then one subfield "SB" of eight bytes
 _START = b"\x1f\x8b\x08\x04\0\0\0\0\0\x03\x0c\x00SB\x08\x00"
 _NUMBER_BYTES = 8
+_BEFORE = b',"before":'
 _BLOCK = 64 * 1024
 _LONGEST_PIECE = 1 << 20
 
@@ -26,6 +30,34 @@ _LONGEST_PIECE = 1 << 20
 def numbered(path: str, number: int) -> str:
     """The name of the `number`th older file, not compressed; 0 is the one that is written."""
     return f"{path}.{number}" if number else path
+
+
+def with_count(lines: bytes, before: int) -> bytes:
+    """What a file begins with that so many lines come before."""
+    first, _, rest = lines.partition(b"\n")
+    return b"%b%b%d}\n%b" % (first[:-1], _BEFORE, before, rest)
+
+
+def without_count(lines: bytes) -> tuple[int, bytes]:
+    """How many lines come before those that a file begins with, and these as they were."""
+    first, end, rest = lines.partition(b"\n")
+    # a quotation mark in the text has a backslash before it
+    kept, _, number = first.rpartition(_BEFORE)
+    count = number[:-1]
+    return (int(count), b"%b}%b%b" % (kept, end, rest)) if count.isdigit() else (0, lines)
+
+
+def count_lines(path: str) -> int:
+    """How many lines are in the file and in those before it; 0 where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            first = file.readline()
+            count = without_count(first)[0] + first.count(b"\n")
+            while block := file.read(_BLOCK):
+                count += block.count(b"\n")
+    except OSError:
+        return 0
+    return count
 
 
 def compressed_header(inode: int) -> bytes:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from json.encoder import encode_basestring_ascii
+from json.encoder import JSONEncoder, encode_basestring_ascii
 
-from sandbox.container.monitor.log_files import COMPRESSED, LOG_NAME, numbered
+from sandbox.container.monitor.log_files import COMPRESSED, LOG_NAME, count_lines, numbered, with_count
 from sandbox.values import DEFAULT_OPTIONS, LogOptions
 from storage.waits import carry_out
 
@@ -23,6 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sandbox.container.monitor.log_compression import LogCompressor
     from storage.waits import Steps
+
+#: many texts at once, in a third of the time of one by one; between them is what none of them can have
+_encode_texts = JSONEncoder(check_circular=False, separators=("\n", ":")).encode
 
 #: as Docker's copier
 LONGEST_PIECE = 16 * 1024
@@ -61,6 +64,8 @@ class LogWriter:
         self._partial = {"stdout": bytearray(), "stderr": bytearray()}
         self._fd = -1
         self._size = 0
+        #: lines in the files before it
+        self._before = 0
         self._lost = 0
         self._loss_reason = ""
         self._compressor: LogCompressor | None = None
@@ -77,19 +82,19 @@ class LogWriter:
             return
         lines = bytes(pending[:end])
         del pending[:end]
-        # not splitlines: a carriage return alone ends no line
-        pieces = [piece for line in lines.split(b"\n")[:-1] for piece in _pieces(line + b"\n")]
+        time_ns = time.time_ns()
+        if lines:
+            self._append(_entries(lines, stream, time_ns))
         while len(pending) >= LONGEST_PIECE:
             cut = _character_boundary(pending, LONGEST_PIECE)
-            pieces.append(bytes(pending[:cut]))
+            self._append(_entry(bytes(pending[:cut]), stream, time_ns))
             del pending[:cut]
-        self._append(stream, pieces)
 
     def finish(self) -> None:
         """Write what came without a final newline; writing may go on afterwards."""
         for stream, pending in self._partial.items():
             if pending:
-                self._append(stream, list(_pieces(bytes(pending))))
+                self._append(_entry(bytes(pending), stream, time.time_ns()))
                 pending.clear()
 
     def close(self) -> None:
@@ -111,14 +116,15 @@ class LogWriter:
         while not compressor.step(_COMPRESSED_AT_ONCE):
             yield -1, 0.0
 
-    def _append(self, stream: str, pieces: list[bytes]) -> None:
-        time_ns = time.time_ns()
+    def _append(self, entries: bytes) -> None:
         limit = self._options.maximum_bytes
+        if not limit or self._size + len(entries) <= limit:
+            self._write_all(entries)
+            return
         batch: list[bytes] = []
         batch_size = 0
-        for piece in pieces:
-            entry = _entry(piece, stream, time_ns)
-            if limit and self._size + batch_size and self._size + batch_size + len(entry) > limit:
+        for entry in entries.splitlines(keepends=True):
+            if self._size + batch_size and self._size + batch_size + len(entry) > limit:
                 self._write_all(b"".join(batch))
                 batch, batch_size = [], 0
                 # what a killed monitor left to compress may be much: each line does a part of it, and then it goes on
@@ -147,6 +153,8 @@ class LogWriter:
         """Append whole lines of `data` as far as there is room; how many were lost, not counting one that says so."""
         if self._fd < 0:
             self._open()
+        if self._before and not self._size:
+            data = with_count(data, self._before)
         written, ahead = 0, self._lost > 0
         try:
             while self._fd >= 0 and written < len(data):
@@ -164,6 +172,7 @@ class LogWriter:
 
     def _rotate(self) -> None:
         self._close()
+        self._before = count_lines(self._path)
         last = self._options.maximum_files - 1
         with suppress(OSError):  # the open below goes on with the file that is there
             for number in range(last, -1, -1):
@@ -210,12 +219,25 @@ class LogWriter:
 
 def _entry(text: bytes, stream: str = "stderr", time_ns: int = 0) -> bytes:
     words = encode_basestring_ascii(text.decode(errors="replace"))
-    return f'{{"log":{words},"stream":"{stream}","time":"{timestamp(time_ns or time.time_ns())}"}}\n'.encode()
+    return f'{{"log":{words}{_after(stream, time_ns or time.time_ns())}\n'.encode()
+
+
+def _after(stream: str, time_ns: int) -> str:
+    return f',"stream":"{stream}","time":"{timestamp(time_ns)}"}}'
+
+
+def _entries(lines: bytes, stream: str, time_ns: int) -> bytes:
+    """The entries of whole lines."""
+    if len(lines) > LONGEST_PIECE and any(len(piece) >= LONGEST_PIECE for piece in lines.split(b"\n")):
+        pieces = [piece for line in lines.split(b"\n")[:-1] for piece in _pieces(line + b"\n")]
+        return b"".join(_entry(piece, stream, time_ns) for piece in pieces)
+    # not splitlines: a carriage return alone ends no line
+    texts = lines.decode(errors="replace").split("\n")[:-1]
+    after = f'\\n"{_after(stream, time_ns)}\n'
+    return ('{"log":' + _encode_texts(texts)[1:-2].replace('"\n"', f'{after}{{"log":"') + after).encode()
 
 
 def _pieces(line: bytes) -> list[bytes]:
-    if len(line) <= LONGEST_PIECE:
-        return [line]
     pieces = []
     while len(line) > LONGEST_PIECE:
         cut = _character_boundary(line, LONGEST_PIECE)

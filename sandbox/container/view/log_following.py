@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 
 from sandbox.container.life.stop import is_active, open_channel
-from sandbox.container.view.logs import LogReader
+from sandbox.container.view.logs import LogReader, entries_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.container.model.record import Container
-    from sandbox.container.view.logs import LogEntry, LogSelection
+    from sandbox.container.view.log_entries import LogBlock, LogEntry
+    from sandbox.container.view.logs import LogSelection
     from sandbox.paths import Paths
     from sandbox.protocol.channel import Channel
 
 
-def follow_log(paths: Paths, container: Container, selection: LogSelection) -> Iterator[Iterator[LogEntry]]:
+def follow_log(paths: Paths, container: Container, selection: LogSelection) -> Iterator[Iterator[LogBlock]]:
     """The selected entries, then those that are written until the container's life is over or `until` has come: those
     that are there at once together, each to be read to its end.
     """
     follower = LogFollower(paths, container, selection)
     try:
-        yield follower.read_kept()
+        yield follower.kept_blocks()
         while follower.wait():
-            yield follower.read_added()
-        yield follower.read_added()
+            yield follower.added_blocks()
+        yield follower.added_blocks()
     finally:
         follower.close()
 
@@ -49,13 +50,21 @@ class LogFollower:
 
     def read_kept(self) -> Iterator[LogEntry]:
         """What there is, as selected; from then on the monitor tells of more."""
-        yield from self._reader.read_kept()
+        return entries_of(self.kept_blocks())
+
+    def kept_blocks(self) -> Iterator[LogBlock]:
+        """As `read_kept`, in blocks."""
+        yield from self._reader.kept_blocks()
         if self._channel is not None:
             self._channel.send_message("follow")
 
     def read_added(self) -> Iterator[LogEntry]:
         """What was written since the last read."""
         return self._reader.read_added()
+
+    def added_blocks(self) -> Iterator[LogBlock]:
+        """As `read_added`, in blocks."""
+        return self._reader.added_blocks()
 
     def wait(self) -> bool:
         """Wait for the monitor to tell that the log has grown; False where it has ended, or `until` has come first."""

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
+import time
 from collections import deque
+from itertools import chain
 
-from sandbox.container.monitor.log_files import LOG_NAME, LogFile, is_log_file, open_log_file
+from sandbox.container.monitor.log_files import LOG_NAME, LogFile, is_log_file, open_log_file, without_count
+from sandbox.container.view.log_entries import LogBlock, parse_lines
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-#: a line of the writer's whose text has nothing escaped but its newline, which most are
-_PLAIN = re.compile(r'^\{"log":"([^"\\\n]*)(\\n)?","stream":"([a-z]+)","time":"([^"\\\n]*)"\}\n', re.MULTILINE)
+    from sandbox.container.view.log_entries import LogEntry
 
 #: so many numbers may be free between two files: a rotation that is under way or was killed leaves one
 _GAP = 1
-
-
-class LogEntry(NamedTuple):
-    """One piece of output; `time` is RFC 3339 in UTC with nine digits, so texts compare as times do."""
-
-    time: str
-    stream: str
-    text: str
 
 
 class LogSelection(NamedTuple):
@@ -46,17 +38,28 @@ class LogSelection(NamedTuple):
 
 def read_log(directory: str, selection: LogSelection) -> Iterator[LogEntry]:
     """The entries of a log that nobody writes any more, oldest first."""
+    return entries_of(read_blocks(directory, selection))
+
+
+def read_blocks(directory: str, selection: LogSelection) -> Iterator[LogBlock]:
+    """As `read_log`, in blocks."""
     reader = LogReader(directory, selection)
     try:
-        yield from reader.read_kept()
+        yield from reader.kept_blocks()
     finally:
         reader.close()
+
+
+def entries_of(blocks: Iterator[LogBlock]) -> Iterator[LogEntry]:
+    """The entries of blocks, each read when it is wanted."""
+    return chain.from_iterable(block.entries() for block in blocks)
 
 
 class LogReader:
     """Reads a log that may be written, rotated and compressed meanwhile: first what is there, then what was added.
 
     It goes from each file to the one that follows, which it knows by what they are and not by what they are called.
+    Where files went before it came to them, an entry of ours on stderr says how many lines these had.
     """
 
     def __init__(self, directory: str, selection: LogSelection) -> None:
@@ -66,21 +69,36 @@ class LogReader:
         self._content: Iterator[bytes] = iter(())
         self._number = 0
         self._partial = b""
+        #: lines in all files up to where it has come, as far as that is known
+        self._position = 0
+        #: where it should have come by then, of a file that is entered; -1 where anything is right
+        self._expected = -1
+        self._is_fresh = False
 
     def read_kept(self) -> Iterator[LogEntry]:
         """What the log holds, the oldest first, as selected."""
-        if self._selection.tail is None:
-            self._enter(self._oldest())
-            return self.read_added()
-        return iter(self._read_tail(self._selection.tail))
+        return entries_of(self.kept_blocks())
 
     def read_added(self) -> Iterator[LogEntry]:
         """What was written since the last read, through any rotation that happened meanwhile."""
+        return entries_of(self.added_blocks())
+
+    def kept_blocks(self) -> Iterator[LogBlock]:
+        """As `read_kept`, in blocks."""
+        if self._selection.tail is None:
+            self._enter(self._oldest())
+            return self.added_blocks()
+        return iter([LogBlock(b"", self._read_tail(self._selection.tail))])
+
+    def added_blocks(self) -> Iterator[LogBlock]:
+        """As `read_added`, in blocks."""
         yield from self._read_selected()
         while (following := self._find_following()) is not None:
             # what was written to the old file after the read above, and before there was a new one
             yield from self._read_selected()
+            expected = self._position if self._file else -1
             self._enter(following)
+            self._expected = expected
             yield from self._read_selected()
 
     def close(self) -> None:
@@ -89,7 +107,7 @@ class LogReader:
     def _read_tail(self, count: int) -> list[LogEntry]:
         """The last `count` entries: older files are opened only where newer ones have too few."""
         self._enter(_file_from(self._path, 0, 1))
-        chosen = list(deque(filter(self._selection.takes, self._read_open()), maxlen=count))
+        chosen = list(deque(entries_of(self._read_selected()), maxlen=count))
         before = LogReader(self._path.removesuffix(f"/{LOG_NAME}"), self._selection)
         number, file = self._number, self._file
         while file is not None and len(chosen) < count:
@@ -97,7 +115,7 @@ class LogReader:
             place = self._position_of(file.identity, number)
             older = None if place is None else _file_from(self._path, place + 1, place + 2 + _GAP)
             before._enter(older)
-            found = deque(filter(self._selection.takes, before._read_open()), maxlen=count - len(chosen))
+            found = deque(entries_of(before._read_selected()), maxlen=count - len(chosen))
             chosen = [*found, *chosen]
             number, file = before._number, before._file
         before.close()
@@ -109,17 +127,26 @@ class LogReader:
         self._file, self._number = file or (None, 0)
         self._content = self._file.blocks() if self._file else iter(())
         self._partial = b""
+        self._position, self._expected, self._is_fresh = 0, -1, True
 
-    def _read_selected(self) -> Iterator[LogEntry]:
+    def _read_selected(self) -> Iterator[LogBlock]:
         chooses = self._selection.since or self._selection.until
-        return filter(self._selection.takes, self._read_open()) if chooses else self._read_open()
+        for lines in self._read_open():
+            yield LogBlock(b"", list(filter(self._selection.takes, parse_lines(lines)))) if chooses else LogBlock(lines)
 
-    def _read_open(self) -> Iterator[LogEntry]:
+    def _read_open(self) -> Iterator[bytes]:
         while self._file is not None and (block := next(self._content, b"")):
             content = self._partial + block
             end = content.rfind(b"\n") + 1
             lines, self._partial = content[:end], content[end:]
-            yield from _parse_lines(lines)
+            if self._is_fresh and lines:
+                self._is_fresh = False
+                self._position, lines = without_count(lines)
+                if 0 <= self._expected < self._position:
+                    yield _lost(self._position - self._expected, lines)
+            self._position += lines.count(b"\n")
+            if lines:
+                yield lines
 
     def _oldest(self) -> tuple[LogFile, int] | None:
         """The oldest file that is kept."""
@@ -164,21 +191,12 @@ def _file_from(path: str, number: int, end: int) -> tuple[LogFile, int] | None:
     return None
 
 
-def _parse_lines(lines: bytes) -> list[LogEntry]:
-    """The entries on whole lines, without those that are damaged, as a line is that a full disk cut short."""
-    if lines.isascii():
-        # all at once in a quarter of the time, where all are of the kind
-        found = _PLAIN.findall(lines.decode())
-        if len(found) == lines.count(b"\n"):
-            make = tuple.__new__  # it has all its fields
-            return [make(LogEntry, (time, stream, f"{text}\n" if ends else text)) for text, ends, stream, time in found]
-    entries = (_parse(line) for line in lines.split(b"\n")[:-1])
-    return [entry for entry in entries if entry is not None]
+def _lost(count: int, lines: bytes) -> bytes:
+    """What stands for lines that are gone, before those that are there."""
+    from sandbox.container.monitor.log_writer import timestamp  # few readers are that slow
 
-
-def _parse(line: bytes) -> LogEntry | None:
-    try:
-        fields = json.loads(line)
-        return LogEntry(str(fields["time"]), str(fields["stream"]), str(fields["log"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+    following = parse_lines(lines[: lines.find(b"\n") + 1])
+    when = following[0].time if following else timestamp(time.time_ns())
+    many = "1 line" if count == 1 else f"{count} lines"
+    text = f"sandbox: {many} of output lost here: the log was rotated before it was read\n"
+    return json.dumps({"log": text, "stream": "stderr", "time": when}, separators=(",", ":")).encode() + b"\n"

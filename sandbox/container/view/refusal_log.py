@@ -7,7 +7,7 @@ import time
 from sandbox.container.model.events import REFUSED
 from sandbox.container.model.store import load_container
 from sandbox.container.monitor.log_writer import timestamp
-from sandbox.container.view.logs import LogEntry
+from sandbox.container.view.log_entries import LogEntry
 from sandbox.event_stream import of_container, stream_events
 from sandbox.events import read_events
 from sandbox.state import open_state

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.container.monitor.log_writer import LogWriter, _entry, parse_log_options, timestamp
-from sandbox.container.view.logs import LogReader, LogSelection, _parse, _parse_lines, read_log
+from sandbox.container.view.log_entries import LogBlock, _parse, parse_lines
+from sandbox.container.view.logs import LogReader, LogSelection, read_log
 from sandbox.errors import UsageError
 from sandbox.grammar.logs import parse_log
 from sandbox.values import LogOptions
@@ -19,7 +20,7 @@ from sandbox.values import LogOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.container.view.logs import LogEntry
+    from sandbox.container.view.log_entries import LogEntry
 
 
 def _texts(entries: list[LogEntry]) -> list[str]:
@@ -188,14 +189,39 @@ def test_a_follower_that_was_overtaken_goes_on_with_the_oldest_kept(tmp_path: Pa
     assert len(list(reader.read_kept())) == 5
     _write_numbers(writer, range(5, 300))
     writer.close()
-    numbers = [int(entry.text) for entry in reader.read_added()]
+    seen = list(reader.read_added())
     reader.close()
-    # the rest of the file it was in is still its own
-    kept = [int(entry.text) for entry in _read(tmp_path)]
-    rest = numbers[: -len(kept)]
-    assert numbers[-len(kept) :] == kept
-    assert rest == list(range(5, 5 + len(rest)))
-    assert kept[-1] == 299
+    kept = _read(tmp_path)
+    assert seen[-len(kept) :] == kept
+    assert kept[-1].text == "299\n"
+    # the rest of the file it was in is still its own, and then it says how much it has missed
+    *rest, lost = seen[: -len(kept)]
+    assert _texts(rest) == [f"{number}\n" for number in range(5, 5 + len(rest))]
+    missed = int(kept[0].text) - 5 - len(rest)
+    words = f"sandbox: {missed} lines of output lost here: the log was rotated before it was read\n"
+    assert (lost.stream, lost.time, lost.text) == ("stderr", kept[0].time, words)
+
+
+def test_what_is_missed_is_counted_across_restarts_and_pieces_of_lines(tmp_path: Path) -> None:
+    options = LogOptions(40_000, 2)
+    writer = LogWriter(str(tmp_path), options)
+    writer.write("stdout", b"begin\n")
+    reader = LogReader(str(tmp_path), LogSelection())
+    assert _texts(list(reader.read_kept())) == ["begin\n"]
+    # as of a container that says what looks like the count of a file
+    long, tricky = b"x" * 40_000 + b"\n", b',"before":7}\n'
+    for _ in range(9):
+        writer.write("stdout", long + tricky)
+        writer.close()
+        writer = LogWriter(str(tmp_path), options)
+    writer.close()
+    seen = _texts(list(reader.read_added()))
+    reader.close()
+    (place,) = [number for number, text in enumerate(seen) if text.startswith("sandbox: ")]
+    # three pieces of a long line, and the short one
+    assert seen[place].startswith(f"sandbox: {9 * 4 - (len(seen) - 1)} lines of output lost here: ")
+    assert _texts(_read(tmp_path)) == seen[place + 1 :]
+    assert {len(text) for text in seen[:place] + seen[place + 1 :]} == {16384, 40_001 - 2 * 16384, len(tricky)}
 
 
 def test_a_rotation_that_was_killed_is_taken_up(tmp_path: Path) -> None:
@@ -224,8 +250,9 @@ def test_a_rotation_that_was_killed_is_taken_up(tmp_path: Path) -> None:
     left = _texts(_read(tmp_path))
     assert left == expected[-len(left) :]
     assert left == _texts(_read(tmp_path, LogSelection(tail=len(left))))
-    (tmp_path / "log.json").rename(tmp_path / "log.json.2")
-    assert len(_read(tmp_path)) == len(left)
+    (tmp_path / "log.json.1.gz").rename(tmp_path / "log.json.2.gz")
+    (tmp_path / "log.json").rename(tmp_path / "log.json.1")
+    assert _texts(_read(tmp_path)) == left
 
 
 def test_a_full_disk_costs_lines_and_the_log_says_where(tmp_path: Path) -> None:
@@ -310,4 +337,6 @@ def test_lines_read_together_are_those_read_one_by_one(text: bytes) -> None:
     for cut in range(len(line) + 1):
         for lines in (line[:cut] + whole, whole + line[:cut] + b"\n" + whole, whole + whole + line):
             one_by_one = (_parse(each) for each in lines.split(b"\n")[:-1])
-            assert _parse_lines(lines) == [entry for entry in one_by_one if entry is not None]
+            expected = [entry for entry in one_by_one if entry is not None]
+            assert parse_lines(lines) == expected
+            assert list(zip(*LogBlock(lines).columns(), strict=True)) == expected
