@@ -60,7 +60,7 @@ def build(
         network="default" if request.network == "bridge" else request.network,
         platform=request.platform,
         settings=RunSettings(request.extra_hosts, request.shm_size_bytes, tuple(map(resource_limit, request.limits))),
-        tells_instructions=True,
+        is_classic=True,
         export=ExportRequest(read_outputs((), names, (), push=False, load=False), directory),
         events=messages,
     )

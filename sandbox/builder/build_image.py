@@ -90,8 +90,8 @@ class BuildOptions(NamedTuple):
     ssh: tuple[SshSource, ...] = ()
     #: shows a step's failure before a shell is opened in its place (`--debug-shell`); None where none is wanted
     before_shell: Callable[[DockerfileError], None] | None = None
-    #: whether instructions that are no steps are told of too
-    tells_instructions: bool = False
+    #: whether it is told as by the classic builder, see `BuildPlan`
+    is_classic: bool = False
 
 
 def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> Exported:
@@ -192,7 +192,7 @@ class _Planner:
             self._options.secrets, self._env, {}, {},
             self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
             self._options.no_cache_stages,
-            self._options.settings, self._options.entitlements, self._options.tells_instructions,
+            self._options.settings, self._options.entitlements, self._options.is_classic,
         )  # fmt: skip
 
     def _check(self, program: Program, predefined: Mapping[str, str], tree: ContextTree | None) -> None:

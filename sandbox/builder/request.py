@@ -83,8 +83,9 @@ class BuildPlan(NamedTuple):
     settings: RunSettings = RunSettings()
     #: what the caller lets a RUN have beyond a container's rights, see `entitlements`
     entitlements: frozenset[str] = frozenset()
-    #: whether instructions that are no steps are told of too
-    tells_instructions: bool = False
+    #: told as by the classic builder: instructions that are no steps too, and what commands write to their two outputs
+    #: apart, whose order among each other is then not exact
+    is_classic: bool = False
 
     @property
     def wanted_platform(self) -> Platform | None:

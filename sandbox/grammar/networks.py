@@ -189,7 +189,7 @@ def joined_networks(endpoints: Sequence[EndpointRequest]) -> JoinedNetworks:
         raise UsageError(f"conflicting options: cannot attach to {names} at once", mend=f"--network {target}")
     if target == "container:":
         raise UsageError("invalid container format container:<name|id>", mend="--network container:NAME")
-    if first.ipv4_address or first.ipv6_address or first.link_local_addresses:
+    if first.ipv4_address or first.ipv6_address:
         raise UsageError(
             "user specified IP address is supported on user defined networks only",
             mend="sandbox network create --subnet 172.30.0.0/16 NAME, and --network NAME",
@@ -209,6 +209,7 @@ def _what_else(endpoint: EndpointRequest) -> str:
         (endpoint.mac_address, "mac-address"),
         (endpoint.links, "links"),
         (endpoint.driver_options, "driver-opt"),
+        (endpoint.link_local_addresses, "link-local-ip"),
     ):
         if given:
             return what

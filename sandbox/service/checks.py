@@ -79,7 +79,7 @@ def _check_restart(rule: RestartRule, *, is_job: bool) -> None:
         raise UsageError("RestartPolicy condition any is not supported for jobs", field="restart.condition")
     if rule.delay_ns < 0:
         raise UsageError("TaskSpec: restart-delay cannot be negative", field="restart.delay")
-    if rule.window_ns < 0:
+    if (rule.window_ns or 0) < 0:
         raise UsageError("TaskSpec: restart-window cannot be negative", field="restart.window")
     if rule.max_attempts < 0:
         raise UsageError("TaskSpec: restart-max-attempts cannot be negative", field="restart.max_attempts")

@@ -137,7 +137,7 @@ def _rules(rules: UpdateConfig) -> dict[str, Any]:
 
 def _restart(rule: RestartRule) -> dict[str, Any]:
     document = {"Condition": rule.condition, "Delay": rule.delay_ns, "MaxAttempts": rule.max_attempts}
-    return document | ({"Window": rule.window_ns} if rule.window_ns else {})
+    return document | ({} if rule.window_ns is None else {"Window": rule.window_ns})
 
 
 def _port(port: ServicePort) -> dict[str, Any]:

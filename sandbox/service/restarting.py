@@ -15,7 +15,7 @@ def is_followed(task: Task, rule: RestartRule, now_ns: int) -> bool:
         return False
     if rule.max_attempts == 0:
         return True
-    if rule.window_ns == 0:
+    if not rule.window_ns:
         return task.restart_count < rule.max_attempts
     recent = [time_ns for time_ns in task.restarts if time_ns > now_ns - rule.window_ns]
     return len(recent) < rule.max_attempts

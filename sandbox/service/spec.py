@@ -42,8 +42,8 @@ class RestartRule(NamedTuple):
     delay_ns: int = 5 * SECOND_NS
     #: in the window; 0 is no limit
     max_attempts: int = 0
-    #: 0 is all time
-    window_ns: int = 0
+    #: None and 0 are all time; who has said 0 is told it
+    window_ns: int | None = None
 
 
 class ServicePort(NamedTuple):

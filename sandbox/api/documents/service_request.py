@@ -119,7 +119,7 @@ def _restart(template: Document) -> RestartRule | None:
         text(rule, "Condition") or defaults.condition,
         defaults.delay_ns if rule.get("Delay") is None else number(rule, "Delay"),
         number(rule, "MaxAttempts"),
-        number(rule, "Window"),
+        None if rule.get("Window") is None else number(rule, "Window"),
     )
 
 

@@ -124,7 +124,7 @@ class StageBuilder:
 
     def _tell_instruction(self, node: Node) -> None:
         """Of one that is no step, for who shows a build as the file is written."""
-        if self._plan.tells_instructions:
+        if self._plan.is_classic:
             stages = (self._plan.program.stages[number] for number in self._plan.stages)
             total = sum(1 + len(stage.instructions) for stage in stages)
             told = Vertex("", node.original, self._shown_stage, total=total, line=node.start_line)

@@ -8,6 +8,7 @@ and nothing is cleaned out of it afterwards (CVE-2024-23652).
 from __future__ import annotations
 
 import os
+import select
 import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -77,31 +78,35 @@ def check_lengths(request: RunRequest) -> None:
 
 
 class RunRoom:
-    """Runs commands for one build; `directory` is the build's own. `close` ends what serves them."""
+    """Runs commands for one build; `directory` is the build's own, and `apart` is whether their standard error is told
+    apart from their output. `close` ends what serves them.
+    """
 
-    def __init__(self, paths: Paths, directory: str, settings: RunSettings) -> None:
+    def __init__(self, paths: Paths, directory: str, settings: RunSettings, *, apart: bool = False) -> None:
         self._settings = settings
+        self._apart = apart
         self._directory = directory
         self._networks: dict[str, _Network] = {}
         self._capabilities = resolve_capabilities((), ())
         self._seccomp = find_program("", self._capabilities, paths.cache)
 
-    def run(self, request: RunRequest, show: Callable[[bytes], None]) -> int:
-        """Run to the end, giving `show` the output as it comes; the exit code, 128 and the signal's number for one
-        that was killed. Raises SandboxError where it cannot be started.
+    def run(self, request: RunRequest, show: Callable[[bytes, int], None]) -> int:
+        """Run to the end, giving `show` the output as it comes, and whether it is that, 1, or standard error, 2; the
+        exit code, 128 and the signal's number for one that was killed. Raises SandboxError where it cannot be started.
         """
         check_lengths(request)
         network = self._network(request)
         spec = self._spec(request, network.files)
-        reading, writing = os.pipe2(os.O_CLOEXEC)
+        # one pipe for both keeps their order
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2 if self._apart else 1)]
         try:
             try:
-                started = network.launcher.start(spec, Stdio(None, writing, writing))
+                started = network.launcher.start(spec, Stdio(None, pipes[0][1], pipes[-1][1]))
             finally:
-                os.close(writing)
+                for _, writing in pipes:
+                    os.close(writing)
             try:
-                while data := os.read(reading, 1 << 16):
-                    show(data)
+                _show_all([reading for reading, _ in pipes], show)
                 _pid, status = os.waitpid(started.pid, 0)
             except BaseException:
                 _end(started)
@@ -109,7 +114,8 @@ class RunRoom:
             finally:
                 os.close(started.pidfd)
         finally:
-            os.close(reading)
+            for reading, _ in pipes:
+                os.close(reading)
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
@@ -194,6 +200,21 @@ class RunRoom:
                 os.fchmod(file.fileno(), 0o644)
                 file.write(text)
         return tuple(BindMount(f"{place}/{name}", f"/etc/{name}", recursive=False) for name in texts)
+
+
+def _show_all(outputs: list[int], show: Callable[[bytes, int], None]) -> None:
+    with select.epoll() as waiting:
+        for fd in outputs:
+            waiting.register(fd, select.EPOLLIN)
+        left = len(outputs)
+        while left:
+            for fd, _events in waiting.poll():
+                data = os.read(fd, 1 << 16)
+                if data:
+                    show(data, 1 + outputs.index(fd))
+                else:
+                    waiting.unregister(fd)
+                    left -= 1
 
 
 def _end(started: Started) -> None:

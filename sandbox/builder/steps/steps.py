@@ -224,7 +224,9 @@ class Steps:
 
     def _runs(self) -> RunRoom:
         if self._room is None:
-            self._room = RunRoom(self._paths, self._workshop.directory, self._plan.settings)
+            self._room = RunRoom(
+                self._paths, self._workshop.directory, self._plan.settings, apart=self._plan.is_classic
+            )
         return self._room
 
     def _layer(self, stage: StageState, node: Node, report: StepReport, recipe: _Recipe) -> None:

@@ -230,5 +230,7 @@ def _restart(present: RestartRule | None, changes: Changes) -> RestartRule | Non
         changes.one_of("restart-condition", rule.condition, _CONDITIONS),
         changes.duration_ns("restart-delay", rule.delay_ns),
         changes.whole_number("restart-max-attempts", rule.max_attempts),
-        changes.duration_ns("restart-window", rule.window_ns),
+        changes.duration_ns("restart-window", rule.window_ns or 0)
+        if changes.any_given("restart-window")
+        else rule.window_ns,
     )

@@ -153,6 +153,9 @@ def test_images_are_made_and_carried(client: Any, busybox: str) -> None:
     assert told[-1] == "Successfully tagged mine:1\n"
     assert image.tags == ["mine:1"]
     assert client.containers.run("mine:1", network_mode="none", remove=True) == b"given\n"
+    loud = f"FROM {busybox}\nRUN echo said; echo cried >&2"
+    told = [line.get("stream") for line in client.api.build(fileobj=io.BytesIO(loud.encode()), decode=True)]
+    assert {"said\n", "\x1b[91mcried\n\x1b[0m"} <= {*told}
     with pytest.raises(docker.errors.BuildError, match="returned a non-zero code: 3"):
         client.images.build(fileobj=io.BytesIO(f"FROM {busybox}\nRUN exit 3".encode()))
     made = client.containers.run(busybox, "touch /kept", detach=True, network_mode="none")
