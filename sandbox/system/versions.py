@@ -32,7 +32,8 @@ def describe_version() -> dict[str, Any]:
         "BuildTime": "",
         "Experimental": "false",
         "GitCommit": "",
-        "GoVersion": "",
+        # clients print it under this name: there is none
+        "GoVersion": f"none (Python {PYTHON_VERSION})",
         "KernelVersion": os.uname().release,
         "MinAPIVersion": LEAST_API_VERSION,
         "Os": "linux",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.container.view.summaries import summarise
 from sandbox.humane import rfc3339
 from sandbox.volume.document import describe_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.builder.cache.cache_usage import CacheRecord
     from sandbox.paths import Paths
     from sandbox.upkeep.usage import ContainerUse, ImageUse, Usage, VolumeUse
@@ -20,7 +23,7 @@ def describe_usage(paths: Paths, usage: Usage) -> Document:
     return {
         "LayersSize": usage.layers_bytes,
         "Images": [_image(use) for use in usage.images],
-        "Containers": [_container(use) for use in usage.containers],
+        "Containers": _containers(paths, usage.containers),
         "Volumes": [_volume(paths, use) for use in usage.volumes],
         "BuildCache": [_cache_record(record) for record in usage.cache],
         "BuilderSize": usage.cache_bytes,
@@ -41,21 +44,12 @@ def _image(use: ImageUse) -> Document:
     }
 
 
-def _container(use: ContainerUse) -> Document:
-    container = use.container
-    config = container.config
-    return {
-        "Id": container.id,
-        "Names": [f"/{container.name}"],
-        "Image": config.image,
-        "ImageID": config.image_id,
-        "Command": " ".join((*config.entrypoint, *config.command)),
-        "Created": container.created_ns // 10**9,
-        "SizeRw": use.written_bytes,
-        "SizeRootFs": use.total_bytes,
-        "Labels": dict(config.labels),
-        "State": container.state.status,
-    }
+def _containers(paths: Paths, uses: Sequence[ContainerUse]) -> list[Document]:
+    found = summarise(paths, [use.container for use in uses], with_size=False)
+    return [
+        document | {"SizeRw": use.written_bytes, "SizeRootFs": use.total_bytes}
+        for document, use in zip(found, uses, strict=True)
+    ]
 
 
 def _volume(paths: Paths, use: VolumeUse) -> Document:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from sandbox.api.call import Call
 
-#: until then an image told of a container that it was made of, and its size twice
-_SHORT_SINCE = (1, 44)
+#: until then an image told its size twice, and of a container that it was made of
+_ONE_SIZE_SINCE, _NO_CONTAINER_SINCE = (1, 44), (1, 45)
+#: it looks for the container's configuration in every version's document when it makes a container anew, and fails
+_WANTS_CONTAINER = "docker-compose/1."
 _NO_CONTAINER: dict[str, Any] = {
     "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
     "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": None, "Image": "", "Volumes": None,
@@ -28,7 +30,7 @@ async def list_all(call: Call) -> Answer:
         # of clients older than 1.25
         filters = (*filters, f"reference={call.text('filter')}")
     documents = await call.engine.call("api.images", filters, all=call.flag("all"))
-    if call.version < _SHORT_SINCE:
+    if call.version < _ONE_SIZE_SINCE:
         for document in documents:
             document["VirtualSize"] = document["Size"]
     if call.flag("shared-size"):
@@ -42,8 +44,10 @@ async def list_all(call: Call) -> Answer:
 async def inspect(call: Call) -> Answer:
     """All that is known of one."""
     document = await call.engine.call("image.inspect", call.word)
-    if call.version < _SHORT_SINCE:
-        document |= {"Container": "", "ContainerConfig": _NO_CONTAINER, "VirtualSize": document["Size"]}
+    if call.version < _ONE_SIZE_SINCE:
+        document["VirtualSize"] = document["Size"]
+    if call.version < _NO_CONTAINER_SINCE or call.headers.get("user-agent", "").startswith(_WANTS_CONTAINER):
+        document |= {"Container": "", "ContainerConfig": _NO_CONTAINER}
     return Answer(document=document)
 
 

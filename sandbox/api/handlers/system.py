@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: what of the use of disks is asked for by which word
 _USES = {"container": "Containers", "image": "Images", "volume": "Volumes", "build-cache": "BuildCache"}
 _NO_BUILDER_SIZE_SINCE = (1, 42)
+_NO_VIRTUAL_SIZE_SINCE = (1, 44)
+#: security options were words without values before
+_OPTIONS_SINCE = (1, 25)
 
 
 async def ping(call: Call) -> Answer:
@@ -43,6 +46,9 @@ async def info(call: Call) -> Answer:
     """What the machine gives."""
     document = await call.engine.call("system.info")
     document["Swarm"] = call.engine.cluster.info(await call.engine.node_id())
+    if call.version < _OPTIONS_SINCE:
+        options = [option.partition(",")[0].removeprefix("name=") for option in document["SecurityOptions"]]
+        document |= {"SecurityOptions": options, "ExecutionDriver": "<not supported>"}
     return Answer(document=document)
 
 
@@ -60,6 +66,9 @@ async def usage(call: Call) -> Answer:
         document["LayersSize"] = 0
     if call.version >= _NO_BUILDER_SIZE_SINCE:
         document.pop("BuilderSize", None)
+    if call.version < _NO_VIRTUAL_SIZE_SINCE:
+        for image in document["Images"] or ():
+            image["VirtualSize"] = image["Size"]
     return Answer(document=document)
 
 

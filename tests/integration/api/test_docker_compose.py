@@ -55,6 +55,9 @@ def test_a_service_comes_and_goes(command: DockerCommand, tmp_path: Path, busybo
     ids = compose(command, tmp_path, "ps", "-q").split()
     assert ids == command.lines("ps", "-q", "--no-trunc")
     assert len(ids) == 1
+    # it looks for what images told before version 1.45 alone
+    compose(command, tmp_path, "up", "-d", "--force-recreate", "-t", "0")
+    assert command.lines("ps", "-aq", "--no-trunc") == compose(command, tmp_path, "ps", "-q").split() != ids
     compose(command, tmp_path, "down", "-t", "0")
     assert command.lines("ps", "-aq") == []
 

@@ -47,6 +47,27 @@ def test_a_container_by_its_methods(client: Any, busybox: str) -> None:
         client.containers.get("second")
 
 
+def test_documents_have_the_fields_of_their_version(client: Any, socket: str, busybox: str) -> None:
+    client.containers.create(busybox, "true", name="made", network_mode="none")
+    for version, sizes, of_containers, options in (
+        ("1.24", True, True, "seccomp"), ("1.43", True, True, "name=seccomp,profile=builtin"),
+        ("1.44", False, True, "name=seccomp,profile=builtin"), ("1.45", False, False, "name=seccomp,profile=builtin"),
+    ):  # fmt: skip
+        asked = docker.APIClient(base_url=f"unix://{socket}", version=version)
+        usage = asked._result(asked._get(f"{asked.base_url}/v{version}/system/df"), True)
+        inspected, (listed,) = asked.inspect_image(busybox), asked.images(busybox)
+        assert {"VirtualSize" in document for document in (inspected, listed, *usage["Images"])} == {sizes}
+        assert {"Container" in inspected, "ContainerConfig" in inspected} == {of_containers}
+        assert options in asked.info()["SecurityOptions"]
+        (container,) = usage["Containers"]
+        assert (container["Status"], container["HostConfig"], container["Ports"]) == (
+            "Created",
+            {"NetworkMode": "none"},
+            [],
+        )
+        asked.close()
+
+
 def test_run_to_the_end(client: Any, busybox: str) -> None:
     assert client.containers.run(busybox, "echo hello", network_mode="none", remove=True) == b"hello\n"
     with pytest.raises(docker.errors.ContainerError) as raised:
