@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Done = Callable[[tuple[PublishedPort, ...]], None]
 
 _FIRST_REVIVAL_SECONDS = 0.5
-_MOST_DOUBLINGS = 8
+_MOST_DOUBLINGS = 3
 #: after so long without one, the first is at once again
 _CALM_SECONDS = 60.0
 
@@ -35,6 +35,8 @@ class _Change(NamedTuple):
     steps: Callable[[], Steps[Any]]
     done: Callable[[Any], None]
     failed: Callable[[Exception], None]
+    #: the network ended in the middle of it: it may be what ends it
+    was_cut: bool = False
 
 
 class NetworkWatch:
@@ -105,12 +107,16 @@ class NetworkWatch:
     def _change(
         self, steps: Callable[[], Steps[Any]], done: Callable[[Any], None], failed: Callable[[Exception], None]
     ) -> None:
-        """One change after the other; each is told what became of it, also where the network ends meanwhile."""
-        if self._watched < 0:
-            failed(ConflictError("its network is being made again just now", mend="try again"))
+        """One change after the other, each told what became of it; while the network is connected again, they wait."""
+        if self._watched < 0 and self._timer is None and self._task is None:
+            failed(ConflictError("its network is not there yet, or no more", mend="try again"))
             return
         self._changes.append(_Change(steps, done, failed))
-        if len(self._changes) == 1:
+        if self._timer is not None:
+            # somebody wants it now
+            self._timer.cancel()
+            self._revive()
+        elif len(self._changes) == 1 and self._watched >= 0:
             self._begin_change()
 
     def _begin_change(self) -> None:
@@ -132,26 +138,43 @@ class NetworkWatch:
 
     def end(self) -> None:
         """Watch no more, and connect nothing again; twice is safe."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        changes, self._changes = self._changes, deque()
-        for change in changes:
-            change.failed(ConflictError("its network ended meanwhile", mend="try again"))
+        self._stop()
+        self._fail_changes(ConflictError("its network ended meanwhile", mend="try again"))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
         if self._watched >= 0:
             self._reactor.forget(self._watched)
             self._watched = -1
 
+    def _fail_changes(self, error: Exception) -> None:
+        changes, self._changes = self._changes, deque()
+        for change in changes:
+            change.failed(error)
+
     def _happened(self, _events: int) -> None:
         if self._network.network_event(self._refused):
-            self.end()
+            is_cut = self._task is not None
+            self._stop()
+            if is_cut:
+                self._put_back()
             self._revive_later()
 
+    def _put_back(self) -> None:
+        """The change in hand is made anew on the network that is connected again, but once."""
+        change = self._changes.popleft()
+        if change.was_cut:
+            change.failed(ConflictError("its network ended meanwhile", mend="try again"))
+        else:
+            self._changes.appendleft(change._replace(was_cut=True))
+
     def _revive_later(self) -> None:
-        # a container may make it crash at will: later and later, up to two minutes
+        # a container may make it crash at will: later and later, up to a few seconds
         if time.monotonic() - self._revived_at > _CALM_SECONDS:
             self._revivals = 0
         delay = _FIRST_REVIVAL_SECONDS * (2**self._revivals - 1)
@@ -168,10 +191,13 @@ class NetworkWatch:
         self._task = None
         self._revived_at = time.monotonic()
         self.begin()
+        if self._changes:
+            self._begin_change()
 
     def _not_revived(self, error: Exception) -> None:
         self._task = None
         self._failed(error)
+        self._fail_changes(error)
         self.begin()
         if self._watched < 0:
             self._revive_later()

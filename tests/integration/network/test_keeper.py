@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import select
 import signal
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tests.integration.network.test_bridge_failures import SERVE, fetch
 from tests.integration.network.test_bridges import address, holders, networks, reaches, start
 from tests.needs import CONTAINER
+from tests.ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +32,7 @@ __all__ = ["networks"]
 
 pytestmark = [pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "busybox"), pytest.mark.slow]
 
+_SEED = int(os.environ.get("SANDBOX_KILL_SEED", "13"))
 #: slirp4netns itself, which answers there
 OUTSIDE = "10.0.2.2"
 
@@ -179,3 +185,42 @@ def test_a_keeper_that_does_not_answer_is_found_and_ended(
     for pidfd in left:
         _wait_gone(pidfd)
     assert not (sandbox.home.runtime / "sandbox").exists()
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
+def test_a_command_is_finished_whatever_is_killed_meanwhile(
+    sandbox: Sandbox, networks: str, eventually: Eventually, rounds: int
+) -> None:
+    port = find_free_port()
+    start(sandbox, "app", networks, "--network", "front")
+    sandbox.run("run", "-d", "--name", "web", "--network", "front", "-p", f"127.0.0.1:{port}:80", networks, *SERVE)
+    chance = random.Random(_SEED)
+    commands = (
+        ("run", "--rm", "--network", "front", "-p", "80", networks, "true"),
+        ("network", "connect", "back", "app"),
+        ("network", "disconnect", "back", "app"),
+        ("network", "create", "more"),
+        ("network", "rm", "more"),
+    )
+    took: dict[tuple[str, ...], float] = {}
+    for number in range(rounds * len(commands)):
+        words = commands[number % len(commands)]
+        victims = _pids(sandbox)
+        began = time.monotonic()
+        process = sandbox.spawn(*words)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0, took.get(words, 0.3)))
+        _end(*chance.choice((victims, victims[:1], victims[1:])))
+        _out, said = process.communicate(timeout=60)
+        took.setdefault(words, time.monotonic() - began)
+        assert process.returncode == 0, (number, words, said)
+        assert fetch(port) == "served", number
+        assert reaches(sandbox, "app", address(sandbox, "web"))
+        eventually(lambda: reaches(sandbox, "app", "web"))
+        eventually(lambda: reaches(sandbox, "app", OUTSIDE))
+    assert sorted(_account(sandbox)["Containers"]) == sorted(sandbox.run("ps", "-q", "--no-trunc").lines)
+    left = [os.pidfd_open(pid) for pid in _pids(sandbox)]
+    sandbox.run("rm", "-f", "web", "app")
+    for pidfd in left:
+        _wait_gone(pidfd)
+    assert _account(sandbox) is None

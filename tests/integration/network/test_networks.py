@@ -152,7 +152,7 @@ EXCUSES = (
     "already exists in network", "is not connected to network", "has active endpoints", "is not running",
     "network back not found", "network with name back already exists", "the container's monitor died",
     "was started or removed meanwhile", "is being stopped",
-    "its network is being made again just now",
+    "its network is not there yet, or no more",
 )  # fmt: skip
 COMMANDS = (
     ("network", "connect", "back", "cc"), ("network", "connect", "back", "cc"), ("network", "disconnect", "back", "cc"),

@@ -26,7 +26,10 @@ class Pipes:
     def __init__(self) -> None:
         self.network_pidfd, self._event = os.pipe()
         self._reading, self._writing = os.pipe()
+        self._healing, self._heals = os.pipe()
         self.begun: list[PublishedPort] = []
+        #: called when it begins to be connected again
+        self.reviving: Callable[[], None] = lambda: None
 
     def let(self, answers: bytes) -> None:
         os.write(self._writing, answers)
@@ -34,11 +37,18 @@ class Pipes:
     def die(self) -> None:
         os.write(self._event, b"x")
 
+    def heal(self, answers: bytes) -> None:
+        os.write(self._heals, answers)
+
     def network_event(self, _refused: Callable[[str], None]) -> bool:
         return True
 
     def revive_network(self, _ports: Sequence[PublishedPort]) -> Steps[None]:
-        yield -1, None
+        os.read(self.network_pidfd, 1)
+        self.reviving()
+        yield self._healing, None
+        if os.read(self._healing, 1) == b"x":
+            raise HostError("no way out")
 
     def publish_steps(
         self, ports: Sequence[PublishedPort], _present: Sequence[PublishedPort]
@@ -63,7 +73,7 @@ class Pipes:
         raise HostError("no wire")
 
     def close(self) -> None:
-        for fd in (self.network_pidfd, self._event, self._reading, self._writing):
+        for fd in (self.network_pidfd, self._event, self._reading, self._writing, self._healing, self._heals):
             os.close(fd)
 
 
@@ -104,15 +114,76 @@ def test_changes_are_made_one_after_the_other(pipes: Pipes) -> None:
     reactor.close()
 
 
-def test_all_that_wait_are_told_when_the_network_ends(pipes: Pipes) -> None:
+def test_a_change_waits_for_the_network_to_be_connected_again(pipes: Pipes) -> None:
+    reactor = Reactor()
+    told = Told(reactor, 3)
+    watch = NetworkWatch(pipes, reactor, told.add, told.add)
+    watch.begin()
+    watch.publish(PORTS[:1], told.add, told.add)
+
+    def ask() -> None:
+        for port in PORTS[1:]:
+            watch.publish((port,), told.add, told.add)
+        pipes.heal(b".")
+        pipes.let(b"...")
+
+    pipes.reviving = ask
+    pipes.die()
+    reactor.run()
+    # the one in hand is made anew, and before those that came meanwhile
+    assert pipes.begun == [PORTS[0], *PORTS]
+    assert told.things == [PORTS[:1], PORTS[1:2], PORTS[2:]]
+    assert watch.ports == PORTS
+    reactor.close()
+
+
+def test_a_change_that_ends_the_network_twice_fails(pipes: Pipes) -> None:
+    reactor = Reactor()
+    told = Told(reactor, 1)
+    watch = NetworkWatch(pipes, reactor, told.add, told.add)
+    watch.begin()
+    watch.publish(PORTS[:1], told.add, told.add)
+
+    def die_again() -> None:
+        pipes.heal(b".")
+        pipes.die()
+
+    pipes.reviving = die_again
+    pipes.die()
+    reactor.run()
+    assert told.things == ["its network ended meanwhile"]
+    assert pipes.begun == [PORTS[0]] * 2
+    watch.end()
+    reactor.close()
+
+
+def test_all_that_wait_are_told_when_the_network_does_not_come_again(pipes: Pipes) -> None:
+    reactor = Reactor()
+    told = Told(reactor, 4)
+    watch = NetworkWatch(pipes, reactor, told.add, told.add)
+    watch.begin()
+    for port in PORTS:
+        watch.publish((port,), told.add, told.add)
+    pipes.die()
+    pipes.heal(b"x")
+    reactor.run()
+    # the log of the container, and who asked
+    assert told.things == ["no way out"] * 4
+    assert pipes.begun == [PORTS[0]]
+    watch.end()
+    reactor.close()
+
+
+def test_all_that_wait_are_told_when_the_container_ends(pipes: Pipes) -> None:
     reactor = Reactor()
     told = Told(reactor, 3)
     watch = NetworkWatch(pipes, reactor, told.add, told.add)
     watch.begin()
     for port in PORTS:
         watch.publish((port,), told.add, told.add)
-    pipes.die()
-    reactor.run()
+    watch.end()
     assert told.things == ["its network ended meanwhile"] * 3
+    watch.publish(PORTS[:1], told.add, told.add)
+    assert told.things[3:] == ["its network is not there yet, or no more"]
     assert pipes.begun == [PORTS[0]]
     reactor.close()
