@@ -21,6 +21,7 @@ import os
 from contextlib import suppress
 
 from sandbox.errors import HostError
+from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,6 +177,10 @@ def has_copy(data_root: str, table: str, name: str) -> bool:
 def refuse_lost_records(connection: sqlite3.Connection, data_root: str, database: str) -> None:
     """Raise LostRecordsError where the store holds what the database does not know."""
     lost = find_unrecorded(connection, data_root)
+    if lost:
+        # seen piece by piece: under a name that went meanwhile there may be another thing now
+        with transaction(connection):
+            lost = find_unrecorded(connection, data_root)
     if lost:
         raise LostRecordsError(
             f"the database {database} does not know {counted((table, len(names)) for table, names in lost.items())}"

@@ -89,7 +89,7 @@ class Call:
             return {}
         try:
             found = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ApiError(400, f"invalid JSON: {error}") from error
         if found is None:
             return {}

@@ -137,7 +137,9 @@ def limit_writes(resources: Resources) -> tuple[LimitWrite, ...]:
     if resources.cpuset_cpus:
         writes.append(LimitWrite("cpuset", "cpuset.cpus", resources.cpuset_cpus))
     if resources.pids_limit > 0:
-        writes.append(LimitWrite("pids", "pids.max", str(resources.pids_limit)))
+        # the kernel takes no greater number
+        most = str(resources.pids_limit) if resources.pids_limit <= sc.PID_MAX_LIMIT else "max"
+        writes.append(LimitWrite("pids", "pids.max", most))
     return tuple(writes)
 
 

@@ -165,7 +165,9 @@ class _Maker:
         if pid == 0:
             ours.close()
             # counted for each user namespace, against the limit of who made it (user_namespaces(7), kernel/ucount.c)
-            limit = self._spec.process_limit + _OTHER_PROCESSES
+            _soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+            most = sc.PID_MAX_LIMIT if hard == resource.RLIM_INFINITY else hard
+            limit = min(self._spec.process_limit + _OTHER_PROCESSES, most)
             resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
             self._make(theirs)
         theirs.close()

@@ -119,7 +119,10 @@ class ProcessSetup:
         """Those of open files come late: the descriptors that we need ourselves have higher numbers for a moment."""
         limits = self._spec.resource_limits
         if self._process_limit:
-            limits = (*limits, ResourceLimit(resource.RLIMIT_NPROC, self._process_limit, self._process_limit))
+            _soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+            # more than the user may have is no limit of the container's
+            most = self._process_limit if hard == resource.RLIM_INFINITY else min(self._process_limit, hard)
+            limits = (*limits, ResourceLimit(resource.RLIMIT_NPROC, most, most))
         return tuple(limit for limit in limits if (limit.resource == resource.RLIMIT_NOFILE) == late)
 
     def _open_terminal(self, console: bool) -> tuple[int, int, int]:

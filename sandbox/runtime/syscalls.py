@@ -93,6 +93,7 @@ __all__ = (
     "NS_GET_PARENT",
     "OPEN_TREE_CLOEXEC",
     "OPEN_TREE_CLONE",
+    "PID_MAX_LIMIT",
     "PROC_SUPER_MAGIC",
     "PR_CAPBSET_DROP",
     "PR_CAPBSET_READ",
@@ -163,6 +164,9 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_GET_NO_NEW_PRIVS = 39
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+# linux/threads.h: a machine has no more processes
+PID_MAX_LIMIT = 1 << 22
 
 # linux/magic.h
 PROC_SUPER_MAGIC = 0x9FA0

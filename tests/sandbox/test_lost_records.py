@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox import record_copies
 from sandbox.container.model.documents import to_json
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.container.model.store import (
@@ -28,12 +29,19 @@ from sandbox.image.store import ImageRecord, list_images, names_of, record_image
 from sandbox.network.record import Network
 from sandbox.network.store import all_networks, insert_network
 from sandbox.paths import Paths
-from sandbox.record_copies import LostRecordsError, find_unrecorded, keep_container_copy, keep_network_copy, read_copy
+from sandbox.record_copies import (
+    LostRecordsError,
+    find_unrecorded,
+    has_copy,
+    keep_container_copy,
+    keep_network_copy,
+    read_copy,
+)
 from sandbox.state import connect_state
 from sandbox.transactions import transaction
 from sandbox.upkeep.rebuild import find_loss, rebuild_database
 from sandbox.values import LogConfig
-from sandbox.volume.store import Volume, create_volume, list_volumes
+from sandbox.volume.store import Volume, create_volume, list_volumes, remove_volume
 from storage.content import ContentStore
 
 if TYPE_CHECKING:
@@ -182,6 +190,34 @@ def test_a_copy_is_there_only_while_its_row_is(paths: Paths) -> None:
     with transaction(connection):
         delete_container(connection, _container(2).id)
     assert find_unrecorded(connection, paths.data_root) == {"container": [_container(2).id]}
+    connection.close()
+
+
+def test_a_volume_that_is_made_again_meanwhile_is_not_lost(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory was listed, its row looked for when there was none, its copy read when there was a new one."""
+    connection = connect_state(paths)
+    create_volume(connection, paths, Volume("again", 0, {}, False, {}))
+    remove_volume(paths, "again")
+    list_names = os.listdir
+
+    def list_before(path: str) -> list[str]:
+        return [*list_names(path), "again"] if path == paths.volumes else list_names(path)
+
+    def make_again(data_root: str, table: str, name: str) -> bool:
+        create_volume(connection, paths, Volume("again", 0, {}, False, {}))
+        return has_copy(data_root, table, name)
+
+    monkeypatch.setattr(os, "listdir", list_before)
+    monkeypatch.setattr(record_copies, "has_copy", make_again)
+    other = sqlite3.connect(paths.database, isolation_level=None)
+    assert find_unrecorded(other, paths.data_root) == {"volume": ["again"]}
+    remove_volume(paths, "again")
+    record_copies.refuse_lost_records(other, paths.data_root, paths.database)
+    monkeypatch.undo()
+    connection.execute("DELETE FROM volume")
+    with pytest.raises(LostRecordsError, match="1 volume"):
+        record_copies.refuse_lost_records(other, paths.data_root, paths.database)
+    other.close()
     connection.close()
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KINDS = ("bind", "volume", "tmpfs")
+#: Go's os.FileMode has bits of its own above those of the file system
+_MOST_MODE = 0xFFFFFFFF
 
 
 def mount_of(document: Mapping[str, Any]) -> MountRequest:
@@ -20,6 +22,8 @@ def mount_of(document: Mapping[str, Any]) -> MountRequest:
     if kind not in _KINDS:
         raise ApiError(400, f'invalid mount config for type "{kind}": mount type unknown')
     bind, volume, tmpfs = (table(document, f"{each}Options") for each in ("Bind", "Volume", "Tmpfs"))
+    if number(tmpfs, "SizeBytes") < 0 or not 0 <= number(tmpfs, "Mode") <= _MOST_MODE:
+        raise ApiError(400, f'invalid mount config for type "{kind}": no size or mode that a tmpfs can have')
     driver = table(volume, "DriverConfig")
     return MountRequest(
         kind,

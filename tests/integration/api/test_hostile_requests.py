@@ -67,6 +67,7 @@ def test_hostile_requests(socket: str) -> None:
                b"f" * 40, b"\r\n")),
         (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 5000000\r\n\r\n", b" " * 5_000_000)),
         (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 4\r\n\r\n[[[[")),
+        (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b'Content-Length: 13\r\n\r\n{"Image":"\xff"}')),
         (400, (b"POST /containers/create HTTP/1.1\r\n", _HEAD, b"Content-Length: 100000\r\n\r\n", b"[" * 100_000)),
         (400, (b"POST /auth HTTP/1.1\r\n", _HEAD, b"Content-Length: 100000\r\n\r\n", b'{"a":' * 20_000)),
         (400, (b"POST /images/create?fromImage=x HTTP/1.1\r\n", _HEAD, b"X-Registry-Auth: ", _DEEP, b"\r\n\r\n")),

@@ -77,6 +77,8 @@ def test_a_limit_of_processes_is_the_containers_own(sandbox: Sandbox, networks: 
     few = "i=0; while [ $i -lt 10 ]; do sleep 1000 & i=$((i+1)); done; echo all"
     sandbox.run("run", "-d", "--name", "many", "--network", "front", networks, "sh", "-c", many)
     sandbox.wait_for_log("many", "up")
+    # more than a machine can have is no mistake
+    sandbox.run("run", "--rm", "--network", "none", "--pids-limit", str(2**63 - 1), networks, "true")
     # held without a cgroup, as a user has it who was given none
     done = sandbox.run("run", "--rm", "--network", "front", "--pids-limit", "20", networks, "sh", "-c", few)
     assert done.lines == ["all"]

@@ -39,6 +39,7 @@ NONE = CgroupProbe("none", reason="this host still uses cgroup v1", mend="reboot
         (Resources(cpuset_cpus="0-1"), {"cpuset.cpus": "0-1"}),
         (Resources(pids_limit=50, memory_reservation_bytes=7), {"pids.max": "50", "memory.low": "7"}),
         (Resources(pids_limit=-1), {}),
+        (Resources(pids_limit=(1 << 22) + 1), {"pids.max": "max"}),
     ],
 )
 def test_files(resources: Resources, files: dict[str, str]) -> None:
