@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -20,6 +21,8 @@ RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 #: from here on a stream in frames says so in its type
 _MULTIPLEXED_SINCE = (1, 42)
+#: of 32 bits, as Docker takes them
+_LONGEST_SIDE = 0xFFFFFFFF
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 
 
@@ -82,6 +85,13 @@ class Call:
         except ValueError:
             raise ApiError(400, f'strconv.Atoi: parsing "{text}": invalid syntax') from None
 
+    def length(self, key: str) -> int:
+        """A side of a terminal; 0 where none is given. Raises ApiError."""
+        value = self.number(key) or 0
+        if not 0 <= value <= _LONGEST_SIDE:
+            raise ApiError(400, f'strconv.ParseUint: parsing "{value}": value out of range')
+        return value
+
     async def document(self) -> dict[str, Any]:
         """The request's body, a JSON object; {} where there is none. Raises ApiError."""
         body = await self.connection.read_body()
@@ -123,5 +133,8 @@ class Call:
 
 
 def encoded(document: Any) -> bytes:
-    """JSON as Docker's engine sends it."""
-    return msgspec.json.encode(document)
+    """JSON as Docker's engine sends it: text, also where programs and files gave bytes that are none."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

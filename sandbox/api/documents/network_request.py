@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: a network takes one of IPv4 and one of IPv6; what is wrong with a few more is told in its own words
+_MOST_POOLS = 32
+
+
 def read_network(body: Mapping[str, Any]) -> NetworkRequest:
     """The network that is asked for. Raises ApiError, UsageError."""
     name = text(body, "Name")
@@ -21,6 +25,9 @@ def read_network(body: Mapping[str, Any]) -> NetworkRequest:
                        "to connect this node to swarm and try again.")  # fmt: skip
     ipam = table(body, "IPAM")
     pools = tables(ipam, "Config")
+    if len(pools) > _MOST_POOLS:
+        # each is held against each, while nobody else is answered
+        raise ApiError(400, "bridge driver doesn't support multiple subnets")
     texts = IpamTexts(
         subnets=tuple(text(pool, "Subnet") for pool in pools if text(pool, "Subnet")),
         ranges=tuple(text(pool, "IPRange") for pool in pools if text(pool, "IPRange")),

@@ -75,7 +75,7 @@ async def resize(call: Call) -> Answer:
     found = call.engine.execs.get(call.word)
     if not found.is_running or found.is_left:
         raise ApiError(409, f"exec {found.id} is not running")
-    _send_size(found, call.number("h") or 0, call.number("w") or 0)
+    _send_size(found, call.length("h"), call.length("w"))
     return Answer(body=b"", content_type="text/plain; charset=utf-8")
 
 

@@ -37,7 +37,7 @@ _BINARY_SINCE, _CHOSEN_SINCE = (1, 28), (1, 42)
 
 async def resize(call: Call) -> Answer:
     """Give its terminal another size."""
-    await call.engine.call("container.resize", call.word, call.number("h") or 0, call.number("w") or 0)
+    await call.engine.call("container.resize", call.word, call.length("h"), call.length("w"))
     return Answer(body=b"", content_type="text/plain; charset=utf-8")
 
 

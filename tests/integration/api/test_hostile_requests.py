@@ -26,6 +26,10 @@ pytestmark = pytest.mark.requires("subids", "overlay")
 _HEAD = b"Host: engine\r\n"
 #: lists in lists, in the form of credentials
 _DEEP = base64.urlsafe_b64encode(b"[" * 30_000)
+#: each is compared with each, where there are few
+_SUBNETS = json.dumps(
+    {"Name": "many", "IPAM": {"Config": [{"Subnet": f"10.{i // 250}.{i % 250}.0/24"} for i in range(5000)]}}
+).encode()
 
 
 def ask(path: str, *parts: bytes) -> bytes:
@@ -97,6 +101,8 @@ def test_hostile_requests(socket: str) -> None:
         (400, (b"GET /containers/json?" + b"a=1&" * 2000, b"x=1 HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (400, (b"GET http://elsewhere/_ping HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (400, (b"GET /v1.60/info HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"POST /containers/x/resize?h=-1&w=5 HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"POST /networks/create HTTP/1.1\r\n", _HEAD, b"Content-Length: %d\r\n\r\n" % len(_SUBNETS), _SUBNETS)),
         (404, (b"POST /nowhere HTTP/1.1\r\n", _HEAD, b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")),
     ]  # fmt: skip
     for wanted, parts in cases:
