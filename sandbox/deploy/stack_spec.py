@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.errors import SandboxError
+from functools import partial
+
+from sandbox.errors import SandboxError, UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.stack.consistency import place_of
 from sandbox.stack.errors import problem
@@ -12,7 +14,7 @@ from sandbox.stack.service_spec import service_spec_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.secret.record import Kind
     from sandbox.service.spec import ServiceSpec
@@ -55,6 +57,27 @@ def stack_spec_of(project: Project) -> StackSpec:
         tuple(network.name for network in networks if network.external and network.name not in _MODES),
         (*_objects(project, "secret"), *_objects(project, "config")),
     )
+
+
+def check_names(stack: StackSpec) -> None:
+    """Raise SandboxError, before anything is made, where one of them could not be called as it would be."""
+    from sandbox.secret.operations import check_name as check_object_name
+    from sandbox.service.checks import check_service_name
+
+    named: list[tuple[str, str, Callable[[str], None]]] = [
+        ("service", service.name, check_service_name) for service in stack.services
+    ]
+    named += [
+        (each.kind, each.name, partial(check_object_name, each.kind)) for each in stack.objects if each.data is not None
+    ]
+    for kind, name, check in named:
+        try:
+            check(name)
+        except UsageError as error:
+            raise SandboxError(
+                f"failed to create {kind} {name}: {error.message}",
+                cause="what belongs to a stack is called STACK_NAME",
+            ) from error
 
 
 def _labelled(project: Project, network: Network) -> Network:

@@ -13,9 +13,8 @@ _REST = _FIRST | frozenset("_-")
 _NAME_LENGTH = 63
 
 
-def check_spec(spec: ServiceSpec) -> None:
-    """Raise UsageError, with the field that is at fault, where there is no such service."""
-    name = spec.name
+def check_service_name(name: str) -> None:
+    """Raise UsageError for what no service can be called."""
     if not name or name[0] not in _FIRST or name[-1] not in _FIRST or not _REST.issuperset(name):
         raise UsageError(
             f"invalid name: {name!r}: only [a-zA-Z0-9-_] are allowed, with a letter or digit at both ends",
@@ -23,6 +22,11 @@ def check_spec(spec: ServiceSpec) -> None:
         )  # fmt: skip
     if len(name) > _NAME_LENGTH:
         raise UsageError("name must be 63 characters or fewer", field="name")
+
+
+def check_spec(spec: ServiceSpec) -> None:
+    """Raise UsageError, with the field that is at fault, where there is no such service."""
+    check_service_name(spec.name)
     if not spec.request.image:
         raise UsageError("ContainerSpec: image reference must be provided", field="image")
     _check_mode(spec)

@@ -23,7 +23,7 @@ def deploy(invocation: Invocation) -> int:
     """Say what is made and changed; with --detach=false, wait for all services."""
     from sandbox.deploy.images import with_images
     from sandbox.deploy.local_engine import LocalEngine
-    from sandbox.deploy.stack_spec import stack_spec_of
+    from sandbox.deploy.stack_spec import check_names, stack_spec_of
 
     context, name = invocation.context, invocation.arguments[0]
     resolve = _resolve(invocation)
@@ -41,13 +41,15 @@ def deploy(invocation: Invocation) -> int:
         _build(invocation, project)
     where = context.for_operations()
     engine = LocalEngine(where)
+    stack = stack_spec_of(project)
+    check_names(stack)
 
     def tell(line: str) -> None:
         context.print(line)
         context.stdout.flush()
 
     with engine.alone(name):
-        plan = engine.plan(stack_spec_of(project), prunes=invocation.flag("prune"))
+        plan = engine.plan(stack, prunes=invocation.flag("prune"))
         if not plan.refusals:
             plan = with_images(where, plan, resolve, context.note)
         ids = engine.apply(plan, tell)

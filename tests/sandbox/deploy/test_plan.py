@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.deploy.plan import PlannedRefusalError, Present, PresentObject, PresentService, plan_of, with_ids
-from sandbox.deploy.stack_spec import StackSpec, check_name, stack_spec_of
+from sandbox.deploy.stack_spec import StackSpec, check_name, check_names, stack_spec_of
 from sandbox.errors import SandboxError
 from tests.sandbox.stack.projects import load, write
 
@@ -125,3 +125,17 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
     for name in ("", " ", "''"):
         with pytest.raises(SandboxError, match="invalid stack name"):
             check_name(name)
+
+
+def test_names_that_nothing_can_have_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    check_names(_stack(tmp_path))
+    for text, expected in (
+        ("services: {a.b: {image: i}}", "failed to create service st_a.b: invalid name: 'st_a.b': only"),
+        (
+            "services: {a: {image: i}}\nsecrets: {s: {environment: KEY, name: s t}}",
+            "failed to create secret s t: invalid",
+        ),
+    ):
+        with pytest.raises(SandboxError) as caught:
+            check_names(_stack(tmp_path, text))
+        assert caught.value.message.startswith(expected)
