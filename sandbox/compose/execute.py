@@ -68,13 +68,14 @@ class Runner:
         async with self._limiter:
             self._tell(Progress(subject, begins))
             try:
-                warnings = await self._call(step, self._teller(subject))
+                result = await self._call(step, self._teller(subject))
             except SandboxError as error:
                 if not self._may_pass(step, error):
                     self._tell(Progress(subject, "Error", "error"))
                     raise
                 return
-        for warning in warnings_of(warnings):
+        # what comes back of an image is what went with it
+        for warning in warnings_of(result) if step.kind != "remove_image" else ():
             self._tell(Progress(subject, warning, "warning"))
         self._tell(Progress(subject, ends, "done"))
 

@@ -40,7 +40,7 @@ STEP_WORDS: dict[str, tuple[str, str]] = {
     "remove": ("Stopping", "Removed"),
     "wait": ("Waiting", "Healthy"),
 }
-_NOUNS = {"network": "Network", "volume": "Volume", "image": "Image"}
+_NOUNS = {"network": "Network", "volume": "Volume"}
 
 
 class Work(NamedTuple):
@@ -56,7 +56,12 @@ class Work(NamedTuple):
 
 
 def subject_of(step: Step) -> str:
-    """What a step is about, as it is called on the screen."""
+    """What a step is about, as it is called on the screen: an image with its tag."""
+    if step.kind == "remove_image":
+        from sandbox.image.references import DEFAULT_TAG, parse_reference
+
+        reference = parse_reference(step.name)
+        return f"Image {reference.familiar}" + ("" if reference.tag or reference.digest else f":{DEFAULT_TAG}")
     return f"{_NOUNS.get(step.kind.partition('_')[2], 'Container')} {step.name}"
 
 

@@ -169,7 +169,11 @@ def test_a_project_comes_changes_and_goes(project: _Project) -> None:
     assert "Found orphan containers ([demo-job-1 mine])" in compose("up", "-d").stderr
     compose("up", "-d", "--remove-orphans")
     assert set(project.ids()) == {"demo-db-1"}
-    compose("-p", "demo", "down", "-v")
+    told = compose("-p", "demo", "down", "-v", "--rmi", "all").stderr.splitlines()
+    assert [line.strip() for line in told if "Image" in line] == [
+        "Image busybox:latest Removing",
+        "Image busybox:latest Removed",
+    ]
     assert project.ids() == {}
     assert compose("down").stderr == 'Warning: No resource found to remove for project "demo".\n'
 
