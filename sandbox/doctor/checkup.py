@@ -14,7 +14,7 @@ from sandbox.faults import explain_fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_SECONDS_EACH = 5.0
+_SECONDS_EACH = 20.0
 
 
 class Examination(NamedTuple):
@@ -94,7 +94,8 @@ def _run(name: str, examination: Examination, machine: Machine) -> Check:
         with _deadline(_SECONDS_EACH):
             return examination.run(machine)
     except TooSlowError:
-        return Check(name, "failure", "no answer", f"the check did not end within {_SECONDS_EACH:g} seconds")
+        cause = f"the check did not end within {_SECONDS_EACH:g} seconds"
+        return Check(name, "failure", "no answer", cause, f"sandbox doctor {name}")
     except Exception as error:  # noqa: BLE001  # the boundary of one check: what breaks it must not hide the others
         return Check(name, "failure", "the check itself failed", explain_fault(error))
 
