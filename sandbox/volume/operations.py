@@ -52,7 +52,7 @@ def create(context: OperationContext, request: VolumeRequest = VolumeRequest()) 
             mend="leave --driver out: volumes are directories",
         )
     if name:
-        check_volume_name(name, f"sandbox run -v ./{name}:/PATH")
+        check_volume_name(name, "sandbox volume create NAME")
     local = read_options(dict(options))
     with open_state(context.paths) as connection:
         made = create_volume(connection, context.paths, Volume(name, 0, dict(labels), not name, dict(options)))

@@ -81,7 +81,7 @@ def build(invocation: Invocation) -> int:
 def _one_of(invocation: Invocation, key: str, known: tuple[str, ...]) -> str:
     value = invocation.text(key) or known[0]
     if value not in known:
-        raise UsageError(f"--{key} {value} is not built yet, or no such thing", mend=f"--{key} {'|'.join(known)}")
+        raise UsageError(f"--{key} {value!r} is not supported by builds", mend=f"--{key} {'|'.join(known)}")
     return value
 
 

@@ -155,7 +155,7 @@ def _unreachable(job: _Job, url: httpx.URL, error: httpx.TransportError) -> Sand
     if problem.unknown_host:
         cause, mend = f"no such host: {url.host}", "check the URL's spelling"
     elif problem.refused:
-        cause, mend = f"connection refused by {url.host}", "is the server running there?"
+        cause, mend = f"connection refused by {url.host}", f"curl -I {job.shown}"
     elif problem.untrusted:
         cause, mend = f"its certificate is not trusted: {problem.untrusted.verify_message}", "see SSL_CERT_FILE"
     elif problem.tls:
