@@ -12,10 +12,14 @@ from sandbox.builder.build_image import BuildOptions, build_image
 from sandbox.builder.request import RunSettings
 from sandbox.builder.results.exporting import ExportRequest
 from sandbox.builder.results.outputs import read_outputs
+from sandbox.builder.sources.copy_request import is_remote
+from sandbox.builder.sources.copy_sources import StepError
+from sandbox.builder.sources.git_urls import parse_git_url
 from sandbox.caller_directory import CallerDirectory
 from sandbox.container.monitor.runtime_spec import resource_limit
 from sandbox.docker_proxies import find_proxies
 from sandbox.dockerfile.errors import DockerfileError
+from sandbox.errors import UsageError
 from sandbox.image.references import parse_reference
 from sandbox.image.store import find_named_image
 from sandbox.state import open_state
@@ -37,6 +41,9 @@ def build(
     """Build what the archive, or a URL, holds. What is wrong with the file, or fails in a step, is told; raises
     SandboxError for the rest.
     """
+    if request.remote and not _is_elsewhere(request.remote):
+        # what would be a directory of the server's, and is none of the client's
+        raise UsageError(f"remoteURL ({request.remote}) could not be recognized as URL")
     no_cache = request.no_cache or not _may_reuse(context, request.cache_from)
     messages = BuildMessages(tell, quiet=request.quiet, reuses=not no_cache)
     for sentence in request.warnings:
@@ -77,6 +84,13 @@ def build(
     messages.say(f"Successfully built {image_id.removeprefix('sha256:')[:12]}")
     for name in names:
         messages.say(f"Successfully tagged {name.familiar_repository}:{name.tag or 'latest'}")
+
+
+def _is_elsewhere(remote: str) -> bool:
+    try:
+        return is_remote(remote) or parse_git_url(remote, as_context=True) is not None
+    except StepError:
+        return True  # a repository, written wrongly: the build tells how
 
 
 def _may_reuse(context: OperationContext, images: Sequence[str]) -> bool:

@@ -78,6 +78,8 @@ def test_hostile_requests(socket: str) -> None:
         (400, (b"POST /images/x/push HTTP/1.1\r\n", _HEAD, b"X-Registry-Auth: !!\r\n\r\n")),
         (400, (b"POST /build HTTP/1.1\r\n", _HEAD, b"X-Registry-Config: ", _DEEP, b"\r\n\r\n")),
         (400, (b"POST /build?labels=" + b"%5B" * 15_000, b" HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"POST /build?remote=/etc HTTP/1.1\r\n", _HEAD, b"\r\n")),
+        (400, (b"POST /build?remote=file:///etc HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (400, (b"GET /events?filters=" + b"%5B" * 15_000, b" HTTP/1.1\r\n", _HEAD, b"\r\n")),
         (501, (b"GET /_ping HTTP/1.1\r\n", _HEAD, b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n")),
         (400, (b"POST /auth HTTP/1.1\r\n", _HEAD, b"Transfer-Encoding: chunked\r\n\r\n", b"-5\r\n{}\r\n")),
