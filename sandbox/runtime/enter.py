@@ -1,7 +1,7 @@
 """Enters a running container for `sandbox exec`: another process beside its first one.
 
     command                              child
-    fork ─────────────────────────────▶  setns: user namespace first, then all others that differ
+    fork ─────────────────────────────▶  setns: user namespace first, then all others that differ (`_from_above`)
                                          fork ──▶ the process: user, limits, capabilities, filter
            ◀──────────── b"P" pid ─────  ends
            ◀──────────── b"T", b"R" ─────────────
@@ -13,6 +13,7 @@ needed. The command is a subreaper meanwhile: the process becomes its child.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -122,6 +123,9 @@ def begin_exec(
 def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
     """Descriptor and CLONE_NEW* flag of each namespace of `pid` that is not the caller's own, in order of entering.
 
+    One that is another container's (`--network container:ID`) can be entered only from above both: from the user
+    namespace that is over the two, and before the container's own.
+
     Raises ConflictError when `pid` is gone. The pidfd is what ties all of them to one and the same process.
 
     Raises StartError where the kernel refuses.
@@ -130,7 +134,7 @@ def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
         pidfd = os.pidfd_open(pid)
         # a first process of another user lets this one through its directory, but not list it
         directory = os.open(f"/proc/{pid}/ns", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        opened = []
+        opened: list[tuple[int, int]] = []
         for name, flag in _NAMESPACES:
             fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
             theirs, own = os.fstat(fd), os.stat(f"/proc/self/ns/{name}")
@@ -139,6 +143,7 @@ def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
             else:
                 opened.append((fd, flag))
         os.close(directory)
+        opened = _from_above(opened)
         # still the same process after all were opened, so the number was not taken by another in between
         signal.pidfd_send_signal(pidfd, 0)
         os.close(pidfd)
@@ -147,6 +152,58 @@ def open_namespaces(pid: int) -> tuple[tuple[int, int], ...]:
     except PermissionError as error:
         raise StartError("cannot enter the container's namespaces", cause=f"{error.strerror}: pid {pid}") from error
     return tuple(opened)
+
+
+def _from_above(opened: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The namespaces with those first that do not belong to the container's user namespace."""
+    if not opened or opened[0][1] != sc.CLONE_NEWUSER:
+        return opened
+    user = opened[0]
+    foreign = [one for one in opened[1:] if not _is_owned(one[0], user[0])]
+    if not foreign:
+        return opened
+    owner = fcntl.ioctl(foreign[0][0], sc.NS_GET_USERNS)
+    over_both = _common_ancestor(user[0], owner)
+    os.close(owner)
+    above = [] if over_both is None else [(over_both, sc.CLONE_NEWUSER)]
+    return [*above, *foreign, user, *(one for one in opened[1:] if one not in foreign)]
+
+
+def _is_owned(namespace: int, user: int) -> bool:
+    owner = fcntl.ioctl(namespace, sc.NS_GET_USERNS)
+    try:
+        return os.path.samestat(os.fstat(owner), os.fstat(user))
+    finally:
+        os.close(owner)
+
+
+def _common_ancestor(first: int, second: int) -> int | None:
+    """The nearest user namespace over both; None where that is the caller's own, or one that it does not see."""
+    others = _ancestors(second)
+    found = None
+    for fd in _ancestors(first):
+        if found is None and any(os.path.samestat(os.fstat(fd), os.fstat(other)) for other in others):
+            found = fd
+        else:
+            os.close(fd)
+    for fd in others:
+        os.close(fd)
+    return found
+
+
+def _ancestors(user: int) -> list[int]:
+    """The user namespaces over `user`, nearest first, up to the caller's own, which is not among them."""
+    own = os.stat("/proc/self/ns/user")
+    found: list[int] = []
+    while True:
+        try:
+            parent = fcntl.ioctl(found[-1] if found else user, sc.NS_GET_PARENT)
+        except PermissionError:
+            return found
+        if os.path.samestat(os.fstat(parent), own):
+            os.close(parent)
+            return found
+        found.append(parent)
 
 
 class _Child:

@@ -91,6 +91,7 @@ __all__ = (
     "MS_SHARED",
     "MS_SLAVE",
     "NS_GET_PARENT",
+    "NS_GET_USERNS",
     "OPEN_TREE_CLOEXEC",
     "OPEN_TREE_CLONE",
     "PID_MAX_LIMIT",
@@ -184,6 +185,7 @@ IN_MOVED_TO = 0x080
 IN_CREATE = 0x100
 
 # linux/nsfs.h
+NS_GET_USERNS = 0xB701
 NS_GET_PARENT = 0xB702
 
 # linux/seccomp.h
