@@ -82,7 +82,9 @@ def _priority(text: str) -> int:
 
 def _address(text: str, version: int = 0) -> str:
     address = canonical_address(text)
-    if address is None or (version == 4 and ":" in address) or (version == 6 and ":" not in address):
+    # an IPv4 address in the form of IPv6 is neither to Docker
+    mapped = text.lower().startswith("::ffff:") and "." in text
+    if address is None or mapped or (version == 4 and ":" in address) or (version == 6 and ":" not in address):
         raise UsageError(f"invalid IP{f'v{version}' if version else ''} address: {text}")
     return address
 

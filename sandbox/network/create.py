@@ -25,7 +25,7 @@ from sandbox.errors import ConflictError, NotSupportedError, SandboxError, Usage
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.events import network_event
-from sandbox.network.record import ICC, MTU, PREDEFINED, Network
+from sandbox.network.record import HOST_BINDING, ICC, MTU, PREDEFINED, Network
 from sandbox.network.store import all_networks, insert_network, name_conflict, set_subnet
 from sandbox.random_ids import new_container_id
 from sandbox.record_copies import keep_network_copy
@@ -47,7 +47,7 @@ _OPTIONS = {
     "mtu": "",
     "com.docker.network.bridge.name": f"bridges are named after their networks, as {bridge_name('0' * 12)}",
     "com.docker.network.bridge.enable_ip_masquerade": "what leaves by slirp4netns has the host's address",
-    "com.docker.network.bridge.host_binding_ipv4": "give the address with each port, as -p 127.0.0.1:80:80",
+    HOST_BINDING: "",
     "com.docker.network.container_iface_prefix": "interfaces are named eth0, eth1, …",
 }
 _LEAST_MTU = 68
@@ -218,6 +218,15 @@ def _check_options(request: NetworkRequest) -> Iterator[str]:
             raise UsageError(f"invalid MTU: {text}", cause=f"it is a number from {least} to {DEFAULT_MTU}")
     if options.get(ICC, "true").lower() not in ("true", "false", "1", "0"):
         raise UsageError(f"invalid value for {ICC}: {options[ICC]}", mend=f"--opt {ICC}=false")
+    if (address := options.get(HOST_BINDING)) is not None and not _is_ipv4(address):
+        raise UsageError(f"invalid value for {HOST_BINDING}: {address!r}", mend=f"--opt {HOST_BINDING}=127.0.0.1")
+
+
+def _is_ipv4(text: str) -> bool:
+    from sandbox.grammar.hosts import canonical_address  # few networks have the option
+
+    address = canonical_address(text)
+    return address is not None and ":" not in address
 
 
 def mtu_text(options: dict[str, str]) -> str | None:

@@ -22,6 +22,15 @@ def member_target(endpoints: Sequence[Endpoint]) -> ForwardTarget:
     return target if target.address4 or target.address6 else _target_on(endpoints)
 
 
+def host_binding(endpoints: Sequence[Endpoint]) -> str:
+    """At which of the host's addresses ports are bound that name none, as the network of the default route says; "" is
+    every address.
+    """
+    from sandbox.network.record import HOST_BINDING  # few networks have it
+
+    return next((one.network.options.get(HOST_BINDING, "") for one in endpoints if one.default_route), "")
+
+
 def _target_on(endpoints: Sequence[Endpoint]) -> ForwardTarget:
     best_first = sorted(endpoints, key=lambda one: not one.default_route)
     subnets = tuple(subnet for one in best_first for subnet in (one.network.subnet4, one.network.subnet6) if subnet)

@@ -67,11 +67,19 @@ def _known_link(connection: sqlite3.Connection, link: str) -> str:
     """ "CONTAINER:ALIAS" with the container's name."""
     word, _, alias = link.partition(":")
     try:
-        return f"{find_container(connection, word).name}:{alias}"
+        called = find_container(connection, word)
     except NotFoundError as error:
         raise NotFoundError(
             f"could not get container for {word}: {error.message}", mend=error.mend, word=word, near=error.near
         ) from error
+    if called.config.network == "host":
+        raise UsageError(
+            "conflicting options: host type networking can't be used with links."
+            " This would result in undefined behavior",
+            cause=f"container {called.name} is on the host's network",
+            mend="leave --link out; --host-port PORT reaches what listens on the host's loopback",
+        )
+    return f"{called.name}:{alias}"
 
 
 def _meant_link(connection: sqlite3.Connection, link: str) -> str:

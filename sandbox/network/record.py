@@ -15,6 +15,7 @@ PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
 #: options of Docker's bridges
 MTU = "com.docker.network.driver.mtu"
 ICC = "com.docker.network.bridge.enable_icc"
+HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
 class Network(NamedTuple):

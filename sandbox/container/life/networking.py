@@ -68,7 +68,12 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
     ConflictError, SandboxError.
     """
     with open_state(paths) as connection:
-        network = find_network(connection, network_word)
+        try:
+            network = find_network(connection, network_word)
+        except NotFoundError:
+            if not _forget_network(connection, paths, word, network_word):
+                raise
+            return
         container = open_settled(connection, paths, word, "network disconnect")
         if not network.is_bridged or container.config.network == "host":
             raise ConflictError(_HOST, mend=f"sandbox rm -f {container.name}, and run it with another --network")
@@ -95,6 +100,18 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
     except SandboxError:
         if _undo_disconnect(paths, present, network, before, gone):
             raise
+
+
+def _forget_network(connection: sqlite3.Connection, paths: Paths, word: str, network: str) -> bool:
+    """Have a container that does not run be on a network no more that was removed meanwhile; whether it was to be."""
+    container = open_settled(connection, paths, word, "network disconnect")
+    with transaction(connection):
+        present = _present(connection, container)
+        rest = tuple(one for one in present.config.endpoints if one.network != network)
+        if is_active(present) or rest == present.config.endpoints:
+            return False
+        write_networks(connection, present.id, _mode(present.config), rest)
+    return True
 
 
 def remove_link(paths: Paths, word: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from net.listeners import Listener
     from net.ports import Forward
     from sandbox.container.model.record import Container
+    from sandbox.network.record import Endpoint
     from sandbox.paths import Paths
 
 
@@ -45,12 +46,19 @@ def publish_ports(
 def bind_ports(paths: Paths, container: Container, ports: Sequence[PublishedPort]) -> tuple[Listener, ...]:
     """Bind every port here, or none: one listening socket for each address. Raises StartError.
 
-    Nothing is bound for a container that is on internal networks alone, as Docker has it.
+    Nothing is bound for a container that is on internal networks alone, as Docker has it. The network says at which of
+    the host's addresses a port is that names none.
     """
     from net.listeners import open_listeners
 
-    if container.config.network not in (DEFAULT_NETWORK, "pasta") and _is_internal(paths, container):
-        return ()
+    if container.config.network not in (DEFAULT_NETWORK, "pasta"):
+        from sandbox.network.forward_targets import host_binding
+
+        endpoints = _endpoints(paths, container)
+        if all(endpoint.network.internal for endpoint in endpoints):
+            return ()
+        if address := host_binding(endpoints):
+            ports = [port if port.host_ip else port._replace(host_ip=address) for port in ports]
 
     mappings = [PortMapping(*port) for port in ports]
     try:
@@ -78,11 +86,11 @@ def address_for_slirp(paths: Paths, container: Container) -> str:
     return address
 
 
-def _is_internal(paths: Paths, container: Container) -> bool:
+def _endpoints(paths: Paths, container: Container) -> Sequence[Endpoint]:
     from sandbox.network.store import endpoints_of
 
     with open_state(paths, durable=False) as connection:
-        return all(endpoint.network.internal for endpoint in endpoints_of(connection, container.id))
+        return endpoints_of(connection, container.id)
 
 
 def _explained_start(

@@ -26,12 +26,17 @@ def linked_names(connection: sqlite3.Connection) -> dict[str, list[str]]:
 
 
 def check_links(connection: sqlite3.Connection, container: Container) -> None:
-    """Raise SandboxError where a container that is called by a link does not run."""
+    """Raise SandboxError where a container that is called by a link does not run, or is not on the default network."""
     for link, child in _children(connection, container):
         if child.state.status not in _RUNNING:
             raise SandboxError(
                 f"Cannot link to a non running container: /{child.name} AS /{container.name}/{link.alias}",
                 mend=f"sandbox start {child.name}",
+            )
+        if connection.execute(f"SELECT 1 FROM endpoint WHERE {_PLACE}", (child.id,)).fetchone() is None:
+            raise SandboxError(
+                f"Cannot link to /{child.name}, as it does not belong to the default network",
+                mend=f"sandbox network connect bridge {child.name}",
             )
 
 

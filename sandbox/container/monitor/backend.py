@@ -12,12 +12,16 @@ Runs in the monitor, as root of the outer user namespace, in a mount namespace o
 
 from __future__ import annotations
 
-from sandbox.container.monitor.etc_files import change_hosts, change_name_server, write_etc_files
+from sandbox.container.monitor.etc_files import (
+    change_hosts,
+    change_name_server,
+    write_etc_files,
+    write_host_network_files,
+)
 from sandbox.container.monitor.mounts import ContainerMounts
 from sandbox.container.monitor.pause import CgroupFreezer, NoFreezer, SignalFreezer
 from sandbox.container.monitor.plan import Limits, Started
 from sandbox.container.monitor.runtime_spec import (
-    NetworkFiles,
     container_spec,
     uses_private_network,
     with_variables,
@@ -268,7 +272,7 @@ class KernelEngine:
             container = container._replace(config=container.config._replace(network="host"))
         directory = self._paths.container_data(self._container.id)
         if container.config.network == "host":
-            files = NetworkFiles("/etc/hosts", write_etc_files(container, directory).hostname, "/etc/resolv.conf")
+            files = write_host_network_files(container, directory)
         else:
             files = write_etc_files(self._container, directory, endpoints, shared_from=neighbours.network_files)
         spec = container_spec(

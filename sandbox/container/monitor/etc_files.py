@@ -65,6 +65,26 @@ def write_etc_files(
     return files
 
 
+def write_host_network_files(container: Container, directory: str) -> NetworkFiles:
+    """The same of a container on the host's network, which has the host's files as they are, but for what was asked to
+    be otherwise. Raises StartError.
+    """
+    config = container.config
+    written = write_etc_files(container._replace(config=config._replace(extra_hosts=())), directory)
+    files = NetworkFiles("/etc/hosts", written.hostname, "/etc/resolv.conf")
+    if config.dns or config.dns_search or config.dns_options:
+        files = files._replace(resolv_conf=written.resolv_conf)
+    if config.extra_hosts:
+        with translated(StartError, f"cannot make the network files of container {container.name}"):
+            with open("/etc/hosts", errors="surrogateescape") as file:
+                of_host = file.read()
+            gateway = "127.0.0.1"  # the host itself is there
+            extra = render_hosts((), config.extra_hosts, gateway=gateway).removeprefix(render_hosts(()))
+        _write(written.hosts, f"{of_host.rstrip()}\n{extra}")
+        files = files._replace(hosts=written.hosts)
+    return files
+
+
 def change_hosts(container: Container, directory: str, before: Sequence[Endpoint], after: Sequence[Endpoint]) -> None:
     """Have the container's own names in its hosts file at its present addresses; what else stands there stays.
 

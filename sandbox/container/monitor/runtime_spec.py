@@ -54,8 +54,13 @@ def uses_private_network(config: ContainerConfig) -> bool:
 
 
 def hostname_of(container: Container) -> str:
-    """The host name inside: as asked for, else the short id."""
-    return container.config.hostname or container.id[:12]
+    """The host name inside: as asked for, else the host's own where its network or its name is shared, else the short
+    id.
+    """
+    config = container.config
+    if config.hostname:
+        return config.hostname
+    return os.uname().nodename if "host" in (config.network, config.uts_mode) else container.id[:12]
 
 
 def container_spec(
