@@ -32,6 +32,10 @@ class StartOptions(NamedTuple):
     limits: Limits = Limits()
 
 
+class _MonitorDiedError(StartError):
+    """It has ended without a word."""
+
+
 class PublishRequest(NamedTuple):
     """Which ports to bind, for which container, through which slirp4netns; "" has this process bind them.
 
@@ -72,6 +76,9 @@ def start_in_monitor(paths: Paths, spawned: SpawnedMonitor, container: Container
             ports = _publish(paths, spawned, request)
         channel.send_message("go", ports=[list(port) for port in ports])
         _expect(spawned, "started")
+    except _MonitorDiedError as error:
+        spawned.channel.close()
+        raise _why_it_died(paths, container, _reap(spawned.pid)) or _as_start_error(error) from None
     except BaseException:
         # the end of the channel before "go" has the monitor undo everything; wait until it has
         abandon(spawned)
@@ -135,15 +142,36 @@ def abandon(spawned: SpawnedMonitor) -> None:
     _reap(spawned.pid)
 
 
-def _reap(pid: int) -> None:
+def _reap(pid: int) -> int:
+    """Its wait status; 0 where somebody else has that."""
     with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        return os.waitpid(pid, 0)[1]
+    return 0
+
+
+def _why_it_died(paths: Paths, container: Container, status: int) -> StartError | None:
+    """What to tell where it was killed, which `rm -f` does with a monitor that is only starting its container."""
+    import signal
+
+    from sandbox.container.model.store import load_container
+    from sandbox.state import open_state
+
+    if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+        return None
+    with open_state(paths, durable=False) as connection:
+        present = load_container(connection, container.id)
+    if present is None or present.state.status == "removing":
+        return StartError(f"container {container.name} was removed while it was being started")
+    cause = "another command removes it, or the host is out of memory"
+    return StartError(
+        f"container {container.name} was killed while it was being started", cause=cause, mend="sandbox ps -a"
+    )
 
 
 def _expect(spawned: SpawnedMonitor, type: str) -> dict[str, Any]:  # Any: JSON
     message = spawned.channel.receive_message()
     if message is None:
-        raise StartError("the container's monitor died", mend="sandbox --debug run … shows more")
+        raise _MonitorDiedError("the container's monitor died", mend="sandbox --debug run … shows more")
     if message["type"] == "failed":
         report = str(message["report"]).encode()
         error = decode_error(report)

@@ -32,7 +32,7 @@ _COMMANDS = (
 #: what a person may be told when somebody else was faster; anything else is a fault
 _EXCUSES = (
     "No such container", "is not running", "stop the container before removing", "removed meanwhile",
-    "the container's monitor died", "is restarting", "the container's first process", "is already paused",
+    "while it was being started", "is restarting", "the container's first process", "is already paused",
     "is not paused", "is paused, unpause", "must be unpaused first", "cannot start a paused", "is being stopped",
     "marked for removal", "it has no network",
 )  # fmt: skip

@@ -150,7 +150,7 @@ def test_an_address_is_free_when_its_holder_is_gone(sandbox: Sandbox, busybox: s
 #: what a person may be told when somebody else was faster; anything else is a fault
 EXCUSES = (
     "already exists in network", "is not connected to network", "has active endpoints", "is not running",
-    "network back not found", "network with name back already exists", "the container's monitor died",
+    "network back not found", "network with name back already exists", "while it was being started",
     "was started or removed meanwhile", "is being stopped",
     "its network is not there yet, or no more",
 )  # fmt: skip
