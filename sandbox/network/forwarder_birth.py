@@ -27,6 +27,7 @@ from sandbox.network.forwarder_rest import ForwarderPlaces, RestingForwarder
 from sandbox.runtime.own_process import become_own_process
 from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.shared_namespaces import enter_shared_namespaces, map_shared_child
+from sandbox.runtime.systemd_scopes import leave_session
 from sandbox.runtime.user_namespace import MapperGoneError, make_peers
 
 TYPE_CHECKING = False
@@ -76,6 +77,7 @@ def main(control_fd: int, router: str, service_id: str, label: str, cache: str, 
     """
     answer_fd = os.dup(1)
     os.set_inheritable(answer_fd, False)
+    leave_session("service", os.environ)
     peers = make_peers()
     pid = os.fork()
     if pid == 0:

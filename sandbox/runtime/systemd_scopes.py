@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from net.programs import IGNORED_BY_PYTHON
 from sandbox.errors import HostError
@@ -51,6 +52,19 @@ def lingers() -> bool:
     except KeyError:
         return False
     return os.path.exists(f"/var/lib/systemd/linger/{name}")
+
+
+def leave_session(name: str, env: Mapping[str, str]) -> None:
+    """Have this process go on after log-out where its user lingers, in a scope `sandbox-NAME-PID`.
+
+    The scope of a log-in session is ended with it where logind's KillUserProcesses is on. Where the manager refuses we
+    stay: nothing is lost before the log-out.
+    """
+    if not is_booted() or "/session-" not in cgroup_of() or not lingers() or not find_bus(env):
+        return
+    pid = os.getpid()
+    with suppress(HostError):
+        start_scope(f"sandbox-{name}-{pid}.scope", pid, env)
 
 
 def start_scope(unit: str, pid: int, env: Mapping[str, str]) -> str:

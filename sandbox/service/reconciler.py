@@ -25,6 +25,7 @@ from sandbox.operation_context import OperationContext
 from sandbox.own_modules import module_places
 from sandbox.paths import find_paths
 from sandbox.reconciler_calls import call_path, call_reconciler, lock_path
+from sandbox.runtime.systemd_scopes import leave_session
 from sandbox.service.acts import act_of
 from sandbox.service.deciding import decide
 from sandbox.service.store import all_services, due_services
@@ -200,6 +201,7 @@ def main() -> None:
     lock_fd = _take_lock(paths)
     if lock_fd < 0:
         return
+    leave_session("services", env)
     calls_fd = _open_calls(paths)
     take_calls(calls_fd)
     while True:
