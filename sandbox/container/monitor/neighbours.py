@@ -46,12 +46,12 @@ def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: Contai
     )
     if network is None:
         return Neighbours(joined)
-    owner = _owner_of_names(connection, network)
+    owner = owner_of_names(connection, network)
     names = hostname_of(owner), owner.config.domain_name
     return Neighbours(joined, paths.container_data(network.id), *names, _is_in_host_network(network.state.pid))
 
 
-def _owner_of_names(connection: sqlite3.Connection, container: Container) -> Container:
+def owner_of_names(connection: sqlite3.Connection, container: Container) -> Container:
     """Whose names the container has: it may have its network, and so its names, from another one itself."""
     for _step in range(_MOST_STEPS):
         if not container.config.network.startswith(_PREFIX):

@@ -34,7 +34,7 @@ class ExecRequest(NamedTuple):
 def exec_spec(paths: Paths, container: Container, request: ExecRequest) -> ProcessSpec:
     """The process to run: the container's own set-up with what was asked for on top. Raises ConflictError."""
     refuse_exec(container)
-    container = _linked(paths, with_variables(paths, container))
+    container = _linked(paths, _named(paths, with_variables(paths, container)))
     program = None if request.privileged else seccomp_program(paths, container)
     base = process_spec(container, program)
     given = {entry.partition("=")[0] for entry in request.environment}
@@ -63,6 +63,19 @@ def refuse_exec(container: Container) -> None:
         )
     if container.state.status != "running":
         raise not_running_error(container)
+
+
+def _named(paths: Paths, container: Container) -> Container:
+    """With the host name that its first process was told, where that is another container's."""
+    if not container.config.network.startswith("container:"):
+        return container
+    from sandbox.container.monitor.neighbours import owner_of_names  # few containers share a network
+    from sandbox.container.monitor.runtime_spec import hostname_of
+    from sandbox.state import open_state
+
+    with open_state(paths, durable=False) as connection:
+        name = hostname_of(owner_of_names(connection, container))
+    return container._replace(config=container.config._replace(hostname=name))
 
 
 def _linked(paths: Paths, container: Container) -> Container:
