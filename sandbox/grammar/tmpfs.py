@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.errors import UsageError
 from sandbox.grammar.sizes import parse_size
 from sandbox.grammar.volumes import check_target, clean_path
+from sandbox.humane import quoted
 from sandbox.values import MountPoint
 
 _TMPFS_SWITCHES = frozenset({
@@ -47,5 +48,5 @@ def tmpfs_of(target: str, options: str) -> MountPoint:
             opposite = name.removeprefix("no") if name.startswith("no") else f"no{name}"
             kept = [option for option in kept if option not in (name, opposite)] + [field]
         else:
-            raise UsageError(f"invalid tmpfs option [{field!r}]")
+            raise UsageError(f"invalid tmpfs option [{quoted(field)}]")
     return mount._replace(tmpfs_options=",".join(kept))

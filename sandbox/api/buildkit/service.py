@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from net.host_ports import outgoing_address
 from sandbox.api.buildkit.build import Build
 from sandbox.api.buildkit.calls import error_of_status, serve_calls
 from sandbox.api.buildkit.history import History
@@ -113,13 +114,17 @@ class BuildService:
 
     async def _worker(self) -> dict[str, Any]:
         native = host_platform()
+        labels = {
+            "org.mobyproject.buildkit.worker.executor": "containerd",
+            "org.mobyproject.buildkit.worker.hostname": platform.node(),
+            "org.mobyproject.buildkit.worker.network": "host",
+        }
+        if gateway := outgoing_address():
+            # what buildx puts for the word in `--add-host NAME:host-gateway`; without it such a build is refused
+            labels["org.mobyproject.buildkit.worker.moby.host-gateway-ip"] = gateway
         return {
             "id": await self.engine.node_id(),
-            "labels": {
-                "org.mobyproject.buildkit.worker.executor": "containerd",
-                "org.mobyproject.buildkit.worker.hostname": platform.node(),
-                "org.mobyproject.buildkit.worker.network": "host",
-            },
+            "labels": labels,
             "platforms": [{"architecture": native.architecture, "os": native.os, "variant": native.variant}],
             "version": _version(),
         }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from net.host_ports import outgoing_address
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -102,3 +104,11 @@ def test_a_context_on_standard_input(command: DockerCommand, context: Path, busy
         entry.size = len(text)
         archive.addfile(entry, io.BytesIO(text))
     assert command.run("build", "-q", "-", input=packed.getvalue()).stdout.decode().split() == [image_id]
+
+
+def test_the_hosts_address_by_its_word(command: DockerCommand, busybox: str) -> None:
+    gateway = outgoing_address()
+    if gateway is None:
+        pytest.skip("this machine has no way to the world, and no address on it")
+    text = f"FROM {busybox}\nRUN grep -q '^{gateway}\\s*machine$' /etc/hosts\n".encode()
+    command.run("build", "-q", "--add-host", "machine:host-gateway", "-", input=text)
