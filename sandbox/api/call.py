@@ -86,7 +86,7 @@ class Call:
             raise ApiError(400, f'strconv.Atoi: parsing "{text}": invalid syntax') from None
 
     def length(self, key: str) -> int:
-        """A side of a terminal; 0 where none is given. Raises ApiError."""
+        """A side of a terminal, in columns or rows; 0 where none is given. Raises ApiError."""
         value = self.number(key) or 0
         if not 0 <= value <= _LONGEST_SIDE:
             raise ApiError(400, f'strconv.ParseUint: parsing "{value}": value out of range')
