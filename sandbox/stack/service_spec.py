@@ -89,7 +89,7 @@ def _restart(asked: AskedService, deploy: Deploy) -> RestartRule | None:
             asked.one_of("deploy.restart_policy.condition", policy.condition, _CONDITIONS),
             defaults.delay_ns if policy.delay is None else int(policy.delay),
             policy.max_attempts or 0,
-            int(policy.window or 0),
+            None if policy.window is None else int(policy.window),
         )
     if not asked.service.restart:
         return None
