@@ -143,13 +143,19 @@ class TarReader:
         self.skip_data()
 
     def skip_data(self) -> None:
-        """Pass over what is left of the current member."""
-        left = self._data_left + self._padding
+        """Pass over what is left of the current member. An archive may end in the padding of the last one: Docker's
+        client sends such a build context where the Dockerfile lies elsewhere.
+        """
+        data, left = self._data_left, self._data_left + self._padding
         self._data_left = self._padding = 0
         while left > (available := len(self._buffer) - self._position):
             left -= available
+            data -= available
             self._position = len(self._buffer)
-            self._refill()
+            if data > 0:
+                self._refill()
+            elif self._at_end():
+                return
         self._position += left
 
     def finish(self, limit: int | None = None) -> Digest:

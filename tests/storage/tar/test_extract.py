@@ -202,6 +202,20 @@ def test_half_a_file_is_not_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("missing", [0, 1, 411, 412])
+def test_the_last_padding_may_be_missing(tmp_path: Path, missing: int) -> None:
+    stream = _archive(_entry("first", b"x" * 100), _entry("last", b"y" * 100))
+    whole = stream.getvalue()[: 4 * 512]
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        Extraction(io.BytesIO(whole[: len(whole) - missing])).extract(Place(fd), OURS)
+        with pytest.raises(StorageError, match="truncated"):
+            Extraction(io.BytesIO(whole[:-413])).extract(Place(fd), OURS)
+    finally:
+        os.close(fd)
+    assert (tmp_path / "first").read_bytes() == b"x" * 100
+
+
 def test_names_of_any_bytes(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\n\x01 \xc3\xa9")
     _extract(tmp_path, _entry(name, b"x"))
