@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # that a test starts, and interrupts: a handler becomes the default at exec
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    # skopeo and buildah look for credentials of other tools, where a user without a session has /run/containers, which
+    # root may have made for itself alone: they end where they may not look
+    passwords = tempfile.NamedTemporaryFile("w", prefix="sbx-", suffix=".json")  # noqa: SIM115 (as long as the run)
+    passwords.write("{}")
+    passwords.flush()
+    config.add_cleanup(passwords.close)
+    os.environ["REGISTRY_AUTH_FILE"] = passwords.name
 
 
 def pytest_report_header() -> list[str]:

@@ -63,7 +63,7 @@ def run_registry(*, tls: bool = False, auth: bool = False) -> Iterator[Registry]
         (place / "config.yml").write_text(_configuration(place, tls=tls, auth=auth))
         process = subprocess.Popen(
             ["sh", "-c", _SERVE, program, str(place / "config.yml")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            text=True, start_new_session=True,
+            text=True, start_new_session=True, env=_env_without_settings(),
         )  # fmt: skip
         try:
             host = _wait_listening(process)
@@ -77,6 +77,11 @@ def run_registry(*, tls: bool = False, auth: bool = False) -> Iterator[Registry]
                 process.stdout.close()
     finally:
         shutil.rmtree(place)
+
+
+def _env_without_settings() -> dict[str, str]:
+    # the registry takes every variable of this prefix for a part of its configuration, skopeo's REGISTRY_AUTH_FILE too
+    return {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
 
 
 def _configuration(place: Path, *, tls: bool, auth: bool) -> str:

@@ -61,7 +61,7 @@ ARROWS = {
     "warm": {"protocol", "runtime"},
     "service": {
         "container", "container.life", "container.model", "container.request", "container.view", "grammar", "network",
-        "warm",
+        "runtime", "warm",
     },
     "api": {
         "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
