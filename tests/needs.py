@@ -181,6 +181,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "mmdebstrap": _program("mmdebstrap"),
     "openssl": _program("openssl", "openssl", "version"),
     "curl": _program("curl"),
+    # it ends with a failure whenever it is only asked for its version
+    "wrk": lambda: "" if shutil.which("wrk") else "wrk is not installed (package wrk)",
     "dig": _program("dig", "bind9-dnsutils", "-v"),
     "strace": _program("strace"),
     "zstd": _program("zstd"),

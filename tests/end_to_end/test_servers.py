@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "registry", "skopeo", "umoci", "mmdebstrap"),
     pytest.mark.slow,
+    # the first one waits until the servers are fetched and made into an image
+    pytest.mark.timeout(900),
 ]
 
 

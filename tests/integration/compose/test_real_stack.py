@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,7 +47,7 @@ services:
     networks: [front, back]
     scale: 3
     stop_signal: KILL
-    healthcheck: {<<: *listens, test: [CMD, /usr/bin/python3, -c, "${CONNECT}"]}
+    healthcheck: {<<: *listens, retries: "${RETRIES:-100}", test: [CMD, /usr/bin/python3, -c, "${CONNECT}"]}
     depends_on:
       cache: {condition: service_healthy}
       db: {condition: service_healthy}
@@ -63,6 +66,19 @@ secrets: {key: {environment: KEY}}
 configs:
   site: {content: "server { listen 80; location / { proxy_pass http://web:8000; } }\\n"}
   program: {file: ./web.py}
+"""
+#: what `stack deploy` reads besides: three replicas, each of which has another that answers already before it goes; and
+#: what it is just answering it answers, for it does not listen to its stop signal
+_DEPLOY = """
+services:
+  web:
+    scale: !reset null
+    stop_signal: !reset null
+    stop_grace_period: 2s
+    deploy:
+      replicas: 3
+      update_config: {order: start-first, monitor: 1s, failure_action: rollback}
+      rollback_config: {order: start-first, monitor: 1s}
 """
 #: answers with its host, how many have asked all of its kind, whether PostgreSQL lets it in, and what it was told
 _PROGRAM = """
@@ -101,6 +117,8 @@ def servers(request: pytest.FixtureRequest, servers_layout: Path, busybox_tar: P
     Sandbox(home).run("import", busybox_tar, "busybox")
     with shared_store(home) as command:
         yield command
+        if command.run("stack", "ls", "--format", "{{.Name}}").lines:
+            command.run("stack", "rm", "shop")
     command.run("network", "prune", "-f")
     left = leaks.wait_processes_gone(str(home.root), hurry=True)
     home.remove()
@@ -143,9 +161,58 @@ def test_a_program_behind_nginx_with_redis_and_postgresql(servers: Sandbox) -> N
     compose("up", "-d", "--wait")
     assert {answer[1:] for answer in ask(1)} == {(31, _LET_IN, "of the shell", "second")}
     # nobody else reaches what is behind
-    outside = servers.run("run", "--rm", "--network", "shop_front", "busybox", "busybox", "nslookup", "db", status=1)
+    outside = servers.run("run", "--rm", "--network", "shop_front", "busybox", "busybox", "nslookup", "db")
     assert "db" in outside.stdout + outside.stderr
     compose("down", "-v")
     assert servers.run("ps", "-aq").lines == []
     assert servers.run("volume", "ls", "-q").lines == []
     assert [name for name in servers.run("network", "ls", "--format", "{{.Name}}").lines if "shop" in name] == []
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill it at the end of the block where it runs still."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+@pytest.mark.long
+@pytest.mark.requires("wrk")
+def test_the_same_file_as_a_stack_is_updated_under_wrk(servers: Sandbox) -> None:
+    port = find_free_port()
+    directory = servers.home.root / "shop"
+    directory.mkdir()
+    (directory / "compose.yaml").write_text(_FILE)
+    (directory / "deploy.yaml").write_text(_DEPLOY)
+    (directory / "web.py").write_text(_PROGRAM)
+    env = {"KEY": "of the shell", "CONNECT": _CONNECT, "PORT": str(port)}
+    files = [f"--compose-file={directory}/{name}.yaml" for name in ("compose", "deploy")]
+
+    def deploy(**variables: str) -> None:
+        servers.run("stack", "deploy", "--detach=false", *files, "shop", env=env | variables)
+
+    def stage() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+            return str(json.load(answer)[4])
+
+    deploy()
+    assert stage() == "first"
+    words = ["wrk", "-t", "1", "-c", "4", "-d", "10m", "--timeout", "60s", f"http://127.0.0.1:{port}/"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as wrk, ended(wrk):
+        deploy(STAGE="second")
+        assert stage() == "second"
+        # a version that never gets healthy goes back by itself, which Docker's client does not call a failure
+        deploy(STAGE="third", CONNECT="raise SystemExit(1)", RETRIES="2")
+        assert stage() == "second"
+        servers.run("service", "scale", "shop_web=10", "--detach=false")
+        servers.run("service", "scale", "shop_web=2", "--detach=false")
+        wrk.send_signal(signal.SIGINT)
+        told = wrk.communicate(timeout=60)[0]
+    assert "requests in" in told
+    assert "Socket errors" not in told
+    assert "Non-2xx" not in told
+    servers.run("stack", "rm", "shop")
+    assert servers.run("service", "ls", "-q").lines == []
+    servers.run("volume", "rm", "shop_kept")
