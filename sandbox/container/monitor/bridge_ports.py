@@ -87,19 +87,23 @@ class BridgePorts:
         """Close these ports; connections that are open go on."""
         gone = tuple(one for one in self._listeners if one.mapping in mappings)
         self._listeners = tuple(one for one in self._listeners if one not in gone)
-        if self._forwarder is None:
-            self._await_no_more(gone)
-        else:
-            from net.forwarder import read_answer, remove_listeners
+        if not gone:
+            return
+        from net.listeners import close_listeners
 
-            process = self._forwarder
-            with suppress(OSError):
-                remove_listeners(process, gone)
-                yield process.control, None
-                read_answer(process)
-        if gone:
-            from net.listeners import close_listeners
+        # also where the steps are ended before the forwarder has answered
+        try:
+            if self._forwarder is None:
+                self._await_no_more(gone)
+            else:
+                from net.forwarder import read_answer, remove_listeners
 
+                process = self._forwarder
+                with suppress(OSError):
+                    remove_listeners(process, gone)
+                    yield process.control, None
+                    read_answer(process)
+        finally:
             close_listeners(gone)
 
     def event(self, fd: int) -> bool:

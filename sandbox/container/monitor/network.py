@@ -59,7 +59,8 @@ class NetworkWatch:
         #: what is published once more
         self.ports: tuple[PublishedPort, ...] = ()
         self._revivals = 0
-        self._revived_at = 0.0
+        #: when it was last connected again, or could not be
+        self._tried_at = 0.0
         self._watched = -1
         self._timer: Timer | None = None
         self._task: Task | None = None
@@ -175,7 +176,7 @@ class NetworkWatch:
 
     def _revive_later(self) -> None:
         # a container may make it crash at will: later and later, up to a few seconds
-        if time.monotonic() - self._revived_at > _CALM_SECONDS:
+        if time.monotonic() - self._tried_at > _CALM_SECONDS:
             self._revivals = 0
         delay = _FIRST_REVIVAL_SECONDS * (2**self._revivals - 1)
         self._revivals = min(self._revivals + 1, _MOST_DOUBLINGS)
@@ -189,13 +190,14 @@ class NetworkWatch:
 
     def _revived(self) -> None:
         self._task = None
-        self._revived_at = time.monotonic()
+        self._tried_at = time.monotonic()
         self.begin()
         if self._changes:
             self._begin_change()
 
     def _not_revived(self, error: Exception) -> None:
         self._task = None
+        self._tried_at = time.monotonic()
         self._failed(error)
         self._fail_changes(error)
         self.begin()

@@ -174,6 +174,32 @@ def test_all_that_wait_are_told_when_the_network_does_not_come_again(pipes: Pipe
     reactor.close()
 
 
+def test_what_cannot_be_connected_again_is_tried_later_and_later(pipes: Pipes, monkeypatch: pytest.MonkeyPatch) -> None:
+    reactor = Reactor()
+    told = Told(reactor, 5)
+    delays = []
+    after = reactor.after
+
+    def at_once(delay: float, act: Callable[[], None]) -> object:
+        delays.append(delay)
+        return after(0, act)
+
+    def fail(error: Exception) -> None:
+        pipes.die()
+        told.add(error)
+
+    monkeypatch.setattr(reactor, "after", at_once)
+    watch = NetworkWatch(pipes, reactor, fail, told.add)
+    watch.begin()
+    pipes.die()
+    pipes.heal(b"xxxxx")
+    reactor.run()
+    assert told.things == ["no way out"] * 5
+    assert delays == [0, 0.5, 1.5, 3.5, 3.5]
+    watch.end()
+    reactor.close()
+
+
 def test_all_that_wait_are_told_when_the_container_ends(pipes: Pipes) -> None:
     reactor = Reactor()
     told = Told(reactor, 3)
