@@ -43,6 +43,10 @@ class SlirpSilentError(NetError):
     """slirp4netns did not answer in time."""
 
 
+class ForwardUnableError(NetError):
+    """What is asked for is not among what slirp4netns' forwarding can do; a bridge network could."""
+
+
 class SlirpClient:
     """Talks to the slirp4netns that listens on `api_socket`, for `patience_seconds` in all; every call is a connection
     of its own.
@@ -144,13 +148,13 @@ def unpublish(api_socket: str, bound: Sequence[PortMapping], patience_seconds: f
 def _refuse_unable(mapping: PortMapping) -> None:
     """What slirp4netns' own forwarding cannot do."""
     if ":" in mapping.host_ip:
-        raise NetError(
+        raise ForwardUnableError(
             f"cannot publish on the IPv6 address [{mapping.host_ip}]",
             cause="slirp4netns forwards IPv4 addresses of the host only",
             mend=f"publish on an IPv4 address, such as {'127.0.0.1' if mapping.host_ip == '::1' else '0.0.0.0'}",
         )
     if mapping.proxy_protocol:
-        raise NetError(
+        raise ForwardUnableError(
             f"cannot publish port {mapping.container_port} with the PROXY protocol",
             cause="slirp4netns' forwarding has none; the client's address reaches the container without",
             mend="leave proxy-protocol out, or use a bridge network without --port-driver slirp4netns",

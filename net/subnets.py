@@ -6,6 +6,7 @@ What is refused is told in Docker's words, for scripts read them.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from net.errors import NetError
@@ -14,13 +15,22 @@ from net.networks import Subnet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Network = IPv4Network | IPv6Network
     Address = IPv4Address | IPv6Address
 
 #: slirp4netns' own, on the tap of the router
 _SLIRP_SUBNETS = (IPv4Network("10.0.2.0/24"), IPv6Network("fd00::/64"))
+#: addresses that no interface of a container can have, or that lead to nobody else, and what they are
+_UNUSABLE = (
+    (IPv4Network("0.0.0.0/8"), "stand for this host"),
+    (IPv4Network("127.0.0.0/8"), "are of the loopback"),
+    (IPv4Network("224.0.0.0/4"), "are multicast"),
+    (IPv6Network("::/127"), "stand for this host, or are of the loopback"),
+    (IPv6Network("::ffff:0:0/96"), "are IPv4's in the form of IPv6"),
+    (IPv6Network("ff00::/8"), "are multicast"),
+)
 _OVERLAPS = "invalid pool request: Pool overlaps with other one on this address space"
 #: of a network that has an address for a container beside the gateway's
 _SMALLEST_PREFIX = 30
@@ -63,6 +73,14 @@ class CheckedSubnet(NamedTuple):
     ip_range: str = ""
 
 
+class OverlapError(NetError):
+    """Of the addresses that were asked for some are not free; `version` of IP."""
+
+    def __init__(self, network: Network, whose: str) -> None:
+        super().__init__(_OVERLAPS, cause=f"{network} overlaps {whose}", mend="leave --subnet out")
+        self.version = network.version
+
+
 def choose_subnet4(taken: Iterable[str], busy: Busy, pools: Sequence[Pool] = DEFAULT_POOLS) -> Subnet:
     """The first part of the pools that neither a network (`taken`) nor the host uses. Raises NetError."""
     used = [ip_network(text) for text in taken]
@@ -87,25 +105,24 @@ def choose_subnet6(taken: Iterable[str], seed: str) -> Subnet:
         seed += "+"
 
 
-def check_subnets(asked: Sequence[AskedSubnet], taken: Iterable[str]) -> tuple[CheckedSubnet, ...]:
-    """What was asked for, with gateways where none was, as a network can have it. Raises NetError.
+def check_subnets(asked: Sequence[AskedSubnet], taken: Mapping[str, str]) -> tuple[CheckedSubnet, ...]:
+    """What was asked for, with gateways where none was, as a network can have it; `taken` has the subnets of others,
+    and their names. Raises OverlapError, another NetError.
 
     A subnet that the host has a route to is the person's decision, as with Docker: see `overlapping` for a warning.
     """
     refusals = [words for each in asked for words in _refusals(each)]
     if refusals:
-        raise NetError("invalid network config:\n" + "\n".join(refusals))
-    used = [ip_network(text) for text in taken]
+        # Docker has a line for each: an error of ours is one, for who reads it line by line
+        raise NetError("invalid network config: " + "; ".join(refusals), mend=_mend(asked))
+    used = [(ip_network(text), f"{text} of network {name}") for text, name in taken.items()]
     checked = []
     for each in asked:
         network = ip_network(each.subnet)
-        if any(_overlap(network, other) for other in used):
-            raise NetError(
-                _OVERLAPS, cause=f"{network} is not free", mend="sandbox network ls, and sandbox network inspect NAME"
-            )
-        if words := _slirp_overlap(network):
-            raise NetError(_OVERLAPS, cause=f"{network} overlaps {words}")
-        used.append(network)
+        words = next((words for other, words in used if _overlap(network, other)), "") or _slirp_overlap(network)
+        if words:
+            raise OverlapError(network, words)
+        used.append((network, f"{network}, which was asked for too"))
         checked.append(_checked(each, network))
     return tuple(checked)
 
@@ -190,7 +207,7 @@ def _first_free(asked: AskedSubnet, network: Network) -> Address:
         address = start.network_address + offset
         if address not in reserved and address not in given:
             return address
-    raise NetError(f"invalid network config:\nno address of {start} is left for a gateway")
+    raise NetError(f"invalid network config: no address of {start} is left for a gateway")
 
 
 def _refusals(asked: AskedSubnet) -> Iterator[str]:
@@ -203,12 +220,26 @@ def _refusals(asked: AskedSubnet) -> Iterator[str]:
         return
     if str(network) != _plain(asked.subnet):
         yield f"invalid subnet {asked.subnet}: it should be {network}"
+    for unusable, what in _UNUSABLE:
+        if _overlap(network, unusable):
+            yield f"invalid subnet {asked.subnet}: the addresses {unusable} {what}"
     if network.num_addresses < 4:
         yield f"invalid subnet {asked.subnet}: it has no address for a container beside the gateway's"
     yield from _range_refusals(asked.ip_range, network)
     for kind, address in (("gateway", asked.gateway), *((f"auxiliary address {n}:", a) for n, a in asked.auxiliary)):
         if address and (words := _address_refusal(address, network)):
             yield f"invalid {kind} {address}: {words}"
+
+
+def _mend(asked: Sequence[AskedSubnet]) -> str:
+    """What to type in place of a subnet that has bits beyond its prefix; "" where that is not what is wrong."""
+    for each in asked:
+        if "/" in each.subnet:
+            with suppress(ValueError):
+                network = ip_network(each.subnet, strict=False)
+                if str(network) != _plain(each.subnet):
+                    return f"--subnet {network}"
+    return ""
 
 
 def _range_refusals(ip_range: str, network: Network) -> Iterator[str]:

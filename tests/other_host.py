@@ -36,15 +36,20 @@ import socket, sys
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
 socket.send_fds(socket.socket(fileno=int(sys.argv[3])), [b"listener"], [listener.fileno()])
 """
-#: $1: a directory to work in; $2: addresses of the loopback in a network of its own; then pairs of a path and a file
-#: whose copy, root's, is put there ("": an empty directory)
+#: $1: a directory to work in; $2: 1 where IPv6 is off, and $3: addresses of the loopback, in a network of its own; then
+#: pairs of a path and a file whose copy, root's, is put there ("": an empty directory)
 _COVER = """
 place=$1
-for address in $2; do
+if [ "$2" = 1 ]; then
+    for which in all default lo; do
+        echo 1 >/proc/sys/net/ipv6/conf/$which/disable_ipv6
+    done
+fi
+for address in $3; do
     ip address add "$address" dev lo
     ip link set lo up
 done
-shift 2
+shift 3
 mount -t tmpfs -o mode=755 tmpfs "$place"
 for program in newuidmap newgidmap; do
     cp "$(command -v $program)" "$place/$program"
@@ -70,11 +75,12 @@ class OtherHost:
     """What the machine lacks, until `enter` starts it; each is a file or directory that this one has."""
 
     def __init__(self, home: Home) -> None:
-        self._home = home
+        self.home = home
         self._name = pwd.getpwuid(os.getuid()).pw_name
         self._files: dict[str, tuple[str, int]] = {}
         self._hidden: list[str] = []
         self._addresses: list[str] = []
+        self._ipv6_off = "0"
         for kind in ("uid", "gid"):
             self.has_file(f"/etc/sub{kind}", f"{self._name}:{_FIRST}:{_COUNT}\n")
 
@@ -89,6 +95,11 @@ class OtherHost:
     def has_empty_directory(self, path: str) -> None:
         self._hidden.append(path)
 
+    def has_no_ipv6(self) -> None:
+        """Its network is a loopback, on which IPv6 is off as an administrator switches it off."""
+        self.has_network()
+        self._ipv6_off = "1"
+
     def has_network(self, *addresses: str) -> None:
         """Its network is a loopback with these addresses besides its own; users may listen from port 1024 on."""
         self._addresses = ["127.0.0.1/8", *(f"{address}/32" for address in addresses)]
@@ -96,9 +107,9 @@ class OtherHost:
     @contextmanager
     def enter(self) -> Iterator[SandboxThere]:
         """The command, on that machine."""
-        place = self._home.root / "host"
+        place = self.home.root / "host"
         (place / "tmpfs").mkdir(parents=True)
-        words = [str(place / "tmpfs"), " ".join(self._addresses)]
+        words = [str(place / "tmpfs"), self._ipv6_off, " ".join(self._addresses)]
         for number, (path, (text, mode)) in enumerate(self._files.items()):
             file = place / f"file-{number}"
             file.write_text(text)
@@ -108,7 +119,7 @@ class OtherHost:
             words += [path, ""]
         kinds = ("--user", "--mount", *(["--net"] if self._addresses else []))
         with _namespace(kinds, words) as holder:
-            yield SandboxThere(self._home, ["nsenter", f"--target={holder}", *kinds])
+            yield SandboxThere(self.home, ["nsenter", f"--target={holder}", *kinds])
 
 
 class SandboxThere(Sandbox):

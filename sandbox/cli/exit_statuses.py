@@ -8,7 +8,8 @@ if TYPE_CHECKING:
 
 #: of a slip on the command line, and of `run` and `create` where it is not the container's own
 ENGINE_FAILED = 125
-#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them
+#: commands whose names, signals and changes Docker's client hands on unread: it is the engine that refuses them, or
+#: that finds its host lacking
 _LEFT_TO_ENGINE = frozenset({
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
     "config create", "network connect", "network create", "network disconnect", "secret create", "volume create",
@@ -37,7 +38,7 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     from being made, but not what is of no kind.
     """
     is_left = command_path in _LEFT_TO_ENGINE or command_path.startswith(_NOUNS_LEFT_TO_ENGINE)
-    if error.kind == "bad_request" and is_left and not error.message.startswith(_OF_FLAGS):
+    if error.kind in ("bad_request", "host_lacks") and is_left and not error.message.startswith(_OF_FLAGS):
         return 1
     is_of_engine = command_path == "container run" or (command_path == "container create" and error.kind != "failed")
     return _STATUSES.get(error.kind, ENGINE_FAILED if is_of_engine else 1)

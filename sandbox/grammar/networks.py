@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BUILT_IN = frozenset({"", "default", "bridge", "host", "none", "slirp4netns", "pasta"})
+#: those on which a container may have further names; what has a network of its own may be there for want of a bridge
+_NAMED = _BUILT_IN - {"host", "none"}
 
 
 def is_user_defined(network: str) -> bool:
@@ -197,6 +199,12 @@ def joined_networks(endpoints: Sequence[EndpointRequest]) -> JoinedNetworks:
             mend="sandbox network create --subnet 172.30.0.0/16 NAME, and --network NAME",
         )
     plain = "default" if target in ("", "bridge") else target
+    if first.aliases and target not in _NAMED:
+        raise UsageError(
+            "network-scoped aliases are only supported for user-defined networks",
+            cause=f"with --network {target} a container has no place on a network",
+            mend="sandbox network create NAME, and --network NAME",
+        )
     if first._replace(network=target, aliases=()).is_plain:
         return JoinedNetworks(plain, first.aliases)
     if plain == "default":

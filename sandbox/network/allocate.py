@@ -201,9 +201,20 @@ def check_fixed(network: Network, address: str) -> None:
     if number in wanted.never_given or number not in usable_span(subnet):
         raise ConflictError(
             "Address already in use",
-            cause=f"{address} is the gateway, or kept back, on network {network.name}",
+            cause=f"{address} is {_what_it_is(wanted, number)} of network {network.name}",
             mend=f"sandbox network inspect {network.name}",
         )
+
+
+def _what_it_is(wanted: _Wanted, number: int) -> str:
+    """Why nobody gets the address."""
+    network, span = wanted.network, span_of(wanted.subnet)
+    gateway = network.gateway6 if wanted.version == 6 else network.gateway4
+    if gateway and number == number_of(gateway):
+        return "the gateway"
+    if number in wanted.never_given:
+        return "an auxiliary address"
+    return "the first address, which is no container's," if number == span.first else "the broadcast address"
 
 
 def _holder_of(connection: sqlite3.Connection, wanted: _Wanted) -> str | None:

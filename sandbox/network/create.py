@@ -14,6 +14,7 @@ from net.subnets import (
     AskedSubnet,
     Busy,
     CheckedSubnet,
+    OverlapError,
     Pool,
     check_subnets,
     choose_subnet4,
@@ -21,7 +22,7 @@ from net.subnets import (
     overlapping,
 )
 from sandbox.config import load_config
-from sandbox.errors import ConflictError, NotSupportedError, SandboxError, UsageError, translated
+from sandbox.errors import ConflictError, HostError, NotSupportedError, SandboxError, UsageError, translated
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.events import network_event
@@ -80,11 +81,14 @@ class Created(NamedTuple):
 
 
 def create_network(connection: sqlite3.Connection, paths: Paths, request: NetworkRequest) -> Created:
-    """Make the network. Raises UsageError, ConflictError for a taken name or subnet, NotSupportedError."""
+    """Make the network. Raises UsageError, ConflictError for a taken name or subnet, NotSupportedError; HostError where
+    no container could be on it.
+    """
     notes = tuple(_check(request))
     with translated(UsageError, "cannot make a network"):
         parse_egress(request.egress)
     host = _look_at_host(paths)
+    _check_host(request)
     network = Network(
         new_container_id(), request.name, request.driver, time.time_ns(), internal=request.internal,
         attachable=request.attachable, options=dict(request.options), labels=dict(request.labels),
@@ -116,6 +120,20 @@ def _look_at_host(paths: Paths) -> _Host:
         return _Host(read_busy(), pools or DEFAULT_POOLS)
 
 
+def _check_host(request: NetworkRequest) -> None:
+    """Docker makes the bridge at once, and fails where it cannot; here the first container would meet what lacks."""
+    # not for the first start of a store, which has the subnet of the default network from here
+    from net.nft import check_nft
+    from net.slirp import assume_features
+    from net.tun import check_tun
+
+    with translated(HostError, f"cannot make network {request.name}"):
+        check_nft()
+        if not request.internal:
+            check_tun()
+            assume_features()
+
+
 def _with_subnet_of_default(
     connection: sqlite3.Connection, network: Network, others: Sequence[Network], host: _Host
 ) -> Network:
@@ -137,8 +155,9 @@ def give_default_subnet(connection: sqlite3.Connection, paths: Paths, network: N
     return _with_subnet_of_default(connection, network, all_networks(connection), _look_at_host(paths))
 
 
-def _taken(networks: Sequence[Network]) -> list[str]:
-    return [subnet for network in networks for subnet in (network.subnet4, network.subnet6) if subnet]
+def _taken(networks: Sequence[Network]) -> dict[str, str]:
+    """The subnets that there are, and the names of their networks."""
+    return {subnet: network.name for network in networks for subnet in (network.subnet4, network.subnet6) if subnet}
 
 
 def _check(request: NetworkRequest) -> Iterator[str]:
@@ -235,7 +254,7 @@ def mtu_text(options: dict[str, str]) -> str | None:
     return None if text == "0" else text
 
 
-def _with_addresses(network: Network, request: NetworkRequest, taken: list[str], host: _Host) -> Network:
+def _with_addresses(network: Network, request: NetworkRequest, taken: dict[str, str], host: _Host) -> Network:
     try:
         checked = check_subnets(request.subnets, taken)
         for one in checked:
@@ -246,10 +265,22 @@ def _with_addresses(network: Network, request: NetworkRequest, taken: list[str],
         if request.ipv6 and not network.subnet6:
             chosen = choose_subnet6(taken, network.id)
             network = network._replace(subnet6=chosen.text, gateway6=chosen.gateway)
+    except OverlapError as error:
+        mend = _free_subnet(error, network.id, taken, host)
+        raise ConflictError(error.message, cause=error.cause, mend=mend) from error
     except NetError as error:
-        kind = ConflictError if "overlap" in error.message or "subnetted" in error.message else UsageError
+        kind = ConflictError if "subnetted" in error.message else UsageError
         raise kind(error.message, cause=error.cause, mend=error.mend) from error
     return network
+
+
+def _free_subnet(error: OverlapError, seed: str, taken: dict[str, str], host: _Host) -> str:
+    """What to type for a subnet that is not free."""
+    try:
+        free = choose_subnet6(taken, seed) if error.version == 6 else choose_subnet4(taken, *host)
+    except NetError:
+        return error.mend
+    return f"--subnet {free.text}, which is free"
 
 
 def _with_subnet(network: Network, checked: CheckedSubnet, asked: Sequence[AskedSubnet]) -> Network:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def remove_network(connection: sqlite3.Connection, word: str) -> None:
     """Remove the network. Raises NotFoundError; ConflictError for one that is always there, or is in use."""
     with transaction(connection):
-        network = find_network(connection, word)
+        network = find_network(connection, word, to_remove=True)
         if network.is_predefined:
             raise ConflictError(
                 f"{network.name} is a pre-defined network and cannot be removed", mend="sandbox network ls"

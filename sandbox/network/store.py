@@ -17,7 +17,7 @@ from sandbox.state import IntegrityError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
 _COLUMNS = Network._fields
@@ -30,6 +30,8 @@ _ENDPOINT = (
     " endpoint.link_local, endpoint.driver_options"
 )
 _HEX = frozenset("0123456789abcdef")
+#: whoever types a network's name means no mode: nothing connects to these, and "nope" is no slip for "none"
+_OFFERED_TO_NOBODY = ("host", "none")
 
 
 def all_networks(connection: sqlite3.Connection) -> list[Network]:
@@ -38,10 +40,10 @@ def all_networks(connection: sqlite3.Connection) -> list[Network]:
     return [_network(row) for row in rows]
 
 
-def find_network(connection: sqlite3.Connection, word: str) -> Network:
+def find_network(connection: sqlite3.Connection, word: str, *, to_remove: bool = False) -> Network:
     """The network that `word` names: by id, by name, or by a prefix of ids that only one has, as Docker looks.
 
-    Raises NotFoundError; SandboxError where the prefix fits several.
+    Raises NotFoundError, with a name that may have been meant; SandboxError where the prefix fits several.
     """
     query = f"SELECT {_NETWORK} FROM network WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC"
     row = connection.execute(query, (word,)).fetchone()
@@ -55,14 +57,15 @@ def find_network(connection: sqlite3.Connection, word: str) -> Network:
             )
         row = rows[0] if rows else None
     if row is None:
-        raise _not_found(connection, word)
+        raise _not_found(connection, word, _OFFERED_TO_NOBODY if not to_remove else PREDEFINED)
     return _network(row)
 
 
-def _not_found(connection: sqlite3.Connection, word: str) -> NotFoundError:
+def _not_found(connection: sqlite3.Connection, word: str, never_meant: Collection[str]) -> NotFoundError:
     from sandbox.near_names import nearest  # only an error pays for it
 
-    near = nearest(word, [str(name) for (name,) in connection.execute("SELECT name FROM network ORDER BY name")])
+    names = [str(name) for (name,) in connection.execute("SELECT name FROM network ORDER BY name")]
+    near = nearest(word, [name for name in names if name not in never_meant])
     return NotFoundError(f"network {word} not found", mend="sandbox network ls", word=word, near=near)
 
 

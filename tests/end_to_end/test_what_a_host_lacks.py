@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.command import Sandbox
 from tests.end_to_end.conftest import fetch
 from tests.integration.container.conftest import state_files
 from tests.needs import CONTAINER
@@ -76,6 +79,12 @@ def _tun_of_root_alone(host: OtherHost) -> None:
     host.has_file("/dev/net/tun", "", 0o600)
 
 
+def _no_nftables(host: OtherHost) -> None:
+    host.lacks_program("nft")
+    for library in Path("/usr/lib").glob("*/libnftables.so.1"):
+        host.has_file(os.path.realpath(library), "")
+
+
 _IDS = [
     (_no_newuidmap, "newuidmap is missing", "no newuidmap in /usr/bin", "apt-get install -y uidmap"),
     (
@@ -100,6 +109,12 @@ _NETWORK = [
     (_no_tun, "there is no /dev/net/tun", "the device node was not made", "mknod -m 0666 /dev/net/tun c 10 200"),
     (_tun_of_root_alone, "/dev/net/tun cannot be opened", "its mode is 0600", "sudo chmod 0666 /dev/net/tun"),
 ]
+_NFTABLES = (
+    _no_nftables,
+    "bridge networks need nftables",
+    "there is neither libnftables.so.1 nor the program nft",
+    "sudo apt-get install -y libnftables1",
+)
 
 
 def _named(value: object) -> str:
@@ -155,6 +170,100 @@ def test_without_a_private_network_the_others_work(
         assert sandbox.run("run", "--rm", "--network", "host", busybox, "echo", "runs").lines == ["runs"]
         found = sandbox.run("doctor", status=1).stdout
         assert all(part in found for part in (what, cause, mend))
+
+
+@pytest.mark.parametrize(("without", "what", "cause", "mend"), [*_NETWORK, _NFTABLES], ids=_named)
+def test_a_network_that_nobody_could_be_on_is_not_made(
+    host: OtherHost, busybox: str, without: Lack, what: str, cause: str, mend: str
+) -> None:
+    without(host)
+    compose = _project(host)
+    with host.enter() as sandbox:
+        built_in = sandbox.run("network", "ls", "-q").lines
+        for options in ((), ("--ipv6",)):
+            _check(sandbox.run("network", "create", *options, "front", status=1).stderr, what, cause, mend)
+        told = sandbox.run(*compose, "up", "-d", status=1).stderr.splitlines()
+        told = [line for line in told if not line.startswith(" Network project_default ")]
+        _check("\n".join(told), what, cause, mend)
+        assert sandbox.run("network", "ls", "-q").lines == built_in
+        assert sandbox.run("ps", "-aq").stdout == ""
+        assert state_files(sandbox) == []
+        if without is not _no_nftables:
+            # what leads nowhere needs no way out
+            sandbox.run("network", "create", "--internal", "inner")
+            assert sandbox.run("run", "--rm", "--network", "inner", busybox, "echo", "runs").lines == ["runs"]
+
+
+def test_without_nftables_who_asked_for_nothing_has_a_network_of_his_own(
+    host: OtherHost, busybox: str, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    without, what, cause, mend = _NFTABLES
+    # a network that was made before nftables went
+    here = Sandbox(host.home)
+    here.run("network", "create", "front")
+    without(host)
+    with host.enter() as sandbox:
+        _check(sandbox.run("run", "--rm", "--network", "front", busybox, "true", status=125).stderr, what, cause, mend)
+        _check(
+            sandbox.run("run", "--rm", "-p", f"[::1]:{port}:80", busybox, "true", status=125).stderr,
+            "cannot publish on the IPv6 address [::1]",
+            "this host gave the container no bridge network",
+            "sandbox doctor bridge",
+        )
+        assert sandbox.run("ps", "-aq").stdout == ""
+        serve = ("httpd", "-f", "-p", "80", "-h", "/etc")
+        sandbox.run("run", "-d", "--name", "web", "-p", f"127.0.0.1:{port}:80", busybox, *serve)
+        assert fetch(port, "/passwd").startswith("root:")
+        sandbox.run("rm", "-f", "web")
+        found = sandbox.run("doctor").stdout
+        assert all(part in found for part in (what, cause, mend))
+        sandbox.run("network", "rm", "front")
+
+
+def test_a_host_with_ipv6_off_has_it_among_containers(
+    host: OtherHost, busybox: str, free_port: Callable[[], int]
+) -> None:
+    """The host's switch is of its own network: only what is bound there is refused, in so many words."""
+    host.has_no_ipv6()
+    compose = _project(host)
+    port = free_port()
+    with host.enter() as sandbox:
+        _check(
+            sandbox.run("run", "--rm", "-p", f"[::1]:{port}:80", busybox, "true", status=125).stderr,
+            f"cannot publish on [::1]:{port}/tcp",
+            "IPv6 is off on this host",
+            "publish on an IPv4 address, such as 127.0.0.1",
+        )
+        assert sandbox.run("ps", "-aq").stdout == ""
+        sandbox.run("run", "-d", "--name", "web", "-p", f"{port}:80", busybox, "sleep", "1000")
+        assert sandbox.run("port", "web").lines == [f"80/tcp -> 0.0.0.0:{port}"]
+        sandbox.run("rm", "-f", "web")
+        sandbox.run("network", "create", "--ipv6", "--subnet", "fd00:61::/64", "six")
+        sandbox.run("run", "-d", "--name", "six-1", "--network", "six", busybox, "sleep", "1000")
+        ping = ("busybox", "ping", "-6", "-c1", "-W5", "six-1")
+        assert "from fd00:61::2" in sandbox.run("run", "--rm", "--network", "six", busybox, *ping).stdout
+        sandbox.run(*compose, "up", "-d")
+        length = sandbox.run(
+            "inspect", "-f", "{{.NetworkSettings.Networks.project_default.GlobalIPv6PrefixLen}}", "project-web-1"
+        ).stdout
+        assert length.strip() == "64"
+        sandbox.run(*compose, "down", "-t0")
+        sandbox.run("rm", "-f", "six-1")
+        sandbox.run("network", "rm", "six")
+        assert "the host itself does not use it" in sandbox.run("doctor", "ipv6").stdout
+
+
+def _project(host: OtherHost) -> tuple[str, ...]:
+    """What makes a command of compose one of a project with a network that has IPv6 too."""
+    path = host.home.root / "compose.yaml"
+    document = {
+        "name": "project",
+        "services": {"web": {"image": "busybox", "command": "sleep 1000"}},
+        "networks": {"default": {"enable_ipv6": True}},
+    }
+    path.write_text(json.dumps(document))
+    return "compose", "-f", str(path)
 
 
 def test_the_other_host_lacks_nothing_by_itself(host: OtherHost, busybox: str, free_port: Callable[[], int]) -> None:

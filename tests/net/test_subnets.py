@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from net.errors import NetError
@@ -17,6 +17,7 @@ from net.subnets import (
     AskedSubnet,
     Busy,
     CheckedSubnet,
+    OverlapError,
     Pool,
     check_pool,
     check_subnets,
@@ -139,12 +140,13 @@ def test_asked_subnets_are_as_asked(data: st.DataObject) -> None:
     # beside the network of slirp4netns
     address = data.draw(st.integers(11 << 24, 223 << 24)) >> (32 - prefix) << (32 - prefix)
     network = IPv4Network((address, prefix))
+    assume(not network.overlaps(IPv4Network("127.0.0.0/8")))
     inner = data.draw(st.integers(prefix, 30))
     part = data.draw(st.integers(0, 2 ** (inner - prefix) - 1))
     ip_range = IPv4Network((address + (part << (32 - inner)), inner))
     with_gateway = data.draw(st.booleans())
     gateway = str(network[data.draw(st.integers(1, network.num_addresses - 2))]) if with_gateway else ""
-    (checked,) = check_subnets([AskedSubnet(str(network), gateway, str(ip_range))], ())
+    (checked,) = check_subnets([AskedSubnet(str(network), gateway, str(ip_range))], {})
     assert (checked.subnet.text, checked.ip_range) == (str(network), str(ip_range))
     assert checked.subnet.gateway == gateway or not with_gateway
     given_one = ip_address(checked.subnet.gateway)
@@ -174,45 +176,63 @@ def test_asked_subnets_are_as_asked(data: st.DataObject) -> None:
         (AskedSubnet("10.5.0.0/16", "", "x"), "invalid ip-range x: invalid CIDR block notation"),
         (AskedSubnet("10.5.0.0/16", auxiliary=(("host", "10.6.0.9"),)),
          "invalid auxiliary address host: 10.6.0.9: parent subnet 10.5.0.0/16 doesn't contain this address"),
+        (AskedSubnet("0.0.0.0/8"), "invalid subnet 0.0.0.0/8: the addresses 0.0.0.0/8 stand for this host"),
+        (AskedSubnet("127.5.0.0/16"), "invalid subnet 127.5.0.0/16: the addresses 127.0.0.0/8 are of the loopback"),
+        (AskedSubnet("192.0.0.0/2"), "invalid subnet 192.0.0.0/2: the addresses 224.0.0.0/4 are multicast"),
+        (AskedSubnet("ff05::/64"), "invalid subnet ff05::/64: the addresses ff00::/8 are multicast"),
+        (AskedSubnet("::/120"),
+         "invalid subnet ::/120: the addresses ::/127 stand for this host, or are of the loopback"),
+        (AskedSubnet("::ffff:10.5.0.0/112"),
+         "invalid subnet ::ffff:10.5.0.0/112: the addresses ::ffff:0:0/96 are IPv4's in the form of IPv6"),
     ],
 )  # fmt: skip
 def test_what_no_network_can_have(asked: AskedSubnet, words: str) -> None:
     with pytest.raises(NetError) as caught:
-        check_subnets([asked], ())
-    assert caught.value.message == f"invalid network config:\n{words}"
+        check_subnets([asked], {})
+    assert caught.value.message == f"invalid network config: {words}"
+
+
+def test_a_subnet_with_bits_beyond_its_prefix_is_told_without_them() -> None:
+    with pytest.raises(NetError) as caught:
+        check_subnets([AskedSubnet("10.6.0.0/16"), AskedSubnet("FD00:5::1/64")], {})
+    assert caught.value.mend == "--subnet fd00:5::/64"
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(NetError) as caught:
-        check_subnets([AskedSubnet("10.5.0.1/16", "10.6.0.1"), AskedSubnet("x")], ())
-    assert len(caught.value.message.splitlines()) == 4
+        check_subnets([AskedSubnet("10.5.0.1/16", "10.6.0.1"), AskedSubnet("x")], {})
+    assert caught.value.message.count("invalid ") == 5, (
+        "the config, a subnet, its gateway, and a block's notation twice"
+    )
+    assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("asked", "taken"),
+    ("asked", "taken", "cause"),
     [
-        (["10.5.0.0/16"], ["10.5.3.0/24"]),
-        (["10.5.3.0/24"], ["10.0.0.0/8"]),
-        (["fd00:1::/48"], ["fd00:1::/64"]),
-        (["10.5.0.0/16", "10.5.3.0/24"], []),
-        (["10.0.0.0/16"], []),
-        (["fd00::/48"], []),
+        (["10.5.0.0/16"], ["10.5.3.0/24"], "10.5.0.0/16 overlaps 10.5.3.0/24 of network front"),
+        (["10.5.3.0/24"], ["10.6.0.0/16", "10.0.0.0/8"], "10.5.3.0/24 overlaps 10.0.0.0/8 of network front"),
+        (["fd00:1::/48"], ["fd00:1::/64"], "fd00:1::/48 overlaps fd00:1::/64 of network front"),
+        (["10.5.0.0/16", "10.5.3.0/24"], [], "10.5.3.0/24 overlaps 10.5.0.0/16, which was asked for too"),
+        (["10.0.0.0/16"], [], "10.0.0.0/16 overlaps 10.0.2.0/24, the way out of all networks, by slirp4netns"),
+        (["fd00::/48"], [], "fd00::/48 overlaps fd00::/64, the way out of all networks, by slirp4netns"),
     ],
 )
-def test_subnets_that_overlap(asked: list[str], taken: list[str]) -> None:
-    with pytest.raises(NetError) as caught:
-        check_subnets([AskedSubnet(text) for text in asked], taken)
+def test_subnets_that_overlap(asked: list[str], taken: list[str], cause: str) -> None:
+    with pytest.raises(OverlapError) as caught:
+        check_subnets([AskedSubnet(text) for text in asked], dict.fromkeys(taken, "front"))
     assert caught.value.message == "invalid pool request: Pool overlaps with other one on this address space"
-    assert caught.value.cause
+    assert caught.value.cause == cause
+    assert caught.value.version == (6 if ":" in asked[0] else 4)
 
 
 def test_gateway_is_the_first_that_is_free() -> None:
     asked = AskedSubnet("10.5.0.0/16", ip_range="10.5.0.0/24", auxiliary=(("a", "10.5.0.1"), ("b", "10.5.0.3")))
-    assert check_subnets([asked], ()) == (CheckedSubnet(Subnet("10.5.0.0", 16, "10.5.0.2"), "10.5.0.0/24"),)
+    assert check_subnets([asked], {}) == (CheckedSubnet(Subnet("10.5.0.0", 16, "10.5.0.2"), "10.5.0.0/24"),)
     asked = AskedSubnet("10.5.0.0/16", ip_range="10.5.7.0/31", auxiliary=(("a", "10.5.7.0"), ("b", "10.5.7.1")))
     with pytest.raises(NetError, match=r"no address of 10\.5\.7\.0/31 is left"):
-        check_subnets([asked], ())
-    assert check_subnets([AskedSubnet("FD00:1:0::/64")], ())[0].subnet == Subnet("fd00:1::", 64, "fd00:1::1")
+        check_subnets([asked], {})
+    assert check_subnets([AskedSubnet("FD00:1:0::/64")], {})[0].subnet == Subnet("fd00:1::", 64, "fd00:1::1")
 
 
 def test_what_a_subnet_would_hide_is_told() -> None:

@@ -110,7 +110,8 @@ def _spawn_request(paths: Paths, invocation: Invocation, container_id: str) -> S
 def _namespace_owner(paths: Paths, invocation: Invocation) -> int:
     """The pid of the container whose namespaces are to be shared: the monitor must be born beside it."""
     words = (*invocation.texts("network"), invocation.text("pid") or "", invocation.text("ipc") or "")
-    named = [word.removeprefix("container:") for word in words if word.startswith("container:")]
+    # one that names nobody is refused later, by what the option was to be
+    named = [name for word in words if word.startswith("container:") and (name := word.removeprefix("container:"))]
     if not named:
         return 0
     from sandbox.container.model.store import find_container  # only this rare option needs them before the fork

@@ -29,7 +29,7 @@ def publish_ports(
     or into the network that is the container's own. Raises StartError.
     """
     from net.addresses import CONTAINER_ADDRESS
-    from net.slirp_api import SlirpSilentError, publish
+    from net.slirp_api import ForwardUnableError, SlirpSilentError, publish
 
     mappings = [PortMapping(*port) for port in ports]
     try:
@@ -39,7 +39,12 @@ def publish_ports(
             f"cannot publish the ports of container {container.name}", cause=error.cause, mend="sandbox doctor"
         ) from error
     except NetError as error:
-        raise _explained_start(paths, error, container, mappings) from error
+        failure = _explained_start(paths, error, container, mappings)
+        if isinstance(error, ForwardUnableError) and container.config.network == "default":
+            # nobody asked for slirp4netns: it is there for want of a bridge
+            failure.cause += ", and this host gave the container no bridge network, which could"
+            failure.mend = "sandbox doctor bridge"
+        raise failure from error
     return tuple(PublishedPort(*mapping) for mapping in bound)
 
 

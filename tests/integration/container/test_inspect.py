@@ -47,6 +47,12 @@ def test_several_kinds_by_name(sandbox: Sandbox, busybox: str) -> None:
         assert os.path.exists(f"{merged}/bin/busybox")
     key = container["NetworkSettings"]["SandboxKey"]
     assert os.readlink(key) == os.readlink(f"/proc/{container['State']['Pid']}/ns/net")
+    # of each run another
+    assert len(bytes.fromhex(container["NetworkSettings"]["SandboxID"])) == 32
+    sandbox.run("restart", "-t0", "web")
+    again = sandbox.run("inspect", "-f", "{{.NetworkSettings.SandboxID}}", "web").stdout.strip()
+    assert len(bytes.fromhex(again)) == 32
+    assert again != container["NetworkSettings"]["SandboxID"]
     layers = container["GraphDriver"]["Data"].get("LowerDir", container["GraphDriver"]["Data"]["UpperDir"])
     assert os.path.isdir(layers.partition(":")[0])
 

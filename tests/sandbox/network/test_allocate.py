@@ -103,11 +103,20 @@ def test_an_address_outside_the_subnet_is_refused(database: sqlite3.Connection, 
         started(database, a_guest(database, request))
 
 
-@pytest.mark.parametrize("tail", ["0.0", "0.1", "255.255", "0.77"])
-def test_gateway_ends_and_kept_addresses_are_never_given(database: sqlite3.Connection, tail: str) -> None:
+@pytest.mark.parametrize(
+    ("tail", "what"),
+    [
+        ("0.0", "the first address, which is no container's,"),
+        ("0.1", "the gateway"),
+        ("255.255", "the broadcast address"),
+        ("0.77", "an auxiliary address"),
+    ],
+)
+def test_gateway_ends_and_kept_addresses_are_never_given(database: sqlite3.Connection, tail: str, what: str) -> None:
     a_network(database, auxiliary={"router": "172.18.0.77"})
-    with pytest.raises(ConflictError, match="Address already in use"):
+    with pytest.raises(ConflictError, match="Address already in use") as caught:
         started(database, a_guest(database, EndpointRequest("mine", ipv4_address=f"172.18.{tail}")))
+    assert caught.value.cause == f"172.18.{tail} is {what} of network mine"
 
 
 def test_nothing_is_given_where_one_of_several_networks_is_gone(database: sqlite3.Connection, network: Network) -> None:

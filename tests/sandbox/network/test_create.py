@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from sandbox.paths import Paths
 
+# what no container could be on is not made
+pytestmark = pytest.mark.requires("slirp4netns", "tap", "nft")
+
 ASKED = (AskedSubnet("10.88.0.0/16"),)
 
 
@@ -87,6 +90,7 @@ def test_options_reach_the_bridge(database: sqlite3.Connection, paths: Paths) ->
         (NetworkRequest("x", subnets=(*ASKED, AskedSubnet("10.89.0.0/16"))), UsageError, "multiple subnets"),
         (NetworkRequest("x", options=(("mtu", "5"),)), UsageError, "invalid MTU: 5"),
         (NetworkRequest("x", options=(("mtu", "70000"),)), UsageError, "invalid MTU: 70000"),
+        (NetworkRequest("x", subnets=(AskedSubnet("224.1.0.0/16"),)), UsageError, "224.0.0.0/4 are multicast"),
         (NetworkRequest("x", egress=("what",)), UsageError, "invalid egress rule"),
     ],
 )
@@ -97,6 +101,16 @@ def test_what_cannot_be_is_refused_and_nothing_made(
     with pytest.raises(kind, match=words):
         create_network(database, paths, request_)
     assert {network.name for network in all_networks(database)} == {*PREDEFINED, "taken"}
+
+
+def test_who_has_a_subnet_is_told_with_one_that_is_free(database: sqlite3.Connection, paths: Paths) -> None:
+    create_network(database, paths, NetworkRequest("taken", subnets=(AskedSubnet("10.99.0.0/16"),)))
+    with pytest.raises(ConflictError) as caught:
+        create_network(database, paths, NetworkRequest("x", subnets=(AskedSubnet("10.99.5.0/24"),)))
+    assert caught.value.cause == "10.99.5.0/24 overlaps 10.99.0.0/16 of network taken"
+    option, subnet, *_ = caught.value.mend.replace(",", "").split()
+    create_network(database, paths, NetworkRequest("x", subnets=(AskedSubnet(subnet),)))
+    assert (option, find_network(database, "x").subnet4) == ("--subnet", subnet)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.needs import vectors_directory
 if TYPE_CHECKING:
     from sandbox.paths import Paths
 
-pytestmark = pytest.mark.requires("vectors")
+pytestmark = pytest.mark.requires("vectors", "slirp4netns", "tap", "nft")
 
 
 def recorded(method: str) -> list[dict[str, Any]]:

@@ -41,6 +41,17 @@ def test_a_network_is_found_by_name_by_id_and_by_prefix(database: sqlite3.Connec
     assert unknown.value.near == "mine"
 
 
+def test_no_mode_is_offered_for_a_network_and_no_removal_of_what_stays(database: sqlite3.Connection) -> None:
+    """`network rm none` for "nope" would be the one command that mends nothing."""
+    for word, near in (("nope", ""), ("hots", ""), ("bridgs", "bridge")):
+        with pytest.raises(NotFoundError) as unknown:
+            find_network(database, word)
+        assert unknown.value.near == near
+        with pytest.raises(NotFoundError) as unknown:
+            remove_network(database, word)
+        assert unknown.value.near == ""
+
+
 def test_a_name_is_given_once(database: sqlite3.Connection, network: Network) -> None:
     with pytest.raises(ConflictError, match="network with name mine already exists"), transaction(database):
         insert_network(database, network._replace(id="0" * 64))

@@ -301,6 +301,16 @@ def test_an_alias_is_one_word_of_the_hosts_file(alias: str) -> None:
     assert "invalid network alias" in refused(["--network-alias", alias, "img"]).message
 
 
+@pytest.mark.parametrize("network", ["host", "none", "container:web"])
+def test_who_is_on_no_network_has_no_names_on_it(network: str) -> None:
+    error = refused(["--network", network, "--network-alias", "db", "img"])
+    assert error.message == "network-scoped aliases are only supported for user-defined networks"
+
+
+def test_a_network_of_nobodys_container_is_refused() -> None:
+    assert refused("--network container: img").message == "invalid container format container:<name|id>"
+
+
 def test_errors_name_the_option() -> None:
     error = refused("-m x img")
     assert error.message == 'invalid argument "x" for "-m, --memory" flag: invalid size: \'x\''

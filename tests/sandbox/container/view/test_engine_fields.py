@@ -73,7 +73,8 @@ def test_what_was_not_asked_for_is_left_out_where_docker_does(paths: Paths) -> N
     assert not rare & document["HostConfig"].keys()
     assert rare <= document_of(paths, FULL, RUNNING, ASKED)["HostConfig"].keys()
     assert "ExposedPorts" not in document["Config"]
-    assert document["NetworkSettings"]["SandboxKey"] == document["GraphDriver"]["Data"]["MergedDir"] == ""
+    settings = document["NetworkSettings"]
+    assert settings["SandboxKey"] == settings["SandboxID"] == document["GraphDriver"]["Data"]["MergedDir"] == ""
 
 
 def test_mounts_and_ports_of_a_running_one(paths: Paths) -> None:
