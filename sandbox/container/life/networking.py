@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sandbox.container.life.asking import call_monitor
+from sandbox.container.life.bound_ports import follow_networks
 from sandbox.container.life.settled import open_settled
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.endpoint_rows import free_endpoints
@@ -58,8 +59,12 @@ def connect_container(paths: Paths, word: str, request: EndpointRequest) -> None
             return
     try:
         _ask(paths, present, f"connect container {present.name} to network {network.name}")
+        follow_networks(paths, present.id)
     except SandboxError:
         if _undo_connect(paths, present, before, network):
+            # a wire that is there already, and was of no use without the ports
+            with suppress(SandboxError):
+                call_monitor(paths, present, "networks")
             raise
 
 
@@ -100,6 +105,7 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
     except SandboxError:
         if _undo_disconnect(paths, present, network, before, gone):
             raise
+    follow_networks(paths, present.id)
 
 
 def _forget_network(connection: sqlite3.Connection, paths: Paths, word: str, network: str) -> bool:

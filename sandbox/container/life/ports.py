@@ -42,7 +42,7 @@ def add_ports(paths: Paths, word: str, ports: tuple[PublishedPort, ...]) -> tupl
     if not is_active(container):
         _write(paths, container, PortsAdded(ports))
         return ports
-    _check_host(paths, container, ports)
+    check_host(paths, container, ports)
     _ask(paths, container, "publish", ports)
     return tuple(port for port in _bound(paths, container) if port not in present)
 
@@ -103,7 +103,7 @@ def _refuse_present(container: Container, port: PublishedPort, present: tuple[Pu
             )
 
 
-def _check_host(paths: Paths, container: Container, ports: tuple[PublishedPort, ...]) -> None:
+def check_host(paths: Paths, container: Container, ports: tuple[PublishedPort, ...]) -> None:
     """Who has a port is told by this process, which sees the other containers; the monitor would know the reason."""
     mappings = [PortMapping(*port) for port in ports]
     network = container.config.network

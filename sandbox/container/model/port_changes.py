@@ -79,6 +79,24 @@ class PortsRemoved(NamedTuple):
         return config._replace(published_ports=tuple(kept))
 
 
+class PortsBound(NamedTuple):
+    """Ports are bound that are in the configuration already, for there is a network now that they lead to."""
+
+    bound: tuple[PublishedPort, ...]
+
+    def apply(self, state: ContainerState) -> ContainerState:
+        return state._replace(published_ports=(*state.published_ports, *self.bound))
+
+
+class PortsUnbound(NamedTuple):
+    """Ports are bound no more, and stay in the configuration."""
+
+    gone: tuple[PublishedPort, ...]
+
+    def apply(self, state: ContainerState) -> ContainerState:
+        return state._replace(published_ports=tuple(one for one in state.published_ports if one not in self.gone))
+
+
 def is_of(bound: PublishedPort, asked: PublishedPort) -> bool:
     """Whether `asked` may have been bound so."""
     same = (bound.container_port, bound.protocol) == (asked.container_port, asked.protocol)

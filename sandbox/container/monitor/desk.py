@@ -10,7 +10,7 @@ import signal
 from functools import partial
 
 from sandbox.container.model.events import Tell
-from sandbox.container.model.port_changes import PortsAdded, PortsRemoved
+from sandbox.container.model.port_changes import PortsAdded, PortsBound, PortsRemoved, PortsUnbound
 from sandbox.container.model.stop_way import ends_restarts, is_order_to_stop, way_to_stop
 from sandbox.container.model.transitions import paused, unpaused
 from sandbox.errors import ConflictError, SandboxError
@@ -134,6 +134,18 @@ class ClientDesk:
             self._writer.write(PortsRemoved(gone, self._life.watches.network.ports), partial(answer, None))
 
         self._life.watches.network.unpublish(ports, closed, answer)
+
+    def bind(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
+        def bound(now: tuple[PublishedPort, ...]) -> None:
+            self._writer.write(PortsBound(now).apply, partial(answer, None))
+
+        self._life.watches.network.bind(ports, bound, answer)
+
+    def unbind(self, answer: Answer) -> None:
+        def closed(gone: tuple[PublishedPort, ...]) -> None:
+            self._writer.write(PortsUnbound(gone).apply, partial(answer, None))
+
+        self._life.watches.network.unpublish(self._life.watches.network.ports, closed, answer)
 
     def change_networks(self, answer: Answer) -> None:
         self._life.watches.network.change_networks(partial(answer, None), answer)

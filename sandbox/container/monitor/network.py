@@ -76,12 +76,25 @@ class NetworkWatch:
 
     def publish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
         """Bind the ports, or none; `done` gets them as they are bound."""
+        self._publish(lambda: ports, done, failed)
 
+    def bind(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
+        """As `publish`, those of the ports that are not bound when it is its turn."""
+        from sandbox.container.model.port_changes import is_of  # of few containers
+
+        def wanted() -> tuple[PublishedPort, ...]:
+            return tuple(port for port in ports if not any(is_of(one, port) for one in self.ports))
+
+        self._publish(wanted, done, failed)
+
+    def _publish(
+        self, wanted: Callable[[], tuple[PublishedPort, ...]], done: Done, failed: Callable[[Exception], None]
+    ) -> None:
         def bound(now: tuple[PublishedPort, ...]) -> None:
             self.ports = (*self.ports, *now)
             done(now)
 
-        self._change(lambda: self._network.publish_steps(ports, self.ports), bound, failed)
+        self._change(lambda: self._network.publish_steps(wanted(), self.ports), bound, failed)
 
     def unpublish(self, ports: tuple[PublishedPort, ...], done: Done, failed: Callable[[Exception], None]) -> None:
         """Close the ports, as they are bound; `done` gets them."""

@@ -102,6 +102,16 @@ def unpublish(desk: Desk, message: Message, answer: Answer) -> None:
     desk.unpublish(_ports(message), answer)
 
 
+def bind(desk: Desk, message: Message, answer: Answer) -> None:
+    """{ports}: bind those that are not bound, or none; that they are to be published is kept already."""
+    desk.bind(_ports(message), answer)
+
+
+def unbind(desk: Desk, _message: Message, answer: Answer) -> None:
+    """Close all ports, which stay to be published."""
+    desk.unbind(answer)
+
+
 def change_networks(desk: Desk, _message: Message, answer: Answer) -> None:
     """Have the container on those networks that the records say."""
     desk.change_networks(answer)
@@ -123,6 +133,8 @@ LATE_VERBS: dict[str, Callable[[Desk, Message, Answer], None]] = {
     "probe": probe,
     "publish": publish,
     "unpublish": unpublish,
+    "bind": bind,
+    "unbind": unbind,
     "networks": change_networks,
     "withdraw": withdraw,
 }

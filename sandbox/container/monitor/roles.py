@@ -64,6 +64,12 @@ class Desk(Protocol):
     def unpublish(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
         """Close the ports, as they are bound, and forget them."""
 
+    def bind(self, ports: tuple[PublishedPort, ...], answer: Answer) -> None:
+        """Bind those of the ports that are not bound, or none of them."""
+
+    def unbind(self, answer: Answer) -> None:
+        """Close all ports."""
+
     def change_networks(self, answer: Answer) -> None:
         """Have the container on those networks that the records say."""
 

@@ -99,6 +99,40 @@ def test_a_killed_forwarder_is_replaced(sandbox: Sandbox, web: str, port: int) -
             assert ask_tcp("127.0.0.1", port) == before
 
 
+@pytest.mark.parametrize("driver", [(), ("--port-driver", "slirp4netns")], ids=["own", "slirp4netns"])
+def test_ports_follow_the_networks_that_lead_out(
+    sandbox: Sandbox, busybox: str, port: int, driver: tuple[str, ...], eventually: Callable[..., None]
+) -> None:
+    """Of a container on internal networks alone nothing is bound; `network connect` and `disconnect` change that."""
+    sandbox.run("network", "create", "--internal", "inner")
+    sandbox.run("network", "create", "outer")
+    sandbox.run(
+        *("run", "-d", "--name", "web", "--network", "inner", "-p", f"127.0.0.1:{port}:80", *driver),
+        *(*HOST_PYTHON, busybox, *echo_server("80/tcp")),
+    )
+    eventually(lambda: "up" in sandbox.run("logs", "web").stdout)
+    assert sandbox.run("port", "web").lines == []
+    with socket.create_server(("127.0.0.1", port)):
+        told = sandbox.run("network", "connect", "outer", "web", status=1).stderr
+        assert f"port is already allocated: 127.0.0.1:{port}/tcp" in told
+    # and nothing half-made is left of that
+    networks = ("inspect", "-f", "{{range $name, $it := .NetworkSettings.Networks}}{{$name}} {{end}}", "web")
+    assert sandbox.run(*networks).stdout.split() == ["inner"]
+    assert sandbox.run("network", "inspect", "-f", "{{len .Containers}}", "outer").lines == ["0"]
+    eventually(lambda: "eth1" not in sandbox.run("exec", "web", "cat", "/proc/net/dev").stdout)
+    for _ in range(2):
+        sandbox.run("network", "connect", "outer", "web")
+        assert sandbox.run("port", "web").lines == [f"80/tcp -> 127.0.0.1:{port}"]
+        assert ask_tcp("127.0.0.1", port).startswith(b"tcp from ")
+        sandbox.run("network", "disconnect", "outer", "web")
+        assert sandbox.run("port", "web").lines == []
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    # what is to be published was never forgotten
+    bindings = sandbox.run("inspect", "-f", "{{json .HostConfig.PortBindings}}", "web").stdout.strip()
+    assert bindings == f'{{"80/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{port}"}}]}}'
+
+
 def test_a_taken_port_is_told_with_its_holder(sandbox: Sandbox, busybox: str, port: int) -> None:
     sandbox.run("network", "create", "front")
     options = ("-d", "--network", "front", "-p")
