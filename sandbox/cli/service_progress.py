@@ -110,7 +110,8 @@ class Convergence:
                 self._since_ns = now_ns
             left_ns = monitor_ns - (now_ns - self._since_ns)
             if left_ns >= 0:
-                seconds = left_ns // _NS + 1
+                # a second that has begun counts, and the last one is there until it is over
+                seconds = max(1, -(-left_ns // _NS))
                 yield Line("verify", f"Waiting {seconds} seconds to verify that tasks are stable...")
 
 

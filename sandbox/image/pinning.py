@@ -40,7 +40,7 @@ def pinned(context: OperationContext, image: str) -> Pinned:
     from sandbox.image.manifests.remote import Place, fetch_document
 
     try:
-        digest = Place(context, reference).ask(fetch_document).digest
+        digest = Place(context, reference, mirrors=True).ask(fetch_document).digest
     except (RegistryError, NotFoundError):
         # who may not see it is told so when it is pulled
         name = reference.familiar

@@ -103,9 +103,9 @@ def _with_subnet(connection: sqlite3.Connection, paths: Paths, network: Network)
         return present if present.subnet4 else give_default_subnet(connection, paths, present)
 
 
-def remove(context: OperationContext, word: str, *, force: bool = False) -> None:
-    """Remove the network; by force one that is not there is no error. Raises NotFoundError; ConflictError where a
-    container that runs is on it, and for those that are always there.
+def remove(context: OperationContext, word: str, *, force: bool = False) -> bool:
+    """Remove the network; by force one that is not there is no error, and False comes back. Raises NotFoundError;
+    ConflictError where a container that runs is on it, and for those that are always there.
     """
     from sandbox.network.removal import remove_network
 
@@ -115,6 +115,8 @@ def remove(context: OperationContext, word: str, *, force: bool = False) -> None
     except NotFoundError:
         if not force:
             raise
+        return False
+    return True
 
 
 def prune(context: OperationContext, filters: Sequence[str] = ()) -> tuple[str, ...]:

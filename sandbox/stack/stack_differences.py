@@ -60,8 +60,8 @@ def differences_of(project: Project) -> Iterator[Difference]:
     """What differs, in the order of services and keys; what is so for every stack comes first."""
     yield Difference(
         "",
-        "Docker asks the registry for the digest of each image, and starts new replicas where a tag has moved",
-        "the image that is here is taken, or pulled once: for another one sandbox pull, and service update --force",
+        "Docker asks a registry for the digest of each image",
+        "so it does, but an image that was built or loaded under a name that no registry gave it is taken as it is",
     )
     yield Difference(
         "", "Docker's networks of stacks span machines (overlay)", "they are bridges: there is this machine alone"

@@ -90,9 +90,8 @@ def remove(invocation: Invocation) -> int:
     """Print the name of each that went."""
     context, force = invocation.context.for_operations(), invocation.flag("force")
 
-    def remove_one(name: str) -> str:
-        operations.remove(context, name, force=force)
-        return name
+    def remove_one(name: str) -> str | None:
+        return name if operations.remove(context, name, force=force) else None
 
     return each(invocation, remove_one)
 

@@ -57,7 +57,7 @@ def test_a_service(
     made = sandbox.run("service", "create", *options, "--replicas", "2", *words)
     service_id, *progress = made.lines
     assert progress[:3] == ["overall progress: 0 out of 2 tasks", "1/2:  ", "2/2:  "]
-    assert "verify: Waiting 2 seconds to verify that tasks are stable..." in progress
+    assert "verify: Waiting 1 seconds to verify that tasks are stable..." in progress
     assert progress[-1] == f"verify: Service {service_id} converged"
     assert sandbox.run("service", "ls", "--format", "{{.ID}} {{.Name}} {{.Mode}} {{.Replicas}}").lines == [
         f"{service_id[:12]} web replicated 2/2"

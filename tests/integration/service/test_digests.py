@@ -76,6 +76,19 @@ def test_a_service_is_of_what_the_registry_had(
     assert f"image {name}-none:latest could not be accessed on a registry to record\nits digest." in unknown.stderr
 
 
+def test_a_mirror_is_asked_for_the_digest(
+    services: Services, sandbox: Sandbox, registry: Registry, pushed: Callable[[str], tuple[str, str]]
+) -> None:
+    _, digest = pushed("1")
+    settings = sandbox.home.config / "sandbox/config.toml"
+    settings.parent.mkdir(exist_ok=True)
+    with settings.open("a") as file:
+        file.write(f'[registries.mirrors]\n"registry.invalid" = ["http://{registry.host}"]\n')
+    made = sandbox.run("service", "create", "-d", "--replicas", "0", "--name", "web", "registry.invalid/web")
+    assert made.stderr == ""
+    assert services.load_named("web").spec.request.image == f"registry.invalid/web:latest@{digest}"
+
+
 def test_a_stack_builds_its_images_and_is_of_the_last(services: Services, sandbox: Sandbox, busybox: str) -> None:
     path = sandbox.home.root / "stack.yaml"
     (sandbox.home.root / "context").mkdir()

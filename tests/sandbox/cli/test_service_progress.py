@@ -60,7 +60,7 @@ def test_a_service_that_comes_up() -> None:
     assert seen.at(2, one, two) == ["2/2: No such image: i"]
     two = _task(service, 2, "running")
     assert seen.at(3, one, two) == [
-        "overall progress: 2 out of 2 tasks", "verify: Waiting 6 seconds to verify that tasks are stable...",
+        "overall progress: 2 out of 2 tasks", "verify: Waiting 5 seconds to verify that tasks are stable...",
     ]  # fmt: skip
     assert seen.at(4.5, one, two) == ["verify: Waiting 4 seconds to verify that tasks are stable..."]
     assert seen.at(5, one, _task(service, 2, "starting")) == [
@@ -105,7 +105,7 @@ def test_the_time_of_an_update_is_watched() -> None:
     service = _service(replicas=1)
     service = service._replace(spec=service.spec._replace(update=UpdateConfig(monitor_ns=_S)))
     seen, running = _Seen(service), _task(service, 1, "running")
-    assert seen.at(0, running)[-1] == "verify: Waiting 2 seconds to verify that tasks are stable..."
+    assert seen.at(0, running)[-1] == "verify: Waiting 1 seconds to verify that tasks are stable..."
     assert seen.at(1, running) == ["verify: Service web converged"]
 
 

@@ -184,6 +184,7 @@ def test_what_docker_takes_otherwise(tmp_path: Path) -> None:
     assert list(found) == [
         "", "services.web.cpuset", "services.web.links", "services.web.restart", "services.web.ports[0]",
     ]  # fmt: skip
+    assert found[""].startswith("all stacks: Docker's networks of stacks span machines")
     assert found["services.web.cpuset"] == (
         "services.web.cpuset: Docker's stacks refuse a file that has it; here it is done"
     )
