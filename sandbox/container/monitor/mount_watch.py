@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.transitions import MountLost
     from sandbox.container.monitor.roles import ServedMounts
-    from sandbox.runtime.reactor import Reactor
+    from sandbox.runtime.reactor import Reactor, Timer
 
 #: a killed process ends at once, unless it waits for a file system whose server hangs
 _BREAK_SECONDS = 3.0
@@ -26,6 +26,7 @@ class MountWatch:
         self._reactor = reactor
         self._lost = lost
         self._watched: set[int] = set()
+        self._look: Timer | None = None
 
     def begin(self) -> None:
         """Watch what is mounted; twice is safe."""
@@ -35,7 +36,10 @@ class MountWatch:
                 self._reactor.watch(pidfd, READ, partial(self._ended, pidfd))
 
     def end(self) -> None:
-        """Watch no more; before anything is unmounted."""
+        """Watch no more, nor look after a killed process; before anything is unmounted."""
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         while self._watched:
             self._reactor.forget(self._watched.pop())
 
@@ -43,11 +47,13 @@ class MountWatch:
         """Of a container's process that was just killed: end the servers if it is not `gone` in a moment."""
 
         def look() -> None:
+            self._look = None
             if not gone():
                 self._mounts.break_mounts()
 
-        if self._mounts.mount_pidfds:
-            self._reactor.after(_BREAK_SECONDS, look)
+        # a further kill does not put the look off
+        if self._mounts.mount_pidfds and self._look is None:
+            self._look = self._reactor.after(_BREAK_SECONDS, look)
 
     def _ended(self, pidfd: int, _events: int) -> None:
         self._watched.remove(pidfd)
