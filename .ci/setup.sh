@@ -11,7 +11,8 @@ TEST_PACKAGES="passt git openssh-client openssh-server openssl busybox-static do
 # Docker's client, which Debian has in a package of its own from version 13 on
 TEST_PACKAGES="$TEST_PACKAGES $(. /etc/os-release 2>/dev/null; [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 13 ] && echo docker-cli docker-buildx || echo docker.io)"
 BENCHMARK_PACKAGES="podman aardvark-dns crun catatonit bubblewrap iperf3 wrk nginx-light"
-LONG_PACKAGES="postgresql"
+# some builds of Node bring npm with them, and conflict with Debian's
+LONG_PACKAGES="postgresql $(command -v npm >/dev/null || echo npm)"
 # what the tests take from their environment (docs/testing.md): handed on to the user who runs them
 TEST_VARIABLES="SANDBOX_COMMAND SANDBOX_KILL_SEED SANDBOX_OVERLAY_COMMAND SANDBOX_TEST_CACHE SANDBOX_VECTORS"
 SBX_USER=${SANDBOX_USER:-sandbox-dev}

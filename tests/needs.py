@@ -186,6 +186,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "dig": _program("dig", "bind9-dnsutils", "-v"),
     "strace": _program("strace"),
     "zstd": _program("zstd"),
+    "npm": _program("npm"),
     "git": _program("git"),
     "zsh": _program("zsh"),
     "fish": _program("fish"),

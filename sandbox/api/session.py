@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: what a new object is told by
 _MADE = {
     ("service", "create"), ("container", "create"), ("network", "create"), ("volume", "create"),
-    ("secret", "create"), ("config", "create"), ("image", "build"), ("image", "commit"),
+    ("secret", "create"), ("config", "create"), ("image", "create"), ("image", "import"),
 }  # fmt: skip
 #: in the order in which they can be removed
 _ORDER = ("service", "container", "network", "volume", "secret", "config", "image")
@@ -56,8 +56,11 @@ def recorded_in(session: str) -> Iterator[None]:
 def remove_session(context: OperationContext, session: str) -> list[str]:
     """Remove what the session has made; what could not be removed, a sentence each. It is tried once."""
     with open_state(context.paths) as connection:
-        rows = connection.execute("SELECT kind, object FROM api_session WHERE session = ?", (session,)).fetchall()
+        rows = connection.execute(
+            "SELECT kind, object FROM api_session WHERE session = ? ORDER BY rowid DESC", (session,)
+        ).fetchall()
     failures = []
+    # the latest first: an image may have been made of another
     for kind, word in sorted(rows, key=lambda row: _ORDER.index(row[0])):
         try:
             with suppress(NotFoundError):
@@ -105,4 +108,4 @@ def _remove(context: OperationContext, kind: str, word: str) -> None:
         from sandbox.image.deletion import RemoveRequest
         from sandbox.image.operations import remove as remove_image
 
-        remove_image(context, word, RemoveRequest(force=True))
+        remove_image(context, word, RemoveRequest(force=True, prune=False))

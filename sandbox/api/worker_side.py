@@ -289,12 +289,14 @@ def import_image(
     message: str,
     platform: str,
     changes: tuple[str, ...],
+    session: str,
     archive_fd: int,
     tell: Callable[[Document], None],
 ) -> None:
     """The new image's id is told. `source` is a URL, or "-" for the archive."""
     from datetime import UTC, datetime
 
+    from sandbox.api.session import recorded_in
     from sandbox.builder.changes import apply_changes
     from sandbox.image.archive.importing import ImportRequest, download
     from sandbox.image.operations import Archive, import_tree
@@ -310,10 +312,10 @@ def import_image(
         source,
     )
     if source == "-":
-        with open(archive_fd, "rb", closefd=False) as stream:
+        with open(archive_fd, "rb", closefd=False) as stream, recorded_in(session):
             record = import_tree(context, Archive(stream, "the archive"), request)
     else:
-        with download(source, context.paths, context.env) as stream:
+        with download(source, context.paths, context.env) as stream, recorded_in(session):
             record = import_tree(context, Archive(stream, source), request)
     tell({"status": record.id})
 

@@ -92,16 +92,19 @@ def save_record(
     names: Sequence[Reference],
     digests: Sequence[tuple[str, str]],
     told: Sequence[Event],
+    *,
+    made: Event | None = None,
 ) -> bool:
     """Write the image, its names and the events that this is in one transaction; whether that changed what a name or
-    digest points to.
+    digest points to. `made` is told first, of an image that was not there.
     """
     with open_state(paths) as connection:
         with transaction(connection):
             asked = [*map(str, names), *(f"{repository}@{digest}" for repository, digest in digests)]
             before = [find_image(connection, text) for text in asked]
+            is_new = connection.execute("SELECT 1 FROM image WHERE id = ?", (record.id,)).fetchone() is None
             record_image(connection, record, names, digests)
-            for event in told:
+            for event in told if made is None or not is_new else (made, *told):
                 emit(connection, event)
         keep_image_copies(connection)
         return any(found is None or found.id != record.id for found in before)

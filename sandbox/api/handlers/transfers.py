@@ -48,7 +48,7 @@ async def _import(call: Call) -> None:
 
     async def act(tell: Tell) -> None:
         async def run(fd: int) -> None:
-            await call.engine.call("api.import", *words, Descriptor(fd), progress=tell)
+            await call.engine.call("api.import", *words, call.engine.session, Descriptor(fd), progress=tell)
 
         await feed(call.body(), run)
 

@@ -139,7 +139,8 @@ class _Exporter:
         record = self._make_record(output, push=output.push)
         names = () if output.by_digest else output.names
         told = [image_event("tag", record.id, record.config, name.familiar) for name in names]
-        save_record(self._paths, record, names, [], told)
+        made = image_event("create", record.id, record.config)
+        save_record(self._paths, record, names, [], told, made=made)
         self._report.status(f"writing image {record.id} done")
         for name in names:
             self._report.status(f"naming to {name.name} done")

@@ -16,13 +16,30 @@ if TYPE_CHECKING:
     from tests.command import Sandbox
 
 pytestmark = pytest.mark.requires("subids", "overlay", "docker")
+#: the first makes an image that is there already, the last takes the name of one away
+_BUILDS = (
+    ("IMAGE", "USER 1", "same:1"),
+    ("IMAGE", "USER 2", "new:1"),
+    ("new:1", "USER 3", "of:1"),
+    ("of:1", "USER 4", "of:1"),
+)
 _MAKES = "docker network create mine && docker create --name left --network mine busybox true && exit 9"
 
 
 def test_what_a_command_made_goes_with_it(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run("create", "--name", "other", busybox, "true")
-    done = sandbox.run("api", "run", "--", "sh", "-c", f"docker tag {busybox} named:1; {_MAKES}", status=9)
-    assert done.stderr == ""
+    kept = sandbox.run("build", "-q", "-", input=f"FROM {busybox}\nUSER 1\n").stdout
+    builds = "".join(
+        f"printf 'FROM {base}\\n{line}\\n' | docker build -q -t {name} -; " for base, line, name in _BUILDS
+    )
+    script = f"{builds}docker commit other committed && docker export other | docker import - imported && {_MAKES}"
+    done = sandbox.run("api", "run", "--", "sh", "-c", script.replace("IMAGE", busybox), status=9)
+    assert kept.strip() in done.stdout
+    assert "WARNING: not removed" not in done.stderr
+    # what was there already is nobody's to remove
+    assert sorted(sandbox.run("images", "-q", "--no-trunc").lines) == sorted(
+        {kept.strip(), _image_id(sandbox, busybox)}
+    )
     assert sandbox.run("ps", "-a", "--format", "{{.Names}}").lines == ["other"]
     assert "mine" not in sandbox.run("network", "ls", "--format", "{{.Name}}").lines
     sandbox.run("api", "run", "--keep", "--", "sh", "-c", _MAKES, status=9)
@@ -84,3 +101,7 @@ def test_systemd_hands_over_the_socket(sandbox: Sandbox, busybox: str) -> None:
             # it ends by itself when nobody asks any more, and the socket stays theirs who listened
             assert server.wait(120) == 0
     assert os.path.exists(path)
+
+
+def _image_id(sandbox: Sandbox, name: str) -> str:
+    return sandbox.run("inspect", "-f", "{{.Id}}", name).stdout.strip()

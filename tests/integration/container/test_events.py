@@ -216,6 +216,11 @@ def test_images(sandbox: Sandbox, busybox: str) -> None:
         ]
         sandbox.run("image", "prune", "-f")
         assert follower.sequence() == ["image prune  reclaimed=0"]
+        text = f"FROM {image_id}\nLABEL made=here\n"
+        (made_id,) = sandbox.run("build", "-q", "-t", "made:1", "-", input=text).lines
+        sandbox.run("build", "-q", "-t", "made:2", "-", input=text)
+        # the second time it is there already
+        assert follower.sequence() == [f"image create {made_id}", f"image tag {made_id}", f"image tag {made_id}"]
 
 
 def test_who_follows_ends_with_the_reader(sandbox: Sandbox) -> None:
