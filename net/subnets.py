@@ -31,6 +31,7 @@ _UNUSABLE = (
     (IPv6Network("::ffff:0:0/96"), "are IPv4's in the form of IPv6"),
     (IPv6Network("ff00::/8"), "are multicast"),
 )
+_LEAVE_OUT = "leave --subnet out: one that is free is found"
 _OVERLAPS = "invalid pool request: Pool overlaps with other one on this address space"
 #: of a network that has an address for a container beside the gateway's
 _SMALLEST_PREFIX = 30
@@ -77,7 +78,7 @@ class OverlapError(NetError):
     """Of the addresses that were asked for some are not free; `version` of IP."""
 
     def __init__(self, network: Network, whose: str) -> None:
-        super().__init__(_OVERLAPS, cause=f"{network} overlaps {whose}", mend="leave --subnet out")
+        super().__init__(_OVERLAPS, cause=f"{network} overlaps {whose}", mend=_LEAVE_OUT)
         self.version = network.version
 
 
@@ -232,11 +233,13 @@ def _refusals(asked: AskedSubnet) -> Iterator[str]:
 
 
 def _mend(asked: Sequence[AskedSubnet]) -> str:
-    """What to type in place of a subnet that has bits beyond its prefix; "" where that is not what is wrong."""
+    """What to type in place of the first subnet that is at fault itself; "" where none is."""
     for each in asked:
         if "/" in each.subnet:
             with suppress(ValueError):
                 network = ip_network(each.subnet, strict=False)
+                if any(_overlap(network, unusable) for unusable, _what in _UNUSABLE):
+                    return _LEAVE_OUT
                 if str(network) != _plain(each.subnet):
                     return f"--subnet {network}"
     return ""

@@ -143,6 +143,30 @@ class SandboxThere(Sandbox):
             _data, fds, _flags, _address = socket.recv_fds(ours, 16, 1)
         return socket.socket(fileno=fds[0])
 
+    @contextmanager
+    def neighbour(self, *wires: tuple[str, str]) -> Iterator[list[str]]:
+        """A machine at the other end of a wire, for the length of the block: what makes the words behind it a command
+        of its root. Each of `wires` is this machine's address and the other's, with the prefix of their network.
+        """
+        command = [*self._enter, "--", "unshare", "--net", "sh", "-c", "echo made; read -r _"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            try:
+                assert other.stdout.readline() == "made\n"
+                there = ["nsenter", f"--target={other.pid}", "--user", "--net", "--mount", "--"]
+                add = ["ip", "link", "add", "wire", "type", "veth", "peer", "name", "eth0", "netns", str(other.pid)]
+                subprocess.run([*self._enter, "--", *add], check=True)
+                for words, name, own in (([*self._enter, "--"], "wire", 0), (there, "eth0", 1)):
+                    for pair in wires:
+                        # nobody else has it: a look for another owner would keep an address of IPv6 back for a second
+                        at_once = ["nodad"] if ":" in pair[own] else []
+                        subprocess.run([*words, "ip", "address", "add", pair[own], "dev", name, *at_once], check=True)
+                    subprocess.run([*words, "ip", "link", "set", name, "up"], check=True)
+                yield there
+            finally:
+                other.stdin.close()
+
 
 @contextmanager
 def _namespace(kinds: Sequence[str], words: Sequence[str]) -> Iterator[int]:

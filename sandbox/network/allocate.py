@@ -125,7 +125,8 @@ def _give_address(connection: sqlite3.Connection, wanted: _Wanted) -> str:
     if wanted.fixed:
         return _take_fixed(connection, wanted)
     network, version = wanted.network, wanted.version
-    span = usable_span(wanted.subnet, network.range6 if version == 6 else network.range4)
+    address_range = network.range6 if version == 6 else network.range4
+    span = usable_span(wanted.subnet, address_range)
     last = network.last6 if version == 6 else network.last4
     after = number_of(last) if last else span.first - 1
     taken = _given(connection, wanted) | wanted.never_given
@@ -136,7 +137,7 @@ def _give_address(connection: sqlite3.Connection, wanted: _Wanted) -> str:
     if number is None:
         raise FullNetworkError(
             f"no available IPv{version} addresses on this network's address pools: {network.name} ({network.id})",
-            cause=f"all of {wanted.subnet} are given",
+            cause=f"all of {address_range or wanted.subnet} are given",
             mend=f"sandbox network inspect {network.name}",
         )
     address = text_of(number, version)

@@ -196,6 +196,9 @@ def test_a_subnet_with_bits_beyond_its_prefix_is_told_without_them() -> None:
     with pytest.raises(NetError) as caught:
         check_subnets([AskedSubnet("10.6.0.0/16"), AskedSubnet("FD00:5::1/64")], {})
     assert caught.value.mend == "--subnet fd00:5::/64"
+    with pytest.raises(NetError) as caught:
+        check_subnets([AskedSubnet("127.0.0.0/8")], {})
+    assert caught.value.mend.startswith("leave --subnet out")
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

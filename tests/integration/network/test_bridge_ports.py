@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +133,69 @@ def test_ports_follow_the_networks_that_lead_out(
     # what is to be published was never forgotten
     bindings = sandbox.run("inspect", "-f", "{{json .HostConfig.PortBindings}}", "web").stdout.strip()
     assert bindings == f'{{"80/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{port}"}}]}}'
+
+
+#: takes connections on port 80, prints how many are open when that is as many as it is told, and answers each with what
+#: it says
+_HOLD = """
+import resource, select, socket, sys
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+listener = socket.create_server(("0.0.0.0", 80), backlog=4096)
+waiting, open_ones = select.epoll(), {}
+waiting.register(listener, select.EPOLLIN)
+print("up", flush=True)
+while True:
+    for fd, _ in waiting.poll():
+        if fd == listener.fileno():
+            peer, _ = listener.accept()
+            open_ones[peer.fileno()] = peer
+            waiting.register(peer, select.EPOLLIN)
+            if len(open_ones) == int(sys.argv[1]):
+                print("all", len(open_ones), flush=True)
+        else:
+            data = open_ones[fd].recv(100)
+            if not data:
+                print("lost one", flush=True)
+                del open_ones[fd]
+            else:
+                open_ones[fd].sendall(data)
+"""
+
+
+@pytest.mark.long
+def test_thousands_of_idle_connections_stay_open_and_answer(sandbox: Sandbox, busybox: str, port: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # the forwarder has two of each, and this process one
+    count = min(9900, hard // 2 - 100)
+    sandbox.run(
+        *("run", "-d", "--name", "web", "-p", f"127.0.0.1:{port}:80", "--ulimit", f"nofile={hard}:{hard}"),
+        *(*HOST_PYTHON, busybox, "/usr/bin/python3", "-c", _HOLD, str(count)),
+    )
+    sandbox.wait_for_log("web", "up")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with ExitStack() as open_ones:
+            clients = [
+                open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(count)
+            ]
+            sandbox.wait_for_log("web", f"all {count}")
+            # told by `pytest -rP`; tests/net/test_forward.py holds it against a limit
+            print(f"the forwarder of {count} connections takes {_pss_kib(forwarder_of(sandbox, 'web'))} KiB")
+            # each is asked before any is answered: none has another's answer
+            for number, client in enumerate(clients):
+                client.sendall(f"{number:05}".encode())
+            for number, client in enumerate(clients):
+                assert client.recv(100) == f"{number:05}".encode()
+            assert "lost" not in sandbox.run("logs", "web").stdout
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _pss_kib(pid: int) -> int:
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (found,) = (row.split()[1] for row in rows if row.startswith("Pss:"))
+    return int(found)
 
 
 def test_a_taken_port_is_told_with_its_holder(sandbox: Sandbox, busybox: str, port: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.container.conftest import monitor_pid
+from tests.integration.network.echo_containers import HOST_PYTHON
 from tests.integration.network.test_bridges import IDLE, address, start
 from tests.needs import CONTAINER
 from tests.net.interface_addresses import list_addresses
@@ -68,6 +69,30 @@ def test_containers_find_each_other_by_every_name_they_have(
     assert _answers(sandbox, "apart", "apart") == [address(sandbox, "apart")]
     sandbox.run("rm", "-f", "web")
     eventually(lambda: _answers(sandbox, "db", "api") == [db])
+
+
+@pytest.mark.requires("dig")
+def test_programs_of_bind_are_content_with_the_answers(sandbox: Sandbox, front: str) -> None:
+    """`host` asks for A, AAAA and MX, by udp and by tcp, and complains of each answer that is not well-formed."""
+    sandbox.run("network", "create", "--ipv6", "--subnet", "172.30.2.0/24", "--subnet", "fd00:62::/64", "both")
+    start(sandbox, "web", front, "--network", "both", "--network-alias", "api")
+    start(sandbox, "db", front, "--network", "both", "--network-alias", "api")
+    web = ["web has address 172.30.2.2", "web has IPv6 address fd00:62::2"]
+    asked: list[tuple[str, list[str]]] = [
+        ("host web", web),
+        ("host -T web", web),
+        ("host -t MX web", ["web has no MX record"]),
+        ("host 172.30.2.2", ["2.2.30.172.in-addr.arpa domain name pointer web.both."]),
+        ("host -t AAAA db.both", ["db.both has IPv6 address fd00:62::3"]),
+        ("host nobody.both", ["Host nobody.both not found: 3(NXDOMAIN)"]),
+        ("dig +short api A | sort", ["172.30.2.2", "172.30.2.3"]),
+        ("dig +short +tcp +dnssec web AAAA", ["fd00:62::2"]),
+        ("dig +short -x fd00:62::2", ["web.both."]),
+    ]
+    script = "; echo --; ".join(command for command, _ in asked)
+    told = sandbox.run("run", "--rm", "--network", "both", *HOST_PYTHON, front, "sh", "-c", script, status=None)
+    assert told.stderr == ""
+    assert told.stdout.split("--\n") == ["".join(f"{line}\n" for line in lines) for _, lines in asked]
 
 
 def test_a_container_reaches_what_its_rules_allow(

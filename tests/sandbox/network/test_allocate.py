@@ -51,12 +51,15 @@ def test_behind_the_last_comes_the_first(database: sqlite3.Connection) -> None:
     assert run_once(database, MINE) == "172.18.0.2"
 
 
-def test_a_full_network_is_told(database: sqlite3.Connection) -> None:
-    a_network(database, subnet4="172.18.0.0/30", gateway4="172.18.0.1")
+@pytest.mark.parametrize(("subnet", "part"), [("172.18.0.0/30", ""), ("172.18.0.0/16", "172.18.0.2/32")])
+def test_a_full_network_is_told(database: sqlite3.Connection, subnet: str, part: str) -> None:
+    a_network(database, subnet4=subnet, gateway4="172.18.0.1", range4=part)
     holder = a_guest(database, MINE)
     started(database, holder)
-    with pytest.raises(FullNetworkError, match="no available IPv4 addresses on this network's address pools: mine"):
+    words = "no available IPv4 addresses on this network's address pools: mine"
+    with pytest.raises(FullNetworkError, match=words) as caught:
         started(database, a_guest(database, MINE))
+    assert caught.value.cause == f"all of {part or subnet} are given"
     ended(database, holder)
     assert run_once(database, MINE) == "172.18.0.2"
 
