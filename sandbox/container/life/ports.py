@@ -18,6 +18,7 @@ from sandbox.container.model.store import load_container, write_ports
 from sandbox.container.request.updating import check_added
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.network.mode import network_mode
+from sandbox.network.store import endpoints_of
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -36,6 +37,8 @@ def add_ports(paths: Paths, word: str, ports: tuple[PublishedPort, ...]) -> tupl
     check_added(ports)
     container = _look_up(paths, word)
     _refuse_network(container)
+    if is_active(container):
+        _refuse_internal(paths, container)
     present = _present(container)
     for port in ports:
         _refuse_present(container, port, present)
@@ -74,7 +77,9 @@ def _look_up(paths: Paths, word: str) -> Container:
 
 
 def _present(container: Container) -> tuple[PublishedPort, ...]:
-    return container.state.published_ports if is_active(container) else container.config.published_ports
+    bound = container.state.published_ports if is_active(container) else ()
+    # of one on internal networks alone nothing is bound
+    return bound or container.config.published_ports
 
 
 def _refuse_network(container: Container) -> None:
@@ -88,6 +93,19 @@ def _refuse_network(container: Container) -> None:
         owner = network.removeprefix("container:")
         cause, mend = f"it shares the network of container {owner}", f"sandbox port add {owner} 8080:80"
     raise ConflictError(f"cannot publish a port of container {container.name}", cause=cause, mend=mend)
+
+
+def _refuse_internal(paths: Paths, container: Container) -> None:
+    if network_mode(container.config.network) != "bridge":
+        return
+    with open_state(paths, durable=False) as connection:
+        endpoints = endpoints_of(connection, container.id)
+    if all(endpoint.network.internal for endpoint in endpoints):
+        raise ConflictError(
+            f"cannot publish a port of container {container.name}",
+            cause="it is on internal networks alone, to which no port leads" if endpoints else "it is on no network",
+            mend=f"sandbox network connect NETWORK {container.name}",
+        )
 
 
 def _refuse_present(container: Container, port: PublishedPort, present: tuple[PublishedPort, ...]) -> None:

@@ -130,9 +130,15 @@ def test_ports_follow_the_networks_that_lead_out(
         assert sandbox.run("port", "web").lines == []
         with socket.create_server(("127.0.0.1", port)):
             pass
+    told = sandbox.run("port", "add", "web", f"127.0.0.1:{port}:81", status=1).stderr
+    assert "it is on internal networks alone" in told
     # what is to be published was never forgotten
     bindings = sandbox.run("inspect", "-f", "{{json .HostConfig.PortBindings}}", "web").stdout.strip()
     assert bindings == f'{{"80/tcp":[{{"HostIp":"127.0.0.1","HostPort":"{port}"}}]}}'
+    # but where somebody says so
+    sandbox.run("port", "rm", "web", "80")
+    sandbox.run("network", "connect", "outer", "web")
+    assert sandbox.run("port", "web").lines == []
 
 
 #: takes connections on port 80, prints how many are open when that is as many as it is told, and answers each with what
