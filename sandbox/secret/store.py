@@ -138,13 +138,23 @@ def _refuse_used(connection: sqlite3.Connection, kind: Kind, found: StoredObject
 def read_content(paths: Paths, kind: Kind, found: StoredObject) -> bytes:
     """The content. Raises SandboxError where it is not there, or is not what was kept."""
     try:
-        with open(f"{objects_root(paths, kind)}/{found.id}/{CONTENT}", "rb") as file:
-            data = file.read()
+        data = _read_aside(objects_root(paths, kind), found.id)
     except OSError as error:
         raise _lost(kind, found, error.strerror or str(error)) from error
     if digest_of(found.id, data) != found.digest:
         raise _lost(kind, found, "it has another digest than when it was made")
     return data
+
+
+def _read_aside(root: str, object_id: str) -> bytes:
+    """The content of an object with a record, whose removal may have been killed before it was done, or is on: it lies
+    aside then, until somebody tidies, perhaps now.
+    """
+    for name in (object_id, f"{_GONE}{object_id}"):
+        with suppress(FileNotFoundError), open(f"{root}/{name}/{CONTENT}", "rb") as file:
+            return file.read()
+    with open(f"{root}/{object_id}/{CONTENT}", "rb") as file:
+        return file.read()
 
 
 def digest_of(object_id: str, data: bytes) -> str:

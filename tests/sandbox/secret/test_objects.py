@@ -174,20 +174,28 @@ def test_a_lost_database_is_made_again_with_them(context: OperationContext, kind
 
 
 def _killed_at(call: int, act: Callable[[], object]) -> bool:
-    """Do `act` in a process that is killed at its n-th change of the file system; whether it was."""
+    """Do `act` in a process that is killed at a change of the file system, before it or behind it by turns; whether it
+    was.
+    """
     pid = os.fork()
     if pid == 0:
         left = call
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
         try:
             for name in ("mkdir", "rename", "fsync", "unlink", "rmdir", "write"):
                 real = getattr(os, name)
 
                 def counted(*words: object, real: Callable[..., object] = real, **named: object) -> object:
-                    nonlocal left
-                    left -= 1
-                    if left < 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return real(*words, **named)
+                    count()
+                    done = real(*words, **named)
+                    count()
+                    return done
 
                 setattr(os, name, counted)
             act()
@@ -198,12 +206,15 @@ def _killed_at(call: int, act: Callable[[], object]) -> bool:
 
 
 def _is_whole(context: OperationContext, kind: Kind) -> list[str]:
-    """What the next command finds, after it has tidied; everything of it is whole, and there is nothing besides."""
+    """What the next command finds; everything of it is whole, also before it has tidied, and behind that there is
+    nothing besides.
+    """
+    with open_state(context.paths) as connection:
+        assert all(read_content(context.paths, kind, each) == _CONTENT for each in list_objects(connection, kind))
     with open_state(context.paths) as connection, transaction(connection):
         assert find_unrecorded(connection, context.paths.data_root) == {}
         tidy(connection, context.paths, kind)
         found = list_objects(connection, kind)
-    assert all(read_content(context.paths, kind, each) == _CONTENT for each in found)
     assert sorted(os.listdir(f"{context.paths.data_root}/{kind}s")) == sorted(each.id for each in found)
     return [each.name for each in found]
 
