@@ -14,7 +14,7 @@ _LEFT_TO_ENGINE = frozenset({
     "container commit", "container kill", "container rename", "container restart", "container stop", "image import",
     "config create", "network connect", "network create", "network disconnect", "secret create", "volume create",
 })  # fmt: skip
-#: nouns of which this is so for every command; Compose has one status for all
+#: nouns of which this is so for every command; what the host or the engine lacks is no status of its own there
 _NOUNS_LEFT_TO_ENGINE = ("compose ", "service ", "stack ")
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "
@@ -37,7 +37,10 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     `run` tells its own failures from the container's by 125, whatever they are; so does `create` what keeps a container
     from being made, but not what is of no kind.
     """
-    is_left = command_path in _LEFT_TO_ENGINE or command_path.startswith(_NOUNS_LEFT_TO_ENGINE)
+    has_one = command_path.startswith(_NOUNS_LEFT_TO_ENGINE)
+    if error.kind == "not_started" and has_one:
+        return 1
+    is_left = command_path in _LEFT_TO_ENGINE or has_one
     if error.kind in ("bad_request", "host_lacks") and is_left and not error.message.startswith(_OF_FLAGS):
         return 1
     is_of_engine = command_path == "container run" or (command_path == "container create" and error.kind != "failed")

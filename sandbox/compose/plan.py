@@ -10,8 +10,8 @@ from sandbox.compose.observe import orphans
 from sandbox.compose.plan_hooks import with_pre_start
 from sandbox.compose.plan_service import Surroundings, plan_service, removals_of
 from sandbox.compose.plan_shared import plan_networks, plan_volumes
-from sandbox.compose.ports import check_ports
 from sandbox.compose.steps import COMPLETED, HEALTHY, RUNNING_OR_HEALTHY, STARTED, Plan, Step
+from sandbox.stack.port_clashes import check_ports
 from sandbox.stack.selecting import in_order
 
 TYPE_CHECKING = False

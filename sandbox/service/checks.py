@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _REST = _FIRST | frozenset("_-")
 _NAME_LENGTH = 63
+_LEAST_NANO_CPUS = 1_000_000
+_LEAST_MEMORY = 4 << 20
+#: what stands for a task while nobody knows which: texts with them in it are read all the same
+_SAMPLE = {
+    ".Service.ID": "serviceid", ".Service.Name": "servicename", ".Node.ID": "nodeid", ".Node.Hostname": "nodehostname",
+    ".Task.ID": "taskid", ".Task.Name": "taskname", ".Task.Slot": "1",
+}  # fmt: skip
 
 
 def check_service_name(name: str) -> None:
@@ -36,6 +43,30 @@ def check_spec(spec: ServiceSpec) -> None:
     if spec.restart is not None:
         _check_restart(spec.restart, is_job=spec.mode.is_job)
     _check_ports(spec)
+
+
+def check_containers(spec: ServiceSpec) -> None:
+    """Raise UsageError, with the field of the request that is at fault, where no container could be made so, whatever
+    its image: else each replica would be rejected for it.
+    """
+    from sandbox.container.request.image_defaults import ImageDefaults
+    from sandbox.container.request.merging import HostFacts, merge
+    from sandbox.service.placeholders import with_values
+
+    request = spec.request
+    _check_resources(request.nano_cpus or 0, request.memory_bytes or 0)
+    _check_resources(spec.reserved_nano_cpus, request.memory_reservation_bytes or 0)
+    # whose volumes those are is asked where a container is made
+    merge(with_values(request, _SAMPLE)._replace(volumes_from=()), ImageDefaults(), HostFacts())
+
+
+def _check_resources(nano_cpus: int, memory_bytes: int) -> None:
+    if 0 < nano_cpus < _LEAST_NANO_CPUS:
+        raise UsageError(
+            f"invalid cpu value {nano_cpus / 1e9:g}: Must be at least {_LEAST_NANO_CPUS / 1e9:g}", field="nano_cpus"
+        )
+    if 0 < memory_bytes < _LEAST_MEMORY:
+        raise UsageError(f"invalid memory value {memory_bytes}: Must be at least 4MiB", field="memory_bytes")
 
 
 def _check_mode(spec: ServiceSpec) -> None:

@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 
 from sandbox.event_stream import watch_changes
-from sandbox.grammar.filters import Filters, parse_filters
+from sandbox.grammar.filters import FilterError, Filters, parse_filters
 from sandbox.named_tuple import NamedTuple
 from sandbox.reconciler_calls import ensure_due
 from sandbox.service.container_request import Node, container_name
@@ -23,6 +23,7 @@ from sandbox.service.store import (
     spec_of_task,
     tasks_of,
 )
+from sandbox.service.task import STATES
 from sandbox.state import open_state
 from sandbox.swarm_of_one import node_id, node_spec
 
@@ -111,6 +112,11 @@ def tasks(context: OperationContext, words: Sequence[str] = (), filters: Sequenc
     first. Raises NotFoundError, UsageError, FilterError.
     """
     wanted = parse_filters(filters, _TASK_FILTERS)
+    for state in wanted.values.get("desired-state", ()):
+        if state.lower() not in STATES:
+            raise FilterError(
+                f"Invalid desired-state filter: '{state}'", mend="--filter desired-state=running, accepted or shutdown"
+            )
     with open_state(context.paths, durable=False) as connection:
         ensure_due(connection, context.paths, context.env)
         services = [find_service(connection, word) for word in words] if words else all_services(connection)
@@ -128,9 +134,10 @@ def _passes(row: TaskRow, wanted: Filters, node: Node) -> bool:
     task, name = row.task, container_name(row.service, row.task, node)
     # as Docker shows it
     desired = {"ready": "ready", "running": "running"}.get(task.desired, "shutdown")
+    shown = (desired, "accepted") if desired == "ready" else (desired,)
     current = wanted.flag("up-to-date")
     return (
-        wanted.match_exact("desired-state", desired, *(("accepted",) if desired == "ready" else ()))
+        wanted.match("desired-state", lambda state: state.lower() in shown)
         and wanted.match("id", task.id.startswith)
         and wanted.match("name", name.startswith)
         and wanted.match_exact("runtime", "container")

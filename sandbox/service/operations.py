@@ -13,7 +13,7 @@ from sandbox.errors import ConflictError, SandboxError, UsageError
 from sandbox.events import emit
 from sandbox.reconciler_calls import ensure_reconciler
 from sandbox.service import ports
-from sandbox.service.checks import check_spec
+from sandbox.service.checks import check_containers, check_spec
 from sandbox.service.events import change_event, service_event
 from sandbox.service.record import Service, UpdateStatus
 from sandbox.service.store import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 def create(context: OperationContext, spec: ServiceSpec, stack: str = "") -> Service:
     """Make a service; its tasks follow. Raises ConflictError for a name that is taken, UsageError."""
     check_spec(spec)
+    check_containers(spec)
     now_ns = time.time_ns()
     service = Service(new_id(), spec.name, stack, 1, 1, spec, now_ns, now_ns)
     ports.check_modes(spec)
@@ -163,6 +164,8 @@ def _change(context: OperationContext, word: str, change: Callable[[Service], Se
             before = find_service(connection, word)
             after = change(before)
             check_spec(after.spec)
+            if after.spec.request != before.spec.request:
+                check_containers(after.spec)
             _refuse_other_kind(before.spec, after.spec)
             ports.check_modes(after.spec)
             ports.check_clash(connection, after.spec, after.id)

@@ -1,4 +1,4 @@
-"""Ports that two containers of one project would both publish: refused before any is made. Pure."""
+"""Ports of the host that two of a project would both publish: refused before anything is made. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from sandbox.stack.project import Project
 
 
-def check_ports(project: Project) -> None:
-    """Raise ComposeFileError where two services, or two containers of one, publish one port of the host."""
+def check_ports(project: Project, *, are_shared: bool = False) -> None:
+    """Raise ComposeFileError where two services, or two containers of one, publish one port of the host. Where ports
+    `are_shared`, one listener of a service is for all of its containers, and is there without any.
+    """
     holders: dict[tuple[str, int], list[tuple[str, str]]] = {}
     for name, service in project.services:
-        if not service.replicas:
+        if not service.replicas and not are_shared:
             continue
         for number, port in enumerate(ports_of(name, project, service)):
             if not port.host_port or port.host_port_end:
@@ -29,7 +31,7 @@ def check_ports(project: Project) -> None:
                         f"port {port.host_port}/{port.protocol} of the host is published by {other} as well",
                     )  # fmt: skip
             others.append((f"service {name}", port.host_ip))
-            if service.replicas > 1:
+            if service.replicas > 1 and not are_shared:
                 raise problem(
                     place_of(project.places, path), path,
                     f"port {port.host_port}/{port.protocol} of the host cannot be published by {service.replicas} "

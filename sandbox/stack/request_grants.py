@@ -6,6 +6,8 @@ written into the container before its program starts.
 
 from __future__ import annotations
 
+import os
+
 from sandbox.stack.consistency import place_of
 from sandbox.stack.errors import problem
 from sandbox.values import FileGrant
@@ -67,6 +69,26 @@ def _with_content(project: Project, section: Section, grant: FileGrant, found: F
             mend=f"export {found.environment}=…",
         )
     return grant._replace(content=value)
+
+
+def require_files(project: Project) -> None:
+    """Raise ComposeFileError where the file of a secret or a config that a service has is not there."""
+    for _name, service in project.services:
+        for section in ("secrets", "configs"):
+            objects = dict(getattr(project, section))
+            for grant in getattr(service, section):
+                found = objects.get(grant.source)
+                if service.replicas and found is not None and found.file:
+                    _require_file(project, f"{section}.{grant.source}.file", found.file)
+
+
+def _require_file(project: Project, path: str, file: str) -> None:
+    try:
+        os.stat(file)
+    except FileNotFoundError as error:
+        raise _error(project, path, f"there is no file {file}", mend="make it") from error
+    except OSError as error:
+        raise _error(project, path, f"cannot read {file}: {error.strerror}", mend=f"ls -l {file}") from error
 
 
 def _number(project: Project, path: str, text: str) -> int:

@@ -6,6 +6,7 @@ from sandbox.stack.asked_service import AskedService
 from sandbox.stack.consistency import place_of
 from sandbox.stack.errors import problem
 from sandbox.stack.fates import fates_of
+from sandbox.stack.port_clashes import check_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def check_stack(project: Project, *, builds: bool = False) -> None:
                 f"{service.replicas} replicas cannot run with at most {most} on a node: there is this machine alone",
                 mend=f"replicas: {most}",
             )
+    check_ports(project, are_shared=True)
 
 
 def left_out(project: Project) -> Iterator[str]:

@@ -40,17 +40,24 @@ def read_documents(data: bytes, source: Source) -> tuple[Node, ...]:
         composer = _Composer(yaml.parse(data.removeprefix(b"\xef\xbb\xbf"), Loader=_LOADER), source)
         return tuple(node for node in composer.documents() if not (isinstance(node, Scalar) and node.value is None))
     except yaml.YAMLError as error:
-        raise _syntax_error(error, source) from error
+        raise _syntax_error(error, data, source) from error
 
 
-def _syntax_error(error: yaml.YAMLError, source: Source) -> ComposeFileError:
+def _syntax_error(error: yaml.YAMLError, data: bytes, source: Source) -> ComposeFileError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     context = getattr(error, "context", None)
     place = Place(source, mark.line + 1, mark.column + 1) if mark is not None else None
     named = "" if place is not None else f"{source.name}: "
-    mend = "indent by blanks" if "\\t" in what or "'\\t'" in str(error) else ""
+    # libyaml does not say which character it was
+    is_tab = mark is not None and _line_of(data, mark.line)[mark.column :].startswith("\t")
+    mend = "indent by blanks" if is_tab else ""
     return problem(place, "", f"{named}this is no YAML: {what}", cause=str(context or ""), mend=mend)
+
+
+def _line_of(data: bytes, number: int) -> str:
+    lines = data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").split("\n")
+    return lines[number] if number < len(lines) else ""
 
 
 class _Composer:

@@ -45,6 +45,13 @@ def test_kind_and_statuses(name: str) -> None:
     assert (error.kind, statuses) == (kind, [status, run_status, create_status])
 
 
+@pytest.mark.parametrize("path", ["compose up", "service create", "stack deploy"])
+def test_compose_services_and_stacks_have_one_status(path: str) -> None:
+    failures = (errors.HostError, errors.StartError, errors.ConflictError, errors.UsageError)
+    assert {exit_status(error("it failed"), path) for error in failures} == {1}
+    assert exit_status(errors.UsageError("invalid argument "), path) == 125
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_a_kind_survives_the_way_across_processes(name: str) -> None:
     error = CLASSES[name]("it failed", cause="why", mend="how")

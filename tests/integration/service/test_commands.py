@@ -64,6 +64,10 @@ def test_a_service(
     ]
     shown = sandbox.run("service", "ps", "--format", "{{.Name}} {{.DesiredState}} {{.Error}}", "web").lines
     assert shown == ["web.1 Running ", "web.2 Running "]
+    running = ("service", "ps", "-q", "-f", "desired-state=Running", "web")
+    assert len(sandbox.run(*running).lines) == 2
+    refused = sandbox.run("service", "ps", "-f", "desired-state=runing", "web", status=1)
+    assert "Invalid desired-state filter: 'runing'" in refused.stderr
 
     def logged() -> list[str]:
         return sandbox.run("service", "logs", "--no-task-ids", "web").lines
@@ -175,3 +179,31 @@ def test_two_deploys_at_once_and_a_file_that_changes(services: Services, sandbox
         assert [each.wait(120) for each in both] == [0, 0]
     assert words() in ({("WORD=a",)}, {("WORD=b",)})
     assert sandbox.run("service", "ls", "-q").stdout.count("\n") == 3
+
+
+def test_changes_at_once_leave_one_of_the_two(services: Services, sandbox: Sandbox, busybox: str) -> None:
+    one = f"{{image: {busybox}, deploy: {{replicas: 0}}}}"
+    (sandbox.home.root / "a.yaml").write_text(f"services: {{one: {one}, two: {one}}}\n")
+
+    def both(first: tuple[str, ...], second: tuple[str, ...]) -> list[tuple[int, bytes]]:
+        """What each ended with, and its errors."""
+        with sandbox.spawn(*first) as one, sandbox.spawn(*second) as other:
+            return [(each.returncode, err) for each in (one, other) for _out, err in [each.communicate(timeout=120)]]
+
+    deploy, remove = ("stack", "deploy", "-c", "a.yaml", "st"), ("stack", "rm", "st")
+    for words in ((deploy, remove), (remove, deploy)):
+        assert [status for status, _ in both(*words)] == [0, 0]
+        names = sandbox.run("service", "ls", "--format", "{{.Name}}").lines
+        assert names in ([], ["st_one", "st_two"])
+        assert len(sandbox.run("network", "ls", "-q", "-f", "name=st_default").lines) == len(names) // 2
+    sandbox.run(*deploy)
+    update = ("service", "update", "-d", "--env-add")
+    ends = both((*update, "A=1", "st_one"), (*update, "B=1", "st_one"))
+    assert {error for status, error in ends if status} <= {error for _, error in ends if b"out of sequence" in error}
+    done = {name for (status, _), name in zip(ends, ("A=1", "B=1"), strict=True) if status == 0}
+    assert done
+    assert set(services.load_named("st_one").spec.request.environment) == done
+    (status, error), (removed, _) = both((*update, "C=1", "st_one"), ("service", "rm", "st_one"))
+    assert removed == 0
+    assert status == 0 or b"service st_one not found" in error
+    assert sandbox.run("service", "ls", "--format", "{{.Name}}").lines == ["st_two"]

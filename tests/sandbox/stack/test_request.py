@@ -10,6 +10,7 @@ from sandbox.stack.errors import ComposeFileError
 from sandbox.stack.fates import all_keys, fates_of
 from sandbox.stack.key_table import with_table
 from sandbox.stack.request import NOT_CARRIED, Instance, request_of
+from sandbox.stack.request_grants import require_files
 from sandbox.values import (
     Device,
     EndpointRequest,
@@ -150,6 +151,21 @@ def test_secrets_and_configs(tmp_path: Path) -> None:
 def test_secrets_that_cannot_be(tmp_path: Path, body: str, more: str, says: str) -> None:
     with pytest.raises(ComposeFileError, match=says):
         _request(tmp_path, body, more)
+
+
+def test_files_of_secrets_are_there_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("x")
+    text = """
+    services: {{web: {{image: i, scale: {scale}, secrets: [one], configs: [two]}}}}
+    secrets: {{one: {{file: ./there}}, unused: {{file: ./nowhere}}}}
+    configs: {{two: {{file: ./{file}}}}}
+    """
+    require_files(one(tmp_path, text.format(scale=1, file="there")))
+    require_files(one(tmp_path, text.format(scale=0, file="missing")))
+    with pytest.raises(ComposeFileError, match=r"compose.yaml:4:\d+: configs.two.file: there is no file .*/missing"):
+        require_files(one(tmp_path, text.format(scale=1, file="missing")))
+    with pytest.raises(ComposeFileError, match=r"configs.two.file: cannot read .*there/x: Not a directory"):
+        require_files(one(tmp_path, text.format(scale=1, file="there/x")))
 
 
 def test_the_process_and_its_limits(tmp_path: Path) -> None:

@@ -171,6 +171,15 @@ def test_what_is_no_stack(tmp_path: Path, body: str, expected: str) -> None:
     assert expected in caught.value.message
 
 
+def test_two_services_cannot_have_one_port_but_replicas_can(tmp_path: Path) -> None:
+    web = "web: {image: w, ports: ['8080:80'], deploy: {replicas: 2}}"
+    check_stack(one(tmp_path, f"services: {{{web}}}", name="st", is_stack=True))
+    other = "other: {image: o, ports: ['8080:81'], deploy: {replicas: 0}}"
+    clashing = one(tmp_path, f"services: {{{web}, {other}}}", name="st", is_stack=True)
+    with pytest.raises(ComposeFileError, match=r"ports\[0\]: port 8080/tcp of the host is published by service"):
+        check_stack(clashing)
+
+
 def test_an_image_is_needed(tmp_path: Path) -> None:
     project = one(tmp_path, "services: {web: {build: .}}", name="st", is_stack=True)
     with pytest.raises(ComposeFileError, match="invalid image reference for service web: no image specified"):

@@ -110,6 +110,7 @@ _MERGE_BOMB = "a: &a {k: {x: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}\n" + "".join(
         ("a: !other x", "f.yaml:1:4: unknown tag '!other'"),
         ("a: [1", "f.yaml:2:1: this is no YAML"),
         ("a:\n\t- b", "f.yaml:2:1: this is no YAML"),
+        ("a:\n\t- b", "mend: indent by blanks"),
         ("[" * 5000, "this is no YAML"),
         ("[" * 500 + "]" * 500, "nested more than 100 deep"),
         (_BOMB, "stands for more than 100000 values"),
