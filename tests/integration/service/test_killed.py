@@ -20,7 +20,7 @@ from sandbox.network import operations as networks
 from sandbox.network.service_forwarders import find_forwarders
 from sandbox.service.published import published_ports
 from sandbox.service.spec import template_of
-from sandbox.service.store import all_services
+from sandbox.service.store import all_services, find_service, tasks_of
 from sandbox.state import open_state
 from tests.integration.container.conftest import busybox, busybox_home, busybox_tar
 from tests.integration.service.services import Services
@@ -61,6 +61,12 @@ def services(sandbox: Sandbox, busybox: str) -> Iterator[Services]:
     made.remove_all()
 
 
+_ROUNDS = [
+    pytest.param(3, 1, id="few"),
+    pytest.param(100, 2, id="many", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+]
+
+
 class _Stack:
     """A stack whose commands are killed."""
 
@@ -92,6 +98,27 @@ class _Stack:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def check_scaled(self, replicas: int) -> None:
+        """So many replicas of it run, and nothing of any other stack, or of its own past but its history."""
+        self._replicas = replicas
+        self.check()
+        self._services.wait(self._services.load_named("st_none"), lambda _, tasks: not tasks)
+        with open_state(self._services.paths) as connection:
+            going = [service.id for service in all_services(connection, removing=True) if service.removing]
+        self._services.wait_gone(going)
+        with open_state(self._services.paths) as connection:
+            assert sorted(service.name for service in all_services(connection)) == ["st_none", "st_web"]
+            kept = {task.container_id for task in tasks_of(connection, find_service(connection, "st_web").id)}
+            containers = {str(row[0]) for row in connection.execute("SELECT id FROM container")}
+            assert containers <= kept
+            for table in ("secret", "config", "service_port"):
+                assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,), table
+        assert self._networks() == ["st_default"]
+
+    def _networks(self) -> list[str]:
+        listed = networks.list_all(self._services.context)
+        return [network.name for network in listed if network.name.startswith("st_")]
+
     def check(self, *variables: str) -> None:
         """All of it runs, with these variables, and nothing beside it."""
         service = self._services.load_named("st_web")
@@ -122,19 +149,11 @@ class _Stack:
         with open_state(self._services.paths) as connection:
             for table in ("container", "secret", "config", "task", "service", "service_port"):
                 assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-        assert [
-            network.name for network in networks.list_all(self._services.context) if network.name.startswith("st_")
-        ] == []
+        assert self._networks() == []
         assert list(find_forwarders(self._services.paths)) == []
 
 
-@pytest.mark.parametrize(
-    ("rounds", "replicas"),
-    [
-        pytest.param(3, 1, id="few"),
-        pytest.param(100, 2, id="many", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
-    ],
-)
+@pytest.mark.parametrize(("rounds", "replicas"), _ROUNDS)
 def test_the_next_command_finishes(services: Services, busybox: str, rounds: int, replicas: int) -> None:
     stack = _Stack(services, busybox, replicas)
     deploy = ("stack", "deploy", "-c", "stack.yaml", "st")
@@ -155,3 +174,25 @@ def test_the_next_command_finishes(services: Services, busybox: str, rounds: int
         stack.killed("stack", "rm", "st")
         stack.run("stack", "rm", "st")
         stack.check_gone()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_what_is_killed_while_it_scales_or_goes_is_there_as_asked_next(services: Services, busybox: str) -> None:
+    stack = _Stack(services, busybox, 1)
+    deploy = ("stack", "deploy", "-c", "stack.yaml", "st")
+    stack.write("w")
+    stack.run(*deploy)
+    for number in range(100):
+        stack.killed("service", "scale", f"st_web={1 + number % 3}")
+        stack.killed("service", "scale", "-d", f"st_web={1 + (number + 1) % 3}", "st_none=1")
+        stack.run("service", "scale", "-d", f"st_web={1 + (number + 2) % 3}", "st_none=0")
+        stack.check_scaled(1 + (number + 2) % 3)
+        stack.killed("stack", "rm", "st")
+        stack.killed(*deploy)
+        if number % 2:
+            stack.killed("stack", "rm", "st")
+        stack.run(*deploy)
+        stack.check_scaled(1)
+    stack.run("stack", "rm", "st")
+    stack.check_gone()
