@@ -43,17 +43,26 @@ def lock_path(paths: Paths) -> str:
     return f"{call_path(paths)}.lock"
 
 
+def turn_path(paths: Paths) -> str:
+    """What one that begins or ends holds a lock of: so that who finds the other lock taken finds somebody listening."""
+    return f"{call_path(paths)}.turn"
+
+
 def call_reconciler(paths: Paths) -> bool:
     """Have it look at the rows again; False where nobody listens."""
     try:
         fd = os.open(call_path(paths), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
-    # one that is full has been called often enough
-    with suppress(BlockingIOError):
+    try:
         # a shell may wait for it, which reads a line
         os.write(fd, b"\n")
-    os.close(fd)
+    except BlockingIOError:
+        return True  # one that is full has been called often enough
+    except BrokenPipeError:
+        return False  # it has ended meanwhile
+    finally:
+        os.close(fd)
     return True
 
 
@@ -94,7 +103,7 @@ def end_reconciler(paths: Paths) -> None:
             poller.poll(_END_SECONDS * 1000)
     finally:
         os.close(pidfd)
-    for path in (call_path(paths), lock_path(paths)):
+    for path in (call_path(paths), lock_path(paths), turn_path(paths)):
         with suppress(FileNotFoundError):
             os.unlink(path)
 

@@ -24,7 +24,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.operation_context import OperationContext
 from sandbox.own_modules import module_places
 from sandbox.paths import find_paths
-from sandbox.reconciler_calls import call_path, call_reconciler, lock_path
+from sandbox.reconciler_calls import call_path, call_reconciler, lock_path, turn_path
 from sandbox.runtime.systemd_scopes import leave_session
 from sandbox.service.acts import act_of
 from sandbox.service.deciding import decide
@@ -53,9 +53,6 @@ _AT_ONCE = 8
 #: an act that fails of this machine is tried so often, each time later
 _ATTEMPTS = 4
 _RETRY_SECONDS = 0.5
-#: another one that holds the lock listens soon, or is about to be gone
-_LOCK_SECONDS = 10.0
-_LOCK_RETRY_SECONDS = 0.02
 #: while something is waited for, it is looked whether a monitor was killed
 _LOOK_SECONDS = 5.0
 _SLEEPER = 'read -r _; exec "$@"'
@@ -198,27 +195,36 @@ def main() -> None:
     os.closerange(3, 1 << 20)
     env = dict(os.environ)
     paths = find_paths(env)
-    lock_fd = _take_lock(paths)
-    if lock_fd < 0:
+    turn_fd = _take_turn(paths)
+    if not _take_lock(paths):
         return
     leave_session("services", env)
-    calls_fd = _open_calls(paths)
-    take_calls(calls_fd)
     while True:
-        trio.run(_reconcile, OperationContext(paths, env), calls_fd)
+        calls_fd = _open_calls(paths)
+        os.close(turn_fd)
+        take_calls(calls_fd)
+        _run(OperationContext(paths, env), calls_fd)
+        if _has_services(paths):
+            _sleep_until_called(calls_fd, env)
+        turn_fd = _take_turn(paths)
+        os.unlink(call_path(paths))
+        # who found it before that, and may call in vain, has written down what he calls for
+        if not _has_services(paths):
+            return
+        os.close(calls_fd)
+
+
+def _run(context: OperationContext, calls_fd: int) -> None:
+    while True:
+        trio.run(_reconcile, context, calls_fd)
         # whoever changes something calls after that
         if not take_calls(calls_fd):
-            break
+            return
+
+
+def _has_services(paths: Paths) -> bool:
     with closing(connect_state(paths, durable=False)) as connection:
-        has_services = bool(all_services(connection, removing=True))
-    if has_services:
-        _sleep_until_called(calls_fd, env)
-    # nobody finds it any more, or he did and has called
-    os.unlink(call_path(paths))
-    if take_calls(calls_fd):
-        os.close(calls_fd)
-        os.close(lock_fd)
-        main()
+        return bool(all_services(connection, removing=True))
 
 
 async def _reconcile(context: OperationContext, calls_fd: int) -> None:
@@ -235,23 +241,29 @@ def take_calls(fd: int) -> bool:
     return taken
 
 
-def _take_lock(paths: Paths) -> int:
-    """The lock's descriptor; -1 where another one has it, and has been called."""
+def _take_turn(paths: Paths) -> int:
+    """Wait until no other one begins or ends: from here until the descriptor is closed, one that has the lock listens,
+    but for this one.
+    """
+    fd = os.open(turn_path(paths), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def _take_lock(paths: Paths) -> bool:
+    """Have the lock until this process ends or executes another program; False where another one has it, and was
+    called. In one's turn.
+    """
     fd = os.open(lock_path(paths), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # one that has just begun does not listen yet, and one that ends does not any more
-            if call_reconciler(paths) or time.monotonic() > deadline:
-                os.close(fd)
-                return -1
-            time.sleep(_LOCK_RETRY_SECONDS)
-        else:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()} {process_start(os.getpid())}".encode(), 0)
-            return fd
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        call_reconciler(paths)
+        os.close(fd)
+        return False
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()} {process_start(os.getpid())}".encode(), 0)
+    return True
 
 
 def _open_calls(paths: Paths) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from sandbox.container.view.logs import LogSelection
 from sandbox.errors import ConflictError, UsageError
 from sandbox.event_stream import watch_changes
+from sandbox.reconciler_calls import call_path, ensure_reconciler, turn_path
 from sandbox.service import looking, operations
 from sandbox.service.spec import SECOND_NS, RestartRule, ServiceMode, UpdateConfig, template_of
 from sandbox.values import HealthCheck
@@ -258,6 +261,36 @@ def test_a_killed_reconciler_is_followed_by_one_that_goes_on(services: Services,
     tasks = services.wait_running(service, service.spec.mode.replicas)
     assert {task.spec_version for task in tasks} == {service.spec_version}
     assert _names(services.sandbox) == _containers(tasks)
+
+
+def _count_waiting(path: str) -> int:
+    """How many processes wait for a lock of the file."""
+    inode = str(os.stat(path).st_ino)
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return sum("->" in words and any(word.split(":")[-1] == inode for word in words) for words in lines)
+
+
+def test_of_several_that_begin_at_once_one_goes_on(
+    services: Services, busybox: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    path = turn_path(services.paths)
+    Path(path).touch()
+    with open(path) as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        service = operations.create(services.context, services.spec(busybox))
+        for _ in range(2):
+            ensure_reconciler(services.paths, services.context.env)
+        eventually(lambda: _count_waiting(path) == 3)
+        assert services.tasks(service) == []
+    services.wait_running(service, 1)
+    # the others have called the one, and ended
+    eventually(lambda: len(services.reconcilers()) <= 1)
+    operations.remove(services.context, "web")
+    services.wait_gone([service.id])
+    # with nothing left to wait for it ends, and one that comes then begins anew
+    eventually(lambda: not os.path.exists(call_path(services.paths)))
+    again = operations.create(services.context, services.spec(busybox))
+    services.wait_running(again, 1)
 
 
 def test_a_reset_leaves_nobody_who_starts_others(services: Services, sandbox: Sandbox, busybox: str) -> None:
