@@ -162,19 +162,10 @@ def service(context: OperationContext, word: str, *, defaults: bool) -> Document
 
 
 def bring_image(context: OperationContext, image: str) -> None:
-    """Pull an image that is not here, while the client's credentials are known: they are kept nowhere. Where it cannot
-    be had the service's tasks tell why.
-    """
-    from contextlib import suppress
+    """Pull an image that is not here, while the client's credentials are known: they are kept nowhere."""
+    from sandbox.image.operations import bring
 
-    from sandbox.errors import NotFoundError, SandboxError
-    from sandbox.image.operations import inspect, pull
-
-    try:
-        inspect(context, image)
-    except NotFoundError:
-        with suppress(SandboxError):
-            pull(context, image, None)
+    bring(context, image)
 
 
 def create_service(context: OperationContext, body: Document, session: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.image.operations import bring
 from sandbox.image.pinning import Pinned, pinned, tagged_name
 from sandbox.stack.service_spec import IMAGE
 
@@ -44,6 +45,12 @@ def with_images(context: OperationContext, plan: Plan, resolve: Resolve, warn: C
         return change._replace(service=spec._replace(request=spec.request._replace(image=image)))
 
     return plan._replace(changes=tuple(of(change) for change in plan.changes))
+
+
+def bring_images(context: OperationContext, plan: Plan) -> None:
+    """Pull those that are not here; where one cannot be had its service's tasks tell why."""
+    for image in dict.fromkeys(change.service.request.image for change in plan.changes if change.service is not None):
+        bring(context, image)
 
 
 def is_same(change: Change) -> bool:

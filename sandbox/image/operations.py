@@ -45,6 +45,21 @@ def pull(context: OperationContext, name: str, platform: str | None = None) -> P
         return pull_image(context.paths, context.env, name, platform, progress)
 
 
+def bring(context: OperationContext, name: str) -> None:
+    """Pull an image that is not here, for those who come later and have other credentials. Where it cannot be had they
+    are told why.
+    """
+    from contextlib import suppress
+
+    from sandbox.errors import NotFoundError, SandboxError
+
+    try:
+        inspect(context, name)
+    except NotFoundError:
+        with suppress(SandboxError):
+            pull(context, name)
+
+
 def pull_all_tags(context: OperationContext, name: str, platform: str | None = None) -> tuple[Pulled, ...]:
     """Bring every tag of a repository here; errors as of `pull`, and UsageError for a name with a tag."""
     from sandbox.image.transfer.pull import pull_all_tags as pull_them

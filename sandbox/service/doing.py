@@ -33,7 +33,7 @@ from sandbox.transactions import transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sandbox.container.model.record import Container
     from sandbox.operation_context import OperationContext
@@ -130,6 +130,7 @@ def _prepare(context: OperationContext, work: _Work) -> None:
 
 def _create(context: OperationContext, work: _Work) -> str:
     request = container_request(work.service, work.spec, work.task, work.node)
+    context = context._replace(env=_env_of_deployer(context.env, work.service))
     try:
         return containers.create(context, request, Identity(new_container_id(), work.container_name)).container.id
     except ConflictError:
@@ -138,6 +139,12 @@ def _create(context: OperationContext, work: _Work) -> str:
         if found is None:
             raise
         return found.id
+
+
+def _env_of_deployer(env: Mapping[str, str], service: Service) -> dict[str, str]:
+    """Credentials are those of who deployed the service, and not of who happened to start the reconciler."""
+    own = {name: value for name, value in env.items() if name != "DOCKER_CONFIG"}
+    return own | {"DOCKER_CONFIG": service.docker_config} if service.docker_config else own
 
 
 def _at(task: Task, state: str, message: str) -> Task:

@@ -41,7 +41,7 @@ def create(context: OperationContext, spec: ServiceSpec, stack: str = "") -> Ser
     check_spec(spec)
     check_containers(spec)
     now_ns = time.time_ns()
-    service = Service(new_id(), spec.name, stack, 1, 1, spec, now_ns, now_ns)
+    service = Service(new_id(), spec.name, stack, 1, 1, spec, now_ns, now_ns, docker_config=_docker_config(context))
     ports.check_modes(spec)
     with open_state(context.paths) as connection:
         ports.check_clash(connection, spec)
@@ -89,7 +89,7 @@ def update(context: OperationContext, word: str, version: int, spec: ServiceSpec
 
     def change(service: Service) -> Service:
         _require_version(service, version)
-        return _with_spec(service, spec)
+        return _with_spec(service, spec)._replace(docker_config=_docker_config(context))
 
     return _change(context, word, change)
 
@@ -139,6 +139,10 @@ def remove(context: OperationContext, word: str) -> Service:
         emit(connection, service_event("remove", service))
     ensure_reconciler(context.paths, context.env)
     return removing
+
+
+def _docker_config(context: OperationContext) -> str:
+    return context.env.get("DOCKER_CONFIG", "")
 
 
 def _require_version(service: Service, version: int) -> None:

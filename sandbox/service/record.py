@@ -61,6 +61,8 @@ class Service(NamedTuple):
     run: UpdateRun | None = None
     #: it is gone to everybody, and its tasks are about to be
     removing: bool = False
+    #: the directory of config.json of who deployed it last, by which its images are pulled; "" is ~/.docker
+    docker_config: str = ""
 
     @property
     def rolls_back(self) -> bool:

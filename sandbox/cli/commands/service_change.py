@@ -63,6 +63,10 @@ def _pinned(invocation: Invocation, where: OperationContext, spec: ServiceSpec) 
     found = Pinned(tagged_name(where, image)) if invocation.flag("no-resolve-image") else pinned(where, image)
     if found.warning:
         invocation.context.note(found.warning)
+    if invocation.flag("with-registry-auth"):
+        from sandbox.image.operations import bring
+
+        bring(where, found.image)
     return spec._replace(request=spec.request._replace(image=found.image))
 
 
@@ -107,7 +111,8 @@ _LIFE = (
     "replicas are containers NAME.SLOT.ID, which sandbox ps shows; one that ends is replaced, by --restart-*",
     "sandbox service ps NAME shows what became of each, sandbox service logs NAME what they wrote",
     "the image is pinned to what a registry has by its tag now; one that no registry knows to what is here",
-    "--with-registry-auth changes nothing: what pulls on this machine has your credentials anyway",
+    "images are pulled by the config.json of who changed the service last; with --with-registry-auth the image is "
+    "pulled at once, with credentials of the environment too, which are kept nowhere",
 )
 
 COMMANDS: tuple[Command, ...] = (

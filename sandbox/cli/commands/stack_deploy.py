@@ -21,7 +21,7 @@ _MARKS = {"create": "+", "update": "~", "keep": " ", "remove": "-"}
 
 def deploy(invocation: Invocation) -> int:
     """Say what is made and changed; with --detach=false, wait for all services."""
-    from sandbox.deploy.images import with_images
+    from sandbox.deploy.images import bring_images, with_images
     from sandbox.deploy.local_engine import LocalEngine
     from sandbox.deploy.stack_spec import check_names, stack_spec_of
 
@@ -52,6 +52,8 @@ def deploy(invocation: Invocation) -> int:
         plan = engine.plan(stack, prunes=invocation.flag("prune"))
         if not plan.refusals:
             plan = with_images(where, plan, resolve, context.note)
+            if invocation.flag("with-registry-auth"):
+                bring_images(where, plan)
         ids = engine.apply(plan, tell)
     return 0 if invocation.flag("detach") else _wait(invocation, ids)
 
@@ -178,7 +180,8 @@ COMMANDS: tuple[Command, ...] = (
         further=(
             "sandbox stack diff shows what would be changed; sandbox stack ps shop what became of it",
             "images are pinned to what a registry has by their tag now; those that no registry knows to what is here",
-            "--with-registry-auth changes nothing: what pulls on this machine has your credentials anyway",
+            "images are pulled by the config.json of who deployed last; with --with-registry-auth they are pulled at "
+            "once, with credentials of the environment too, which are kept nowhere",
         ),
     ),
     Command(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.service import operations
 from tests.integration.container.conftest import busybox, busybox_home, busybox_tar
 from tests.integration.service.services import Services
 from tests.needs import CONTAINER
+from tests.registry import PASSWORD, USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,3 +118,37 @@ def test_a_stack_builds_its_images_and_is_of_the_last(services: Services, sandbo
     # what has lost its name to the next one is found by its digest
     sandbox.run("run", "--rm", "--network", "none", "--pull", "never", first, "busybox", "true")
     sandbox.run("stack", "rm", "st")
+
+
+def test_images_are_pulled_with_the_credentials_of_who_deploys(
+    services: Services, sandbox: Sandbox, busybox: str, busybox_tar: Path, auth_registry: Registry
+) -> None:
+    # what decides is there already, with the environment of who began
+    first = operations.create(services.context, services.spec(busybox, "first"))
+    services.wait_running(first, 1)
+    host, other = auth_registry.host, sandbox.home.root / "other"
+    login = ("login", "-u", USER, "--password-stdin", host)
+    sandbox.run("--config", other, *login, input=PASSWORD)
+    name = f"{host}/web"
+    sandbox.run("import", busybox_tar, name)
+    sandbox.run("--config", other, "push", name)
+    sandbox.run("rmi", "-f", name)
+    options = ("-d", "--network", "none", "--stop-grace-period", "1s", "--restart-condition", "none")
+    sandbox.run("service", "create", *options, "--name", "none", name, *_SLEEP)
+    services.wait(services.load_named("none"), lambda _, tasks: [task.state for task in tasks] == ["rejected"])
+    sandbox.run("--config", other, "service", "create", *options, "--name", "web", name, *_SLEEP)
+    services.wait_running(services.load_named("web"), 1)
+    sandbox.run("service", "rm", "web")
+    sandbox.run("rmi", "-f", name)
+    # of the environment: kept nowhere, and used at once
+    auth = json.dumps({"auths": {host: {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}}})
+    create = ("service", "create", *options, "--name", "once", "--with-registry-auth")
+    sandbox.run(*create, name, *_SLEEP, env={"DOCKER_AUTH_CONFIG": auth})
+    services.wait_running(services.load_named("once"), 1)
+    sandbox.run("service", "rm", "once")
+    sandbox.run("rmi", "-f", name)
+    one = f"{{image: {name}, command: [{', '.join(_SLEEP[:1])}, sleep, '1000'], stop_signal: KILL}}"
+    (sandbox.home.root / "stack.yaml").write_text(f"services: {{one: {one}}}\n")
+    deploy = ("stack", "deploy", "-c", "stack.yaml", "--with-registry-auth", "st")
+    sandbox.run(*deploy, env={"DOCKER_AUTH_CONFIG": auth})
+    services.wait_running(services.load_named("st_one"), 1)
