@@ -161,6 +161,11 @@ class LocalEngine:
                 if wanted == present.spec:
                     return present.id
                 return services.update(self._context, present.id, present.version, wanted).id
+            except NotFoundError as error:
+                # somebody has removed it by hand meanwhile
+                present = None
+                if left == 1:
+                    raise _failed("update service", spec.name, error) from error
             except ConflictError as error:
                 present = self._again(plan, change) if left > 1 else None
                 if present is None:

@@ -50,7 +50,11 @@ def update(invocation: Invocation) -> int:
         _check(where, spec)
         if invocation.flag("force"):
             spec = spec._replace(force_update=spec.force_update + 1)
-        service = operations.update(where, service.id, service.version, spec)
+        try:
+            service = operations.update(where, service.id, service.version, spec)
+        except NotFoundError as error:
+            error.message, error.cause = f"service {word} not found", "it was removed meanwhile"
+            raise
     invocation.context.print(word)
     return _waited(invocation, service, word)
 

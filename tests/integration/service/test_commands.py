@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.deploy.local_engine import LocalEngine
+from sandbox.deploy.stack_spec import StackSpec
+from sandbox.service import operations
+from sandbox.stack.replica_request import NAMESPACE
 from tests.integration.container.conftest import busybox, busybox_home, busybox_tar, eventually
 from tests.integration.service.services import Services
 from tests.needs import CONTAINER
@@ -207,3 +211,14 @@ def test_changes_at_once_leave_one_of_the_two(services: Services, sandbox: Sandb
     assert removed == 0
     assert status == 0 or b"service st_one not found" in error
     assert sandbox.run("service", "ls", "--format", "{{.Name}}").lines == ["st_two"]
+
+
+def test_what_is_removed_by_hand_during_a_deploy_is_made_again(services: Services, busybox: str) -> None:
+    spec = services.spec(busybox, "st_one", replicas=0, labels=((NAMESPACE, "st"),))
+    engine = LocalEngine(services.context)
+    engine.apply(engine.plan(StackSpec("st", (spec,))), lambda _line: None)
+    changed = spec._replace(labels=(*spec.labels, ("tier", "front")))
+    plan = engine.plan(StackSpec("st", (changed,)))
+    operations.remove(services.context, "st_one")
+    engine.apply(plan, lambda _line: None)
+    assert services.load_named("st_one").spec == changed
