@@ -56,6 +56,8 @@ def prepare_bridged_namespace() -> None:
     """
     prepare_namespace()
     if kernel_has_ipv6():
+        # a host that has IPv6 off may have namespaces begin so (net.core.devconf_inherit_init_net)
+        write_sysctl("net.ipv6.conf.default.disable_ipv6", "0")
         write_sysctl("net.ipv6.conf.default.accept_ra", "0")
         # who looks for another owner of its address first, cannot be reached for two seconds
         write_sysctl("net.ipv6.conf.default.accept_dad", "0")

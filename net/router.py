@@ -66,6 +66,8 @@ _REPORT_BYTES = 1 << 16
 _SYSCTLS = (
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
+    # a host that has IPv6 off may have namespaces begin so (net.core.devconf_inherit_init_net)
+    ("ipv6/conf/default/disable_ipv6", "0"),
     # a container on two networks answers by its default route, whichever it was asked on
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),

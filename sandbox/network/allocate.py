@@ -20,7 +20,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.network.addresses import next_free, number_of, span_of, text_of, usable_span
 from sandbox.network.events import network_event
 from sandbox.network.record import Endpoint, Network
-from sandbox.network.requested import requested_endpoints
+from sandbox.network.requested import has_ipv6_off, requested_endpoints
 from sandbox.network.store import endpoints_of, find_network, insert_endpoint
 from sandbox.values import EndpointRequest
 
@@ -48,14 +48,17 @@ def give_endpoints(connection: sqlite3.Connection, paths: Paths, container: Cont
     Raises NotFoundError for a network that is gone, ConflictError for an address that is taken, FullNetworkError.
     """
     for request in requested_endpoints(container.config):
-        give_endpoint(connection, paths, container.id, request)
+        give_endpoint(connection, paths, container, request)
     return endpoints_of(connection, container.id)
 
 
 def give_endpoint(
-    connection: sqlite3.Connection, paths: Paths, container_id: str, request: EndpointRequest
+    connection: sqlite3.Connection, paths: Paths, container: Container, request: EndpointRequest
 ) -> Endpoint:
-    """Put the container on one network more, within a transaction. Raises as `give_endpoints` does."""
+    """Put the container on one network more, within a transaction. Raises as `give_endpoints` does.
+
+    One that has IPv6 off has no such address on a network that has, as in Docker.
+    """
     assert connection.in_transaction, "an address is looked for and taken in one transaction"
     network = find_network(connection, request.network)
     if network.name == "bridge" and not network.subnet4:
@@ -63,15 +66,20 @@ def give_endpoint(
 
         network = give_default_subnet(connection, paths, network)
     query = "SELECT coalesce(max(interface) + 1, 0) FROM endpoint WHERE container_id = ?"
-    (interface,) = connection.execute(query, (container_id,)).fetchone()
-    address4, address6 = (_give_address(connection, _Wanted(container_id, network, request, v)) for v in (4, 6))
+    (interface,) = connection.execute(query, (container.id,)).fetchone()
+    address4 = _give_address(connection, _Wanted(container.id, network, request, 4))
+    address6, link_local = "", request.link_local_addresses
+    if has_ipv6_off(container.config):
+        link_local = tuple(address for address in link_local if ":" not in address)
+    else:
+        address6 = _give_address(connection, _Wanted(container.id, network, request, 6))
     endpoint = Endpoint(
-        container_id, network, os.urandom(32).hex(), _give_number(connection), f"eth{interface}", address4, address6,
+        container.id, network, os.urandom(32).hex(), _give_number(connection), f"eth{interface}", address4, address6,
         request.mac_address or _mac_of(address4), request.aliases, request.links, request.gateway_priority,
-        False, request.link_local_addresses, request.driver_options,
+        False, link_local, request.driver_options,
     )  # fmt: skip
     insert_endpoint(connection, endpoint)
-    emit(connection, network_event("connect", network, container_id))
+    emit(connection, network_event("connect", network, container.id))
     return endpoint
 
 

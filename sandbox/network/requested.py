@@ -46,6 +46,12 @@ def requested_endpoints(config: ContainerConfig) -> tuple[EndpointRequest, ...]:
     return (EndpointRequest(DEFAULT_NETWORK, config.network_aliases),)
 
 
+def has_ipv6_off(config: ContainerConfig) -> bool:
+    """Whether the container's own network is to have no IPv6 (`--sysctl net.ipv6.conf.all.disable_ipv6=1`)."""
+    settings = dict(config.sysctls)
+    return any(settings.get(f"net.ipv6.conf.{which}.disable_ipv6", "0") != "0" for which in ("all", "default"))
+
+
 def is_taken_off(config: ContainerConfig) -> bool:
     """Whether the container was disconnected from every network that it had."""
     return not config.endpoints and config.network != "default" and network_mode(config.network) == "bridge"

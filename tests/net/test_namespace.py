@@ -38,6 +38,23 @@ def test_new_namespace_has_loopback_and_low_ports() -> None:
     assert ping == "['0', '0']"  # the one group that is mapped here
 
 
+#: what a namespace is that was born on a host with IPv6 off, where those inherit it
+_BORN_WITHOUT_IPV6 = """
+from net.namespace import prepare_bridged_namespace
+from pathlib import Path
+setting = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+setting.write_text("1")
+prepare_bridged_namespace()
+print(setting.read_text().strip())
+"""
+
+
+@pytest.mark.requires("userns", "ipv6")
+def test_networks_may_have_ipv6_where_the_host_has_it_off() -> None:
+    done = _in_new_namespace(_BORN_WITHOUT_IPV6)
+    assert done.stdout == "0\n", done.stderr
+
+
 @pytest.mark.requires("userns")
 def test_interface_that_is_not_there() -> None:
     done = _in_new_namespace("from net.namespace import set_interface_up; set_interface_up('tap7')")

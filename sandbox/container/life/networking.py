@@ -53,7 +53,7 @@ def connect_container(paths: Paths, word: str, request: EndpointRequest) -> None
             others = [one for one in _endpoints(before) if one.network != wanted.network]
             if is_active(present):
                 _refuse_second(connection, present, network)
-                give_endpoint(connection, paths, present.id, wanted)
+                give_endpoint(connection, paths, present, wanted)
             write_networks(connection, present.id, _mode(before), (*others, wanted))
         if not is_active(present):
             return
@@ -177,7 +177,7 @@ def _undo_disconnect(
                 insert_endpoint(connection, endpoint)
             except IntegrityError:
                 # its address or its interface's name is another's by now
-                give_endpoint(connection, paths, container.id, lost[0])
+                give_endpoint(connection, paths, present, lost[0])
             else:
                 tell_network(connection, "connect", network, container.id)
     return True
