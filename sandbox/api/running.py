@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import tempfile
@@ -16,7 +17,7 @@ from sandbox.api.greeting import Door
 from sandbox.api.server import serve
 from sandbox.api.session import new_session, remove_dead_sessions
 from sandbox.api.sockets import open_listener
-from sandbox.errors import NotFoundError
+from sandbox.errors import CommandNotFoundError, NotExecutableError, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,24 +49,27 @@ def run_server(
 def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, note: Callable[[str], None]) -> int:
     """Run a command whose DOCKER_HOST is a socket of its own; its exit status. What it made is removed then.
 
-    Raises NotFoundError where there is no such command, HostError.
+    Raises CommandNotFoundError, NotExecutableError, HostError.
     """
     if shutil.which(words[0], path=context.env.get("PATH")) is None:
-        raise NotFoundError(f"{words[0]}: command not found", mend=f"command -v {words[0]}")
+        raise _not_run(words[0])
     remove_dead_sessions(context)
     directory = tempfile.mkdtemp(prefix="api-", dir=context.paths.runtime_root)
     path = f"{directory}/docker.sock"
     session = "" if keep else new_session(os.getpid())
     status = 1
+    failure: SandboxError | None = None
     try:
         listener = open_listener(path)
 
         async def main() -> None:
-            nonlocal status
-
             async def command(engine: Engine) -> None:
-                nonlocal status
-                status = await _run(engine, words)
+                nonlocal status, failure
+                try:
+                    status = await _run(engine, words)
+                except SandboxError as error:
+                    # told when the server has ended: a nursery would wrap it
+                    failure = error
                 if session:
                     with trio.CancelScope(shield=True):
                         for failure in await engine.call("api.remove_session", session):
@@ -76,7 +80,20 @@ def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, 
         trio.run(main)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+    if failure is not None:
+        raise failure
     return status
+
+
+def _not_run(name: str, cause: str = "") -> CommandNotFoundError | NotExecutableError:
+    """With the exit statuses of a shell, and of `docker run`."""
+    shown = shlex.quote(name)
+    if os.path.isdir(name) and "/" in name:
+        return NotExecutableError(f"{name}: is a directory", mend=f"ls {shown}")
+    if os.path.exists(name) and "/" in name:
+        return NotExecutableError(f"{name}: cannot be executed", cause=cause or "it is no program of yours to execute",
+                                  mend=f"chmod +x {shown}" if not cause else f"file {shown}")  # fmt: skip
+    return CommandNotFoundError(f"{name}: command not found", mend=f"command -v {shown}")
 
 
 async def _run(engine: Engine, words: Sequence[str]) -> int:
@@ -91,7 +108,11 @@ async def _run(engine: Engine, words: Sequence[str]) -> int:
     # what the caller ignores (nohup, a shell's background) stays so, for the command too
     wanted = [number for number in _HANDED_ON if signal.getsignal(number) is not signal.SIG_IGN]
     with trio.open_signal_receiver(*wanted) as signals:
-        process = await trio.lowlevel.open_process(list(words), stdin=None, env=env)
+        try:
+            process = await trio.lowlevel.open_process(list(words), stdin=None, env=env)
+        except OSError as error:
+            # of another format, without its interpreter, gone since it was looked for
+            raise _not_run(shutil.which(words[0], path=env.get("PATH")) or words[0], error.strerror or "") from error
 
         async def hand_on() -> None:
             async for number in signals:

@@ -64,9 +64,16 @@ def create_container(context: OperationContext, request: ContainerRequest, sessi
     """The container's id, and what is to be known of it."""
     from sandbox.api.session import recorded_in
     from sandbox.container.operations import create
+    from sandbox.errors import ImageNotFoundError, NotFoundError, UsageError
 
     with recorded_in(session):
-        created = create(context, request)
+        try:
+            created = create(context, request)
+        except ImageNotFoundError:
+            raise
+        except NotFoundError as error:
+            # by "not found" clients know that the image is to be pulled, and do so
+            raise UsageError(error.message, cause=error.cause) from error
     return created.container.id, list(created.warnings)
 
 

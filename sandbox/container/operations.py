@@ -285,9 +285,9 @@ def rename(context: OperationContext, word: str, name: str) -> None:
 
     if not name or not word:
         raise UsageError("Neither old nor new names may be empty")
-    name = check_name(name)
     with open_state(context.paths) as connection:
         container = open_container(connection, context.paths, word)
+        name = check_name(name)
         if container.name == name:
             raise ConflictError("Renaming a container with the same name as its current name")
         rename_container(connection, container.id, name, lambda former: rename_linked(connection, former, name))

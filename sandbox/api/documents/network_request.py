@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_UNHELD = {
+    "Ingress": "ports of services are carried by no network",
+    "ConfigOnly": "a network has its settings from who makes it",
+    "ConfigFrom": "a network has its settings from who makes it",
+}
 #: a network takes one of IPv4 and one of IPv6; what is wrong with a few more is told in its own words
 _MOST_POOLS = 32
 
@@ -20,9 +25,9 @@ _MOST_POOLS = 32
 def read_network(body: Mapping[str, Any]) -> NetworkRequest:
     """The network that is asked for. Raises ApiError, UsageError."""
     name = text(body, "Name")
-    if flag(body, "Ingress") or flag(body, "ConfigOnly") or text(table(body, "ConfigFrom"), "Network"):
-        raise ApiError(503, "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" "
-                       "to connect this node to swarm and try again.")  # fmt: skip
+    for key, why in _UNHELD.items():
+        if text(table(body, key), "Network") if key == "ConfigFrom" else flag(body, key):
+            raise ApiError(501, f"{key} is not supported: {why}")
     ipam = table(body, "IPAM")
     pools = tables(ipam, "Config")
     if len(pools) > _MOST_POOLS:

@@ -122,9 +122,9 @@ def _auths(call: Call) -> dict[str, dict[str, object]]:
 async def prune(call: Call) -> Answer:
     """Remove what builds have kept."""
     keep = call.number("keep-storage")
-    records, freed = await call.engine.call(
-        "builder.prune", read_filters(call.text("filters")), shared=call.flag("all"), keep_bytes=keep or None
-    )
+    # `system prune` hands them to all that it prunes; what a build keeps has no labels, and Docker heeds none here
+    filters = tuple(each for each in read_filters(call.text("filters")) if not each.startswith(("label=", "label!=")))
+    records, freed = await call.engine.call("builder.prune", filters, shared=call.flag("all"), keep_bytes=keep or None)
     return Answer(document={"CachesDeleted": [record[0] for record in records], "SpaceReclaimed": freed})
 
 

@@ -25,6 +25,11 @@ def test_a_container_in_the_foreground(command: DockerCommand, busybox: str, san
     assert command.run("run", "--rm", "-i", "--network", "none", busybox, "cat", input=many).stdout == many
     assert command.run("run", "--rm", busybox, "nothing", status=127).stderr.count(b"not found in $PATH") == 1
     assert b"No such image" in command.run("create", "--pull", "never", "missing", status=1).stderr
+    for option in ("--volumes-from", "--link"):
+        said = command.run("run", "--rm", option, "missing", busybox, "true", status=125).stderr
+        assert b"No such container: missing" in said
+        # a client that takes this for a missing image pulls it
+        assert b"Unable to find image" not in said
     assert sandbox.run("ps", "-aq").lines == []
 
 
@@ -57,7 +62,9 @@ def test_a_server_in_the_background(command: DockerCommand, busybox: str) -> Non
     command.run("start", name)
     command.run("stop", "-t", "0", name)
     command.run("rm", name)
-    assert b"No such container" in command.run("rm", name, status=1).stderr
+    for words in (("rm", name), ("rename", name, "x")):
+        assert b"No such container" in command.run(*words, status=1).stderr
+    command.run("system", "prune", "-f", "--filter", "label=none")
 
 
 def test_a_terminal(command: DockerCommand, busybox: str) -> None:
@@ -82,6 +89,7 @@ def test_a_terminal(command: DockerCommand, busybox: str) -> None:
 def test_networks_and_images(command: DockerCommand, busybox: str) -> None:
     (network_id,) = command.lines("network", "create", "--label", "mine=1", "inner")
     assert command.lines("network", "ls", "--no-trunc", "-q", "--filter", "label=mine=1") == [network_id]
+    assert b"ConfigOnly is not supported" in command.run("network", "create", "--config-only", "x", status=1).stderr
     command.run("run", "-d", "--network", "inner", "--name", "one", busybox, "sleep", "600")
     assert command.lines("network", "inspect", "-f", "{{len .Containers}} {{.Driver}}", "inner") == ["1 bridge"]
     command.run("network", "disconnect", "inner", "one")

@@ -45,7 +45,19 @@ def test_what_a_command_made_goes_with_it(sandbox: Sandbox, busybox: str) -> Non
     sandbox.run("api", "run", "--keep", "--", "sh", "-c", _MAKES, status=9)
     assert sorted(sandbox.run("ps", "-a", "--format", "{{.Names}}").lines) == ["left", "other"]
     sandbox.run("rm", "left")
-    assert "command not found" in sandbox.run("api", "run", "--", "nothing-of-the-name", status=1).stderr
+
+
+def test_a_command_that_cannot_run_has_the_status_of_a_shell(sandbox: Sandbox) -> None:
+    (sandbox.home.root / "text").write_text("no program\n")
+    for name, status, words in (
+        ("nothing-of-the-name", 127, "command not found"), ("./nothing", 127, "command not found"),
+        (".//", 126, "is a directory"), ("./text", 126, "cannot be executed"),
+    ):  # fmt: skip
+        assert words in sandbox.run("api", "run", "--", name, status=status).stderr
+    (sandbox.home.root / "text").chmod(0o755)
+    assert "Exec format error" in sandbox.run("api", "run", "--", "./text", status=126).stderr
+    (sandbox.home.root / "text").write_text("#!/no/such/shell\n")
+    assert "No such file" in sandbox.run("api", "run", "--", "./text", status=126).stderr
 
 
 def test_what_a_killed_one_made_goes_with_the_next(sandbox: Sandbox, busybox: str) -> None:
