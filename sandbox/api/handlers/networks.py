@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api.call import NO_CONTENT, Answer
@@ -14,9 +15,13 @@ from sandbox.errors import ConflictError, NotFoundError
 from sandbox.network.record import PREDEFINED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.api.call import Call
 
 _DONE = Answer(200)
+#: how its errors of that kind begin
+_FORBIDDEN = ("invalid pool request", "only one instance of", "endpoint with name ", "Address already in use")
 
 
 async def list_all(call: Call) -> Answer:
@@ -27,9 +32,10 @@ async def list_all(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     """Make one. Raises ApiError."""
     request = read_network(await call.document())
-    if request.name in PREDEFINED:
+    if request.name in (*PREDEFINED, "default"):
         raise ApiError(403, f"operation is not permitted on predefined {request.name} network")
-    network_id, notes = await call.engine.call("api.create_network", request, call.engine.session)
+    with _forbidden():
+        network_id, notes = await call.engine.call("api.create_network", request, call.engine.session)
     return Answer(201, {"Id": network_id, "Warning": "\n".join(notes)})
 
 
@@ -56,8 +62,22 @@ async def connect(call: Call) -> Answer:
     body = await call.document()
     document: dict[str, Any] = await call.engine.call("network.inspect", call.word)
     endpoint = endpoint_of(document["Name"], table(body, "EndpointConfig"))
-    await call.engine.call("network.connect", text(body, "Container"), endpoint)
+    with _forbidden():
+        await call.engine.call("network.connect", text(body, "Container"), endpoint)
     return _DONE
+
+
+@contextmanager
+def _forbidden() -> Iterator[None]:
+    """What Docker calls forbidden is in conflict with a subnet, an address or a place that is taken, and not with a
+    name.
+    """
+    try:
+        yield
+    except ConflictError as error:
+        if error.message.startswith(_FORBIDDEN):
+            raise ApiError(403, error.message) from error
+        raise
 
 
 async def disconnect(call: Call) -> Answer:

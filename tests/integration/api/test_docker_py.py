@@ -148,6 +148,15 @@ def test_networks(client: Any, busybox: str) -> None:
         client.networks.get("inner", scope="swarm")
     with pytest.raises(docker.errors.APIError, match=r"403 .*operation is not permitted on predefined host network"):
         client.networks.create("host")
+    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="172.17.5.0/24")])
+    for options, match in (
+        ({"name": "default"}, "403 .*operation is not permitted on predefined default network"),
+        ({"name": "inner"}, "409 .*network with name inner already exists"),
+        ({"name": "other", "ipam": pool}, "403 .*Pool overlaps with other one on this address space"),
+        ({"name": "other", "driver": "host"}, "403 .*only one instance of .host. network is allowed"),
+    ):
+        with pytest.raises(docker.errors.APIError, match=match):
+            client.networks.create(**options)
     with pytest.raises(docker.errors.APIError, match=r"403 .*bridge is a pre-defined network and cannot be removed"):
         client.networks.get("bridge").remove()
     box = client.containers.run(busybox, "sleep 600", detach=True, name="box", network="inner")
@@ -155,6 +164,8 @@ def test_networks(client: Any, busybox: str) -> None:
     assert list(box.attrs["NetworkSettings"]["Networks"]) == ["inner"]
     network.disconnect(box)
     network.connect(box, aliases=["other"])
+    with pytest.raises(docker.errors.APIError, match=r"403 .*endpoint with name box already exists in network inner"):
+        network.connect(box)
     network.reload()
     assert [each.name for each in network.containers] == ["box"]
     box.remove(force=True)
