@@ -72,8 +72,8 @@ def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, 
                     failure = error
                 if session:
                     with trio.CancelScope(shield=True):
-                        for failure in await engine.call("api.remove_session", session):
-                            note(f"WARNING: not removed: {failure}")
+                        for refusal in await engine.call("api.remove_session", session):
+                            note(f"WARNING: not removed: {refusal}")
 
             await serve(context.paths, context.env, [Door(listener)], ServerOptions(None, session, path), command)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket as sockets
 import subprocess
@@ -45,6 +46,16 @@ def test_what_a_command_made_goes_with_it(sandbox: Sandbox, busybox: str) -> Non
     sandbox.run("api", "run", "--keep", "--", "sh", "-c", _MAKES, status=9)
     assert sorted(sandbox.run("ps", "-a", "--format", "{{.Names}}").lines) == ["left", "other"]
     sandbox.run("rm", "left")
+
+
+def test_what_cannot_be_removed_is_said(sandbox: Sandbox, busybox: str) -> None:
+    words = ("run", "-d", "--name", "other", "--network", "mine", "--stop-signal", "KILL", busybox, "sleep", "1000")
+    script = f"docker network create mine && {shlex.join(sandbox.words(*words))}"
+    done = sandbox.run("api", "run", "--", "sh", "-c", script)
+    assert "WARNING: not removed: network " in done.stderr
+    assert "network mine has active endpoints" in done.stderr
+    sandbox.run("rm", "-f", "other")
+    sandbox.run("network", "rm", "mine")
 
 
 def test_a_command_that_cannot_run_has_the_status_of_a_shell(sandbox: Sandbox) -> None:
