@@ -99,11 +99,21 @@ def _link_local(text: str) -> str:
 
 
 def parse_mac(text: str) -> str:
-    """A MAC address of six bytes, parted by colons or dashes, in lower case with colons. Raises UsageError."""
+    """A MAC address of six bytes, parted by colons or dashes, in lower case with colons. Raises UsageError, also for
+    one that no interface takes.
+    """
     bare = text.replace("-", ":").lower()
     parts = bare.split(":")
     if len(parts) != 6 or not all(len(part) == 2 and set(part) <= set("0123456789abcdef") for part in parts):
         raise UsageError(f"{text} is not a valid mac address")
+    # IEEE 802, section 8.2: the lowest bit of the first byte
+    is_of_group = int(parts[0], 16) & 1
+    if is_of_group or set(parts) == {"00"}:
+        raise UsageError(
+            f"{text} is not a valid mac address",
+            cause="it is that of a group of devices" if is_of_group else "no device has it",
+            mend="--mac-address 02:42:0a:00:00:09",
+        )
     return bare
 
 

@@ -307,6 +307,22 @@ def test_who_is_on_no_network_has_no_names_on_it(network: str) -> None:
     assert error.message == "network-scoped aliases are only supported for user-defined networks"
 
 
+@pytest.mark.parametrize(
+    ("mac", "cause"),
+    [
+        ("01:00:5e:00:00:01", "it is that of a group of devices"),
+        ("ff:ff:ff:ff:ff:ff", "it is that of a group of devices"),
+        ("00-00-00-00-00-00", "no device has it"),
+        ("02:42:00:00:00", ""),
+    ],
+)
+def test_a_mac_address_that_no_interface_takes(mac: str, cause: str) -> None:
+    for words in (["--mac-address", mac], ["--network", f"name=mine,mac-address={mac}"]):
+        error = refused([*words, "img"])
+        assert error.message == f"{mac} is not a valid mac address"
+        assert error.cause == cause
+
+
 def test_a_network_of_nobodys_container_is_refused() -> None:
     assert refused("--network container: img").message == "invalid container format container:<name|id>"
 
