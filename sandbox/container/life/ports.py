@@ -122,7 +122,7 @@ def _refuse_present(container: Container, port: PublishedPort, present: tuple[Pu
 
 
 def check_host(paths: Paths, container: Container, ports: tuple[PublishedPort, ...]) -> None:
-    """Who has a port is told by this process, which sees the other containers; the monitor would know the reason."""
+    """Raise ConflictError where a port is taken: by whom, this process sees, and the monitor does not."""
     mappings = [PortMapping(*port) for port in ports]
     network = container.config.network
     of_slirp = container.config.port_driver or (network_mode(network) == "private" and network != "pasta")
