@@ -61,7 +61,7 @@ def summaries(context: OperationContext, request: ListRequest, *, with_size: boo
 
 
 def create_container(context: OperationContext, request: ContainerRequest, session: str) -> tuple[str, list[str]]:
-    """The container's id, and what is to be known of it."""
+    """The container's id, and what is to be known of it. Raises UsageError for what it asks for and is not there."""
     from sandbox.api.session import recorded_in
     from sandbox.container.operations import create
     from sandbox.errors import ImageNotFoundError, NotFoundError, UsageError

@@ -14,6 +14,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.project_locks import ProjectLock, noted_workers
 from sandbox.stack.canonical import image_of
 from sandbox.stack.consistency import require_own_names
+from sandbox.stack.fixed_addresses import require_fixed_addresses
 from sandbox.stack.request_grants import require_files
 
 TYPE_CHECKING = False
@@ -66,6 +67,7 @@ def bring_up(context: OperationContext, project: Project, options: UpOptions, wa
     """
     context = _plain(context)
     require_own_names(project)
+    require_fixed_addresses(project)
     require_files(project)
     with ProjectLock(context.paths, project.name) as lock:
         observed, plan = planned_up(context, project, options, way)

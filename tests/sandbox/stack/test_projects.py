@@ -9,6 +9,7 @@ import pytest
 from sandbox.errors import UsageError
 from sandbox.stack.consistency import require_own_names
 from sandbox.stack.errors import ComposeFileError
+from sandbox.stack.fixed_addresses import require_fixed_addresses
 from sandbox.stack.operations import load_project
 from sandbox.stack.project_request import Caller, ProjectRequest
 from sandbox.stack.selecting import in_order
@@ -196,6 +197,53 @@ def test_what_is_refused(tmp_path: Path, body: str, says: str, mend: str) -> Non
     assert says in caught.value.message
     assert caught.value.message.startswith("compose.yaml:")
     assert mend in caught.value.mend
+
+
+_ADDRESSES = """
+services:
+  web: {{image: i, networks: {{front: {{{0}}}}}{1}}}
+  other: {{image: i, networks: {{front: {{ipv4_address: 172.30.0.9}}}}}}
+networks:
+  front: {{ipam: {{config: [{{subnet: 172.30.0.0/24, aux_addresses: {{kept: 172.30.0.77}}}}]}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (
+            "ipv4_address: 172.31.0.9",
+            "no configured subnet contains IP address 172.31.0.9: the network has 172.30.0.0/24",
+        ),
+        ("ipv4_address: 172.30.0.0", "Address already in use: 172.30.0.0 is"),
+        ("ipv4_address: 172.30.0.255", "Address already in use: 172.30.0.255 is"),
+        ("ipv4_address: 172.30.0.1", "Address already in use: 172.30.0.1 is"),
+        ("ipv4_address: 172.30.0.77", "Address already in use: 172.30.0.77 is"),
+        ("ipv4_address: 172.30.0.300", "invalid IPv4 address: 172.30.0.300"),
+        ("ipv4_address: 'fd00::9'", "invalid IPv4 address: fd00::9"),
+        ("ipv6_address: 'fd00::9'", "user specified IP address is supported only when connecting to networks with"),
+    ],
+)
+def test_addresses_that_networks_do_not_have(tmp_path: Path, asked: str, says: str) -> None:
+    project = one(tmp_path, _ADDRESSES.format(asked, ""))
+    with pytest.raises(ComposeFileError) as caught:
+        require_fixed_addresses(project)
+    assert caught.value.message.startswith("compose.yaml:3:")
+    assert says in caught.value.message
+
+
+def test_an_address_is_that_of_one_container(tmp_path: Path) -> None:
+    for asked, more, says in (
+        ("ipv4_address: 172.30.0.9", "", "service 'other' has 172.30.0.9 on this network"),
+        ("ipv4_address: 172.30.0.8", ", scale: 2", "172.30.0.8 cannot be that of 2 containers"),
+    ):
+        with pytest.raises(ComposeFileError) as caught:
+            require_fixed_addresses(one(tmp_path, _ADDRESSES.format(asked, more)))
+        assert says in caught.value.message
+    require_fixed_addresses(one(tmp_path, _ADDRESSES.format("ipv4_address: 172.30.0.8", "")))
+    # what there is of an external network is seen when it is looked for
+    external = _ADDRESSES.format("ipv4_address: 10.0.0.9", "").partition("networks:\n")[0]
+    require_fixed_addresses(one(tmp_path, external + "networks: {front: {external: true}}\n"))
 
 
 def test_two_containers_of_one_name(tmp_path: Path) -> None:
