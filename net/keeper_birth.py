@@ -5,7 +5,8 @@
                                    starts slirp4netns and waits for it
        ◀────── "1", or why not ──  (`ready`: a pipe of who forked)
     starts its container           waits, a second at the most
-    closes the pipe ────────────▶  imports trio, serves: `net.keeper`
+    closes the pipe ────────────▶  goes on in an interpreter of its own, where it can: `renew`
+                                   imports trio, serves: `net.keeper`
 
 It is forked twice, so it is nobody's child: the monitor neither waits for it nor ends it. The import takes a processor
 longer than all of a start, and what asks for names meanwhile waits in the kernel, in sockets that are there.
@@ -20,6 +21,7 @@ from contextlib import suppress
 
 from net.dns_sockets import make_router_sockets
 from net.errors import NetError
+from net.named_tuple import NamedTuple
 from net.router import call_in_thread
 from net.router_link import LOG_NAME, finish_tap, slirp_plan
 from net.slirp import clear_way, has_ended, spawn_slirp, wait_ready
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
     #: (descriptors to keep, name of the process): leave everything else of who forked
     Become = Callable[[Collection[int], str], None]
+    #: (what it begins with, its title): `serve` in a new interpreter, and return where there is none
+    Renew = Callable[["KeeperStart", str], None]
 
 #: what `ps -o comm` shows: at most 15 bytes, proc(5)
 PROCESS_NAME = "sandbox-keeper"
@@ -54,13 +58,38 @@ PROCESS_NAME = "sandbox-keeper"
 _LONGEST_START_SECONDS = 1.0
 
 
-def fork_keeper(
-    link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, become: Become, *, waits: bool = False
-) -> int:
+class Birth(NamedTuple):
+    """How a keeper becomes a process of its own."""
+
+    become: Become
+    renew: Renew | None = None
+    #: it serves when the reading end of its `ready` pipe is closed
+    waits: bool = False
+
+
+class KeeperStart(NamedTuple):
+    """What a keeper begins with; all descriptors are its own."""
+
+    link: RouterLink
+    listener_fd: int
+    slirp: SlirpProcess | None
+    failure: NetError | None
+    #: on which the router is asked for names
+    name_sockets: list[_socket.socket]
+
+
+def serve(start: KeeperStart) -> None:
+    """Be the keeper, in the process that was forked to be it, to its end."""
+    # trio: nobody waits for this import
+    from net.keeper import run_keeper
+
+    run_keeper(*start)
+
+
+def fork_keeper(link: RouterLink, listener_fd: int, slirp: SlirpProcess | None, birth: Birth) -> int:
     """Fork a keeper that serves the listening socket, and return the reading end of its `ready` pipe.
 
-    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. One that `waits` serves when that
-    end is closed. Raises NetError.
+    With `slirp`, a slirp4netns that an earlier keeper started, it goes on with that. Raises NetError.
     """
     ready_read, ready_write = os.pipe()
     # what a monitor's children leave behind comes to it; this one is not to
@@ -70,7 +99,7 @@ def fork_keeper(
         pid = os.fork()
         if pid == 0:
             os.close(ready_read)
-            _fork_again(link, listener_fd, ready_write, slirp, become, waits)
+            _fork_again(link, listener_fd, ready_write, slirp, birth)
         if os.waitpid(pid, 0)[1] != 0:
             raise NetError("cannot start the keeper of the containers' names", cause="fork(2) is refused")
     except OSError as error:
@@ -88,27 +117,26 @@ def fork_keeper(
 
 
 def _fork_again(
-    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become, waits: bool
+    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, birth: Birth
 ) -> NoReturn:
     status = 1
     try:
         if os.fork() == 0:
-            _live(link, listener_fd, ready_fd, slirp, become, waits)
+            _live(link, listener_fd, ready_fd, slirp, birth)
         status = 0
     finally:
         os._exit(status)
 
 
-def _live(
-    link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, become: Become, waits: bool
-) -> NoReturn:
+def _live(link: RouterLink, listener_fd: int, ready_fd: int, slirp: SlirpProcess | None, birth: Birth) -> NoReturn:
     status = 1
     try:
         kept = {link.netns_fd, listener_fd, ready_fd}
         if slirp is not None:
             kept |= {slirp.pidfd, slirp.exit_fd, slirp.log_fd}
-        become(kept, PROCESS_NAME)
-        forget_caller(f"{PROCESS_NAME} {link.label}".rstrip())
+        title = f"{PROCESS_NAME} {link.label}".rstrip()
+        birth.become(kept, PROCESS_NAME)
+        forget_caller(title)
         _leave_cgroup(link.cgroup)
         _leave_mounts(link.private_mounts)
         _raise_descriptor_limit()
@@ -118,13 +146,13 @@ def _live(
             slirp, failure = _start_slirp(link)
         with suppress(BrokenPipeError):
             os.write(ready_fd, _report(failure))
-        if waits:
+        if birth.waits:
             _await_start(ready_fd)
         os.close(ready_fd)
-        # trio: nobody waits for this import
-        from net.keeper import run_keeper
-
-        run_keeper(link, listener_fd, slirp, failure, name_sockets)
+        start = KeeperStart(link, listener_fd, slirp, failure, name_sockets)
+        if birth.renew is not None:
+            birth.renew(start, title)
+        serve(start)
         status = 0
     except BaseException:  # noqa: BLE001  # a process boundary: the log is all that hears of it
         _leave_trace(link)

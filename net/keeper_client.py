@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import Any
 
-    from net.keeper_birth import Become
+    from net.keeper_birth import Become, Renew
     from net.keeper_protocol import KeeperMember
     from net.router_link import RouterLink
 
@@ -56,12 +56,14 @@ _LONGEST_DELAY_SECONDS = 10.0
 class KeeperClient:
     """One monitor's connection to the keeper of the network namespace behind `link`, whose descriptor stays open.
 
-    `become` makes a forked child a process of its own, as `sandbox.runtime.own_process` does. With `is_starting` a
-    keeper that is forked from here serves only when `started` is called.
+    `become` makes a forked child a process of its own, as `sandbox.runtime.own_process` does; `renew` gives it another
+    interpreter. With `is_starting` a keeper that is forked from here serves only when `started` is called.
     """
 
-    def __init__(self, link: RouterLink, become: Become, *, is_starting: bool = False) -> None:
-        self._link, self._become = link, become
+    def __init__(
+        self, link: RouterLink, become: Become, *, renew: Renew | None = None, is_starting: bool = False
+    ) -> None:
+        self._link, self._become, self._renew = link, become, renew
         self._is_starting = is_starting
         self._connection: socket.socket | None = None
         self._member: KeeperMember | None = None
@@ -196,10 +198,11 @@ class KeeperClient:
             os.sched_yield()
 
     def _start(self, listener_fd: int) -> None:
-        from net.keeper_birth import fork_keeper  # the first monitor alone is in need of it
+        from net.keeper_birth import Birth, fork_keeper  # the first monitor alone is in need of it
 
         self._drop_readiness()
-        self._ready_fd = fork_keeper(self._link, listener_fd, self._slirp, self._become, waits=self._is_starting)
+        birth = Birth(self._become, self._renew, self._is_starting)
+        self._ready_fd = fork_keeper(self._link, listener_fd, self._slirp, birth)
         if self._is_starting and self._hold_fd < 0:
             self._hold_fd = os.dup(self._ready_fd)
 

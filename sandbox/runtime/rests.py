@@ -99,6 +99,29 @@ def _become_stub(plan: RestPlan, written: int) -> None:
         os.close(signal_fd)
 
 
+def go_on_anew(known: Rests, name: str, code_fd: int, log_path: str) -> None:
+    """Go on as `known` in another interpreter at once, which has nothing of this one: `name` is what `ps -o comm` shows
+    of it, `code_fd` of the file of `find_code_steps`. Returns where that cannot be.
+    """
+    from sandbox.runtime.kept_code import words_to_go_on
+
+    try:
+        written = write_down((module_places(), known))
+    except (TypeError, AttributeError, _pickle.PicklingError, OSError):
+        return  # descriptors are few
+    try:
+        signal_fd = sc.signalfd(-1, (), os.O_CLOEXEC)
+        words = words_to_go_on(code_fd, __name__, wake.__name__, str(written), str(signal_fd), name, log_path)
+        _hand_on(is_handed_on=True)
+        if words:
+            os.execv(words[0], words)
+    except OSError:
+        return
+    finally:
+        _hand_on(is_handed_on=False)
+        os.close(written)
+
+
 def wake(written: str, signal_fd: str, name: str, log_path: str) -> NoReturn:
     """What a new interpreter begins with: `written` is a descriptor of what the old one knew."""
     status = 1

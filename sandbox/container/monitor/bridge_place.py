@@ -5,6 +5,8 @@ A keeper that a monitor starts then is in none of the groups by which the contai
 
 from __future__ import annotations
 
+from functools import partial
+
 from net.keeper_client import KeeperClient
 from net.router_link import RouterLink
 from sandbox.errors import HostError, translated
@@ -14,6 +16,7 @@ from sandbox.runtime.own_process import become_own_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from net.keeper_birth import KeeperStart
     from sandbox.paths import Paths
 
 
@@ -37,7 +40,13 @@ def open_place(paths: Paths, container_id: str, router_fd: int) -> Place:
         router_fd, paths.runtime_root, private_mounts=paths.container_runtime(container_id),
         label=paths.runtime_prefix, vips=vips_path(paths),
     )  # fmt: skip
-    keeper = KeeperClient(link, become_own_process, is_starting=True)
+    keeper = KeeperClient(link, become_own_process, renew=partial(_renew, paths.cache), is_starting=True)
     with translated(HostError, "cannot reach the keeper of bridge networks"):
         keeper.open()
     return Place(router_fd, paths.router, keeper, link.api_socket)
+
+
+def _renew(cache: str, start: KeeperStart, title: str) -> None:
+    from sandbox.network.keeper_renewal import renew_keeper  # the keeper alone is in need of it
+
+    renew_keeper(cache, start, title)

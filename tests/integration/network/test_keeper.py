@@ -66,6 +66,12 @@ def _wait_gone(pidfd: int) -> None:
     os.close(pidfd)
 
 
+def _has_own_interpreter(pid: int) -> bool:
+    """Whether it goes by the kept code, with nothing of who forked it."""
+    links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    return any("/monitor-code/" in link for link in links)
+
+
 def test_containers_outlive_keeper_and_slirp4netns(sandbox: Sandbox, networks: str, eventually: Eventually) -> None:
     start(sandbox, "web", networks, "--network", "front")
     start(sandbox, "app", networks, "--network", "front")
@@ -73,6 +79,7 @@ def test_containers_outlive_keeper_and_slirp4netns(sandbox: Sandbox, networks: s
     assert reaches(sandbox, "app", "web")
     assert reaches(sandbox, "app", OUTSIDE)
     keeper, slirp = _pids(sandbox)
+    assert _has_own_interpreter(keeper)
     assert f"process {keeper} answers the names of 2 containers" in sandbox.run("doctor", "keeper").stdout
 
     _end(keeper)
