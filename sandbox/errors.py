@@ -5,6 +5,7 @@
       NotFoundError              not_found            no such container, volume, file, ...
         ImageNotFoundError       not_found            no such image
       ConflictError              conflict             a name or a port that is taken, a container in the wrong state
+        ForbiddenError           forbidden            what Docker's engine forbids: networks in use, addresses taken
       NotSupportedError          not_supported        what Docker has and this does not
       NoTerminalError            no_terminal          what was to be a terminal is none
       HostError                  host_lacks           this machine lacks what was asked for
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         "bad_template",
         "not_found",
         "conflict",
+        "forbidden",
         "not_supported",
         "no_terminal",
         "host_lacks",
@@ -120,7 +122,13 @@ class ImageNotFoundError(NotFoundError):
 class ConflictError(SandboxError):
     """The object exists already, or is in a state that forbids this."""
 
-    kind = "conflict"
+    kind: ErrorKind = "conflict"
+
+
+class ForbiddenError(ConflictError):
+    """A conflict that Docker's engine tells apart by its status: of networks, and of addresses on them."""
+
+    kind: ErrorKind = "forbidden"
 
 
 class NotSupportedError(SandboxError):

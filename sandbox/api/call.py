@@ -24,6 +24,11 @@ _MULTIPLEXED_SINCE = (1, 42)
 #: of 32 bits, as Docker takes them
 _LONGEST_SIDE = 0xFFFFFFFF
 _FALSE = frozenset({"", "0", "no", "false", "none"})
+_BOOLEANS = {
+    "": False,
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 
 
 class Answer(NamedTuple):
@@ -75,6 +80,15 @@ class Call:
         values = self.query.get(key)
         return default if values is None else values[0].strip().lower() not in _FALSE
 
+    def boolean(self, key: str) -> bool:
+        """A parameter that is nothing but true or false, as few are. Raises ApiError."""
+        value = self.text(key)
+        if value not in _BOOLEANS:
+            raise ApiError(
+                400, f'invalid value for {key}: {value}: strconv.ParseBool: parsing "{value}": invalid syntax'
+            )
+        return _BOOLEANS[value]
+
     def number(self, key: str) -> int | None:
         """A parameter that is a whole number. Raises ApiError."""
         text = self.text(key)
@@ -93,13 +107,18 @@ class Call:
         return value
 
     async def document(self) -> dict[str, Any]:
-        """The request's body, a JSON object; {} where there is none. Raises ApiError."""
+        """The request's body, a JSON object; {} where there is none. Raises ApiError, also where it does not say it is
+        JSON: a page in a browser sends any other unasked.
+        """
         body = await self.connection.read_body()
         if not body.strip():
             return {}
+        _check_type(self.headers.get("content-type", ""))
         try:
             found = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if "trailing characters" in str(error):
+                raise ApiError(400, "unexpected content after JSON") from error
             raise ApiError(400, f"invalid JSON: {error}") from error
         if found is None:
             return {}
@@ -130,6 +149,14 @@ class Call:
     def body(self) -> AsyncIterator[bytes]:
         """The request's body in pieces."""
         return self.connection.body()
+
+
+def _check_type(content_type: str) -> None:
+    kind = content_type.partition(";")[0].strip().lower()
+    if not kind:
+        raise ApiError(400, f"malformed Content-Type header ({content_type}): mime: no media type")
+    if kind != JSON:
+        raise ApiError(400, f"unsupported Content-Type header ({content_type}): must be '{JSON}'")
 
 
 def encoded(document: Any) -> bytes:

@@ -18,6 +18,7 @@ _STATUSES: dict[ErrorKind, int] = {
     "bad_template": 400,
     "not_found": 404,
     "conflict": 409,
+    "forbidden": 403,
     "not_supported": 501,
     "no_terminal": 400,
     "not_executable": 400,

@@ -94,6 +94,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("PUT", "/volumes/{id}", "volumes.update"),
     ("DELETE", "/volumes/{id}", "volumes.remove"),
     ("GET", "/networks", "networks.list_all"),
+    ("GET", "/networks/", "networks.list_all"),
     ("POST", "/networks/create", "networks.create"),
     ("POST", "/networks/prune", "networks.prune"),
     ("GET", "/networks/{id}", "networks.inspect"),

@@ -74,6 +74,7 @@ class BuildError(APIError):
 _CLASSES: dict[ErrorKind, type[APIError]] = {
     "not_found": NotFound,
     "conflict": Conflict,
+    "forbidden": Conflict,
     "bad_request": InvalidArgument,
     "bad_filter": InvalidArgument,
     "not_supported": NotSupported,

@@ -289,7 +289,7 @@ def rename(context: OperationContext, word: str, name: str) -> None:
         container = open_container(connection, context.paths, word)
         name = check_name(name)
         if container.name == name:
-            raise ConflictError("Renaming a container with the same name as its current name")
+            raise UsageError("Renaming a container with the same name as its current name")
         rename_container(connection, container.id, name, lambda former: rename_linked(connection, former, name))
     if container.config.endpoints and container.state.monitor_pid:
         from contextlib import suppress

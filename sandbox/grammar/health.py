@@ -25,10 +25,10 @@ def check_health(check: HealthCheck) -> HealthCheck:
         raise UsageError(f"unknown health check type {check.test[0]!r}", mend="CMD, CMD-SHELL or NONE")
     for name, value in zip(check._fields[1:5], check[1:5], strict=True):
         if value < 0 or 0 < value < _LEAST_NS:
-            what = name.removesuffix("_ns").replace("_", " ")
-            raise UsageError(f"the {what} of a health check is 0, or 1ms at least")
+            what = "".join(word.title() for word in name.removesuffix("_ns").split("_"))
+            raise UsageError(f"{what} in Healthcheck cannot be less than 1ms")
     if check.retries < 0:
-        raise UsageError("the retries of a health check cannot be negative")
+        raise UsageError("Retries in Healthcheck cannot be negative")
     return check
 
 

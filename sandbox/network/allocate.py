@@ -14,7 +14,7 @@ from sandbox.container.model.claims import claim_of
 from sandbox.container.model.documents import from_json
 from sandbox.container.model.endpoint_rows import free_endpoints
 from sandbox.container.model.record import ContainerState
-from sandbox.errors import ConflictError, SandboxError, UsageError
+from sandbox.errors import ForbiddenError, SandboxError, UsageError
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.addresses import next_free, number_of, span_of, text_of, usable_span
@@ -45,7 +45,7 @@ class FullNetworkError(SandboxError):
 def give_endpoints(connection: sqlite3.Connection, paths: Paths, container: Container) -> tuple[Endpoint, ...]:
     """Put the container on every network that its configuration names, within a transaction in which it is claimed.
 
-    Raises NotFoundError for a network that is gone, ConflictError for an address that is taken, FullNetworkError.
+    Raises NotFoundError for a network that is gone, ForbiddenError for an address that is taken, FullNetworkError.
     """
     for request in requested_endpoints(container.config):
         give_endpoint(connection, paths, container, request)
@@ -188,7 +188,7 @@ def _take_fixed(connection: sqlite3.Connection, wanted: _Wanted) -> str:
         _free_dead(connection, wanted.network)
         holder = _holder_of(connection, wanted)
     if holder is not None:
-        raise ConflictError(
+        raise ForbiddenError(
             "Address already in use",
             cause=f"container {holder} has {wanted.fixed} on network {wanted.network.name}",
             mend=f"sandbox stop {holder}",
@@ -197,7 +197,7 @@ def _take_fixed(connection: sqlite3.Connection, wanted: _Wanted) -> str:
 
 
 def check_fixed(network: Network, address: str) -> None:
-    """Raise UsageError for an address that the network has not, ConflictError for one that it gives to nobody."""
+    """Raise UsageError for an address that the network has not, ForbiddenError for one that it gives to nobody."""
     version = 6 if ":" in address else 4
     wanted = _Wanted("", network, EndpointRequest(network.name), version)
     subnet, number = wanted.subnet, number_of(address)
@@ -208,7 +208,7 @@ def check_fixed(network: Network, address: str) -> None:
             mend=f"sandbox network inspect {network.name}",
         )
     if number in wanted.never_given or number not in usable_span(subnet):
-        raise ConflictError(
+        raise ForbiddenError(
             "Address already in use",
             cause=f"{address} is {_what_it_is(wanted, number)} of network {network.name}",
             mend=f"sandbox network inspect {network.name}",
@@ -242,7 +242,7 @@ def _check_no_service(connection: sqlite3.Connection, wanted: _Wanted) -> None:
         (wanted.network.id, wanted.fixed),
     ).fetchone()
     if row is not None:
-        raise ConflictError(
+        raise ForbiddenError(
             "Address already in use",
             cause=f"service {row[0]} has {wanted.fixed} on network {wanted.network.name}",
             mend=f"sandbox network inspect {wanted.network.name}",

@@ -22,7 +22,16 @@ from net.subnets import (
     overlapping,
 )
 from sandbox.config import load_config
-from sandbox.errors import ConflictError, HostError, NotSupportedError, SandboxError, UsageError, translated
+from sandbox.errors import (
+    ConflictError,
+    ForbiddenError,
+    HostError,
+    NotFoundError,
+    NotSupportedError,
+    SandboxError,
+    UsageError,
+    translated,
+)
 from sandbox.events import emit
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.events import network_event
@@ -41,6 +50,8 @@ if TYPE_CHECKING:
 
 #: words of `--network` that name no network
 _MODES = ("default", "slirp4netns", "pasta")
+#: drivers of Docker that the kernel gives to root alone
+_OF_ROOT = ("macvlan", "ipvlan")
 #: what Docker's driver knows, and what becomes of it here
 _OPTIONS = {
     MTU: "",
@@ -192,7 +203,7 @@ def _check_name(name: str) -> None:
     if not name.strip():
         raise UsageError("network name cannot be empty", mend="sandbox network create NAME")
     if name in PREDEFINED or name in _MODES:
-        raise ConflictError(f"operation is not permitted on predefined {name} network", mend="choose another name")
+        raise ForbiddenError(f"operation is not permitted on predefined {name} network", mend="choose another name")
     if (
         not name.isprintable()
         or len(name) > 128
@@ -210,9 +221,10 @@ def _check_name(name: str) -> None:
 def _check_driver(request: NetworkRequest) -> None:
     driver = request.driver
     if driver in ("host", "null"):
-        raise ConflictError(f'only one instance of "{driver}" network is allowed', mend="--driver bridge")
+        raise ForbiddenError(f'only one instance of "{driver}" network is allowed', mend="--driver bridge")
     if driver not in ("bridge", "overlay"):
-        raise NotSupportedError(
+        refusal = NotSupportedError if driver in _OF_ROOT else NotFoundError
+        raise refusal(
             f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found',
             cause="networks here are bridges of one user: others need root's power over the host's devices",
             mend="leave --driver out",
@@ -267,7 +279,7 @@ def _with_addresses(network: Network, request: NetworkRequest, taken: dict[str, 
             network = network._replace(subnet6=chosen.text, gateway6=chosen.gateway)
     except OverlapError as error:
         mend = _free_subnet(error, network.id, taken, host)
-        raise ConflictError(error.message, cause=error.cause, mend=mend) from error
+        raise ForbiddenError(error.message, cause=error.cause, mend=mend) from error
     except NetError as error:
         kind = ConflictError if "subnetted" in error.message else UsageError
         raise kind(error.message, cause=error.cause, mend=error.mend) from error

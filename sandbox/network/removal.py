@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from sandbox.container.model.endpoint_rows import free_endpoints
-from sandbox.errors import ConflictError, NotFoundError
+from sandbox.errors import ConflictError, ForbiddenError, NotFoundError
 from sandbox.events import Event, emit
 from sandbox.network.events import network_event
 from sandbox.network.store import all_networks, delete_network, endpoints_on, find_network
@@ -27,7 +27,7 @@ def remove_network(connection: sqlite3.Connection, word: str) -> None:
     with transaction(connection):
         network = find_network(connection, word, to_remove=True)
         if network.is_predefined:
-            raise ConflictError(
+            raise ForbiddenError(
                 f"{network.name} is a pre-defined network and cannot be removed", mend="sandbox network ls"
             )
         _refuse_used(connection, network)
@@ -49,7 +49,7 @@ def _refuse_used(connection: sqlite3.Connection, network: Network) -> None:
     names = dict(connection.execute("SELECT id, name FROM container").fetchall())
     listed = ", ".join(f'name:"{names[one.container_id]}" id:"{one.container_id[:12]}"' for one in users)
     first = names[users[0].container_id]
-    raise ConflictError(
+    raise ForbiddenError(
         f"error while removing network: network {network.name} has active endpoints ({listed})",
         mend=f"sandbox network disconnect {network.name} {first}"
         if len(users) == 1

@@ -16,6 +16,7 @@ TABLE = {
     "NotFoundError": ("not_found", 1, 125),
     "ImageNotFoundError": ("not_found", 1, 125),
     "ConflictError": ("conflict", 1, 125),
+    "ForbiddenError": ("forbidden", 1, 125),
     "NotSupportedError": ("not_supported", 1, 125),
     "NoTerminalError": ("no_terminal", 1, 1),
     "HostError": ("host_lacks", 125, 125),

@@ -111,7 +111,7 @@ def _life(body: Document, host: Document, request: ContainerRequest) -> Containe
         runtime=text(host, "Runtime") or text(body, "Runtime") or None,
         volume_driver=text(host, "VolumeDriver") or None,
         isolation=text(host, "Isolation") or None,
-        annotations=pairs(host, "Annotations"),
+        annotations=_annotations(host),
     )
 
 
@@ -120,6 +120,13 @@ def read_restart(host: Document) -> RestartPolicy | None:
     policy = table(host, "RestartPolicy")
     name = text(policy, "Name")
     return check_restart(name, number(policy, "MaximumRetryCount")) if name else None
+
+
+def _annotations(host: Document) -> tuple[tuple[str, str], ...]:
+    found = pairs(host, "Annotations")
+    if any(not key for key, _value in found):
+        raise ApiError(400, "invalid Annotations: the empty string is not permitted as an annotation key")
+    return found
 
 
 def _log(host: Document) -> LogConfig | None:
@@ -145,6 +152,13 @@ def _network(body: Document, host: Document, request: ContainerRequest) -> Conta
         endpoints.insert(0, EndpointRequest(mode))
     endpoints.sort(key=lambda endpoint: endpoint.network != mode)
     links, mac = texts(host, "Links"), text(body, "MacAddress")
+    if links and (mode == "host" or mode.startswith("container:")):
+        kind = "host type networking" if mode == "host" else "container type network"
+        raise ApiError(
+            400, f"conflicting options: {kind} can't be used with links. This would result in undefined behavior"
+        )
+    if mac and mode.startswith("container:"):
+        raise ApiError(400, "conflicting options: mac-address and the network mode")
     if (links or mac) and not endpoints and mode in ("", "default", "bridge"):
         endpoints = [EndpointRequest(mode or "default")]
     if (links or mac) and endpoints:

@@ -46,6 +46,10 @@ def create_container(
     middle leaves a record whose monitor is gone.
     """
     check_mounts(config.mounts)
+    if config.cap_add or config.cap_drop:
+        from sandbox.runtime.capabilities import resolve_capabilities  # few ask for any
+
+        resolve_capabilities(config.cap_add, config.cap_drop)
     config, new_volumes = _with_volume_names(config)
     state = ContainerState()
     if identity.monitor_pid:

@@ -16,7 +16,7 @@ from sandbox.container.life.stop import is_active
 from sandbox.container.model.endpoint_rows import free_endpoints
 from sandbox.container.model.linked import unlink
 from sandbox.container.model.store import load_container, write_networks
-from sandbox.errors import ConflictError, NotFoundError, SandboxError
+from sandbox.errors import ConflictError, ForbiddenError, NotFoundError, SandboxError, UsageError
 from sandbox.network.allocate import give_endpoint
 from sandbox.network.joining import known_endpoint
 from sandbox.network.mode import network_mode
@@ -81,7 +81,7 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
             return
         container = open_settled(connection, paths, word, "network disconnect")
         if not network.is_bridged or container.config.network == "host":
-            raise ConflictError(_HOST, mend=f"sandbox rm -f {container.name}, and run it with another --network")
+            raise UsageError(_HOST, mend=f"sandbox rm -f {container.name}, and run it with another --network")
         with transaction(connection):
             present = _present(connection, container)
             before = present.config
@@ -89,7 +89,7 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
             if len(rest) == len(_endpoints(before)):
                 if force:
                     return
-                raise ConflictError(
+                raise SandboxError(
                     f"container {present.id} is not connected to network {network.name}",
                     mend=f"sandbox inspect {present.name}",
                 )
@@ -202,7 +202,7 @@ def _mode(config: ContainerConfig) -> str:
 
 
 def _refuse(container: Container, network: Network) -> None:
-    """Raise ConflictError where Docker does: for networks that are one's only one."""
+    """Raise UsageError where Docker does: for networks that are one's only one."""
     mode = network_mode(container.config.network)
     refusal = ""
     if network.driver == "host" or mode == "host":
@@ -212,7 +212,7 @@ def _refuse(container: Container, network: Network) -> None:
     elif mode == "join":
         refusal = _NO_MORE
     if refusal:
-        raise ConflictError(
+        raise UsageError(
             refusal,
             cause=f"container {container.name} was made with --network {container.config.network}",
             mend=f"sandbox run --network {network.name if network.driver == 'bridge' else 'NETWORK'} …",
@@ -235,7 +235,7 @@ def _refuse_private(container: Container) -> None:
 
 def _refuse_second(connection: sqlite3.Connection, container: Container, network: Network) -> None:
     if any(one.network.id == network.id for one in endpoints_of(connection, container.id)):
-        raise ConflictError(
+        raise ForbiddenError(
             f"endpoint with name {container.name} already exists in network {network.name}",
             mend=f"sandbox network disconnect {network.name} {container.name}",
         )

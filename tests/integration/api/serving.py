@@ -61,7 +61,8 @@ class Serving:
         connection = sockets.socket(sockets.AF_UNIX)
         connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(self.path)
-        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         return connection
 

@@ -28,6 +28,7 @@ def _ask(path: str, method: str, target: str, headers: str = "", document: objec
     connection = sockets.socket(sockets.AF_UNIX)
     connection.settimeout(120)
     connection.connect(path)
+    headers += "Content-Type: application/json\r\n" if body else ""
     head = f"{method} {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     connection.sendall(head.encode() + body)
     answer = connection.recv(65536)

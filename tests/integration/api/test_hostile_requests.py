@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.requires("subids", "overlay")
-_HEAD = b"Host: engine\r\n"
+_HEAD = b"Host: engine\r\nContent-Type: application/json\r\n"
 #: lists in lists, in the form of credentials
 _DEEP = base64.urlsafe_b64encode(b"[" * 30_000)
 #: each is compared with each, where there are few
@@ -184,8 +184,8 @@ def test_archives_stay_inside(socket: str, tmp_path: Path) -> None:
     marker.write_text("of the host")
 
     def send(method: str, target: str, body: bytes) -> bytes:
-        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-        answer = ask(socket, head.encode() + body)
+        head = f"{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        answer = ask(socket, head.encode() + _HEAD + b"\r\n" + body)
         assert 200 <= status(answer) < 600, answer
         assert b"Traceback" not in answer
         return answer

@@ -1,0 +1,115 @@
+"""What Docker's engine refuses is refused with its status and words; a 404 for one makes clients go and pull."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.needs import CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.requires(*CONTAINER)
+
+_JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def refused(client: Any) -> Callable[..., tuple[int, str]]:
+    """Ask for something as JSON, or as `headers` say it is; the status and the message."""
+
+    def ask(path: str, document: object = None, *, headers: dict[str, str] | None = None, method: str = "POST") -> Any:
+        api = client.api
+        given = {"data": document, "headers": headers} if isinstance(document, str) else {"json": document}
+        answer = api.request(method, api._url(path), **given)
+        return answer.status_code, answer.json().get("message", "") if answer.content else ""
+
+    return ask
+
+
+@pytest.mark.parametrize("path", ["/networks/create", "/networks/bridge/connect", "/containers/create", "/auth"])
+def test_bodies_that_are_no_json(refused: Callable[..., tuple[int, str]], path: str) -> None:
+    types = {"Content-Type": "text/plain"}
+    assert refused(path, "{}", headers=types) == (
+        400, "unsupported Content-Type header (text/plain): must be 'application/json'",
+    )  # fmt: skip
+    assert refused(path, "{}", headers={"Content-Type": ""})[0] == 400
+    assert refused(path, "{} and more", headers=_JSON) == (400, "unexpected content after JSON")
+    status, message = refused(path, "{no", headers=_JSON)
+    assert (status, message[:14]) == (400, "invalid JSON: ")
+
+
+def test_networks(client: Any, refused: Callable[..., tuple[int, str]], busybox: str) -> None:
+    assert client.api.get(client.api._url("/networks/")).json() == client.api.networks()
+    assert refused("/networks/bridge?verbose=perhaps", method="GET")[0] == 400
+    for name in ("bridge", "host", "none", "default"):
+        assert refused("/networks/create", {"Name": name}) == (
+            403, f"operation is not permitted on predefined {name} network",
+        )  # fmt: skip
+    assert refused("/networks/bridge", method="DELETE")[0] == 403
+    assert refused("/networks/create", {"Name": "x", "Driver": "nosuch"})[0] == 404
+    assert refused("/networks/create", {"Name": "x", "Driver": "macvlan"})[0] == 501
+    assert refused("/networks/create", {"Name": "x", "Driver": "host"})[0] == 403
+    for field, value in (("Ingress", True), ("ConfigOnly", True), ("ConfigFrom", {"Network": "x"})):
+        status, message = refused("/networks/create", {"Name": "x", field: value})
+        assert (status, message.split()[0]) == (501, field)
+    pool = {"Config": [{"Subnet": "10.94.0.0/24"}]}
+    front = client.api.create_network("front", ipam=pool)["Id"]
+    assert refused("/networks/create", {"Name": "front"}) == (409, "network with name front already exists")
+    status, message = refused("/networks/create", {"Name": "x", "IPAM": pool})
+    assert (status, "Pool overlaps with other one on this address space" in message) == (403, True)
+    assert refused("/networks/front/connect", {"Container": ""})[0] == 400
+    client.api.create_container(busybox, ["busybox", "true"], name="made")
+    assert refused("/networks/host/connect", {"Container": "made"})[0] == 400
+    assert refused("/networks/front/disconnect", {"Container": "made"})[0] == 500
+    assert refused("/containers/made/rename?name=made")[0] == 400
+    client.api.remove_network(front)
+
+
+def test_who_is_there_already(client: Any, refused: Callable[..., tuple[int, str]], busybox: str) -> None:
+    client.api.create_network("front", ipam={"Config": [{"Subnet": "10.95.0.0/24"}]})
+    web = client.containers.run(busybox, ["busybox", "sleep", "100"], name="web", network="front", detach=True)
+    db = client.containers.run(busybox, ["busybox", "sleep", "100"], name="db", network="bridge", detach=True)
+    web.reload()
+    address = web.attrs["NetworkSettings"]["Networks"]["front"]["IPAddress"]
+    wanted = {"Container": "db", "EndpointConfig": {"IPAMConfig": {"IPv4Address": address}}}
+    assert refused("/networks/front/connect", wanted) == (403, "Address already in use")
+    assert refused("/networks/front/connect", {"Container": "web"}) == (
+        403, "endpoint with name web already exists in network front",
+    )  # fmt: skip
+    status, message = refused("/networks/front", method="DELETE")
+    assert (status, "has active endpoints" in message) == (403, True)
+    web.remove(force=True)
+    db.remove(force=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ({"Links": ["nosuch"]}, "could not get container for nosuch"),
+        ({"VolumesFrom": ["nosuch"]}, "No such container: nosuch"),
+        ({"NetworkMode": "host", "Links": ["a:b"]}, "host type networking can't be used with links"),
+        ({"NetworkMode": "container:a", "Links": ["a:b"]}, "container type network can't be used with links"),
+        ({"CapAdd": ["NOSUCH"]}, "unknown capability: 'CAP_NOSUCH'"),
+        ({"Annotations": {"": "a"}}, "the empty string is not permitted as an annotation key"),
+    ],
+)
+def test_containers(
+    client: Any, refused: Callable[..., tuple[int, str]], busybox: str, host: dict[str, object], message: str
+) -> None:
+    status, said = refused("/containers/create", {"Image": busybox, "Cmd": ["true"], "HostConfig": host})
+    assert (status, message in said) == (400, True), said
+    assert client.containers.list(all=True) == []
+
+
+def test_health_checks_and_images(refused: Callable[..., tuple[int, str]], busybox: str) -> None:
+    for name, value, message in (
+        ("Interval", 1000, "Interval in Healthcheck cannot be less than 1ms"),
+        ("StartPeriod", -1, "StartPeriod in Healthcheck cannot be less than 1ms"),
+        ("Retries", -1, "Retries in Healthcheck cannot be negative"),
+    ):
+        body = {"Image": busybox, "Healthcheck": {"Test": ["CMD", "true"], name: value}}
+        assert refused("/containers/create", body) == (400, message)
+    assert refused("/containers/create", {"Image": "nosuch:v1"}) == (404, "No such image: nosuch:v1")
