@@ -35,6 +35,7 @@ class Brief(NamedTuple):
     stdin_once: bool
     #: 0 where it does not run
     monitor_pid: int
+    keeps_log: bool
 
 
 def brief_of(container: Container) -> Brief:
@@ -42,7 +43,7 @@ def brief_of(container: Container) -> Brief:
     config, state = container.config, container.state
     return Brief(
         container.id, container.name, state.status, state.exit_code, config.terminal, config.open_stdin,
-        config.stdin_once, state.monitor_pid,
+        config.stdin_once, state.monitor_pid, config.log.driver != "none",
     )  # fmt: skip
 
 

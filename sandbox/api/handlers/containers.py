@@ -8,12 +8,10 @@ from sandbox.api.call import NO_CONTENT, Answer
 from sandbox.api.documents.create_request import read_create, read_limits, read_restart
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.unheld_fields import discarded, refuse_fields
-from sandbox.api.errors import ApiError
 from sandbox.api.glances import glance_all
 from sandbox.container.operations import ListRequest
 from sandbox.container.request.request import ContainerRequest
 from sandbox.docker_sockets import with_socket
-from sandbox.errors import ImageNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
@@ -33,17 +31,11 @@ async def list_all(call: Call) -> Answer:
 
 
 async def create(call: Call) -> Answer:
-    """Make one; its image must be here. Raises ApiError."""
+    """Make one; its image must be here."""
     body = await call.document()
     read = read_create(body, call.text("name").removeprefix("/"), call.text("platform"))
     request = with_socket(read.request, call.engine.socket_path)
-    try:
-        container_id, warnings = await call.engine.call("api.create", request, call.engine.session)
-    except NotFoundError as error:
-        if isinstance(error, ImageNotFoundError):
-            raise
-        # 404 is for the image alone: clients pull it then
-        raise ApiError(400, error.message) from error
+    container_id, warnings = await call.engine.call("api.create", request, call.engine.session)
     return Answer(201, {"Id": container_id, "Warnings": [*read.warnings, *warnings]})
 
 

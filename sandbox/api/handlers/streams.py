@@ -87,6 +87,8 @@ async def _attach(
     wanted = Wanted(stdin and follows and brief.open_stdin, stdout and follows, stderr and follows)
     keys = detach_keys(call)
     _refuse_held(brief, call.word)
+    if call.flag("logs"):
+        _check_log(brief)
     runs = brief.status == "running"
     line: MonitorLine | None = None
     if runs and follows:
@@ -211,6 +213,7 @@ async def logs(call: Call) -> None:
     """What it has written, and with `follow` what it writes until its end. Raises ApiError."""
     _check_streams(call)
     brief = await call.engine.brief(call.word)
+    _check_log(brief)
     await _stream_logs(call, "api.logs", brief.id, terminal=brief.terminal)
 
 
@@ -220,6 +223,11 @@ async def service_logs(call: Call) -> None:
     _check_streams(call)
     terminal: bool = await call.engine.call("api.service_has_terminal", call.word)
     await _stream_logs(call, "api.service_logs", call.word, terminal=terminal)
+
+
+def _check_log(brief: Brief) -> None:
+    if not brief.keeps_log:
+        raise ApiError(501, "configured logging driver does not support reading")
 
 
 def _check_streams(call: Call) -> None:

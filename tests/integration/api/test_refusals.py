@@ -104,6 +104,17 @@ def test_containers(
     assert client.containers.list(all=True) == []
 
 
+def test_a_log_that_is_not_kept(client: Any, refused: Callable[..., tuple[int, str]], busybox: str) -> None:
+    none = client.api.create_host_config(log_config={"type": "none"}, network_mode="none")
+    client.api.create_container(busybox, ["busybox", "true"], name="mute", host_config=none)
+    client.api.start("mute")
+    client.api.wait("mute")
+    why = "configured logging driver does not support reading"
+    assert refused("/containers/mute/logs?stdout=1", method="GET") == (501, why)
+    assert refused("/containers/mute/logs?stdout=1&follow=1", method="GET") == (501, why)
+    assert refused("/containers/mute/attach?logs=1&stdout=1") == (501, why)
+
+
 def test_health_checks_and_images(refused: Callable[..., tuple[int, str]], busybox: str) -> None:
     for name, value, message in (
         ("Interval", 1000, "Interval in Healthcheck cannot be less than 1ms"),
