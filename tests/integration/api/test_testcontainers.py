@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.command import Sandbox
@@ -124,6 +126,74 @@ assert docker.image.inspect("whale:built").repo_tags == ["whale:built"]
 docker.image.remove("whale:built")
 assert docker.ps(all=True) == []
 """
+#: does what Ryuk does, an image of a registry: clients send filters by lines and are answered; when none
+#: is connected any more, what the filters name is removed through the socket
+_REAPER = """
+import http.client, json, os, select, socket
+from urllib.parse import parse_qs, quote
+
+class Engine(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect("/var/run/docker.sock")
+
+def ask(method, path):
+    engine = Engine("engine")
+    engine.request(method, path)
+    answer = engine.getresponse()
+    data = answer.read()
+    assert answer.status < 300 or method == "DELETE", (path, answer.status, data)
+    return json.loads(data) if data else None
+
+def remove(filters):
+    query = quote(json.dumps(filters))
+    for found in ask("GET", "/v1.29/containers/json?all=1&filters=" + query):
+        ask("DELETE", "/v1.29/containers/" + found["Id"] + "?force=1&v=1")
+    for found in ask("GET", "/v1.29/networks?filters=" + query):
+        ask("DELETE", "/v1.29/networks/" + found["Id"])
+    for found in ask("GET", "/v1.29/volumes?filters=" + query)["Volumes"] or ():
+        ask("DELETE", "/v1.29/volumes/" + found["Name"] + "?force=1")
+    for found in ask("GET", "/v1.29/images/json?filters=" + query):
+        ask("DELETE", "/v1.29/images/" + found["Id"] + "?force=1")
+
+def taken(client):
+    try:
+        return client.recv(4096)
+    except ConnectionResetError:
+        # it was killed, and had not read all that it was answered
+        return b""
+
+again_seconds = float(os.environ["RYUK_RECONNECTION_TIMEOUT"].rstrip("s"))
+assert ask("GET", "/v1.29/version")["ApiVersion"]
+listener = socket.create_server(("", 8080))
+print("reaper Started!", flush=True)
+wanted, clients = [], {}
+while clients or not wanted or select.select([listener], [], [], again_seconds)[0]:
+    for ready in select.select([listener, *clients], [], [])[0]:
+        if ready is listener:
+            clients[listener.accept()[0]] = b""
+        elif data := taken(ready):
+            *lines, clients[ready] = (clients[ready] + data).split(b"\\n")
+            for line in lines:
+                wanted.append(parse_qs(line.decode().strip()))
+                ready.sendall(b"ACK\\n")
+        else:
+            del clients[ready]
+for filters in wanted:
+    remove(filters)
+"""
+_DIES = """
+import os, signal
+import docker
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
+from testcontainers.core.network import Network
+network = Network().create()
+left = DockerContainer("busybox").with_command("sleep 1000").with_network(network).start()
+docker.from_env().volumes.create("left", labels={LABEL_SESSION_ID: SESSION_ID})
+print(left.get_wrapped_container().id, network.id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +228,29 @@ def test_redis_and_postgresql(sandbox: Sandbox, program: Path, servers_layout: P
     assert sandbox.run("ps", "-aq").lines == []
     # what it built has gone with it
     assert "pg" not in sandbox.run("images", "--format", "{{.Repository}}").lines
+
+
+@pytest.mark.requires("umoci", "mmdebstrap")
+def test_its_reaper_removes_what_a_killed_program_left(
+    sandbox: Sandbox, socket: str, program: Path, debian_layout: Path, tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    present = set(sandbox.run("images", "-q", "--no-trunc").lines)
+    sandbox.load_layout(debian_layout)
+    (base,) = set(sandbox.run("images", "-q", "--no-trunc").lines) - present
+    (tmp_path / "reaper.py").write_text(_REAPER)
+    (tmp_path / "Dockerfile").write_text(f'FROM {base}\nCOPY reaper.py /\nCMD ["python3", "/reaper.py"]\n')
+    # the name that testcontainers has for it
+    sandbox.run("build", "-q", "-t", "testcontainers/ryuk:0.8.1", tmp_path)
+    env = {**sandbox.env, "DOCKER_HOST": f"unix://{socket}", "RYUK_RECONNECTION_TIMEOUT": "1s"}
+    # as `api run` does: where the tests run in a container it would look for ports elsewhere
+    env |= {"TESTCONTAINERS_HOST_OVERRIDE": "localhost", "TESTCONTAINERS_CONNECTION_MODE": "docker_host"}
+    sandbox.run("volume", "create", "other")
+    with subprocess.Popen([program, "-c", _DIES], env=env, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        container, network = killed.stdout.read().decode().split()
+        assert killed.wait(300) == -signal.SIGKILL
+    # the reaper itself goes too, for it was started with --rm
+    eventually(lambda: not sandbox.run("ps", "-aq").lines)
+    told = sandbox.run("events", "--since", "10m", "--until", "0s", "--format", "{{.Actor.ID}} {{.Action}}").lines
+    assert {f"{container} destroy", f"{network} destroy"} <= set(told)
+    assert sandbox.run("volume", "ls", "-q").lines == ["other"]
