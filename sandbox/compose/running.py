@@ -14,6 +14,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.project_locks import ProjectLock, noted_workers
 from sandbox.stack.canonical import image_of
 from sandbox.stack.consistency import require_own_names
+from sandbox.stack.container_checks import check_request
 from sandbox.stack.fixed_addresses import require_fixed_addresses
 from sandbox.stack.request_grants import require_files
 
@@ -77,7 +78,7 @@ def bring_up(context: OperationContext, project: Project, options: UpOptions, wa
         # what cannot be asked for at all is said before anything is made
         for step in plan.makes:
             if step.kind in ("create", "recreate"):
-                container_request(work, step)
+                check_request(project, step.service, container_request(work, step))
         if not way.is_dry:
             _carry_out(project.name, work, plan if starts else plan._replace(starts=()), way, lock)
     return Made(plan, work)

@@ -18,6 +18,7 @@ from sandbox.project_locks import ProjectLock
 from sandbox.secret import operations as objects
 from sandbox.service import looking
 from sandbox.service import operations as services
+from sandbox.service.checks import check_containers, check_spec
 from sandbox.service.placement import check_placement
 from sandbox.stack.replica_request import NAMESPACE
 
@@ -53,7 +54,7 @@ class LocalEngine:
     def plan(self, stack: StackSpec, *, prunes: bool = False) -> Plan:
         """What would be changed; only reads."""
         plan = plan_of(stack, self._present(stack), prunes=prunes)
-        return plan._replace(refusals=(*plan.refusals, *self._misplaced(stack)))
+        return plan._replace(refusals=(*plan.refusals, *_impossible(stack), *self._misplaced(stack)))
 
     def _misplaced(self, stack: StackSpec) -> Iterator[Refusal]:
         """The services that this machine, the only node, does not fit."""
@@ -214,6 +215,19 @@ class LocalEngine:
     def logs(self, word: str, selection: LogSelection) -> Iterator[tuple[TaskRow, LogEntry]]:
         """What a service or a task wrote."""
         return looking.logs(self._context, word, selection)
+
+
+def _impossible(stack: StackSpec) -> Iterator[Refusal]:
+    """The services of which no replica could be made."""
+    for spec in stack.services:
+        try:
+            check_spec(spec)
+            check_containers(spec)
+        except UsageError as error:
+            cause = f": {error.cause}" if error.cause else ""
+            yield Refusal(
+                f"failed to create service {spec.name}: {error.message}{cause}", "sandbox stack config -c FILE"
+            )
 
 
 def _network_request(network: Network) -> NetworkRequest:

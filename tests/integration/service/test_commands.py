@@ -222,3 +222,12 @@ def test_what_is_removed_by_hand_during_a_deploy_is_made_again(services: Service
     operations.remove(services.context, "st_one")
     engine.apply(plan, lambda _line: None)
     assert services.load_named("st_one").spec == changed
+
+
+def test_a_stack_with_a_service_that_cannot_be_makes_nothing(sandbox: Sandbox) -> None:
+    little = "{image: i, deploy: {resources: {limits: {memory: 1k}}}}"
+    (sandbox.home.root / "stack.yaml").write_text(f"services: {{one: {{image: i}}, two: {little}}}\n")
+    refused = sandbox.run("stack", "deploy", "-c", "stack.yaml", "st", status=1)
+    assert "failed to create service st_two: invalid memory value 1024: Must be at least 4MiB" in refused.stderr
+    assert refused.stdout == ""
+    assert sandbox.run("network", "ls", "-q", "-f", "name=st_").stdout == ""
