@@ -221,10 +221,10 @@ def _proc(spec: ContainerSpec) -> tuple[Bind | MountFilesystem, ...]:
 def _dev(spec: ContainerSpec) -> tuple[MountFilesystem | Bind | BindDevice | Link, ...]:
     pts_options = ("mode=0620", "ptmxmode=0666", "gid=5")
     shm_options = ("mode=1777", f"size={spec.shm_size_bytes}")
-    ipc: tuple[MountFilesystem | Bind, ...] = (
-        MountFilesystem("tmpfs", "/dev/shm", shm_options, _NO_DEV_EXEC_SUID),
-        MountFilesystem("mqueue", "/dev/mqueue", (), _NO_DEV_EXEC_SUID, optional=spec.ipc_mode == "join"),
-    )
+    queues = MountFilesystem("mqueue", "/dev/mqueue", (), _NO_DEV_EXEC_SUID, optional=spec.ipc_mode == "join")
+    ipc: tuple[MountFilesystem | Bind, ...] = (queues,)
+    if spec.shm_size_bytes:
+        ipc = (MountFilesystem("tmpfs", "/dev/shm", shm_options, _NO_DEV_EXEC_SUID), queues)
     if spec.ipc_mode == "host":
         ipc = (Bind("/dev/shm", "/dev/shm", by_request=False),)
     return (

@@ -107,6 +107,7 @@ class ContainerSpec(NamedTuple):
     sysctls: tuple[tuple[str, str], ...] = ()
     masked_paths: tuple[str, ...] = ()
     read_only_paths: tuple[str, ...] = ()
+    #: of /dev/shm; with 0 there is none
     shm_size_bytes: int = 64 * 1024 * 1024
     init: bool = False
     privileged: bool = False

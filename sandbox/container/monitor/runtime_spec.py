@@ -96,7 +96,7 @@ def container_spec(
         sysctls=config.sysctls,
         masked_paths=() if unconfined else default_masked_paths(),
         read_only_paths=() if unconfined else DEFAULT_READ_ONLY_PATHS,
-        shm_size_bytes=config.shm_size_bytes,
+        shm_size_bytes=0 if config.ipc_mode == "none" else config.shm_size_bytes,
         init=config.init,
         privileged=config.privileged,
         process_limit=process_limit,

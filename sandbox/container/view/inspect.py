@@ -57,6 +57,8 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
     config, data = container.config, paths.container_data(container.id)
     words = (*config.entrypoint, *config.command)
     has_log = config.log.driver != "none"
+    # those of --tmpfs are in HostConfig.Tmpfs alone, those of --mount are mounts as others
+    listed = {clean_path(mount.target) for mount in request.mounts if mount.kind == "tmpfs"}
     return {
         "Id": container.id,
         "Created": rfc3339(container.created_ns),
@@ -78,7 +80,9 @@ def _document(paths: Paths, container: Container, request: ContainerRequest) -> 
         "ExecIDs": None,
         "HostConfig": host_config(config, request) | {"Links": link_texts(container) or None},
         "GraphDriver": _graph_driver(paths, container),
-        "Mounts": [mount_document(paths, mount) for mount in config.mounts if mount.kind != "tmpfs"],
+        "Mounts": [
+            mount_document(paths, mount) for mount in config.mounts if mount.kind != "tmpfs" or mount.target in listed
+        ],
         "Config": _config(container, request),
     }
 

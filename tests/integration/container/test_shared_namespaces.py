@@ -69,6 +69,11 @@ def test_host_ipc_has_the_hosts_shared_memory(sandbox: Sandbox, busybox: str) ->
     assert lines == [os.readlink("/proc/self/ns/ipc"), "hosts"]
 
 
+def test_no_ipc_is_without_shared_memory(sandbox: Sandbox, busybox: str) -> None:
+    script = "test -e /dev/shm || echo none; test -d /dev/mqueue && echo queues"
+    assert _inside(sandbox, busybox, ("--ipc", "none"), script) == ["none", "queues"]
+
+
 def test_containers_share_memory(sandbox: Sandbox, busybox: str) -> None:
     give = "echo shared > /dev/shm/file; chmod 666 /dev/shm/file; exec sleep 1000"
     sandbox.run(*DETACHED, "--name", "giver", "--shm-size", "8m", busybox, "sh", "-c", give)
