@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from sandbox.api.call import JSON, Answer, Call, encoded
 from sandbox.api.connection import ClientGoneError
 from sandbox.api.errors import ApiError, leaves, message_of, status_of
+from sandbox.api.faults import report, report_note
 from sandbox.api.routing import find_handler, read_target
 from sandbox.errors import SandboxError
 from sandbox.foreign_errors import explain_error
@@ -92,7 +91,7 @@ def _report(found: list[BaseException]) -> None:
     """A fault of ours, for who reads what the server says; a client learns nothing of it."""
     for leaf in found:
         if not isinstance(leaf, SandboxError):
-            traceback.print_exception(leaf, file=sys.stderr)
+            report(leaf)
         else:
             for note in getattr(leaf, "__notes__", ()):
-                print(note, file=sys.stderr)
+                report_note(note)

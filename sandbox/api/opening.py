@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 
 from sandbox.api.greeting import Door, Endings, greet
-from sandbox.api.sockets import inherited_listener, open_listener, socket_path, tell_ready
+from sandbox.api.sockets import LOG_NAME, inherited_listener, open_listener, socket_path, tell_ready
 from sandbox.errors import HostError, UsageError
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def serve_user(
             doors.append(_open_door(context, host, tls))
         endings = Endings()
         if ready_fd is not None:
-            tell_ready(ready_fd)
+            tell_ready(ready_fd, f"{context.paths.runtime_root}/{LOG_NAME}")
         else:
             for door in doors:
                 note(f"API listen on {_shown(door)}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
-import traceback
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from sandbox.api.connection import IDLE_SECONDS, ClientGoneError, Connection
 from sandbox.api.doors import NotWelcomeError, let_in
 from sandbox.api.engine import Engine
 from sandbox.api.errors import ApiError
+from sandbox.api.faults import report
 from sandbox.api.greeting import ends_wanted
 from sandbox.warm.descriptor_limit import more_descriptors
 from sandbox.warm.trio_workers import open_workers
@@ -224,8 +223,8 @@ class _House:
             with suppress(Exception):
                 if connection is not None:
                     await connection.refuse(error.status, error.message)
-        except Exception:  # noqa: BLE001  # one client's request ends no other's
-            traceback.print_exc(file=sys.stderr)
+        except Exception as error:  # noqa: BLE001  # one client's request ends no other's
+            report(error)
         finally:
             if connection is not None:
                 await connection.aclose()

@@ -22,6 +22,8 @@ _CREDENTIALS = struct.Struct("3i")
 _IDLE = "10m"
 _READY = b"listening"
 _FIRST_LISTEN_FD = 3
+#: in the runtime directory, what a server in the background says
+LOG_NAME = "api.log"
 
 
 def socket_path(paths: Paths) -> str:
@@ -102,8 +104,13 @@ def ensure_socket(paths: Paths, env: Mapping[str, str]) -> str:
     raise HostError("cannot start a server of the API", cause=words, mend="sandbox api serve")
 
 
-def tell_ready(fd: int) -> None:
-    """Tell who started this server that it listens."""
+def tell_ready(fd: int, log: str) -> None:
+    """Tell who started this server that it listens. From then on he reads no errors: they go to the file `log`."""
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(fd), os.fstat(2)):
+            log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.dup2(log_fd, 2)
+            os.close(log_fd)
     with suppress(OSError):
         os.write(fd, _READY)
     with suppress(OSError):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sys
-import traceback
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -27,6 +25,7 @@ from sandbox.api.buildkit.rpc_errors import (
 )
 from sandbox.api.buildkit.schema import STATUS
 from sandbox.api.errors import leaves
+from sandbox.api.faults import report
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ def _as_rpc_error(raised: Exception) -> RpcError:
                     return RpcError(UNKNOWN, leaf.message)
                 raise leaf
     for leaf in found:
-        traceback.print_exception(leaf, file=sys.stderr)
+        report(leaf)
     return RpcError(INTERNAL, "internal error")
 
 

@@ -85,6 +85,8 @@ def test_a_server_in_the_background_is_there_for_all(sandbox: Sandbox, busybox: 
     assert path == again
     server = listener_pid(path)
     try:
+        # whoever started it has gone, and reads nothing of it
+        assert os.readlink(f"/proc/{server}/fd/2") == f"{os.path.dirname(path)}/api.log"
         assert f"by process {server}" in sandbox.run("api", "serve", status=1).stderr
         env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
         assert subprocess.run(["docker", "run", "--rm", busybox, "echo", "hi"], env=env, capture_output=True,
