@@ -22,7 +22,8 @@ SYSCTLS = "com.docker.network.endpoint.sysctls"
 _LONGEST_NAME = 15
 _FAMILIES = ("ipv4", "ipv6", "mpls")
 _GROUPS = ("conf", "neigh")
-_PLACE = "IFNAME"
+#: the second is what Docker's command line makes of the first
+_PLACES = ("IFNAME", "ifname")
 
 
 def check_options(endpoint: EndpointRequest) -> None:
@@ -51,7 +52,7 @@ def interface_settings(options: Sequence[tuple[str, str]], interface: str) -> tu
     for text in filter(None, dict(options).get(SYSCTLS, "").split(",")):
         key, equals, value = text.partition("=")
         parts = key.strip().split(".")
-        if not equals or len(parts) != 5 or parts[0] != "net" or parts[3] != _PLACE:
+        if not equals or len(parts) != 5 or parts[0] != "net" or parts[3] not in _PLACES:
             raise UsageError(
                 f"invalid endpoint sysctl: {text!r}",
                 mend=f"{SYSCTLS}=net.ipv4.conf.IFNAME.log_martians=1, with the word IFNAME for the interface",

@@ -35,8 +35,9 @@ def parse_network(text: str) -> EndpointRequest:
         return EndpointRequest(text)
     endpoint = EndpointRequest("")
     for field in split_fields(text):
-        key, equals, value = field.lower().partition("=")
-        key, value = key.strip(), value.strip()
+        # the name of a network, and IFNAME in a setting, are as they were written
+        key, equals, value = field.partition("=")
+        key, value = key.strip().lower(), value.strip()
         if not equals or key not in _KEYS:
             raise UsageError(f"invalid field {field}")
         endpoint = _add(endpoint, key, value)

@@ -11,7 +11,7 @@ from sandbox.values import EndpointRequest
 
 
 def test_settings_are_those_of_one_interface() -> None:
-    options = ((SYSCTLS, "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.IFNAME.delay_first_probe_time=9"),)
+    options = ((SYSCTLS, "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.ifname.delay_first_probe_time=9"),)
     assert interface_settings(options, "lan0") == (
         ("net/ipv4/conf/lan0/log_martians", "1"), ("net/ipv6/neigh/lan0/delay_first_probe_time", "9"),
     )  # fmt: skip

@@ -201,6 +201,9 @@ def test_network() -> None:
     assert build("img").network == build("--network bridge img").network == "default"
     assert build("--network none img").network == "none"
     assert build("--net container:web img").network == "container:web"
+    setting = ("com.docker.network.endpoint.sysctls", "net.ipv4.conf.IFNAME.rp_filter=2")
+    upper = build(f"--network NAME=Mine,alias=Db,driver-opt={'='.join(setting)} img")
+    assert upper.endpoints == (EndpointRequest("Mine", aliases=("Db",), driver_options=(setting,)),)
     mine = build("--network mine --network-alias db --ip 10.9.0.2 --link web:www --network name=other,alias=x img")
     assert mine.network == "mine"
     assert mine.endpoints == (
