@@ -75,7 +75,11 @@ class Answers:
                 return await session.credentials(question["host"])
             case "ssh":
                 path = tempfile.mktemp(dir=self._scratch, prefix="agent-")
-                await self._nursery.start(serve_agent, session.link, question["id"], path)
+                try:
+                    await self._nursery.start(serve_agent, session.link, question["id"], path)
+                except RpcError:
+                    # only a mount that requires it fails
+                    return None
                 return path
             case "send-file":
                 await send_file(session.link, question["number"], question["path"], question["metadata"])

@@ -6,7 +6,8 @@ A message is its length in four bytes, and msgpack; a descriptor may go with it 
     {"ask": "upload", path}                                  -> the same, of what the client sends by itself
     {"ask": "secret", id}                                    -> bytes, or None
     {"ask": "credentials", host}                             -> (name, password), or None
-    {"ask": "ssh", id}                                       -> the path of a socket at which the client's agent is
+    {"ask": "ssh", id}                                       -> the path of a socket at which the client's agent is,
+                                                                or None
     {"ask": "send-file", number, path, metadata}             -> None, when the client has the file at `path`
     {"ask": "send-tree", number, path}                       -> None, when it has what is in the archive there
 """

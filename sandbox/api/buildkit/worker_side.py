@@ -274,7 +274,8 @@ class _Building:
             value = self._asker.ask("secret", id=name)
             if value is not None:
                 secrets[name] = value
-        agents = tuple(SshSource(name, (self._asker.ask("ssh", id=name),)) for name in dict.fromkeys(takes.agents))
+        asked = ((name, self._asker.ask("ssh", id=name)) for name in dict.fromkeys(takes.agents))
+        agents = tuple(SshSource(name, (path,)) for name, path in asked if path is not None)
         pushed = (name.domain for output in options.export.outputs if output.push for name in output.names)
         auths: dict[str, dict[str, object]] = {}
         for domain in dict.fromkeys((*domains_of(takes.images), *pushed)):

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 import tarfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from net.host_ports import outgoing_address
+from tests.ports import find_free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.command import Sandbox
     from tests.integration.api.conftest import DockerCommand
+    from tests.registry import Registry
 
 pytestmark = pytest.mark.requires("subids", "overlay", "docker")
 
@@ -112,3 +119,71 @@ def test_the_hosts_address_by_its_word(command: DockerCommand, busybox: str) -> 
         pytest.skip("this machine has no way to the world, and no address on it")
     text = f"FROM {busybox}\nRUN grep -q '^{gateway}\\s*machine$' /etc/hosts\n".encode()
     command.run("build", "-q", "--add-host", "machine:host-gateway", "-", input=text)
+
+
+@pytest.mark.slow
+@pytest.mark.requires("registry")
+def test_what_the_client_alone_may_see(
+    command: DockerCommand, busybox: str, sandbox: Sandbox, auth_registry: Registry, tmp_path: Path
+) -> None:
+    private = f"{auth_registry.host}/private:1"
+    sandbox.run("tag", busybox, private)
+    # into the client's configuration; the server has another
+    command.run("login", "-u", auth_registry.user, "--password-stdin", auth_registry.host, input=auth_registry.password)
+    command.run("push", private)
+    sandbox.run("rmi", private)
+    assert "denied" in sandbox.run("pull", private, status=1).stderr
+    text = f'FROM {private}\nRUN --mount=type=ssh,required=true test -S "$SSH_AUTH_SOCK" && echo agent >/agent\n'
+    agent = f"{sandbox.home.root}/agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            command.env["SSH_AUTH_SOCK"] = agent
+            (image_id,) = command.run("build", "-q", "--ssh", "default", "-", input=text).stdout.decode().split()
+        finally:
+            process.terminate()
+    assert command.lines("run", "--rm", image_id, "cat", "/agent") == ["agent"]
+    said = command.run("build", "--no-cache", "-", input=text, status=1).stderr
+    assert b"SSH agent default: not found" in said
+    # it need not be there where nothing requires it
+    command.run("build", "-", input=text.replace(",required=true test -S", " test -z"))
+
+
+@contextmanager
+def _served(directory: Path, eventually: Callable[..., None]) -> Iterator[str]:
+    """The URL of what lies there."""
+    port = find_free_port()
+    words = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(directory), str(port)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            eventually(lambda: subprocess.run(["curl", "-fso/dev/null", f"http://127.0.0.1:{port}/"]).returncode == 0)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+@pytest.mark.slow
+@pytest.mark.requires("git", "curl")
+def test_a_repository_as_the_context(
+    command: DockerCommand, busybox: str, tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    work = tmp_path / "work"
+    (work / "sub").mkdir(parents=True)
+    (work / "Dockerfile").write_text(f"FROM {busybox}\nCOPY file /\nCMD cat /file\n")
+    (work / "file").write_text("of main\n")
+    (work / "sub/Dockerfile").write_text(f"FROM {busybox}\nCMD echo of sub\n")
+    own = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main")
+    (tmp_path / "web").mkdir()
+    for words in (
+        ("init", "-q", str(work)), ("-C", str(work), "add", "-A"), ("-C", str(work), "commit", "-qm", "first"),
+        ("clone", "-q", "--bare", str(work), str(tmp_path / "web/repository.git")),
+        ("-C", str(tmp_path / "web/repository.git"), "update-server-info"),
+    ):  # fmt: skip
+        subprocess.run(["git", *own, *words], check=True, env={**os.environ, "HOME": str(tmp_path)})
+    with _served(tmp_path / "web", eventually) as url:
+        for fragment, told in (("", "of main"), ("#main:sub", "of sub")):
+            (image_id,) = command.lines("build", "-q", f"{url}/repository.git{fragment}")
+            assert command.lines("run", "--rm", image_id) == [told]
+        said = command.run("build", f"{url}/repository.git#nope", status=1).stderr
+        assert b"has no ref 'nope'" in said
