@@ -67,7 +67,7 @@ def _in_words_of_swarm() -> Iterator[None]:
     try:
         yield
     except ConflictError as error:
-        if error.message == "update out of sequence":
+        if error.message == operations.OUT_OF_SEQUENCE:
             raise ApiError(500, f"rpc error: code = Unknown desc = {error.message}") from error
         code, status = (
             ("AlreadyExists", 409) if error.message.startswith("name conflicts") else ("InvalidArgument", 400)

@@ -28,6 +28,9 @@ from sandbox.state import open_state
 from sandbox.swarm_of_one import node_id
 from sandbox.transactions import transaction
 
+#: the message where somebody else was quicker
+OUT_OF_SEQUENCE = "update out of sequence"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +151,7 @@ def _docker_config(context: OperationContext) -> str:
 def _require_version(service: Service, version: int) -> None:
     if service.version != version:
         raise ConflictError(
-            "update out of sequence",
+            OUT_OF_SEQUENCE,
             cause=f"service {service.name} is of version {service.version} by now, not {version}",
             mend=f"sandbox service inspect {service.name}",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.service_options.table import CREATE_OPTIONS, UPDATE_OPTIONS
-from sandbox.errors import NotFoundError, UsageError
+from sandbox.errors import ConflictError, NotFoundError, UsageError
 from sandbox.service import looking, operations
 
 TYPE_CHECKING = False
@@ -54,6 +54,11 @@ def update(invocation: Invocation) -> int:
             service = operations.update(where, service.id, service.version, spec)
         except NotFoundError as error:
             error.message, error.cause = f"service {word} not found", "it was removed meanwhile"
+            raise
+        except ConflictError as error:
+            if error.message == operations.OUT_OF_SEQUENCE:
+                # of what it is by now
+                error.mend = invocation.retyped(invocation.arguments)
             raise
     invocation.context.print(word)
     return _waited(invocation, service, word)
