@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import asynccontextmanager
 
 import trio
 
-from sandbox.compose.steps import COMPLETED, HEALTHY
+from sandbox.compose.steps import COMPLETED, HEALTHY, RUNNING_OR_HEALTHY
 from sandbox.container.life.lookup import open_container
 from sandbox.errors import SandboxError
 from sandbox.event_stream import EventReader, WakeupPace, watch_writes
@@ -98,6 +99,8 @@ async def wait_until_met(context: OperationContext, step: Step, told: Changes) -
     """
     seconds = step.timeout_seconds
     grace = _GRACE_SECONDS
+    # nothing wakes who waits until a container has run for a while
+    again = _GRACE_SECONDS if step.condition == RUNNING_OR_HEALTHY else float("inf")
     with trio.move_on_after(float("inf") if seconds is None else seconds):
         while True:
             # before the look, so that nothing falls between
@@ -114,7 +117,8 @@ async def wait_until_met(context: OperationContext, step: Step, told: Changes) -
                 continue
             if word:
                 return word
-            await upcoming.wait()
+            with trio.move_on_after(again):
+                await upcoming.wait()
     raise SandboxError(f"application not healthy after {seconds}s", mend="sandbox compose ps -a")
 
 
@@ -154,7 +158,8 @@ def _is_up(context: OperationContext, container: Container, condition: str) -> b
             mend="give it a healthcheck, or depend on it with condition: service_started",
         )
     if not has_check:
-        return state.status == "running"
+        # whatever the clock has been set to meanwhile
+        return state.status == "running" and abs(time.time_ns() - state.started_ns) >= _GRACE_SECONDS * 10**9
     if state.status == "running" and state.health == "unhealthy":
         raise SandboxError(
             f"{before}container {name} is unhealthy",

@@ -270,3 +270,13 @@ def test_two_at_once_make_one_project(project: _Project) -> None:
     assert [process.returncode for process in processes] == [0, 0], told
     assert sum(text.count(" Creating") for text in told) == 4
     assert set(project.ids()) == {f"demo-s{number}-1" for number in range(4)}
+
+
+def test_who_waits_is_told_of_what_ends_at_once(sandbox: Sandbox, busybox: str) -> None:
+    path = sandbox.home.root / "compose.yaml"
+    path.write_text(f"services: {{x: {{image: {busybox}, command: [sh, -c, 'exit 3'], network_mode: none}}}}\n")
+    told = sandbox.run("compose", "-p", "short", "up", "-d", "--wait", status=1)
+    assert "container short-x-1 exited (3)" in told.stderr
+    path.write_text(f"services: {{x: {{image: {busybox}, command: [sleep, '1000'], network_mode: none}}}}\n")
+    sandbox.run("compose", "-p", "short", "up", "-d", "--wait")
+    sandbox.run("compose", "-p", "short", "down", "-t", "0")
