@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MOST_OUTPUT = 500
 #: what has no health check has so long to end by itself
 _GRACE_SECONDS = 1.0
+#: as long as it is before Compose first looks: what has run so long without a health check is up
+_STEADY_SECONDS = 0.5
 
 
 class _NoCheckError(SandboxError):
@@ -100,7 +102,7 @@ async def wait_until_met(context: OperationContext, step: Step, told: Changes) -
     seconds = step.timeout_seconds
     grace = _GRACE_SECONDS
     # nothing wakes who waits until a container has run for a while
-    again = _GRACE_SECONDS if step.condition == RUNNING_OR_HEALTHY else float("inf")
+    again = _STEADY_SECONDS if step.condition == RUNNING_OR_HEALTHY else float("inf")
     with trio.move_on_after(float("inf") if seconds is None else seconds):
         while True:
             # before the look, so that nothing falls between
@@ -159,7 +161,7 @@ def _is_up(context: OperationContext, container: Container, condition: str) -> b
         )
     if not has_check:
         # whatever the clock has been set to meanwhile
-        return state.status == "running" and abs(time.time_ns() - state.started_ns) >= _GRACE_SECONDS * 10**9
+        return state.status == "running" and abs(time.time_ns() - state.started_ns) >= _STEADY_SECONDS * 10**9
     if state.status == "running" and state.health == "unhealthy":
         raise SandboxError(
             f"{before}container {name} is unhealthy",
