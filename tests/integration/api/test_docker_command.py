@@ -92,6 +92,9 @@ def test_networks_and_images(command: DockerCommand, busybox: str) -> None:
     assert b"ConfigOnly is not supported" in command.run("network", "create", "--config-only", "x", status=1).stderr
     command.run("run", "-d", "--network", "inner", "--name", "one", busybox, "sleep", "600")
     assert command.lines("network", "inspect", "-f", "{{len .Containers}} {{.Driver}}", "inner") == ["1 bridge"]
+    for mode in ("inner", "container:one"):
+        said = command.run("build", "--network", mode, "-", input=f"FROM {busybox}\nRUN true\n", status=1).stderr
+        assert f"networkmode {mode} is not supported".encode() in said
     command.run("network", "disconnect", "inner", "one")
     command.run("network", "connect", "--alias", "other", "inner", "one")
     command.run("rm", "-f", "one")
