@@ -144,9 +144,9 @@ def test_an_unknown_command_is_1() -> None:
         (OSError(24, "Too many open files", "/x"), "container stop", 1,
          "Error: Too many open files: /x\n  cause: a limit of this shell is reached: ulimit -n\n"
          "  mend: ulimit -Sn hard\n"),
-        (MemoryError(), "container stop", 125,
+        (MemoryError(), "container stop", 1,
          "Error: out of memory\n  cause: no more is there, or ulimit -v, ulimit -d\n  mend: ulimit -a\n"),
-        (DatabaseError("locked"), "container stop", 125,
+        (DatabaseError("locked"), "container stop", 1,
          "Error: the database could not be used\n  cause: locked\n  mend: sandbox doctor\n"),
         (NotFoundError("a\x1b[2J\nb"), "container stop", 1, "Error: a\\x1b[2J\\nb\n"),
         (KeyboardInterrupt(), "container stop", 130, "Error: interrupted: sandbox stop\n"),
