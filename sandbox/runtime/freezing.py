@@ -43,6 +43,8 @@ _HELD = frozenset("TtZXxD")
 #: <linux/nsfs.h>
 _NS_GET_PARENT = 0xB702
 _ENDED, _NOT_HELD = 1, 2
+#: what the helper is called, and who it puts into the namespace: at most 15 bytes, proc(5)
+_HELPER_NAME = b"sandbox-stopper"
 
 
 class HeldProcess(NamedTuple):
@@ -93,6 +95,8 @@ def stop_processes_steps(pidfd: int, pid: int) -> Steps[tuple[HeldProcess, ...]]
         status = _ENDED
         try:
             sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
+            with open("/proc/self/comm", "wb") as name:
+                name.write(_HELPER_NAME)
             # the container may see who enters its pid namespace
             sc.prctl(sc.PR_SET_DUMPABLE, 0)
             if os.getppid() == parent:
@@ -108,12 +112,27 @@ def stop_processes_steps(pidfd: int, pid: int) -> Steps[tuple[HeldProcess, ...]]
         if not ended:
             os.kill(helper, signal.SIGKILL)
             os.waitpid(helper, 0)
+            _reap_left()
             continue_processes(_read_held(found))
         os.close(found)
     if status:
+        _reap_left()
         continue_processes(held)
         raise ConflictError("is not running") if os.waitstatus_to_exitcode(status) == _ENDED else _not_held()
     return held
+
+
+def _reap_left() -> None:
+    """Reap what a killed helper had in the namespace, whose first process cannot end before. It is ours now, of a
+    monitor (PR_SET_CHILD_SUBREAPER), which waits for that process alone.
+    """
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with suppress(OSError):
+                left = _stat(f"/proc/{name}")
+                if left.parent == os.getpid() and left.name == _HELPER_NAME:
+                    os.kill(int(name), signal.SIGKILL)
+                    os.waitpid(int(name), 0)
 
 
 def continue_processes(held: Iterable[HeldProcess]) -> None:
@@ -246,16 +265,19 @@ class _Members:
 
 
 class _Stat(NamedTuple):
-    #: proc(5), stat fields 3 and 22
+    #: proc(5), stat fields 2, 3, 4 and 22
+    name: bytes
     state: str
+    parent: int
     start: int
 
 
 def _stat(directory: str) -> _Stat:
     # the command name, field 2, may hold parentheses, and what is no text
     with open(f"{directory}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    return _Stat(fields[0].decode(), int(fields[19]))
+        before, _, after = file.read().rpartition(b")")
+    fields = after.split()
+    return _Stat(before.partition(b"(")[2], fields[0].decode(), int(fields[1]), int(fields[19]))
 
 
 def _read_held(found: int) -> tuple[HeldProcess, ...]:

@@ -265,7 +265,8 @@ def test_the_end_of_a_detached_exec_is_told(
 
 
 def _keeper_kibibytes(sandbox: Sandbox) -> int:
-    keepers = [line for line in leaks.processes_of(str(sandbox.home.root)) if line.split()[1] == "sandbox-exec"]
+    # what is just executed has no command line yet
+    keepers = [line for line in leaks.processes_of(str(sandbox.home.root)) if line.split()[1:2] == ["sandbox-exec"]]
     if not keepers:
         return 0
     rollup = Path(f"/proc/{keepers[0].split()[0]}/smaps_rollup").read_text()

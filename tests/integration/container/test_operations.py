@@ -88,7 +88,7 @@ def test_a_life_as_values(program: Program) -> None:
     with pytest.raises(ConflictError, match="stop the container before removing"):
         program("container.remove", "one")
     program("container.rename", "one", "two")
-    with pytest.raises(ConflictError, match="same name"):
+    with pytest.raises(UsageError, match="same name"):
         program("container.rename", "two", "two")
     program("container.stop", "two", StopRequest(timeout_seconds=60))
     assert program("container.wait", "two", None) == 3
