@@ -19,6 +19,8 @@ USER = "tester"
 PASSWORD = "pw-of-tests"
 #: htpasswd -nbB -C 5 of the two above; written out so that no tool for it is needed
 _HTPASSWD = "tester:$2y$05$YSLmNopgYCTDJ.u.YddAIeN330iXy9ZSEkmdd/g/ZS4oZMIQ3tR/C\n"
+#: beside the storage; skopeo looks for other tools' otherwise, and ends where it may not
+_NO_PASSWORDS = "auth.json"
 #: the log as far as the address, then into nothing: a pipe that nobody reads would stop the registry when full
 _SERVE = '"$0" serve "$1" 2>&1 | { sed -u "/listening on/q"; exec cat >/dev/null; }'
 _LISTENING = re.compile(r"listening on ([^\" ]+?:\d+)")
@@ -42,7 +44,7 @@ class Registry(NamedTuple):
     def skopeo(self, verb: str, *words: str) -> str:
         """Run skopeo against this registry, as its user where it has one; returns what it printed."""
         side = "--dest-" if verb == "copy" else "--"
-        access = [f"{side}tls-verify=false"]
+        access = [f"{side}tls-verify=false", f"--authfile={self.storage.parent}/{_NO_PASSWORDS}"]
         if self.user:
             access.append(f"{side}creds={self.user}:{self.password}")
         done = subprocess.run(
@@ -60,6 +62,7 @@ def run_registry(*, tls: bool = False, auth: bool = False) -> Iterator[Registry]
     place = Path(tempfile.mkdtemp(prefix="sbx-", dir="/tmp"))
     try:
         (place / "storage").mkdir()
+        (place / _NO_PASSWORDS).write_text("{}")
         (place / "config.yml").write_text(_configuration(place, tls=tls, auth=auth))
         process = subprocess.Popen(
             ["sh", "-c", _SERVE, program, str(place / "config.yml")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
