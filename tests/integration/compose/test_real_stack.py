@@ -125,13 +125,18 @@ def servers(request: pytest.FixtureRequest, servers_layout: Path, busybox_tar: P
     assert left == []
 
 
-def test_a_program_behind_nginx_with_redis_and_postgresql(servers: Sandbox) -> None:
-    port = find_free_port()
+def write_project(servers: Sandbox, more: dict[str, str]) -> Path:
+    """Write the files of the project `shop`, and `more` by their names; give its directory."""
     directory = servers.home.root / "shop"
     directory.mkdir()
-    (directory / "compose.yaml").write_text(_FILE)
-    (directory / "web.py").write_text(_PROGRAM)
-    (directory / ".env").write_text(f"PORT={port}\n")
+    for name, text in ({"compose.yaml": _FILE, "web.py": _PROGRAM} | more).items():
+        (directory / name).write_text(text)
+    return directory
+
+
+def test_a_program_behind_nginx_with_redis_and_postgresql(servers: Sandbox) -> None:
+    port = find_free_port()
+    directory = write_project(servers, {".env": f"PORT={port}\n"})
     env = {"KEY": "of the shell", "CONNECT": _CONNECT}
 
     def compose(*words: str) -> list[str]:
@@ -182,11 +187,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 @pytest.mark.requires("wrk")
 def test_the_same_file_as_a_stack_is_updated_under_wrk(servers: Sandbox) -> None:
     port = find_free_port()
-    directory = servers.home.root / "shop"
-    directory.mkdir()
-    (directory / "compose.yaml").write_text(_FILE)
-    (directory / "deploy.yaml").write_text(_DEPLOY)
-    (directory / "web.py").write_text(_PROGRAM)
+    directory = write_project(servers, {"deploy.yaml": _DEPLOY})
     env = {"KEY": "of the shell", "CONNECT": _CONNECT, "PORT": str(port)}
     files = [f"--compose-file={directory}/{name}.yaml" for name in ("compose", "deploy")]
 
