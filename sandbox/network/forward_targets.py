@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.network.record import Endpoint
+    from sandbox.values import PublishedPort
 
 
 def forward_target(endpoints: Sequence[Endpoint]) -> ForwardTarget:
@@ -22,13 +23,12 @@ def member_target(endpoints: Sequence[Endpoint]) -> ForwardTarget:
     return target if target.address4 or target.address6 else _target_on(endpoints)
 
 
-def host_binding(endpoints: Sequence[Endpoint]) -> str:
-    """At which of the host's addresses ports are bound that name none, as the network of the default route says; "" is
-    every address.
-    """
+def with_host_binding(endpoints: Sequence[Endpoint], ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
+    """The ports, those that name no address of the host at the one that the network of the default route says."""
     from sandbox.network.record import HOST_BINDING  # few networks have it
 
-    return next((one.network.options.get(HOST_BINDING, "") for one in endpoints if one.default_route), "")
+    address = next((one.network.options.get(HOST_BINDING, "") for one in endpoints if one.default_route), "")
+    return tuple(port._replace(host_ip=port.host_ip or address) for port in ports)
 
 
 def _target_on(endpoints: Sequence[Endpoint]) -> ForwardTarget:

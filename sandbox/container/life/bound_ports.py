@@ -12,7 +12,7 @@ from sandbox.container.life.stop import is_active
 from sandbox.container.model.port_changes import is_of
 from sandbox.container.model.store import load_container
 from sandbox.errors import ConflictError
-from sandbox.network.forward_targets import host_binding
+from sandbox.network.forward_targets import with_host_binding
 from sandbox.network.store import endpoints_of
 from sandbox.state import open_state
 
@@ -42,8 +42,7 @@ def follow_networks(paths: Paths, container_id: str) -> None:
         return
     from sandbox.container.life.ports import check_host  # few containers are connected when their ports are due
 
-    address = host_binding(endpoints)
-    ports = tuple(port._replace(host_ip=port.host_ip or address) for port in wanted)
+    ports = with_host_binding(endpoints, wanted)
     try:
         check_host(paths, container, ports)
     except ConflictError as error:

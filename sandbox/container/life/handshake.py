@@ -104,8 +104,8 @@ def _on_bridges(paths: Paths, request: PublishRequest) -> PublishRequest:
         return request._replace(slirp_socket="")
     from sandbox.container.life.publish import address_for_slirp
 
-    address = address_for_slirp(paths, request.container)
-    return request._replace(address=address, ports=request.ports if address else ())
+    address, ports = address_for_slirp(paths, request.container, request.ports)
+    return request._replace(address=address, ports=ports)
 
 
 def _bind(paths: Paths, spawned: SpawnedMonitor, request: PublishRequest) -> tuple[PublishedPort, ...]:

@@ -14,7 +14,7 @@ from sandbox.container.life.bound_ports import follow_networks
 from sandbox.container.life.settled import open_settled
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.endpoint_rows import free_endpoints
-from sandbox.container.model.linked import unlink
+from sandbox.container.model.linked import parents_of, unlink
 from sandbox.container.model.store import load_container, write_networks
 from sandbox.errors import ConflictError, ForbiddenError, NotFoundError, SandboxError, UsageError
 from sandbox.network.allocate import give_endpoint
@@ -60,6 +60,7 @@ def connect_container(paths: Paths, word: str, request: EndpointRequest) -> None
     try:
         _ask(paths, present, f"connect container {present.name} to network {network.name}")
         follow_networks(paths, present.id)
+        tell_linked(paths, present)
     except SandboxError:
         if _undo_connect(paths, present, before, network):
             # a wire that is there already, and was of no use without the ports
@@ -106,6 +107,7 @@ def disconnect_container(paths: Paths, word: str, network_word: str, *, force: b
         if _undo_disconnect(paths, present, network, before, gone):
             raise
     follow_networks(paths, present.id)
+    tell_linked(paths, present)
 
 
 def _forget_network(connection: sqlite3.Connection, paths: Paths, word: str, network: str) -> bool:
@@ -128,6 +130,17 @@ def remove_link(paths: Paths, word: str) -> None:
         # one that ends just now calls nobody any more
         with suppress(SandboxError):
             call_monitor(paths, container, "networks")
+
+
+def tell_linked(paths: Paths, container: Container) -> None:
+    """Have those that call the container by a link, and run, find it at its present address."""
+    with open_state(paths, durable=False) as connection:
+        parents = parents_of(connection, container.name)
+    for parent in parents:
+        if is_active(parent):
+            # one that ends just now calls nobody any more
+            with suppress(SandboxError):
+                call_monitor(paths, parent, "networks")
 
 
 def _ask(paths: Paths, container: Container, what: str) -> None:

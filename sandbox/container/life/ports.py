@@ -37,8 +37,8 @@ def add_ports(paths: Paths, word: str, ports: tuple[PublishedPort, ...]) -> tupl
     check_added(ports)
     container = _look_up(paths, word)
     _refuse_network(container)
-    if is_active(container):
-        _refuse_internal(paths, container)
+    if is_active(container) and network_mode(container.config.network) == "bridge":
+        ports = _bound_by_network(paths, container, ports)
     present = _present(container)
     for port in ports:
         _refuse_present(container, port, present)
@@ -95,9 +95,12 @@ def _refuse_network(container: Container) -> None:
     raise ConflictError(f"cannot publish a port of container {container.name}", cause=cause, mend=mend)
 
 
-def _refuse_internal(paths: Paths, container: Container) -> None:
-    if network_mode(container.config.network) != "bridge":
-        return
+def _bound_by_network(
+    paths: Paths, container: Container, ports: tuple[PublishedPort, ...]
+) -> tuple[PublishedPort, ...]:
+    """The ports as the networks of a container that runs bind them. Raises ConflictError where they bind none."""
+    from sandbox.network.forward_targets import with_host_binding
+
     with open_state(paths, durable=False) as connection:
         endpoints = endpoints_of(connection, container.id)
     if all(endpoint.network.internal for endpoint in endpoints):
@@ -106,6 +109,7 @@ def _refuse_internal(paths: Paths, container: Container) -> None:
             cause="it is on internal networks alone, to which no port leads" if endpoints else "it is on no network",
             mend=f"sandbox network connect NETWORK {container.name}",
         )
+    return with_host_binding(endpoints, ports)
 
 
 def _refuse_present(container: Container, port: PublishedPort, present: tuple[PublishedPort, ...]) -> None:

@@ -57,13 +57,12 @@ def bind_ports(paths: Paths, container: Container, ports: Sequence[PublishedPort
     from net.listeners import open_listeners
 
     if container.config.network not in (DEFAULT_NETWORK, "pasta"):
-        from sandbox.network.forward_targets import host_binding
+        from sandbox.network.forward_targets import with_host_binding
 
         endpoints = _endpoints(paths, container)
         if all(endpoint.network.internal for endpoint in endpoints):
             return ()
-        if address := host_binding(endpoints):
-            ports = [port if port.host_ip else port._replace(host_ip=address) for port in ports]
+        ports = with_host_binding(endpoints, ports)
 
     mappings = [PortMapping(*port) for port in ports]
     try:
@@ -72,15 +71,15 @@ def bind_ports(paths: Paths, container: Container, ports: Sequence[PublishedPort
         raise _explained_start(paths, error, container, mappings) from error
 
 
-def address_for_slirp(paths: Paths, container: Container) -> str:
-    """The address to which slirp4netns forwards the ports of a container on bridge networks; "" on internal ones alone,
-    where there are none. Raises StartError where it cannot.
+def address_for_slirp(
+    paths: Paths, container: Container, ports: Sequence[PublishedPort]
+) -> tuple[str, tuple[PublishedPort, ...]]:
+    """The address to which slirp4netns forwards the ports of a container on bridge networks, and the ports as its
+    network binds them; "" and none on internal ones alone. Raises StartError where it cannot.
     """
-    from sandbox.network.forward_targets import forward_target
-    from sandbox.network.store import endpoints_of
+    from sandbox.network.forward_targets import forward_target, with_host_binding
 
-    with open_state(paths, durable=False) as connection:
-        endpoints = endpoints_of(connection, container.id)
+    endpoints = _endpoints(paths, container)
     address = forward_target(endpoints).address4
     if not address and any(not endpoint.network.internal for endpoint in endpoints):
         raise StartError(
@@ -88,7 +87,7 @@ def address_for_slirp(paths: Paths, container: Container) -> str:
             cause="slirp4netns forwards to IPv4 addresses only, and its network has none",
             mend="leave --port-driver slirp4netns out",
         )
-    return address
+    return address, with_host_binding(endpoints, ports) if address else ()
 
 
 def _endpoints(paths: Paths, container: Container) -> Sequence[Endpoint]:

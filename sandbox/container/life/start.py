@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.container.life.create import join_networks
 from sandbox.container.life.handshake import StartOptions, abandon, start_in_monitor
 from sandbox.container.life.lookup import open_container
+from sandbox.container.life.networking import tell_linked
 from sandbox.container.life.stop import is_active
 from sandbox.container.model.claims import TakenError, claim_for, to_start
 from sandbox.container.model.store import load_container, update_state
@@ -69,6 +70,8 @@ def start_container(paths: Paths, env: Mapping[str, str], request: StartRequest)
             raise
         options = StartOptions(request.attachment, request.window_size, limits)
         start_in_monitor(paths, spawned, claimed, options)
+        if on_bridges:
+            tell_linked(paths, claimed)
         return RunningStart(claimed, spawned)
 
 

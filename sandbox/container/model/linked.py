@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from sandbox.container.model.links import Link, changed_texts, links_of, names_by_links, variables, with_links
+from sandbox.container.model.links import (
+    Link,
+    changed_texts,
+    host_names,
+    links_of,
+    names_by_links,
+    variables,
+    with_links,
+)
 from sandbox.container.model.store import find_container, write_networks
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 
@@ -57,6 +65,25 @@ def _environment(connection: sqlite3.Connection, container: Container) -> Iterat
             yield from variables(container.name, link.alias, child.config, place[0])
 
 
+def link_host_lines(connection: sqlite3.Connection, container: Container) -> tuple[str, ...]:
+    """The lines of a hosts file for those that the container is linked to, as far as they run."""
+    query = f"SELECT address4, address6 FROM endpoint WHERE {_PLACE}"
+    return tuple(
+        f"{address}\t{host_names(link.alias, child)}\n"
+        for link, child in _children(connection, container)
+        if child.state.status in _RUNNING
+        for address in connection.execute(query, (child.id,)).fetchone() or ()
+        if address
+    )
+
+
+def parents_of(connection: sqlite3.Connection, name: str) -> tuple[Container, ...]:
+    """The containers that call the one of that name by a link."""
+    rows = connection.execute("SELECT name FROM container WHERE instr(config, ?)", (f'"{name}:',)).fetchall()
+    containers = (find_container(connection, parent) for (parent,) in rows)
+    return tuple(one for one in containers if any(link.container == name for link in links_of(one.config)))
+
+
 def unlink(connection: sqlite3.Connection, word: str) -> Container:
     """Forget the link "web/database", within a transaction; the container that had it. Raises NotFoundError;
     ConflictError for a name that is no link's.
@@ -78,12 +105,9 @@ def unlink(connection: sqlite3.Connection, word: str) -> Container:
 
 def rename_linked(connection: sqlite3.Connection, former: str, name: str) -> None:
     """Have the links to a container that has another name now lead to it still, within a transaction."""
-    rows = connection.execute("SELECT name FROM container WHERE instr(config, ?)", (f'"{former}:',)).fetchall()
-    for (parent,) in rows:
+    for parent in parents_of(connection, former):
         _change(
-            connection,
-            find_container(connection, parent),
-            lambda link: link._replace(container=name) if link.container == former else link,
+            connection, parent, lambda link: link._replace(container=name) if link.container == former else link
         )
 
 

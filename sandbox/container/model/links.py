@@ -76,6 +76,12 @@ def names_by_links(containers: Iterable[Container]) -> dict[str, list[str]]:
     return found
 
 
+def host_names(alias: str, child: Container) -> str:
+    """The names at which a hosts file has one that is called `alias`: that, its host name, its own."""
+    names = (alias, child.config.hostname or child.id[:12], child.name)
+    return " ".join(dict.fromkeys(names))
+
+
 def variables(parent: str, alias: str, child: ContainerConfig, address: str) -> Iterator[str]:
     """What the container `parent` is told of one that it calls `alias`."""
     name = alias.upper().replace("-", "_")

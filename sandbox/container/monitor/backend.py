@@ -13,6 +13,7 @@ Runs in the monitor, as root of the outer user namespace, in a mount namespace o
 from __future__ import annotations
 
 from sandbox.container.monitor.etc_files import (
+    HostsPart,
     change_hosts,
     change_name_server,
     write_etc_files,
@@ -84,6 +85,8 @@ class KernelEngine:
         self._cgroup: ContainerCgroup | None = None
         self._mounts = ContainerMounts(paths, container)
         self._seccomp: bytes | None = None
+        #: in the hosts file, of those that it is linked to
+        self._link_lines: tuple[str, ...] = ()
 
     @property
     def cgroup(self) -> str:
@@ -156,11 +159,13 @@ class KernelEngine:
 
         if not isinstance(self._network, BridgeNetwork):
             raise ConflictError("it is on no network of several containers")
-        before, directory = self._network.endpoints, self._paths.container_data(self._container.id)
+        directory = self._paths.container_data(self._container.id)
+        before = HostsPart(self._network.endpoints, self._link_lines)
         endpoints = yield from self._network.apply_steps(
             lambda: (self._records.endpoints(), self._records.name() or self._container.name)
         )
-        change_hosts(self._container, directory, before, endpoints)
+        self._link_lines = self._present_link_lines(endpoints)
+        change_hosts(self._container, directory, before, HostsPart(endpoints, self._link_lines))
         change_name_server(self._container, directory, self._network.gateways, endpoints)
 
     def revive_network(self, ports: Sequence[PublishedPort]) -> Steps[None]:
@@ -274,7 +279,14 @@ class KernelEngine:
         if container.config.network == "host":
             files = write_host_network_files(container, directory)
         else:
-            files = write_etc_files(self._container, directory, endpoints, shared_from=neighbours.network_files)
+            self._link_lines = self._present_link_lines(endpoints)
+            files = write_etc_files(
+                self._container,
+                directory,
+                endpoints,
+                shared_from=neighbours.network_files,
+                link_lines=self._link_lines,
+            )
         spec = container_spec(
             container,
             self._paths,
@@ -286,6 +298,9 @@ class KernelEngine:
             cgroup=self.cgroup,
         )
         return spec._replace(local_names=has_local_names(endpoints), host_ports=self._container.config.host_ports)
+
+    def _present_link_lines(self, endpoints: Sequence[Endpoint]) -> tuple[str, ...]:
+        return self._records.link_host_lines() if any(one.links for one in endpoints) else ()
 
     def _begin_private_network(self) -> None:
         if not uses_private_network(self._container.config):

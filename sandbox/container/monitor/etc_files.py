@@ -16,6 +16,7 @@ from net.resolver import (
 )
 from sandbox.container.monitor.runtime_spec import NetworkFiles, hostname_of, uses_private_network
 from sandbox.errors import SandboxError, StartError, translated
+from sandbox.named_tuple import NamedTuple
 from sandbox.network.record import gateways_of, has_local_names
 
 TYPE_CHECKING = False
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 
 
 def write_etc_files(
-    container: Container, directory: str, endpoints: Sequence[Endpoint] = (), *, shared_from: str = ""
+    container: Container,
+    directory: str,
+    endpoints: Sequence[Endpoint] = (),
+    *,
+    shared_from: str = "",
+    link_lines: Sequence[str] = (),
 ) -> NetworkFiles:
-    """Write the files below `directory` and say where they are. Raises StartError.
+    """Write the files below `directory` and say where they are; `link_lines` are for those that the container is linked
+    to. Raises StartError.
 
     A container that shares another's network shares its files too: those in `shared_from`.
     """
@@ -55,7 +62,7 @@ def write_etc_files(
         )
     if endpoints:
         # aliases are for others, who ask by the network
-        hosts += "".join(_own_lines(container, endpoints))
+        hosts += "".join((*_own_lines(container, endpoints), *link_lines))
         resolver = bridge_resolver(read_host_resolver(), asked, _name_server(endpoints))
     else:
         resolver = container_resolver(read_host_resolver(), asked, private=private, followed=is_followed())
@@ -85,20 +92,27 @@ def write_host_network_files(container: Container, directory: str) -> NetworkFil
     return files
 
 
-def change_hosts(container: Container, directory: str, before: Sequence[Endpoint], after: Sequence[Endpoint]) -> None:
-    """Have the container's own names in its hosts file at its present addresses; what else stands there stays.
+class HostsPart(NamedTuple):
+    """What of a hosts file follows the networks: the container's own names, and the lines of those it is linked to."""
 
-    Raises StartError.
-    """
+    endpoints: Sequence[Endpoint] = ()
+    link_lines: Sequence[str] = ()
+
+    def lines(self, container: Container) -> list[str]:
+        return [*_own_lines(container, self.endpoints), *self.link_lines]
+
+
+def change_hosts(container: Container, directory: str, before: HostsPart, after: HostsPart) -> None:
+    """Have `after` in the container's hosts file in place of `before`; what else stands there stays. Raises StartError."""
     path = f"{directory}/hosts"
     with translated(StartError, f"cannot change the hosts file of container {container.name}"):
         with open(path, errors="surrogateescape") as file:
             lines = file.readlines()
-        own = [line for endpoint in before for line in _own_lines(container, (endpoint,))]
-        kept = "".join(line for line in lines if line not in own)
+        former = before.lines(container)
+        kept = "".join(line for line in lines if line not in former)
         if kept and not kept.endswith("\n"):
             kept += "\n"
-        _write(path, kept + "".join(_own_lines(container, after)))
+        _write(path, kept + "".join(after.lines(container)))
 
 
 def change_name_server(container: Container, directory: str, former: set[str], after: Sequence[Endpoint]) -> None:

@@ -87,6 +87,8 @@ class Records(NamedTuple):
     name: Callable[[], str]
     #: the container with what its links tell it of others
     linked: Callable[[Container], Container] = lambda container: container
+    #: what its hosts file says of those
+    link_host_lines: Callable[[], tuple[str, ...]] = lambda: ()
 
 
 class Door(NamedTuple):

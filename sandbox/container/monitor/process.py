@@ -105,6 +105,15 @@ class _Lookups:
 
         return with_link_variables(self._journal.connection, container)
 
+    def link_host_lines(self) -> tuple[str, ...]:
+        # as it is now: a link may have been taken back
+        present = self._journal.load()
+        if present is None:
+            return ()
+        from sandbox.container.model.linked import link_host_lines  # few containers have some
+
+        return link_host_lines(self._journal.connection, present)
+
 
 class _MonitorProcess:
     """The phases between the fork and the event loop, and what is undone where one of them fails."""
@@ -150,7 +159,7 @@ class _MonitorProcess:
 
     def _records(self, container: Container) -> Records:
         lookups = _Lookups(self._paths, self._journal, container)
-        return Records(lookups.neighbours, lookups.endpoints, lookups.name, lookups.linked)
+        return Records(lookups.neighbours, lookups.endpoints, lookups.name, lookups.linked, lookups.link_host_lines)
 
     def _start(
         self, plan: _Plan, engine: KernelEngine, reactor: Reactor

@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.container.conftest import monitor_pid
 from tests.integration.network.echo_containers import HOST_PYTHON, ask_tcp, ask_udp, echo_server
+from tests.integration.network.test_bridges import IDLE
 from tests.needs import CONTAINER
 from tests.ports import find_free_port
 
@@ -252,6 +253,24 @@ def test_slirp4netns_forwards_the_ports_itself(
     # where the monitor is killed the keeper closes them
     os.kill(monitor_pid(sandbox, "web"), signal.SIGKILL)
     eventually(lambda: _answer(added) == b"")
+
+
+@pytest.mark.parametrize("driver", [(), ("--port-driver", "slirp4netns")], ids=["own", "slirp4netns"])
+def test_a_network_says_where_its_ports_are_bound(
+    sandbox: Sandbox, busybox: str, port: int, driver: tuple[str, ...]
+) -> None:
+    other, added = find_free_port(), find_free_port()
+    sandbox.run("network", "create", "-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.2", "near")
+    run = ("run", "-d", "--name", "web", "--network", "near", *driver, "-p", f"{port}:80", "-p", f"127.0.0.1:{other}:81")
+    sandbox.run(*run, busybox, *IDLE)
+    at_start = [f"80/tcp -> 127.0.0.2:{port}", f"81/tcp -> 127.0.0.1:{other}"]
+    assert sandbox.run("port", "web").lines == at_start
+    # of what comes while it runs as well
+    assert sandbox.run("port", "add", "web", f"{added}:82").lines == [f"82/tcp -> 127.0.0.2:{added}"]
+    socket.create_connection(("127.0.0.2", added)).close()
+    socket.create_server(("127.0.0.1", added)).close()
+    sandbox.run("port", "rm", "web", f"{added}:82")
+    assert sandbox.run("port", "web").lines == at_start
 
 
 def _answer(port: int) -> bytes:

@@ -165,3 +165,25 @@ def test_ports_of_the_hosts_loopback_are_reached_where_asked_for(sandbox: Sandbo
 def test_what_is_no_port_of_the_host_is_refused(sandbox: Sandbox, front: str) -> None:
     done = sandbox.run("run", "--rm", "--host-port", "0", front, *IDLE, status=125)
     assert "invalid host port: 0" in done.stderr
+
+
+def test_a_link_is_a_line_of_the_hosts_file_that_follows_the_other(sandbox: Sandbox, busybox: str) -> None:
+    start(sandbox, "db", busybox)
+    start(sandbox, "web", busybox, "--link", "db:store")
+    short = sandbox.run("inspect", "-f", "{{.Config.Hostname}}", "db").stdout.strip()
+
+    def linked() -> list[str]:
+        return [line for line in sandbox.run("exec", "web", "cat", "/etc/hosts").lines if "store" in line]
+
+    first = address(sandbox, "db")
+    assert linked() == [f"{first}\tstore {short} db"]
+    sandbox.run("restart", "-t", "0", "db")
+    second = address(sandbox, "db")
+    assert second != first
+    assert linked() == [f"{second}\tstore {short} db"]
+    sandbox.run("network", "disconnect", "bridge", "db")
+    assert linked() == []
+    sandbox.run("network", "connect", "bridge", "db")
+    assert linked() == [f"{address(sandbox, 'db')}\tstore {short} db"]
+    sandbox.run("rm", "--link", "web/store")
+    assert linked() == []

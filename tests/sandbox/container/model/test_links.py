@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.container.model.linked import check_links, rename_linked, unlink, with_link_variables
+from sandbox.container.model.linked import (
+    check_links,
+    link_host_lines,
+    rename_linked,
+    unlink,
+    with_link_variables,
+)
 from sandbox.container.model.links import link_texts, names_by_links
 from sandbox.container.model.record import Container, ContainerState
-from sandbox.container.model.store import find_container, insert_container, load_container, rename_container
+from sandbox.container.model.store import find_container, insert_container, load_container, rename_container, update_state
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.network.create import NetworkRequest, create_network
 from sandbox.network.joining import known_endpoint
@@ -73,6 +79,13 @@ def test_what_a_container_is_told_of_the_other(database: sqlite3.Connection) -> 
         # what was said for itself wins
         "MY_DB_NAME=mine",
     )  # fmt: skip
+
+
+def test_the_other_is_in_the_hosts_file_by_all_its_names_while_it_runs(database: sqlite3.Connection) -> None:
+    web = _linked(database)
+    assert link_host_lines(database, web) == (f"172.17.0.9\tmy-db {DB[:12]} db\n",)
+    update_state(database, DB, lambda state: state._replace(status="exited"))
+    assert link_host_lines(database, web) == ()
 
 
 def test_one_is_not_linked_to_what_does_not_run(database: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.container.monitor.endpoint_values import keeper_member, settings_of, wants_way_out
-from sandbox.container.monitor.etc_files import change_hosts, write_etc_files
+from sandbox.container.monitor.etc_files import HostsPart, change_hosts, write_etc_files
 from sandbox.network.forward_targets import forward_target
 from sandbox.network.record import Endpoint, Network, has_local_names
 
@@ -88,16 +88,20 @@ def test_the_files_of_a_container_on_bridges(tmp_path: Path) -> None:
 
 
 def test_a_change_of_networks_leaves_what_the_container_wrote_into_its_hosts_file(tmp_path: Path) -> None:
-    before, after = (on(FRONT, 2),), (on(BRIDGE, 3),)
+    before = HostsPart((on(FRONT, 2),), ("172.17.0.9\tdb dddd\n",))
+    after = HostsPart((on(BRIDGE, 3),), ("172.17.0.11\tdb dddd\n",))
     hosts = tmp_path / "hosts"
-    write_etc_files(CONTAINER, str(tmp_path), before)
+    write_etc_files(CONTAINER, str(tmp_path), before.endpoints, link_lines=before.link_lines)
+    assert hosts.read_text().endswith(f"\tcccccccccccc.example.org cccccccccccc\n{before.link_lines[0]}")
     inode = hosts.stat().st_ino
     with open(hosts, "ab") as file:
         file.write(b"192.0.2.1\tm\xffine")
     change_hosts(CONTAINER, str(tmp_path), before, after)
     text = hosts.read_bytes()
     assert b"172.18.0.2" not in text
-    assert text.endswith(b"192.0.2.1\tm\xffine\n172.17.0.3\tcccccccccccc.example.org cccccccccccc\n")
+    assert b"172.17.0.9" not in text
+    own = b"172.17.0.3\tcccccccccccc.example.org cccccccccccc\n"
+    assert text.endswith(b"192.0.2.1\tm\xffine\n" + own + b"172.17.0.11\tdb dddd\n")
     assert text.startswith(b"127.0.0.1\tlocalhost\n")
     # what is mounted in the container is this very file
     assert hosts.stat().st_ino == inode
