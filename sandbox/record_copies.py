@@ -135,7 +135,7 @@ def keep_network_copy(connection: sqlite3.Connection, network_id: str) -> None:
         write_copy(path, json.dumps(dict(zip(NETWORK_COLUMNS, found, strict=True))) + "\n")
 
 
-OBJECT_COLUMNS = ("id", "name", "created_ns", "updated_ns", "version", "labels", "digest", "size_bytes")
+OBJECT_COLUMNS = ("id", "name", "created_ns", "updated_ns", "version", "labels", "digest", "size_bytes", "template")
 
 
 def keep_object_copy(connection: sqlite3.Connection, table: str, object_id: str) -> None:

@@ -240,6 +240,11 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE endpoint ADD COLUMN link_local TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE endpoint ADD COLUMN driver_options TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    -- the language of a content that is a template
+    ALTER TABLE secret ADD COLUMN template TEXT NOT NULL DEFAULT '';
+    ALTER TABLE config ADD COLUMN template TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

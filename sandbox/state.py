@@ -31,7 +31,7 @@ WRITER_PATIENCE_SECONDS = 30.0
 _RESERVE_BYTES = 1 << 20
 _RESERVE_FROM_BYTES = 64 << 20
 #: what a database that is up to date says: as many as `schema.py` has migrations
-SCHEMA_VERSION = 17
+SCHEMA_VERSION = 18
 #: the databases that this process has found to know what the store beside them holds
 _agreeing: set[tuple[int, int]] = set()
 

@@ -22,6 +22,7 @@ HALLS = {package for package in PACKAGES if any(other.startswith(f"{package}.") 
 #: (state, errors, …), `net` and `storage`. A new arrow is a decision: it must not lead up
 ARROWS = {
     "protocol": set(),
+    "go_template": set(),
     "runtime": set(),
     "grammar": {"runtime"},
     "image": {"grammar", "runtime"},
@@ -60,8 +61,8 @@ ARROWS = {
     },
     "warm": {"protocol", "runtime"},
     "service": {
-        "container", "container.life", "container.model", "container.request", "container.view", "grammar", "network",
-        "runtime", "warm",
+        "container", "container.life", "container.model", "container.request", "container.view", "go_template",
+        "grammar", "network", "runtime", "secret", "warm",
     },
     "api": {
         "builder", "commit", "container", "container.files", "container.life", "container.model", "container.monitor",
@@ -84,8 +85,8 @@ ARROWS = {
         "api", "autostart",
         "builder", "commit", "compose", "container", "container.files", "container.life", "container.model",
         "container.monitor", "container.request", "container.session", "container.usage", "container.view",
-        "deploy", "dockerfile", "doctor", "grammar", "image", "network", "runtime", "secret", "service", "stack",
-        "system", "upkeep", "volume",
+        "deploy", "dockerfile", "doctor", "go_template", "grammar", "image", "network", "runtime", "secret", "service",
+        "stack", "system", "upkeep", "volume",
     },
 }  # fmt: skip
 

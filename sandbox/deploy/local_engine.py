@@ -132,7 +132,7 @@ class LocalEngine:
                 objects.update(self._context, wanted.kind, wanted.name, dict(wanted.labels))
                 return
             tell(f"Creating {wanted.kind} {wanted.name}")
-            request = objects.ObjectRequest(wanted.name, wanted.data, wanted.labels)
+            request = objects.ObjectRequest(wanted.name, wanted.data, wanted.labels, wanted.template)
             objects.create(self._context, wanted.kind, request)
         except ConflictError as error:
             if not objects.same_content(self._context, wanted.kind, wanted.name, wanted.data):

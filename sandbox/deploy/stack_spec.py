@@ -30,6 +30,8 @@ class ObjectSpec(NamedTuple):
     name: str
     data: bytes | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    #: "golang" where the content is a template
+    template: str = ""
 
     def __repr__(self) -> str:
         return f"ObjectSpec(kind={self.kind!r}, name={self.name!r}, data=…, labels={self.labels!r})"
@@ -91,12 +93,12 @@ def _objects(project: Project, kind: Kind) -> Iterator[ObjectSpec]:
     for key, described in objects:
         data = None if described.external else _data(project, f"{kind}s.{key}", described)
         labels = {**dict(described.labels), NAMESPACE: project.name}
-        yield ObjectSpec(kind, described.name, data, tuple(sorted(labels.items())))
+        yield ObjectSpec(kind, described.name, data, tuple(sorted(labels.items())), described.template_driver)
 
 
 def _data(project: Project, path: str, described: FileObject) -> bytes:
     place = place_of(project.places, path)
-    if described.driver or described.template_driver:
+    if described.driver:
         raise problem(place, path, "secrets and configs are kept here, and by no driver", mend="remove the driver")
     if described.environment:
         value = project.environment.get(described.environment)

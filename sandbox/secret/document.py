@@ -23,6 +23,8 @@ def describe_object(paths: Paths, kind: Kind, found: StoredObject) -> dict[str, 
         from sandbox.secret.store import read_content
 
         spec["Data"] = b64encode(read_content(paths, kind, found)).decode()
+    if found.template:
+        spec["Templating"] = {"Name": found.template}
     return {
         "ID": found.id,
         "Version": {"Index": found.version},

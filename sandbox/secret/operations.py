@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
-from sandbox.secret.record import MOST_BYTES
+from sandbox.secret.record import MOST_BYTES, TEMPLATE_DRIVER
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ class ObjectRequest(NamedTuple):
     name: str
     data: bytes
     labels: tuple[tuple[str, str], ...] = ()
+    #: "golang" where the content is a template, which each task of a service has its own text of
+    template: str = ""
 
     def __repr__(self) -> str:
         return f"ObjectRequest(name={self.name!r}, data=…, labels={self.labels!r})"
@@ -43,8 +45,15 @@ def create(context: OperationContext, kind: Kind, request: ObjectRequest) -> str
             f"{kind} data must be larger than 0 and less than {MOST_BYTES[kind]} bytes",
             cause=f"there are {len(request.data)}",
         )
+    if request.template not in ("", TEMPLATE_DRIVER):
+        raise UsageError(
+            f"unrecognized template driver {request.template}",
+            cause=f"the content of a {kind} can be a template of Go's text/template",
+            mend=f"--template-driver {TEMPLATE_DRIVER}",
+        )
     with open_state(context.paths) as connection:
-        made = create_object(connection, context.paths, kind, request.name, dict(request.labels), request.data)
+        labels = dict(request.labels)
+        made = create_object(connection, context.paths, kind, request.name, labels, request.data, request.template)
     return made.id
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     Kind = Literal["secret", "config"]
 
 KINDS: tuple[Kind, ...] = ("secret", "config")
+#: in what the content may be a template, Swarm's name of it
+TEMPLATE_DRIVER = "golang"
 #: what there may be of content, Swarm's limits
 MOST_BYTES: dict[str, int] = {"secret": 500 * 1024, "config": 1000 * 1024}
 
@@ -28,3 +30,5 @@ class StoredObject(NamedTuple):
     labels: dict[str, str]
     digest: str
     size_bytes: int
+    #: the language of the content, "golang", where it is a template
+    template: str = ""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CONTENT = "content"
 #: how directories begin that are being made, and that are being removed
 _NEW, _GONE = ".new-", ".gone-"
-_COLUMNS = "id, name, created_ns, updated_ns, version, labels, digest, size_bytes"
+_COLUMNS = "id, name, created_ns, updated_ns, version, labels, digest, size_bytes, template"
 
 
 def list_objects(connection: sqlite3.Connection, kind: Kind) -> list[StoredObject]:
@@ -60,12 +60,18 @@ def find_object(connection: sqlite3.Connection, kind: Kind, word: str) -> Stored
 
 
 def create_object(
-    connection: sqlite3.Connection, paths: Paths, kind: Kind, name: str, labels: dict[str, str], data: bytes
+    connection: sqlite3.Connection,
+    paths: Paths,
+    kind: Kind,
+    name: str,
+    labels: dict[str, str],
+    data: bytes,
+    template: str = "",
 ) -> StoredObject:
-    """Keep the content under a new id. Raises ConflictError where the name is taken, HostError."""
+    """Keep the content, perhaps a template, under a new id. Raises ConflictError where the name is taken, HostError."""
     now_ns = time.time_ns()
     object_id = new_object_id()
-    made = StoredObject(object_id, name, now_ns, now_ns, 1, labels, digest_of(object_id, data), len(data))
+    made = StoredObject(object_id, name, now_ns, now_ns, 1, labels, digest_of(object_id, data), len(data), template)
     with transaction(connection):
         tidy(connection, paths, kind)
         if connection.execute(f"SELECT 1 FROM {kind} WHERE name = ?", (name,)).fetchone():
@@ -84,7 +90,7 @@ def create_object(
                 f"cannot keep {kind} {name}", cause=error.strerror or str(error), mend=f"df -h {paths.data_root}"
             ) from error
         values = (*made[:5], json.dumps(labels), *made[6:])
-        connection.execute(f"INSERT INTO {kind} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        connection.execute(f"INSERT INTO {kind} ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         emit(connection, _event(kind, "create", made))
     keep_object_copy(connection, kind, object_id)
     return made
@@ -236,6 +242,15 @@ def _event(kind: Kind, action: str, subject: StoredObject) -> Event:
 
 
 def _object(
-    object_id: str, name: str, created_ns: int, updated_ns: int, version: int, labels: str, digest: str, size_bytes: int
+    object_id: str,
+    name: str,
+    created_ns: int,
+    updated_ns: int,
+    version: int,
+    labels: str,
+    digest: str,
+    size_bytes: int,
+    template: str,
 ) -> StoredObject:
-    return StoredObject(object_id, name, created_ns, updated_ns, version, json.loads(labels), digest, size_bytes)
+    known = json.loads(labels)
+    return StoredObject(object_id, name, created_ns, updated_ns, version, known, digest, size_bytes, template)

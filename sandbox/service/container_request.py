@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sandbox.named_tuple import NamedTuple
 from sandbox.reconciler_calls import SERVICE_LABEL
 from sandbox.service.placeholders import with_values
@@ -34,6 +36,17 @@ def container_name(service: Service, task: Task, node: Node) -> str:
     return task_name(service.name, task, node.id if service.spec.mode.is_global else "")
 
 
+def task_values(service: Service, task: Task, node: Node) -> dict[str, str]:
+    """What the task's own names stand for in texts of its service, as ".Task.Slot"."""
+    return {
+        ".Service.ID": service.id, ".Service.Name": service.name, ".Node.ID": node.id, ".Node.Hostname": node.hostname,
+        ".Node.Platform.Architecture": os.uname().machine, ".Node.Platform.OS": "linux", ".Task.ID": task.id,
+        ".Task.Name": container_name(service, task, node),
+        # a task of each node has no other number
+        ".Task.Slot": node.id if service.spec.mode.is_global else str(task.slot),
+    }  # fmt: skip
+
+
 def container_request(service: Service, spec: ServiceSpec, task: Task, node: Node) -> ContainerRequest:
     """What is asked for the task."""
     name = container_name(service, task, node)
@@ -55,11 +68,7 @@ def container_request(service: Service, spec: ServiceSpec, task: Task, node: Nod
         each if service.name in each.aliases else each._replace(aliases=(service.name, *each.aliases))
         for each in spec.request.endpoints
     )
-    values = {
-        ".Service.ID": service.id, ".Service.Name": service.name, ".Node.ID": node.id, ".Node.Hostname": node.hostname,
-        ".Task.ID": task.id, ".Task.Name": name, ".Task.Slot": str(task.slot),
-    }  # fmt: skip
-    return with_values(spec.request, values)._replace(
+    return with_values(spec.request, task_values(service, task, node))._replace(
         name=name, labels=tuple(labels.items()), published_ports=ports, endpoints=endpoints, restart=None,
         auto_remove=None, id_file=None,
     )  # fmt: skip

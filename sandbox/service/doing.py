@@ -17,7 +17,7 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.random_ids import new_container_id
 from sandbox.service import members, ports
 from sandbox.service.acts import act_of
-from sandbox.service.container_request import TASK_LABEL, Node, container_name, container_request
+from sandbox.service.container_request import TASK_LABEL, Node, container_name, container_request, task_values
 from sandbox.service.seeing import End, ended, rejected, seen
 from sandbox.service.store import (
     delete_task,
@@ -130,6 +130,12 @@ def _prepare(context: OperationContext, work: _Work) -> None:
 
 def _create(context: OperationContext, work: _Work) -> str:
     request = container_request(work.service, work.spec, work.task, work.node)
+    if request.secrets or request.configs:
+        from sandbox.service.payloads import with_payloads
+
+        values = task_values(work.service, work.task, work.node)
+        with open_state(context.paths, durable=False) as connection:
+            request = with_payloads(connection, context.paths, request, values, dict(work.service.spec.labels))
     context = context._replace(env=_env_of_deployer(context.env, work.service))
     try:
         return containers.create(context, request, Identity(new_container_id(), work.container_name)).container.id

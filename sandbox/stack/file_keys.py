@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TEXT_PAIRS = MapOf(text)
 _OPTIONS = MapOf(text_or_number)
-_NOT_BUILT, _NO_PLUGINS = "not built yet", "there are no plug-ins"
+_NO_PLUGINS = "there are no plug-ins"
 POOL = Shape(
     "a pool of addresses",
     project.Pool,
@@ -81,7 +81,7 @@ _FILE_OBJECT = {
     "file": Key(host_path),
     "labels": Key(labels),
     "name": Key(text),
-    "template_driver": Key(text, "warned", _NOT_BUILT),
+    "template_driver": Key(text, "warned", "of stacks: there it is heeded"),
 }
 SECRET = Shape(
     "a secret",

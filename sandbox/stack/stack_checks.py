@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sandbox.stack.project import Project
 
 #: left out of Compose's own projects, and a part of stacks
-_OF_STACKS = ".deploy.placement"
+_OF_STACKS = (".deploy.placement", ".template_driver")
 _HOOKS = ("pre_start", "post_start", "pre_stop")
 
 
@@ -49,5 +49,5 @@ def check_stack(project: Project, *, builds: bool = False) -> None:
 def left_out(project: Project) -> Iterator[str]:
     """The keys that are left out of the stack, a sentence each."""
     for fate in fates_of(project):
-        if fate.fate == "warned" and _OF_STACKS not in fate.path:
+        if fate.fate == "warned" and not any(key in fate.path for key in _OF_STACKS):
             yield f"{fate.path} is left out: {fate.why}"

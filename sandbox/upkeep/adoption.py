@@ -130,6 +130,8 @@ def _adopt_network(connection: sqlite3.Connection, copy: dict[str, Any]) -> None
 def _adopt_object(connection: sqlite3.Connection, table: str, copy: dict[str, Any]) -> None:
     """A secret or a config, whose name another may have meanwhile."""
     json.loads(str(copy["labels"]))
+    # copies of an earlier version do not say it
+    copy = {"template": "", **copy}
     columns = ", ".join(OBJECT_COLUMNS)
     marks = ", ".join("?" for _ in OBJECT_COLUMNS)
     with transaction(connection):

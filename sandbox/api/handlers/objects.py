@@ -31,10 +31,10 @@ async def create(call: Call) -> Answer:
     """Keep one. Raises ApiError."""
     kind = _kind(call)
     body = await call.document()
-    for field in ("Driver", "Templating"):
-        if table(body, field).get("Name"):
-            raise ApiError(501, f"{field} is not supported for a {kind}")
-    request = ObjectRequest(text(body, "Name"), _data(body), pairs(body, "Labels"))
+    if table(body, "Driver").get("Name"):
+        raise ApiError(501, f"Driver is not supported for a {kind}: there are no plugins that could fetch it")
+    template = text(table(body, "Templating"), "Name")
+    request = ObjectRequest(text(body, "Name"), _data(body), pairs(body, "Labels"), template)
     return Answer(201, {"ID": await call.engine.call("api.create_object", kind, request, call.engine.session)})
 
 

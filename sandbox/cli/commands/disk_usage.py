@@ -90,7 +90,7 @@ def _print_formatted(context: Context, usage: Usage, format_text: str) -> None:
     if format_text.strip() == "json":
         context.print_quoted(go_json(document))
         return
-    from sandbox.cli.output.go_template import STRUCTURES, TemplateError, parse_template, template_mend
+    from sandbox.go_template import STRUCTURES, TemplateError, parse_template, template_mend
 
     try:
         context.print_quoted(parse_template(format_text).render(document, shape=STRUCTURES))

@@ -53,10 +53,10 @@ def _printer(form: str) -> Callable[[Happened], str]:
     """What makes a line of an event. Raises TemplateError for a form that no event can be shown in."""
     if not form:
         return _line
-    from sandbox.cli.output.go_template import Shape, TemplateError, parse_template, template_mend
-    from sandbox.cli.output.go_template.functions import FUNCTIONS
     from sandbox.event_documents import event_document, event_fields
     from sandbox.events import Event, Happened
+    from sandbox.go_template import Shape, TemplateError, parse_template, template_mend
+    from sandbox.go_template.functions import FUNCTIONS
 
     shape = Shape(maps=frozenset({"Actor.Attributes"}))
     nothing = event_fields(Happened(0, 0, Event("", "", "")))

@@ -25,11 +25,13 @@ def create(invocation: Invocation) -> int:
 
     kind = _kind(invocation)
     name, source = (*invocation.arguments, "")[:2]
-    for key, what in (("driver", "a driver that fetches them"), ("template-driver", "templates in their content")):
-        if invocation.given(key):
-            raise NotSupportedError(f"--{key}: {kind}s are kept as they are given, without {what}", mend="leave it out")
+    if invocation.given("driver"):
+        raise NotSupportedError(
+            f"--driver: {kind}s are kept as they are given, without a driver that fetches them", mend="leave it out"
+        )
     labels = tuple(read_labels((), invocation.texts("label")).items())
-    request = operations.ObjectRequest(name, _read(invocation, kind, source), labels)
+    template = invocation.text("template-driver") or ""
+    request = operations.ObjectRequest(name, _read(invocation, kind, source), labels, template)
     invocation.context.print(operations.create(invocation.context.for_operations(), kind, request))
     return 0
 
@@ -111,7 +113,7 @@ def _create_command(kind: Kind) -> Command:
         (
             *driver,
             option("-l --label", "list", f"{kind.capitalize()} labels", "list"),
-            option("--template-driver", "text", "Template driver", "string", hidden=True),
+            option("--template-driver", "text", "Template driver: golang, for tasks of services", "string"),
         ),
         create,
         least=1 if kind == "secret" else 2,

@@ -65,8 +65,8 @@ def _formatted(text: str, document: dict[str, Any]) -> str:
         import json
 
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    from sandbox.cli.output.go_template import TemplateError, parse_template, template_mend
     from sandbox.cli.output.system_shape import SHAPE, typed
+    from sandbox.go_template import TemplateError, parse_template, template_mend
 
     try:
         return parse_template(text).render(typed(document), shape=SHAPE)

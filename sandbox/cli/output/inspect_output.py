@@ -28,8 +28,8 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     elif format_text.strip() == "json":
         context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
     else:
-        from sandbox.cli.output.go_template import TemplateError, parse_template, template_mend
         from sandbox.cli.output.inspect_shape import SHAPE, typed
+        from sandbox.go_template import TemplateError, parse_template, template_mend
 
         try:
             template = parse_template(format_text)

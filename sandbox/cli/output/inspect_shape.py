@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template import Shape
-from sandbox.cli.output.go_template.kinds import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds
 from sandbox.cli.output.inspect_maps import MAPS
+from sandbox.go_template import Shape
+from sandbox.go_template.kinds import NULL_LIST, NULL_MAP, NULL_POINTER, Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

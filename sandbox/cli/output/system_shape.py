@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template import Shape
-from sandbox.cli.output.go_template.kinds import NULL_POINTER, Kinds
+from sandbox.go_template import Shape
+from sandbox.go_template.kinds import NULL_POINTER, Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template import STRUCTURES, TemplateError, UnknownFieldError, parse_template, template_mend
-from sandbox.cli.output.go_template.functions import FUNCTIONS
 from sandbox.cli.output.table import render_table, row_as_json
+from sandbox.go_template import STRUCTURES, TemplateError, UnknownFieldError, parse_template, template_mend
+from sandbox.go_template.functions import FUNCTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.cli.command import Context
-    from sandbox.cli.output.go_template import Template
     from sandbox.cli.output.table import Row
+    from sandbox.go_template import Template
 
 
 def print_template_listing(context: Context, headers: Mapping[str, str], rows: Sequence[Row], text: str) -> None:

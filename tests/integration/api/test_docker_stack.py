@@ -25,6 +25,7 @@ services:
     image: {image}
     command: [sh, -c, 'cat /run/secrets/word /given; exec httpd -f -p 80 -h /run/secrets']
     networks: {{inner: {{aliases: [other]}}}}
+    environment: {{AS: "{{{{.Task.Slot}}}}"}}
     secrets: [word]
     configs: [{{source: given, target: /given}}]
     deploy: {{replicas: {replicas}, restart_policy: {{condition: on-failure}}}}
@@ -37,7 +38,7 @@ services:
     stop_grace_period: 0s
 networks: {{inner: {{}}}}
 secrets: {{word: {{file: ./word}}}}
-configs: {{given: {{file: ./given}}}}
+configs: {{given: {{file: ./given, template_driver: golang}}}}
 """
 
 
@@ -51,7 +52,7 @@ def test_a_stack(
         command.lines("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}")[-1] == "st_inner overlay swarm"
     )
     eventually(lambda: command.run("service", "logs", "--raw", "st_ask").stdout == b"hidden\n")
-    assert b"hidden\nshown\n" in command.run("service", "logs", "--raw", "st_web").stdout
+    assert b"hidden\nshown to st_web 1 hidden\n" in command.run("service", "logs", "--raw", "st_web").stdout
     (line,) = command.lines("service", "logs", "st_ask")
     name, text = line.split(" | ")
     assert (name.split(".")[:2], text) == (["st_ask", "1"], "hidden")
@@ -70,7 +71,7 @@ def test_a_stack(
 
 def _deployer(command: DockerCommand, sandbox: Sandbox, image: str) -> Callable[[int], list[str]]:
     folder = sandbox.home.root
-    for name, content in (("word", "hidden\n"), ("given", "shown\n")):
+    for name, content in (("word", "hidden\n"), ("given", 'shown to {{.Service.Name}} {{env "AS"}} {{secret "word"}}')):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             file.write(content)
 
@@ -92,7 +93,7 @@ def _check_changes(command: DockerCommand, eventually: Callable[[Callable[[], ob
         "service", "update", "-d", "--no-resolve-image", "--env-add", "A=1", "--update-parallelism", "0", "st_web"
     )
     (service,) = json.loads(command.run("service", "inspect", "st_web").stdout)
-    assert service["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=1"]
+    assert service["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["AS={{.Task.Slot}}", "A=1"]
     assert "Env" not in service["PreviousSpec"]["TaskTemplate"]["ContainerSpec"]
     command.run("service", "rollback", "-d", "st_web")
     state = ("service", "inspect", "-f", "{{.UpdateStatus.State}}", "st_web")

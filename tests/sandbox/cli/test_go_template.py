@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.cli.output.go_template import STRUCTURES, Shape, TemplateError, TemplateParseError, parse_template
 from sandbox.errors import SandboxError
+from sandbox.go_template import STRUCTURES, Shape, TemplateError, TemplateParseError, parse_template
 
 DATA: dict[str, Any] = {
     "Name": "web",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.cli.main import main
-from sandbox.cli.output.go_template import parse_template
 from sandbox.cli.output.system_shape import SHAPE, typed
+from sandbox.go_template import parse_template
 from sandbox.operation_context import OperationContext
 from sandbox.paths import find_paths
 from sandbox.system.information import describe_system

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.cli.output.go_template import parse_template
 from sandbox.cli.output.inspect_shape import SHAPE, typed
 from sandbox.container.model.record import Container, ContainerConfig, ContainerState
 from sandbox.container.request.request import ContainerRequest
 from sandbox.container.usage.stats_document import stats_document
 from sandbox.container.usage.usage import Device, Usage
 from sandbox.container.view.inspect import inspect_container
+from sandbox.go_template import parse_template
 from sandbox.image.inspect import inspect_image
 from sandbox.image.store import ImageRecord
 from sandbox.values import HealthCheck, MountPoint, MountRequest, PublishedPort

@@ -1,4 +1,4 @@
-"""The subset of Go's text/template that `--format` is written in, with Docker's own functions.
+"""The subset of Go's text/template that `--format` and Swarm's templates are written in, with Docker's own functions.
 
     lexer.py      text and actions, actions into tokens
     parser.py     tokens into nodes
@@ -13,9 +13,9 @@ Left out: methods of Go types. Data is JSON-plain; a mapping's value may be a fu
 for a field that takes arguments (`{{.Label "name"}}`).
 """
 
-from sandbox.cli.output.go_template.errors import TemplateError, TemplateParseError, UnknownFieldError, template_mend
-from sandbox.cli.output.go_template.evaluate import Template, parse_template
-from sandbox.cli.output.go_template.shapes import STRUCTURES, Shape
+from sandbox.go_template.errors import TemplateError, TemplateParseError, UnknownFieldError, template_mend
+from sandbox.go_template.evaluate import Template, parse_template
+from sandbox.go_template.shapes import STRUCTURES, Shape
 
 __all__ = [
     "STRUCTURES",

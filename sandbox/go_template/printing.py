@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template.kinds import Structure
+from sandbox.go_template.kinds import Structure
 from sandbox.humane import quoted
 from sandbox.named_tuple import NamedTuple
 

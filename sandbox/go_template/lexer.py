@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template.errors import TemplateParseError
+from sandbox.go_template.errors import TemplateParseError
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False

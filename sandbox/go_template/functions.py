@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template.errors import TemplateError
-from sandbox.cli.output.go_template.kinds import untyped
-from sandbox.cli.output.go_template.printing import NO_VALUE, go_type, sprint, sprintf, sprintln
+from sandbox.go_template.errors import TemplateError
+from sandbox.go_template.kinds import untyped
+from sandbox.go_template.printing import NO_VALUE, go_type, sprint, sprintf, sprintln
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

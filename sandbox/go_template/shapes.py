@@ -5,7 +5,7 @@ A place in the data is the dotted names on the way to it; items of lists add not
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template.printing import NO_VALUE
+from sandbox.go_template.printing import NO_VALUE
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False

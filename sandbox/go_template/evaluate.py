@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template.errors import TemplateError, UnknownFieldError
-from sandbox.cli.output.go_template.functions import FUNCTIONS, is_true
-from sandbox.cli.output.go_template.kinds import GO_NAMES, NULL_POINTER, Structure
-from sandbox.cli.output.go_template.nodes import (
+from sandbox.go_template.errors import TemplateError, UnknownFieldError
+from sandbox.go_template.functions import FUNCTIONS, is_true
+from sandbox.go_template.kinds import GO_NAMES, NULL_POINTER, Structure
+from sandbox.go_template.nodes import (
     Action,
     Branch,
     Call,
@@ -17,17 +17,17 @@ from sandbox.cli.output.go_template.nodes import (
     Text,
     Variable,
 )
-from sandbox.cli.output.go_template.parser import parse_nodes
-from sandbox.cli.output.go_template.printing import NO_VALUE, go_type, show_printed
+from sandbox.go_template.parser import parse_nodes
+from sandbox.go_template.printing import NO_VALUE, go_type, show_printed
 from sandbox.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from sandbox.cli.output.go_template.nodes import Command, Node, Operand, Pipeline
-    from sandbox.cli.output.go_template.shapes import Shape
+    from sandbox.go_template.nodes import Command, Node, Operand, Pipeline
+    from sandbox.go_template.shapes import Shape
 
 
 #: templates within one another: more is one that calls itself for ever, and Python's stack is not deep
@@ -58,9 +58,9 @@ class Template(NamedTuple):
         return "".join(state.output)
 
 
-def parse_template(source: str) -> Template:
-    """The template written in `source`. Raises TemplateParseError."""
-    return Template(*parse_nodes(source))
+def parse_template(source: str, functions: Collection[str] = FUNCTIONS) -> Template:
+    """The template written in `source`, which may call these functions. Raises TemplateParseError."""
+    return Template(*parse_nodes(source, functions))
 
 
 class _Left(Exception):  # noqa: N818  # control flow of `break` and `continue`, not an error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.cli.output.go_template.errors import TemplateParseError
-from sandbox.cli.output.go_template.functions import FUNCTIONS
-from sandbox.cli.output.go_template.lexer import Token, split_template
-from sandbox.cli.output.go_template.nodes import (
+from sandbox.go_template.errors import TemplateParseError
+from sandbox.go_template.functions import FUNCTIONS
+from sandbox.go_template.lexer import Token, split_template
+from sandbox.go_template.nodes import (
     Action,
     Branch,
     Call,
@@ -24,10 +24,10 @@ from sandbox.cli.output.go_template.nodes import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Literal
 
-    from sandbox.cli.output.go_template.lexer import Piece
+    from sandbox.go_template.lexer import Piece
 
 #: deeper nesting is nobody's template, and would exhaust Python's stack
 _DEEPEST = 50
@@ -37,9 +37,11 @@ _LEAVES: dict[str, Literal["break", "continue"]] = {"break": "break", "continue"
 _END = ("end", "else")
 
 
-def parse_nodes(source: str) -> tuple[tuple[Node, ...], dict[str, tuple[Node, ...]]]:
+def parse_nodes(
+    source: str, functions: Collection[str] = FUNCTIONS
+) -> tuple[tuple[Node, ...], dict[str, tuple[Node, ...]]]:
     """The nodes of a whole template, and those that it defines by names. Raises TemplateParseError."""
-    parser = _Parser(split_template(source))
+    parser = _Parser(split_template(source), functions)
     nodes, ending = parser.body(0, in_range=False)
     if ending:
         raise TemplateParseError(parser.line, f"unexpected {{{{{ending}}}}}")
@@ -49,7 +51,8 @@ def parse_nodes(source: str) -> tuple[tuple[Node, ...], dict[str, tuple[Node, ..
 class _Parser:
     """Walks the pieces of a template; `line` is where it is."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[Piece], functions: Collection[str]) -> None:
+        self._functions = functions
         self._pieces = pieces
         self._position = 0
         self.line = 1
@@ -234,7 +237,7 @@ class _Parser:
     def _word(self, name: str) -> Operand:
         if name in _CONSTANTS:
             return Constant(_CONSTANTS[name])
-        if name not in FUNCTIONS:
+        if name not in self._functions:
             raise TemplateParseError(self.line, f'function "{name}" not defined', function=name)
         return Function(name)
 
