@@ -94,7 +94,7 @@ def _check_changes(command: DockerCommand, eventually: Callable[[Callable[[], ob
     )
     (service,) = json.loads(command.run("service", "inspect", "st_web").stdout)
     assert service["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["AS={{.Task.Slot}}", "A=1"]
-    assert "Env" not in service["PreviousSpec"]["TaskTemplate"]["ContainerSpec"]
+    assert service["PreviousSpec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["AS={{.Task.Slot}}"]
     command.run("service", "rollback", "-d", "st_web")
     state = ("service", "inspect", "-f", "{{.UpdateStatus.State}}", "st_web")
     eventually(lambda: command.lines(*state) == ["rollback_completed"])
