@@ -8,6 +8,7 @@ from __future__ import annotations
 from sandbox.cli.output.progress_lines import Line
 from sandbox.errors import SandboxError
 from sandbox.humane import short_id
+from sandbox.service.jobs import is_of_iteration
 from sandbox.service.spec import template_of
 from sandbox.service.task import STATES
 
@@ -71,8 +72,11 @@ class Convergence:
                 yield self._last
             self.ended = True
             return
-        wanted = template_of(service.spec)
-        up_to_date = [task for task in tasks if task.template == wanted]
+        if service.spec.mode.is_job:
+            up_to_date = [task for task in tasks if is_of_iteration(task, service)]
+        else:
+            wanted = template_of(service.spec)
+            up_to_date = [task for task in tasks if task.template == wanted]
         yield from self._tasks.lines(service, up_to_date, is_back=self._is_back)
         yield from self._of_verification(service, now_ns, monitor_ns)
 

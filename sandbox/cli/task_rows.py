@@ -10,6 +10,7 @@ from sandbox.cli.output.live import WATCH
 from sandbox.cli.service_rows import shown_image
 from sandbox.humane import ellipsis, human_duration
 from sandbox.named_tuple import NamedTuple
+from sandbox.service.jobs import desired_state
 from sandbox.stack.measures import natural_key
 
 TYPE_CHECKING = False
@@ -97,7 +98,7 @@ def _row(found: TaskRow, name: str, now_ns: int, options: TaskOptions) -> Row:
         "Name": name,
         "Image": shown_image(task.image) if options.truncate else task.image,
         "Node": os.uname().nodename if options.resolve else options.node_id,
-        "DesiredState": task.desired.capitalize(),
+        "DesiredState": desired_state(task, found.spec or found.service.spec).capitalize(),
         "CurrentState": f"{task.state.capitalize()} {since} ago",
         "Error": f'"{error}"' if error else "",
         "Ports": _ports(found),

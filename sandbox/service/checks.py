@@ -41,7 +41,7 @@ def check_spec(spec: ServiceSpec) -> None:
         if rules is not None:
             _check_rules(rules, field)
     if spec.restart is not None:
-        _check_restart(spec.restart, is_job=spec.mode.is_job)
+        _check_restart(spec.restart)
     _check_ports(spec)
 
 
@@ -107,11 +107,9 @@ def _check_rules(rules: UpdateConfig, field: str) -> None:
         )
 
 
-def _check_restart(rule: RestartRule, *, is_job: bool) -> None:
+def _check_restart(rule: RestartRule) -> None:
     if rule.condition not in ("any", "on-failure", "none"):
         raise UsageError(f'invalid RestartCondition: "{rule.condition}"', field="restart.condition")
-    if is_job and rule.condition == "any":
-        raise UsageError("RestartPolicy condition any is not supported for jobs", field="restart.condition")
     if rule.delay_ns < 0:
         raise UsageError("TaskSpec: restart-delay cannot be negative", field="restart.delay")
     if (rule.window_ns or 0) < 0:

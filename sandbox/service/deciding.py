@@ -11,6 +11,7 @@ from sandbox.container.model.store import load_container
 from sandbox.events import emit
 from sandbox.service.board import Facts
 from sandbox.service.events import status_event
+from sandbox.service.jobs import is_of_iteration
 from sandbox.service.planning import plan
 from sandbox.service.ports import has_listener
 from sandbox.service.seeing import seen
@@ -102,5 +103,9 @@ def _is_held(connection: sqlite3.Connection, service: Service, tasks: list[Task]
 
 
 def _is_up(service: Service, tasks: list[Task]) -> bool:
-    done = "complete" if service.spec.mode.is_job else "running"
-    return sum(task.state == done for task in tasks) >= service.spec.mode.slots
+    mode = service.spec.mode
+    if mode.is_job:
+        done = sum(task.state == "complete" and is_of_iteration(task, service) for task in tasks)
+    else:
+        done = sum(task.state == "running" for task in tasks)
+    return done >= mode.slots

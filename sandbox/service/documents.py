@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.humane import rfc3339
 from sandbox.named_tuple import NamedTuple
+from sandbox.service.jobs import desired_state
 from sandbox.service.published import ports_in_force
 from sandbox.service.task_documents import container_spec, grants, resources
 
@@ -181,9 +182,11 @@ def task_document(task: Task, service: Service, spec: ServiceSpec | None, names:
         "Spec": _task_template(made_of, names, defaults=False),
         "ServiceID": task.service_id,
     }
-    if not made_of.mode.is_global:
-        document["Slot"] = task.slot
-    document |= {"NodeID": names.node_id, "Status": status, "DesiredState": task.desired}
+    # Docker counts the slots of a job from 0, which it leaves out, and its client looks for each of them
+    slot = task.slot - 1 if made_of.mode.is_job else task.slot
+    if slot and not made_of.mode.is_global:
+        document["Slot"] = slot
+    document |= {"NodeID": names.node_id, "Status": status, "DesiredState": desired_state(task, made_of)}
     if made_of.mode.is_job:
         document["JobIteration"] = {"Index": task.spec_version}
     return document

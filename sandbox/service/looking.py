@@ -13,6 +13,7 @@ from sandbox.grammar.filters import FilterError, Filters, parse_filters
 from sandbox.named_tuple import NamedTuple
 from sandbox.reconciler_calls import ensure_due
 from sandbox.service.container_request import Node, container_name
+from sandbox.service.jobs import desired_state, is_of_iteration
 from sandbox.service.published import ports_in_force, published_ports
 from sandbox.service.spec import template_of
 from sandbox.service.store import (
@@ -79,13 +80,16 @@ def list_all(context: OperationContext, filters: Sequence[str] = ()) -> list[Ser
 
 
 def _counted(connection: sqlite3.Connection, service: Service) -> ServiceCount:
+    mode = service.spec.mode
     tasks = tasks_of(connection, service.id)
+    if mode.is_job:
+        tasks = [task for task in tasks if is_of_iteration(task, service)]
     running = sum(task.state == "running" and task.desired == "running" for task in tasks)
     completed = sum(task.state == "complete" and task.desired != "remove" for task in tasks)
-    mode = service.spec.mode
     desired = mode.slots
     if mode.is_job:
-        desired = min(mode.max_concurrent or mode.slots, max(0, mode.slots - completed))
+        # as Docker counts: of a replicated job those that run at once, of a global one those that have yet to complete
+        desired = max(0, mode.slots - completed) if mode.is_global else mode.max_concurrent or mode.slots
     ports = ports_in_force(service.spec, published_ports(connection, service.id)) if service.spec.ports else ()
     return ServiceCount(service, running, desired, completed, ports)
 
@@ -132,9 +136,8 @@ def tasks(context: OperationContext, words: Sequence[str] = (), filters: Sequenc
 
 def _passes(row: TaskRow, wanted: Filters, node: Node) -> bool:
     task, name = row.task, container_name(row.service, row.task, node)
-    # as Docker shows it
-    desired = {"ready": "ready", "running": "running"}.get(task.desired, "shutdown")
-    shown = (desired, "accepted") if desired == "ready" else (desired,)
+    desired = desired_state(task, row.spec or row.service.spec)
+    shown = (desired, "accepted") if desired == "ready" else ("shutdown" if desired == "remove" else desired,)
     current = wanted.flag("up-to-date")
     return (
         wanted.match("desired-state", lambda state: state.lower() in shown)

@@ -103,3 +103,22 @@ def _check_changes(command: DockerCommand, eventually: Callable[[Callable[[], ob
     (node,) = command.lines("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
     assert node == "Ready Leader"
     assert len(command.lines("node", "ps", "-q", "-f", "desired-state=running")) == len(tasks)
+
+
+def test_jobs(command: DockerCommand, busybox: str) -> None:
+    """The client goes on when so many have completed: it looks for them in slots that count from 0."""
+    create = ("service", "create", "--quiet", "--no-resolve-image", "--restart-condition", "any")
+    shown = ("service", "ls", "--format", "{{.Name}} {{.Mode}} {{.Replicas}}")
+    command.run(*create, "--name", "job", "--mode", "replicated-job", "--replicas", "2", busybox, "true")
+    command.run(*create, "--name", "everywhere", "--mode", "global-job", busybox, "true")
+    assert command.lines(*shown) == [
+        "everywhere global job 0/0 (1/1 completed)", "job replicated job 0/2 (2/2 completed)",
+    ]  # fmt: skip
+    tasks = ("service", "ps", "--format", "{{.DesiredState}} {{.Error}}", "job")
+    assert command.lines(*tasks) == ["Complete "] * 2
+    # with each update all of it runs anew
+    command.run("service", "scale", "job=3")
+    command.run("service", "update", "--quiet", "--no-resolve-image", "--force", "job")
+    assert command.lines(*tasks) == ["Complete "] * (2 + 3 + 3)
+    assert command.lines(*shown)[1] == "job replicated job 0/2 (3/3 completed)"
+    command.run("service", "rm", "job", "everywhere")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.cli.service_pretty import pretty_lines
 from sandbox.container.request.request import ContainerRequest
 from sandbox.service.documents import KnownNames, service_document, spec_document, task_document
+from sandbox.service.jobs import desired_state
 from sandbox.service.record import Service, UpdateStatus
 from sandbox.service.spec import RestartRule, ServiceMode, ServicePort, ServiceSpec, UpdateConfig
 from sandbox.service.task import Task
@@ -188,6 +189,10 @@ def test_a_service_and_what_nobody_said() -> None:
     document = service_document(job, _NAMES)
     assert document["Spec"]["Mode"] == {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 5}}
     assert document["JobStatus"]["JobIteration"] == {"Index": 8}
+    first = Task("t" * 25, "s" * 25, 1, 8, "", "i", "running", "complete", _S, 2 * _S)
+    documents = [task_document(task, job, job.spec, _NAMES) for task in (first, first._replace(slot=2))]
+    assert [(task.get("Slot"), task["DesiredState"]) for task in documents] == [(None, "complete"), (1, "complete")]
+    assert desired_state(first._replace(state="failed", desired="shutdown"), job.spec) == "shutdown"
 
 
 def test_a_task() -> None:

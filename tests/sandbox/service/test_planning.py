@@ -308,10 +308,17 @@ def test_a_job_runs_so_many_at_once_until_so_many_have_completed() -> None:
     assert [task.state for task in machine.tasks.values()] == ["complete"] * 5
     assert machine.decision is not None
     assert machine.decision.is_settled
-    # another version runs anew, and what fails is tried as the rule says
+    # another version runs anew, what fails is tried as the rule says, and what had completed is history
     machine.want(spec_named(image="two", mode=mode, restart=RestartRule("on-failure", S, 1)))
     machine.run()
-    assert [(task.image, task.state) for task in machine.tasks.values()] == [("two", "failed")] * 10
+    found = sorted((task.image, task.state) for task in machine.tasks.values())
+    assert found == [("one", "complete")] * 5 + [("two", "failed")] * 10
+    # so does the same again
+    machine.want(spec_named(image="one", mode=mode))
+    machine.run()
+    machine.want(spec_named(image="one", mode=mode._replace(replicas=3)))
+    machine.run()
+    assert [task.state for task in machine.tasks.values() if task.image == "one"] == ["complete"] * (5 + 5 + 3)
 
 
 def test_a_global_service_has_one_task_and_the_node_in_its_name() -> None:
