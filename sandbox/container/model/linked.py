@@ -106,9 +106,7 @@ def unlink(connection: sqlite3.Connection, word: str) -> Container:
 def rename_linked(connection: sqlite3.Connection, former: str, name: str) -> None:
     """Have the links to a container that has another name now lead to it still, within a transaction."""
     for parent in parents_of(connection, former):
-        _change(
-            connection, parent, lambda link: link._replace(container=name) if link.container == former else link
-        )
+        _change(connection, parent, lambda link: link._replace(container=name) if link.container == former else link)
 
 
 def _change(connection: sqlite3.Connection, container: Container, change: Callable[[Link], Link | None]) -> None:

@@ -103,7 +103,7 @@ class HostsPart(NamedTuple):
 
 
 def change_hosts(container: Container, directory: str, before: HostsPart, after: HostsPart) -> None:
-    """Have `after` in the container's hosts file in place of `before`; what else stands there stays. Raises StartError."""
+    """Have `after` in the container's hosts file in place of `before`; the rest stays. Raises StartError."""
     path = f"{directory}/hosts"
     with translated(StartError, f"cannot change the hosts file of container {container.name}"):
         with open(path, errors="surrogateescape") as file:

@@ -15,7 +15,13 @@ from sandbox.container.model.linked import (
 )
 from sandbox.container.model.links import link_texts, names_by_links
 from sandbox.container.model.record import Container, ContainerState
-from sandbox.container.model.store import find_container, insert_container, load_container, rename_container, update_state
+from sandbox.container.model.store import (
+    find_container,
+    insert_container,
+    load_container,
+    rename_container,
+    update_state,
+)
 from sandbox.errors import ConflictError, NotFoundError, SandboxError
 from sandbox.network.create import NetworkRequest, create_network
 from sandbox.network.joining import known_endpoint
