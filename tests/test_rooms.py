@@ -51,7 +51,9 @@ ARROWS = {
     "doctor": {"autostart", "network", "runtime"},
     "system": {"container.life", "container.model", "doctor", "image", "runtime"},
     "dockerfile": {"grammar", "image"},
-    "builder": {"container.life", "container.session", "dockerfile", "grammar", "image", "runtime"},
+    "builder": {
+        "container.life", "container.monitor", "container.session", "dockerfile", "grammar", "image", "runtime",
+    },
     "commit": {
         "builder", "container", "container.files", "container.model", "container.monitor", "image", "runtime",
     },

@@ -64,7 +64,7 @@ def build(
         pull=request.pull,
         labels=request.labels,
         proxies=find_proxies(context.env, messages.say),
-        network="default" if request.network == "bridge" else request.network,
+        network=request.network,
         platform=request.platform,
         settings=RunSettings(request.extra_hosts, request.shm_size_bytes, tuple(map(resource_limit, request.limits))),
         is_classic=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.builder.entitlements import check_entitlements
 from sandbox.builder.image_state import ImageState
+from sandbox.builder.joined_network import find_joined
 from sandbox.builder.progress.plain_progress import PlainProgress
 from sandbox.builder.progress.progress import warn
 from sandbox.builder.request import BuildPlan, BuildResult, RunSettings, image_key, read_stage_platform
@@ -193,6 +194,7 @@ class _Planner:
             self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
             self._options.no_cache_stages,
             self._options.settings, self._options.entitlements, self._options.is_classic,
+            find_joined(self._paths, self._options.network),
         )  # fmt: skip
 
     def _check(self, program: Program, predefined: Mapping[str, str], tree: ContextTree | None) -> None:

@@ -36,6 +36,16 @@ class RunSettings(NamedTuple):
     limits: tuple[ResourceLimit, ...] = ()
 
 
+class JoinedNetwork(NamedTuple):
+    """The network of a container that runs, in which RUNs are; `files` is where its hosts and resolv.conf lie."""
+
+    pid: int
+    files: str
+    hostname: str
+    #: it is the host's, which is entered in another way
+    is_host: bool = False
+
+
 def image_key(name: str, platform: Platform | None) -> str:
     """What an image is found by: its name, and the platform where one is asked for."""
     return f"{name}\0{platform.normalised()}" if platform else name
@@ -86,6 +96,8 @@ class BuildPlan(NamedTuple):
     #: told as by the classic builder: instructions that are no steps too, and what commands write to their two outputs
     #: apart, whose order among each other is then not exact
     is_classic: bool = False
+    #: of the container that `network` names
+    joined: JoinedNetwork | None = None
 
     @property
     def wanted_platform(self) -> Platform | None:

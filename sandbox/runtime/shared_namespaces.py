@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 from contextlib import contextmanager, suppress
 
 from sandbox.errors import HostError
@@ -23,7 +22,7 @@ from sandbox.faults import explain_fault, limit_reached
 from sandbox.live_processes import boot_id, is_alive, process_start
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls
-from sandbox.runtime.user_namespace import become_root, enter_user_namespace, map_forked_child
+from sandbox.runtime.user_namespace import become_root, enter_user_namespace, map_or_let_join, say_joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
     from sandbox.runtime.user_namespace import PeerPair
     from storage.waits import Steps
-
-#: what the child says where nobody need map it
-_JOINED = b"j"
 
 
 class Holder(NamedTuple):
@@ -69,9 +65,7 @@ def enter_shared_namespaces(
             router_fd = make_router()
         else:
             router_fd = found.router_fd
-            peers.mapper.close()
-            with peers.mapped as peer, suppress(ConnectionError):
-                peer.send(_JOINED)
+            say_joined(peers)
             _join(found.user_fd)
         _add_holder(place, router_fd)
     return router_fd
@@ -79,13 +73,7 @@ def enter_shared_namespaces(
 
 def map_shared_child(peers: PeerPair, pid: int, meanwhile: Callable[[], None] = lambda: None) -> None:
     """In the parent: map the child where it made the namespace. Raises HostError; the child ends by itself."""
-    peers.mapped.close()
-    if peers.mapper.recv(1, socket.MSG_PEEK) != _JOINED:
-        # what it said is still to be read
-        map_forked_child(peers, pid, meanwhile=meanwhile)
-        return
-    peers.mapper.close()
-    meanwhile()
+    map_or_let_join(peers, pid, meanwhile)
 
 
 def find_shared_namespaces(place: str) -> SharedNamespaces | None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _MESSAGE_LIMIT = 1 << 20
+#: what a child says where nobody need map it
+_JOINED = b"j"
 _MAPPER_GONE = "the command ended before the user namespace was mapped"
 #: never the switch itself: it would open user namespaces to every program of the machine
 APPARMOR_MEND = (
@@ -109,6 +111,24 @@ def map_forked_child(
             peer.send(b"m")
         except ConnectionError as error:
             raise ended_early from error
+
+
+def say_joined(peers: PeerPair) -> None:
+    """In the child, before it enters a namespace that is mapped: nobody need map it."""
+    peers.mapper.close()
+    with peers.mapped as peer, suppress(ConnectionError):
+        peer.send(_JOINED)
+
+
+def map_or_let_join(peers: PeerPair, pid: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """In the parent: map the child, unless it says that it joins one. Raises HostError; the child ends by itself."""
+    peers.mapped.close()
+    if peers.mapper.recv(1, socket.MSG_PEEK) != _JOINED:
+        # what it said is still to be read
+        map_forked_child(peers, pid, meanwhile=meanwhile)
+        return
+    peers.mapper.close()
+    meanwhile()
 
 
 def become_root() -> None:

@@ -15,6 +15,7 @@ from sandbox.api.documents.reading import text, texts
 from sandbox.api.errors import ApiError
 from sandbox.api.message_stream import MessageStream
 from sandbox.api.pipes import feed
+from sandbox.builder.joined_network import check_network
 from sandbox.grammar.hosts import parse_extra_host
 from sandbox.grammar.sizes import parse_size
 from sandbox.warm.values import Descriptor
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from sandbox.api.message_stream import Tell
 
 
-_NETWORKS = ("default", "bridge", "none", "host")
 #: limits of the processes of a build that are not held here
 _UNHELD = ("memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems")
 
@@ -56,12 +56,6 @@ async def build(call: Call) -> Answer | None:
     return None
 
 
-def _network(mode: str) -> str:
-    if mode not in _NETWORKS:
-        raise ApiError(501, f"networkmode {mode} is not supported: a build is on no network that others are on")
-    return mode
-
-
 def _read(call: Call) -> ClassicBuild:
     shm = call.text("shmsize")
     return ClassicBuild(
@@ -74,7 +68,7 @@ def _read(call: Call) -> ClassicBuild:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         platform=call.text("platform"),
-        network=_network(call.text("networkmode") or "default"),
+        network=check_network(call.text("networkmode") or "default"),
         extra_hosts=tuple(
             parse_extra_host(each) for value in call.query.get("extrahosts", ()) for each in value.split(",") if each
         ),

@@ -21,10 +21,16 @@ from sandbox.builder.stages.stage_workers import Coordinator
 from sandbox.builder.step_layers import NotCachedError, StoredSteps
 from sandbox.builder.steps.steps import Steps
 from sandbox.errors import SandboxError
-from sandbox.runtime.user_namespace import enter_user_namespace, make_peers, map_forked_child
+from sandbox.runtime.user_namespace import (
+    enter_user_namespace,
+    join_user_namespace_of,
+    make_peers,
+    map_or_let_join,
+    say_joined,
+)
 
 if TYPE_CHECKING:
-    from sandbox.builder.request import BuildPlan
+    from sandbox.builder.request import BuildPlan, JoinedNetwork
     from sandbox.builder.stage_state import StageState
     from sandbox.dockerfile.parser import Node
     from sandbox.paths import Paths
@@ -92,12 +98,12 @@ def _make(
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _coordinate(peers, theirs, Coordinator(paths, plan, memories, *looked_up))
+        _coordinate(peers, theirs, Coordinator(paths, plan, memories, *looked_up), plan.joined)
     theirs.close()
     steps = OpenSteps()
     with ours:
         try:
-            map_forked_child(peers, pid)
+            map_or_let_join(peers, pid)
             for message in Lines(ours):
                 if "event" in message:
                     event = decode_event(message["event"])
@@ -127,11 +133,18 @@ def _wait_undisturbed(pid: int) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _coordinate(peers: PeerPair, end: socket.socket, coordinator: Coordinator) -> NoReturn:
+def _coordinate(
+    peers: PeerPair, end: socket.socket, coordinator: Coordinator, joined: JoinedNetwork | None
+) -> NoReturn:
     """In the forked child."""
     try:
         try:
-            enter_user_namespace(peers)
+            if joined is None or joined.is_host:
+                enter_user_namespace(peers)
+            else:
+                # only from below the same one can the other's network be entered
+                say_joined(peers)
+                join_user_namespace_of(joined.pid)
             coordinator.run(end)
         except Exception as error:  # noqa: BLE001  # a process boundary: every failure is told to the command
             Lines(end).send({"error": encode_failure(error)})

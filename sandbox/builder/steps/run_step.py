@@ -11,11 +11,20 @@ import os
 import select
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from net.addresses import CONTAINER_ADDRESS
 from net.host_ports import outgoing_address
-from net.resolver import Resolver, container_resolver, is_followed, read_host_resolver, render_hosts, render_resolver
+from net.resolver import (
+    Resolver,
+    container_resolver,
+    is_followed,
+    read_host_resolver,
+    render_hosts,
+    render_resolver,
+    split_extra_host,
+)
 from net.slirp import SlirpPlan, SlirpProcess, assume_features, end_slirp, spawn_slirp, wait_ready
 from sandbox.builder.sources.copy_sources import StepError
 from sandbox.errors import HostError, translated
@@ -27,9 +36,9 @@ from sandbox.runtime.seccomp import find_program
 from sandbox.runtime.spec import BindMount, ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from sandbox.builder.request import RunSettings
+    from sandbox.builder.request import JoinedNetwork, RunSettings
     from sandbox.paths import Paths
     from sandbox.runtime.launch import Started
     from sandbox.runtime.spec import Mount
@@ -37,7 +46,7 @@ if TYPE_CHECKING:
 _HOSTNAME = "buildkitsandbox"
 _SHM_BYTES = 64 << 20
 
-NetworkName = Literal["default", "none", "host"]
+NetworkName = Literal["default", "none", "host", "joined"]
 
 
 class RunRequest(NamedTuple):
@@ -82,7 +91,16 @@ class RunRoom:
     apart from their output. `close` ends what serves them.
     """
 
-    def __init__(self, paths: Paths, directory: str, settings: RunSettings, *, apart: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        directory: str,
+        settings: RunSettings,
+        *,
+        joined: JoinedNetwork | None = None,
+        apart: bool = False,
+    ) -> None:
+        self._joined = joined
         self._settings = settings
         self._apart = apart
         self._directory = directory
@@ -162,6 +180,10 @@ class RunRoom:
         return self._networks[request.network]
 
     def _spec(self, request: RunRequest, files: tuple[BindMount, ...]) -> ContainerSpec:
+        joined = self._joined if request.network == "joined" else None
+        network: Literal["private", "host", "join"] = "host" if request.network == "host" else "private"
+        if joined is not None:
+            network = "host" if joined.is_host else "join"
         return ContainerSpec(
             container_id="",
             process=ProcessSpec(
@@ -174,9 +196,10 @@ class RunRoom:
                 resource_limits=self._settings.limits,
             ),
             root=request.root,
-            hostname=_HOSTNAME,
+            hostname=joined.hostname if joined else _HOSTNAME,
             mounts=(*files, *request.mounts),
-            network="host" if request.network == "host" else "private",
+            network=network,
+            join_network_pid=joined.pid if joined and network == "join" else 0,
             masked_paths=default_masked_paths(),
             read_only_paths=DEFAULT_READ_ONLY_PATHS,
             shm_size_bytes=self._settings.shm_size_bytes or _SHM_BYTES,
@@ -187,6 +210,8 @@ class RunRoom:
         place = f"{self._directory}/network-{network}"
         os.mkdir(place, 0o755)
         extra = self._settings.extra_hosts
+        if network == "joined" and self._joined is not None:
+            return _write_joined_files(self._joined, place, extra)
         gateway = outgoing_address() if private and any(host.endswith("host-gateway") for host in extra) else None
         with translated(HostError, "cannot set up the hosts file of RUN"):
             address = CONTAINER_ADDRESS if private else "127.0.0.1"
@@ -195,11 +220,30 @@ class RunRoom:
             read_host_resolver(), Resolver((), (), ()), private=private, followed=is_followed()
         )
         texts = {"hosts": hosts, "hostname": f"{_HOSTNAME}\n", "resolv.conf": render_resolver(resolver)}
-        for name, text in texts.items():
-            with open(f"{place}/{name}", "w") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(text)
-        return tuple(BindMount(f"{place}/{name}", f"/etc/{name}", recursive=False) for name in texts)
+        return tuple(_write_file(place, name, text) for name, text in texts.items())
+
+
+def _write_joined_files(joined: JoinedNetwork, place: str, extra_hosts: Sequence[str]) -> tuple[BindMount, ...]:
+    """Copies of what lies below /etc of the container whose network it is: a step must not write them."""
+    found = []
+    for name in ("hosts", "hostname", "resolv.conf"):
+        try:
+            text = Path(joined.files, name).read_text()
+        except OSError as error:
+            raise HostError(
+                "cannot be in the network of the container: it has ended", cause=error.strerror or str(error)
+            ) from error
+        if name == "hosts":
+            text += "".join(f"{target}\t{host}\n" for host, target in map(split_extra_host, extra_hosts))
+        found.append(_write_file(place, name, text))
+    return tuple(found)
+
+
+def _write_file(place: str, name: str, text: str) -> BindMount:
+    with open(f"{place}/{name}", "w") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+    return BindMount(f"{place}/{name}", f"/etc/{name}", recursive=False)
 
 
 def _show_all(outputs: list[int], show: Callable[[bytes, int], None]) -> None:

@@ -181,7 +181,7 @@ class Steps:
             ((made, variables),) = mounted
             return RunRequest(
                 root, words, tuple(f"{k}={v}" for k, v in {**environment, **variables}.items()),
-                stage.image.directory, stage.image.user, _NETWORKS[network], made,
+                stage.image.directory, stage.image.user, _NETWORKS.get(network, "joined"), made,
             )  # fmt: skip
 
         return _Command(prepare, request)
@@ -224,8 +224,9 @@ class Steps:
 
     def _runs(self) -> RunRoom:
         if self._room is None:
+            plan = self._plan
             self._room = RunRoom(
-                self._paths, self._workshop.directory, self._plan.settings, apart=self._plan.is_classic
+                self._paths, self._workshop.directory, plan.settings, joined=plan.joined, apart=plan.is_classic
             )
         return self._room
 

@@ -10,14 +10,13 @@ from sandbox.cli.command import Command, Context, Invocation
 from sandbox.cli.flags import option
 from sandbox.errors import UsageError
 
-_NETWORKS = ("default", "none", "host")
-
 
 def build(invocation: Invocation) -> int:
     """Print the image's ID where `-q` asks for it; progress and errors go to standard error."""
     # the language, and what builds, are for this command alone
     from sandbox.builder.build_image import BuildOptions, build_image
     from sandbox.builder.entitlements import read_entitlements
+    from sandbox.builder.joined_network import check_network
     from sandbox.builder.results.cache_transfer import read_cache_from, read_cache_to
     from sandbox.builder.sources.named_contexts import read_contexts
     from sandbox.builder.sources.ssh_agents import read_ssh
@@ -30,7 +29,7 @@ def build(invocation: Invocation) -> int:
     build_refusals.refuse_impossible(invocation)
     build_debug.check_terminal(invocation)
     context = invocation.context
-    network = _one_of(invocation, "network", _NETWORKS)
+    network = check_network(invocation.text("network") or "default")
     display = build_progress.choose_display(invocation)
     # as buildx does: what makes builds reproducible is given on
     epoch = {key: context.env[key] for key in ("SOURCE_DATE_EPOCH",) if key in context.env}
@@ -78,13 +77,6 @@ def build(invocation: Invocation) -> int:
     return 0
 
 
-def _one_of(invocation: Invocation, key: str, known: tuple[str, ...]) -> str:
-    value = invocation.text(key) or known[0]
-    if value not in known:
-        raise UsageError(f"--{key} {value!r} is not supported by builds", mend=f"--{key} {'|'.join(known)}")
-    return value
-
-
 def _pairs(texts: tuple[str, ...], context: Context) -> dict[str, str]:
     """NAME=VALUE, or NAME with its value from the environment; one that is not set there is not given."""
     found = {}
@@ -129,7 +121,13 @@ COMMANDS: tuple[Command, ...] = (
             option("--shm-size", "text", 'Shared memory size for build containers ("/dev/shm")', "bytes"),
             option("--ulimit", "list", "Ulimit options", "ulimit"),
             option("--label", "list", "Set metadata for an image", "stringArray"),
-            option("--network", "text", "Set the networking mode for RUN (default, none, host)", "string", "default"),
+            option(
+                "--network",
+                "text",
+                "Networking mode for RUN (default, none, host, container:ID)",
+                "string",
+                "default",
+            ),
             option(
                 "--allow", "list", "Let RUN --network=host of the Dockerfile have that (network.host)", "stringArray"
             ),

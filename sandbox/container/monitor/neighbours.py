@@ -38,17 +38,22 @@ def find_neighbours(connection: sqlite3.Connection, paths: Paths, config: Contai
     """The running containers that `config` names. Raises NotFoundError; ConflictError where one does not run."""
     if not any(mode.startswith(_PREFIX) for mode in (config.network, config.pid_mode, config.ipc_mode)):
         return Neighbours()
-    network = _running(connection, config.network)
-    joined = JoinedPids(
-        network.state.pid if network else 0,
-        _pid(_running(connection, config.pid_mode)),
-        _pid(_running(connection, config.ipc_mode)),
+    found = find_network(connection, paths, config.network)
+    joined = found.joined._replace(
+        pid=_pid(_running(connection, config.pid_mode)), ipc=_pid(_running(connection, config.ipc_mode))
     )
+    return found._replace(joined=joined)
+
+
+def find_network(connection: sqlite3.Connection, paths: Paths, mode: str) -> Neighbours:
+    """The running container whose network `mode` names. Raises NotFoundError; ConflictError where it does not run."""
+    network = _running(connection, mode)
     if network is None:
-        return Neighbours(joined)
+        return Neighbours()
     owner = owner_of_names(connection, network)
     names = hostname_of(owner), owner.config.domain_name
-    return Neighbours(joined, paths.container_data(network.id), *names, _is_in_host_network(network.state.pid))
+    is_host = _is_in_host_network(network.state.pid)
+    return Neighbours(JoinedPids(network.state.pid), paths.container_data(network.id), *names, is_host)
 
 
 def owner_of_names(connection: sqlite3.Connection, container: Container) -> Container:

@@ -92,9 +92,14 @@ def test_networks_and_images(command: DockerCommand, busybox: str) -> None:
     assert b"ConfigOnly is not supported" in command.run("network", "create", "--config-only", "x", status=1).stderr
     command.run("run", "-d", "--network", "inner", "--name", "one", busybox, "sleep", "600")
     assert command.lines("network", "inspect", "-f", "{{len .Containers}} {{.Driver}}", "inner") == ["1 bridge"]
-    for mode in ("inner", "container:one"):
-        said = command.run("build", "--network", mode, "-", input=f"FROM {busybox}\nRUN true\n", status=1).stderr
-        assert f"networkmode {mode} is not supported".encode() in said
+    dockerfile = f"FROM {busybox}\nRUN cat /etc/hosts\nRUN nslookup one && ip link show eth0\n"
+    said = command.run("build", "--network", "inner", "-", input=dockerfile, status=1).stderr
+    assert b"network mode 'inner' is not supported by builds" in said
+    # a step has the container's addresses, names and interfaces
+    (address,) = command.lines("inspect", "-f", "{{.NetworkSettings.Networks.inner.IPAddress}}", "one")
+    said = command.run("build", "--network", "container:one", "-t", "built", "-", input=dockerfile).stdout
+    assert f"{address}\t".encode() in said
+    command.run("rmi", "built")
     command.run("network", "disconnect", "inner", "one")
     command.run("network", "connect", "--alias", "other", "inner", "one")
     command.run("rm", "-f", "one")
