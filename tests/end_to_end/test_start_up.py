@@ -60,6 +60,16 @@ def test_a_monitor_imports_nothing_heavy(part: str, home: Home) -> None:
     assert _with_main(f"sandbox.container.monitor.{part}", home) & (HEAVY | NOT_FOR_LONG) == set()
 
 
+def test_a_monitor_with_a_check_has_what_a_probe_needs_before_the_first_one(home: Home) -> None:
+    # an upgrade may replace the files before that
+    room = "sandbox.container.monitor"
+    at_start = f"import sys, {room}.process, {room}.backend, {room}.health; print(*sys.modules)"
+    probe = (
+        f"import sys, {room}.process, {room}.backend, sandbox.runtime.enter, {room}.runtime_spec; print(*sys.modules)"
+    )
+    assert _imported(probe, home) - _imported(at_start, home) == set()
+
+
 def test_a_monitor_is_woken_without_anything_heavy(home: Home) -> None:
     woken = "sandbox.runtime.rests, sandbox.container.monitor.backend, sandbox.container.monitor.rest"
     not_needed = HEAVY | NOT_FOR_LONG | {"pickle", "sandbox.container.monitor.process", "sandbox.runtime.kept_code"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+# with what a probe needs: at its time an upgrade may be about to replace the files
+import sandbox.runtime.enter  # noqa: F401
 from sandbox.container.model.events import Tell
 from sandbox.container.model.transitions import HealthChanged
 from sandbox.container.monitor.health_log import read_health, write_health
