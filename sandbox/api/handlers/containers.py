@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.api.call import NO_CONTENT, Answer
 from sandbox.api.documents.create_request import read_create, read_limits, read_restart
@@ -12,9 +12,12 @@ from sandbox.api.glances import glance_all
 from sandbox.container.operations import ListRequest
 from sandbox.container.request.request import ContainerRequest
 from sandbox.docker_sockets import with_socket
+from sandbox.grammar.networks import is_user_defined
 
 if TYPE_CHECKING:
     from sandbox.api.call import Call
+
+_NO_ID_ALIASES_SINCE = (1, 45)
 
 
 async def list_all(call: Call) -> Answer:
@@ -42,8 +45,18 @@ async def create(call: Call) -> Answer:
 async def inspect(call: Call) -> Answer:
     """All that is known of one."""
     document = await call.engine.call("container.inspect", call.word, with_size=call.flag("size"))
+    if call.version < _NO_ID_ALIASES_SINCE:
+        _name_by_id(document)
     document["ExecIDs"] = call.engine.execs.of_container(document["Id"]) or None
     return Answer(document=document)
+
+
+def _name_by_id(document: dict[str, Any]) -> None:
+    """Put the short id and the host name among the aliases, where Docker had them once."""
+    names = (document["Id"][:12], document["Config"]["Hostname"])
+    for network, endpoint in document["NetworkSettings"]["Networks"].items():
+        if is_user_defined(network):
+            endpoint["Aliases"] = list(dict.fromkeys((*(endpoint["Aliases"] or ()), *names)))
 
 
 async def rename(call: Call) -> Answer:

@@ -13,6 +13,7 @@ from sandbox.container.request.conflicts import require_command
 from sandbox.container.request.image_defaults import ImageDefaults, read_image_defaults
 from sandbox.container.request.merging import HostFacts, merge
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.requested import DEFAULT_NETWORK
 from sandbox.state import open_state
 
 TYPE_CHECKING = False
@@ -83,6 +84,7 @@ def create_requested(
         plan = plan_container_limits(config, context.env)
         if not (request.platform or context.env.get("DOCKER_DEFAULT_PLATFORM")):
             notes = (*notes, *_platform_notes(image.platform))
+        notes = (*notes, *_network_notes(request, config))
         volumes = tuple(_unknown_volumes(connection, config))
         container = create_container(connection, context.paths, identity, config, request, contents)
     limits = plan.limits
@@ -120,6 +122,16 @@ def _with_networks(
     from sandbox.network.joining import with_known_networks
 
     return with_known_networks(connection, config, may_lack=may_lack)
+
+
+def _network_notes(request: ContainerRequest, config: ContainerConfig) -> Iterator[str]:
+    """What is told of a container that is on no bridge, though it was said in so many words that it shall be."""
+    asked = (request.network_mode, *(endpoint.network for endpoint in request.endpoints))
+    if config.network == "default" and DEFAULT_NETWORK in asked:
+        yield (
+            f"no network {DEFAULT_NETWORK}: this host lets no user have bridges, or they have no way out, so the container"
+            " has a network of its own behind slirp4netns, without names of others; sandbox doctor bridge says why"
+        )
 
 
 def _unknown_volumes(connection: sqlite3.Connection, config: ContainerConfig) -> Iterator[str]:

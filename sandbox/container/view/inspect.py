@@ -171,6 +171,9 @@ def _config(container: Container, request: ContainerRequest) -> Document:
     }
     if config.secrets or config.configs:
         document |= _granted(config)
+    if mac := next((one.mac_address for one in config.endpoints if one.network == config.network), ""):
+        # what was asked for on the first network, as Docker has it below version 1.52 of its API
+        document["MacAddress"] = mac
     if config.stop_signal:
         document["StopSignal"] = config.stop_signal
     if config.stop_timeout_seconds is not None:

@@ -68,6 +68,25 @@ def test_documents_have_the_fields_of_their_version(client: Any, socket: str, bu
         asked.close()
 
 
+def test_old_fields_of_networks_are_there_for_old_clients(client: Any, socket: str, busybox: str) -> None:
+    mac = "02:42:ac:1e:00:63"
+    client.networks.create("front")
+    # of an old client the container's, of a new one that of its network
+    old = docker.APIClient(base_url=f"unix://{socket}", version="1.43")
+    host = old.create_host_config(network_mode="front")
+    made = old.create_container(busybox, "true", name="made", hostname="here", host_config=host, mac_address=mac)
+    for version, names in (("1.44", [made["Id"][:12], "here"]), ("1.45", None)):
+        asked = docker.APIClient(base_url=f"unix://{socket}", version=version)
+        found = asked.inspect_container("made")
+        assert found["Config"]["MacAddress"] == mac
+        endpoint = found["NetworkSettings"]["Networks"]["front"]
+        assert (endpoint["MacAddress"], endpoint["Aliases"]) == (mac, names)
+        asked.close()
+    other = old.create_container(busybox, "true", name="other")
+    assert "MacAddress" not in old.inspect_container(other)["Config"]
+    old.close()
+
+
 def test_run_to_the_end(client: Any, busybox: str) -> None:
     assert client.containers.run(busybox, "echo hello", network_mode="none", remove=True) == b"hello\n"
     with pytest.raises(docker.errors.ContainerError) as raised:

@@ -11,11 +11,13 @@ from sandbox.container.life.handshake import abandon
 from sandbox.container.monitor import spawn
 from sandbox.container.monitor.plan import SpawnRequest
 from sandbox.container.monitor.spawn import NoBridgesError, spawn_monitor
+from sandbox.network.default import note_refusal
 from sandbox.paths import find_paths
+from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
     from sandbox.paths import Paths
-    from tests.command import Home
+    from tests.command import Home, Sandbox
 
 pytestmark = pytest.mark.requires("userns", "subids")
 
@@ -45,3 +47,20 @@ def test_who_did_not_ask_gets_a_network_of_his_own_and_it_is_remembered(paths: P
         assert not os.path.exists(f"{paths.router}/holders")
     finally:
         abandon(spawned)
+
+
+@pytest.mark.requires(*CONTAINER, "slirp4netns", "tap", "busybox")
+def test_who_named_the_bridge_is_warned_of_a_network_of_his_own(sandbox: Sandbox, busybox: str) -> None:
+    paths = find_paths(sandbox.env)
+    os.makedirs(paths.router)
+    note_refusal(paths)
+    words = ("run", "--rm", busybox, "ls", "/sys/class/net")
+    unasked = sandbox.run(*words)
+    asked = sandbox.run("run", "--rm", "--network", "bridge", *words[2:])
+    assert "tap0" in unasked.stdout
+    assert asked.stdout == unasked.stdout
+    assert unasked.stderr == ""
+    assert asked.stderr.startswith("WARNING: no network bridge: ")
+    assert asked.stderr.endswith("sandbox doctor bridge says why\n")
+    created = sandbox.run("create", "--network", "bridge", busybox)
+    assert created.stderr == asked.stderr
