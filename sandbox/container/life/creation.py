@@ -129,8 +129,9 @@ def _network_notes(request: ContainerRequest, config: ContainerConfig) -> Iterat
     asked = (request.network_mode, *(endpoint.network for endpoint in request.endpoints))
     if config.network == "default" and DEFAULT_NETWORK in asked:
         yield (
-            f"no network {DEFAULT_NETWORK}: this host lets no user have bridges, or they have no way out, so the container"
-            " has a network of its own behind slirp4netns, without names of others; sandbox doctor bridge says why"
+            f"no network {DEFAULT_NETWORK}: this host lets no user have bridges, or they have no way out, so the"
+            " container has a network of its own behind slirp4netns, without others' names"
+            "; sandbox doctor bridge says why"
         )
 
 

@@ -74,7 +74,6 @@ class KernelEngine:
         self._records = records
         self._place = place
         self._window_size = window_size
-        self._runtime_dir = paths.container_runtime(container.id)
         self._launcher = Launcher()
         self._pending: PendingStart | None = None
         self._network: Connection | None = None
@@ -91,6 +90,10 @@ class KernelEngine:
     @property
     def cgroup(self) -> str:
         return self._cgroup.path if self._cgroup is not None else ""
+
+    @property
+    def _runtime_dir(self) -> str:
+        return self._paths.container_runtime(self._container.id)
 
     @property
     def slirp_socket(self) -> str:
@@ -280,13 +283,8 @@ class KernelEngine:
             files = write_host_network_files(container, directory)
         else:
             self._link_lines = self._present_link_lines(endpoints)
-            files = write_etc_files(
-                self._container,
-                directory,
-                endpoints,
-                shared_from=neighbours.network_files,
-                link_lines=self._link_lines,
-            )
+            present = HostsPart(endpoints, self._link_lines) if endpoints else None
+            files = write_etc_files(self._container, directory, present, shared_from=neighbours.network_files)
         spec = container_spec(
             container,
             self._paths,

@@ -27,16 +27,21 @@ if TYPE_CHECKING:
     from sandbox.network.record import Endpoint
 
 
+class HostsPart(NamedTuple):
+    """What of a hosts file follows the networks: the container's own names, and the lines of those it is linked to."""
+
+    endpoints: Sequence[Endpoint]
+    link_lines: Sequence[str] = ()
+
+    def lines(self, container: Container) -> list[str]:
+        return [*_own_lines(container, self.endpoints), *self.link_lines]
+
+
 def write_etc_files(
-    container: Container,
-    directory: str,
-    endpoints: Sequence[Endpoint] = (),
-    *,
-    shared_from: str = "",
-    link_lines: Sequence[str] = (),
+    container: Container, directory: str, present: HostsPart | None = None, *, shared_from: str = ""
 ) -> NetworkFiles:
-    """Write the files below `directory` and say where they are; `link_lines` are for those that the container is linked
-    to. Raises StartError.
+    """Write the files below `directory` and say where they are; `present` is of a container on bridges. Raises
+    StartError.
 
     A container that shares another's network shares its files too: those in `shared_from`.
     """
@@ -55,15 +60,15 @@ def write_etc_files(
         gateway = outgoing_address()
     with translated(StartError, f"cannot make the network files of container {container.name}"):
         hosts = render_hosts(
-            () if endpoints else (*_full_name(container), *config.network_aliases),
+            () if present else (*_full_name(container), *config.network_aliases),
             config.extra_hosts,
             address=CONTAINER_ADDRESS if private else "127.0.0.1",
             gateway=gateway,
         )
-    if endpoints:
+    if present:
         # aliases are for others, who ask by the network
-        hosts += "".join((*_own_lines(container, endpoints), *link_lines))
-        resolver = bridge_resolver(read_host_resolver(), asked, _name_server(endpoints))
+        hosts += "".join(present.lines(container))
+        resolver = bridge_resolver(read_host_resolver(), asked, _name_server(present.endpoints))
     else:
         resolver = container_resolver(read_host_resolver(), asked, private=private, followed=is_followed())
     _write(files.hosts, hosts)
@@ -92,18 +97,11 @@ def write_host_network_files(container: Container, directory: str) -> NetworkFil
     return files
 
 
-class HostsPart(NamedTuple):
-    """What of a hosts file follows the networks: the container's own names, and the lines of those it is linked to."""
-
-    endpoints: Sequence[Endpoint] = ()
-    link_lines: Sequence[str] = ()
-
-    def lines(self, container: Container) -> list[str]:
-        return [*_own_lines(container, self.endpoints), *self.link_lines]
-
-
 def change_hosts(container: Container, directory: str, before: HostsPart, after: HostsPart) -> None:
-    """Have `after` in the container's hosts file in place of `before`; the rest stays. Raises StartError."""
+    """Have `after` in the container's hosts file in place of `before`; what else stands there stays.
+
+    Raises StartError.
+    """
     path = f"{directory}/hosts"
     with translated(StartError, f"cannot change the hosts file of container {container.name}"):
         with open(path, errors="surrogateescape") as file:

@@ -261,8 +261,8 @@ def test_a_network_says_where_its_ports_are_bound(
 ) -> None:
     other, added = find_free_port(), find_free_port()
     sandbox.run("network", "create", "-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.2", "near")
-    published = ("-p", f"{port}:80", "-p", f"127.0.0.1:{other}:81")
-    sandbox.run("run", "-d", "--name", "web", "--network", "near", *driver, *published, busybox, *IDLE)
+    ports = ("-p", f"{port}:80", "-p", f"127.0.0.1:{other}:81")
+    sandbox.run("run", "-d", "--name", "web", "--network", "near", *driver, *ports, busybox, *IDLE)
     at_start = [f"80/tcp -> 127.0.0.2:{port}", f"81/tcp -> 127.0.0.1:{other}"]
     assert sandbox.run("port", "web").lines == at_start
     # of what comes while it runs as well

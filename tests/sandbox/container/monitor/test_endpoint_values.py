@@ -75,14 +75,14 @@ def test_only_networks_that_somebody_made_have_a_name_server_inside() -> None:
 
 
 def test_the_files_of_a_container_on_bridges(tmp_path: Path) -> None:
-    files = write_etc_files(CONTAINER, str(tmp_path), (on(FRONT, 2), on(BRIDGE, 3)))
+    files = write_etc_files(CONTAINER, str(tmp_path), HostsPart((on(FRONT, 2), on(BRIDGE, 3))))
     names = "cccccccccccc.example.org cccccccccccc"
     with open(files.hosts) as file:
         lines = file.read().splitlines()
     assert lines[-3:] == [f"172.18.0.2\t{names}", f"fd00::9\t{names}", f"172.17.0.3\t{names}"]
     with open(files.resolv_conf) as file:
         assert file.readline() == "nameserver 127.0.0.11\n"
-    files = write_etc_files(CONTAINER, str(tmp_path), (on(BRIDGE, 3),))
+    files = write_etc_files(CONTAINER, str(tmp_path), HostsPart((on(BRIDGE, 3),)))
     with open(files.resolv_conf) as file:
         assert file.readline() == "nameserver 172.17.0.1\n"
 
@@ -91,7 +91,7 @@ def test_a_change_of_networks_leaves_what_the_container_wrote_into_its_hosts_fil
     before = HostsPart((on(FRONT, 2),), ("172.17.0.9\tdb dddd\n",))
     after = HostsPart((on(BRIDGE, 3),), ("172.17.0.11\tdb dddd\n",))
     hosts = tmp_path / "hosts"
-    write_etc_files(CONTAINER, str(tmp_path), before.endpoints, link_lines=before.link_lines)
+    write_etc_files(CONTAINER, str(tmp_path), before)
     assert hosts.read_text().endswith(f"\tcccccccccccc.example.org cccccccccccc\n{before.link_lines[0]}")
     inode = hosts.stat().st_ino
     with open(hosts, "ab") as file:
