@@ -7,7 +7,7 @@ from sandbox.errors import SandboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sandbox.cli.command import Invocation
     from sandbox.cli.flags import Value
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: Compose's own variable for the name of a project
 PROJECT_NAME = "COMPOSE_PROJECT_NAME"
+_OF_BUILDS = ".build."
 
 
 def loaded(invocation: Invocation, services: tuple[str, ...] = (), steps: Steps | None = None) -> Project:
@@ -30,6 +31,27 @@ def loaded(invocation: Invocation, services: tuple[str, ...] = (), steps: Steps 
     for note in project.notes:
         invocation.context.note(f"WARNING: {note}")
     return project
+
+
+def require_supported(invocation: Invocation, project: Project) -> None:
+    """Refuse a project with keys that it cannot run with, and tell of those that are left out, but for what builds are
+    told. Raises ComposeFileError.
+    """
+    from sandbox.stack.fates import check_supported, left_out
+
+    check_supported(project)
+    for sentence in left_out(project):
+        if _OF_BUILDS not in sentence:
+            invocation.context.note(f"WARNING: {sentence}")
+
+
+def tell_left_out_of_builds(invocation: Invocation, project: Project, services: Collection[str]) -> None:
+    """Tell of the keys that are left out where the images of these services are built."""
+    from sandbox.stack.fates import left_out
+
+    for sentence in left_out(project):
+        if any(sentence.startswith(f"services.{name}{_OF_BUILDS}") for name in services):
+            invocation.context.note(f"WARNING: {sentence}")
 
 
 def project_if_any(invocation: Invocation, services: tuple[str, ...] = ()) -> tuple[Project | None, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.cli.compose_call import parallel_of
+from sandbox.cli.compose_call import parallel_of, tell_left_out_of_builds
 from sandbox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -112,6 +112,7 @@ def build_images(invocation: Invocation, project: Project, services: Sequence[st
     from sandbox.compose.builds import BuildChoice, service_builds
     from sandbox.compose.progress import Progress
 
+    tell_left_out_of_builds(invocation, project, services)
     said = str(invocation.of_noun.get("progress") or "")
     values = {"progress": {"json": "rawjson"}.get(said, said)} if said and not quiet else {}
     command = as_command(invocation, "image build", (), {**values, "quiet": quiet or said == "quiet"})

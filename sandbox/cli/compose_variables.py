@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.cli.compose_options import caller_of, project_request
 from sandbox.stack.canonical import document_of
 from sandbox.stack.interpolation import variables_of
-from sandbox.stack.measures import texts_in
+from sandbox.stack.measures import Pairs, texts_in
 from sandbox.stack.operations import load_project
 from sandbox.stack.project_request import Steps
 
@@ -21,7 +21,9 @@ def variables(invocation: Invocation) -> list[tuple[str, str, str, bool]]:
     request = project_request(invocation)._replace(keeps_unused=True)
     raw = load_project(request, caller_of(invocation, request.files), Steps(False, False, False, False, False))
     found: dict[str, dict[str, str]] = {}
-    for text in texts_in(document_of(raw)):
+    # those of services whose profile is off too: whoever writes an .env wants to know of them
+    whole = raw._replace(services=Pairs.of((*raw.services, *raw.disabled)))
+    for text in texts_in(document_of(whole)):
         for variable in variables_of(text):
             row = found.setdefault(variable.name, {})
             if variable.operator:

@@ -7,7 +7,7 @@ from sandbox.stack.measures import Pairs
 from sandbox.stack.nodes import Mapping, Scalar, Sequence
 from sandbox.stack.part_keys import GRANT, ULIMITS
 from sandbox.stack.reading import Reading, text
-from sandbox.stack.scalar_readers import boolean, known_pairs, labels, scalar_text, size
+from sandbox.stack.scalar_readers import boolean, known_pairs, labels, size, text_or_boolean
 from sandbox.stack.shapes import Forms, Key, ListOf, Object, Shape
 from sandbox.stack.short_forms import hosts, short_grant, ssh_keys
 
@@ -81,9 +81,9 @@ BUILD = Forms(
                 "no_cache_filter": Key(ListOf(text, may_be_text=True)),
                 "platforms": Key(_TEXTS),
                 "privileged": Key(boolean, "warned", "a step has no more rights than its user"),
-                "provenance": Key(scalar_text),
+                "provenance": Key(text_or_boolean),
                 "pull": Key(boolean),
-                "sbom": Key(scalar_text, "warned", "no bill of materials is made"),
+                "sbom": Key(text_or_boolean, "warned", "no bill of materials is made"),
                 "secrets": Key(ListOf(Forms(short_grant, Object(GRANT)))),
                 "shm_size": Key(size),
                 "ssh": Key(ssh_keys),

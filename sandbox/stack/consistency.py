@@ -125,7 +125,7 @@ def _check_dependencies(looking: _Check, name: str, service: Service) -> None:
             )
         from sandbox.near_names import nearest
 
-        near = nearest(other, looking.services)
+        near = nearest(other, (each for each in looking.services if each != name))
         raise looking.error(
             path, f"service {name!r} depends on undefined service {other!r}", mend=f"write {near!r}" if near else ""
         )

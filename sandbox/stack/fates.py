@@ -7,7 +7,10 @@ refused    the project cannot run with it
 
 from __future__ import annotations
 
+import os
+
 from sandbox.named_tuple import NamedTuple
+from sandbox.stack.errors import problem
 from sandbox.stack.file_keys import FILE
 from sandbox.stack.measures import Pairs
 from sandbox.stack.shapes import Forms, ListOf, MapOf, Object
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from sandbox.stack.project import Project
     from sandbox.stack.reading import Reader
     from sandbox.stack.shapes import Shape
+
+
+_SELINUX = "/sys/fs/selinux"
 
 
 class KeyFate(NamedTuple):
@@ -63,6 +69,23 @@ def _inner(read: Reader, path: str) -> tuple[Shape | None, str]:
 def fates_of(project: Project) -> Iterator[KeyFate]:
     """The keys of a project that are not simply done, with the paths of their values."""
     yield from _fates(FILE, project, "")
+
+
+def check_supported(project: Project) -> None:
+    """Raise ComposeFileError for the first key that the project cannot run with."""
+    for fate in fates_of(project):
+        if fate.fate == "refused":
+            from sandbox.stack.consistency import place_of
+
+            raise problem(place_of(project.places, fate.path), fate.path, f"this is not supported: {fate.why}")
+
+
+def left_out(project: Project) -> Iterator[str]:
+    """The keys that are left out, a sentence each."""
+    for fate in fates_of(project):
+        # where nothing is labelled, nothing is left out
+        if fate.fate == "warned" and (not fate.path.endswith(".selinux") or os.path.isdir(_SELINUX)):
+            yield f"{fate.path} is left out: {fate.why}"
 
 
 def _fates(shape: Shape, value: object, path: str) -> Iterator[KeyFate]:

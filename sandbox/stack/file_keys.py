@@ -8,7 +8,7 @@ from sandbox.stack.nodes import Mapping, Scalar
 from sandbox.stack.reading import Reading, is_resource_name, text
 from sandbox.stack.scalar_readers import boolean, host_path, integer, labels, scalar_text, text_or_number
 from sandbox.stack.service_keys import SERVICES
-from sandbox.stack.shapes import Key, ListOf, MapOf, Object, Shape
+from sandbox.stack.shapes import ContradictionError, Key, ListOf, MapOf, Object, Shape
 from sandbox.stack.short_forms import external
 
 TYPE_CHECKING = False
@@ -43,8 +43,11 @@ class _NetworkArguments:
         if isinstance(outer, tuple):
             is_external, name = outer
             values["external"] = is_external
-            if name:
-                values.setdefault("name", name)
+            if name and values.setdefault("name", name) != name:
+                raise ContradictionError(
+                    f"'name' and the name below 'external' conflict: {values['name']!r}, {name!r}",
+                    f"write name: {values['name']} and external: true",
+                )
         return self._make(**values)
 
 
@@ -114,6 +117,7 @@ FILE = Shape(
         "version": Key(scalar_text, "warned", "it changes nothing"),
         "volumes": Key(_all(VOLUME, "a mapping of volumes", may_be_null=True)),
     },
+    done_before=("include",),
 )
 
 

@@ -59,7 +59,7 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
         working_directory=directory,
         env_files=request.env_files,
         separator="_" if request.is_compatible else "-",
-        notes=(*found.notes, *_notes(loader, is_stack=request.is_stack)),
+        notes=(*found.notes, *_notes(loader, is_stack=request.is_stack), *reading.notes),
     )
     return _completed(project, request, steps)
 

@@ -26,6 +26,8 @@ class Reading:
         self.is_lenient = is_lenient
         self.resolves_paths = resolves_paths
         self.places: dict[str, Place] = {}
+        #: what a person should be told, though nothing is wrong
+        self.notes: list[str] = []
 
     def keeps(self, node: Node) -> bool:
         """Whether a scalar is a text with variables that nobody has filled in."""

@@ -41,6 +41,13 @@ def given_scalar(reading: Reading, node: Node, path: str) -> str:
     return scalar_text(reading, node, path)
 
 
+def text_or_boolean(reading: Reading, node: Node, path: str) -> str:
+    """A text, or true or false, as a text. Raises ComposeFileError."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, (str, bool)):
+        raise unexpected(node.place, path, "a text, or true or false,", kind_of(node))
+    return scalar_text(reading, node, path)
+
+
 def text_or_number(reading: Reading, node: Node, path: str) -> str:
     """A text or a number, as a text. Raises ComposeFileError."""
     if isinstance(node, Scalar) and (node.value is None or isinstance(node.value, bool)):

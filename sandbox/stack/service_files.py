@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 
 from sandbox.stack.consistency import place_of
 from sandbox.stack.dotenv import parse_dotenv, parse_raw
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from sandbox.stack.model import EnvFile, Service
     from sandbox.stack.places import Place
+
+_EXAMPLES = ("example", "sample", "dist", "template")
 
 
 def with_environment(
@@ -46,7 +50,7 @@ def _variables(file: EnvFile, lookup: object, place: Place | None, service: str)
             place,
             f"services.{service}.env_file",
             f"env file {file.path} not found",
-            mend="make it, or write 'required: false' below its path",
+            mend=f"{_making(file.path)}, or write 'required: false' below its path",
         )
     written = read_text(file.path, "env file")
     if file.format == "raw":
@@ -56,6 +60,16 @@ def _variables(file: EnvFile, lookup: object, place: Place | None, service: str)
             place, f"services.{service}.env_file", f"unsupported env_file format {file.format!r}", mend="format: raw"
         )
     return parse_dotenv(written, lookup, file.path)
+
+
+def _making(path: str) -> str:
+    """How the file is made: many a project comes with an example of it."""
+    directory, name = os.path.split(path)
+    with contextlib.suppress(OSError):
+        for beside in sorted(os.listdir(directory)):
+            if beside.startswith(name) and any(word in beside for word in _EXAMPLES):
+                return shlex.join(["cp", os.path.join(directory, beside), path])
+    return "make it"
 
 
 def with_labels(service: Service) -> Service:

@@ -258,7 +258,7 @@ SERVICE = Shape(
         "develop": Key(Object(DEVELOP, may_be_null=True, null_is_none=True)),
         "device_cgroup_rules": Key(_TEXTS, _WARNED, "the user's own rights decide on devices"),
         "devices": Key(ListOf(Forms(short_device, Object(DEVICE)))),
-        "dns": Key(_TEXT_OR_TEXTS),
+        "dns": Key(ListOf(text, "a text or a list of texts", may_be_text=True, is_set=True, skips_empty=True)),
         "dns_opt": Key(_SET),
         "dns_search": Key(_TEXT_OR_TEXTS),
         "domainname": Key(text),
@@ -337,5 +337,6 @@ SERVICE = Shape(
         "volumes_from": Key(_TEXTS),
         "working_dir": Key(text),
     },
+    done_before=("extends",),
 )
 SERVICES = MapOf(Object(SERVICE), "a mapping of services by their names", is_name=is_resource_name)

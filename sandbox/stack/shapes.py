@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from sandbox.stack.reading import Reader, Reading
 
 
+class ContradictionError(ValueError):
+    """What the keys of an object say does not go together."""
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.mend = mend
+
+
 class Key(NamedTuple):
     """How a key is read, and what becomes of it: "done", "warned" or "refused", and why."""
 
@@ -34,6 +42,8 @@ class Shape(NamedTuple):
     keys: dict[str, Key]
     required: tuple[str, ...] = ()
     has_extensions: bool = True
+    #: keys that it has, and that are done with before it is read
+    done_before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +72,16 @@ class Object:
             elif key.startswith("x-") and shape.has_extensions:
                 extensions.append((key, plain_of(entry.node)))
             else:
-                raise unknown_key(entry.place, below, key, shape.owner, shape.keys)
+                raise unknown_key(entry.place, below, key, shape.owner, (*shape.keys, *shape.done_before))
         for key in shape.required:
             if key not in values:
                 raise problem(node.place, path, f"{shape.owner} needs the key {key!r}")
         if extensions:
             values["extensions"] = Pairs.of(extensions)
-        return shape.make(**values)
+        try:
+            return shape.make(**values)
+        except ContradictionError as error:
+            raise problem(node.place, path, str(error), mend=error.mend) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +97,18 @@ class ListOf:
     is_set: bool = False
     #: where an element may stand for several
     is_flat: bool = False
+    #: where "" is what a variable without a value left, and no element
+    skips_empty: bool = False
 
     def __call__(self, reading: Reading, node: Node, path: str) -> object:
         reading.places[path] = node.place
         if self.may_be_text and isinstance(node, Scalar) and isinstance(node.value, str):
-            return (self.item(reading, node, path),)
+            return () if self.skips_empty and not node.value else (self.item(reading, node, path),)
         if not isinstance(node, Sequence):
             raise unexpected(node.place, path, self.what, kind_of(node))
         found = [self.item(reading, item, f"{path}[{number}]") for number, item in enumerate(node.items)]
+        if self.skips_empty:
+            found = [each for each in found if each]
         if self.is_flat:
             # a value of the model is a tuple as well, of a class of its own
             found = [each for group in found for each in (group if type(group) is tuple else (group,))]

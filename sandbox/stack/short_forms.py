@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from sandbox.stack.errors import problem, unexpected
 from sandbox.stack.measures import Pairs, parse_duration_ns
 from sandbox.stack.model import DeviceMapping, EnvFile, Port, Volume, VolumeBind, VolumeVolume
@@ -11,6 +9,7 @@ from sandbox.stack.nodes import Mapping, Scalar, Sequence, kind_of
 from sandbox.stack.parts_model import DeviceRequest, FileGrant, Ulimit
 from sandbox.stack.reading import is_null, text
 from sandbox.stack.scalar_readers import integer, labels, text_or_number
+from sandbox.stack.shell_words import split_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +32,15 @@ def command(reading: Reading, node: Node, path: str) -> object:
     if reading.keeps(node):
         return written
     try:
-        return tuple(shlex.split(written))
+        words, left_out = split_words(written)
     except ValueError as error:
         raise problem(node.place, path, f"{written!r} cannot be split into words", cause=str(error)) from error
+    if left_out:
+        reading.notes.append(
+            f"{node.place}: {path}: {left_out!r} is left out, as by Docker's Compose: no shell reads it; "
+            "write a list of sh, -c and a text for a shell"
+        )
+    return words
 
 
 def container_name(reading: Reading, node: Node, path: str) -> str:

@@ -5,25 +5,19 @@ from __future__ import annotations
 from sandbox.stack.asked_service import AskedService
 from sandbox.stack.consistency import place_of
 from sandbox.stack.errors import problem
-from sandbox.stack.fates import fates_of
+from sandbox.stack.fates import check_supported
 from sandbox.stack.port_clashes import check_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sandbox.stack.project import Project
 
-#: left out of Compose's own projects, and a part of stacks
-_OF_STACKS = (".deploy.placement", ".template_driver")
 _HOOKS = ("pre_start", "post_start", "pre_stop")
 
 
 def check_stack(project: Project, *, builds: bool = False) -> None:
     """Raise ComposeFileError for a project that is no stack. With `builds` images are made of what the file has."""
-    for fate in fates_of(project):
-        if fate.fate == "refused":
-            raise problem(place_of(project.places, fate.path), fate.path, f"this is not supported: {fate.why}")
+    check_supported(project)
     for name, service in project.services:
         asked = AskedService(name, project, service)
         if not service.image and not builds:
@@ -44,10 +38,3 @@ def check_stack(project: Project, *, builds: bool = False) -> None:
                 mend=f"replicas: {most}",
             )
     check_ports(project, are_shared=True)
-
-
-def left_out(project: Project) -> Iterator[str]:
-    """The keys that are left out of the stack, a sentence each."""
-    for fate in fates_of(project):
-        if fate.fate == "warned" and not any(key in fate.path for key in _OF_STACKS):
-            yield f"{fate.path} is left out: {fate.why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.cli.command import Command
-from sandbox.cli.compose_call import as_command, loaded, parallel_of
+from sandbox.cli.compose_call import as_command, loaded, parallel_of, tell_left_out_of_builds
 from sandbox.cli.compose_images import is_classic
 from sandbox.cli.flags import option
 from sandbox.compose.builds import BuildChoice, service_builds
@@ -31,6 +31,7 @@ def build(invocation: Invocation) -> int:
     if not builds:
         context.note("WARNING: No services to build")
         return 0
+    tell_left_out_of_builds(invocation, project, wanted)
     if invocation.flag("print"):
         from sandbox.compose.bake import bake_document
 

@@ -6,7 +6,7 @@ import os
 
 from sandbox.cli.command import Command
 from sandbox.cli.commands.compose_exec import wants_terminal
-from sandbox.cli.compose_call import loaded
+from sandbox.cli.compose_call import loaded, require_supported
 from sandbox.cli.compose_remote import confirm_remote
 from sandbox.cli.compose_runs import is_dry
 from sandbox.cli.flags import option
@@ -29,6 +29,7 @@ def run(invocation: Invocation) -> int:
     if invocation.flag("quiet"):
         invocation = invocation._replace(of_noun={**invocation.of_noun, "progress": "quiet"})
     project = loaded(invocation, (service,))
+    require_supported(invocation, project)
     confirm_remote(invocation, project, assumes_yes=False)
     choice = _choice(invocation, project)
     if choice.terminal and choice.interactive and not invocation.flag("detach") and not os.isatty(0):
@@ -40,6 +41,7 @@ def run(invocation: Invocation) -> int:
     if is_dry(invocation):
         _tell_dry(invocation, project, service, choice)
         return 0
+    _check(project, service, choice)
     _prepare(invocation, project, service)
     context = invocation.context.for_operations()
     container = _create(invocation, project, service, choice)
@@ -71,6 +73,15 @@ def _tell_dry(invocation: Invocation, project: Project, service: str, choice: Ru
     name = choice.name or project.separator.join((project.name, service, "run"))
     for word in ("Creating", "Created", "Starting", "Started"):
         write_dry(stderr, f"Container {name}", word)
+
+
+def _check(project: Project, service: str, choice: RunChoice) -> None:
+    """Raise ComposeFileError for a container that cannot be asked for at all, before anything is made."""
+    from sandbox.compose.one_off import one_off_request
+    from sandbox.random_ids import new_container_id
+    from sandbox.stack.container_checks import check_request
+
+    check_request(project, service, one_off_request(project, service, choice, new_container_id()))
 
 
 def _prepare(invocation: Invocation, project: Project, service: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.cli.command import Command
-from sandbox.cli.compose_call import loaded
+from sandbox.cli.compose_call import loaded, require_supported
 from sandbox.cli.compose_remote import confirm_remote
 from sandbox.cli.compose_runs import asker_of, timeout_of, way_of
 from sandbox.cli.flags import option
@@ -197,6 +197,7 @@ def _make(invocation: Invocation, project: Project, options: UpOptions, *, start
     from sandbox.cli.compose_progress import write_plan
     from sandbox.compose.running import bring_up
 
+    require_supported(invocation, project)
     context = invocation.context.for_operations()
     has_yes = any(each.key == "yes" for each in invocation.command.options)
     with way_of(invocation, asker_of(invocation) if has_yes else None) as way:

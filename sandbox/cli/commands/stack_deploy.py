@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sandbox.stack.project import Project
 
 _RESOLVES: tuple[Resolve, ...] = ("always", "changed", "never")
+#: left out of Compose's own projects, and a part of stacks
+_OF_STACKS = (".deploy.placement", ".template_driver")
 _MARKS = {"create": "+", "update": "~", "keep": " ", "remove": "-"}
 
 
@@ -93,9 +95,9 @@ def _build(invocation: Invocation, project: Project) -> None:
 
 
 def _left_out(project: Project) -> list[str]:
-    from sandbox.stack.stack_checks import left_out
+    from sandbox.stack.fates import left_out
 
-    return list(left_out(project))
+    return [line for line in left_out(project) if not line.partition(" ")[0].endswith(_OF_STACKS)]
 
 
 def _explain(context: Context, project: Project) -> int:

@@ -202,6 +202,28 @@ def test_scale_start_stop_and_what_is_refused(project: _Project) -> None:
     assert "no such service: d" in compose("up", "-d", "d", status=1).stderr
 
 
+def test_keys_that_are_not_done_are_never_passed_over(project: _Project) -> None:
+    compose = project.compose
+    rest = "image: busybox, command: sleep 1000, stop_signal: KILL, network_mode: none"
+    project.write(
+        f"services:\n  a: {{{rest}, runtime: kata, build: {{context: ., privileged: true}}}}\n"
+        f"  b: {{{rest}, gpus: all}}\n  c: {{image: busybox, volumes: [{{type: image, source: x, target: /x}}]}}\n"
+    )
+    for words in (("up", "-d"), ("up", "-d", "b"), ("create",), ("run", "b"), ("--dry-run", "up")):
+        stderr = compose(*words, status=1).stderr
+        assert "compose.yaml:3:" in stderr
+        assert "services.b.gpus: this is not supported: devices of drivers are not built yet" in stderr
+    # nor is anything made for what cannot be
+    assert "services.c.volumes: mount type 'image' is not supported" in compose("run", "c", status=1).stderr
+    assert "demo_default" not in project.sandbox.run("network", "ls").stdout
+    stderr = compose("up", "-d", "a").stderr
+    assert "WARNING: services.a.runtime is left out: there is one runtime" in stderr
+    # it was not built
+    assert "privileged" not in stderr
+    assert set(project.ids()) == {"demo-a-1"}
+    assert "services.a.build.privileged is left out" in compose("--dry-run", "build", "a").stderr
+
+
 def test_a_dependency_that_fails_is_told_with_its_last_words(project: _Project) -> None:
     rest = "image: busybox, stop_signal: KILL, network_mode: none"
     project.write(

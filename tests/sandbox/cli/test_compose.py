@@ -21,7 +21,7 @@ name: demo
 services:
   web: {image: "web:${TAG:-1}", depends_on: [db], environment: {A: $TAG}, profiles: [], volumes: ["vol:/v"]}
   db: {build: ./db, volumes: ["./data:/data"]}
-  debug: {image: debug, profiles: [debug]}
+  debug: {image: "debug${OF_DEBUG:-}", profiles: [debug]}
 volumes: {vol: , other: }
 networks: {unused: }
 """
@@ -86,11 +86,13 @@ def test_hashes_variables_and_the_environment(directory: Path) -> None:
     assert "no such service: nope" in _run(directory, "compose", "config", "--hash", "nope").err
     table = _run(directory, "compose", "config", "--variables").out.splitlines()
     assert table[0].split() == ["NAME", "REQUIRED", "DEFAULT", "VALUE", "ALTERNATE", "VALUE"]
-    assert table[1].split() == ["TAG", "false", "1"]
+    # of services whose profile is off too
+    assert [line.split() for line in table[1:]] == [["OF_DEBUG", "false"], ["TAG", "false", "1"]]
     shown = json.loads(_run(directory, "compose", "config", "--variables", "--format", "json").out)
     assert shown["TAG"] == {"Name": "TAG", "DefaultValue": "1", "PresenceValue": "", "Required": False}
     shown = _run(directory, "compose", "config", "--variables", "--format", "yaml", "web")
     assert shown.out.startswith(
+        'OF_DEBUG:\n    name: OF_DEBUG\n    defaultvalue: ""\n    presencevalue: ""\n    required: false\n'
         'TAG:\n    name: TAG\n    defaultvalue: "1"\n    presencevalue: ""\n    required: false\n'
     )
     assert "service filtering is not applied when --variables is set" in shown.err

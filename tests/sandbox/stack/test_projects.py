@@ -110,7 +110,30 @@ def test_env_files_of_services(tmp_path: Path) -> None:
     with pytest.raises(ComposeFileError) as caught:
         load(tmp_path)
     assert f"services.web.env_file: env file {tmp_path}/a.env not found" in caught.value.message
+    assert caught.value.mend.startswith("make it, or ")
     assert "required: false" in caught.value.mend
+    # many a project comes with an example of it
+    (tmp_path / "a.env.example").touch()
+    with pytest.raises(ComposeFileError) as caught:
+        load(tmp_path)
+    assert caught.value.mend.startswith(f"cp {tmp_path}/a.env.example {tmp_path}/a.env, or ")
+
+
+def test_a_variable_without_a_value_is_no_server_of_names(tmp_path: Path) -> None:
+    text = "services: {web: {image: i, dns: $UNSET}, db: {image: i, dns: ['', 192.0.2.1]}}"
+    services = dict(one(tmp_path, text).services)
+    assert (services["web"].dns, services["db"].dns) == ((), ("192.0.2.1",))
+
+
+@pytest.mark.parametrize("kind", ["networks", "volumes", "secrets", "configs"])
+def test_an_external_thing_has_one_name(tmp_path: Path, kind: str) -> None:
+    text = f"services: {{web: {{image: i}}}}\n{kind}:\n  n: {{name: %s, external: {{name: b}}}}\n"
+    assert one(tmp_path, text % "b").name
+    with pytest.raises(ComposeFileError) as caught:
+        one(tmp_path, text % "a")
+    said = f"compose.yaml:3:6: {kind}.n: 'name' and the name below 'external' conflict: 'a', 'b'"
+    assert said in caught.value.message
+    assert caught.value.mend == "write name: a and external: true"
 
 
 def test_what_is_understood(tmp_path: Path) -> None:
@@ -160,8 +183,13 @@ def test_what_is_understood(tmp_path: Path) -> None:
         ("image: i\n    mem_limit: 5q", "services.web.mem_limit: invalid size", "write a size as 512m or 2g"),
         ("image: i\n    stop_grace_period: 5", "services.web.stop_grace_period: the number 5", 'write "5" in quotes'),
         ("image: i\n    stop_grace_period: '5'", "'5' is no duration", "write one as 1m30s"),
+        ("build: {provenance: 5}", "the number 5 stands where a text, or true or false, is expected", ""),
+        ("build: {sbom: }", "services.web.build.sbom: nothing stands where a text, or true or false, is", ""),
         ("image: i\n    healthcheck: {test: [a]}", "a test begins with CMD, CMD-SHELL or NONE", "write [CMD, a, …]"),
         ("image: i\n    depends_on: {a: {condition: service_started}}", "depends on undefined service 'a'", ""),
+        ("image: i\n    depends_on: [webb]", "depends on undefined service 'webb'", ""),
+        ("image: i\n    extend: {service: a}", "a service has no key 'extend'", "write 'extends'"),
+        ("image: i\ninclud: []", "a Compose file has no key 'includ'", "write 'include'"),
         ("image: i\n    depends_on: [web]", "dependency cycle detected: web -> web", ""),
         ("image: i\n    depends_on: {web: {condition: service_helthy}}", "is none of", "write 'service_healthy'"),
         ("image: i\n    volumes: ['vol:/v']",
@@ -197,6 +225,7 @@ def test_what_is_refused(tmp_path: Path, body: str, says: str, mend: str) -> Non
     assert says in caught.value.message
     assert caught.value.message.startswith("compose.yaml:")
     assert mend in caught.value.mend
+    assert not caught.value.mend.startswith("write 'web'")
 
 
 _ADDRESSES = """

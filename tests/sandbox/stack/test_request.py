@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.stack.errors import ComposeFileError
-from sandbox.stack.fates import all_keys, fates_of
+from sandbox.stack.fates import all_keys, check_supported, fates_of, left_out
 from sandbox.stack.key_table import with_table
 from sandbox.stack.request import NOT_CARRIED, Instance, request_of
 from sandbox.stack.request_grants import require_files
@@ -219,6 +219,20 @@ def test_what_is_not_done_is_known_by_its_place(tmp_path: Path) -> None:
         "services.web.volumes[0].bind.selinux": "warned",
         "services.web.deploy.placement": "warned",
     }
+
+
+def test_what_is_not_done_is_told_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = "runtime: runc, volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z}}]"
+    project = one(tmp_path, f"services: {{web: {{image: i, {keys}}}}}")
+    check_supported(project)
+    (tmp_path / "selinux").mkdir()
+    monkeypatch.setattr("sandbox.stack.fates._SELINUX", str(tmp_path / "none"))
+    assert list(left_out(project)) == ["services.web.runtime is left out: there is one runtime"]
+    # relabelling is missed where there are labels
+    monkeypatch.setattr("sandbox.stack.fates._SELINUX", str(tmp_path / "selinux"))
+    assert "services.web.volumes[0].bind.selinux is left out: nothing is relabelled" in list(left_out(project))
+    with pytest.raises(ComposeFileError, match=r":1:34: services\.web\.gpus: this is not supported: dev"):
+        check_supported(one(tmp_path, "services: {web: {image: i, gpus: all}}"))
 
 
 def test_every_key_has_a_fate() -> None:

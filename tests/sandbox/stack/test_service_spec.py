@@ -8,8 +8,9 @@ import pytest
 
 from sandbox.service.spec import RestartRule, ServiceMode, ServicePort, UpdateConfig
 from sandbox.stack.errors import ComposeFileError
+from sandbox.stack.fates import left_out
 from sandbox.stack.service_spec import service_spec_of
-from sandbox.stack.stack_checks import check_stack, left_out
+from sandbox.stack.stack_checks import check_stack
 from sandbox.stack.stack_differences import differences_of
 from sandbox.values import EndpointRequest, FileGrant, MountRequest
 from tests.sandbox.stack.projects import one
