@@ -100,8 +100,10 @@ class Call:
             raise ApiError(400, f'strconv.Atoi: parsing "{text}": invalid syntax') from None
 
     def length(self, key: str) -> int:
-        """A side of a terminal, in columns or rows; 0 where none is given. Raises ApiError."""
-        value = self.number(key) or 0
+        """A side of a terminal, in columns or rows. Raises ApiError, also where none is given."""
+        value = self.number(key)
+        if value is None:
+            raise ApiError(400, 'strconv.Atoi: parsing "": invalid syntax')
         if not 0 <= value <= _LONGEST_SIDE:
             raise ApiError(400, f'strconv.ParseUint: parsing "{value}": value out of range')
         return value

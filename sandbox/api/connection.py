@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import select
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import h11
@@ -141,7 +142,7 @@ class Connection:
         """A whole answer. Raises ClientGoneError."""
         self._refuse_answered()
         headers = [*headers, ("Content-Length", str(len(body)))] if status not in (204, 304) else headers
-        await self._send(h11.Response(status_code=status, headers=_encoded(headers)))
+        await self._send(h11.Response(status_code=status, headers=_encoded(headers), reason=_reason(status)))
         if body and not self._is_head:
             await self._send(h11.Data(data=body))
         await self._send(h11.EndOfMessage())
@@ -165,7 +166,7 @@ class Connection:
         self._refuse_answered()
         if not reads_body:
             await self._pass_over()
-        await self._send(h11.Response(status_code=status, headers=_encoded(headers)))
+        await self._send(h11.Response(status_code=status, headers=_encoded(headers), reason=_reason(status)))
         gone = False
 
         async def watch(scope: trio.CancelScope) -> None:
@@ -249,7 +250,9 @@ class Connection:
                     await self._send(h11.InformationalResponse(status_code=100, headers=[]))
                 self._h11.receive_data(await self._receive())
         except h11.RemoteProtocolError as error:
-            raise ApiError(error.error_status_hint, str(error)) from error
+            # the rest shows what came, as Python writes it
+            message = str(error).partition(": bytearray(")[0]
+            raise ApiError(error.error_status_hint, message) from error
 
     async def _receive(self) -> bytes:
         if self._early:
@@ -267,6 +270,11 @@ class Connection:
                 await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ClientGoneError from error
+
+
+def _reason(status: int) -> bytes:
+    """As a person reads it, and scripts that look at the first line."""
+    return HTTPStatus(status).phrase.encode("ascii")
 
 
 def _encoded(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -150,7 +150,7 @@ def _answer_ping(connection: socket.socket) -> None:
         *ENGINE_HEADERS, *PING_HEADERS, SWARM_OF_ONE, ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),
     )  # fmt: skip
-    lines = ["HTTP/1.1 200 ", *(f"{name}: {value}" for name, value in headers), "", ""]
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers), "", ""]
     connection.recv(len(data))
     connection.sendall("\r\n".join(lines).encode() + (b"" if method == b"HEAD" else body))
 

@@ -83,8 +83,9 @@ def parse_dockerfile(data: bytes | str, name: str = "Dockerfile") -> Dockerfile:
         heredocs = _read_heredocs(node, lexer)
         nodes.append(node._replace(comments=lexer.take_comments(), heredocs=heredocs, end_line=lexer.taken))
     if not nodes:
+        message = "file with no instructions" if data else f"the Dockerfile ({name}) cannot be empty"
         raise Line("", source, (0,), ((max(lexer.taken, 1), 1),), lexer.taken).error(
-            "the file has no instructions", expected="a FROM instruction"
+            message, expected="a FROM instruction"
         )
     return Dockerfile(tuple(nodes), directives, source, tuple(lexer.empty_continuations))
 

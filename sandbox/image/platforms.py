@@ -134,7 +134,7 @@ def _guess(text: str, system: str, version: str, features: tuple[str, ...]) -> P
         return Platform(system, host.architecture, variant, version, features)
     architecture, variant = _normalise(text, "")
     if architecture not in _KNOWN_ARCHITECTURES:
-        raise _invalid(text)
+        raise _invalid(text, ": unknown operating system or architecture")
     return Platform("linux", architecture, "" if (architecture, variant) == ("arm", "v7") else variant)
 
 
@@ -172,7 +172,9 @@ def _unescaped(text: str) -> str:
     return unquote(text)
 
 
-def _invalid(text: str) -> UsageError:
+def _invalid(text: str, why: str = "") -> UsageError:
     return UsageError(
-        f"invalid platform {text!r}", cause="a platform is os/architecture[/variant]", mend="--platform linux/amd64"
+        f"invalid platform {text!r}{why}",
+        cause="a platform is os/architecture[/variant]",
+        mend="--platform linux/amd64",
     )

@@ -150,6 +150,10 @@ def tag_image(connection: sqlite3.Connection, image_id: str, target: str) -> Ref
     reference = parse_reference(target)
     if reference.digest:
         raise ImageError(f"refusing to create a tag with a digest reference: {target!r}", mend="leave @sha256:… out")
+    if reference.familiar_repository in ("sha256", "sha512"):
+        raise ImageError(
+            "refusing to create an ambiguous tag using digest algorithm as name", mend=f"another name than {target}"
+        )
     set_name(connection, reference, image_id)
     emit_of(connection, "tag", image_id, reference.familiar)
     return reference

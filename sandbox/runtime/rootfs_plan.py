@@ -12,7 +12,16 @@ import os
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.spec import BindMount
-from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
+from sandbox.runtime.syscalls import (
+    MOUNT_ATTR__ATIME,
+    MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_STRICTATIME,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,12 +77,23 @@ _FLAG_WORDS = {
     "nosuid": MOUNT_ATTR_NOSUID,
     "nodev": MOUNT_ATTR_NODEV,
     "noexec": MOUNT_ATTR_NOEXEC,
+    "nodiratime": MOUNT_ATTR_NODIRATIME,
 }
 _CLEAR_WORDS = {
     "rw": MOUNT_ATTR_RDONLY,
     "suid": MOUNT_ATTR_NOSUID,
     "dev": MOUNT_ATTR_NODEV,
     "exec": MOUNT_ATTR_NOEXEC,
+    "diratime": MOUNT_ATTR_NODIRATIME,
+}
+#: one of three ways; the kernel's own is that of "relatime"
+_TIME_WORDS = {
+    "relatime": 0,
+    "atime": 0,
+    "norelatime": 0,
+    "nostrictatime": 0,
+    "noatime": MOUNT_ATTR_NOATIME,
+    "strictatime": MOUNT_ATTR_STRICTATIME,
 }
 
 
@@ -204,6 +224,8 @@ def parse_tmpfs(mount: TmpfsMount) -> MountFilesystem:
             attributes |= _FLAG_WORDS[word]
         elif word in _CLEAR_WORDS:
             attributes &= ~_CLEAR_WORDS[word]
+        elif word in _TIME_WORDS:
+            attributes = attributes & ~MOUNT_ATTR__ATIME | _TIME_WORDS[word]
         else:
             options.append(word)
     if not any(option.startswith("mode=") for option in options):

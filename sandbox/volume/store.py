@@ -110,7 +110,8 @@ def remove_volume(paths: Paths, name: str) -> None:
     The data goes aside, then the row, and only then is anything removed: what a SIGKILL leaves in between is put back
     by who looks for it (`put_back_unremoved`), for nothing of it is missing.
     """
-    with translated(SandboxError, f"cannot remove volume {name}"):
+    # what cannot be the name of a volume is that of none
+    with translated(NotFoundError, f"cannot remove volume {name}"):
         directory = VolumeStore(paths.volumes).directory(name)
     aside = f"{paths.volumes}/{GONE}{name}-{os.getpid()}"
     try:

@@ -71,6 +71,8 @@ def refuse_fields(host: Document, body: Document) -> None:
         raise ApiError(404, f'error looking up volume plugin {driver}: plugin "{driver}" not found')
     for field, known in _FIXED.items():
         value = text(host, field)
+        if field == "CgroupnsMode" and value not in ("", "private", "host"):
+            raise ApiError(400, f"invalid cgroup namespace mode: {value}")
         if value not in known:
             raise ApiError(501, f"HostConfig.{field} is not supported: {value} is of an engine with root's power")
     for field, usual in (("MaskedPaths", default_masked_paths()), ("ReadonlyPaths", DEFAULT_READ_ONLY_PATHS)):

@@ -96,8 +96,8 @@ async def start(call: Call) -> Answer | None:
         found.is_running = found.is_left = True
         try:
             await call.engine.call("api.run_exec", found.container_id, found.id, found.request, None)
-        except SandboxError:
-            found.end(126)
+        except SandboxError as error:
+            found.end(_code_of(error))
             raise
         return Answer(200)
     size = value_of(body, "ConsoleSize")

@@ -7,6 +7,8 @@ has to tell comes back as notes. The module that reads a kind of value is import
 
 from __future__ import annotations
 
+import os
+
 from sandbox.container.model.record import ContainerConfig
 from sandbox.container.request.conflicts import check_conflicts, refuse_nulls
 from sandbox.errors import UsageError, at_field, each_at_field
@@ -114,6 +116,10 @@ def _add_process(request: ContainerRequest, defaults: ImageDefaults, config: Con
             mend=f"-w /{directory}",
             field="working_directory",
         )
+    if os.path.normpath(directory) != directory:
+        from sandbox.grammar.volumes import clean_path
+
+        directory = clean_path(directory)
     return config._replace(
         environment=environment,
         labels=labels,

@@ -124,3 +124,27 @@ def test_health_checks_and_images(refused: Callable[..., tuple[int, str]], busyb
         body = {"Image": busybox, "Healthcheck": {"Test": ["CMD", "true"], name: value}}
         assert refused("/containers/create", body) == (400, message)
     assert refused("/containers/create", {"Image": "nosuch:v1"}) == (404, "No such image: nosuch:v1")
+
+
+def test_names_platforms_and_sizes_that_cannot_be(
+    client: Any, refused: Callable[..., tuple[int, str]], busybox: str
+) -> None:
+    assert refused("/volumes/..", method="DELETE")[0] == 404
+    assert refused("/volumes/..?force=1", method="DELETE") == (204, "")
+    assert refused(f"/images/{busybox}/tag?repo=sha256:a") == (
+        400, "refusing to create an ambiguous tag using digest algorithm as name",
+    )  # fmt: skip
+    for path in (f"/images/create?fromImage={busybox}&platform=foobar", "/build?platform=foobar"):
+        status, message = refused(path)
+        assert (status, message.partition(": ")[2]) == (400, "unknown operating system or architecture")
+    asked = {"Image": busybox, "HostConfig": {"CgroupnsMode": "nosuch"}}
+    assert refused("/containers/create", asked) == (400, "invalid cgroup namespace mode: nosuch")
+    options = {"network_mode": "none", "tmpfs": {"/run": "noatime"}}
+    made = client.containers.create(busybox, ["busybox", "sleep", "600"], working_dir="/tmp//a/../b/", **options)
+    assert made.attrs["Config"]["WorkingDir"] == "/tmp/b"
+    assert refused(f"/containers/{made.id}/resize?h=&w=10") == (400, 'strconv.Atoi: parsing "": invalid syntax')
+    made.start()
+    assert b"nodev,noexec,noatime" in made.exec_run(["busybox", "grep", " /run ", "/proc/mounts"]).output
+    execution = client.api.exec_create(made.id, ["nosuch"])["Id"]
+    assert refused(f"/exec/{execution}/start", {"Detach": True})[0] == 400
+    assert client.api.exec_inspect(execution)["ExitCode"] == 127

@@ -20,7 +20,14 @@ from sandbox.runtime.rootfs_plan import (
     plan_root,
 )
 from sandbox.runtime.spec import BindMount, ContainerSpec, DeviceNode, ProcessSpec, TmpfsMount
-from sandbox.runtime.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
+from sandbox.runtime.syscalls import (
+    MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +84,12 @@ def test_tmpfs_words() -> None:
     assert operation.options == ("size=64m", "uid=5", "mode=1777")
     assert operation.attributes == MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
     assert not operation.attributes & MOUNT_ATTR_NOEXEC
+    # no file system has an option for these
+    times = parse_tmpfs(TmpfsMount("/t", "strictatime,noatime,nodiratime,nosuid"))
+    assert times.options == ("mode=1777",)
+    plain = parse_tmpfs(TmpfsMount("/t", "nosuid")).attributes
+    assert times.attributes == plain | MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODIRATIME
+    assert parse_tmpfs(TmpfsMount("/t", "noatime,relatime,nodiratime,diratime,nosuid")).attributes == plain
 
 
 def test_heat_of_each_processor_is_masked_where_the_machine_tells_it(tmp_path: Path) -> None:
