@@ -2,8 +2,9 @@
 
 gzip is written in blocks that several threads deflate at once, as pigz does: each block begins with the 32 KiB before
 it as its dictionary and ends on a byte, so that together they are one ordinary gzip member (RFC 1951, RFC 1952). The
-result does not depend on how many threads there were. isal, which would be faster still, chooses its matches by the
-processor's instructions, so its output differs between machines: it is for reading only.
+result does not depend on how many threads there were. Blocks that would not shrink are stored as they are. isal, which
+would be faster still, chooses its matches by the processor's instructions, so its output differs between machines: it
+is for reading only.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _LEVELS: dict[CompressionKind, tuple[int, int, int]] = {
 _BLOCK = 1 << 19
 _DICTIONARY = 1 << 15
 _THREADS_MAX = 8
+#: parts of a block that are tried, their size, and how little they must shrink for the rest to be left as it is
+_SAMPLES, _SAMPLE, _DENSE = 8, 1 << 11, 0.98
 #: deflate, no flags, no time, unknown system (RFC 1952 §2.3)
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -84,12 +87,25 @@ def _gzip(pieces: Iterable[bytes], level: int) -> Iterator[bytes]:
 
 
 def _deflate(block: bytes, before: bytes, level: int) -> bytes:
+    if _is_dense(block):
+        level = 0
     deflater = (
         zlib.compressobj(level, zlib.DEFLATED, -15, zdict=before)
         if before
         else zlib.compressobj(level, zlib.DEFLATED, -15)
     )
     return deflater.compress(block) + deflater.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _is_dense(block: bytes) -> bool:
+    """Whether there is nothing to gain, as in archives and pictures: told by samples all over the block, for deflate
+    takes as long over such bytes as over any.
+    """
+    if len(block) < _SAMPLES * _SAMPLE:
+        return False
+    step = (len(block) - _SAMPLE) // (_SAMPLES - 1)
+    sampled = b"".join(block[start : start + _SAMPLE] for start in range(0, len(block) - _SAMPLE + 1, step))
+    return len(zlib.compress(sampled, 1)) > _DENSE * len(sampled)
 
 
 def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,8 @@ import io
 import os
 import random
 import subprocess
+import zlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from storage.content import ContentStore
 from storage.digests import digest_of
 from storage.errors import StorageError
+from storage.tar import compress as compress_module
 from storage.tar.compress import Compression, compress
 from storage.tar.decompress import decompressed
 
@@ -65,6 +68,21 @@ def test_gzip_does_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) ->
     several = _compressed(_TEXT, Compression())
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
     assert _compressed(_TEXT, Compression()) == several
+
+
+def test_what_would_not_shrink_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = []
+
+    def noted(level: int, method: int, bits: int, *, zdict: bytes | None = None) -> object:
+        levels.append(level)
+        return zlib.compressobj(level, method, bits, zdict=zdict) if zdict else zlib.compressobj(level, method, bits)
+
+    monkeypatch.setattr(compress_module, "zlib", SimpleNamespace(**vars(zlib) | {"compressobj": noted}))
+    for data, level in ((_NOISE, 0), (_TEXT, 6), (gzip.compress(_NOISE), 0), (_NOISE[:1000], 6)):
+        levels.clear()
+        assert gzip.decompress(_compressed(data, Compression())) == data
+        assert set(levels) - {level} <= {6}  # the last block may be too short to tell
+        assert levels[0] == level
 
 
 def test_gzip_compresses() -> None:
