@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 
 from net.errors import NetError
 from net.programs import IGNORED_BY_PYTHON, find_program, install_command
@@ -20,14 +21,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 LIBRARY = "libnftables.so.1"
+#: <linux/netlink.h>
+_NETLINK_NETFILTER = 12
 #: Debian's name; others have it in the package of `nft`
 _PACKAGE = "libnftables1"
 
 
 class NftContext:
-    """nftables of the namespace that it is made in; raises NetError where neither library nor program is there."""
+    """nftables of the namespace that it is made in; raises NetError where neither library nor program is there, or the
+    kernel has none.
+    """
 
     def __init__(self) -> None:
+        _check_kernel()
         self._library = _load_library()
         self._program = "" if self._library is not None else _find_nft()
         self._context = None
@@ -75,7 +81,20 @@ def load_rules(commands: str) -> None:
 
 def check_nft() -> str:
     """What nftables is driven by here, for a person. Raises NetError where there is nothing."""
+    _check_kernel()
     return LIBRARY if _load_library() is not None else _find_nft()
+
+
+def _check_kernel() -> None:
+    """Raise NetError where netfilter has no sockets: the library would end this process, with words of its own."""
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER).close()
+    except OSError as error:
+        raise NetError(
+            "bridge networks need nf_tables, which this kernel has not",
+            cause=f"its sockets (NETLINK_NETFILTER): {error.strerror}",
+            mend="sudo modprobe -a nfnetlink nf_tables; or run with --network slirp4netns",
+        ) from error
 
 
 def _load_library() -> Any:

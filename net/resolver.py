@@ -23,8 +23,8 @@ HOST_FILE = "/etc/resolv.conf"
 #: resolv.conf(5): MAXNS
 _SERVER_LIMIT = 3
 
-_LOCAL_HOSTS = """127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
+_LOCAL_HOSTS = "127.0.0.1\tlocalhost\n"
+_LOCAL_HOSTS6 = """::1\tlocalhost ip6-localhost ip6-loopback
 fe00::\tip6-localnet
 ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
@@ -119,13 +119,14 @@ def render_hosts(
     *,
     address: str = CONTAINER_ADDRESS,
     gateway: str | None = None,
+    has_ipv6: bool = True,
 ) -> str:
     """The text of a container's hosts file: `names` at `address`, then each "name:address" of `extra_hosts`.
 
     `host-gateway` as an address stands for `gateway`, see `net.host_ports.outgoing_address`. Raises NetError for it
     where that is None: the host has no address a container could reach.
     """
-    lines = [_LOCAL_HOSTS]
+    lines = [_LOCAL_HOSTS, _LOCAL_HOSTS6] if has_ipv6 else [_LOCAL_HOSTS]
     for text in extra_hosts:
         name, target = split_extra_host(text)
         if target == "host-gateway":

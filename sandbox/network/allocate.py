@@ -16,6 +16,7 @@ from sandbox.container.model.endpoint_rows import free_endpoints
 from sandbox.container.model.record import ContainerState
 from sandbox.errors import ForbiddenError, SandboxError, UsageError
 from sandbox.events import emit
+from sandbox.grammar.endpoint_options import interface_name
 from sandbox.named_tuple import NamedTuple
 from sandbox.network.addresses import next_free, number_of, span_of, text_of, usable_span
 from sandbox.network.events import network_event
@@ -67,6 +68,10 @@ def give_endpoint(
         network = give_default_subnet(connection, paths, network)
     query = "SELECT coalesce(max(interface) + 1, 0) FROM endpoint WHERE container_id = ?"
     (interface,) = connection.execute(query, (container.id,)).fetchone()
+    chosen = {interface_name(one.driver_options) for one in container.config.endpoints}
+    while f"eth{interface}" in chosen:
+        # another of its interfaces is called so, as it was asked for
+        interface += 1
     address4 = _give_address(connection, _Wanted(container.id, network, request, 4))
     address6, link_local = "", request.link_local_addresses
     if has_ipv6_off(container.config):

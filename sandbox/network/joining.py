@@ -7,14 +7,15 @@ from sandbox.errors import NotFoundError, UsageError
 from sandbox.grammar.networks import check_endpoint
 from sandbox.network.allocate import check_fixed
 from sandbox.network.store import find_network
+from sandbox.values import EndpointRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from sandbox.container.model.record import ContainerConfig
     from sandbox.network.record import Network
-    from sandbox.values import EndpointRequest
 
 
 def with_known_networks(
@@ -25,12 +26,29 @@ def with_known_networks(
     """
     wanted = [endpoint for endpoint in config.endpoints if not (may_lack and _is_missing(connection, endpoint))]
     known = {id(endpoint): known_endpoint(connection, endpoint) for endpoint in wanted}
-    endpoints = tuple(known.get(id(endpoint), endpoint) for endpoint in config.endpoints)
+    endpoints = _by_one_name(config.endpoints, [known.get(id(one), one) for one in config.endpoints])
     names = [endpoint.network for endpoint in endpoints]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f'network "{name}" is specified multiple times', mend=f"--network {name}, once")
     return config._replace(network=names[0], endpoints=endpoints)
+
+
+def _by_one_name(asked: Sequence[EndpointRequest], known: Sequence[EndpointRequest]) -> tuple[EndpointRequest, ...]:
+    """The known ones, with what was said of one network by its id and by its name put together: some of Docker's
+    clients give the mode by the id.
+    """
+    found: list[tuple[str, EndpointRequest]] = []
+    for word, endpoint in zip((one.network for one in asked), known, strict=True):
+        place = next((at for at, (_, other) in enumerate(found) if other.network == endpoint.network), None)
+        if place is None or found[place][0] == word:
+            found.append((word, endpoint))
+        else:
+            nothing = EndpointRequest(endpoint.network)
+            said = zip(found[place][1], endpoint, nothing, strict=True)
+            one = EndpointRequest._make(first if first != none else second for first, second, none in said)
+            found[place] = (found[place][0], one)
+    return tuple(endpoint for _, endpoint in found)
 
 
 def _is_missing(connection: sqlite3.Connection, request: EndpointRequest) -> bool:

@@ -36,6 +36,14 @@ def test_rules_are_loaded_and_refusals_told(by: str) -> None:
     assert told["kernel's word"].endswith("No such file or directory")
 
 
+def test_a_kernel_without_netfilter_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nft, "_NETLINK_NETFILTER", 31)
+    for ask in (NftContext, check_nft):
+        with pytest.raises(NetError, match="need nf_tables, which this kernel has not") as caught:
+            ask()
+        assert caught.value.cause == "its sockets (NETLINK_NETFILTER): Protocol not supported"
+
+
 def _use(by: str) -> dict[str, Any]:
     if by == "program":
         _without_library()

@@ -139,6 +139,13 @@ def _log(host: Document) -> LogConfig | None:
     return parse_log(kind or "json-file", [f"{key}={value}" for key, value in options])
 
 
+def refuse_several_networks(body: Document) -> None:
+    """Raise ApiError for a container on more than one network, which Docker made none of before version 1.44."""
+    names = [*table(table(body, "NetworkingConfig"), "EndpointsConfig")]
+    if len(names) > 1:
+        raise ApiError(400, f"Container cannot be created with multiple network endpoints: {', '.join(names)}")
+
+
 def _network(body: Document, host: Document, request: ContainerRequest) -> ContainerRequest:
     mode = "none" if flag(body, "NetworkDisabled") else text(host, "NetworkMode")
     given = table(table(body, "NetworkingConfig"), "EndpointsConfig")

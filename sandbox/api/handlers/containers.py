@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api.call import NO_CONTENT, Answer
-from sandbox.api.documents.create_request import read_create, read_limits, read_restart
+from sandbox.api.documents.create_request import (
+    read_create,
+    read_limits,
+    read_restart,
+    refuse_several_networks,
+)
 from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.unheld_fields import discarded, refuse_fields
 from sandbox.api.glances import glance_all
@@ -17,7 +22,7 @@ from sandbox.grammar.networks import is_user_defined
 if TYPE_CHECKING:
     from sandbox.api.call import Call
 
-_NO_ID_ALIASES_SINCE = (1, 45)
+_SEVERAL_NETWORKS_SINCE, _NO_ID_ALIASES_SINCE = (1, 44), (1, 45)
 
 
 async def list_all(call: Call) -> Answer:
@@ -36,6 +41,8 @@ async def list_all(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     """Make one; its image must be here."""
     body = await call.document()
+    if call.version < _SEVERAL_NETWORKS_SINCE:
+        refuse_several_networks(body)
     read = read_create(body, call.text("name").removeprefix("/"), call.text("platform"))
     request = with_socket(read.request, call.engine.socket_path)
     container_id, warnings = await call.engine.call("api.create", request, call.engine.session)

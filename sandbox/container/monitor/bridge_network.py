@@ -290,7 +290,9 @@ class BridgeNetwork:
             if before.default_route and not now.default_route:
                 remove_default_route(self._inside, settings_of(before))
             if now.default_route and not before.default_route:
-                set_default_route(self._inside, settings_of(now))
+                # who has power over it inside may have it down: then there is no way out by it, and no more is wrong
+                with suppress(NetError):
+                    set_default_route(self._inside, settings_of(now))
 
     # -- what is watched ---------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from net.addresses import CONTAINER_ADDRESS
+from net.namespace import kernel_has_ipv6
 from net.resolver import (
     Resolver,
     bridge_resolver,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from sandbox.container.model.record import Container
     from sandbox.network.record import Endpoint
+
+
+_NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
 
 
 class HostsPart(NamedTuple):
@@ -64,6 +68,7 @@ def write_etc_files(
             config.extra_hosts,
             address=CONTAINER_ADDRESS if private else "127.0.0.1",
             gateway=gateway,
+            has_ipv6=kernel_has_ipv6() and dict(config.sysctls).get(_NO_IPV6, "0") == "0",
         )
     if present:
         # aliases are for others, who ask by the network

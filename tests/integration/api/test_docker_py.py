@@ -84,6 +84,11 @@ def test_old_fields_of_networks_are_there_for_old_clients(client: Any, socket: s
         asked.close()
     other = old.create_container(busybox, "true", name="other")
     assert "MacAddress" not in old.inspect_container(other)["Config"]
+    several: dict[str, Any] = {"EndpointsConfig": {"front": {}, "bridge": {}}}
+    with pytest.raises(
+        docker.errors.APIError, match="cannot be created with multiple network endpoints: front, bridge"
+    ):
+        old.create_container(busybox, "true", networking_config=several)
     old.close()
 
 

@@ -114,6 +114,21 @@ def test_who_leaves_the_default_network_asks_the_next_for_names(sandbox: Sandbox
     assert reaches(sandbox, "web", "db")
 
 
+def test_a_way_out_that_is_down_inside_is_no_reason_to_stay(sandbox: Sandbox, busybox: str) -> None:
+    for name in ("front", "back"):
+        sandbox.run("network", "create", name)
+    start(
+        sandbox, "web", busybox, "--network", "front", "--network", "name=back,gw-priority=1", "--cap-add", "NET_ADMIN"
+    )
+    sandbox.run("exec", "web", "busybox", "ip", "link", "set", "eth0", "down")
+    sandbox.run("network", "disconnect", "back", "web")
+    assert set(shown(sandbox, "web")) == {"front"}
+    sandbox.run("network", "connect", "back", "web")
+    sandbox.run("restart", "-t", "0", "web")
+    assert set(shown(sandbox, "web")) == {"front", "back"}
+    assert sandbox.run("exec", "web", "busybox", "ip", "route").stdout.count("default") == 1
+
+
 def test_networks_without_wires_tell_who_is_on_them(sandbox: Sandbox, busybox: str) -> None:
     start(sandbox, "lone", busybox, "--network", "none")
     start(sandbox, "open", busybox, "--network", "host")

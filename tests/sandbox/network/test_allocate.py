@@ -51,6 +51,13 @@ def test_behind_the_last_comes_the_first(database: sqlite3.Connection) -> None:
     assert run_once(database, MINE) == "172.18.0.2"
 
 
+def test_a_name_that_an_interface_was_given_is_no_others(database: sqlite3.Connection, network: Network) -> None:
+    a_network(database, "other", subnet4="172.19.0.0/16", gateway4="172.19.0.1")
+    named = MINE._replace(driver_options=(("com.docker.network.endpoint.ifname", "eth1"),))
+    guest = a_guest(database, named, EndpointRequest("other"))
+    assert [one.interface for one in started(database, guest)] == ["eth0", "eth2"]
+
+
 @pytest.mark.parametrize(("subnet", "part"), [("172.18.0.0/30", ""), ("172.18.0.0/16", "172.18.0.2/32")])
 def test_a_full_network_is_told(database: sqlite3.Connection, subnet: str, part: str) -> None:
     a_network(database, subnet4=subnet, gateway4="172.18.0.1", range4=part)

@@ -87,6 +87,13 @@ def test_the_files_of_a_container_on_bridges(tmp_path: Path) -> None:
         assert file.readline() == "nameserver 172.17.0.1\n"
 
 
+def test_a_container_without_ipv6_has_no_lines_of_it(tmp_path: Path) -> None:
+    config = CONTAINER.config._replace(sysctls=(("net.ipv6.conf.all.disable_ipv6", "1"),))
+    write_etc_files(CONTAINER._replace(config=config), str(tmp_path), HostsPart((on(BRIDGE, 3),)))
+    names = "cccccccccccc.example.org cccccccccccc"
+    assert (tmp_path / "hosts").read_text() == f"127.0.0.1\tlocalhost\n172.17.0.3\t{names}\n"
+
+
 def test_a_change_of_networks_leaves_what_the_container_wrote_into_its_hosts_file(tmp_path: Path) -> None:
     before = HostsPart((on(FRONT, 2),), ("172.17.0.9\tdb dddd\n",))
     after = HostsPart((on(BRIDGE, 3),), ("172.17.0.11\tdb dddd\n",))
