@@ -151,7 +151,9 @@ class _Planner:
         asked = options.platform or env.get("DOCKER_DEFAULT_PLATFORM") or ""
         self._asked = parse_platform(asked) if asked else None
         self._platform = self._asked or self._native
-        self._images = BaseImages(paths, env, options.events, options.contexts, options.cwd, pull=options.pull)
+        self._images = BaseImages(
+            paths, env, options.events, options.contexts, options.cwd, pull=options.pull, short_ids=options.is_classic
+        )
         self._trees: dict[str, ContextTree] = {}
 
     def plan(self) -> BuildPlan:

@@ -21,7 +21,7 @@ from sandbox.errors import ConflictError, ImageError, NotFoundError, SandboxErro
 from sandbox.image.go_json import load_document
 from sandbox.image.platforms import parse_platform
 from sandbox.image.recording import content_store
-from sandbox.image.store import ImageRecord, find_named_image, is_full_id
+from sandbox.image.store import ImageRecord, find_image, find_named_image, is_full_id
 from sandbox.image.transfer.progress import QuietProgress
 from sandbox.state import open_state
 from storage.digests import parse_digest
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from sandbox.image.platforms import Platform
     from sandbox.image.transfer.progress import Progress
     from sandbox.paths import Paths
+
+
+#: as listings show it; fewer digits could be a word
+_SHORT_ID = 12
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 class ImageNeed(NamedTuple):
@@ -52,12 +57,13 @@ class ImageNeed(NamedTuple):
 class BaseImages:
     """Finds the images of one build; `found` has them by `image_key`.
 
-    `contexts` are the named contexts, of which some are images; with `pull` a registry is always asked.
+    `contexts` are the named contexts, of which some are images; with `pull` a registry is always asked. With
+    `short_ids` the beginning of an ID, as listings show it, stands for an image too, as for the classic builder.
     """
 
     def __init__(
         self, paths: Paths, env: Mapping[str, str], events: EventSink, contexts: Mapping[str, str],
-        cwd: CallerDirectory, *, pull: bool,
+        cwd: CallerDirectory, *, pull: bool, short_ids: bool = False,
     ) -> None:  # fmt: skip
         self._paths = paths
         self._env = env
@@ -65,6 +71,7 @@ class BaseImages:
         self._contexts = contexts
         self._cwd = cwd
         self._pull = pull
+        self._short_ids = short_ids
         self._pulled: set[str] = set()
         self.found: dict[str, BaseImage] = {}
 
@@ -159,6 +166,8 @@ class BaseImages:
         # closed again at once: no connection may be open where a process is forked that opens one too
         with open_state(self._paths) as connection:
             record = find_named_image(connection, name)
+            if record is None and self._short_ids and len(name) >= _SHORT_ID and set(name) <= _HEXADECIMAL:
+                record = find_image(connection, name)
         if record is None or platform is None:
             return record
         return record if parse_platform(record.platform).normalised() == platform.normalised() else None

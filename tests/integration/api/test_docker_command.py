@@ -100,6 +100,9 @@ def test_networks_and_images(command: DockerCommand, busybox: str) -> None:
     said = command.run("build", "--network", "container:one", "-t", "built", "-", input=dockerfile).stdout
     assert f"{address}\t".encode() in said
     command.run("rmi", "built")
+    (short,) = set(command.lines("images", "-q", busybox))
+    command.run("build", "-t", "built", "-", input=f"FROM {short}\nRUN true\nCOPY --from={short} /bin/busybox /copy\n")
+    command.run("rmi", "built")
     command.run("network", "disconnect", "inner", "one")
     command.run("network", "connect", "--alias", "other", "inner", "one")
     command.run("rm", "-f", "one")
