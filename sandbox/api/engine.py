@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import trio
+
 from sandbox.api.cluster import Cluster
 from sandbox.api.event_hub import EventHub
 from sandbox.api.execs import Execs
@@ -16,12 +18,15 @@ from sandbox.warm.line import Request
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    import trio
-
     from sandbox.api.connection import Headers
     from sandbox.api.glances import Brief
     from sandbox.paths import Paths
+    from sandbox.system.information import Tried
     from sandbox.warm.trio_workers import TrioWorkers
+
+
+#: how long what a machine gives is taken to be as it was
+_TRIED_SECONDS = 60.0
 
 
 class ServerOptions(NamedTuple):
@@ -55,12 +60,23 @@ class Engine:
         self.execs = Execs()
         self.cluster = Cluster()
         self._node_id = ""
+        self._tried: Tried | None = None
+        self._tried_at = 0.0
         self.headers: Headers = [*ENGINE_HEADERS]
 
     async def node_id(self) -> str:
         """This machine's id as a node of the swarm."""
         self._node_id = self._node_id or await self.call("api.node_id")
         return self._node_id
+
+    async def info(self) -> dict[str, Any]:
+        """The document of `info`. Clients ask for it all the time: what it takes namespaces and mounts to find out is
+        found out once in a while.
+        """
+        if self._tried is None or trio.current_time() - self._tried_at > _TRIED_SECONDS:
+            self._tried, self._tried_at = await self.call("system.try_machine"), trio.current_time()
+        document: dict[str, Any] = await self.call("system.info", self._tried)
+        return document
 
     async def brief(self, word: str) -> Brief:
         """What is to be known of the container that `word` names. Raises NotFoundError."""

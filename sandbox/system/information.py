@@ -16,6 +16,7 @@ from sandbox.doctor.checkup import run_check
 from sandbox.errors import SandboxError
 from sandbox.humane import rfc3339
 from sandbox.image.store import list_images
+from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.cgroups import probe_cgroups
 from sandbox.runtime.id_maps import find_id_map
@@ -40,16 +41,35 @@ _HUB = "https://index.docker.io/v1/"
 _RUNTIME = "sandbox"
 
 
-def describe_system(context: OperationContext) -> dict[str, Any]:
-    """The document of `info`. Never fails for what the machine lacks: that is among its warnings."""
+class Tried(NamedTuple):
+    """What a machine gives, as far as it is found out by trying: namespaces, mounts and processes are made for it."""
+
+    checks: tuple[Check, ...]
+    #: the storage driver that nobody has configured, and why this one
+    driver: str
+    reason: str
+
+
+def try_machine(context: OperationContext) -> Tried:
+    """Try it. Never fails for what the machine lacks."""
+    machine = this_machine(context.paths, context.env)
+    try:
+        driver, reason = describe_choice(context.paths)
+    except SandboxError as error:
+        driver, reason = "", error.cause or error.message
+    return Tried(tuple(run_check(name, machine) for name in _WARNED), driver, reason)
+
+
+def describe_system(context: OperationContext, tried: Tried | None = None) -> dict[str, Any]:
+    """The document of `info`, with what has been found out by trying a short while ago; else it is tried now."""
     paths = context.paths
-    machine = this_machine(paths, context.env)
-    checks = {name: run_check(name, machine) for name in _WARNED}
+    tried = tried or try_machine(context)
+    checks = {check.name: check for check in tried.checks}
     config = load_config(paths)
     return {
         "ID": _identity(paths),
         **_counts(paths),
-        **_driver(paths, config.storage_driver),
+        **_driver(paths, config.storage_driver, tried),
         **_engine(config.registries, context.env),
         **_confinement(checks, context.env),
         "KernelVersion": os.uname().release,
@@ -163,14 +183,11 @@ def _counts(paths: Paths) -> dict[str, Any]:
     }
 
 
-def _driver(paths: Paths, configured: str) -> dict[str, Any]:
+def _driver(paths: Paths, configured: str, tried: Tried) -> dict[str, Any]:
     if configured:
         name, reason = configured, f"asked for in {paths.config_root}/config.toml"
     else:
-        try:
-            name, reason = describe_choice(paths)
-        except SandboxError as error:
-            name, reason = "", error.cause or error.message
+        name, reason = tried.driver, tried.reason
     return {"Driver": name, "DriverStatus": [["Reason", reason]]}
 
 

@@ -163,6 +163,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "service.give_up": Operation("sandbox.service.doing", "give_up"),
     "system.usage": Operation(_UPKEEP, "usage_document"),
     "system.info": Operation(_SYSTEM, "info"),
+    "system.try_machine": Operation(_SYSTEM, "try_machine"),
     "volume.create": Operation(_VOLUME, "create"),
     "volume.inspect": Operation(_VOLUME, "inspect"),
     "volume.names": Operation(_CLIENT, "volume_names"),

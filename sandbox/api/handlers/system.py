@@ -44,7 +44,7 @@ async def version(_call: Call) -> Answer:
 
 async def info(call: Call) -> Answer:
     """What the machine gives."""
-    document = await call.engine.call("system.info")
+    document = await call.engine.info()
     document["Swarm"] = call.engine.cluster.info(await call.engine.node_id())
     if call.version < _OPTIONS_SINCE:
         options = [option.partition(",")[0].removeprefix("name=") for option in document["SecurityOptions"]]
