@@ -43,7 +43,11 @@ class ImageState:
         document = {key: copy.deepcopy(value) for key, value in base.items() if key not in _DROPPED}
         document["config"] = {key: value for key, value in (document.get("config") or {}).items() if value is not None}
         document["history"] = list(document.get("history") or [])
-        return cls(document)
+        image = cls(document)
+        if "PATH" not in image.environment:
+            # as BuildKit does: `ENV PATH=/opt/bin:$PATH` means this one, and programs look for themselves in it
+            image.set_environment({"PATH": DEFAULT_PATH})
+        return image
 
     def inherit(self) -> ImageState:
         """The image of a stage that starts from this one."""

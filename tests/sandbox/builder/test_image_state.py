@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.builder.image_state import ImageState, quoted
 from sandbox.image.platforms import Platform
+from sandbox.values import DEFAULT_PATH
 
 _BASE = {
     "architecture": "amd64",
@@ -30,6 +31,15 @@ def test_variables_keep_their_place() -> None:
     image.set_environment({"B": "2", "PATH": "/sbin"})
     assert image.config["Env"] == ["PATH=/sbin", "A=1", "B=2"]
     assert _BASE["config"] == {"Env": ["PATH=/bin", "A=1"], "Cmd": ["sh"], "Entrypoint": None}
+
+
+def test_a_base_without_a_path_gets_one() -> None:
+    for variables in (None, [], ["A=1"]):
+        image = ImageState.from_base({**_BASE, "config": {"Env": variables}})
+        assert image.environment["PATH"] == DEFAULT_PATH
+        assert image.config["Env"] == [*(variables or []), f"PATH={DEFAULT_PATH}"]
+    kept = ImageState.from_base({**_BASE, "config": {"Env": ["PATH="]}})
+    assert kept.config["Env"] == ["PATH="], "an empty one was asked for"
 
 
 def test_times_are_those_of_layers() -> None:
