@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sandbox.cli.command import Command
 from sandbox.cli.flags import option
+from sandbox.cli.output.lost_reader import written_to
 from sandbox.container import file_operations
 from sandbox.errors import SandboxError, UsageError
 
@@ -41,8 +42,9 @@ def _copy_out(invocation: Invocation, source: Argument, target: Argument) -> int
     if target.path == "-":
         from sandbox.container.files.archives import ArchiveOut
 
-        wanted = ArchiveOut(source.path, follows)
-        return _tell(invocation, file_operations.get_archive(context, source.container, wanted, 1))
+        with written_to(1):
+            copied = file_operations.get_archive(context, source.container, ArchiveOut(source.path, follows), 1)
+        return _tell(invocation, copied)
     from sandbox.container.files.copying import CopyOut
 
     place = absolute(invocation.context.cwd.absolute(target.path))
@@ -139,7 +141,8 @@ def export(invocation: Invocation) -> int:
         )
     context, word = invocation.context.for_operations(), invocation.arguments[0]
     if not output:
-        notes = file_operations.export(context, word, 1)
+        with written_to(1):
+            notes = file_operations.export(context, word, 1)
     else:
         path = invocation.context.cwd.absolute(output)
         if not os.path.isdir(os.path.dirname(path)):

@@ -6,6 +6,7 @@ import os
 
 from sandbox.cli.command import Command, Invocation
 from sandbox.cli.flags import option
+from sandbox.cli.output.lost_reader import written_to
 from sandbox.errors import SandboxError, UsageError
 from sandbox.volume import operations
 
@@ -20,7 +21,8 @@ def export(invocation: Invocation) -> int:
             mend=f"sandbox volume export -o {name}.tar {name}",
         )
     if not output:
-        notes = operations.export(context, name, 1)
+        with written_to(1):
+            notes = operations.export(context, name, 1)
     else:
         # written aside and renamed: what has the name is a whole archive
         from sandbox.image.archive.whole_file import written_whole

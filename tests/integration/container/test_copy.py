@@ -395,3 +395,21 @@ def test_a_container_that_swaps_links_leads_nowhere(web: Sandbox, tmp_path: Path
     copied = [path for path in out.rglob("marker") if path.is_file() and not path.is_symlink()]
     assert {path.read_text() for path in copied if canary not in path.resolve().parents} <= {"inner\n"}
     assert {path.read_text() for path in out.glob("file-*")} <= {"inner\n"}
+
+
+@pytest.mark.parametrize(
+    "words", [("export", "box"), ("cp", "box:/data", "-"), ("cp", "box:/data/big", "-"), ("volume", "export", "big")]
+)
+def test_an_archive_ends_with_its_reader(sandbox: Sandbox, busybox: str, words: tuple[str, ...]) -> None:
+    # more than a pipe holds
+    sandbox.run("run", "--name", "box", "-v", "big:/volume", busybox, "sh", "-c",
+                "mkdir /data; dd if=/dev/zero bs=1M count=2 | tee /data/big >/volume/big")  # fmt: skip
+    process = subprocess.Popen(sandbox.words(*words), env=sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert len(process.stdout.read(10)) == 10
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (141, b"")
+    process.stderr.close()
+    missing = sandbox.run("export", "nobody", status=1)
+    assert missing.stderr.startswith("Error: No such container: nobody")
