@@ -29,6 +29,7 @@ from sandbox.runtime.exec_stub import make_stub
 from sandbox.runtime.launch import PendingStart
 from sandbox.runtime.process import ProcessSetup, Stdio, write_oom_score
 from sandbox.runtime.reports import encode_error
+from sandbox.runtime.unseen import become_unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class _Child:
         try:
             write_oom_score(self._spec.oom_score_adjust)
             # before setns: the container's processes must not reach this one's memory, /proc/PID/exe or descriptors
-            sc.prctl(sc.PR_SET_DUMPABLE, 0)
+            become_unseen()
             sys.meta_path.clear()
             for fd, flag in self._namespaces:
                 sc.setns(fd, flag)

@@ -26,6 +26,7 @@ from contextlib import suppress
 from sandbox.errors import ConflictError, SandboxError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
+from sandbox.runtime.unseen import become_unseen
 from storage.waits import child_steps
 
 TYPE_CHECKING = False
@@ -98,7 +99,7 @@ def stop_processes_steps(pidfd: int, pid: int) -> Steps[tuple[HeldProcess, ...]]
             with open("/proc/self/comm", "wb") as name:
                 name.write(_HELPER_NAME)
             # the container may see who enters its pid namespace
-            sc.prctl(sc.PR_SET_DUMPABLE, 0)
+            become_unseen()
             if os.getppid() == parent:
                 status = _stop_all(pidfd, pid, found)
         finally:

@@ -40,6 +40,7 @@ from sandbox.runtime.reports import decode_error, encode_error
 from sandbox.runtime.rootfs import RootBuilder, make_filesystem
 from sandbox.runtime.rootfs_plan import plan_root
 from sandbox.runtime.sysctls import other_sysctls, write_sysctls
+from sandbox.runtime.unseen import become_unseen
 from sandbox.runtime.working_directory import no_directory
 from storage.waits import carry_out
 
@@ -264,7 +265,7 @@ class _Child:
         try:
             # a container's process must never read our memory or /proc/PID/exe, ptrace(2) §access mode checking
             write_oom_score(self._spec.process.oom_score_adjust)
-            sc.prctl(sc.PR_SET_DUMPABLE, 0)
+            become_unseen()
             self._doing = "make the container's namespaces"
             joins_pids = self._spec.pid_mode == "join"
             if joins_pids:

@@ -144,6 +144,7 @@ __all__ = (
     "setns",
     "umount2",
     "unshare",
+    "write_memory",
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -260,6 +261,11 @@ def is_child_subreaper() -> bool:
     answer = ctypes.c_int()
     prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer))
     return bool(answer.value)
+
+
+def write_memory(address: int, data: bytes) -> None:
+    """Overwrite this process's memory from `address` on; it must be there, and writable."""
+    ctypes.memmove(address, data, len(data))
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.runtime.unseen import ENTERING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -64,6 +66,24 @@ def test_only_declared_variables(sandbox: Sandbox, words: list[str]) -> None:
     sandbox.env["SECRET_OF_THE_CALLER"] = "leaked"
     names = {line.partition("=")[0] for line in sandbox.run(*words, "env").stdout.split()}
     assert names - {"TERM"} == {"PATH", "HOSTNAME", "HOME"}
+
+
+@pytest.mark.parametrize("verb", ["exec", "run"])
+def test_the_command_line_of_who_enters_is_not_seen(sandbox: Sandbox, busybox: str, verb: str) -> None:
+    """Who enters a pid namespace is in its /proc until it executes: there it has no command line of the caller's."""
+    look = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -E '[s]andbox|[O]F_CALLER' >>/seen"
+    watch = f"while :; do {look}; done"
+    sandbox.run("run", "-d", "--name", "web", "--network", "none", busybox, "sh", "-c", watch)
+    entering = {
+        "exec": ("exec", "-e", "OF_CALLER=1", "web", "true"),
+        "run": ("run", "--rm", "--pid", "container:web", "--network", "none", "-e", "OF_CALLER=1", busybox, "true"),
+    }
+    seen: set[str] = set()
+    while not seen:
+        # it is there for milliseconds
+        sandbox.run(*entering[verb])
+        seen = set(sandbox.run("exec", "web", "cat", "/seen").lines)
+    assert seen == {ENTERING.decode()}
 
 
 def test_places_and_sockets_are_the_callers_alone(sandbox: Sandbox, busybox: str) -> None:
