@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]  # Any: JSON
 
 #: Docker's kinds of which there are none here
-_ABSENT_KINDS = ("node", "plugin", "service", "task")
+_ABSENT_KINDS = ("node", "plugin")
 
 
 def inspect(invocation: Invocation) -> int:
@@ -100,6 +100,23 @@ def _volume(context: OperationContext, word: str) -> Document:
     return operations.inspect(context, word)
 
 
+def _service(context: OperationContext, word: str) -> Document:
+    from sandbox.service.documents import service_document
+    from sandbox.service.known_names import known_names
+    from sandbox.service.looking import inspect
+
+    return service_document(inspect(context, word), known_names(context), defaults=True)
+
+
+def _task(context: OperationContext, word: str) -> Document:
+    from sandbox.service.documents import task_document
+    from sandbox.service.known_names import known_names
+    from sandbox.service.looking import inspect_task
+
+    row = inspect_task(context, word)
+    return task_document(row.task, row.service, row.spec, known_names(context))
+
+
 def _secret(context: OperationContext, word: str) -> Document:
     from sandbox.secret import operations
 
@@ -117,6 +134,8 @@ _READERS: dict[str, Callable[[OperationContext, str], Document]] = {
     "image": _image,
     "network": _network,
     "volume": _volume,
+    "service": _service,
+    "task": _task,
     "secret": _secret,
     "config": _config,
 }
@@ -132,7 +151,7 @@ COMMANDS: tuple[Command, ...] = (
             option(
                 "--type",
                 "text",
-                "Only inspect objects of the given type: container, image, network, volume, secret, config",
+                "Only inspect objects of the given type: " + ", ".join(("container", *_READERS)),
                 "string",
             ),
         ),

@@ -19,6 +19,7 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     """Print the documents; returns 0. Raises TemplateParseError for a template that cannot be read.
 
     Without a format it is an array, indented by four; `json` is the array on one line; anything else a Go template.
+    Where a template fails on a document the others are printed all the same, and then TemplateError is raised.
     """
     for document in documents:
         for place in MAPS:
@@ -28,20 +29,34 @@ def print_documents(context: Context, documents: Sequence[dict[str, Any]], forma
     elif format_text.strip() == "json":
         context.print_quoted(json.dumps(documents, separators=(",", ":"), ensure_ascii=False))
     else:
-        from sandbox.cli.output.inspect_shape import SHAPE, typed
-        from sandbox.go_template import TemplateError, parse_template, template_mend
-
-        try:
-            template = parse_template(format_text)
-            for document in documents:
-                context.print_quoted(template.render(typed(document), shape=SHAPE))
-            if not documents:
-                # Docker's buffer ends in a line break even where nothing is in it
-                context.print("")
-        except TemplateError as error:
-            error.mend = template_mend(error, format_text, documents[0] if documents else ())
-            raise
+        _print_each(context, documents, format_text)
     return 0
+
+
+def _print_each(context: Context, documents: Sequence[dict[str, Any]], format_text: str) -> None:
+    from sandbox.cli.command import render_error
+    from sandbox.cli.output.inspect_shape import SHAPE, typed
+    from sandbox.go_template import TemplateError, parse_template, template_mend
+
+    failures: list[TemplateError] = []
+    try:
+        template = parse_template(format_text)
+    except TemplateError as error:
+        error.mend = template_mend(error, format_text, documents[0] if documents else ())
+        raise
+    for document in documents:
+        try:
+            context.print_quoted(template.render(typed(document), shape=SHAPE))
+        except TemplateError as error:
+            error.mend = template_mend(error, format_text, document)
+            failures.append(error)
+    if not documents:
+        # Docker's buffer ends in a line break even where nothing is in it
+        context.print("")
+    if failures:
+        for failure in failures[:-1]:
+            context.note(render_error(failure))
+        raise failures[-1]
 
 
 def print_inspected(invocation: Invocation, inspect: Callable[[str], dict[str, Any]]) -> int:

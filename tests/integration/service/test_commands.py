@@ -83,6 +83,10 @@ def test_a_service(
     assert sandbox.run("service", "scale", "-d", "web=1").lines == ["web scaled to 1"]
     assert sandbox.run("service", "update", "--env-add", "A=1", "-q", "web").lines == ["web"]
     (document,) = json.loads(sandbox.run("service", "inspect", "web").stdout)
+    assert sandbox.run("inspect", "-f", "{{.ID}} {{.Spec.Name}}", "web").lines == [f"{document['ID']} web"]
+    task = sandbox.run("service", "ps", "-q", "--no-trunc", "web").lines[0]
+    assert sandbox.run("inspect", "-f", "{{.ServiceID}}", task).lines == [document["ID"]]
+    assert sandbox.run("inspect", "--type", "task", "web", status=1).lines == ["[]"]
     assert document["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=1"]
     state = ("service", "inspect", "-f", "{{.UpdateStatus.State}}", "web")
     # both watch it for a second, each by a clock of its own
