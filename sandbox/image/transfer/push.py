@@ -208,7 +208,7 @@ class _Pusher:
                     source = self._mounts.get(digest, "")
                     tell = _ignore if quiet else lambda count, shown=shown, size=size: self._bytes(shown, count, size)
                     mounted = await writer.push_blob(Source(digest, size, fd), source, tell)
-                status = f"Mounted from {source.removeprefix('library/')}" if mounted else "Pushed"
+                status = f"Mounted from {source}" if mounted else "Pushed"
             if not quiet:
                 self._progress.layer(shown, status)
 

@@ -102,6 +102,14 @@ def test_what_came_from_a_registry_keeps_its_digest(sandbox: Sandbox, registry: 
     assert registry.skopeo("inspect", "--raw", f"docker://{registry.host}/other/place:1") == before
 
 
+def test_a_mount_is_told_with_its_whole_path(sandbox: Sandbox, registry: Registry, busybox_layout: Path) -> None:
+    base = registry.push(busybox_layout, "library/base:1")
+    sandbox.run("pull", "-q", base)
+    sandbox.run("tag", base, f"{registry.host}/other/spot:1")
+    pushed = sandbox.run("push", f"{registry.host}/other/spot:1")
+    assert any(line.endswith(": Mounted from library/base") for line in pushed.lines)
+
+
 def test_between_registries(
     sandbox: Sandbox, registry: Registry, tls_registry: Registry, auth_registry: Registry, busybox_image: str
 ) -> None:
