@@ -253,7 +253,7 @@ NOUN_SUMMARIES: dict[str, str] = {
 NOUN_OPTIONS: dict[str, str] = {"compose": "sandbox.cli.compose_options"}
 #: Docker's commands that a script may try: the answer is that they are missing, not that they are a slip of the pen
 NOT_BUILT: frozenset[str] = frozenset({
-    "attest", "bake", "checkpoint", "context", "docker-compose",
+    "attest", "bake", "checkpoint", "completion", "context", "docker-compose",
     "node", "plugin", "scout",
     "swarm", "trust",
     *(f"compose {verb}" for verb in (
@@ -271,10 +271,11 @@ INSTEAD: dict[str, str] = {
     "buildx bake": "sandbox build -t NAME --target STAGE ., once for each target",
     "checkpoint": "sandbox export CONTAINER | sandbox import - IMAGE, which keeps the files, and no processes",
     "compose bridge": "sandbox compose config, whose output other tools convert",
+    "completion": "sandbox --show-completion bash, zsh or fish; --install-completion puts it where the shell looks",
     "context": "leave it out: there is no daemon to choose",
     "docker-compose": "sandbox compose, which takes the same words, or the command sandbox-compose",
     "node": "leave it out: there is this machine alone",
-    "plugin": "leave it out: volumes are directories, and each container has a network of its own",
+    "plugin": "leave it out: volumes are directories, and networks are bridges",
     "scout": "sandbox save -o image.tar IMAGE && trivy image --input image.tar",
     "swarm": "leave it out: there is this machine alone",
     "system dial-stdio": "leave it out: there is no daemon to speak to",

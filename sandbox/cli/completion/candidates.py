@@ -34,11 +34,11 @@ _STATES: dict[str, tuple[str, ...]] = {
     "container wait": ("running", "paused", "restarting", "created"),
 }
 #: a word of a command's usage -> whose names it stands for
-_NOUNS = {
+NOUNS = {
     "CONTAINER": "container", "IMAGE": "image", "SOURCE_IMAGE": "image", "TARGET_IMAGE": "image",
     "REPOSITORY": "image", "NAME": "image", "VOLUME": "volume", "NETWORK": "network", "SECRET": "secret",
-    "CONFIG": "config", "NAME|ID": "any",
-    "CONTAINER:SRC_PATH|SRC_PATH|-": "path", "CONTAINER:DEST_PATH|DEST_PATH|-": "path",
+    "CONFIG": "config", "NAME|ID": "any", "SERVICE": "service", "SERVICE|TASK": "service", "STACK": "stack",
+    "CONTAINER:SRC_PATH": "path", "DEST_PATH|-": "path",
 }  # fmt: skip
 
 
@@ -178,7 +178,10 @@ def find_arguments(env: Mapping[str, str], command: Command, typed: Sequence[str
     if "|" in meant and meant.islower():
         # words of the command's own
         return [(each, "") for each in meant.split("|")]
-    noun = _NOUNS.get(meant) or _NOUNS.get(meant.partition("[")[0], "")
+    if command.path.startswith("compose "):
+        # its services are those of a file
+        return []
+    noun = NOUNS.get(meant) or NOUNS.get(meant.partition("[")[0], "")
     finders: dict[str, Callable[[], Candidates]] = {
         "container": lambda: names.containers(env, _STATES.get(command.path, ())),
         "image": lambda: names.images(env),
@@ -186,6 +189,8 @@ def find_arguments(env: Mapping[str, str], command: Command, typed: Sequence[str
         "network": lambda: names.networks(env),
         "secret": lambda: names.objects(env, "secret"),
         "config": lambda: names.objects(env, "config"),
+        "service": lambda: names.services(env),
+        "stack": lambda: names.stacks(env),
         "any": lambda: [*names.containers(env), *names.images(env), *names.volumes(env), *names.networks(env)],
         "path": lambda: [(f"{name}:", about) for name, about in names.containers(env)],
     }

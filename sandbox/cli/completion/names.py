@@ -43,6 +43,17 @@ def objects(env: Mapping[str, str], kind: str) -> Candidates:
     return [(name, kind) for (name,) in _query(env, f"SELECT name FROM {kind} ORDER BY name")]
 
 
+def services(env: Mapping[str, str]) -> Candidates:
+    """Services that have not been removed."""
+    return [(name, "service") for (name,) in _query(env, "SELECT name FROM service WHERE NOT removing ORDER BY name")]
+
+
+def stacks(env: Mapping[str, str]) -> Candidates:
+    """Stacks that have such a service."""
+    statement = "SELECT DISTINCT stack FROM service WHERE NOT removing AND stack <> '' ORDER BY stack"
+    return [(name, "stack") for (name,) in _query(env, statement)]
+
+
 def _query(env: Mapping[str, str], statement: str) -> list[tuple[str, ...]]:
     import _sqlite3 as sqlite3
 

@@ -11,8 +11,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from sandbox.cli.completion.candidates import light_command
+from sandbox.cli.completion.candidates import NOUNS, light_command
 from sandbox.cli.completion.values import FILTERS
+from sandbox.cli.index import COMMANDS
 from sandbox.cli.lookup import find_command
 from sandbox.paths import find_paths
 from sandbox.state import connect_state
@@ -83,6 +84,10 @@ def filled(tmp_path: Path) -> Path:
             "INSERT INTO volume (name, created_ns, labels, anonymous) VALUES ('data', 0, '{}', 0), ('0123', 0, '{}', 1)"
         )
         connection.execute("INSERT INTO network (id, name, driver, created_ns) VALUES ('n', 'front', 'bridge', 0)")
+        for row in (("s", "shop_web", "shop", 0), ("t", "lone", "", 0), ("u", "old_web", "old", 1)):
+            connection.execute(
+                "INSERT INTO service (id, name, stack, removing, version, record) VALUES (?, ?, ?, ?, 1, '{}')", row
+            )
     connection.close()
     return tmp_path
 
@@ -98,6 +103,8 @@ def filled(tmp_path: Path) -> Path:
         ("volume rm ", "data"), ("volume inspect data ", ""),
         ("network rm fr", "front"), ("network connect fr", "front"),
         ("network connect front wo", "worker"), ("run --network fr", "front"), ("ps -f network=fr", "network=front"),
+        ("cp we", "web:"), ("cp here ma", "made:"), ("compose logs ", ""),
+        ("service rm ", "shop_web lone"), ("service logs -f l", "lone"), ("stack ps ", "shop"),
         ("inspect wo", "worker"), ("history t", "team/app:2"),
         ("run -v da", "data:"), ("run --volumes-from m", "made"),
         ("run --network=container:we", "--network=container:web"),
@@ -108,6 +115,12 @@ def filled(tmp_path: Path) -> Path:
 def test_names_fit_the_command(filled: Path, line: str, names: str) -> None:
     assert ask(filled, "zsh", f"sandbox {line}")[0] == ("_files" if not names else ANY)
     assert {row.split("\t")[0] for row in ask(filled, "fish", f"sandbox {line}")} == set(names.split(" "))
+
+
+def test_words_that_stand_for_names_are_those_of_usages() -> None:
+    """A usage that was changed would leave its argument uncompleted, and nobody would see it."""
+    usages = {word.strip("[]").removesuffix("...") for path in COMMANDS for word in find_command(path).usage.split()}
+    assert not {word for word in NOUNS if word not in {used.partition("[")[0] for used in usages} | usages}
 
 
 def test_names_say_what_they_are(filled: Path) -> None:
