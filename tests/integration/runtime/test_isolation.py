@@ -142,7 +142,8 @@ def test_only_three_descriptors(root: Path, tmp_path: Path) -> None:
     assert outcome.lines == ["0", "1", "2", "3"]  # 3 is the directory that ls reads
 
 
-@pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 8, 9, 10, 16, 20])
+# the last two are above what the test itself may have open, with which it answers
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 8, 9, 10, 60, 80])
 def test_working_directory_through_a_descriptor_is_refused(root: Path, tmp_path: Path, number: int) -> None:
     """CVE-2024-21626."""
 
