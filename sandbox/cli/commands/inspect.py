@@ -42,9 +42,12 @@ def inspect(invocation: Invocation) -> int:
             documents.append(_describe(where, word, kinds, container))
         except SandboxError as error:
             failures.append(with_meant_name(invocation, error, (word,)))
-    status = print_documents(context, documents, invocation.text("format"))
-    for failure in failures:
-        context.note(render_error(failure))
+    try:
+        status = print_documents(context, documents, invocation.text("format"))
+    finally:
+        # also where the template failed on one of those found
+        for failure in failures:
+            context.note(render_error(failure))
     return status or (1 if failures else 0)
 
 

@@ -69,9 +69,11 @@ def print_inspected(invocation: Invocation, inspect: Callable[[str], dict[str, A
             documents.append(inspect(name))
         except SandboxError as error:
             errors.append(with_meant_name(invocation, error, (name,)))
-    print_documents(invocation.context, documents, invocation.text("format"))
-    for failure in errors:
-        invocation.context.note(render_error(failure))
+    try:
+        print_documents(invocation.context, documents, invocation.text("format"))
+    finally:
+        for failure in errors:
+            invocation.context.note(render_error(failure))
     return 1 if errors else 0
 
 
