@@ -16,6 +16,8 @@ _LEFT_TO_ENGINE = frozenset({
 })  # fmt: skip
 #: nouns of which this is so for every command; what the host or the engine lacks is no status of its own there
 _NOUNS_LEFT_TO_ENGINE = ("compose ", "service ", "stack ")
+#: the engine has these end as a program that cannot be executed, whatever it was that kept it from being started
+_EXECS = ("container exec", "compose exec")
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "
 #: every other kind has 1, but of `run` and `create`
@@ -37,6 +39,8 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     `run` tells its own failures from the container's by 125, whatever they are; so does `create` what keeps a container
     from being made, but not what is of no kind.
     """
+    if error.kind == "not_started" and command_path in _EXECS:
+        return _STATUSES["not_executable"]
     has_one = command_path.startswith(_NOUNS_LEFT_TO_ENGINE)
     if error.kind == "not_started" and has_one:
         return 1
