@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api.documents.build_messages import BuildMessages, failure_message
@@ -17,6 +18,7 @@ from sandbox.builder.sources.copy_sources import StepError
 from sandbox.builder.sources.git_urls import parse_git_url
 from sandbox.caller_directory import CallerDirectory
 from sandbox.container.monitor.runtime_spec import resource_limit
+from sandbox.container.network_holding import held_network
 from sandbox.docker_proxies import find_proxies
 from sandbox.dockerfile.errors import DockerfileError
 from sandbox.errors import UsageError
@@ -64,7 +66,8 @@ def build(
         pull=request.pull,
         labels=request.labels,
         proxies=find_proxies(context.env, messages.say),
-        network=request.network,
+        network="default" if request.network == "bridge" else request.network,
+        hold=partial(held_network, context),
         platform=request.platform,
         settings=RunSettings(request.extra_hosts, request.shm_size_bytes, tuple(map(resource_limit, request.limits))),
         is_classic=True,

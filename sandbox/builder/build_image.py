@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.builder.entitlements import check_entitlements
 from sandbox.builder.image_state import ImageState
-from sandbox.builder.joined_network import find_joined
 from sandbox.builder.progress.plain_progress import PlainProgress
 from sandbox.builder.progress.progress import warn
-from sandbox.builder.request import BuildPlan, BuildResult, RunSettings, image_key, read_stage_platform
+from sandbox.builder.request import BuildPlan, BuildResult, Holder, RunSettings, image_key, read_stage_platform
 from sandbox.builder.results.cache_transfer import CachePlace, export_caches, import_caches, with_inline_cache
 from sandbox.builder.results.exporting import Exported, ExportRequest, export_result
 from sandbox.builder.sources.contexts import ContextRoom, is_files
@@ -93,6 +92,8 @@ class BuildOptions(NamedTuple):
     before_shell: Callable[[DockerfileError], None] | None = None
     #: whether it is told as by the classic builder, see `BuildPlan`
     is_classic: bool = False
+    #: has a container be on a network of somebody's own; None where there may be no such
+    hold: Holder | None = None
 
 
 def build_image(paths: Paths, env: Mapping[str, str], options: BuildOptions) -> Exported:
@@ -196,7 +197,7 @@ class _Planner:
             self._options.events, self._storage_driver(), self._options.export.rewritten_epoch,
             self._options.no_cache_stages,
             self._options.settings, self._options.entitlements, self._options.is_classic,
-            find_joined(self._paths, self._options.network),
+            hold=self._options.hold,
         )  # fmt: skip
 
     def _check(self, program: Program, predefined: Mapping[str, str], tree: ContextTree | None) -> None:

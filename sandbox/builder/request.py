@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox.errors import UsageError
@@ -44,6 +46,10 @@ class JoinedNetwork(NamedTuple):
     hostname: str
     #: it is the host's, which is entered in another way
     is_host: bool = False
+
+
+#: given a network and the name of an image, the id of a container on that network, for the length of the block
+Holder = Callable[[str, str], AbstractContextManager[str]]
 
 
 def image_key(name: str, platform: Platform | None) -> str:
@@ -96,8 +102,10 @@ class BuildPlan(NamedTuple):
     #: told as by the classic builder: instructions that are no steps too, and what commands write to their two outputs
     #: apart, whose order among each other is then not exact
     is_classic: bool = False
-    #: of the container that `network` names
+    #: of the container that `network` names, or that is on it, while steps are made
     joined: JoinedNetwork | None = None
+    #: has a container be on a network
+    hold: Holder | None = None
 
     @property
     def wanted_platform(self) -> Platform | None:

@@ -195,11 +195,14 @@ def load_images(context: OperationContext, archive_fd: int) -> list[str]:
 
 def build_image(context: OperationContext, request: BuildRequest, tell: Tell) -> str:
     """The image's id; the lines told are those of `--progress plain`."""
+    from functools import partial
+
     from sandbox.builder.build_image import BuildOptions
     from sandbox.builder.build_image import build_image as build
     from sandbox.builder.results.exporting import ExportRequest
     from sandbox.builder.results.outputs import read_outputs
     from sandbox.caller_directory import CallerDirectory
+    from sandbox.container.network_holding import held_network
     from sandbox.docker_proxies import find_proxies
     from sandbox.image.references import parse_reference
 
@@ -216,6 +219,7 @@ def build_image(context: OperationContext, request: BuildRequest, tell: Tell) ->
         labels=request.labels,
         proxies=find_proxies(context.env, tell),
         network=request.network,
+        hold=partial(held_network, context),
         platform=request.platform,
         export=ExportRequest(read_outputs((), names, (), push=False, load=False), directory),
         events=_event_teller(tell),

@@ -15,7 +15,6 @@ from sandbox.api.documents.reading import text, texts
 from sandbox.api.errors import ApiError
 from sandbox.api.message_stream import MessageStream
 from sandbox.api.pipes import feed
-from sandbox.builder.joined_network import check_network
 from sandbox.grammar.hosts import parse_extra_host
 from sandbox.grammar.sizes import parse_size
 from sandbox.warm.values import Descriptor
@@ -68,7 +67,7 @@ def _read(call: Call) -> ClassicBuild:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         platform=call.text("platform"),
-        network=check_network(call.text("networkmode") or "default"),
+        network=call.text("networkmode") or "default",
         extra_hosts=tuple(
             parse_extra_host(each) for value in call.query.get("extrahosts", ()) for each in value.split(",") if each
         ),

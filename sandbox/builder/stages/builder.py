@@ -12,6 +12,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, NoReturn
 
+from sandbox.builder.joined_network import joined_network
 from sandbox.builder.progress.progress import OpenSteps, decode_event
 from sandbox.builder.request import BuildResult
 from sandbox.builder.sources.digest_memory import Memories
@@ -43,7 +44,8 @@ def build(paths: Paths, plan: BuildPlan) -> BuildResult:
     done, builders = _look_up(paths, plan, memories)
     memories.save()
     if plan.target not in done:
-        done = _make(paths, plan, memories, (done, builders))
+        with joined_network(paths, plan) as joined:
+            done = _make(paths, plan._replace(joined=joined), memories, (done, builders))
     others = [_finish(plan, state) for number, state in done.items() if number != plan.target]
     return _finish(plan, done[plan.target])._replace(others=others)
 

@@ -27,7 +27,7 @@ from net.resolver import (
 )
 from net.slirp import SlirpPlan, SlirpProcess, assume_features, end_slirp, spawn_slirp, wait_ready
 from sandbox.builder.sources.copy_sources import StepError
-from sandbox.errors import HostError, translated
+from sandbox.errors import HostError, NotSupportedError, translated
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.launch import Launcher
 from sandbox.runtime.process import Stdio
@@ -167,6 +167,12 @@ class RunRoom:
         return self._networks.get(request.network) or self._open_network(request)
 
     def _open_network(self, request: RunRequest) -> _Network:
+        if request.network == "joined" and self._joined is None:
+            raise NotSupportedError(
+                "a build of no image cannot be on a network of yours",
+                cause="a container of its base is on the network meanwhile, and there is no base",
+                mend="sandbox run -d --network NETWORK --name NAME IMAGE, and --network container:NAME",
+            )
         launcher = Launcher()
         files = self._write_files(request.network)
         launcher.prepare(self._spec(request, files))

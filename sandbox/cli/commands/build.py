@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sandbox.cli.build_options import debug as build_debug
 from sandbox.cli.build_options import progress as build_progress
 from sandbox.cli.build_options import refusals as build_refusals
@@ -16,20 +18,21 @@ def build(invocation: Invocation) -> int:
     # the language, and what builds, are for this command alone
     from sandbox.builder.build_image import BuildOptions, build_image
     from sandbox.builder.entitlements import read_entitlements
-    from sandbox.builder.joined_network import check_network
     from sandbox.builder.results.cache_transfer import read_cache_from, read_cache_to
     from sandbox.builder.sources.named_contexts import read_contexts
     from sandbox.builder.sources.ssh_agents import read_ssh
     from sandbox.builder.subrequests import answer_call, read_call
     from sandbox.cli.build_options.values import read_platform, read_secret, read_settings
     from sandbox.cli.output.table import render_table
+    from sandbox.container.network_holding import held_network
     from sandbox.docker_proxies import find_proxies
     from sandbox.dockerfile.errors import DockerfileError
 
     build_refusals.refuse_impossible(invocation)
     build_debug.check_terminal(invocation)
     context = invocation.context
-    network = check_network(invocation.text("network") or "default")
+    network = invocation.text("network") or "default"
+    network = "default" if network == "bridge" else network
     display = build_progress.choose_display(invocation)
     # as buildx does: what makes builds reproducible is given on
     epoch = {key: context.env[key] for key in ("SOURCE_DATE_EPOCH",) if key in context.env}
@@ -48,6 +51,7 @@ def build(invocation: Invocation) -> int:
         labels=_labels(invocation.texts("label")),
         proxies=find_proxies(context.env, context.note),
         network=network,
+        hold=partial(held_network, context.for_operations()),
         entitlements=read_entitlements(invocation.texts("allow"), network),
         export=build_results.read_export(invocation, arguments),
         cache_from=tuple(read_cache_from(text, context.cwd) for text in invocation.texts("cache-from")),
@@ -124,7 +128,7 @@ COMMANDS: tuple[Command, ...] = (
             option(
                 "--network",
                 "text",
-                "Networking mode for RUN (default, none, host, container:ID)",
+                "Networking mode for RUN (default, none, host, NETWORK, container:ID)",
                 "string",
                 "default",
             ),

@@ -93,8 +93,15 @@ def test_networks_and_images(command: DockerCommand, busybox: str) -> None:
     command.run("run", "-d", "--network", "inner", "--name", "one", busybox, "sleep", "600")
     assert command.lines("network", "inspect", "-f", "{{len .Containers}} {{.Driver}}", "inner") == ["1 bridge"]
     dockerfile = f"FROM {busybox}\nRUN cat /etc/hosts\nRUN nslookup one && ip link show eth0\n"
-    said = command.run("build", "--network", "inner", "-", input=dockerfile, status=1).stderr
-    assert b"network mode 'inner' is not supported by builds" in said
+    for mode, why in (("nosuch", b"network nosuch not found"), ("container:nosuch", b"No such container: nosuch")):
+        assert why in command.run("build", "--network", mode, "-", input=dockerfile, status=1).stderr
+    # on the network itself, as long as the build takes
+    command.run("build", "--network", "inner", "--no-cache", "-t", "built", "-", input=dockerfile)
+    assert command.lines("ps", "-aq", "--no-trunc") == command.lines("ps", "-q", "--no-trunc", "-f", "name=one")
+    command.run("rmi", "built")
+    # what runs nothing needs no network
+    command.run("build", "--network", "inner", "-t", "built", "-", input="FROM scratch\nLABEL a=b\n")
+    command.run("rmi", "built")
     # a step has the container's addresses, names and interfaces
     (address,) = command.lines("inspect", "-f", "{{.NetworkSettings.Networks.inner.IPAddress}}", "one")
     said = command.run("build", "--network", "container:one", "-t", "built", "-", input=dockerfile).stdout
