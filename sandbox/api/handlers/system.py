@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -15,12 +15,15 @@ from sandbox.api.documents.filters import read_filters
 from sandbox.api.documents.reading import text
 from sandbox.api.errors import ApiError
 from sandbox.api.greeting import PING_HEADERS, SWARM_OF_ONE
+from sandbox.errors import AuthenticationError
 from sandbox.event_documents import event_document, event_fields
 from sandbox.event_stream import Selection, check_times, counted_as_follower, read_event_filters
 from sandbox.grammar.filters import parse_time
 from sandbox.system.versions import describe_version
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.api.call import Call
 
 #: what of the use of disks is asked for by which word
@@ -75,15 +78,26 @@ async def usage(call: Call) -> Answer:
 async def distribution(call: Call) -> Answer:
     """What a registry has under a name."""
     environment = environment_of(call.headers.get("x-registry-auth", ""), call.word)
-    return Answer(document=await call.engine.call("api.distribution", call.word, environment=environment))
+    with _told_as_unauthorized():
+        return Answer(document=await call.engine.call("api.distribution", call.word, environment=environment))
 
 
 async def authenticate(call: Call) -> Answer:
     """Try credentials at their registry; who asked keeps them."""
     body = await call.document()
     credentials = (text(body, "username"), text(body, "password"), text(body, "identitytoken"))
-    await call.engine.call("api.authenticate", text(body, "serveraddress"), credentials)
+    with _told_as_unauthorized():
+        await call.engine.call("api.authenticate", text(body, "serveraddress"), credentials)
     return Answer(document={"Status": "Login Succeeded", "IdentityToken": ""})
+
+
+@contextmanager
+def _told_as_unauthorized() -> Iterator[None]:
+    """By its status a client knows that it is the credentials, and asks for others. Raises ApiError."""
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ApiError(401, f"{error.message}: {error.cause}" if error.cause else error.message) from error
 
 
 async def events(call: Call) -> None:

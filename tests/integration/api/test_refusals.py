@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import docker.errors
 import pytest
 
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.registry import Registry
 
 pytestmark = pytest.mark.requires(*CONTAINER)
 
@@ -148,3 +152,15 @@ def test_names_platforms_and_sizes_that_cannot_be(
     execution = client.api.exec_create(made.id, ["nosuch"])["Id"]
     assert refused(f"/exec/{execution}/start", {"Detach": True})[0] == 400
     assert client.api.exec_inspect(execution)["ExitCode"] == 127
+
+
+@pytest.mark.requires("registry", "skopeo")
+def test_credentials_that_a_registry_refuses(client: Any, auth_registry: Registry, busybox_layout: Path) -> None:
+    reference = auth_registry.push(busybox_layout, "kept:1")
+    with pytest.raises(docker.errors.APIError) as raised:
+        client.login(auth_registry.user, "wrong", registry=auth_registry.host)
+    assert raised.value.status_code == 401
+    with pytest.raises(docker.errors.APIError) as raised:
+        client.images.get_registry_data(reference, auth_config={"username": "a", "password": "b"})
+    assert raised.value.status_code == 401
+    assert client.login(auth_registry.user, auth_registry.password, registry=auth_registry.host)["Status"]
