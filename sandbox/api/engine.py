@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sandbox.api.connection import Headers
     from sandbox.api.glances import Brief
+    from sandbox.api.renewal import Program
     from sandbox.paths import Paths
     from sandbox.system.information import Tried
     from sandbox.warm.trio_workers import TrioWorkers
@@ -30,12 +31,15 @@ _TRIED_SECONDS = 60.0
 
 
 class ServerOptions(NamedTuple):
-    """How a server is wanted: `idle_seconds` without a request end it, None is never."""
+    """How a server is wanted: `idle_seconds` without a request end it, None is never. With a `program` it ends when
+    that was replaced, for another one to go on.
+    """
 
     idle_seconds: float | None = None
     session: str = ""
     #: where it can be reached, for containers that mount the socket
     socket_path: str = ""
+    program: Program | None = None
 
 
 class Engine:

@@ -6,11 +6,13 @@ import os
 from contextlib import suppress
 
 from sandbox.api.greeting import Door, Endings, greet
+from sandbox.api.renewal import Program, go_on_anew, kept_listeners
 from sandbox.api.sockets import LOG_NAME, inherited_listener, open_listener, socket_path, tell_ready
 from sandbox.errors import HostError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from sandbox.api.greeting import Arrival
@@ -31,9 +33,11 @@ def serve_user(
     where somebody serves there, HostError.
     """
     doors: list[Door] = []
+    program = Program()
+    kept = kept_listeners(context.env)
     try:
         for host in _checked(hosts, tls) or ("",):
-            doors.append(_open_door(context, host, tls))
+            doors.append(_open_door(context, host, tls, kept.pop(0) if kept else None))
         endings = Endings()
         if ready_fd is not None:
             tell_ready(ready_fd, f"{context.paths.runtime_root}/{LOG_NAME}")
@@ -41,8 +45,8 @@ def serve_user(
             for door in doors:
                 note(f"API listen on {_shown(door)}")
         arrival = greet(doors, endings)
-        if not endings.has_come:
-            _serve(context, doors, idle_seconds, arrival, endings)
+        if not endings.has_come and _serve(context, doors, idle_seconds, arrival, endings, program):
+            go_on_anew([door.listener for door in doors])
     finally:
         for door in doors:
             door.listener.close()
@@ -53,15 +57,16 @@ def serve_user(
 
 def _serve(
     context: OperationContext, doors: Sequence[Door], idle_seconds: float | None, arrival: Arrival | None,
-    endings: Endings,
-) -> None:  # fmt: skip
+    endings: Endings, program: Program,
+) -> bool:  # fmt: skip
+    """Whether another version is to go on."""
     # what a server is made of takes several times as long to load as to listen
     from sandbox.api.engine import ServerOptions
     from sandbox.api.running import run_server
 
     unix = [str(door.listener.getsockname()) for door in doors if door.tls is None]
-    options = ServerOptions(idle_seconds, socket_path=unix[0] if unix else "")
-    run_server(context, doors, options, arrival, endings)
+    options = ServerOptions(idle_seconds, socket_path=unix[0] if unix else "", program=program)
+    return run_server(context, doors, options, arrival, endings)
 
 
 def _checked(hosts: tuple[str, ...], tls: TlsFiles | None) -> tuple[str, ...]:
@@ -85,22 +90,23 @@ def _checked(hosts: tuple[str, ...], tls: TlsFiles | None) -> tuple[str, ...]:
     return hosts
 
 
-def _open_door(context: OperationContext, host: str, tls: TlsFiles | None) -> Door:
+def _open_door(context: OperationContext, host: str, tls: TlsFiles | None, kept: socket.socket | None = None) -> Door:
+    """`kept` is the socket of a server that has become this one."""
     scheme, _, rest = host.partition("://")
     if scheme == "tcp":
         from sandbox.api.tls import open_tcp_listener, server_context
 
         assert tls is not None
         context_of_tls = server_context(tls)
-        return Door(open_tcp_listener(host), context_of_tls)
+        return Door(kept or open_tcp_listener(host), context_of_tls)
     if scheme in ("", "fd"):
-        listener = inherited_listener(context.env)
+        listener = inherited_listener(context.env, kept)
         if listener is not None:
             return Door(listener)
         if scheme == "fd":
             raise HostError(f"no socket was handed over for {host}", mend="sandbox api install")
         rest = socket_path(context.paths)
-    return Door(open_listener(rest), path=rest)
+    return Door(kept or open_listener(rest), path=rest)
 
 
 def _shown(door: Door) -> str:

@@ -36,14 +36,14 @@ _PORTS_AT = {"TESTCONTAINERS_HOST_OVERRIDE": "localhost", "TESTCONTAINERS_CONNEC
 
 def run_server(
     context: OperationContext, doors: Sequence[Door], options: ServerOptions, arrival: Arrival | None, endings: Endings
-) -> None:
-    """Serve until a signal, or nobody has asked anything for long."""
+) -> bool:
+    """Serve until a signal, or nobody has asked anything for long; whether another version is to go on instead."""
     remove_dead_sessions(context)
 
-    async def main() -> None:
-        await serve(context.paths, context.env, doors, options, arrival=arrival, endings=endings)
+    async def main() -> bool:
+        return await serve(context.paths, context.env, doors, options, arrival=arrival, endings=endings)
 
-    trio.run(main)
+    return trio.run(main)
 
 
 def run_command(context: OperationContext, words: Sequence[str], *, keep: bool, note: Callable[[str], None]) -> int:

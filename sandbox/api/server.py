@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sandbox.api.engine import ServerOptions
     from sandbox.api.greeting import Arrival, Door, Endings
+    from sandbox.api.renewal import Program
     from sandbox.paths import Paths
 
 #: connections at once; more of them wait
@@ -72,6 +73,15 @@ class _Business:
         self._changed.set()
         self._changed = trio.Event()
 
+    async def wait_change(self) -> None:
+        """Return when something has happened."""
+        await self._changed.wait()
+
+    async def wait_done(self) -> None:
+        """Return when there is no request; at once where there is none."""
+        while self.count:
+            await self._changed.wait()
+
     async def wait_idle(self, seconds: float) -> None:
         """Return when there was no request for so long."""
         while True:
@@ -94,10 +104,11 @@ async def serve(
     *,
     arrival: Arrival | None = None,
     endings: Endings | None = None,
-) -> None:
-    """Serve until a signal, or nobody has asked anything for long, or `meanwhile` has returned. The caller closes the
-    doors, and removes a path of theirs that is still there. `arrival` is a client that is here already, `endings` has
-    the signals that came before.
+) -> bool:
+    """Serve until a signal, or nobody has asked anything for long, or `meanwhile` has returned; or, which it returns,
+    until another version has been installed, which is to go on at the doors. The caller closes the doors, and removes
+    a path of theirs that is still there. `arrival` is a client that is here already, `endings` has the signals that
+    came before.
     """
     with more_descriptors() as limit:
         async with open_workers(descriptors=limit) as workers, trio.open_nursery() as nursery:
@@ -105,6 +116,8 @@ async def serve(
             house = _House(Engine(paths, environment, workers, nursery, options), doors, nursery)
             if options.idle_seconds is not None:
                 nursery.start_soon(house.end_when_idle, options.idle_seconds)
+            if options.program is not None:
+                nursery.start_soon(house.end_when_replaced, options.program)
             if arrival is not None:
                 house.receive(*arrival)
             nursery.start_soon(house.take_all)
@@ -113,6 +126,7 @@ async def serve(
             else:
                 await meanwhile(house.engine)
             nursery.cancel_scope.cancel()
+    return house.is_replaced
 
 
 async def _wait_signal(endings: Endings | None) -> None:
@@ -134,6 +148,8 @@ class _House:
         # each its own: who may not come in at one takes no place at another
         self._limits = {door: trio.CapacityLimiter(_MOST_CONNECTIONS) for door in doors}
         self._taking = trio.CancelScope()
+        self._takes_nobody = trio.Event()
+        self.is_replaced = False
         for door in doors:
             # who was there when it was looked may have gone when he is taken
             door.listener.setblocking(False)
@@ -152,9 +168,22 @@ class _House:
         await self._close()
         self._nursery.cancel_scope.cancel()
 
+    async def end_when_replaced(self, program: Program) -> None:
+        """End the server when its program was replaced, and nothing goes on; who comes then waits at the doors."""
+        business = self._business
+        while True:
+            await business.wait_idle(0)
+            if not self.engine.execs.are_running and program.is_replaced():
+                break
+            await business.wait_change()
+        await self._take_nobody()
+        await business.wait_done()
+        self.is_replaced = True
+        self._nursery.cancel_scope.cancel()
+
     async def _close(self) -> None:
         """Take nobody any more, and answer those who have come already."""
-        self._taking.cancel()
+        await self._take_nobody()
         for door in self._doors:
             if door.path:
                 with suppress(FileNotFoundError):
@@ -163,7 +192,12 @@ class _House:
                 while select.select([door.listener], [], [], 0)[0]:
                     with suppress(OSError):
                         await self._take(door)
-        await self._business.wait_idle(0)
+        await self._business.wait_done()
+
+    async def _take_nobody(self) -> None:
+        self._taking.cancel()
+        # one who was just being taken is in the house then
+        await self._takes_nobody.wait()
 
     async def take_all(self) -> None:
         """Take who comes, at every door."""
@@ -171,6 +205,7 @@ class _House:
             async with trio.open_nursery() as nursery:
                 for door in self._doors:
                     nursery.start_soon(self._take_at, door)
+        self._takes_nobody.set()
 
     async def _take_at(self, door: Door) -> None:
         while True:

@@ -63,10 +63,15 @@ def open_listener(path: str) -> socket.socket:
         ) from error
 
 
-def inherited_listener(env: Mapping[str, str]) -> socket.socket | None:
-    """The socket that systemd listens at for this process, sd_listen_fds(3); None where it was started otherwise."""
+def inherited_listener(env: Mapping[str, str], kept: socket.socket | None = None) -> socket.socket | None:
+    """The socket that systemd listens at for this process, sd_listen_fds(3); None where it was started otherwise.
+
+    `kept` is that of this process before it became another version.
+    """
     if env.get("LISTEN_PID") != str(os.getpid()) or env.get("LISTEN_FDS") != "1":
         return None
+    if kept is not None:
+        return kept
     os.set_inheritable(_FIRST_LISTEN_FD, False)
     return socket.socket(fileno=_FIRST_LISTEN_FD)
 

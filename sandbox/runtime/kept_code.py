@@ -116,6 +116,11 @@ def _alone(directory: str) -> Iterator[None]:
         os.close(fd)
 
 
+def newest_change_ns() -> int:
+    """When a source file was changed last."""
+    return max((source.changed_ns for source in _find_sources()), default=0)
+
+
 def _find_sources() -> Iterator[Source]:
     import net
     import sandbox
