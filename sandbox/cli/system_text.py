@@ -104,6 +104,9 @@ def _machine_lines(document: Document) -> Iterator[str]:
         yield " Registry Mirrors:"
         yield from (f"  {mirror}" for mirror in registries["Mirrors"])
     yield f" Live Restore Enabled: {_truth(document['LiveRestoreEnabled'])}"
+    if document.get("DefaultAddressPools"):
+        yield " Default Address Pools:"
+        yield from (f"   Base: {pool['Base']}, Size: {pool['Size']}" for pool in document["DefaultAddressPools"])
     yield f" Python Version: {document['PythonVersion']}"
     yield f" Networking: {document['Network']}"
     yield f" User Ids: {_ranges(document['IdMap']['Uid'])}"

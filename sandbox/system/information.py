@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from sandbox.config import RegistrySettings
+    from sandbox.config import Config, RegistrySettings
     from sandbox.doctor.check import Check
     from sandbox.operation_context import OperationContext
     from sandbox.paths import Paths
@@ -71,6 +71,8 @@ def describe_system(context: OperationContext, tried: Tried | None = None) -> di
         **_counts(paths),
         **_driver(paths, config.storage_driver, tried),
         **_engine(config.registries, context.env),
+        # as Docker's where nobody has said other ones
+        **({"DefaultAddressPools": pools} if (pools := _pools(config)) else {}),
         **_confinement(checks, context.env),
         "KernelVersion": os.uname().release,
         "OperatingSystem": _operating_system("PRETTY_NAME") or "Linux",
@@ -90,6 +92,10 @@ def describe_system(context: OperationContext, tried: Tried | None = None) -> di
         "Rootless": True,
         "Warnings": [*_warnings(checks), *filter(None, [name_other_machine(context.env)])],
     }
+
+
+def _pools(config: Config) -> list[dict[str, Any]]:
+    return [{"Base": base, "Size": size} for base, size in config.address_pools]
 
 
 def _warnings(checks: Mapping[str, Check]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.go_template import Shape
-from sandbox.go_template.kinds import NULL_POINTER, Kinds
+from sandbox.go_template.kinds import NULL_LIST, NULL_POINTER, Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: mappings with keys of anybody's
 _MAPS = frozenset(("Runtimes", "RegistryConfig.IndexConfigs", "Server.Components.Details"))
 _KINDS = Kinds(_MAPS, ())
-SHAPE = Shape(_MAPS, {"Client.Platform": NULL_POINTER})
+SHAPE = Shape(_MAPS, {"Client.Platform": NULL_POINTER, "DefaultAddressPools": NULL_LIST})
 
 
 def typed(document: dict[str, Any]) -> dict[str, Any]:

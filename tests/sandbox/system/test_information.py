@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.cli.main import main
 from sandbox.cli.output.system_shape import SHAPE, typed
+from sandbox.cli.system_text import info_lines
 from sandbox.go_template import parse_template
 from sandbox.operation_context import OperationContext
 from sandbox.paths import find_paths
@@ -91,6 +92,7 @@ def test_registries_of_the_configuration_are_told(home: Home) -> None:
     (home.config / "sandbox").mkdir()
     (home.config / "sandbox/config.toml").write_text(
         '[registries]\ninsecure = ["local:5000"]\nmirrors = { "docker.io" = ["https://mirror.example"] }\n'
+        '[networks]\ndefault-address-pools = [{ base = "10.10.0.0/16", size = 24 }]\n'
     )
     env = {**home.env, "https_proxy": "http://proxy.example"}
     document = describe_system(OperationContext(find_paths(env), env))
@@ -98,6 +100,10 @@ def test_registries_of_the_configuration_are_told(home: Home) -> None:
     assert registries["Mirrors"] == registries["IndexConfigs"]["docker.io"]["Mirrors"] == ["https://mirror.example"]
     assert registries["IndexConfigs"]["local:5000"]["Secure"] is False
     assert document["HttpsProxy"] == "http://proxy.example"
+    assert document["DefaultAddressPools"] == [{"Base": "10.10.0.0/16", "Size": 24}]
+    assert "   Base: 10.10.0.0/16, Size: 24" in list(
+        info_lines(document | {"ClientInfo": {"Context": "default", "Debug": False}})
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,7 @@ def test_registries_of_the_configuration_are_told(home: Home) -> None:
         ("{{.OSType}} {{.ClientInfo.Context}} {{.Swarm.LocalNodeState}}", "linux default active"),
         ("{{.Plugins.Authorization}} {{.Runtimes}}", "[] map[sandbox:{sandbox}]"),
         ("{{range .SecurityOptions}}{{if eq . \"name=rootless\"}}yes{{end}}{{end}}", "yes"),
+        ("{{.DefaultAddressPools}}", "[]"),
         ("{{with .Warnings}}{{end}}{{.CPUCfsQuota | printf \"%T\"}}", "bool"),
     ],
 )  # fmt: skip
