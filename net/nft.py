@@ -10,8 +10,10 @@ prefix. In a text for the library a "}" after a "}" stands on a line of its own.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
+import struct
 
 from net.errors import NetError
 from net.programs import IGNORED_BY_PYTHON, find_program, install_command
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 LIBRARY = "libnftables.so.1"
 #: <linux/netlink.h>
-_NETLINK_NETFILTER = 12
+_NETLINK_NETFILTER, _NLMSG_ERROR = 12, 2
+#: <linux/netfilter/nfnetlink.h>, <linux/netfilter/nf_tables.h>: NFT_MSG_GETGEN to NFNL_SUBSYS_NFTABLES, of no family
+_SUBSYSTEM, _GETGEN = 10, 16
+_GET_GENERATION = struct.pack("=IHHIIBBH", 20, _SUBSYSTEM << 8 | _GETGEN, 1, 0, 0, 0, 0, 0)
 #: Debian's name; others have it in the package of `nft`
 _PACKAGE = "libnftables1"
 
@@ -86,15 +91,27 @@ def check_nft() -> str:
 
 
 def _check_kernel() -> None:
-    """Raise NetError where netfilter has no sockets: the library would end this process, with words of its own."""
+    """Raise NetError where the kernel has no nf_tables: the library ends this process where netfilter has no sockets,
+    and says "Invalid argument" where only they are there.
+    """
     try:
-        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER).close()
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as kernel:
+            kernel.sendto(_GET_GENERATION, (0, 0))
+            answer = kernel.recv(4096)
     except OSError as error:
-        raise NetError(
-            "bridge networks need nf_tables, which this kernel has not",
-            cause=f"its sockets (NETLINK_NETFILTER): {error.strerror}",
-            mend="sudo modprobe -a nfnetlink nf_tables; or run with --network slirp4netns",
-        ) from error
+        raise _no_tables(f"its sockets (NETLINK_NETFILTER): {error.strerror}") from error
+    # of struct nlmsghdr the type, and the errno behind it. EPERM is the answer to who has no power in this namespace
+    (kind,) = struct.unpack_from("=H", answer, 4)
+    if kind == _NLMSG_ERROR and struct.unpack_from("=i", answer, 16)[0] == -errno.EINVAL:
+        raise _no_tables("its netfilter knows of none (NFNL_SUBSYS_NFTABLES)")
+
+
+def _no_tables(cause: str) -> NetError:
+    return NetError(
+        "bridge networks need nf_tables, which this kernel has not",
+        cause=cause,
+        mend="sudo modprobe -a nfnetlink nf_tables; or run with --network slirp4netns",
+    )
 
 
 def _load_library() -> Any:

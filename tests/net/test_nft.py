@@ -44,6 +44,27 @@ def test_a_kernel_without_netfilter_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         assert caught.value.cause == "its sockets (NETLINK_NETFILTER): Protocol not supported"
 
 
+@pytest.mark.requires("userns", "nft")
+def test_a_kernel_without_nf_tables_is_told() -> None:
+    assert run_in_user_namespace(_ask_another, "10") == {"there": True}
+    # no subsystem has the last number
+    cause = "its netfilter knows of none (NFNL_SUBSYS_NFTABLES)"
+    assert run_in_user_namespace(_ask_another, "254") == {"there": False, "cause": cause}
+
+
+def _ask_another(subsystem: str) -> dict[str, Any]:
+    question = bytearray(nft._GET_GENERATION)
+    assert question[5] == 10
+    question[5] = int(subsystem)
+    nft._GET_GENERATION = bytes(question)
+    unshare(CLONE_NEWNET)
+    try:
+        check_nft()
+    except NetError as error:
+        return {"there": False, "cause": error.cause}
+    return {"there": True}
+
+
 def _use(by: str) -> dict[str, Any]:
     if by == "program":
         _without_library()

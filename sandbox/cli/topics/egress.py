@@ -16,8 +16,9 @@ came to a published port are let out. An IPv6 address with a port is in brackets
 How it holds:
 - The container's name server refuses all other names. When it answers for one that is allowed, the addresses of the
   answer are let through first, for as long as the answer is good and a minute or more.
-- An address that was not learned so is refused at once ("No route to host"), whatever a program uses to find it: an
-  address in its own text, a name server outside, DNS over HTTPS.
+- An address that was not learned so is refused ("No route to host", which the kernel tells a TCP connection at its
+  second attempt, after a second), whatever a program uses to find it: an address in its own text, a name server
+  outside, DNS over HTTPS.
 - Packets are told by the wire they come by, not by their source, which a container may write as it likes.
 - Rules go by address in the end: two names at one address share what each allows, so name the port. What is allowed at
   all ports may be a name server too. A connection that is open goes on after its address has run out.
