@@ -298,6 +298,9 @@ class BridgeNetwork:
 
     def _watch_keeper(self) -> None:
         """Its descriptor changes with each connection; one that is closed is watched no more."""
+        if self._keeper.is_lost:
+            # a container that starts again does not wait for it: `event` has told, and `revive_steps` comes
+            return
         with suppress(FileExistsError):
             self._events.register(self._keeper.fileno(), select.EPOLLIN)
 

@@ -72,6 +72,21 @@ def _has_own_interpreter(pid: int) -> bool:
     return any("/monitor-code/" in link for link in links)
 
 
+def test_a_container_starts_again_while_there_is_no_keeper(
+    sandbox: Sandbox, networks: str, eventually: Eventually
+) -> None:
+    start(sandbox, "web", networks, "--network", "front", "--restart", "always")
+    # for the second and the third one it is waited longer, as for what ends again and again
+    for _ in range(3):
+        eventually(lambda: _pids(sandbox)[0])
+        _end(_pids(sandbox)[0])
+    _end(int(sandbox.run("inspect", "-f", "{{.State.Pid}}", "web").stdout))
+    again = ("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "web")
+    eventually(lambda: sandbox.run(*again).lines == ["running 1"])
+    eventually(lambda: _pids(sandbox)[0])
+    eventually(lambda: reaches(sandbox, "web", "web"))
+
+
 def test_containers_outlive_keeper_and_slirp4netns(sandbox: Sandbox, networks: str, eventually: Eventually) -> None:
     start(sandbox, "web", networks, "--network", "front")
     start(sandbox, "app", networks, "--network", "front")
