@@ -26,4 +26,5 @@ How it holds:
 What was refused:
     sandbox logs --network -t web                                   of one container
     sandbox events -f event=egress_refused                          of all, as it happens
+Packets that are refused in the second in which the first container of all starts are not told.
 """
