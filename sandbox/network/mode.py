@@ -31,3 +31,8 @@ def default_mode() -> Mode:
 
 def uses_bridge(network: str) -> bool:
     return network_mode(network) == "bridge"
+
+
+def is_private(network: str) -> bool:
+    """Whether the container has a way out of its own, through slirp4netns or pasta."""
+    return network_mode(network) == "private"

@@ -7,8 +7,6 @@ Order: /proc first (a mount over it is refused by looking at the file system met
 
 from __future__ import annotations
 
-import os
-
 from sandbox.errors import UsageError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.spec import BindMount
@@ -30,29 +28,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.spec import ContainerSpec, TmpfsMount
 
     Filesystem = Literal["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup2"]
-
-#: Docker's, so that tools which look for one of them find the same
-DEFAULT_MASKED_PATHS: tuple[str, ...] = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-DEFAULT_READ_ONLY_PATHS: tuple[str, ...] = (
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-)
 
 #: name below /dev and the device number it must have: the bind mount of anything else is refused
 _DEVICES: tuple[tuple[str, tuple[int, int]], ...] = (
@@ -180,15 +155,6 @@ class ReadOnlyRoot(NamedTuple):
 
 
 Operation = MountFilesystem | Bind | BindDevice | Link | Mask | ReadOnlyPath | ReadOnlyRoot
-
-
-def default_masked_paths(sys: str = "/sys") -> tuple[str, ...]:
-    """Docker's masked paths on this machine: the list, and the counters that tell how hot each processor ran."""
-    place = "devices/system/cpu"
-    if not os.path.exists(f"{sys}/{place}/cpu0/thermal_throttle"):
-        return DEFAULT_MASKED_PATHS
-    processors = (name for name in os.listdir(f"{sys}/{place}") if name[:3] == "cpu" and name[3:].isdecimal())
-    return (*DEFAULT_MASKED_PATHS, *(f"/sys/{place}/{name}/thermal_throttle" for name in sorted(processors)))
 
 
 def plan_root(spec: ContainerSpec, *, unified_cgroups: bool = False) -> tuple[Operation, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api.documents.reading import text, texts, value_of
 from sandbox.api.errors import ApiError
-from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
+from sandbox.runtime.kernel_paths import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -29,9 +29,9 @@ from net.slirp import SlirpPlan, SlirpProcess, assume_features, end_slirp, spawn
 from sandbox.builder.sources.copy_sources import StepError
 from sandbox.errors import HostError, NotSupportedError, translated
 from sandbox.runtime.capabilities import resolve_capabilities
+from sandbox.runtime.kernel_paths import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 from sandbox.runtime.launch import Launcher
 from sandbox.runtime.process import Stdio
-from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 from sandbox.runtime.seccomp import find_program
 from sandbox.runtime.spec import BindMount, ContainerSpec, ProcessSpec
 

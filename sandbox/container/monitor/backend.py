@@ -22,13 +22,10 @@ from sandbox.container.monitor.etc_files import (
 from sandbox.container.monitor.mounts import ContainerMounts
 from sandbox.container.monitor.pause import CgroupFreezer, NoFreezer, SignalFreezer
 from sandbox.container.monitor.plan import Limits, Started
-from sandbox.container.monitor.runtime_spec import (
-    container_spec,
-    uses_private_network,
-    with_variables,
-)
+from sandbox.container.monitor.runtime_spec import container_spec, with_variables
 from sandbox.container.monitor.seccomp_filter import seccomp_program
 from sandbox.errors import ConflictError
+from sandbox.network.mode import is_private
 from sandbox.network.record import has_local_names
 from sandbox.runtime.launch import Launcher, PendingStart
 from sandbox.runtime.process import Stdio
@@ -301,7 +298,7 @@ class KernelEngine:
         return self._records.link_host_lines() if any(one.links for one in endpoints) else ()
 
     def _begin_private_network(self) -> None:
-        if not uses_private_network(self._container.config):
+        if not is_private(self._container.config.network):
             return
         network_fd = self._launcher.network_fd
         assert network_fd is not None

@@ -6,7 +6,7 @@ import os
 
 from net.keeper_protocol import KeeperMember
 from net.names import ContainerNames, NamedEndpoint
-from sandbox.container.monitor.runtime_spec import hostname_of
+from sandbox.container.model.hostname import hostname_of
 from sandbox.network.record import dns_names
 
 TYPE_CHECKING = False

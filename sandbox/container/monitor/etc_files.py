@@ -15,9 +15,11 @@ from net.resolver import (
     render_hosts,
     render_resolver,
 )
-from sandbox.container.monitor.runtime_spec import NetworkFiles, hostname_of, uses_private_network
+from sandbox.container.model.hostname import hostname_of
+from sandbox.container.monitor.runtime_spec import NetworkFiles
 from sandbox.errors import SandboxError, StartError, translated
 from sandbox.named_tuple import NamedTuple
+from sandbox.network.mode import is_private
 from sandbox.network.record import gateways_of, has_local_names
 
 TYPE_CHECKING = False
@@ -55,7 +57,7 @@ def write_etc_files(
     if shared_from:
         return NetworkFiles(f"{shared_from}/hosts", f"{shared_from}/hostname", f"{shared_from}/resolv.conf")
     files = NetworkFiles(f"{directory}/hosts", f"{directory}/hostname", f"{directory}/resolv.conf")
-    private = uses_private_network(config)
+    private = is_private(config.network)
     asked = Resolver(config.dns, config.dns_search, config.dns_options)
     gateway = None
     if any(entry.endswith("host-gateway") for entry in config.extra_hosts):

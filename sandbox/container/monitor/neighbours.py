@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from sandbox.container.model.hostname import hostname_of
 from sandbox.container.model.store import find_container
-from sandbox.container.monitor.runtime_spec import JoinedPids, hostname_of
+from sandbox.container.monitor.runtime_spec import JoinedPids
 from sandbox.errors import ConflictError, SandboxError
 from sandbox.named_tuple import NamedTuple
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+from sandbox.container.model.hostname import hostname_of
 from sandbox.errors import StartError
 from sandbox.named_tuple import NamedTuple
-from sandbox.network.mode import network_mode
 from sandbox.runtime.capabilities import resolve_capabilities
-from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
+from sandbox.runtime.kernel_paths import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 from sandbox.runtime.spec import (
     RESOURCE_NAMES,
     BindMount,
@@ -46,21 +46,6 @@ class NetworkFiles(NamedTuple):
     hosts: str = ""
     hostname: str = ""
     resolv_conf: str = ""
-
-
-def uses_private_network(config: ContainerConfig) -> bool:
-    """Whether the container has a way out of its own, through slirp4netns or pasta."""
-    return network_mode(config.network) == "private"
-
-
-def hostname_of(container: Container) -> str:
-    """The host name inside: as asked for, else the host's own where its network or its name is shared, else the short
-    id.
-    """
-    config = container.config
-    if config.hostname:
-        return config.hostname
-    return os.uname().nodename if "host" in (config.network, config.uts_mode) else container.id[:12]
 
 
 def container_spec(

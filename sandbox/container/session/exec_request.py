@@ -69,8 +69,8 @@ def _named(paths: Paths, container: Container) -> Container:
     """With the host name that its first process was told, where that is another container's."""
     if not container.config.network.startswith("container:"):
         return container
+    from sandbox.container.model.hostname import hostname_of
     from sandbox.container.monitor.neighbours import owner_of_names  # few containers share a network
-    from sandbox.container.monitor.runtime_spec import hostname_of
     from sandbox.state import open_state
 
     with open_state(paths, durable=False) as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.runtime.rootfs_plan import DEFAULT_READ_ONLY_PATHS, default_masked_paths
+from sandbox.runtime.kernel_paths import DEFAULT_READ_ONLY_PATHS, default_masked_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

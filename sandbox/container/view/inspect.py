@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sandbox.container.model.hostname import hostname_of
 from sandbox.container.model.links import link_texts
 from sandbox.container.model.runtime_files import runtime_directory
 from sandbox.container.monitor.log_files import LOG_NAME
-from sandbox.container.monitor.runtime_spec import hostname_of
 from sandbox.container.view.host_config import host_config
 from sandbox.container.view.network_settings import network_settings
 from sandbox.grammar.health import health_document

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from net.addresses import CONTAINER_ADDRESS, GATEWAY_ADDRESS
-from sandbox.container.monitor.runtime_spec import hostname_of, uses_private_network
+from sandbox.container.model.hostname import hostname_of
 from sandbox.container.view.host_config import port_bindings
+from sandbox.network.mode import is_private
 from sandbox.network.record import dns_names
 from sandbox.network.requested import is_taken_off, requested_endpoints
 from sandbox.values import EndpointRequest
@@ -34,7 +35,7 @@ def network_settings(container: Container, endpoints: Sequence[Endpoint]) -> Doc
     """The document; `endpoints` are those of a container that runs."""
     config, running = container.config, container.state.status in ("running", "paused")
     # behind slirp4netns all have the same address, which nobody else sees
-    alone = running and uses_private_network(config) and not endpoints
+    alone = running and is_private(config.network) and not endpoints
     ports: Document = {}
     if running and (alone or endpoints):
         ports = dict.fromkeys(config.exposed_ports) | port_bindings(container.state.published_ports)

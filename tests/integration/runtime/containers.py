@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.runtime.capabilities import DEFAULT_CAPABILITIES
+from sandbox.runtime.kernel_paths import DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS
 from sandbox.runtime.launch import Launcher
 from sandbox.runtime.process import Stdio
-from sandbox.runtime.rootfs_plan import DEFAULT_MASKED_PATHS, DEFAULT_READ_ONLY_PATHS
 from sandbox.runtime.spec import ContainerSpec, ProcessSpec
 from sandbox.runtime.user_namespace import call_in_user_namespace, enter_user_namespace, make_peers, map_forked_child
 

@@ -227,6 +227,13 @@ def test_nothing_heavy_is_imported(statement: str) -> None:
     assert not HEAVY & set(ast.literal_eval(found))
 
 
+@pytest.mark.parametrize("view", ["inspections", "logs", "summaries"])
+def test_looking_at_containers_binds_no_system_calls(view: str) -> None:
+    report = f"import sandbox.container.operations, sandbox.container.view.{view}, sys; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", report], check=True, capture_output=True, text=True).stdout
+    assert not {"ctypes", "hashlib"} & set(found.split())
+
+
 def test_every_argument_is_tried(command: Callable[..., None]) -> None:
     def act(name: str) -> str | None:
         if name.startswith("bad"):

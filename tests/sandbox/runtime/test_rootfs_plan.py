@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.runtime.kernel_paths import DEFAULT_MASKED_PATHS, default_masked_paths
 from sandbox.runtime.rootfs_plan import (
-    DEFAULT_MASKED_PATHS,
     Bind,
     BindDevice,
     Mask,
     MountFilesystem,
     Operation,
     ReadOnlyRoot,
-    default_masked_paths,
     parse_tmpfs,
     plan_root,
 )
