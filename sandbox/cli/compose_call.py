@@ -30,7 +30,7 @@ def loaded(invocation: Invocation, services: tuple[str, ...] = (), steps: Steps 
     project = load_project(request, caller_of(invocation, request.files), steps or Steps())
     for note in project.notes:
         invocation.context.note(f"WARNING: {note}")
-    return project
+    return project._replace(best_effort=bool(invocation.of_noun.get("best-effort")))
 
 
 def require_supported(invocation: Invocation, project: Project) -> None:
@@ -38,9 +38,10 @@ def require_supported(invocation: Invocation, project: Project) -> None:
     told. Raises ComposeFileError.
     """
     from sandbox.stack.fates import check_supported, left_out
+    from sandbox.stack.machine_size import beyond, this_machine
 
     check_supported(project)
-    for sentence in left_out(project):
+    for sentence in (*left_out(project), *beyond(project, this_machine())):
         if _OF_BUILDS not in sentence:
             invocation.context.note(f"WARNING: {sentence}")
 

@@ -15,6 +15,7 @@ OPTIONS = (
     option("--all-resources", "flag", "Include all resources, even those not used by services"),
     option("--ansi", "text", 'Control when to print ANSI control characters ("never"|"always"|"auto")', "string",
            "auto"),
+    option("--best-effort", "flag", "Warn about limits this machine cannot enforce, rather than refuse"),
     option("--compatibility", "flag", "Run compose in backward compatibility mode"),
     option("--dry-run", "flag", "Execute command in dry run mode"),
     option("--insecure-registry", "list", "Use insecure registry to pull Compose OCI artifacts", "stringArray",
@@ -28,11 +29,12 @@ OPTIONS = (
            "Specify an alternate working directory (default: the path of the, first specified, Compose file)",
            "string"),
     option("-p --project-name", "text", "Project name", "string"),
+    option("-v --version", "flag", "Show the version"),
     option("--verbose", "flag", "Show more output", hidden=True),
     option("--workdir", "text", "Of old: --project-directory", "string", hidden=True),
 )  # fmt: skip
 #: these may stand behind the verb as well
-EVERYWHERE = ("dry-run",)
+EVERYWHERE = ("best-effort", "dry-run")
 
 
 def project_request(invocation: Invocation, services: tuple[str, ...] = ()) -> ProjectRequest:

@@ -18,6 +18,8 @@ _LEFT_TO_ENGINE = frozenset({
 _NOUNS_LEFT_TO_ENGINE = ("compose ", "service ", "stack ")
 #: the engine has these end as a program that cannot be executed, whatever it was that kept it from being started
 _EXECS = ("container exec", "compose exec")
+#: a program of its own, which has one status for a slip too
+_OF_COMPOSE = "compose "
 #: how an error of the client's own grammar begins
 _OF_FLAGS = "invalid argument "
 #: every other kind has 1, but of `run` and `create`
@@ -41,6 +43,8 @@ def exit_status(error: SandboxError, command_path: str = "") -> int:
     """
     if error.kind == "not_started" and command_path in _EXECS:
         return _STATUSES["not_executable"]
+    if error.kind == "bad_request" and command_path.startswith(_OF_COMPOSE):
+        return 1
     has_one = command_path.startswith(_NOUNS_LEFT_TO_ENGINE)
     if error.kind == "not_started" and has_one:
         return 1

@@ -183,6 +183,8 @@ def _dispatch(context: Context, words: tuple[str, ...], *, wants_help: bool) -> 
         if parsed.values.pop("help", False):
             return _help(context, (name, *parsed.arguments[:1]))
         of_noun, rest = parsed.values, parsed.arguments
+        if of_noun.pop("version", False):
+            rest = ("version",)
     if name in NOUN_SUMMARIES and name not in ALIASES:
         if not rest or rest[0] in ("--help", "-h"):
             return _help(context, (name,))
@@ -253,7 +255,7 @@ def _usage_failure(stderr: TextIO, error: UsageError, typed: str, usage: str) ->
 
     mend = f"\n{error.mend[:1].upper()}{error.mend[1:]}" if error.mend else ""
     stderr.write(f"{error.message}{mend}\n\nUsage:  {typed} {usage}\n\nRun '{typed} --help' for more information\n")
-    return exit_status(error)
+    return exit_status(error, "compose " if typed.startswith("sandbox compose") else "")
 
 
 def _expected(command: Command) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sandbox.errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +15,15 @@ def normalize_capability(text: str) -> str:
     """`CAP_…` in upper case, or `ALL`."""
     name = text.strip().upper()
     return name if name == ALL or name.startswith("CAP_") else f"CAP_{name}"
+
+
+def check_capability(text: str) -> None:
+    """Raise UsageError for the name of a capability that there is none of."""
+    from sandbox.runtime.capabilities import CAPABILITIES
+
+    name = normalize_capability(text)
+    if name not in (ALL, f"CAP_{ALL}", *CAPABILITIES):
+        raise UsageError(f"invalid CapAdd/CapDrop: unknown capability: {name!r}", mend="man 7 capabilities")
 
 
 def normalize_capabilities(add: Iterable[str], drop: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -116,6 +116,8 @@ class Project(NamedTuple):
     places: Mapping[str, Place] = {}
     #: between the parts of a container's or an image's name: "_" with Compose's `--compatibility`
     separator: str = "-"
+    #: whether limits that the machine cannot hold are left out
+    best_effort: bool = False
     #: what a person should know of the files, which is no error
     notes: tuple[str, ...] = ()
 

@@ -84,6 +84,7 @@ def request_of(name: str, project: Project, instance: Instance = Instance()) -> 
         exposed_ports=_exposed(name, project, service),
         network_mode=mode,
         endpoints=endpoints_of(name, project, service, own_name),
+        best_effort=project.best_effort or None,
     )
     request = request._replace(
         secrets=tuple(granted(project, name, service, "secrets")),

@@ -50,7 +50,8 @@ def test_kind_and_statuses(name: str) -> None:
 def test_compose_services_and_stacks_have_one_status(path: str) -> None:
     failures = (errors.HostError, errors.StartError, errors.ConflictError, errors.UsageError)
     assert {exit_status(error("it failed"), path) for error in failures} == {1}
-    assert exit_status(errors.UsageError("invalid argument "), path) == 125
+    # a slip in a flag has another of Docker's own client, and none of Compose, which is a program of its own
+    assert exit_status(errors.UsageError("invalid argument "), path) == (1 if path == "compose up" else 125)
 
 
 @pytest.mark.parametrize("name", TABLE)

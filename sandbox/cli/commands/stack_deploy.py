@@ -74,6 +74,7 @@ def _project(invocation: Invocation, name: str) -> Project:
 
     check_name(name)
     project = load_stack(invocation, ProjectRequest(name=name, profiles=invocation.texts("profile")))
+    project = project._replace(best_effort="best-effort" in invocation.values and invocation.flag("best-effort"))
     check_stack(project, builds="build" in invocation.values and invocation.flag("build"))
     return project
 
@@ -96,8 +97,10 @@ def _build(invocation: Invocation, project: Project) -> None:
 
 def _left_out(project: Project) -> list[str]:
     from sandbox.stack.fates import left_out
+    from sandbox.stack.machine_size import beyond, this_machine
 
-    return [line for line in left_out(project) if not line.partition(" ")[0].endswith(_OF_STACKS)]
+    found = [line for line in left_out(project) if not line.partition(" ")[0].endswith(_OF_STACKS)]
+    return [*found, *beyond(project, this_machine())]
 
 
 def _explain(context: Context, project: Project) -> int:
@@ -157,6 +160,7 @@ COMMANDS: tuple[Command, ...] = (
         "Deploy a new stack or update an existing stack",
         "[OPTIONS] STACK",
         (
+            option("--best-effort", "flag", "Warn about limits this machine cannot enforce, rather than refuse"),
             option("--build", "flag", "Build the images of services that have a build, before anything is deployed"),
             COMPOSE_FILE,
             option("-d --detach", "flag", "Exit immediately instead of waiting for the stack services to converge",

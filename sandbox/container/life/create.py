@@ -46,10 +46,6 @@ def create_container(
     middle leaves a record whose monitor is gone.
     """
     check_mounts(config.mounts)
-    if config.cap_add or config.cap_drop:
-        from sandbox.runtime.capabilities import resolve_capabilities  # few ask for any
-
-        resolve_capabilities(config.cap_add, config.cap_drop)
     config, new_volumes = _with_volume_names(config)
     state = ContainerState()
     if identity.monitor_pid:
@@ -162,7 +158,7 @@ def _make_source(mount: MountPoint) -> None:
         raise StartError(
             f"cannot make {mount.source}, which is to be mounted at {mount.target}",
             cause=f"{error.strerror}: {error.filename}",
-            mend=f"-v DIRECTORY:{mount.target} with a directory that is there, or that you may make",
+            mend=f"mount at {mount.target} a directory that is there, or that you may make",
         ) from error
 
 

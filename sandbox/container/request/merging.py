@@ -249,8 +249,10 @@ def _without_lost_ports(config: ContainerConfig) -> Merged:
 def _add_isolation(request: ContainerRequest, config: ContainerConfig) -> ContainerConfig:
     """Capabilities, security options, devices, and the namespaces that are shared."""
     if request.cap_add or request.cap_drop:
-        from sandbox.grammar.capability_names import normalize_capabilities
+        from sandbox.grammar.capability_names import check_capability, normalize_capabilities
 
+        each_at_field("cap_add", check_capability, request.cap_add)
+        each_at_field("cap_drop", check_capability, request.cap_drop)
         added, dropped = normalize_capabilities(request.cap_add, request.cap_drop)
         config = config._replace(cap_add=added, cap_drop=dropped)
     if request.security_options:

@@ -202,6 +202,25 @@ def test_scale_start_stop_and_what_is_refused(project: _Project) -> None:
     assert "no such service: d" in compose("up", "-d", "d", status=1).stderr
 
 
+def test_limits_may_be_wishes(project: _Project) -> None:
+    rest = "image: busybox, command: sleep 1000, stop_signal: KILL, network_mode: none"
+    project.write(f"services:\n  a: {{{rest}, mem_limit: 64m, cpus: 4096}}\n")
+    # what it says is so wherever tests run: with cgroups that a user may limit, and without
+    stderr = project.compose("--best-effort", "up", "-d").stderr
+    assert "WARNING: services.a.cpus is 4096, and this machine has " in stderr
+    (before,) = project.ids().items()
+    assert not project.compose("up", "--best-effort", "-d", "a").stdout
+    # it is as it should be, with the option and without
+    project.compose("up", "-d")
+    assert list(project.ids().items()) == [before]
+    project.write(f"services:\n  a: {{{rest}, cap_add: [NOPE]}}\n  b: {{image: busybox, cap_add: [NOPE]}}\n")
+    stderr = project.compose("up", "-d", status=1).stderr
+    assert "services.a.cap_add: invalid CapAdd/CapDrop: unknown capability: 'CAP_NOPE'" in stderr
+    # and nothing has been made for the other
+    assert "demo_default" not in project.sandbox.run("network", "ls").stdout
+    assert list(project.ids().items()) == [before]
+
+
 def test_keys_that_are_not_done_are_never_passed_over(project: _Project) -> None:
     compose = project.compose
     rest = "image: busybox, command: sleep 1000, stop_signal: KILL, network_mode: none"

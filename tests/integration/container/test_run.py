@@ -71,7 +71,7 @@ def test_a_mount_source_that_cannot_be_made_is_named(sandbox: Sandbox, busybox: 
     refused = sandbox.run(*RUN, "-v", "/proc/nowhere/at/all:/data", busybox, "true", status=125)
     assert "cannot make /proc/nowhere/at/all, which is to be mounted at /data" in refused.stderr
     assert "cause: No such file or directory: /proc/nowhere" in refused.stderr
-    assert "mend: -v DIRECTORY:/data" in refused.stderr
+    assert "mend: mount at /data a directory that is there" in refused.stderr
     assert sandbox.run("ps", "-aq").stdout == ""
     assert state_files(sandbox) == []
 

@@ -139,12 +139,35 @@ def test_what_is_said_beside_it(directory: Path) -> None:
     assert _run(directory, "compose", "config", "--format", "xml").status == 1
     assert _run(directory, "compose", "-p", "Bad", "config").err.splitlines()[-1] == "  mend: -p bad"
     done = _run(directory, "compose", "--fil", "x", "config")
-    assert done.status == 125
+    # as of a program of its own, which Docker's Compose is
+    assert done.status == 1
     assert done.err.startswith("unknown flag: --fil\nDid you mean --file?\n\nUsage:  sandbox compose [OPTIONS] COMMAND")
     assert "Options:" in _run(directory, "compose", "--help").out
     assert "--project-name" in _run(directory, "compose").out
     assert _run(directory, "compose", "-p", "x", "config", "--help").out.startswith("Usage:  sandbox compose config")
     assert "'compose bridge' is not built yet" in _run(directory, "compose", "-f", "x", "bridge").err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("up", "--bad"), "unknown flag: --bad"),
+        (("up", "-t", "x"), 'invalid argument "x" for "-t, --timeout" flag'),
+        (("kill", "-s"), "flag needs an argument"),
+        (("ls", "--filter", "x"), "Error: invalid argument 'x': bad format of filter"),
+    ],
+)
+def test_a_slip_has_the_status_of_any_failure(directory: Path, words: tuple[str, ...], says: str) -> None:
+    done = _run(directory, "compose", *words)
+    assert (done.status, done.err[: len(says)]) == (1, says)
+    # which no other noun's has
+    assert _run(directory, "service", "create", "--bad").status == 125
+
+
+def test_the_version_is_asked_for_as_an_option_too(directory: Path) -> None:
+    said = _run(directory, "compose", "version").out
+    assert said.startswith("Docker Compose version v2")
+    assert [_run(directory, "compose", word).out for word in ("-v", "--version")] == [said, said]
 
 
 def test_a_service_that_may_have_been_meant(directory: Path) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         ),
         ({"secrets": (FileGrant("one", "x"), FileGrant("two", "x"))}, "Duplicate mount point: /run/secrets/x"),
         ({"hostname": "a b"}, "invalid hostname"),
+        ({"cap_add": ("NOPE",)}, "unknown capability: 'CAP_NOPE'"),
+        ({"cap_drop": ("all", "nope")}, "unknown capability: 'CAP_NOPE'"),
     ],
 )
 def test_what_cannot_be(fields: dict[str, Any], says: str) -> None:

@@ -26,6 +26,8 @@ def _check(directory: Path, body: str) -> None:
         ("mem_limit: 1k", "services.web.mem_limit: Minimum memory limit allowed is 6MB"),
         ("deploy: {resources: {limits: {memory: 1k}}}", "services.web.deploy.resources.limits.memory: Minimum memory"),
         ("cpus: 0.001", "services.web.cpus: range of CPUs is from 0.01"),
+        ("cap_add: [NOPE]", "services.web.cap_add: invalid CapAdd/CapDrop: unknown capability: 'CAP_NOPE'"),
+        ("cap_drop: [ALL, NOPE]", "services.web.cap_drop: invalid CapAdd/CapDrop: unknown capability: 'CAP_NOPE'"),
         ("hostname: a b", "services.web.hostname: invalid hostname"),
         ("working_dir: a", "services.web.working_dir: the working directory 'a' is invalid"),
         ("stop_signal: NONE", "services.web.stop_signal: invalid signal: NONE"),
