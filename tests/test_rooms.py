@@ -80,8 +80,8 @@ ARROWS = {
     },
     "client": {
         "api", "builder", "commit", "container", "container.files", "container.model", "container.request",
-        "container.session", "container.view", "deploy", "grammar", "image", "network", "secret", "service", "system",
-        "upkeep", "volume", "warm",
+        "container.session", "container.view", "deploy", "grammar", "image", "network", "secret", "service", "stack",
+        "system", "upkeep", "volume", "warm",
     },
     "cli": {
         "api", "autostart",

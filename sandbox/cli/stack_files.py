@@ -17,14 +17,10 @@ COMPOSE_FILE = option("-c --compose-file", "list", 'Path to a Compose file, or "
 
 def load_stack(invocation: Invocation, request: ProjectRequest, steps: Steps = Steps()) -> Project:  # noqa: B008
     """The project of the files that the command names; what they leave unsaid is noted. Raises SandboxError."""
-    from sandbox.stack.operations import load_project  # not for their help
+    from sandbox.stack.operations import load_stack_project  # not for their help
 
     context, files = invocation.context, listed_files(invocation)
-    caller = caller_of(invocation, files)
-    # a stack is made of its files and of the caller's variables: what Compose reads beside them is not its own
-    own = {name: value for name, value in caller.environment.items() if not name.startswith("COMPOSE_")}
-    caller = caller._replace(environment={**own, "COMPOSE_DISABLE_ENV_FILE": "1"})
-    project = load_project(request._replace(files=files, is_stack=True), caller, steps)
+    project = load_stack_project(request._replace(files=files), caller_of(invocation, files), steps)
     for note in project.notes:
         context.note(f"WARNING: {note}")
     return project

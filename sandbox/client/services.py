@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from sandbox.client.errors import InvalidArgument, NotFound, raised_as_api_errors
@@ -9,6 +11,7 @@ from sandbox.client.filter_texts import filter_texts
 from sandbox.client.model import Model
 from sandbox.client.output import LogOptions, LogStream
 from sandbox.client.service_options import with_options
+from sandbox.client.stack_side import StackFiles
 from sandbox.container.view.log_selection import read_selection
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from sandbox.client.calls import Caller
     from sandbox.client.service_options import ServiceOptions
+    from sandbox.deploy.images import Resolve
 
 _STACK = "com.docker.stack.namespace"
 
@@ -136,11 +140,12 @@ class ServiceCollection:
 
 
 class Stack:
-    """One stack, by its name."""
+    """One stack, by its name; `notes` say what of its files was left out when it was deployed here."""
 
-    def __init__(self, caller: Caller, name: str) -> None:
+    def __init__(self, caller: Caller, name: str, notes: tuple[str, ...] = ()) -> None:
         self._caller = caller
         self.name = name
+        self.notes = notes
 
     def __repr__(self) -> str:
         return f"<Stack: {self.name}>"
@@ -165,6 +170,30 @@ class StackCollection:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+
+    def deploy(
+        self,
+        name: str,
+        files: str | PathLike[str] | Sequence[str | PathLike[str]],
+        *,
+        environment: Mapping[str, str] | None = None,
+        profiles: Sequence[str] = (),
+        prune: bool = False,
+        resolve_image: Resolve = "always",
+        best_effort: bool = False,
+    ) -> Stack:
+        """Have what these Compose files say, as `stack deploy` has it; what runs is not waited for. `environment` are
+        variables over the client's own. Raises InvalidArgument, NotSupported, NotFound, Conflict.
+        """
+        if isinstance(files, (str, PathLike)):
+            files = (files,)
+        if not files:
+            raise InvalidArgument("a stack is made of files")
+        paths = tuple(os.path.abspath(os.fspath(file)) for file in files)
+        variables = tuple((environment or {}).items())
+        wanted = StackFiles(name, paths, os.path.dirname(paths[0]), variables, tuple(profiles), best_effort)
+        notes = self._caller.call("client.deploy_stack", wanted, resolve_image, prunes=prune)
+        return Stack(self._caller, name, notes)
 
     def list(self) -> list[Stack]:
         """All there are, by name."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sandbox.stack.shapes import Shape
 
 
+#: left out of Compose's own projects, and a part of stacks
+_OF_STACKS = (".deploy.placement", ".template_driver")
 _SELINUX = "/sys/fs/selinux"
 
 
@@ -86,6 +88,11 @@ def left_out(project: Project) -> Iterator[str]:
         # where nothing is labelled, nothing is left out
         if fate.fate == "warned" and (not fate.path.endswith(".selinux") or os.path.isdir(_SELINUX)):
             yield f"{fate.path} is left out: {fate.why}"
+
+
+def left_out_of_stack(project: Project) -> Iterator[str]:
+    """As `left_out`, but for what stacks have and projects have not."""
+    return (line for line in left_out(project) if not line.partition(" ")[0].endswith(_OF_STACKS))
 
 
 def _fates(shape: Shape, value: object, path: str) -> Iterator[KeyFate]:

@@ -64,6 +64,15 @@ def load_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()
     return _completed(project, request, steps)
 
 
+def load_stack_project(request: ProjectRequest, caller: Caller, steps: Steps = Steps()) -> Project:  # noqa: B008
+    """The project of a stack, which is made of its files and of the caller's variables: what Compose reads beside them
+    is not its own. Raises as `load_project`.
+    """
+    own = {name: value for name, value in caller.environment.items() if not name.startswith("COMPOSE_")}
+    caller = caller._replace(environment={**own, "COMPOSE_DISABLE_ENV_FILE": "1"})
+    return load_project(request._replace(is_stack=True), caller, steps)
+
+
 def _completed(project: Project, request: ProjectRequest, steps: Steps) -> Project:
     profiles = request.profiles or project.environment.get("COMPOSE_PROFILES", "").split(",")
     project = with_profiles(project, tuple(each.strip() for each in profiles if each.strip()))

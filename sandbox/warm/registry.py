@@ -98,6 +98,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "builder.prune": Operation(_BUILDER, "prune_cache"),
     "builder.usage": Operation(_BUILDER, "cache_usage"),
     "client.create_service": Operation(_CLIENT_SERVICES, "create_service"),
+    "client.deploy_stack": Operation("sandbox.client.stack_side", "deploy_stack", lasts=True),
     "client.remove_stack": Operation(_CLIENT_SERVICES, "remove_stack", lasts=True),
     "client.scale_service": Operation(_CLIENT_SERVICES, "scale_service"),
     "client.service_logs": Operation(_CLIENT_SERVICES, "follow_logs", reports="tell", lasts=True),

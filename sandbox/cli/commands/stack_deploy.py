@@ -16,16 +16,12 @@ if TYPE_CHECKING:
     from sandbox.stack.project import Project
 
 _RESOLVES: tuple[Resolve, ...] = ("always", "changed", "never")
-#: left out of Compose's own projects, and a part of stacks
-_OF_STACKS = (".deploy.placement", ".template_driver")
 _MARKS = {"create": "+", "update": "~", "keep": " ", "remove": "-"}
 
 
 def deploy(invocation: Invocation) -> int:
     """Say what is made and changed; with --detach=false, wait for all services."""
-    from sandbox.deploy.images import bring_images, with_images
-    from sandbox.deploy.local_engine import LocalEngine
-    from sandbox.deploy.stack_spec import check_names, stack_spec_of
+    from sandbox.deploy.deploying import DeployOptions, deploy_project
 
     context, name = invocation.context, invocation.arguments[0]
     resolve = _resolve(invocation)
@@ -41,22 +37,13 @@ def deploy(invocation: Invocation) -> int:
         )
     if invocation.flag("build"):
         _build(invocation, project)
-    where = context.for_operations()
-    engine = LocalEngine(where)
-    stack = stack_spec_of(project)
-    check_names(stack)
 
     def tell(line: str) -> None:
         context.print(line)
         context.stdout.flush()
 
-    with engine.alone(name):
-        plan = engine.plan(stack, prunes=invocation.flag("prune"))
-        if not plan.refusals:
-            plan = with_images(where, plan, resolve, context.note)
-            if invocation.flag("with-registry-auth"):
-                bring_images(where, plan)
-        ids = engine.apply(plan, tell)
+    options = DeployOptions(invocation.flag("prune"), resolve, invocation.flag("with-registry-auth"))
+    ids = deploy_project(context.for_operations(), project, options, tell, context.note)
     return 0 if invocation.flag("detach") else _wait(invocation, ids)
 
 
@@ -96,11 +83,10 @@ def _build(invocation: Invocation, project: Project) -> None:
 
 
 def _left_out(project: Project) -> list[str]:
-    from sandbox.stack.fates import left_out
+    from sandbox.stack.fates import left_out_of_stack
     from sandbox.stack.machine_size import beyond, this_machine
 
-    found = [line for line in left_out(project) if not line.partition(" ")[0].endswith(_OF_STACKS)]
-    return [*found, *beyond(project, this_machine())]
+    return [*left_out_of_stack(project), *beyond(project, this_machine())]
 
 
 def _explain(context: Context, project: Project) -> int:

@@ -53,8 +53,18 @@ def test_a_service_of_a_program(sandbox: Sandbox, busybox: str) -> None:
             client.services.create(busybox, name="-")
         with pytest.raises(NotSupported, match="sctp"):
             client.services.create(busybox, endpoint_spec={"Ports": [{"TargetPort": 1, "Protocol": "sctp"}]})
-        (sandbox.home.root / "s.yaml").write_text(f"services: {{one: {{image: {busybox}, deploy: {{replicas: 0}}}}}}\n")
-        sandbox.run("stack", "deploy", "-c", "s.yaml", "st")
+        first, second = sandbox.home.root / "s.yaml", sandbox.home.root / "t.yaml"
+        first.write_text("services: {one: {image: $IMAGE, runtime: runc, deploy: {replicas: 0}}}\n")
+        second.write_text("services: {one: {environment: {A: b}}, off: {image: i, profiles: [p]}}\n")
+        made = client.stacks.deploy("st", [first, second], environment={"IMAGE": busybox})
+        assert made == client.stacks.get("st")
+        assert made.notes == ("services.one.runtime is left out: there is one runtime",)
+        assert made.services()[0].attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=b"]
+        first.write_text("services: {one: {image: i, gpus: all}}\n")
+        with pytest.raises(InvalidArgument, match=r"s\.yaml:1:34: services\.one\.gpus: this is not supported"):
+            client.stacks.deploy("st", first)
+        with pytest.raises(InvalidArgument, match="made of files"):
+            client.stacks.deploy("st", [])
         assert [stack.name for stack in client.stacks.list()] == ["st"]
         stack = client.stacks.get("st")
         assert [service.name for service in stack.services()] == ["st_one"]
