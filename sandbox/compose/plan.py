@@ -156,8 +156,14 @@ def _starts(
     if options.waits:
         for name, plan in plans.items():
             if plan.members:
-                wait = _wait("", name, plan.members, RUNNING_OR_HEALTHY)
+                wait = _wait("", name, plan.members, COMPLETED if name in _completing(project) else RUNNING_OR_HEALTHY)
                 yield wait._replace(needs=started[name], timeout_seconds=options.wait_timeout_seconds)
+
+
+def _completing(project: Project) -> set[str]:
+    """The services whose end another one waits for: they are not to stay."""
+    depends = (pair for _, service in project.services for pair in service.depends_on)
+    return {name for name, each in depends if each.condition == COMPLETED}
 
 
 def _is_met(members: Sequence[Member], condition: str, starts: tuple[str, ...]) -> bool:

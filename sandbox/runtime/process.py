@@ -26,7 +26,8 @@ from sandbox.named_tuple import NamedTuple
 from sandbox.runtime import syscalls as sc
 from sandbox.runtime.capabilities import limit_capabilities, raise_effective
 from sandbox.runtime.exec_stub import REPORT_FD
-from sandbox.runtime.spec import RESOURCE_NAMES, ResourceLimit
+from sandbox.runtime.resource_limits import set_limits
+from sandbox.runtime.spec import ResourceLimit
 from sandbox.runtime.terminal import WindowSize, mount_console, open_pty, set_window_size
 from sandbox.runtime.unmapped_ids import find_unmapped
 from sandbox.runtime.users import Identity, read_identity
@@ -195,24 +196,6 @@ def write_oom_score(score: int | None) -> None:
             f"cannot set the OOM score adjustment to {score}",
             cause="a user may raise it, not lower it below the value it was started with",
         ) from error
-
-
-def set_limits(limits: tuple[ResourceLimit, ...]) -> None:
-    """setrlimit(2) for each of `limits`. Raises StartError where the caller's own hard limit is lower."""
-    for number, soft, hard in limits:
-        try:
-            resource.setrlimit(number, (soft, hard))
-        except (OSError, ValueError) as error:
-            name, allowed = RESOURCE_NAMES[number], resource.getrlimit(number)[1]
-            raise StartError(
-                f"cannot set the limit {name} to {_limit_text(soft)}:{_limit_text(hard)}",
-                cause=f"this user's hard limit of {name} is {_limit_text(allowed)}, and raising it takes privileges",
-                mend=f"--ulimit {name}={allowed}",
-            ) from error
-
-
-def _limit_text(value: int) -> str:
-    return "unlimited" if value == resource.RLIM_INFINITY else str(value)
 
 
 def become(identity: Identity) -> None:

@@ -34,9 +34,15 @@ def plan_container_limits(config: ContainerConfig, env: Mapping[str, str]) -> Li
     from sandbox.runtime.cgroups import plan_limits, probe_cgroups
 
     plan = plan_limits(config.resources, probe_cgroups(env))
+    notes = plan.notes
+    if config.rlimits and config.resources.best_effort:
+        from sandbox.container.monitor.runtime_spec import resource_limit
+        from sandbox.runtime.resource_limits import lowered_note
+
+        notes = (*notes, *filter(None, (lowered_note(resource_limit(limit)) for limit in config.rlimits)))
     return LimitPlan(
         Limits("", tuple((write.controller, write.file, write.value) for write in plan.writes), plan.process_limit),
-        plan.notes,
+        notes,
     )
 
 

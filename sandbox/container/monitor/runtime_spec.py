@@ -9,6 +9,7 @@ from sandbox.errors import StartError
 from sandbox.named_tuple import NamedTuple
 from sandbox.runtime.capabilities import resolve_capabilities
 from sandbox.runtime.kernel_paths import DEFAULT_READ_ONLY_PATHS, default_masked_paths
+from sandbox.runtime.resource_limits import lowered
 from sandbox.runtime.spec import (
     RESOURCE_NAMES,
     BindMount,
@@ -22,6 +23,7 @@ from sandbox.values import DEFAULT_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Literal
 
     from sandbox.container.model.record import Container, ContainerConfig
@@ -102,9 +104,15 @@ def process_spec(container: Container, seccomp_program: bytes | None) -> Process
         capabilities=resolve_capabilities(config.cap_add, config.cap_drop, privileged=config.privileged),
         no_new_privileges="no-new-privileges" in config.security_options,
         seccomp_program=seccomp_program,
-        resource_limits=tuple(map(resource_limit, config.rlimits)),
+        resource_limits=tuple(resource_limits(config)),
         oom_score_adjust=config.oom_score_adjust or None,
     )
+
+
+def resource_limits(config: ContainerConfig) -> Iterator[ResourceLimit]:
+    """The `--ulimit`s of a container; with `--best-effort` no more than a user may have."""
+    asked = map(resource_limit, config.rlimits)
+    yield from map(lowered, asked) if config.resources.best_effort else asked
 
 
 def resource_limit(limit: Rlimit) -> ResourceLimit:

@@ -320,4 +320,13 @@ def test_who_waits_is_told_of_what_ends_at_once(sandbox: Sandbox, busybox: str) 
     assert "container short-x-1 exited (3)" in told.stderr
     path.write_text(f"services: {{x: {{image: {busybox}, command: [sleep, '1000'], network_mode: none}}}}\n")
     sandbox.run("compose", "-p", "short", "up", "-d", "--wait")
+    # but for what another one waits for the end of
+    rest = f"image: {busybox}, network_mode: none"
+    path.write_text(
+        f"services:\n  job: {{{rest}, command: 'true'}}\n"
+        f"  x: {{{rest}, command: [sleep, '1000'], depends_on: {{job: "
+        "{condition: service_completed_successfully}}}\n"
+    )
+    sandbox.run("compose", "-p", "short", "up", "-d", "--wait")
+    assert sandbox.run("compose", "-p", "short", "ps", "--format", "{{.Service}} {{.State}}").lines == ["x running"]
     sandbox.run("compose", "-p", "short", "down", "-t", "0")

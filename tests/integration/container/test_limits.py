@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,20 @@ def test_a_limit_is_held_or_refused_and_never_ignored(sandbox: Sandbox, busybox:
     done = sandbox.run(*RUN, "--best-effort", "--memory", "32m", busybox, "echo", "ran")
     assert done.stdout == "ran\n"
     assert "WARNING: memory.max is not enforced" in done.stderr
+
+
+def test_a_limit_of_processes_goes_as_far_as_the_users_own(sandbox: Sandbox, busybox: str) -> None:
+    own = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
+    asked = ("--ulimit", "memlock=-1:-1", busybox, "sh", "-c", "ulimit -Hl")
+    done = sandbox.run(*RUN, "--best-effort", *asked)
+    if own == resource.RLIM_INFINITY:
+        assert (done.stdout, done.stderr) == ("unlimited\n", "")
+        return
+    assert done.stdout == f"{own // 1024}\n"
+    assert done.stderr == f"WARNING: the limit memlock is {own}, not unlimited: raising it takes privileges\n"
+    done = sandbox.run(*RUN, *asked, status=125)
+    assert "cannot set the limit memlock to unlimited:unlimited" in done.stderr
+    assert f"mend: --ulimit memlock={own}   (or: --best-effort)" in done.stderr
 
 
 @pytest.mark.requires("cgroup_v2")

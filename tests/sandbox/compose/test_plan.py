@@ -279,6 +279,13 @@ def test_wait_is_for_every_service_in_its_time(tmp_path: Path) -> None:
         ("db", "running_or_healthy", 5),
         ("web", "running_or_healthy", 5),
     ]
+    # but for one whose end another one waits for
+    project = _two(tmp_path, "{db: {condition: service_completed_successfully}}")
+    waits = [step for step in _up(project, waits=True).starts if step.reason == "--wait"]
+    assert [(step.service, step.condition) for step in waits] == [
+        ("db", "service_completed_successfully"),
+        ("web", "running_or_healthy"),
+    ]
 
 
 @pytest.mark.parametrize(
