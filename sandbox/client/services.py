@@ -183,7 +183,7 @@ class StackCollection:
         best_effort: bool = False,
     ) -> Stack:
         """Have what these Compose files say, as `stack deploy` has it; what runs is not waited for. `environment` are
-        variables over the client's own. Raises InvalidArgument, NotSupported, NotFound, Conflict.
+        variables over the client's own. Raises APIError for files that cannot be deployed, InvalidArgument, Conflict.
         """
         if isinstance(files, (str, PathLike)):
             files = (files,)

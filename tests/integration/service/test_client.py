@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sandbox as product
-from sandbox.client.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from sandbox.client.errors import APIError, Conflict, InvalidArgument, NotFound, NotSupported
 from sandbox.client.service_options import with_options
 from tests.integration.container.conftest import busybox, busybox_home, busybox_tar
 from tests.integration.service.services import SLEEP, Services
@@ -61,7 +61,7 @@ def test_a_service_of_a_program(sandbox: Sandbox, busybox: str) -> None:
         assert made.notes == ("services.one.runtime is left out: there is one runtime",)
         assert made.services()[0].attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=b"]
         first.write_text("services: {one: {image: i, gpus: all}}\n")
-        with pytest.raises(InvalidArgument, match=r"s\.yaml:1:34: services\.one\.gpus: this is not supported"):
+        with pytest.raises(APIError, match=r"s\.yaml:1:34: services\.one\.gpus: this is not supported"):
             client.stacks.deploy("st", first)
         with pytest.raises(InvalidArgument, match="made of files"):
             client.stacks.deploy("st", [])
