@@ -86,6 +86,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "container prune": ("prune", "Remove all stopped containers"),
     "image prune": ("prune", "Remove unused images"),
     "system prune": ("prune", "Remove unused data"),
+    "system dial-stdio": (
+        "dial_stdio",
+        "Connect standard input and output to the Engine API, as `docker -H ssh://` wants it",
+    ),
     "system df": ("disk_usage", "Show disk usage"),
     "system autostart": ("autostart", "Have containers with a restart policy started at boot"),
     "system check": ("upkeep", "Check everything stored against everything recorded"),
