@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,7 @@ def test_docker_asks_by_ssh(sandbox: Sandbox, busybox: str) -> None:
 
 
 def test_a_file_is_no_connection(sandbox: Sandbox) -> None:
-    refused = sandbox.run("system", "dial-stdio", status=125)
-    assert "standard input is no connection" in refused.stderr
+    with sandbox.spawn("system", "dial-stdio", stdin=subprocess.DEVNULL) as refused:
+        _, told = refused.communicate()
+    assert b"standard input is no connection" in told
     assert not listener_pid(find_paths(sandbox.env).api_socket)
