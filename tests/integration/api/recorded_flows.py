@@ -66,6 +66,8 @@ class Replay:
         self._ids: dict[str, str] = {}
         #: streams whose end is not waited for
         self._open: list[socket.socket] = []
+        #: by what is waited for, those that end with it
+        self._waits: dict[str, http.client.HTTPResponse] = {}
 
     def close(self) -> None:
         for each in self._open:
@@ -83,6 +85,10 @@ class Replay:
         if changed is not None:
             path = f"{changed[1]}/update?{changed[2]}version={self._version_of(changed[1])}"
         body, kind = self._body(line)
+        waiting = self._waits.pop(path.partition("?")[0], None) if line["method"] == "DELETE" else None
+        if waiting is not None and "force=1" not in path.lower().replace("true", "1"):
+            # it was over when it was removed
+            waiting.read()
         return self._ask(line, path, body, kind)
 
     def _version_of(self, path: str) -> int:
@@ -105,6 +111,8 @@ class Replay:
         answer.begin()
         if (_STREAMS.search(line["path"]) and answer.status < 400) or upgrades:
             self._open.append(connection)
+            if "/wait" in path:
+                self._waits[path.partition("/wait")[0]] = answer
             return answer.status, None
         data = answer.read()
         connection.close()

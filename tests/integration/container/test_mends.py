@@ -245,7 +245,7 @@ def test_a_limit_that_cannot_be_raised_is_named(sandbox: Sandbox, busybox: str) 
         assert said == (
             f"Error: cannot set the limit {name} to {hard + 1}:{hard + 1}\n"
             f"  cause: this user's hard limit of {name} is {hard}, and raising it takes privileges\n"
-            f"  mend: --ulimit {name}={hard}\n"
+            f"  mend: --ulimit {name}={hard}   (or: --best-effort)\n"
         )
         sandbox.run("run", "--rm", "--ulimit", f"{name}={hard}", busybox, "true")
     # fewer than we need ourselves
