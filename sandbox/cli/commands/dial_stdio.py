@@ -25,9 +25,10 @@ COMMANDS: tuple[Command, ...] = (
         (),
         dial_stdio,
         most=0,
-        examples=(
-            "docker -H ssh://USER@HOST ps  # HOST has a `docker` of `sandbox api install-shim`, which ssh finds",
+        examples=("sandbox system dial-stdio",),
+        further=(
+            "`docker -H ssh://USER@HOST ps` starts it there, by the `docker` of `sandbox api install-shim DIRECTORY`",
+            "which programs work, and what is answered otherwise: docs/api.md",
         ),
-        further=("which programs work, and what is answered otherwise: docs/api.md",),
     ),
 )

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import tarfile
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import needs
+from tests import leaks, needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,6 +132,13 @@ def monitor_pid(sandbox: Sandbox, name: str) -> int:
     pid = int(sandbox.run("container", "inspect", "--format", "{{.State.Pid}}", name).stdout)
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
+
+
+def kill_monitor(sandbox: Sandbox, name: str) -> None:
+    """Kill the container's monitor, and wait for its end: until then the container runs for who asks."""
+    pid = monitor_pid(sandbox, name)
+    os.kill(pid, signal.SIGKILL)
+    leaks.wait_ended(pid)
 
 
 def slirp_pid(monitor: int) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ from sandbox.container import operations
 from sandbox.errors import ConflictError
 from sandbox.operation_context import OperationContext
 from sandbox.paths import find_paths
-from tests.integration.container.conftest import monitor_pid
+from tests.integration.container.conftest import kill_monitor, monitor_pid
 from tests.integration.container.test_events import Follower
 
 if TYPE_CHECKING:
@@ -181,7 +179,7 @@ def test_events_of_probes_are_told_while_somebody_follows(sandbox: Sandbox, busy
 def test_a_killed_monitor_leaves_no_probe_and_a_true_record(sandbox: Sandbox, busybox: str) -> None:
     sandbox.run(*RUN, "--name", "web", "--health-cmd", "true", *ASLEEP)
     assert _wait(sandbox, "web") == "healthy"
-    os.kill(monitor_pid(sandbox, "web"), signal.SIGKILL)
+    kill_monitor(sandbox, "web")
     assert _status(sandbox, "web").startswith("Exited (137)")
     assert _health(sandbox, "web")["Status"] == "unhealthy"
     sandbox.run("system", "check")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import leaks
-from tests.integration.container.conftest import monitor_pid, slirp_pid, state_files
+from tests.integration.container.conftest import kill_monitor, monitor_pid, slirp_pid, state_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,7 +189,7 @@ def test_a_killed_monitor_in_the_foreground_ends_the_command_with_137(sandbox: S
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
-    os.kill(monitor_pid(sandbox, "fg"), signal.SIGKILL)
+    kill_monitor(sandbox, "fg")
     process.communicate()
     assert process.returncode == 137
     assert sandbox.run("ps", "-aq").stdout == ""

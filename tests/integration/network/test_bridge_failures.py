@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.container.conftest import monitor_pid
+from tests.integration.container.conftest import kill_monitor
 from tests.needs import CONTAINER
 from tests.ports import find_free_port
 
@@ -92,7 +92,7 @@ def test_a_killed_monitor_takes_its_ports_along_and_no_other_container(
 ) -> None:
     eventually(lambda: fetch(web) == "served")
     pidfds = [os.pidfd_open(pid) for pid in processes(sandbox, "sandbox-ports")]
-    os.kill(monitor_pid(sandbox, "web"), signal.SIGKILL)
+    kill_monitor(sandbox, "web")
     for pidfd in pidfds:
         _wait_for_end(pidfd)
     assert fetch(web) == ""

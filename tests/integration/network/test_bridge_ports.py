@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.container.conftest import monitor_pid
+from tests.integration.container.conftest import kill_monitor, monitor_pid
 from tests.integration.network.echo_containers import HOST_PYTHON, ask_tcp, ask_udp, echo_server
 from tests.integration.network.test_bridges import IDLE
 from tests.needs import CONTAINER
@@ -251,7 +251,7 @@ def test_slirp4netns_forwards_the_ports_itself(
     sandbox.run("start", "web")
     eventually(lambda: _answer(added) == b"tcp from 10.0.2.2")
     # where the monitor is killed the keeper closes them
-    os.kill(monitor_pid(sandbox, "web"), signal.SIGKILL)
+    kill_monitor(sandbox, "web")
     eventually(lambda: _answer(added) == b"")
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.container.conftest import monitor_pid
+from tests.integration.container.conftest import kill_monitor
 from tests.needs import CONTAINER
 
 if TYPE_CHECKING:
@@ -139,7 +137,7 @@ def test_a_killed_monitor_leaves_the_others_their_network(sandbox: Sandbox, netw
     start(sandbox, "first", networks, "--network", "front")
     start(sandbox, "second", networks, "--network", "front")
     start(sandbox, "third", networks, "--network", "front")
-    os.kill(monitor_pid(sandbox, "first"), signal.SIGKILL)
+    kill_monitor(sandbox, "first")
     assert sandbox.run("inspect", "-f", "{{.State.Status}}", "first").lines == ["exited"]
     assert reaches(sandbox, "second", address(sandbox, "third"))
     sandbox.run("start", "first")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.container.conftest import monitor_pid
+from tests.integration.container.conftest import kill_monitor, monitor_pid
 from tests.integration.network.test_bridges import IDLE, address, reaches, start
 from tests.needs import CONTAINER
 
@@ -146,7 +146,7 @@ def test_an_address_is_free_when_its_holder_is_gone(sandbox: Sandbox, busybox: s
     assert "container first has 10.63.0.5 on network front" in refused
     # nothing is half made
     assert sandbox.run("ps", "-a", "--format", "{{.Names}}").lines == ["first"]
-    os.kill(monitor_pid(sandbox, "first"), signal.SIGKILL)
+    kill_monitor(sandbox, "first")
     start(sandbox, "second", busybox, *options)
     assert guests(sandbox, "front") == {"second": "10.63.0.5/24"}
     assert "Address already in use" in sandbox.run("start", "first", status=1).stderr

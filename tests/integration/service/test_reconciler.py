@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-import signal
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from sandbox.service import looking, operations
 from sandbox.service.spec import SECOND_NS, RestartRule, ServiceMode, UpdateConfig, template_of
 from sandbox.values import HealthCheck
 from tests import leaks
-from tests.integration.container.conftest import busybox, busybox_home, busybox_tar, eventually, monitor_pid
+from tests.integration.container.conftest import busybox, busybox_home, busybox_tar, eventually, kill_monitor
 from tests.integration.service.services import Services
 from tests.needs import CONTAINER
 
@@ -176,7 +175,7 @@ def test_what_ends_comes_back_as_the_rule_says(
     assert {each.state for each in services.tasks(service) if each.id == second.id} == {"failed"}
     # its monitor killed, which nobody is told of: the next command sees it
     eventually(lambda: not services.reconcilers())
-    os.kill(monitor_pid(sandbox, third.container_id), signal.SIGKILL)
+    kill_monitor(sandbox, third.container_id)
     sandbox.run("ps")
     services.wait(service, _another_than(third))
     # so many times, and no more

@@ -201,7 +201,7 @@ def test_a_signal_is_the_engine_s_to_refuse(web: Home) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("plugin", "ls"), ("container", "checkpoint"), ("system", "dial-stdio"),
+        ("plugin", "ls"), ("container", "checkpoint"),
         ("buildx", "ls"), ("buildx", "create"), ("docker-compose", "up"), ("image", "trust"),
     ],
 )  # fmt: skip
