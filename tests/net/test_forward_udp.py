@@ -107,12 +107,14 @@ def test_a_port_that_nobody_listens_on_does_no_harm(world: ForwardWorld) -> None
 
 
 def test_flows_are_limited(world: ForwardWorld) -> None:
+    world.settle()
     before = len(os.listdir(f"/proc/{world.pid}/fd"))
     with world.server(53000, kind=socket.SOCK_DGRAM) as server:
         for _ in range(FLOW_LIMIT + 30):
             with world.socket_in("host", kind=socket.SOCK_DGRAM) as client:
                 client.sendto(b"x", ("127.0.0.1", 5300))
                 assert server.recv(10) == b"x"
+        world.settle()
         assert len(os.listdir(f"/proc/{world.pid}/fd")) <= before + FLOW_LIMIT
 
 
