@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 _SLIRP_SUBNETS = (IPv4Network("10.0.2.0/24"), IPv6Network("fd00::/64"))
 #: addresses that no interface of a container can have, or that lead to nobody else, and what they are
 _UNUSABLE = (
-    (IPv4Network("0.0.0.0/8"), "stand for this host"),
-    (IPv4Network("127.0.0.0/8"), "are of the loopback"),
-    (IPv4Network("224.0.0.0/4"), "are multicast"),
-    (IPv6Network("::/127"), "stand for this host, or are of the loopback"),
-    (IPv6Network("::ffff:0:0/96"), "are IPv4's in the form of IPv6"),
-    (IPv6Network("ff00::/8"), "are multicast"),
+    (IPv4Network("0.0.0.0/8"), "0.0.0.0/8 stand for this host"),
+    (IPv4Network("127.0.0.0/8"), "127.0.0.0/8 are of the loopback"),
+    (IPv4Network("224.0.0.0/4"), "224.0.0.0/4 are multicast"),
+    (IPv6Network("::/127"), "::/127 stand for this host, or are of the loopback"),
+    # Python 3.13 writes it in another way
+    (IPv6Network("::ffff:0:0/96"), "::ffff:0:0/96 are IPv4's in the form of IPv6"),
+    (IPv6Network("ff00::/8"), "ff00::/8 are multicast"),
 )
 _LEAVE_OUT = "leave --subnet out: one that is free is found"
 _OVERLAPS = "invalid pool request: Pool overlaps with other one on this address space"
@@ -223,7 +224,7 @@ def _refusals(asked: AskedSubnet) -> Iterator[str]:
         yield f"invalid subnet {asked.subnet}: it should be {network}"
     for unusable, what in _UNUSABLE:
         if _overlap(network, unusable):
-            yield f"invalid subnet {asked.subnet}: the addresses {unusable} {what}"
+            yield f"invalid subnet {asked.subnet}: the addresses {what}"
     if network.num_addresses < 4:
         yield f"invalid subnet {asked.subnet}: it has no address for a container beside the gateway's"
     yield from _range_refusals(asked.ip_range, network)
