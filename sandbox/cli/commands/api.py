@@ -19,13 +19,16 @@ _TLS_FILES = {"tlscacert": "ca.pem", "tlscert": "cert.pem", "tlskey": "key.pem"}
 def serve(invocation: Invocation) -> int:
     """Serve until a signal, or until nobody has asked anything for the idle time."""
     from sandbox.api.opening import serve_user
-    from sandbox.grammar.durations import parse_duration
 
     context = invocation.context
     if invocation.flag("detach"):
         return _serve_detached(invocation)
     idle = invocation.text("idle") or ""
-    idle_ns = parse_duration(idle) if idle else 0
+    idle_ns = 0
+    if idle:
+        from sandbox.grammar.durations import parse_duration
+
+        idle_ns = parse_duration(idle)
     if idle_ns < 0:
         raise UsageError(f"invalid time: {idle}", mend="--idle 10m")
     hosts = list(invocation.texts("host"))
